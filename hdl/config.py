@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one parameter object: hardware, golden model, generator and bench take every width and depth from it.
+
+It imports neither amaranth nor torch. Cycle counts that follow from it are in :mod:`tiled_se.hdl.timing`, the constant
+tables of the activations in :mod:`tiled_se.hdl.tables`; the number formats are derived in docs/design.md.
+"""
+
+import dataclasses
+import enum
+import functools
+import math
+import zlib
+
+__all__ = ["Config", "ConfigError", "Gate", "GateKind", "Mid"]
+
+# Fractional bits of a gate; 2**-13 of rounding costs 255 * 2**-13 = 0.03 output LSB.
+GATE_FRAC = 12
+# Fractional and total bits of the logit in front of the sigmoid table, which covers [-8, 8).
+LOGIT_FRAC = 10
+LOGIT_BITS = 14
+# Fractional bits that a bias has below the LSB of the value it is added to.
+GUARD = 6
+# Bits of a requantisation multiplier. Scales are chosen so that it is exact (docs/design.md, "Scales").
+MULTIPLIER_BITS = 16
+# A multiplier's right shift comes from a list of this many at most, which a record names by 3 bits.
+MAX_SHIFTS = 8
+# Every intermediate of the golden model lives in int64.
+MAX_PRODUCT_BITS = 62
+
+
+class ConfigError(ValueError):
+    """A parameter outside of what is allowed; ``option`` is its name, as ``Config`` and the command line spell it."""
+
+    def __init__(self, option, value, allowed):
+        self.option, self.value, self.allowed = option, value, allowed
+        super().__init__(f"{option}={value}: {allowed}")
+
+
+class Mid(enum.Enum):
+    """Activation between the two layers."""
+
+    RELU = "relu"
+    RELU6 = "relu6"
+    SILU = "silu"
+    HARDSWISH = "hardswish"
+    IDENTITY = "identity"
+
+    @property
+    def tabulated(self):
+        """Whether it is computed from a table, which fixes the grid of the hidden vector to a power of two."""
+        return self in (Mid.SILU, Mid.HARDSWISH)
+
+    @property
+    def signed(self):
+        """Whether the hidden vector has negative values."""
+        return self not in (Mid.RELU, Mid.RELU6)
+
+
+class GateKind(enum.Enum):
+    """Activation behind the second layer."""
+
+    SIGMOID = "sigmoid"
+    HARDSIGMOID = "hardsigmoid"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """A gate function: ``sigmoid(l)`` or ``clip(slope * l + offset, 0, 1)``; slope and offset belong to the latter."""
+
+    kind: GateKind = GateKind.SIGMOID
+    slope: float = 1 / 6
+    offset: float = 0.5
+
+    def __post_init__(self):
+        if not (math.isfinite(self.slope) and 1e-6 <= self.slope <= 1e6):
+            raise ConfigError("gate", self, "a hard sigmoid's slope must be from 1e-6 to 1e6")
+        if not (math.isfinite(self.offset) and abs(self.offset) <= 1e6):
+            raise ConfigError("gate", self, "a hard sigmoid's offset must be from -1e6 to 1e6")
+
+    def __str__(self):
+        if self.kind is GateKind.SIGMOID:
+            return "sigmoid"
+        return f"hardsigmoid:{self.slope:.17g},{self.offset:.17g}"
+
+
+def _integer(option, value, low, high=None):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{option}={value!r}: must be an integer")
+    if value < low or (high is not None and value > high):
+        raise ConfigError(option, value, f"must be from {low} to {high}" if high is not None else f"must be at least {low}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Parameters of one block.
+
+    Parameters
+    ----------
+    k : int
+        Rows of a tile; ``k >= H`` is the original squeeze-and-excite.
+    width, channels, squeeze : int
+        W, C and CR. The height is no parameter: one block takes frames of any height.
+    lanes : int
+        Channels of a beat; divides ``channels``.
+    macs : int
+        Multipliers shared by both layers.
+    signed : bool
+        Whether data are int8 or uint8.
+    zero_point : int
+        Integer that stands for 0.0, in the data's own range. A loadable block gets it with its parameters, and this
+        field then has no influence on the hardware.
+    mid : Mid
+    gate : Gate
+    residual : bool
+        ``y = x + x * g``: the gate becomes (1 + g) / 2 and y's scale twice x's.
+    loadable : bool
+        Parameters come through ``w_axis`` instead of being baked in.
+    slack : int, optional
+        Words of the tile buffer beyond k rows; None is what full rate takes (``timing.full_rate_slack``).
+    operand_bits : int
+        Signed width of what the MAC units multiply by weights: tile means and hidden vector.
+    hidden_frac : int
+        Fractional bits of the hidden vector, for the tabulated ``mid`` functions only (else 0: its grid is a scale).
+    segment_bits : int
+        Tables of ``mid`` have ``2 ** segment_bits`` segments a unit.
+    pre_bits : int
+        Signed width of a requantised accumulator with its bias, ``GUARD`` fractional bits included.
+    shifts : tuple of (tuple of int)
+        For each layer the right shifts that follow a requantisation multiplier; a record names one by its index.
+
+    Raises
+    ------
+    TypeError, ConfigError
+        Before anything is built, naming the parameter, its value and what is allowed.
+    """
+
+    k: int
+    width: int
+    channels: int
+    squeeze: int
+    lanes: int = 1
+    macs: int = 1
+    signed: bool = True
+    zero_point: int = 0
+    mid: Mid = Mid.RELU
+    gate: Gate = Gate()
+    residual: bool = False
+    loadable: bool = False
+    slack: int | None = None
+    operand_bits: int = 18
+    hidden_frac: int = 0
+    segment_bits: int = 3
+    pre_bits: int = 27
+    shifts: tuple = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
+
+    def __post_init__(self):
+        for option, high in (("k", 1 << 16), ("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
+                             ("lanes", 64), ("macs", 4096)):
+            _integer(option, getattr(self, option), 1, high)
+        if self.channels % self.lanes:
+            raise ConfigError("lanes", self.lanes, f"must divide channels={self.channels}")
+        for option, kind in (("mid", Mid), ("gate", Gate)):
+            if not isinstance(getattr(self, option), kind):
+                raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
+        _integer("zero_point", self.zero_point, *((-128, 127) if self.signed else (0, 255)))
+        if self.slack is not None:
+            _integer("slack", self.slack, 0, 1 << 20)
+        self._validate_formats()
+
+    def _validate_formats(self):
+        _integer("operand_bits", self.operand_bits, 10, 32)
+        _integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, 48)
+        if self.mid.tabulated:
+            _integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, self.operand_bits - 1)
+            _integer("segment_bits", self.segment_bits, 1, 5)
+        for shifts in self.shifts:
+            if not 1 <= len(shifts) <= MAX_SHIFTS:
+                raise ConfigError("shifts", shifts, f"must be 1 to {MAX_SHIFTS} numbers")
+            for shift in shifts:
+                _integer("shifts", shift, 0, 63)
+        if self.acc_bits + MULTIPLIER_BITS > MAX_PRODUCT_BITS:
+            raise ConfigError("operand_bits", self.operand_bits,
+                              f"at most {self.operand_bits - self.acc_bits - MULTIPLIER_BITS + MAX_PRODUCT_BITS} "
+                              f"for {self.channels} channels and a squeeze of {self.squeeze}")
+
+    # Geometry. A "group" is the channels of one beat, a "word" a beat's data.
+
+    @property
+    def groups(self):
+        """Beats of a pixel."""
+        return self.channels // self.lanes
+
+    @property
+    def tile_words(self):
+        """Beats of a tile of k rows."""
+        return self.k * self.width * self.groups
+
+    @property
+    def passes(self):
+        """Passes over their inputs that layer 1 and layer 2 take with ``macs`` multipliers."""
+        return (-(-self.squeeze // self.macs), -(-self.channels // self.macs))
+
+    @property
+    def bound_bits(self):
+        """The bound that memory is measured against: 8 * k * W * C."""
+        return 8 * self.k * self.width * self.channels
+
+    # Number formats (docs/design.md, "Numbers").
+
+    @property
+    def working_zero(self):
+        """Zero point of the working range -128..127: uint8 data are taken less 128."""
+        return self.zero_point if self.signed else self.zero_point - 128
+
+    @property
+    def largest_deviation(self):
+        """Largest |x - zero| that an input can have."""
+        return max(127 - self.working_zero, self.working_zero + 128)
+
+    @property
+    def sum_bits(self):
+        """Signed width of a tile's sum: holds -128 * k * W."""
+        return 8 + (self.k * self.width - 1).bit_length()
+
+    @property
+    def mean_frac(self):
+        """A tile mean's grid is ``2 ** -mean_frac`` of a full tile's sum; negative where the sum has more bits."""
+        return self.operand_bits - self.sum_bits
+
+    @functools.cached_property
+    def reciprocals(self):
+        """``(R, q)`` for each row count r = 1..k: a tile mean is ``S * R / 2 ** q``, rounded.
+
+        R / 2**q is k / r * 2**mean_frac rounded down (so that a mean can't leave its width) to ``reciprocal_bits``
+        bits; it is exact where k / r is a power of two, for full tiles above all.
+        """
+        result = []
+        for r in range(1, self.k + 1):
+            q = self.reciprocal_bits - 1 - math.floor(math.log2(self.k / r)) - self.mean_frac
+            # k / r < 2 ** (floor + 1); log2 may be one off where k / r is just under a power of two.
+            numerator = self.k << max(q + self.mean_frac, 0)
+            value = numerator // (r << max(-(q + self.mean_frac), 0))
+            result.append((value, q))
+        return tuple(result)
+
+    @property
+    def reciprocal_bits(self):
+        """Bits of a reciprocal's mantissa; two more than the mean's, so that it costs a quarter of its LSB at most."""
+        return self.operand_bits + 2
+
+    @property
+    def hidden_bits(self):
+        """Stored width of a hidden value: signed, or unsigned behind relu and relu6."""
+        return self.operand_bits if self.mid.signed else self.operand_bits - 1
+
+    @property
+    def acc_bits(self):
+        """Signed width of a MAC accumulator, for the worst parameters and data."""
+        terms = max(self.channels, self.squeeze)
+        return self.operand_bits + 7 + (terms - 1).bit_length()
+
+    @property
+    def gate_bits(self):
+        """Unsigned width of a gate, 0 to ``2 ** GATE_FRAC``."""
+        return GATE_FRAC + 1
+
+    @property
+    def logit_bits(self):
+        """Signed width of a logit: into the sigmoid table, or already on the gate's grid for a hard sigmoid."""
+        return LOGIT_BITS if self.gate.kind is GateKind.SIGMOID else GATE_FRAC + 2
+
+    @property
+    def record_bits(self):
+        """A channel's requantisation record: multiplier, shift index (3 bits), bias."""
+        return MULTIPLIER_BITS + 3 + self.pre_bits
+
+    @property
+    def fingerprint(self):
+        """32 bits that open a parameter stream; they differ where a stream's layout or its numbers' meaning would."""
+        layout = (self.k, self.width, self.channels, self.squeeze, self.macs, self.signed, self.mid.value,
+                  str(self.gate), self.residual, self.operand_bits, self.hidden_frac, self.segment_bits, self.pre_bits,
+                  self.shifts)
+        return zlib.crc32(repr(layout).encode())

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integers that a block computes with, and how they lie in its memories and in a parameter stream."""
+
+import dataclasses
+
+import numpy as np
+
+from .config import MULTIPLIER_BITS, ConfigError
+
+__all__ = ["Layer", "Parameters", "record_words", "stream_words", "weight_words"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One fully connected layer, quantised.
+
+    Attributes
+    ----------
+    weight : int64 array (outputs, inputs)
+        -127 to 127.
+    multiplier, shift : int64 arrays (outputs)
+        An accumulator is requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is the index into the
+        config's list for this layer.
+    bias : int64 array (outputs)
+        ``GUARD`` fractional bits below the LSB of what the layer gives.
+    """
+
+    weight: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    bias: np.ndarray
+
+    def validate(self, name, outputs, inputs, shifts, pre_bits):
+        """Raise ConfigError where a value does not fit the hardware's format."""
+        limit = 1 << (pre_bits - 2)
+        for field, shape, low, high in (
+            ("weight", (outputs, inputs), -127, 127),
+            ("multiplier", (outputs,), 0, (1 << MULTIPLIER_BITS) - 1),
+            ("shift", (outputs,), 0, len(shifts) - 1),
+            ("bias", (outputs,), -limit, limit),
+        ):
+            value = getattr(self, field)
+            if value.shape != shape or value.dtype != np.int64:
+                raise ConfigError(f"{name}.{field}", f"{value.dtype}{list(value.shape)}", f"must be int64{list(shape)}")
+            if value.min() < low or value.max() > high:
+                worst = value.min() if value.min() < low else value.max()
+                raise ConfigError(f"{name}.{field}", int(worst), f"must be from {low} to {high}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Everything that a loadable block is loaded with, or that is baked into the other kind.
+
+    Attributes
+    ----------
+    layer1, layer2 : Layer
+        W1 (CR x C) and W2 (C x CR).
+    working_zero : int
+        Zero point of the working range -128..127 (``Config.working_zero``).
+    """
+
+    layer1: Layer
+    layer2: Layer
+    working_zero: int
+
+    def validate(self, config):
+        """Raise ConfigError where a value does not fit `config`."""
+        self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config.pre_bits)
+        self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config.pre_bits)
+        if not -128 <= self.working_zero <= 127:
+            raise ConfigError("working_zero", self.working_zero, "must be from -128 to 127")
+
+
+def weight_words(config, parameters):
+    """Words of the weight memory, ``macs`` bytes each.
+
+    Layer 1's passes come first, then layer 2's. Pass p of a layer holds a word for each input, byte j of which is the
+    weight of output ``p * macs + j`` (two's complement; 0 where there is no such output).
+    """
+    words = []
+    for layer in (parameters.layer1, parameters.layer2):
+        outputs, inputs = layer.weight.shape
+        passes = -(-outputs // config.macs)
+        padded = np.zeros((passes * config.macs, inputs), np.int64)
+        padded[:outputs] = layer.weight
+        grid = padded.reshape(passes, config.macs, inputs).transpose(0, 2, 1).astype(np.int8)
+        words += [int.from_bytes(row.tobytes(), "little") for row in grid.reshape(-1, config.macs)]
+    return words
+
+
+def record_words(config, parameters):
+    """Requantisation records, layer 1's outputs first: multiplier in the low bits, then shift index, then bias."""
+    words = []
+    for layer in (parameters.layer1, parameters.layer2):
+        for m, s, b in zip(layer.multiplier.tolist(), layer.shift.tolist(), layer.bias.tolist(), strict=True):
+            bias = b & ((1 << config.pre_bits) - 1)
+            words.append(m | s << MULTIPLIER_BITS | bias << (MULTIPLIER_BITS + 3))
+    return words
+
+
+def stream_words(config, parameters):
+    """The 32-bit words that load a block through ``w_axis``, in order; the last goes with ``tlast``.
+
+    Fingerprint of the configuration, zero point (working range, low byte), the weight memory and the records; each
+    memory word in as many 32-bit words as it needs, low bits first.
+    """
+    words = [config.fingerprint, parameters.working_zero & 0xFF]
+    for memory, bits in ((weight_words(config, parameters), 8 * config.macs),
+                         (record_words(config, parameters), config.record_bits)):
+        for word in memory:
+            words += [word >> i & 0xFFFFFFFF for i in range(0, bits, 32)]
+    return words
