@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What memory a block has, read off its elaborated netlist."""
+
+import dataclasses
+import re
+
+__all__ = ["Memory", "memories", "sram_bits"]
+
+# Instance path, as a regular expression, to the role under which a memory is counted.
+ROLES = (
+    (r"tile_buffer\.", "tile_buffer"),
+    (r"scale_fifo\.", "scale_fifo"),
+    (r"accumulate\.", "accumulator"),
+    (r"excite\.sums_ram\.", "accumulator"),
+    (r"parameters\.", "weight"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """One memory of the netlist: instance path below the top, role, bits of a word, words."""
+
+    path: str
+    role: str
+    width: int
+    depth: int
+
+    @property
+    def bits(self):
+        return self.width * self.depth
+
+
+def _number(value):
+    return int(value, 2) if isinstance(value, str) else int(value)
+
+
+def memories(netlist, top):
+    """Every memory below module `top`, one entry an instance.
+
+    Memory cells, instances of the RAM leaf, and arrays of registers that hold sums (blocks with fewer than three groups a
+    pixel have those instead of an accumulator RAM).
+    """
+    found = []
+
+    def visit(module, path):
+        for name, cell in netlist[module]["cells"].items():
+            kind, parameters = cell["type"], cell["parameters"]
+            if kind == "$mem_v2":
+                add(path + [name], parameters["WIDTH"], parameters["SIZE"])
+            elif kind == f"{top}_ram":
+                add(path + [name], parameters["WIDTH"], parameters["DEPTH"])
+            elif kind in netlist:
+                visit(kind, path + [name])
+        registers = [n for n in netlist[module]["netnames"] if re.fullmatch(r"sums_\d+", n)]
+        if path == ["accumulate"] and registers:
+            width = len(netlist[module]["netnames"][registers[0]]["bits"])
+            found.append(Memory("accumulate.sums", "accumulator", width, len(registers)))
+
+    def add(path, width, depth):
+        path = ".".join(path)
+        role = next((role for pattern, role in ROLES if re.match(pattern, path)), "other")
+        found.append(Memory(path, role, _number(width), _number(depth)))
+
+    visit(top, [])
+    return tuple(found)
+
+
+def sram_bits(found, bound_bits):
+    """Sum memories up by role.
+
+    Returns
+    -------
+    dict
+        ``bound_bits``, ``tile_buffer_bits``, ``scale_fifo_bits``, ``accumulator_bits``, ``other_bits``, ``weight_bits``,
+        ``total_without_weights_bits``, and ``over_bound``, that total over `bound_bits` (8 * k * W * C).
+    """
+    roles = ("tile_buffer", "scale_fifo", "accumulator", "other", "weight")
+    bits = {f"{role}_bits": sum(m.bits for m in found if m.role == role) for role in roles}
+    total = sum(bits.values()) - bits["weight_bits"]
+    return {"bound_bits": bound_bits, **bits, "total_without_weights_bits": total, "over_bound": total / bound_bits}

