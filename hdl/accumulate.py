@@ -18,8 +18,8 @@ RAM_TURNAROUND = 3
 class Accumulator(wiring.Component):
     """Adds up each channel over a tile, then copies the sums out while the next tile's first pixel overwrites them.
 
-    A tile's first pixel only writes, which leaves the read port free for exactly as long as copying out takes: there is no
-    second bank. A copied word is read at least two cycles before its successor is written.
+    A tile's first pixel only writes, which leaves the read port free for exactly as long as copying out takes: there
+    is no second bank. A copied word is read at least two cycles before its successor is written.
 
     Pixels of fewer than ``RAM_TURNAROUND`` groups use registers, which have no turnaround.
 

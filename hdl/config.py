@@ -87,7 +87,8 @@ def _integer(option, value, low, high=None):
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{option}={value!r}: must be an integer")
     if value < low or (high is not None and value > high):
-        raise ConfigError(option, value, f"must be from {low} to {high}" if high is not None else f"must be at least {low}")
+        allowed = f"must be at least {low}" if high is None else f"must be from {low} to {high}"
+        raise ConfigError(option, value, allowed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ class Excite(wiring.Component):
 
     @staticmethod
     def _tap(m, stage, valid, index, value):
-        """Name a stage's results for the bench; nothing in the block reads them, so that they cost nothing in hardware."""
+        """Name a stage's results for the bench; nothing in the block reads them, so they cost nothing in hardware."""
         for name, source in (("valid", valid), ("index", index), ("data", value)):
             source = Value.cast(source)
             tap = Signal(source.shape(), name=f"tap_{stage}_{name}", attrs={"keep": 1})

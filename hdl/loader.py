@@ -28,8 +28,8 @@ class Phase(enum.Enum):
 class Loader(wiring.Component):
     """Takes a parameter stream (``parameters.stream_words``) apart.
 
-    A stream that opens with another fingerprint, ends early or doesn't end where it should leaves the block unloaded and
-    raises ``error``, which stays; it is taken up to its ``tlast`` in any case, and the next stream starts anew.
+    A stream that opens with another fingerprint, ends early or doesn't end where it should leaves the block unloaded
+    and raises ``error``, which stays; it is taken up to its ``tlast`` in any case, and the next stream starts anew.
 
     Members
     -------

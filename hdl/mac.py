@@ -13,8 +13,8 @@ __all__ = ["MacArray"]
 class MacArray(wiring.Component):
     """``macs`` units, each with a weight of its own, that take the same operand each cycle.
 
-    At a pass's last operand the accumulators move to a second row of registers, from where they leave one a cycle while the
-    next pass runs.
+    At a pass's last operand the accumulators move to a second row of registers, from where they leave one a cycle while
+    the next pass runs.
 
     Members
     -------

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where in its tile a beat stands."""
 
-from amaranth.hdl import Module
-from amaranth.hdl import Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,8 +11,8 @@ __all__ = ["TilePosition"]
 class TilePosition(wiring.Component):
     """Counts groups, columns and rows of the beats that the block takes.
 
-    A tile ends with its k-th row, or with the frame. A frame that ends off a row's end (``cut``) ends its tile there, and
-    the next beat starts a new frame.
+    A tile ends with its k-th row, or with the frame. A frame that ends off a row's end (``cut``) ends its tile there,
+    and the next beat starts a new frame.
 
     Members
     -------

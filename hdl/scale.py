@@ -15,8 +15,8 @@ __all__ = ["Scale"]
 class Scale(wiring.Component):
     """Reads finished tiles from the tile buffer and multiplies them by their gates.
 
-    A beat is read only when the output FIFO has a place for it, so the pipeline never stalls, and ``m_tready`` reaches no
-    further than that FIFO's counters.
+    A beat is read only when the output FIFO has a place for it, so the pipeline never stalls, and ``o_ready`` reaches
+    no further than that FIFO's counters.
 
     Members
     -------

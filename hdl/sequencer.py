@@ -21,8 +21,9 @@ class State(enum.Enum):
 class Issue(data.StructLayout):
     """An input of a layer on its way to the MAC units.
 
-    ``first`` clears the accumulators, ``last`` hands ``outputs`` of them over; ``layer`` is 0 or 1; ``address`` is the word
-    of the weight memory, ``index`` the input's number, ``group`` and ``lane`` its place in a word of sums (layer 1).
+    ``first`` clears the accumulators, ``last`` hands ``outputs`` of them over; ``layer`` is 0 or 1; ``address`` is the
+    word of the weight memory, ``index`` the input's number, ``group`` and ``lane`` its place in a word of sums (layer
+    1).
     """
 
     def __init__(self, config):
@@ -81,7 +82,8 @@ class Sequencer(wiring.Component):
             with m.Case(State.LAYER1):
                 m.d.comb += [tick.eq(self.sums_valid), self.sums_read.eq(done)]
                 with m.If(done):
-                    m.d.sync += [state.eq(State.GAP if timing.gap > 1 else State.LAYER2), gap.eq(max(timing.gap - 2, 0))]
+                    m.d.sync += gap.eq(max(timing.gap - 2, 0))
+                    m.d.sync += state.eq(State.GAP if timing.gap > 1 else State.LAYER2)
             with m.Case(State.GAP):
                 m.d.sync += gap.eq(gap - 1)
                 with m.If(gap == 0):

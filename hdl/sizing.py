@@ -9,7 +9,7 @@ from .timing import CREDITS, GATE_TILES, TILES_UNDER_WAY, Timing
 __all__ = ["choose_macs", "memory_bits"]
 
 # Where the wanted overhead is out of reach, multipliers are added only while they still save this much.
-WORTHWHILE = 1.02
+WORTHWHILE = 1.01
 
 
 def memory_bits(config):
@@ -38,8 +38,8 @@ def choose_macs(config, overhead):
         Its ``macs`` is ignored. With ``slack`` given, only the rate counts.
     overhead : float
         Memory without parameters may be ``(1 + overhead) * 8 * k * W * C`` bits. Where no number of units reaches that,
-        the fewest are taken that come within 2 % of the least memory; where none reaches full rate, the fewest within 2 %
-        of the least excite cycles.
+        the fewest are taken that come within 1 % of the least memory; where none reaches full rate, the fewest within
+        1 % of the least excite cycles.
 
     Returns
     -------

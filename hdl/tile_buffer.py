@@ -42,7 +42,8 @@ class TileBuffer(wiring.Component):
         self.depth = depth = Timing(config).buffer_words
         super().__init__({
             "ready": Out(1), "write": In(1), "i": In(8 * config.lanes), "tail": Out(range(depth)),
-            "read": In(1), "head": Out(range(depth)), "o": Out(8 * config.lanes), "peak": Out(range(depth + 1)), "empty": Out(1),
+            "read": In(1), "head": Out(range(depth)), "o": Out(8 * config.lanes),
+            "peak": Out(range(depth + 1)), "empty": Out(1),
         })
 
     def elaborate(self, platform):

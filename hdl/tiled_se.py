@@ -34,8 +34,8 @@ class TiledSE(wiring.Component):
         ``status_frame_error``; it is delivered beat for beat, its last tile with gates from the beats it has, and the
         next frame is right again.
     w_axis_*
-        Loadable blocks only: the parameter stream. It is taken between frames, when all earlier outputs are delivered; no
-        frame is taken before a stream was loaded, or while one is waiting or being loaded.
+        Loadable blocks only: the parameter stream. It is taken between frames, when all earlier outputs are delivered;
+        no frame is taken before a stream was loaded, or while one is waiting or being loaded.
     status_frame_error : Out
         Sticky: ``tlast`` came off a row's end.
     status_peak_words : Out

@@ -76,6 +76,10 @@ class Timing:
         """Cycles that a tile occupies the MAC units: tiles can't follow each other faster than that."""
         return self.layer_cycles[0] + self.gap - 1 + self.layer_cycles[1]
 
+    def period(self, words):
+        """Cycles from one tile's first beat to the next one's, for many tiles of `words` beats each, at full rate."""
+        return max(words, self.excite_cycles)
+
     @property
     def tile_latency(self):
         """Cycles from the one that takes a tile's last beat to the one that reads the tile's first word for output."""

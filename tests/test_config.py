@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter object refuses what is not legal, by name, and its widths hold what they must."""
+
+import dataclasses
+import fractions
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+
+HEADLINE = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"k": 0}, "k=0: must be from 1 to 65536"),
+    ({"width": 0}, "width=0: must be from 1 to 65536"),
+    ({"squeeze": -3}, "squeeze=-3: must be from 1 to 65536"),
+    ({"lanes": 7}, "lanes=7: must divide channels=64"),
+    ({"macs": 5000}, "macs=5000: must be from 1 to 4096"),
+    ({"zero_point": 128}, "zero_point=128: must be from -128 to 127"),
+    ({"signed": False, "zero_point": -1}, "zero_point=-1: must be from 0 to 255"),
+    ({"slack": -1}, "slack=-1: must be from 0 to 1048576"),
+    ({"operand_bits": 9}, "operand_bits=9: must be from 10 to 32"),
+    ({"operand_bits": 32}, "operand_bits=32: at most 32 for 64 channels"),
+    ({"shifts": ((), (0,))}, "shifts=(): must be 1 to 8 numbers"),
+    ({"mid": Mid.SILU, "hidden_frac": 2}, "hidden_frac=2: must be from 4 to 17"),
+])
+def test_refuses(change, message):
+    if change == {"operand_bits": 32}:
+        change, message = {"operand_bits": 32, "channels": 65536, "lanes": 8}, (
+            "operand_bits=32: at most 23 for 65536 channels and a squeeze of 16")
+    with pytest.raises(ConfigError) as error:
+        dataclasses.replace(HEADLINE, **change)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"k": 7.0}, "k=7.0: must be an integer"),
+    ({"macs": True}, "macs=True: must be an integer"),
+    ({"mid": "relu"}, "mid='relu': must be a Mid"),
+])
+def test_refuses_types(change, message):
+    with pytest.raises(TypeError) as error:
+        dataclasses.replace(HEADLINE, **change)
+    assert str(error.value) == message
+
+
+def test_gate_limits():
+    with pytest.raises(ConfigError, match="slope must be from"):
+        Gate(GateKind.HARDSIGMOID, slope=0.0)
+    with pytest.raises(ConfigError, match="offset must be from"):
+        Gate(GateKind.HARDSIGMOID, offset=math.nan)
+
+
+@given(k=st.integers(1, 300), width=st.integers(1, 600), operand=st.integers(10, 28))
+def test_sums_and_reciprocals(k, width, operand):
+    """A sum of the extreme value fits; R / 2**q is k / r on the mean's grid, from below, to operand_bits + 1 bits."""
+    config = Config(k=k, width=width, channels=4, squeeze=4, operand_bits=operand)
+    low = -(1 << (config.sum_bits - 1))
+    assert low <= -128 * k * width
+    assert config.sum_bits == 8 or -(1 << (config.sum_bits - 2)) > -128 * k * width
+    for r, (value, q) in enumerate(config.reciprocals, start=1):
+        wanted = fractions.Fraction(k, r) * fractions.Fraction(2) ** config.mean_frac
+        got = fractions.Fraction(value, 1 << q)
+        assert value.bit_length() == config.reciprocal_bits
+        assert 0 <= (wanted - got) / wanted < fractions.Fraction(1, 1 << (operand + 1))
+        assert -128 * r * width * got >= -(1 << (operand - 1))
+    full, q = config.reciprocals[-1]
+    assert fractions.Fraction(full, 1 << q) == fractions.Fraction(2) ** config.mean_frac
+
+
+def test_fingerprint_tells_layouts_apart():
+    """A stream for other numbers is refused; what does not change its meaning does not change the fingerprint."""
+    prints = {dataclasses.replace(HEADLINE, **change).fingerprint for change in (
+        {}, {"macs": 15}, {"operand_bits": 19}, {"k": 6}, {"width": 55}, {"mid": Mid.RELU6}, {"residual": True},
+        {"gate": Gate(GateKind.HARDSIGMOID)}, {"gate": Gate(GateKind.HARDSIGMOID, slope=0.2)}, {"pre_bits": 28})}
+    assert len(prints) == 10
+    assert dataclasses.replace(HEADLINE, lanes=1, slack=0, zero_point=3).fingerprint == HEADLINE.fingerprint
+
+
+def test_config_is_light():
+    """The parameter object is for everybody: it loads neither the hardware's nor the golden model's library."""
+    code = "import sys, tiled_se.hdl.config, tiled_se.hdl.timing, tiled_se.hdl.sizing, tiled_se.hdl.tables\n" \
+           "sys.exit(any(m in sys.modules for m in ('amaranth', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every cycle count that ``Timing`` states, against the block in Amaranth's simulator."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.parameters import Layer, Parameters
+from tiled_se.hdl.sizing import choose_macs, memory_bits
+from tiled_se.hdl.tiled_se import TiledSE
+from tiled_se.hdl.timing import Timing
+
+from .pysim import simulate
+
+HARD = Gate(GateKind.HARDSIGMOID)
+
+
+def dummy_parameters(config):
+    """Parameters whose values don't matter: cycle counts must not depend on them."""
+    def layer(outputs, inputs):
+        ones = np.ones(outputs, np.int64)
+        return Layer(np.ones((outputs, inputs), np.int64), ones, 0 * ones, ones)
+
+    return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0)
+
+
+def trace(config, tiles):
+    """Cycles in which beats are taken and given, for a frame of full tiles with both sides always ready; and the peak."""
+    dut = TiledSE(config, dummy_parameters(config))
+    total = tiles * config.tile_words
+    taken, given, peak = [], [], []
+
+    async def bench(ctx):
+        ctx.set(dut.m_axis_tready, 1)
+        ctx.set(dut.s_axis_tvalid, 1)
+        cycle = 0
+        while len(given) < total:
+            ctx.set(dut.s_axis_tvalid, len(taken) < total)
+            ctx.set(dut.s_axis_tlast, len(taken) == total - 1)
+            if len(taken) < total and ctx.get(dut.s_axis_tready):
+                taken.append(cycle)
+            if ctx.get(dut.m_axis_tvalid):
+                given.append(cycle)
+            await ctx.tick()
+            cycle += 1
+        peak.append(ctx.get(dut.status_peak_words))
+
+    simulate(dut, bench)
+    return np.array(taken), np.array(given), peak[0]
+
+
+SHAPES = {
+    "one pass each": dict(k=3, width=8, channels=8, squeeze=3, lanes=2, macs=8),
+    "many passes": dict(k=4, width=11, channels=9, squeeze=7, lanes=3, macs=2),
+    "drain longer than layer 2's input": dict(k=4, width=12, channels=16, squeeze=2, lanes=2, macs=5),
+    "drain longer than layer 1's input": dict(k=8, width=20, channels=3, squeeze=14, lanes=1, macs=4),
+    "more units than outputs": dict(k=3, width=16, channels=4, squeeze=2, lanes=1, macs=9),
+    "hidden vector over several passes": dict(k=5, width=30, channels=4, squeeze=40, lanes=1, macs=3),
+    "silu": dict(k=3, width=16, channels=8, squeeze=2, lanes=4, macs=4, mid=Mid.SILU, hidden_frac=12),
+    "hard sigmoid": dict(k=3, width=16, channels=8, squeeze=2, lanes=4, macs=4, gate=HARD),
+    "one lane": dict(k=3, width=9, channels=6, squeeze=2, lanes=1, macs=3),
+    "one group": dict(k=6, width=14, channels=6, squeeze=2, lanes=6, macs=6),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_full_rate(shape):
+    """A beat every cycle over four tiles, the latencies to the cycle, and a slack of which nothing is left over."""
+    config = Config(**shape)
+    timing = Timing(config)
+    assert timing.full_rate
+    taken, given, peak = trace(config, 4)
+    assert taken.tolist() == list(range(4 * config.tile_words))
+    assert given[0] - taken[config.tile_words - 1] == timing.output_latency
+    assert given.tolist() == list(range(given[0], given[0] + len(given)))
+    assert peak == config.tile_words + timing.tile_latency - 1
+
+
+@pytest.mark.parametrize("missing", [1, 2, 5])
+@pytest.mark.parametrize("name", ["many passes", "one lane", "one group"])
+def test_slack_is_exact(name, missing):
+    """Words fewer than full rate's slack cost as many cycles a tile."""
+    config = Config(**SHAPES[name])
+    config = dataclasses.replace(config, slack=Timing(config).tile_latency - missing)
+    assert not Timing(config).full_rate
+    taken, given, peak = trace(config, 5)
+    assert peak == Timing(config).buffer_words
+    first = taken[::config.tile_words]
+    assert np.diff(first).tolist()[1:] == [config.tile_words + missing] * 3
+
+
+def test_no_slack():
+    """A buffer of exactly k rows: the next tile enters as the last one leaves."""
+    config = Config(**SHAPES["many passes"], slack=0)
+    assert Timing(config).buffer_words == config.tile_words
+    taken, given, peak = trace(config, 4)
+    assert peak == config.tile_words
+    assert np.diff(given[::config.tile_words]).tolist() == [config.tile_words + Timing(config).tile_latency] * 3
+
+
+@pytest.mark.parametrize("shape", [
+    dict(k=1, width=2, channels=8, squeeze=3, lanes=2, macs=1),
+    dict(k=1, width=1, channels=6, squeeze=4, lanes=6, macs=4),
+    dict(k=2, width=3, channels=6, squeeze=6, lanes=2, macs=3),
+])
+def test_short_tiles_follow_the_excite_unit(shape):
+    """Tiles shorter than excite takes come out at its pace, to the cycle."""
+    config = Config(**shape)
+    timing = Timing(config)
+    assert timing.excite_cycles > config.tile_words
+    _, given, _ = trace(config, 12)
+    starts = given[::config.tile_words]
+    assert np.diff(starts).tolist()[4:] == [timing.period(config.tile_words)] * 7
+
+
+def test_choose_macs():
+    """The fewest units: one fewer would miss the rate or the overhead."""
+    config = Config(k=7, width=56, channels=64, squeeze=16, lanes=1)
+    chosen = dataclasses.replace(config, macs=choose_macs(config, 0.05))
+    fewer = dataclasses.replace(chosen, macs=chosen.macs - 1)
+    assert Timing(chosen).full_rate
+    assert memory_bits(chosen) <= 1.05 * config.bound_bits < memory_bits(fewer)
+    exact = dataclasses.replace(config, slack=0)
+    chosen = dataclasses.replace(exact, macs=choose_macs(exact, 0.05))
+    assert Timing(chosen).excite_cycles <= config.tile_words
+    with pytest.raises(ConfigError, match="sram_overhead=0: must be more than 0"):
+        choose_macs(config, 0)
+
+
+def test_choose_macs_when_the_rate_is_out_of_reach():
+    config = Config(k=1, width=1, channels=24, squeeze=6, lanes=8)
+    chosen = Timing(dataclasses.replace(config, macs=choose_macs(config, 0.05)))
+    least = min(Timing(dataclasses.replace(config, macs=m)).excite_cycles for m in range(1, 40))
+    assert chosen.excite_cycles <= 1.01 * least
