@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the block must compute: the float module, the quantiser, and the integer model in the hardware's stages.
+
+Only :mod:`.float_module` and :mod:`.integer` import torch.
+"""

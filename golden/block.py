@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A block and its data before quantisation: float weights, and the format that data are quantised to."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..hdl.config import ConfigError, Gate, Mid
+
+__all__ = ["DataFormat", "FloatBlock", "check_scale"]
+
+# Scales between these leave every requantisation multiplier representable (docs/design.md, "Scales").
+SMALLEST_SCALE = 2.0**-40
+LARGEST_SCALE = 2.0**40
+# Weights come as float32; float64 ones beyond its range would overflow on the way.
+LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FloatBlock:
+    """The weights of one squeeze-and-excite block.
+
+    Attributes
+    ----------
+    w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
+    mid : Mid
+    gate : Gate
+    residual : bool
+
+    Raises
+    ------
+    ConfigError
+        Naming the array whose shape or values are wrong.
+    """
+
+    w1: np.ndarray
+    b1: np.ndarray
+    w2: np.ndarray
+    b2: np.ndarray
+    mid: Mid = Mid.RELU
+    gate: Gate = Gate()
+    residual: bool = False
+
+    def __post_init__(self):
+        for name in ("w1", "b1", "w2", "b2"):
+            value = np.asarray(getattr(self, name))
+            if value.dtype.kind not in "iuf":
+                raise ConfigError(name, value.dtype, "must hold real numbers")
+            object.__setattr__(self, name, value.astype(np.float64))
+        if self.w1.ndim != 2 or not self.w1.size:
+            raise ConfigError("w1", list(self.w1.shape), "must have the shape [CR, C]")
+        squeeze, channels = self.w1.shape
+        for name, shape in (("b1", [squeeze]), ("w2", [channels, squeeze]), ("b2", [channels])):
+            if list(getattr(self, name).shape) != shape:
+                raise ConfigError(name, list(getattr(self, name).shape),
+                                  f"must have the shape {shape} beside w1's {[squeeze, channels]}")
+        for name in ("w1", "b1", "w2", "b2"):
+            if not (np.abs(getattr(self, name)) <= LARGEST_WEIGHT).all():
+                raise ConfigError(name, "not finite", "must hold finite float32 numbers only")
+
+    def check(self, config):
+        """Raise ConfigError unless `config` describes a block of this shape and these functions."""
+        if self.w1.shape != (config.squeeze, config.channels):
+            raise ConfigError("w1", list(self.w1.shape), f"must have the shape {[config.squeeze, config.channels]}")
+        for name in ("mid", "gate", "residual"):
+            if getattr(self, name) != getattr(config, name):
+                raise ConfigError(name, getattr(config, name), f"the weights are for {getattr(self, name)}")
+
+
+def check_scale(scale):
+    """Raise ConfigError unless `scale` is a legal scale of the data."""
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise ConfigError("x_scale", scale, "must be from 2**-40 to 2**40")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFormat:
+    """How 8-bit data stand for real ones: ``real = scale * (q - zero_point)``.
+
+    Raises
+    ------
+    ConfigError
+        For a scale or a zero point out of range.
+    """
+
+    scale: float
+    zero_point: int
+    signed: bool = True
+
+    def __post_init__(self):
+        check_scale(self.scale)
+        if not self.low <= self.zero_point <= self.low + 255:
+            raise ConfigError("x_zero_point", self.zero_point, f"must be from {self.low} to {self.low + 255}")
+
+    @property
+    def low(self):
+        """The smallest datum."""
+        return -128 if self.signed else 0
+
+    def quantise(self, x):
+        """int64 array: `x` (any shape, real) on the grid, clipped to 8 bits; ConfigError where it is not finite."""
+        x = np.asarray(x, np.float64)
+        if not np.isfinite(x).all():
+            raise ConfigError("x", "not finite", "must hold finite numbers only")
+        # Clipped before the conversion too: what int64 can't hold would wrap.
+        steps = np.clip(np.rint(x / self.scale), -1024, 1024).astype(np.int64)
+        return np.clip(steps + self.zero_point, self.low, self.low + 255)
+
+    def dequantise(self, q):
+        """float64 array: what the integers `q` stand for."""
+        return (np.asarray(q, np.float64) - self.zero_point) * self.scale
+
+    @classmethod
+    def calibrate(cls, low, high, signed=True):
+        """The format for data from `low` to `high`: every one within a step of its integer, 0.0 exact.
+
+        The range is widened to include 0. A scale is 2**-40 at least: data that all are finer count as zeros. Data
+        that are all 0 get the scale 1. ConfigError("x") where `low` or `high` is not finite or the span is too large.
+        """
+        low, high = float(low), float(high)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ConfigError("x", f"{low:g}..{high:g}", "must hold finite numbers only")
+        low, high = min(low, 0.0), max(high, 0.0)
+        if high / 255 - low / 255 > LARGEST_SCALE:
+            raise ConfigError("x", f"{low:g}..{high:g}", "must span less than 2**48")
+        scale = max((high - low) / 255, SMALLEST_SCALE) if high > low else 1.0
+        return cls(scale, round(-low / scale) + (-128 if signed else 0), signed)

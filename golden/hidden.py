@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layer 1 and the scale of the hidden vector, from the exact range of the pre-activations."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..hdl.config import GUARD, ConfigError, Mid
+from ..hdl.tables import MID_RANGE
+from .budget import mean_box, result_box
+from .scales import (
+    LARGEST_BIAS,
+    LARGEST_MULTIPLIER,
+    TooLarge,
+    fold,
+    layer_units,
+    logit_scale,
+    mean_scale,
+    quantise_layer,
+    row_steps,
+)
+
+__all__ = ["hidden_layer", "largest_frac"]
+
+# Layer 2's ratios need not be under this: a hidden vector so fine adds less than 2**-15 logit steps of error.
+SMALLEST_RATIO = 2.0**-32
+# Below minus this a tabulated mid is 0 (hardswish), or as good as that (silu: the budget counts what is left).
+NEGATIVE_END = {Mid.SILU: MID_RANGE, Mid.HARDSWISH: 3}
+
+
+def _real_bias(block, config, x_scale):
+    """Function: what to add to layer 1 of raw data, given the real weights."""
+    return lambda real: block.b1 - x_scale * config.working_zero * real.sum(axis=1)
+
+
+def _range(config, block, x_scale):
+    """(low, high), floats: the range of all pre-activations with the float weights."""
+    low, high = (x_scale * (end - config.working_zero) for end in (-128, 127))
+    positive, negative = block.w1.clip(0, None).sum(axis=1), block.w1.clip(None, 0).sum(axis=1)
+    return ((positive * low + negative * high + block.b1).min(), (positive * high + negative * low + block.b1).max())
+
+
+def _least_scale(config, block, x_scale, shifts):
+    """The finest hidden scale with which every multiplier and bias of layer 1, and layer 2's ratios, have a format."""
+    # Less a little for what rounding the weights and the ratios may add.
+    largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
+    ratio = row_steps(block.w1).max() * mean_scale(config, x_scale) * 2**GUARD / largest
+    bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD / (LARGEST_BIAS / 2)
+    step = row_steps(block.w2).max() * fold(config)[0]
+    small = SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD / step if step else 0.0
+    return max(ratio, bias), small
+
+
+def _layer(config, block, x_scale, hidden_scale, shifts):
+    """Layer 1 (RealLayer with its real bias) and its shifts at a given hidden scale."""
+    unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD
+    real, shifts = quantise_layer(block.w1, unit, _real_bias(block, config, x_scale), bias_unit, shifts, "1")
+    bias = real.layer.bias * bias_unit + x_scale * config.working_zero * real.weight.sum(axis=1)
+    return dataclasses.replace(real, bias=bias), shifts
+
+
+def _free_scale(config, block, x_scale):
+    """First guess of a hidden scale that is not a power of two, and the largest that it may have."""
+    low, high = _range(config, block, x_scale)
+    top = (1 << (config.hidden_bits - config.mid.signed)) - 1
+    if config.mid is Mid.IDENTITY:
+        return max(abs(low), abs(high)) / top, np.inf
+    limit = 6 / top if config.mid is Mid.RELU6 else np.inf
+    # Behind a relu that is never positive any scale will do.
+    return min((high if high > 0 else abs(low)) / top, limit), limit
+
+
+def _box(config, real, shifts):
+    """(low, high), ints: the exact range of all pre-activations, in hidden LSB."""
+    low, high = result_box(real.layer, shifts, mean_box(config))
+    return int(low.min()), int(high.max())
+
+
+def _tabulated(config, block, x_scale, shifts):
+    scale = 2.0**-config.hidden_frac
+    real, shifts = _layer(config, block, x_scale, scale, shifts)
+    low, high = _box(config, real, shifts)
+    # Values from -2**bits to just under 2**bits LSB.
+    below = min((-low - 1).bit_length() if low < 0 else 0, _negative_bits(config) + config.hidden_frac)
+    bits = max(high.bit_length() if high > 0 else 0, below)
+    if bits > config.operand_bits - 1:
+        raise ConfigError("hidden_frac", config.hidden_frac,
+                          f"must be at most {config.hidden_frac - bits + config.operand_bits - 1} for these parameters")
+    return real, shifts, scale
+
+
+def _negative_bits(config):
+    """Integer bits that reach `NEGATIVE_END`."""
+    return (NEGATIVE_END[config.mid] - 1).bit_length()
+
+
+def largest_frac(config, block, x_scale):
+    """A ``hidden_frac`` above which a tabulated mid's range surely does not hold the pre-activations."""
+    low, high = _range(config, block, x_scale)
+    bits = [math.ceil(math.log2(value)) if value > 0 else 0 for value in (high, -low)]
+    # The quantised weights' range may be a little smaller than the float ones'.
+    return config.operand_bits - max(0, bits[0], min(bits[1], _negative_bits(config)))
+
+
+def hidden_layer(config, block, x_scale, shifts):
+    """Quantise layer 1.
+
+    Parameters
+    ----------
+    config : Config
+    block : FloatBlock
+    x_scale : float
+    shifts : tuple of int, or None
+        None: the shortest list.
+
+    Returns
+    -------
+    RealLayer, tuple of int, float
+        The layer, its shifts and the hidden vector's scale: with it no value saturates, but for relu6's at 6, those a
+        relu makes 0 and those so negative that a tabulated mid makes them 0.
+
+    Raises
+    ------
+    TooLarge
+        Where a multiplier or a bias has no format.
+    ConfigError
+        Where a tabulated mid's ``hidden_frac`` leaves too few integer bits.
+    """
+    if config.mid.tabulated:
+        return _tabulated(config, block, x_scale, shifts)
+    scale, limit = _free_scale(config, block, x_scale)
+    scale = max(scale, *_least_scale(config, block, x_scale, shifts)) or 1.0
+    top = (1 << (config.hidden_bits - config.mid.signed)) - 1
+    for exponent in range(-20, 20):
+        scale = min(scale, limit)
+        real, found = _layer(config, block, x_scale, scale, shifts)
+        low, high = _box(config, real, found)
+        over = max(high / top, -low / (top + 1) if config.mid.signed else 0)
+        if over <= 1 or scale == limit:
+            return real, found, scale
+        # Another scale rounds the weights differently, so that the range does not just shrink in proportion.
+        scale *= over * (1 + 2.0**exponent)
+    raise TooLarge("w1", "too large", "no scale of the hidden vector holds its range")

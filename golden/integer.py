@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer model: what the hardware computes, bit for bit, with every stage's values to compare."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from ..hdl.config import ConfigError
+from . import activation, stages
+from .rounding import require_signed
+
+__all__ = ["STAGES", "IntegerModel", "Stages"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stages:
+    """Every stage's values for a batch of frames: int64 tensors.
+
+    Tiles lie row by row. All but `y` are [N, tiles, C]; acc1, pre1 and hidden have CR instead of C. `y` has the shape
+    and the range of the data that went in; the other stages follow the working range.
+    """
+
+    sums: torch.Tensor
+    means: torch.Tensor
+    acc1: torch.Tensor
+    pre1: torch.Tensor
+    hidden: torch.Tensor
+    acc2: torch.Tensor
+    logits: torch.Tensor
+    gates: torch.Tensor
+    y: torch.Tensor
+
+
+STAGES = tuple(field.name for field in dataclasses.fields(Stages))
+
+
+def _integers(name, value):
+    """`value` (array or tensor) as an int64 tensor; TypeError where it does not hold integers."""
+    # A copy: torch warns of numpy's read-only arrays.
+    value = value if isinstance(value, torch.Tensor) else torch.tensor(np.asarray(value))
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{name}: must hold integers, not {value.dtype}")
+    return value.to(torch.int64)
+
+
+class IntegerModel:
+    """The block as integers.
+
+    Parameters
+    ----------
+    config : Config
+    parameters : Parameters
+        Quantised for `config`.
+    tile_width : int, optional
+        Columns of a tile; None is the frame's width, the strips that the hardware has. The parameters are then those
+        quantised for ``dataclasses.replace(config, width=tile_width)``.
+
+    Raises
+    ------
+    ConfigError
+        Where the parameters do not fit the config.
+    """
+
+    def __init__(self, config, parameters, tile_width=None):
+        parameters.validate(config)
+        self.config, self.parameters = config, parameters
+        self.tiling = config if tile_width is None else dataclasses.replace(config, width=tile_width)
+        self._offset = 0 if config.signed else 128
+        self._layers = [
+            dataclasses.replace(layer, **{field.name: torch.tensor(getattr(layer, field.name))
+                                          for field in dataclasses.fields(layer)})
+            for layer in (parameters.layer1, parameters.layer2)]
+        self._mid = torch.tensor(activation.mid_columns(config.mid, config.hidden_frac, config.segment_bits))
+        self._gate = torch.tensor(activation.gate_columns(config))
+
+    def _working(self, x):
+        """The int64 tensor `x`, checked, as [N, H, W, C] in the working range."""
+        frame = [self.config.width, self.config.channels]
+        if x.ndim not in (3, 4) or list(x.shape[-2:]) != frame or not x.numel():
+            raise ConfigError("x", list(x.shape),
+                              f"must have the shape [N, H, W, C] or [H, W, C] with [W, C] = {frame}")
+        return require_signed("x", x.reshape(-1, *x.shape[-3:]) - self._offset, 8)
+
+    def _counts(self, height):
+        """(rows, columns) of each tile of a frame."""
+        def spans(extent, step):
+            return [min(step, extent - start) for start in range(0, extent, step)]
+
+        return [(rows, columns) for rows in spans(height, self.config.k)
+                for columns in spans(self.config.width, self.tiling.width)]
+
+    def run(self, x):
+        """Every stage's values.
+
+        Parameters
+        ----------
+        x : integer array or tensor [N, H, W, C] or [H, W, C]
+            Data in their own range (int8's or uint8's); any height.
+
+        Returns
+        -------
+        Stages
+
+        Raises
+        ------
+        OverflowError
+            Where a value does not fit its width.
+        """
+        x, tiling = _integers("x", x), self.tiling
+        work = self._working(x)
+        layer1, layer2 = self._layers
+        sums = stages.sums(work, tiling)
+        means = stages.means(sums, self._counts(work.shape[1]), tiling)
+        acc1 = stages.acc("acc1", means, layer1.weight, tiling)
+        pre1 = stages.requantise("pre1", acc1, layer1, tiling.shifts[0], tiling)
+        hidden = stages.hidden(pre1, tiling, self._mid)
+        acc2 = stages.acc("acc2", hidden, layer2.weight, tiling)
+        logits = stages.logits(stages.requantise("logits", acc2, layer2, tiling.shifts[1], tiling), tiling)
+        gates = stages.gates(logits, tiling, self._gate)
+        y = stages.outputs(work, gates, tiling, self.parameters.working_zero) + self._offset
+        return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
+
+    def run_beats(self, beats):
+        """A frame of so many beats, which need not be whole rows: one that a misplaced ``tlast`` cut short.
+
+        What its last row misses adds nothing to the sums, but the row counts as one of its tile.
+
+        Parameters
+        ----------
+        beats : integer array or tensor [B, lanes]
+            Data in their own range, in the order of the stream.
+
+        Returns
+        -------
+        Stages
+            As of `run`, for one frame; `y` is [B, lanes].
+        """
+        beats = _integers("beats", beats)
+        if beats.ndim != 2 or beats.shape[1] != self.config.lanes or not beats.numel():
+            raise ConfigError("beats", list(beats.shape), f"must have the shape [B, {self.config.lanes}]")
+        row = self.config.width * self.config.channels
+        rows = -(-beats.numel() // row)
+        frame = torch.full((rows * row,), self._offset, dtype=torch.int64)
+        frame[:beats.numel()] = beats.reshape(-1)
+        result = self.run(frame.reshape(rows, self.config.width, self.config.channels))
+        return dataclasses.replace(result, y=result.y.reshape(-1)[:beats.numel()].reshape(beats.shape))

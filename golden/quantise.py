@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From float weights to integers that keep the accuracy contract, and to the widths that this takes."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..hdl.config import GUARD, LOGIT_BITS, MAX_PRODUCT_BITS, MULTIPLIER_BITS, Config, ConfigError
+from ..hdl.parameters import Parameters
+from . import budget
+from .block import check_scale
+from .hidden import hidden_layer, largest_frac
+from .scales import TooLarge, bias_headroom, fold, layer_units, logit_scale, quantise_layer
+
+__all__ = ["Quantised", "fit", "quantise"]
+
+LARGEST_OPERAND = 32
+LARGEST_SEGMENT_BITS = 5
+LARGEST_PRE = 48
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Quantised:
+    """A block in integers, and what they stand for.
+
+    Attributes
+    ----------
+    config : Config
+        The block that they are for.
+    parameters : Parameters
+    w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
+        Real values of the integers (docs/design.md, "Scales").
+    x_scale, hidden_scale, y_scale : float
+        Real value of a step of the data, of the hidden vector, of the outputs.
+    error_bound_lsb : float
+        ``|(y_q - zero) - y_real / y_scale|`` is under it for every input of 8 bits and every number of rows.
+    pre_bits : int
+        The least that these parameters need; ``config.pre_bits`` is no less.
+    """
+
+    config: Config
+    parameters: Parameters
+    w1: np.ndarray
+    b1: np.ndarray
+    w2: np.ndarray
+    b2: np.ndarray
+    x_scale: float
+    hidden_scale: float
+    y_scale: float
+    error_bound_lsb: float
+    pre_bits: int
+
+
+def _attempt(config, block, x_scale, tight=False):
+    """The integers for `config` whatever error they give and ``pre_bits`` they need; ConfigError where there are none.
+
+    With `tight`, the config's shifts are replaced by the shortest lists.
+    """
+    if not tight:
+        return _build(config, block, x_scale, config.shifts)
+    shifts = _build(config, block, x_scale, (None, None)).config.shifts
+    # Again with them given, so that they give the same integers ever after; a scale at the edge may then be over it.
+    try:
+        return _build(config, block, x_scale, shifts)
+    except TooLarge:
+        return _build(config, block, x_scale, tuple(tuple(max(n - 1, 0) for n in layer) for layer in shifts))
+
+
+def _build(config, block, x_scale, shifts):
+    """`_attempt` with `shifts` for each layer, None for the shortest list."""
+    real1, shifts1, hidden_scale = hidden_layer(config, block, x_scale, shifts[0])
+    slope, offset = fold(config)
+    unit = logit_scale(config) * 2.0**-GUARD
+    real2, shifts2 = quantise_layer(block.w2, layer_units(config, x_scale, hidden_scale)[1],
+                                    lambda real: block.b2 * slope + offset, unit, shifts[1], "2")
+    hidden = budget.hidden_error(config, real1, shifts1)
+    bound = budget.output_error(config, budget.logit_error(real2, hidden).max())
+    layers = real1.layer, real2.layer
+    return Quantised(
+        config=dataclasses.replace(config, shifts=(shifts1, shifts2)),
+        parameters=Parameters(*layers, config.working_zero),
+        w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=(real2.layer.bias * unit - offset) / slope,
+        x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale * (2 if config.residual else 1),
+        error_bound_lsb=bound, pre_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)))
+
+
+def _widest(config):
+    """The largest ``operand_bits`` that is legal for `config`'s shape."""
+    return min(LARGEST_OPERAND, config.operand_bits - config.acc_bits - MULTIPLIER_BITS + MAX_PRODUCT_BITS)
+
+
+def _tables(frac):
+    """The ``segment_bits`` that are legal with ``hidden_frac``."""
+    return range(1, min(LARGEST_SEGMENT_BITS, frac - 1) + 1)
+
+
+def _formats(config, block, x_scale):
+    """`config` with each ``hidden_frac`` that may hold the range, the finest first, and its most exact table."""
+    if not config.mid.tabulated:
+        yield dataclasses.replace(config, hidden_frac=0)
+        return
+    for frac in range(min(config.operand_bits - 1, largest_frac(config, block, x_scale)), 1, -1):
+        # With few magnitudes in a segment the evaluation's floors weigh more than a closer fit.
+        errors = {bits: budget.mid_error(config.mid, frac, bits) for bits in _tables(frac)}
+        yield dataclasses.replace(config, hidden_frac=frac, segment_bits=min(errors, key=errors.get))
+
+
+def _finest(config, block, x_scale, tight):
+    """`_attempt` at the finest hidden vector that ``operand_bits`` allows; None where there is none."""
+    for candidate in _formats(config, block, x_scale):
+        try:
+            return _attempt(candidate, block, x_scale, tight)
+        except ConfigError:
+            continue
+    return None
+
+
+def _search(config, block, x_scale, error_lsb, least_bits, tight):
+    """The smallest ``operand_bits`` from `least_bits` that keeps the bound, with the smallest table that then does.
+
+    Returns the `Quantised` (its config with the widest ``pre_bits``), or the lowest bound reached, or None.
+    """
+    lowest = None
+    for bits in range(least_bits, _widest(config) + 1):
+        # The smallest legal hidden_frac, for now.
+        frac = config.segment_bits + 1
+        widened = dataclasses.replace(config, operand_bits=bits, pre_bits=LARGEST_PRE, hidden_frac=frac)
+        result = _finest(widened, block, x_scale, tight)
+        if result is None:
+            continue
+        if result.error_bound_lsb <= error_lsb:
+            return _smallest_table(result, block, error_lsb, tight)
+        lowest = min(lowest or math.inf, result.error_bound_lsb)
+    return lowest
+
+
+def _smallest_table(result, block, error_lsb, tight):
+    """`result` with the smallest table of its mid that keeps the bound."""
+    if not result.config.mid.tabulated:
+        return result
+    for segment_bits in range(1, result.config.segment_bits):
+        smaller = _attempt(dataclasses.replace(result.config, segment_bits=segment_bits), block, result.x_scale, tight)
+        if smaller.error_bound_lsb <= error_lsb:
+            return smaller
+    return result
+
+
+def fit(config, block, x_scale, error_lsb=1.0, least_bits=10):
+    """The smallest widths that keep the error bound, and the integers for them.
+
+    Parameters
+    ----------
+    config : Config
+        Its widths (``operand_bits``, ``hidden_frac``, ``segment_bits``, ``pre_bits``) and ``shifts`` are replaced. A
+        loadable block keeps the general shifts and at least the default ``pre_bits``, for other parameters' sake.
+    block : FloatBlock
+    x_scale : float
+        Real value of a step of the data.
+    error_lsb : float
+        What ``error_bound_lsb`` may be.
+    least_bits : int
+        Smallest ``operand_bits`` to take.
+
+    Returns
+    -------
+    Config, Quantised
+
+    Raises
+    ------
+    ConfigError
+        Where no legal width keeps the bound.
+    """
+    block.check(config)
+    check_scale(x_scale)
+    if config.loadable:
+        config = dataclasses.replace(config, shifts=Config.shifts)
+    result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)
+    if not isinstance(result, Quantised):
+        reached = f"the lowest bound reached is {result:.3f}" if result else "their range has no format"
+        raise ConfigError("error_lsb", error_lsb, f"no operand width keeps this for these parameters; {reached}")
+    pre_bits = max(result.pre_bits, LOGIT_BITS + GUARD + 1)
+    if config.loadable:
+        pre_bits = max(pre_bits, result.config.operand_bits + GUARD + 3, Config.pre_bits)
+    fitted = dataclasses.replace(result.config, pre_bits=pre_bits)
+    result.parameters.validate(fitted)
+    return fitted, dataclasses.replace(result, config=fitted)
+
+
+def _require_width(config, block, x_scale, error_lsb, reached):
+    """Raise ConfigError naming the width that would keep the bound, where `reached` is what `config` gives."""
+    found = _search(config, block, x_scale, error_lsb, config.operand_bits, tight=False)
+    if not isinstance(found, Quantised):
+        raise ConfigError("operand_bits", config.operand_bits,
+                          f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
+    option = next(name for name in ("operand_bits", "hidden_frac", "segment_bits")
+                  if getattr(found.config, name) != getattr(config, name))
+    value, needed = getattr(config, option), getattr(found.config, option)
+    raise ConfigError(option, value, f"must be at {'least' if needed > value else 'most'} {needed} "
+                                     f"to keep {error_lsb:g} LSB ({reached})")
+
+
+def quantise(config, block, x_scale, error_lsb=1.0):
+    """Integers for a given block, whose widths are not to be changed.
+
+    Parameters are those of `fit`; returns a `Quantised` with `config` itself. Raises ConfigError naming the option and
+    the width it needs where the error bound would pass `error_lsb` or a bias does not fit.
+    """
+    block.check(config)
+    check_scale(x_scale)
+    try:
+        result = _attempt(config, block, x_scale)
+    except TooLarge as error:
+        _require_width(config, block, x_scale, error_lsb, str(error))
+    if result.error_bound_lsb > error_lsb:
+        _require_width(config, block, x_scale, error_lsb, f"now {result.error_bound_lsb:.3f}")
+    if result.pre_bits > config.pre_bits:
+        raise ConfigError("pre_bits", config.pre_bits, f"must be at least {result.pre_bits} for these parameters")
+    result.parameters.validate(config)
+    return result

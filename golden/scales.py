@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From float weights to the integers of one layer: multipliers, shifts, weights, biases (docs/design.md, "Scales")."""
+
+import dataclasses
+
+import numpy as np
+
+from ..hdl.config import GATE_FRAC, GUARD, LOGIT_FRAC, MAX_SHIFTS, MULTIPLIER_BITS, ConfigError, GateKind
+from ..hdl.parameters import Layer
+
+__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "TooLarge", "bias_headroom", "fold", "layer_units",
+           "logit_scale", "mean_scale", "quantise_layer", "row_steps", "tight_shifts"]
+
+LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
+LARGEST_SHIFT = 63
+LARGEST_WEIGHT = 127
+# What the widest pre_bits allows.
+LARGEST_BIAS = 1 << 46
+
+
+class TooLarge(ConfigError):
+    """A multiplier or bias that its format can't hold at this operand width; a wider one may."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RealLayer:
+    """A quantised layer beside what its integers stand for.
+
+    Attributes
+    ----------
+    layer : Layer
+    weight, bias : float64 arrays (outputs, inputs), (outputs)
+        Real values.
+    ratio : float64 array (outputs)
+        multiplier / 2**shift: steps of 2**-GUARD result LSB that one step of the accumulator is.
+    """
+
+    layer: Layer
+    weight: np.ndarray
+    bias: np.ndarray
+    ratio: np.ndarray
+
+
+def mean_scale(config, x_scale):
+    """Real value of one step of a mean."""
+    return x_scale / (config.k * config.width) * 2.0**-config.mean_frac
+
+
+def logit_scale(config):
+    """Real value of one step of a logit, or of the gate for a hard sigmoid."""
+    return 2.0**-(LOGIT_FRAC if config.gate.kind is GateKind.SIGMOID else GATE_FRAC)
+
+
+def fold(config):
+    """``(slope, offset)`` that layer 2 takes over from a hard sigmoid; (1, 0) for a sigmoid."""
+    if config.gate.kind is GateKind.SIGMOID:
+        return 1.0, 0.0
+    if config.residual:
+        return config.gate.slope / 2, (1 + config.gate.offset) / 2
+    return config.gate.slope, config.gate.offset
+
+
+def layer_units(config, x_scale, hidden_scale):
+    """Real weight that one step of a weight with the ratio 1 stands for, in layer 1 and in layer 2."""
+    return (hidden_scale * 2.0**-GUARD / mean_scale(config, x_scale),
+            logit_scale(config) * 2.0**-GUARD / hidden_scale / fold(config)[0])
+
+
+def row_steps(weight):
+    """float64 array (outputs): the finest step that holds each row in -127..127."""
+    return np.abs(weight).max(axis=1) / LARGEST_WEIGHT
+
+
+def _largest_shift(ideal):
+    """The largest shift with which each of `ideal` (> 0) still has a multiplier of 16 bits; may be negative."""
+    shift = np.floor(np.log2(LARGEST_MULTIPLIER / ideal)).astype(np.int64)
+    # log2 may be one off beside a power of two.
+    shift += np.ldexp(ideal, shift + 1) <= LARGEST_MULTIPLIER
+    return shift - (np.ldexp(ideal, shift) > LARGEST_MULTIPLIER)
+
+
+def tight_shifts(ideal):
+    """The shortest list of shifts with which every multiplier has 9 bits, and that of the largest ratio all 16.
+
+    Parameters
+    ----------
+    ideal : float64 array (outputs)
+        Ratios wanted; rows of zeros have 0.
+    """
+    used = ideal[ideal >= 2.0**-(LARGEST_SHIFT + 1)]
+    if not used.size:
+        return (0,)
+    largest = _largest_shift(used)
+    base = min(max(int(largest.min()), 0), LARGEST_SHIFT)
+    entries = np.unique([min(base + 8 * j, LARGEST_SHIFT) for j in range(MAX_SHIFTS)])
+    chosen = np.searchsorted(entries, np.maximum(largest, base), side="right") - 1
+    return tuple(int(n) for n in entries[np.unique(chosen)])
+
+
+def _multipliers(ideal, shifts, name):
+    """Smallest ratios m / 2**n that are not under `ideal`: int64 arrays m and index of n, float64 ratios.
+
+    A row that even the longest shift can't hold at half of its resolution is 2**-50 of what counts: it becomes 0.
+    """
+    candidates = np.ceil(np.ldexp(ideal[:, None], np.array(shifts)[None, :]))
+    candidates[candidates > LARGEST_MULTIPLIER] = -1
+    legal = candidates >= 0
+    if not legal.any(axis=1).all():
+        raise TooLarge(name, "too large", "some rows need a requantisation multiplier of more than 16 bits")
+    # The longest legal shift has the finest grid, which contains all the others'.
+    index = np.argmax(np.where(legal, np.array(shifts), -1), axis=1)
+    multiplier = candidates[np.arange(len(ideal)), index]
+    shift = np.array(shifts)[index]
+    multiplier[np.ldexp(ideal, shift) < 0.5] = 0
+    return multiplier.astype(np.int64), index.astype(np.int64), np.ldexp(multiplier, -shift)
+
+
+def quantise_layer(weight, unit, bias, bias_unit, shifts, name):
+    """Quantise one layer.
+
+    Parameters
+    ----------
+    weight : float64 array (outputs, inputs)
+    unit : float
+        From `layer_units`.
+    bias : function
+        float64 array (outputs) of what to add, in real units after the layer, given the real quantised weights.
+    bias_unit : float
+        Real value of a bias step.
+    shifts : tuple of int, or None
+        None: those of `tight_shifts`.
+    name : str
+        "1" or "2", for messages.
+
+    Returns
+    -------
+    RealLayer, tuple of int
+        The layer (its real `bias` is left to the caller: zeros) and the shifts.
+
+    Raises
+    ------
+    TooLarge
+    """
+    ideal = row_steps(weight) / unit
+    shifts = shifts or tight_shifts(ideal)
+    multiplier, index, ratio = _multipliers(ideal, shifts, f"w{name}")
+    step = np.where(multiplier > 0, ratio * unit, np.inf)[:, None]
+    integers = np.clip(np.rint(weight / step), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    real = integers * (ratio * unit)[:, None]
+    biases = np.rint(bias(real) / bias_unit)
+    largest = np.abs(biases).max()
+    if largest > LARGEST_BIAS:
+        raise TooLarge(f"b{name}", f"{largest * bias_unit:g}", f"must be at most {LARGEST_BIAS * bias_unit:g}")
+    layer = Layer(integers.astype(np.int64), multiplier, index, biases.astype(np.int64))
+    return RealLayer(layer, real, np.zeros(len(real)), ratio), shifts
+
+
+def bias_headroom(layers, top_bits):
+    """``pre_bits`` that two layers need: so many that a saturation before the bias can only mean one behind it.
+
+    Parameters
+    ----------
+    layers : pair of Layer
+    top_bits : pair of int
+        The layers' results are below ``2**top_bits``.
+    """
+    needs = []
+    for layer, bits in zip(layers, top_bits, strict=True):
+        largest = max(int(np.abs(layer.bias).max()), 1 << (bits + GUARD))
+        needs.append((largest - 1).bit_length() + 2)
+    return max(needs)

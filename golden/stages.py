@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of the integer model, one function each, by the names of docs/design.md ("Numbers").
+
+Tensors are int64. A value that does not fit its width raises OverflowError naming the stage; so does a product that
+would leave int64.
+"""
+
+import torch
+
+from ..hdl.config import GATE_FRAC, GUARD
+from . import activation
+from .rounding import floor_shift, require_product, require_signed, require_unsigned, round_shift, saturate_signed
+
+__all__ = ["acc", "gates", "hidden", "logits", "means", "outputs", "reciprocal", "requantise", "sums"]
+
+
+def sums(x, config):
+    """Tile sums [N, tiles, C] of working data `x` [N, H, W, C]; missing rows and columns of a last tile add nothing."""
+    n, height, width, channels = x.shape
+    # A tile may be far higher than the frame: no need to fill it up.
+    k, tile_width = min(config.k, height), min(config.width, width)
+    rows, columns = -(-height // k), -(-width // tile_width)
+    padded = x.new_zeros((n, rows * k, columns * tile_width, channels))
+    padded[:, :height, :width] = x
+    tiles = padded.reshape(n, rows, k, columns, tile_width, channels).sum(dim=(2, 4))
+    return require_signed("sums", tiles.reshape(n, rows * columns, channels), config.sum_bits)
+
+
+def reciprocal(config, rows, columns):
+    """``(R, q)`` such that a mean over rows x columns is ``S * R / 2**q``, by the rule of ``Config.reciprocals``.
+
+    That has them for tiles of full width; this serves narrower ones at a frame's right edge, too.
+    """
+    if columns == config.width:
+        return config.reciprocals[rows - 1]
+    full, count = config.k * config.width, rows * columns
+    # floor(log2(full / count)), exactly.
+    exponent = full.bit_length() - count.bit_length()
+    exponent -= count << exponent > full
+    q = config.reciprocal_bits - 1 - exponent - config.mean_frac
+    up = q + config.mean_frac
+    return (full << max(up, 0)) // (count << max(-up, 0)), q
+
+
+def means(tile_sums, counts, config):
+    """Means [N, tiles, C], ``operand_bits``; `counts` is the list of the tiles' (rows, columns)."""
+    result = torch.empty_like(tile_sums)
+    for size in set(counts):
+        chosen = torch.tensor([count == size for count in counts])
+        value, q = reciprocal(config, *size)
+        values = tile_sums[:, chosen]
+        require_product("means", values, torch.tensor(value))
+        result[:, chosen] = round_shift(values * value, q)
+    return require_signed("means", result, config.operand_bits)
+
+
+def acc(stage, operand, weight, config):
+    """Accumulators [N, tiles, outputs] of `operand` [N, tiles, inputs] and `weight` (outputs, inputs)."""
+    require_product(stage, operand, weight, weight.shape[1])
+    return require_signed(stage, operand @ weight.T, config.acc_bits)
+
+
+def requantise(stage, accumulator, layer, shifts, config):
+    """``round((floor(A * m / 2**n) saturated + b) / 2**GUARD)``, of the shape of `accumulator`.
+
+    `layer` is a `Layer` of tensors, `shifts` the config's list for it.
+    """
+    require_product(stage, accumulator, layer.multiplier)
+    shift = torch.tensor(shifts)[layer.shift]
+    v = saturate_signed(floor_shift(accumulator * layer.multiplier, shift), config.pre_bits)
+    return round_shift(v + require_signed(stage, layer.bias, config.pre_bits), GUARD)
+
+
+def hidden(pre1, config, columns):
+    """Hidden vector from pre-activations: ``hidden_bits``, unsigned behind relu and relu6."""
+    require = require_signed if config.mid.signed else require_unsigned
+    return require("hidden", activation.mid(pre1, config, columns), config.hidden_bits)
+
+
+def logits(pre2, config):
+    """Logits from the requantised accumulators of layer 2: saturated to ``logit_bits``."""
+    return saturate_signed(pre2, config.logit_bits)
+
+
+def gates(tile_logits, config, columns):
+    """Gates from logits, 0..2**GATE_FRAC."""
+    return require_unsigned("gates", activation.gate(tile_logits, config, columns), config.gate_bits)
+
+
+def outputs(x, tile_gates, config, working_zero):
+    """Working data `x` [N, H, W, C], each about its zero times its tile's gate, rounded."""
+    n, height, width, channels = x.shape
+    grid = tile_gates.reshape(n, -1, -(-width // config.width), channels)
+    spread = grid[:, torch.arange(height) // config.k][:, :, torch.arange(width) // config.width]
+    return require_signed("y", round_shift((x - working_zero) * spread, GATE_FRAC) + working_zero, 8)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer model: each stage against numbers worked out by hand, overflow, cut frames, tiles of any width."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tiled_se.golden import activation, stages
+from tiled_se.golden.block import FloatBlock
+from tiled_se.golden.integer import STAGES, IntegerModel
+from tiled_se.golden.quantise import fit
+from tiled_se.golden.rounding import (
+    clamp,
+    floor_shift,
+    require_product,
+    require_signed,
+    require_unsigned,
+    round_shift,
+    saturate_signed,
+    saturate_unsigned,
+)
+from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.parameters import Layer, Parameters
+
+HARD = Gate(GateKind.HARDSIGMOID)
+SHAPE = "must have the shape [N, H, W, C] or [H, W, C] with [W, C] = [4, 6]"
+
+
+def t(*values):
+    return torch.tensor(values)
+
+
+def layer(weight, multiplier, shift, bias):
+    return Layer(*(np.array(field, np.int64) for field in (weight, multiplier, shift, bias)))
+
+
+def tensors(weight, multiplier, shift, bias):
+    return Layer(*(torch.tensor(field) for field in (weight, multiplier, shift, bias)))
+
+
+def quantised_model(k=3, width=4, channels=6, squeeze=2, tile_width=None, **more):
+    """A model with random weights, and its config."""
+    rng = np.random.default_rng(9)
+    block = FloatBlock(rng.normal(size=(squeeze, channels)), rng.normal(size=squeeze),
+                       rng.normal(size=(channels, squeeze)), rng.normal(size=channels))
+    config = Config(k=k, width=tile_width or width, channels=channels, squeeze=squeeze, **more)
+    fitted, quantised = fit(config, block, 0.1)
+    return IntegerModel(dataclasses.replace(fitted, width=width), quantised.parameters, tile_width), quantised
+
+
+# Roundings.
+
+
+def test_roundings():
+    values = t(-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6)
+    assert floor_shift(values, 2).tolist() == [-2, -2, -1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1]
+    assert round_shift(values, 2).tolist() == [-1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1, 1, 2]
+    assert round_shift(values, 0).tolist() == values.tolist()
+    assert clamp(values, -2, 1).tolist() == [-2] * 5 + [-1, 0] + [1] * 6
+    assert saturate_signed(values, 3).tolist() == [-4, -4, -4, -3, -2, -1, 0, 1, 2, 3, 3, 3, 3]
+    assert saturate_unsigned(values, 2).tolist() == [0] * 7 + [1, 2, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize(("check", "message"), [
+    (lambda: require_signed("acc1", t(0, 8), 4), "acc1: 8 does not fit 4 bits, signed"),
+    (lambda: require_signed("acc1", t(-9, 8), 4), "acc1: -9 does not fit 4 bits, signed"),
+    (lambda: require_unsigned("hidden", t(0, 16), 4), "hidden: 16 does not fit 4 bits, unsigned"),
+    (lambda: require_unsigned("hidden", t(-1, 3), 4), "hidden: -1 does not fit 4 bits, unsigned"),
+    (lambda: require_product("pre1", t(1 << 40), t(-(1 << 21)), 4),
+     f"pre1: a product of {1 << 63} does not fit 64 bits, signed"),
+])
+def test_requirements(check, message):
+    with pytest.raises(OverflowError) as caught:
+        check()
+    assert str(caught.value) == message
+
+
+def test_requirements_met():
+    require_signed("acc1", t(-8, 7), 4)
+    require_unsigned("hidden", t(0, 15), 4)
+    require_product("pre1", t(1 << 40), t(-(1 << 21)), 3)
+    require_signed("acc1", torch.empty(0, dtype=torch.int64), 4)
+
+
+# Stages.
+
+
+def test_sums():
+    """Two tiles of two rows, the second with one; both channels apart."""
+    config = Config(k=2, width=2, channels=2, squeeze=1)
+    x = torch.tensor([[[[1, -1], [2, -2]], [[3, -3], [4, -4]], [[100, -128], [27, -128]]]])
+    assert stages.sums(x, config).tolist() == [[[10, -10], [127, -256]]]
+
+
+def test_means():
+    """k = 3, W = 1: a sum of 100 over r rows is 100 * 3 / r on a full tile's grid, which 2 more bits make 4 finer."""
+    config = Config(k=3, width=1, channels=1, squeeze=1, operand_bits=12)
+    assert config.mean_frac == 2
+    tile_sums = t(100, 100, 100, -100).reshape(1, 4, 1)
+    got = stages.means(tile_sums, [(3, 1), (2, 1), (1, 1), (2, 1)], config)
+    assert got.flatten().tolist() == [400, 600, 1200, -600]
+    # A ratio that is no binary fraction.
+    config = Config(k=7, width=1, channels=1, squeeze=1, operand_bits=12)
+    assert config.mean_frac == 1
+    assert stages.means(t(5).reshape(1, 1, 1), [(3, 1)], config).item() == round(5 * 7 / 3 * 2)
+
+
+def test_means_of_wide_sums():
+    """Sums of more bits than a mean: the grid is coarser than a sum's, and ties go up."""
+    config = Config(k=1, width=16, channels=1, squeeze=1, operand_bits=10)
+    assert config.mean_frac == -2
+    tile_sums = t(1, 2, 3, -2, -6, -7, 2032, -2048).reshape(1, 8, 1)
+    got = stages.means(tile_sums, [(1, 16)] * 8, config)
+    assert got.flatten().tolist() == [0, 1, 1, 0, -1, -2, 508, -512]
+
+
+@pytest.mark.parametrize(("k", "width"), [(1, 1), (3, 5), (7, 56), (24, 3)])
+def test_reciprocal(k, width):
+    """The rule for narrower tiles gives Config's numbers for full ones, and is right for all others."""
+    config = Config(k=k, width=width, channels=1, squeeze=1)
+    for rows in range(1, k + 1):
+        assert stages.reciprocal(config, rows, width) == config.reciprocals[rows - 1]
+        for columns in range(1, width):
+            value, q = stages.reciprocal(config, rows, columns)
+            assert value.bit_length() == config.reciprocal_bits
+            ideal = k * width / (rows * columns) * 2.0**config.mean_frac
+            assert 0 <= ideal - value / 2**q <= 2.0**-q
+
+
+def test_acc():
+    config = Config(k=1, width=1, channels=3, squeeze=2)
+    operand = t(1, 2, -3).reshape(1, 1, 3)
+    assert stages.acc("acc1", operand, t(10, 20, 30, -127, 0, 127).reshape(2, 3), config).tolist() == [[[-40, -508]]]
+
+
+def test_requantise():
+    """Floor, saturation, bias, rounding, each where it shows; the shift is the record's index into the list."""
+    config = Config(k=1, width=1, channels=1, squeeze=1, pre_bits=21)
+    records = tensors([[0]] * 5, [3, 3, 1, 65535, 1], [1, 1, 0, 0, 2], [0, 31, -(1 << 19), 1 << 19, 64])
+    got = stages.requantise("pre1", t(-1, 1, -5, 1000, 1023), records, (0, 1, 3), config)
+    #  floor(-3/2) = -2 -> 0; floor(3/2) + 31 = 32 -> 1, a tie; -5 - 2**19 -> -8192.08;
+    #  65535000 saturates to 2**20 - 1, and with 2**19 more it is 24576; 1023 >> 3 = 127, and 127 + 64 = 191 -> 3.
+    assert got.tolist() == [0, 1, -8192, 24576, 3]
+
+
+@pytest.mark.parametrize(("mid", "expected"), [
+    (Mid.RELU, [0, 0, 0, 5, 511, 511, 511]), (Mid.RELU6, [0, 0, 0, 5, 511, 511, 511]),
+    (Mid.IDENTITY, [-512, -512, -3, 5, 511, 511, 511])])
+def test_hidden(mid, expected):
+    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=10)
+    values = t(-100_000, -513, -3, 5, 511, 512, 100_000)
+    assert stages.hidden(values, config, torch.zeros((3, 0), dtype=torch.int64)).tolist() == expected
+
+
+@pytest.mark.parametrize("gate", [Gate(), HARD], ids=str)
+def test_logits(gate):
+    config = Config(k=1, width=1, channels=1, squeeze=1, gate=gate)
+    values = t(-100_000, -8193, -5, 8191, 8192)
+    assert stages.logits(values, config).tolist() == [-8192, -8192, -5, 8191, 8191]
+
+
+def test_gates():
+    """The sigmoid's half and ends, by its table; the hard one's clamp."""
+    config = Config(k=1, width=1, channels=1, squeeze=1)
+    columns = torch.tensor(activation.gate_columns(config))
+    assert stages.gates(t(0, 8191, -8192), config, columns).tolist() == [2048, 4095, 1]
+    hard = dataclasses.replace(config, gate=HARD)
+    assert stages.gates(t(-3, 77, 5000), hard, columns).tolist() == [0, 77, 4096]
+
+
+def test_outputs():
+    """About the zero point, ties up, each tile its own gate; two columns of tiles."""
+    config = Config(k=2, width=1, channels=1, squeeze=1)
+    x = t(10, 11, -10, 11, 127, -128).reshape(1, 3, 2, 1)
+    gates = t(2048, 4096, 1024, 0).reshape(1, 4, 1)
+    assert stages.outputs(x, gates, config, 0).flatten().tolist() == [5, 11, -5, 11, 32, 0]
+    assert stages.outputs(x, gates, config, 1).flatten().tolist() == [6, 11, -4, 11, 33, 1]
+
+
+def by_hand():
+    """k = 2, W = 1, C = 2, CR = 1, hard sigmoid: means are sums times 2 (full tile) or 4 (one row)."""
+    config = Config(k=2, width=1, channels=2, squeeze=1, gate=HARD, operand_bits=10, pre_bits=21, zero_point=3,
+                    shifts=((4,), (0, 2)))
+    parameters = Parameters(layer([[2, -1]], [40], [0], [70]), layer([[1], [-3]], [64, 200], [0, 1], [320, 131072]), 3)
+    return config, parameters
+
+
+def test_whole_block_by_hand():
+    """Every stage of a block of three rows: one full tile, one of a single row."""
+    config, parameters = by_hand()
+    assert config.mean_frac == 1
+    got = IntegerModel(config, parameters).run(np.array([[[10, 20]], [[30, -40]], [[-7, 103]]]))
+    wanted = {
+        "sums": [[40, -20], [-7, 103]],
+        "means": [[80, -40], [-28, 412]],
+        "acc1": [[200], [-468]],
+        # 200 * 40 >> 4 = 500; + 70 = 570 -> 8.9. -468 * 40 >> 4 = -1170; - 1100 -> -17.2.
+        "pre1": [[9], [-17]],
+        "hidden": [[9], [0]],
+        "acc2": [[9, -27], [0, 0]],
+        # 9 * 64 + 320 = 896 -> 14; -27 * 200 >> 2 = -1350, + 131072 = 129722 -> 2026.9; the biases alone: 5, 2048.
+        "logits": [[14, 2027], [5, 2048]],
+        "gates": [[14, 2027], [5, 2048]],
+    }
+    assert {name: getattr(got, name)[0].tolist() for name in wanted} == wanted
+    # 17 * 2027 / 4096 = 8.4, -43 * 2027 / 4096 = -21.3, 100 / 2 = 50; all about 3.
+    assert got.y.tolist() == [[[3, 11]], [[3, -18]], [[3, 53]]]
+    assert [*wanted, "y"] == list(STAGES)
+
+
+# The model.
+
+
+def test_batch_and_types():
+    """A batch is its frames; arrays, read-only ones, lists and tensors of any integer type are the same."""
+    model, _ = quantised_model()
+    x = np.random.default_rng(1).integers(-128, 128, (3, 7, 4, 6))
+    batch = model.run(x)
+    assert batch.sums.shape == (3, 3, 6)
+    assert batch.hidden.shape == (3, 3, 2)
+    for n in range(3):
+        single = model.run(x[n])
+        assert single.y.shape == (7, 4, 6)
+        for name in STAGES[:-1]:
+            assert torch.equal(getattr(single, name)[0], getattr(batch, name)[n])
+        assert torch.equal(single.y, batch.y[n])
+    for other in (x.astype(np.int8), np.broadcast_to(x, x.shape), x.tolist(), torch.tensor(x, dtype=torch.int16)):
+        assert torch.equal(model.run(other).y, batch.y)
+
+
+def test_unsigned_is_signed_shifted():
+    """uint8 data are int8's plus 128, and nothing else changes."""
+    signed, _ = quantised_model(zero_point=-28)
+    unsigned, _ = quantised_model(zero_point=100, signed=False)
+    x = np.random.default_rng(1).integers(-128, 128, (2, 5, 4, 6))
+    a, b = signed.run(x), unsigned.run(x + 128)
+    assert torch.equal(a.y + 128, b.y)
+    assert all(torch.equal(getattr(a, name), getattr(b, name)) for name in STAGES[:-1])
+
+
+def test_tall_tiles_cost_nothing():
+    """k far beyond the frame's height: the tile is not filled up."""
+    model, _ = quantised_model(k=50_000, channels=4)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 3, 4, 4))
+    assert torch.equal(model.run(x).sums[0, 0], torch.tensor(x.sum(axis=(0, 1, 2))))
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_cut_frame(signed):
+    """What a cut row misses adds nothing, and the row counts as one of the tile's."""
+    model, _ = quantised_model(k=3, lanes=2, zero_point=5, signed=signed)
+    low = -128 if signed else 0
+    x = np.random.default_rng(1).integers(low, low + 256, (5, 4, 6))
+    flat = x.reshape(-1, 2)
+    whole = model.run(x)
+    assert torch.equal(model.run_beats(flat).y, whole.y.reshape(-1, 2))
+    # Two rows of the second tile have begun; the second has one beat, two channels of its first pixel.
+    beats = flat[:4 * 12 + 1]
+    cut = model.run_beats(beats)
+    sums = (x[3] - (low + 128)).sum(axis=0)
+    sums[:2] += beats[-1] - (low + 128)
+    assert cut.sums[0].tolist() == [whole.sums[0, 0].tolist(), sums.tolist()]
+    assert torch.equal(cut.means[:, 1:], stages.means(torch.tensor(sums)[None, None], [(2, 4)], model.config))
+    assert cut.y.shape == beats.shape
+    assert torch.equal(cut.y[:36], whole.y.reshape(-1, 2)[:36])
+
+
+@pytest.mark.parametrize("tile_width", [1, 3, 4, 9])
+def test_patches(tile_width):
+    """Tiles of k x w, ragged on two sides, against float64."""
+    rng = np.random.default_rng(9)
+    model, quantised = quantised_model(k=3, width=9, tile_width=tile_width)
+    x = rng.integers(-128, 128, (1, 8, 9, 6))
+    y = model.run(x).y.numpy()
+    assert model.run(x).gates.shape == (1, 3 * math.ceil(9 / tile_width), 6)
+    for top in range(0, 8, 3):
+        for left in range(0, 9, tile_width):
+            tile = (slice(0, 1), slice(top, top + 3), slice(left, left + tile_width))
+            h = np.maximum(quantised.w1 @ x[tile].mean(axis=(0, 1, 2)) * 0.1 + quantised.b1, 0)
+            gate = 1 / (1 + np.exp(-(quantised.w2 @ h + quantised.b2)))
+            assert np.abs(y[tile] - x[tile] * gate).max() < 1
+
+
+@pytest.mark.parametrize(("x", "error", "message"), [
+    (np.zeros((2, 3, 6), int), ConfigError, f"x=[2, 3, 6]: {SHAPE}"),
+    (np.zeros((0, 4, 6), int), ConfigError, f"x=[0, 4, 6]: {SHAPE}"),
+    (np.zeros((4, 6), int), ConfigError, f"x=[4, 6]: {SHAPE}"),
+    (np.zeros((2, 4, 6)), TypeError, "x: must hold integers, not torch.float64"),
+    (np.zeros((2, 4, 6), bool), TypeError, "x: must hold integers, not torch.bool"),
+    (np.full((2, 4, 6), 128), OverflowError, "x: 128 does not fit 8 bits, signed"),
+])
+def test_refuses_data(x, error, message):
+    model, _ = quantised_model()
+    with pytest.raises(error) as caught:
+        model.run(x)
+    assert str(caught.value) == message
+
+
+def test_refuses_beats():
+    model, _ = quantised_model(lanes=2)
+    with pytest.raises(ConfigError, match=r"^beats=\[3, 1\]: must have the shape \[B, 2\]$"):
+        model.run_beats(np.zeros((3, 1), int))
+    with pytest.raises(TypeError, match=r"^beats: must hold integers, not torch.float64$"):
+        model.run_beats(np.zeros((3, 2)))
+
+
+def test_refuses_parameters():
+    config, parameters = by_hand()
+    with pytest.raises(ConfigError, match=r"^layer2.shift=1: must be from 0 to 0$"):
+        IntegerModel(dataclasses.replace(config, shifts=((4,), (0,))), parameters)
+
+
+# Overflow of each stage: with data or operands that no legal block can have.
+
+
+@pytest.mark.parametrize(("stage", "run"), [
+    ("sums", lambda c: stages.sums(torch.full((1, 2, 2, 1), -1000), c)),
+    ("means", lambda c: stages.means(t(1000).reshape(1, 1, 1), [(1, 2)], c)),
+    ("means", lambda c: stages.means(t(1 << 60).reshape(1, 1, 1), [(1, 2)], c)),
+    ("acc2", lambda c: stages.acc("acc2", t(1 << 20).reshape(1, 1), t(127).reshape(1, 1), c)),
+    ("acc2", lambda c: stages.acc("acc2", t(1 << 60).reshape(1, 1), t(127).reshape(1, 1), c)),
+    ("pre1", lambda c: stages.requantise("pre1", t(1 << 50), tensors([[0]], [65535], [0], [0]), (0,), c)),
+    ("pre1", lambda c: stages.requantise("pre1", t(1), tensors([[0]], [1], [0], [1 << 40]), (0,), c)),
+    ("gates", lambda c: stages.gates(t(0), c, torch.full((2, 64), 1 << 30))),
+    ("y", lambda c: stages.outputs(torch.full((1, 1, 2, 1), 100), t(8000).reshape(1, 1, 1), c, 0)),
+])
+def test_overflow_names_the_stage(stage, run):
+    config = Config(k=2, width=2, channels=1, squeeze=1, operand_bits=10)
+    with pytest.raises(OverflowError, match=rf"^{stage}: .*-?\d+ does not fit \d+ bits, (un)?signed$"):
+        run(config)
