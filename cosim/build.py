@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog text to a simulation that cocotb can drive, made once and then taken from the cache."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from pathlib import Path
+
+from . import icarus, verilate
+from .cache import Cache
+from .tools import BuildError
+
+__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build"]
+
+SIMULATORS = ("verilator", "icarus")
+STANDARDS = ("2005", "2012")
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """A simulation to run.
+
+    ``executable`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before.
+    ``taps`` are the stage taps (see :mod:`.taps`) that it makes visible; ``waves`` whether it can write waves.
+    """
+
+    executable: Path
+    seconds: float
+    cached: bool
+    top: str
+    taps: tuple = ()
+    waves: bool = False
+    simulator: str = "verilator"
+
+    def command(self, seed, wave_file=None):
+        """The command that runs it; ``seed`` decides what uninitialised state starts with."""
+        if self.simulator == "icarus":
+            return icarus.command(self.executable, wave_file)
+        arguments = [] if wave_file is None else ["--trace", "--trace-file", str(wave_file)]
+        # Verilator takes seeds from 1 to 2**31 - 1.
+        return [str(self.executable), "+verilator+rand+reset+2",
+                f"+verilator+seed+{seed % (2**31 - 1) + 1}", *arguments]
+
+
+def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", standard="2012", cache=None):
+    """Build the module ``top`` of ``verilog_text``.
+
+    Parameters
+    ----------
+    verilog_text : str
+        Complete: nothing else is read.
+    top : str
+        A module with the ports of DESIGN: ``clk``, ``rst``, ``s_axis_*``, ``m_axis_*``, optionally ``w_axis_*``.
+    taps : sequence of dict
+        Internal signals to keep visible, see :mod:`.taps`.
+    waves : bool
+        Whether runs can write a VCD file.
+    simulator : str
+        One of ``SIMULATORS``.
+    standard : str
+        Verilog standard for Icarus, one of ``STANDARDS``; Verilator takes all of them at once.
+    cache : Cache, optional
+        Where builds are kept; the user's own cache if None.
+
+    Raises
+    ------
+    BuildError
+        A tool is missing or has failed, or the cache folder can't be written.
+    ValueError
+        Unknown simulator or standard.
+    """
+    if simulator not in SIMULATORS:
+        raise ValueError(f"simulator={simulator!r}: must be one of {', '.join(SIMULATORS)}")
+    if standard not in STANDARDS:
+        raise ValueError(f"standard={standard!r}: must be one of {', '.join(STANDARDS)}")
+    start = time.perf_counter()
+    cache = Cache() if cache is None else cache
+    taps = tuple(dict(tap) for tap in taps)
+    if simulator == "icarus":
+        identity, name = icarus.identity(standard), icarus.EXECUTABLE
+    else:
+        identity, name = verilate.identity(waves), verilate.EXECUTABLE
+    key = _key(verilog_text, top, taps, waves, simulator, identity)
+
+    def make(folder):
+        work = folder / "work"
+        work.mkdir()
+        if simulator == "icarus":
+            icarus.compile_design(work, verilog_text, top, waves, standard)
+        else:
+            verilate.compile_design(work, runtime, verilog_text, top, taps, waves)
+        (work / name).rename(folder / name)
+        shutil.rmtree(work)
+
+    with _writable(cache):
+        folder, cached = cache.find(key), True
+        if folder is None:
+            # Not inside of make: the cache's locks don't nest.
+            runtime = verilate.runtime(cache) if simulator == "verilator" else None
+            folder, cached = cache.get(key, make)
+    return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator)
+
+
+def _key(*parts):
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _writable(cache):
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(f"build cache {cache.root}: {error.strerror} ({error.filename}); "
+                         "TILED_SE_CACHE names another folder") from error

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A per-user folder of finished builds, shared by any number of processes.
+
+An entry is a folder named by its key. It is filled under a temporary name and renamed into place, so that whoever sees
+an entry sees all of it; a lock keeps two processes from making the same entry at the same time.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+__all__ = ["Cache", "default_root"]
+
+# Entries used within this many seconds stay, whatever their size: somebody may be about to start them.
+_FRESH = 600
+# An unfinished entry of this age belongs to a process that died.
+_ABANDONED = 24 * 3600
+_TEMPORARY = "tmp-"
+
+
+def default_root():
+    """The cache folder: ``$TILED_SE_CACHE``, else ``$XDG_CACHE_HOME/tiled-se``, else ``~/.cache/tiled-se``."""
+    if chosen := os.environ.get("TILED_SE_CACHE"):
+        return Path(chosen).absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tiled-se"
+
+
+class Cache:
+    """Entries below ``root``; beyond ``limit`` bytes those that went unused longest are removed."""
+
+    def __init__(self, root=None, limit=2 << 30):
+        self.root = Path(root) if root is not None else default_root()
+        self.limit = limit
+
+    def find(self, key):
+        """The entry's folder, marked as used now, or None."""
+        entry = self.root / key
+        try:
+            os.utime(entry)
+        except FileNotFoundError:
+            return None
+        return entry
+
+    def get(self, key, make):
+        """``(folder, cached)`` of entry ``key``; if there is none, ``make(folder)`` fills it.
+
+        What ``make`` raises leaves no entry. ``make`` must not call ``get``: locks don't nest.
+        """
+        if entry := self.find(key):
+            return entry, True
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._lock(key):
+            if entry := self.find(key):
+                return entry, True
+            temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.root))
+            try:
+                make(temporary)
+                entry = self._publish(temporary, key)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        self._trim()
+        return entry, False
+
+    def _publish(self, temporary, key):
+        entry = self.root / key
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(entry)
+        except OSError:
+            # Where locks don't work (some network file systems) another process may have been first.
+            if not entry.is_dir():
+                raise
+        os.utime(entry)
+        return entry
+
+    @contextlib.contextmanager
+    def _lock(self, key):
+        folder = self.root / "locks"
+        folder.mkdir(exist_ok=True)
+        # Two digits of the key: at most 256 lock files, which never have to be removed.
+        with open(folder / key[:2], "w") as file:
+            # Without working locks two processes at worst do the same work; the rename settles it.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _trim(self):
+        """Remove what died half-made, then the least recently used entries until the rest fits into ``limit``."""
+        now = time.time()
+        entries = []
+        for entry in self.root.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                used = entry.stat().st_mtime
+                if entry.name.startswith(_TEMPORARY):
+                    if now - used > _ABANDONED:
+                        shutil.rmtree(entry, ignore_errors=True)
+                elif entry.name != "locks":
+                    entries.append((used, sum(f.stat().st_size for f in entry.rglob("*")), entry))
+        total = sum(size for _, size, _ in entries)
+        for used, size, entry in sorted(entries):
+            if total <= self.limit or now - used < _FRESH:
+                break
+            self._remove(entry)
+            total -= size
+
+    def _remove(self, entry):
+        # Renamed first: nobody must find an entry of which half is gone.
+        doomed = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.root))
+        with contextlib.suppress(OSError):
+            entry.rename(doomed / entry.name)
+        shutil.rmtree(doomed, ignore_errors=True)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AXI4-Stream source, sink and monitor, made for one coroutine that serves all of them once a clock.
+
+At a rising edge the bench first calls every monitor's ``sample``, which sees the values before the edge, then every
+``drive``, which sets those behind it.
+"""
+
+import random
+
+__all__ = ["Monitor", "Sink", "Source", "reader"]
+
+_SHOWN_VIOLATIONS = 10
+
+
+def reader(handle):
+    """A function that returns the signal's value as a string of 0, 1 and, where the simulator has them, X and Z.
+
+    cocotb's ``handle.value`` makes an object of it first, which takes ten times as long and is most of a cycle's time.
+    """
+    return handle._handle.get_signal_val_binstr
+
+
+class Monitor:
+    """Watches one stream and checks its protocol.
+
+    ``words`` and ``lasts`` hold what moved since ``restart``, as strings (``words`` only if ``record``), ``count`` how
+    many that were; ``offered``, ``first`` and ``last`` are the cycles of the first tvalid, the first and the last
+    transfer, ``stalled`` the cycles in which tvalid waited. ``violations`` are texts, over all restarts.
+    """
+
+    def __init__(self, dut, prefix, record=False):
+        self.prefix, self.record = prefix, record
+        self._valid, self._ready, self._data, self._last = (
+            reader(getattr(dut, f"{prefix}_{name}")) for name in ("tvalid", "tready", "tdata", "tlast"))
+        self.violations, self.violation_count = [], 0
+        self.restart()
+
+    def restart(self):
+        """Forget what has moved, and what was waiting: a reset may take tvalid back."""
+        self.words, self.lasts = [], []
+        self.count = self.stalled = 0
+        self.offered = self.first = self.last = None
+        self.held = None
+        self.moved = False
+
+    def sample(self, cycle):
+        """Look at the stream in ``cycle``; returns whether a beat moves."""
+        valid = self._valid()
+        self.moved = False
+        if valid != "1":
+            if valid != "0":
+                self._violation(cycle, f"tvalid is {valid}")
+            elif self.held is not None:
+                self._violation(cycle, "tvalid fell before the beat was taken")
+            self.held = None
+            return False
+        beat = (self._data(), self._last())
+        if self.held is not None and beat != self.held:
+            self._violation(cycle, "tdata or tlast changed before the beat was taken")
+        if self.offered is None:
+            self.offered = cycle
+        ready = self._ready()
+        if ready == "1":
+            self._transfer(cycle, beat)
+            return True
+        if ready != "0":
+            self._violation(cycle, f"tready is {ready}")
+        self.stalled += 1
+        self.held = beat
+        return False
+
+    def _transfer(self, cycle, beat):
+        self.held = None
+        self.moved = True
+        self.count += 1
+        self.last = cycle
+        if self.first is None:
+            self.first = cycle
+        if self.record:
+            self.words.append(beat[0])
+            self.lasts.append(beat[1])
+
+    def _violation(self, cycle, text):
+        self.violation_count += 1
+        if len(self.violations) < _SHOWN_VIOLATIONS:
+            self.violations.append(f"{self.prefix}: {text}, cycle {cycle}")
+
+
+class Source:
+    """Sends beats; pauses with probability ``stall`` in front of each, and then shows random data and tlast.
+
+    A beat that is offered stays until it is taken. ``monitor`` watches the same stream and tells when that is.
+    """
+
+    def __init__(self, dut, monitor, stall, seed):
+        prefix = monitor.prefix
+        self.monitor, self.stall = monitor, stall
+        self._rng = random.Random(f"{seed} {prefix}")
+        self._valid, self._data, self._last = (
+            getattr(dut, f"{prefix}_{name}") for name in ("tvalid", "tdata", "tlast"))
+        self._width = len(self._data)
+        self._last_value = self._last.value = 0
+        self.clear()
+
+    def feed(self, beats, lasts):
+        """Queue beats: lists of integers and of 0 or 1."""
+        # What was sent already is of no more use.
+        self._beats, self._lasts = self._beats[self._position:] + beats, self._lasts[self._position:] + lasts
+        self._position = 0
+
+    def clear(self):
+        """Drop everything, the beat on offer included; the bench does so when it resets the block."""
+        self._beats, self._lasts, self._position = [], [], 0
+        self._offering = False
+        self._valid.value = 0
+
+    @property
+    def pending(self):
+        """Beats not taken yet."""
+        return len(self._beats) - self._position
+
+    def drive(self):
+        """Set the signals for the next cycle."""
+        if self._offering:
+            if not self.monitor.moved:
+                return
+            self._position += 1
+        offer = self._position < len(self._beats) and (not self.stall or self._rng.random() >= self.stall)
+        if offer:
+            self._data.value, last = self._beats[self._position], self._lasts[self._position]
+        else:
+            self._data.value, last = self._rng.getrandbits(self._width), self._rng.getrandbits(1)
+        # A write through cocotb takes longer than everything else here.
+        if last != self._last_value:
+            self._last.value = self._last_value = last
+        if offer != self._offering:
+            self._valid.value = int(offer)
+            self._offering = offer
+
+
+class Sink:
+    """Drives tready, low with probability ``stall``, whatever tvalid does."""
+
+    def __init__(self, dut, prefix, stall, seed):
+        self.stall = stall
+        self._rng = random.Random(f"{seed} {prefix}")
+        self._ready = getattr(dut, f"{prefix}_tready")
+        self._is_ready = False
+        self._ready.value = 0
+
+    def drive(self):
+        """Set tready for the next cycle."""
+        ready = not self.stall or self._rng.random() >= self.stall
+        if ready != self._is_ready:
+            self._ready.value = int(ready)
+            self._is_ready = ready

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog to a simulation for cocotb with Icarus Verilog, where a machine has it."""
+
+import shutil
+
+import cocotb_tools.config
+
+from .tools import BuildError, run_all, version
+
+__all__ = ["EXECUTABLE", "command", "compile_design", "identity"]
+
+EXECUTABLE = "simulation.vvp"
+
+# Icarus counts in whole seconds unless told otherwise.
+_TIMESCALE = "+timescale+1ns/1ps\n"
+# The wave file's name comes with the run, because one build serves many.
+_DUMP = """module cosim_dump;
+  reg [8*4096:1] name;
+  initial if ($value$plusargs("dump=%s", name)) begin
+    $dumpfile(name);
+    $dumpvars(0, {top});
+  end
+endmodule
+"""
+
+
+def _program(name):
+    found = shutil.which(name)
+    if found is None:
+        raise BuildError(f"SIM=icarus needs {name}, which is not on PATH")
+    return found
+
+
+def identity(standard):
+    """Everything but the design that decides what ``compile_design`` makes; JSON-serialisable."""
+    # The two programs of a release belong together, and vvp doesn't start others to tell its version.
+    return [standard, _program("iverilog"), version([_program("vvp"), "-V"]), _TIMESCALE, _DUMP]
+
+
+def compile_design(folder, verilog_text, top, waves, standard):
+    """Leave ``EXECUTABLE`` in ``folder``; ``standard`` is 2005 or 2012, as in ``-g2012``."""
+    (folder / "design.v").write_text(verilog_text)
+    (folder / "timescale.f").write_text(_TIMESCALE)
+    tops, sources = ["-s", top], ["design.v"]
+    if waves:
+        (folder / "dump.v").write_text(_DUMP.replace("{top}", top))
+        tops += ["-s", "cosim_dump"]
+        sources.append("dump.v")
+    run_all([[_program("iverilog"), f"-g{standard}", "-o", EXECUTABLE, "-f", "timescale.f", *tops, *sources]], folder)
+
+
+def command(executable, wave_file):
+    """The command that runs ``executable``, with waves into ``wave_file`` if that isn't None."""
+    arguments = ["-none"] if wave_file is None else ["-vcd", f"+dump={wave_file}"]
+    return [_program("vvp"), "-m", cocotb_tools.config.lib_entry("vpi", "icarus"), str(executable), *arguments]

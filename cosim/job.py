@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bench shall do: a list of steps, saved to a folder by the caller and read back inside of the simulator.
+
+A step starts when the one before is done. ``Send`` and ``Load`` are done when their last beat was accepted, or at once
+with ``wait=False``: several streams are then driven at the same time.
+"""
+
+import dataclasses
+import json
+from typing import ClassVar
+
+import numpy as np
+
+__all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Idle", "Job", "Load", "Reset",
+           "ResetAfter", "Send", "Snapshot"]
+
+# The environment variable that names the job's folder, and what the bench leaves there.
+JOB_VARIABLE = "TILED_SE_JOB"
+PROGRESS, RESULT, OUTPUTS = "progress.json", "result.json", "outputs.npz"
+_ARRAYS, _JOB = "arrays.npz", "job.json"
+
+
+def _beats(name, array):
+    if array.ndim != 2 or not len(array) or array.dtype not in (np.uint8, np.int8):
+        raise ValueError(f"{name}: shape {array.shape}, {array.dtype}; must be (beats, lanes) of uint8 or int8")
+    return np.ascontiguousarray(array).view(np.uint8)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame: ``beats`` (n, lanes) goes in, tlast on its last beat; any n, also no whole number of rows.
+
+    ``expected``, of the same shape, comes out; if it is None the output's data is not compared, only its tlast and
+    its number of beats.
+    """
+
+    beats: np.ndarray
+    expected: np.ndarray | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "beats", _beats("beats", self.beats))
+        if self.expected is not None:
+            object.__setattr__(self, "expected", _beats("expected", self.expected))
+            if self.expected.shape != self.beats.shape:
+                raise ValueError(f"expected: shape {self.expected.shape}; must be that of beats, {self.beats.shape}")
+
+    @classmethod
+    def of(cls, x, y=None, *, lanes):
+        """A frame of feature maps ``x`` and ``y``, (H, W, C) each."""
+        return cls(x.reshape(-1, lanes), None if y is None else y.reshape(-1, lanes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Reset:
+    """Hold ``rst`` for some cycles; what is queued or in flight is lost, and nobody expects it any more."""
+
+    op: ClassVar[str] = "reset"
+    cycles: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class ResetAfter:
+    """Wait until ``beats`` input beats were accepted since the last reset, then reset: needs ``Send(wait=False)``."""
+
+    op: ClassVar[str] = "reset_after"
+    beats: int
+    cycles: int = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Load:
+    """Send 32-bit ``words`` to ``w_axis``, tlast on word ``tlast_at``: the last if None, never if -1."""
+
+    op: ClassVar[str] = "load"
+    words: np.ndarray
+    tlast_at: int | None = None
+    wait: bool = True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Send:
+    """Send frames to ``s_axis``, back to back (but for the pauses that the job asks for)."""
+
+    op: ClassVar[str] = "send"
+    frames: tuple
+    wait: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Drain:
+    """Wait until every beat expected so far has come. A job ends with one of its own."""
+
+    op: ClassVar[str] = "drain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Idle:
+    """Let some cycles pass; streams with something left to send go on."""
+
+    op: ClassVar[str] = "idle"
+    cycles: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Put the status ports and the numbers of accepted and delivered beats into the result, under ``name``."""
+
+    op: ClassVar[str] = "snapshot"
+    name: str
+
+
+_STEPS = {step.op: step for step in (Drain, Idle, Load, Reset, ResetAfter, Send, Snapshot)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """Steps, with how to run them.
+
+    ``lanes``, ``width``, ``channels`` and ``signed`` are the block's, to name a wrong element; ``stall_in`` and
+    ``stall_out`` are the probabilities that a source or the sink pauses in a cycle. When no beat has moved for
+    ``hang_cycles`` the run fails: that must be longer than the block ever takes for a tile's gates.
+    ``drain_cycles`` follow the last beat, to see that nothing comes behind it. ``occupancy`` asks for the number of
+    beats in flight in each cycle, ``taps`` for the stages' values (see :mod:`.taps`).
+    """
+
+    steps: tuple
+    lanes: int
+    width: int
+    channels: int
+    signed: bool = True
+    stall_in: float = 0.0
+    stall_out: float = 0.0
+    seed: int = 1
+    hang_cycles: int = 100_000
+    drain_cycles: int = 200
+    occupancy: bool = False
+    taps: tuple = ()
+
+    def __post_init__(self):
+        for name in ("stall_in", "stall_out"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be at least 0 and less than 1")
+        for frame in self.frames:
+            if frame.beats.shape[1] != self.lanes:
+                raise ValueError(f"frames: {frame.beats.shape[1]} lanes; must be lanes={self.lanes}")
+
+    @property
+    def frames(self):
+        """All frames, in order: a frame's number is its place here."""
+        return [frame for step in self.steps if isinstance(step, Send) for frame in step.frames]
+
+    def save(self, folder):
+        """Write the job into an existing folder."""
+        arrays = {}
+
+        def plain(value):
+            if isinstance(value, np.ndarray):
+                name = f"array{len(arrays)}"
+                arrays[name] = value
+                return name
+            if dataclasses.is_dataclass(value):
+                record = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+                return {"op": value.op, **record} if hasattr(value, "op") else record
+            return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+        text = json.dumps(plain(self))
+        np.savez(folder / _ARRAYS, **arrays)
+        (folder / _JOB).write_text(text)
+
+    @classmethod
+    def load(cls, folder):
+        """The job that ``save`` wrote."""
+        record = json.loads((folder / _JOB).read_text())
+        with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+            steps = tuple(_step(step, arrays) for step in record.pop("steps"))
+        return cls(steps=steps, **record)
+
+
+def _step(record, arrays):
+    kind = _STEPS[record.pop("op")]
+    if kind is Load:
+        record["words"] = arrays[record["words"]]
+    if kind is Send:
+        record["frames"] = tuple(
+            Frame(**{name: None if array is None else arrays[array] for name, array in frame.items()})
+            for frame in record["frames"])
+    return kind(**record)

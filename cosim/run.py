@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a job in a built simulation and read what came of it."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cocotb_tools.config
+import find_libpython
+import numpy as np
+from cocotb_tools.check_results import get_results
+
+from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT
+from .taps import Difference, first_difference
+from .waves import write_save_file
+
+__all__ = ["SimResult", "SimulationError", "simulate"]
+
+_LOG, _XML = "simulation.log", "results.xml"
+_SHOWN_LINES = 20
+_POLL_SECONDS, _QUIET_SECONDS = 0.5, 2.0
+
+
+class SimulationError(RuntimeError):
+    """The simulator itself failed: it crashed, could not start, or did not run the test. Ends with its last lines."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SimResult:
+    """What a run showed. ``failures`` is empty if everything was right; the other figures hold either way.
+
+    ``first_mismatches`` are dicts of frame, row, column, channel, wanted and got; ``outputs`` has each frame's beats
+    (uint8, (n, lanes)), as many as came. ``sections`` has figures from one reset to the next, and ``total_cycles``
+    (first beat offered to last beat out, both counted), ``first_output_latency`` (first beat in to first beat out),
+    ``steady_throughput`` (beats out per cycle between the first and the last) and ``in_stall_cycles`` (a beat was
+    offered and not taken) are those of the last section, None where too little came out. ``status`` has the status
+    ports' final values, ``snapshots`` what was asked for. ``peak_in_flight`` is the largest number of beats accepted
+    and not delivered, ``occupancy`` that number in each cycle, if it was asked for. ``difference`` names the first
+    stage that went wrong, if that is known.
+    """
+
+    failures: list
+    mismatches: int
+    compared: int
+    first_mismatches: list
+    outputs: list
+    sections: list
+    status: dict
+    snapshots: dict
+    peak_in_flight: int
+    occupancy: np.ndarray
+    cycles: int
+    run_seconds: float
+    difference: Difference | None = None
+
+    @property
+    def ok(self):
+        """Whether nothing at all was wrong."""
+        return not self.failures
+
+    @property
+    def cycles_per_second(self):
+        """Simulated cycles a second, without the simulator's start."""
+        return self.cycles / self.run_seconds
+
+    def _last(self, name):
+        return self.sections[-1][name]
+
+    total_cycles = property(lambda self: self._last("total"))
+    first_output_latency = property(lambda self: self._last("first_output_latency"))
+    steady_throughput = property(lambda self: self._last("steady_throughput"))
+    in_stall_cycles = property(lambda self: self._last("in_stall_cycles"))
+
+
+def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, progress=None, timeout=None):
+    """Run ``job`` in ``build`` and return its SimResult; wrong output is a result, not an exception.
+
+    Parameters
+    ----------
+    build : Build
+    job : Job
+    golden_stages : dict or callable, optional
+        The golden model's stages as :func:`.taps.first_difference` takes them, or a function that computes them. If the
+        run fails, it is repeated with the build's taps recorded, and the result says which stage went wrong first.
+    wave_file : path, optional
+        Where to write waves (VCD); the build must have been made with ``waves=True``. A GTKWave save file goes beside.
+    folder : path, optional
+        Where the job, its log and its results stay; a temporary folder if None.
+    progress : callable, optional
+        Called with a line of text twice a second once the run takes over two seconds.
+    timeout : float, optional
+        Wall seconds after which the simulator is ended with SimulationError.
+    """
+    if wave_file is not None:
+        if not build.waves:
+            raise ValueError("wave_file: the simulation was built without waves")
+        wave_file = Path(wave_file).absolute()
+        wave_file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tiled-se-"))
+        folder = Path(folder).absolute()
+        record = _run(build, job, folder, wave_file, progress, timeout)
+        if wave_file is not None:
+            write_save_file(wave_file, build.top, build.taps)
+        result = _result(record, folder)
+        if result.ok or golden_stages is None or not build.taps:
+            return result
+        again = _run(build, dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout)
+    outputs = [output.reshape(-1).view(np.int8 if job.signed else np.uint8) for output in result.outputs]
+    recorded = {"frames": again["section_frames"], "stages": again["taps"], "outputs": outputs}
+    golden = golden_stages() if callable(golden_stages) else golden_stages
+    return dataclasses.replace(result, difference=first_difference(recorded, golden))
+
+
+def _run(build, job, folder, wave_file, progress, timeout):
+    """One start of the simulator; returns what the bench has left in ``result.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (RESULT, OUTPUTS, PROGRESS, _XML):
+        (folder / name).unlink(missing_ok=True)
+    job.save(folder)
+    with open(folder / _LOG, "w") as log:
+        process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder, env=_environment(build, job, folder),
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait(process, folder, progress, timeout)
+        finally:
+            process.kill()
+            process.wait()
+    return _read(folder, process.returncode)
+
+
+def _wait(process, folder, progress, timeout):
+    start = time.monotonic()
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_SECONDS)
+            return
+        seconds = time.monotonic() - start
+        if timeout is not None and seconds > timeout:
+            raise SimulationError(f"the simulation was ended after {timeout} seconds\n{_tail(folder)}")
+        if progress and seconds > _QUIET_SECONDS and (folder / PROGRESS).exists():
+            done, total, cycle = json.loads((folder / PROGRESS).read_text())
+            progress(f"sim: {100 * done // max(total, 1)} % of {total} beats, {cycle} cycles")
+
+
+def _environment(build, job, folder):
+    """What cocotb 2.1 needs to find its way from the simulator back to this Python; nothing of an outer cocotb run."""
+    libpython = os.environ.get("LIBPYTHON_LOC") or find_libpython.find_libpython()
+    if libpython is None:
+        raise SimulationError("cocotb needs Python's shared library, which this Python doesn't have")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("COCOTB_", "GPI_", "PYGPI_"))}
+    return {**ours, JOB_VARIABLE: str(folder),
+            "COCOTB_TEST_MODULES": f"{__package__}.bench", "COCOTB_TOPLEVEL": build.top, "TOPLEVEL_LANG": "verilog",
+            "COCOTB_RESULTS_FILE": str(folder / _XML), "COCOTB_RANDOM_SEED": str(job.seed),
+            # Rewriting assertions means to import pytest at every start.
+            "COCOTB_REWRITE_ASSERTION_FILES": "", "COCOTB_ANSI_OUTPUT": "0",
+            # Verilator applies writes at the right moment by itself, Icarus doesn't.
+            "COCOTB_TRUST_INERTIAL_WRITES": str(int(build.simulator == "verilator")),
+            "GPI_USERS": f"{libpython};{cocotb_tools.config.pygpi_entry_point()}",
+            "PYGPI_PYTHON_BIN": sys.executable, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+def _read(folder, status):
+    try:
+        tests, failed = get_results(folder / _XML)
+        record = json.loads((folder / RESULT).read_text())
+    except (OSError, RuntimeError) as error:
+        raise SimulationError(f"the simulation left no result (status {status}):\n{_tail(folder)}") from error
+    # The one test fails exactly when its result has failures: anything else is the bench's own error.
+    if (tests, failed) != (1, int(bool(record["failures"]))):
+        raise SimulationError(f"{tests} tests ran and {failed} failed, not what was expected:\n{_tail(folder)}")
+    return record
+
+
+def _tail(folder):
+    return "\n".join((folder / _LOG).read_text(errors="replace").rstrip().splitlines()[-_SHOWN_LINES:])
+
+
+def _result(record, folder):
+    with np.load(folder / OUTPUTS, allow_pickle=False) as arrays:
+        beats, counts, occupancy = arrays["beats"], arrays["counts"], arrays["occupancy"]
+    outputs = np.split(beats, np.cumsum(counts)[:-1]) if len(counts) else []
+    fields = {field.name for field in dataclasses.fields(SimResult)} & record.keys()
+    return SimResult(outputs=outputs, occupancy=occupancy, **{name: record[name] for name in fields})

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must come out, in order, against what came."""
+
+import numpy as np
+
+__all__ = ["Scoreboard", "to_beats"]
+
+_SHOWN = 10
+
+
+def to_beats(words, lanes):
+    """Beats as strings of bits to ``(beats, unknown)``: (n, lanes) of uint8, and where a bit was X or Z."""
+    characters = np.frombuffer("".join(words).encode("ascii"), np.uint8).reshape(-1, lanes, 8)
+    # The string begins with the highest lane's most significant bit.
+    beats = np.packbits(characters == ord("1"), axis=2)[:, ::-1, 0]
+    unknown = (characters > ord("1")).any(axis=2)[:, ::-1]
+    return beats, unknown
+
+
+class Scoreboard:
+    """Compares the output with what frames expect, in sections: a reset ends a section.
+
+    ``failures`` are texts, ``mismatches`` the number of wrong elements, ``first`` the first ten of them as dicts
+    (frame, row, column, channel, wanted, got; got is None for an X), ``compared`` the number of elements looked at.
+    ``outputs`` has for each frame the beats that came, or as many as came.
+    """
+
+    def __init__(self, job):
+        self._job = job
+        self._frames, self._numbers = [], 0
+        self.beats = 0
+        self.failures, self.first, self.outputs = [], [], []
+        self.mismatches = self.compared = 0
+        self.section_frames = []
+
+    def expect(self, frames):
+        """Add frames; ``beats`` is how many beats this section expects by now."""
+        for frame in frames:
+            self._frames.append((self._numbers, frame))
+            self._numbers += 1
+            self.beats += len(frame.beats)
+
+    def close(self, words, lasts, complete):
+        """End a section in which ``words`` and ``lasts`` came; ``complete`` if it must not have ended early."""
+        beats, unknown = to_beats(words, self._job.lanes)
+        lasts = np.array(lasts, dtype="U1")
+        if len(beats) > self.beats:
+            self.failures.append(f"output has {len(beats)} beats where {self.beats} are expected")
+        elif complete and len(beats) < self.beats:
+            self.failures.append(f"output has only {len(beats)} of {self.beats} beats")
+        start = 0
+        for number, frame in self._frames:
+            part = slice(start, start + len(frame.beats))
+            start = part.stop
+            self._check(number, frame, beats[part], unknown[part])
+            self._check_last(number, lasts[part], len(frame.beats))
+            self.outputs.append(beats[part])
+        self.section_frames.append([number for number, _ in self._frames])
+        self._frames, self.beats = [], 0
+
+    def _check(self, number, frame, beats, unknown):
+        if frame.expected is None:
+            return
+        wanted = frame.expected[:len(beats)]
+        wrong = np.flatnonzero((beats != wanted) | unknown)
+        self.compared += beats.size
+        self.mismatches += len(wrong)
+        view = np.int8 if self._job.signed else np.uint8
+        for element in wrong[:_SHOWN - len(self.first)]:
+            pixel, channel = divmod(int(element), self._job.channels)
+            row, column = divmod(pixel, self._job.width)
+            got = None if unknown.flat[element] else int(beats.view(view).flat[element])
+            self.first.append({"frame": number, "row": row, "column": column, "channel": channel,
+                               "wanted": int(wanted.view(view).flat[element]), "got": got})
+
+    def _check_last(self, number, lasts, count):
+        right = np.full(len(lasts), "0")
+        right[count - 1:] = "1"
+        for beat in np.flatnonzero(lasts != right)[:1]:
+            what = "is missing" if beat == count - 1 else f"is {lasts[beat]}"
+            self.failures.append(f"m_axis_tlast {what} on beat {beat} of frame {number}, which has {count}")
+
+    def texts(self):
+        """All failures, the wrong elements first."""
+        if not self.mismatches:
+            return self.failures
+        first = self.first[0]
+        place = ", ".join(f"{name} {first[name]}" for name in ("frame", "row", "column", "channel"))
+        got = "X" if first["got"] is None else first["got"]
+        return [f"{self.mismatches} of {self.compared} elements differ, the first in {place}: "
+                f"wanted {first['wanted']}, got {got}", *self.failures]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting the external tools of a build, and the one error that they end in."""
+
+import os
+import shlex
+import shutil
+import subprocess
+
+__all__ = ["BuildError", "compiler", "run_all", "version"]
+
+_SHOWN_LINES = 15
+
+
+class BuildError(RuntimeError):
+    """A tool is missing or has failed; the message names it and ends with the last lines that it printed."""
+
+
+def compiler():
+    """The C++ compiler's command as a list: ``$CXX``, else the first of c++, g++ and clang++ that there is."""
+    chosen = shlex.split(os.environ.get("CXX", ""))
+    if chosen:
+        if shutil.which(chosen[0]) is None:
+            raise BuildError(f"CXX={os.environ['CXX']}: no such program")
+        return chosen
+    for name in ("c++", "g++", "clang++"):
+        if found := shutil.which(name):
+            return [found]
+    raise BuildError("no C++ compiler: none of c++, g++ and clang++ is on PATH, and CXX is not set")
+
+
+def version(command):
+    """What ``command`` prints, being a tool and its option for the version: part of a cache key."""
+    return _finish(command, _start(command, None, None))
+
+
+def run_all(commands, cwd, env=None):
+    """Run the commands at the same time in folder ``cwd``; raises BuildError for the first one that failed."""
+    running = []
+    try:
+        running.extend((command, _start(command, cwd, env)) for command in commands)
+        for command, process in running:
+            _finish(command, process)
+    finally:
+        for _, process in running:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
+
+def _start(command, cwd, env):
+    try:
+        return subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, errors="replace")
+    except OSError as error:
+        raise BuildError(f"{command[0]}: {error.strerror}") from None
+
+
+def _finish(command, process):
+    output, _ = process.communicate()
+    if process.returncode:
+        name = os.path.basename(command[0])
+        shown = "\n".join(output.strip().splitlines()[-_SHOWN_LINES:])
+        raise BuildError(f"{name} failed with status {process.returncode}:\n{shown}")
+    return output

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A GTKWave save file for a recorded VCD file: the block's ports and the stage taps, ready to look at."""
+
+__all__ = ["write_save_file"]
+
+
+def _signals(vcd):
+    """Names in a VCD file's header, as GTKWave spells them: scopes and name with dots, then the range."""
+    scopes = []
+    with open(vcd, errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if words[:1] == ["$scope"]:
+                scopes.append(words[2])
+            elif words[:1] == ["$upscope"]:
+                scopes.pop()
+            elif words[:1] == ["$var"]:
+                # $var wire 8 ! name [7:0] $end; the range is a word of its own, or missing.
+                yield ".".join([*scopes, "".join(words[4:-1])])
+            elif words[:1] == ["$enddefinitions"]:
+                return
+
+
+def write_save_file(vcd, top, taps):
+    """Write ``vcd``'s save file beside it, ending in .gtkw; returns its path."""
+    groups = {"ports": [], **{tap["stage"]: [] for tap in taps}}
+    wanted = {(tap["module_path"], tap[role]): tap["stage"] for tap in taps for role in ("valid", "index", "data")}
+    for signal in _signals(vcd):
+        path, name = signal.split("[")[0].rsplit(".", 1)
+        # Verilator puts a scope of its own around the top module.
+        path = path.removeprefix("TOP.")
+        if path == top and (name in ("clk", "rst") or name.startswith(("s_axis_", "m_axis_", "w_axis_", "status_"))):
+            groups["ports"].append(signal)
+        if (path, name) in wanted:
+            groups[wanted[path, name]].append(signal)
+    lines = [f'[dumpfile] "{vcd}"', "[timestart] 0"]
+    for title, signals in groups.items():
+        # @200 begins a comment line, @22 shows numbers in hexadecimal, @28 single bits in binary.
+        lines += ["@200", f"-{title}"]
+        for signal in signals:
+            lines += ["@22" if "[" in signal else "@28", signal]
+    path = vcd.with_suffix(".gtkw")
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds: made once, shared by processes, with one clear error when a tool fails."""
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tiled_se.cosim import verilate
+from tiled_se.cosim.build import BuildError, build
+from tiled_se.cosim.cache import Cache, default_root
+
+VERILOG = """
+module wire_through(input clk, input rst, input [7:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready,
+    input s_axis_tlast, output [7:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast);
+  assign {m_axis_tdata, m_axis_tvalid, m_axis_tlast} = {s_axis_tdata, s_axis_tvalid, s_axis_tlast};
+  assign s_axis_tready = m_axis_tready;
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    """Verilator's runtime as the user's own cache has it: compiling it anew would take most of the tests' time."""
+    return verilate.runtime(Cache())
+
+
+@pytest.fixture
+def cache(tmp_path, runtime):
+    shutil.copytree(runtime, tmp_path / runtime.name)
+    return Cache(tmp_path)
+
+
+def test_second_build_comes_from_the_cache(cache):
+    first = build(VERILOG, "wire_through", cache=cache)
+    second = build(VERILOG, "wire_through", cache=cache)
+    assert (first.cached, second.cached) == (False, True)
+    assert first.executable == second.executable
+    assert second.seconds < first.seconds
+    assert os.access(first.executable, os.X_OK)
+    # Nothing but the executable stays.
+    assert [path.name for path in first.executable.parent.iterdir()] == ["simulation"]
+
+
+def test_concurrent_builds_are_made_once(cache):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        builds = list(pool.map(lambda _: build(VERILOG, "wire_through", cache=cache), range(2)))
+    assert sorted(b.cached for b in builds) == [False, True]
+    assert builds[0].executable == builds[1].executable
+
+
+def test_concurrent_processes_make_an_entry_once(tmp_path):
+    script = ("import sys, time; from tiled_se.cosim.cache import Cache\n"
+              "def make(folder):\n  time.sleep(0.3); (folder / 'made').write_text('x')\n"
+              "print(Cache(sys.argv[1]).get('00key', make)[1])")
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) for _ in range(3)]
+    printed = [process.communicate()[0].strip() for process in processes]
+    assert sorted(printed) == ["False", "True", "True"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00key", "locks"]
+
+
+def test_verilog_error_is_one_message(cache):
+    with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed with status 1:\n%Error: design\.v:.*oops"):
+        build(VERILOG + "\noops\n", "wire_through", cache=cache)
+    assert not [path for path in cache.root.iterdir() if path.name.startswith("tmp-")]
+    with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed.*other"):
+        build(VERILOG, "other", cache=cache)
+
+
+def test_compiler_error_is_one_message(cache, tmp_path, monkeypatch):
+    compiler = tmp_path / "broken"
+    compiler.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho first line; echo cannot compile >&2; exit 3\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", f"{compiler} -option")
+    with pytest.raises(BuildError, match=r"^broken failed with status 3:\nfirst line\ncannot compile$"):
+        build(VERILOG, "wire_through", cache=cache)
+
+
+def test_missing_tools(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler -O1")
+    with pytest.raises(BuildError, match=r"^CXX=no-such-compiler -O1: no such program$"):
+        build(VERILOG, "wire_through")
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BuildError, match=r"^no C\+\+ compiler: none of c\+\+, g\+\+ and clang\+\+ is on PATH"):
+        build(VERILOG, "wire_through")
+    with pytest.raises(BuildError, match=r"^SIM=icarus needs iverilog, which is not on PATH$"):
+        build(VERILOG, "wire_through", simulator="icarus")
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"^simulator='vcs': must be one of verilator, icarus$"):
+        build(VERILOG, "wire_through", simulator="vcs")
+    with pytest.raises(ValueError, match=r"^standard='1995': must be one of 2005, 2012$"):
+        build(VERILOG, "wire_through", standard="1995")
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="needs iverilog")
+def test_icarus_standards_are_builds_of_their_own(tmp_path):
+    builds = [build(VERILOG, "wire_through", simulator="icarus", standard=standard, cache=Cache(tmp_path))
+              for standard in ("2005", "2012", "2012")]
+    assert [b.cached for b in builds] == [False, False, True]
+    with pytest.raises(BuildError, match=r"(?s)^iverilog failed .*design\.v"):
+        build("module m(input clk);\nalways_comb begin end\nendmodule", "m", simulator="icarus", standard="2005",
+              cache=Cache(tmp_path))
+
+
+def test_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match=r"^build cache .*/file: .*TILED_SE_CACHE names another folder$"):
+        build(VERILOG, "wire_through", cache=Cache(tmp_path / "file"))
+
+
+def test_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("TILED_SE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_root() == tmp_path / ".cache" / "tiled-se"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_root() == tmp_path / "xdg" / "tiled-se"
+    monkeypatch.setenv("TILED_SE_CACHE", str(tmp_path / "own"))
+    assert default_root() == tmp_path / "own"
+
+
+def test_least_recently_used_entries_go(tmp_path):
+    cache = Cache(tmp_path, limit=2500)
+
+    def add(name, age):
+        folder, _ = cache.get(name, lambda folder: (folder / "data").write_bytes(bytes(1000)))
+        os.utime(folder, (time.time() - age,) * 2)
+
+    add("11", 9000)
+    add("22", 8000)
+    assert cache.find("11")
+    add("33", 5000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["11", "33", "locks"]
+    # What was used a moment ago stays although there is no room for it.
+    add("44", 0)
+    add("55", 0)
+    add("66", 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["11", "44", "55", "66", "locks"]
+
+
+def test_entry_that_fails_leaves_nothing(tmp_path):
+    def make(folder):
+        (folder / "half").write_text("")
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        Cache(tmp_path).get("77", make)
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+
+
+def test_what_a_dead_process_left_is_removed(tmp_path):
+    cache = Cache(tmp_path)
+    (tmp_path / "tmp-old").mkdir()
+    os.utime(tmp_path / "tmp-old", (0, 0))
+    (tmp_path / "tmp-new").mkdir()
+    cache.get("88", lambda folder: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["88", "locks", "tmp-new"]
