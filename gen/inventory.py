@@ -37,8 +37,8 @@ def _number(value):
 def memories(netlist, top):
     """Every memory below module `top`, one entry an instance.
 
-    Memory cells, instances of the RAM leaf, and arrays of registers that hold sums (blocks with fewer than three groups a
-    pixel have those instead of an accumulator RAM).
+    Memory cells, instances of the RAM leaf, and arrays of registers that hold sums (blocks with fewer than three
+    groups a pixel have those instead of an accumulator RAM).
     """
     found = []
 
@@ -71,8 +71,9 @@ def sram_bits(found, bound_bits):
     Returns
     -------
     dict
-        ``bound_bits``, ``tile_buffer_bits``, ``scale_fifo_bits``, ``accumulator_bits``, ``other_bits``, ``weight_bits``,
-        ``total_without_weights_bits``, and ``over_bound``, that total over `bound_bits` (8 * k * W * C).
+        ``bound_bits``, ``tile_buffer_bits``, ``scale_fifo_bits``, ``accumulator_bits``, ``other_bits``,
+        ``weight_bits``, ``total_without_weights_bits``, and ``over_bound``: that total over `bound_bits`, which is
+        8 * k * W * C.
     """
     roles = ("tile_buffer", "scale_fifo", "accumulator", "other", "weight")
     bits = {f"{role}_bits": sum(m.bits for m in found if m.role == role) for role in roles}

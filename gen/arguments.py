@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The argument parser of `tiled-se`: help for strangers, errors of one line."""
+
+import argparse
+import sys
+
+from .options import FIELDS, flag
+
+__all__ = ["UsageError", "parse"]
+
+DESCRIPTION = "RTL generator for a streaming tiled squeeze-and-excite block, bit-exact to a PyTorch golden model."
+
+# What a command is for: in a word, in full, and by example.
+COMMANDS = {
+    "sim": (
+        "build the block, simulate it and compare every output with the golden model",
+        """
+Build the block's RTL, run frames through it in a simulator, compare every output with the golden model
+and with float64. Writes OUT/report.json and OUT/output.npz.
+Exit status: 0 bit-exact, 1 a mismatch, 2 bad input.
+""", """
+  tiled-se sim --k 7 --width 56 --channels 64
+  tiled-se sim --k 7 --weights se.npz --input frames.npz --stall 0.3
+  tiled-se sim --k 3 --width 8 --channels 16 --height 10 --mid silu --macs 4 --waves
+"""),
+    "verilog": (
+        "write the block's Verilog and its manifest",
+        """
+Write OUT/NAME.v, and OUT/manifest.json with its ports, parameters, number formats, latency and memories.
+With --weights the parameters are baked in. Without, the block is loaded through w_axis, and a parameter
+stream is written, too: OUT/NAME.params.bin (32-bit words, little-endian) and OUT/NAME.params.hex (the
+same for $readmemh). Options that only concern a simulation are taken and change nothing.
+""", """
+  tiled-se verilog --k 7 --width 56 --channels 64 --out build/rtl
+  tiled-se verilog --k 7 --width 56 --weights se.npz --name se_block3
+"""),
+}
+
+GROUPS = {
+    "shape": "shape of tiles and feature map",
+    "hardware": "hardware",
+    "network": "network",
+    "data": "data",
+    "run": "simulation run",
+    "output": "output",
+}
+
+
+class UsageError(Exception):
+    """A command line that names no known command or option, or lacks a value."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(f"{message} ({self.prog} --help tells)")
+
+
+def _parser():
+    parser = _Parser(prog="tiled-se", description=DESCRIPTION, allow_abbrev=False,
+                     epilog="`tiled-se COMMAND --help` lists the options of a command.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, (short, text, examples) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=short, description=text.strip(), usage=f"tiled-se {name} [OPTION ...]", allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"examples:{examples}\nmake {name} takes every option as a variable, whose name is in brackets.")
+        groups = {group: command.add_argument_group(title) for group, title in GROUPS.items()}
+        for field, about in FIELDS.items():
+            _add(groups[about.metadata["group"]], field, about.metadata)
+    return parser
+
+
+def _add(group, field, about):
+    # A bool may stand without a value: --waves is --waves 1.
+    optional = {"nargs": "?", "const": "1"} if about["metavar"] == "0|1" else {}
+    text = f"[{about['variable']}] {about['help']}".replace("%", "%%")
+    group.add_argument(flag(field), dest=field, metavar=about["metavar"], help=text, **optional)
+
+
+def parse(arguments):
+    """The command and the texts of its options, by field name; ("help", {}) where nothing was asked for.
+
+    Raises
+    ------
+    UsageError
+    SystemExit
+        After --help.
+    """
+    parser = _parser()
+    texts = vars(parser.parse_args(arguments))
+    command, version = texts.pop("command"), texts.pop("version")
+    if version:
+        return "version", {}
+    if command is None:
+        parser.print_help(sys.stdout)
+        return "help", {}
+    return command, texts

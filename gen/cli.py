@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `tiled-se`."""
+
+import importlib.metadata
+import os
+import re
+import sys
+
+from ..hdl.config import ConfigError
+from .arguments import UsageError, parse
+from .options import describe, from_texts
+
+__all__ = ["main"]
+
+# Exit statuses.
+OK, MISMATCH, BAD_INPUT, TOOL_FAILED, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 130, 141
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Of the command line, without the program's name; None for this process's.
+
+    Returns
+    -------
+    int
+        Exit status. 2 comes with one line on stderr, and then nothing was written.
+    """
+    try:
+        command, texts = parse(sys.argv[1:] if arguments is None else arguments)
+        if command == "version":
+            print(f"tiled-se {importlib.metadata.version('tiled-se')}")
+        if command in ("version", "help"):
+            return OK
+        return _run(command, from_texts(texts))
+    except UsageError as error:
+        return _fail(str(error), BAD_INPUT)
+    except ConfigError as error:
+        return _fail(describe(error), BAD_INPUT)
+    except MemoryError:
+        return _fail("this machine has too little memory for that; fewer or smaller frames need less", BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; what Python would still flush has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+
+
+def _run(command, options):
+    # Imported late: help and a misspelt option need neither numpy nor Amaranth.
+    from .files import check_folder
+    from .prepare import prepare
+
+    folder = options.out or _default_folder(command, options)
+    check_folder(folder)
+    job = prepare(options)
+    if command == "verilog":
+        from .manifest import write_verilog
+
+        write_verilog(job, folder)
+        return OK
+    from ..cosim.build import BuildError
+    from ..cosim.run import SimulationError
+    from .simulate import simulate
+
+    try:
+        return OK if simulate(job, folder) else MISMATCH
+    except (BuildError, SimulationError) as error:
+        # What the tool itself printed comes along, on stdout.
+        first, *rest = str(error).splitlines()
+        print("\n".join(rest), flush=True)
+        return _fail(first.rstrip(":"), TOOL_FAILED)
+
+
+def _default_folder(command, options):
+    """build/ and what the user said of the shape, so that different blocks don't land in one folder."""
+    parts = [command]
+    for name in ("weights", "input"):
+        if getattr(options, name):
+            parts.append(re.sub(r"[^A-Za-z0-9.-]", "-", os.path.basename(getattr(options, name)).removesuffix(".npz")))
+    for name, letter in (("k", "k"), ("height", "h"), ("width", "w"), ("channels", "c"), ("squeeze", "cr")):
+        if getattr(options, name) is not None:
+            parts.append(f"{letter}{getattr(options, name)}")
+    return os.path.join("build", "_".join(parts))
+
+
+def _fail(message, status):
+    """One line, whatever the message quotes."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    print(f"tiled-se: error: {line}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

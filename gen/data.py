@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WEIGHTS and INPUT files: what they hold, checked, as the objects that the quantiser takes."""
+
+import dataclasses
+
+import numpy as np
+
+from ..golden.block import DataFormat, FloatBlock
+from ..hdl.config import ConfigError, Gate, Mid
+from . import npz
+from .formats import gate, middle
+
+__all__ = ["Input", "Weights", "load_input", "load_weights"]
+
+WEIGHTS_HOLD = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
+INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A WEIGHTS file.
+
+    Attributes
+    ----------
+    path : str
+    arrays : dict of str to float64 array
+        w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C): consistent shapes, finite.
+    mid, gate, residual
+        What the file says of them, None for what it leaves open.
+    """
+
+    path: str
+    arrays: dict
+    mid: Mid | None
+    gate: Gate | None
+    residual: bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """An INPUT file: frames of integers, (N, H, W, C), int8 or uint8 as `format` says, and the array it came from."""
+
+    path: str
+    name: str
+    x: np.ndarray
+    format: DataFormat
+
+
+def load_weights(path):
+    """The :class:`Weights` in file `path`; ConfigError ("weights") says what is wrong with it."""
+    found = npz.read("weights", path, ("w1", "b1", "w2", "b2", "mid", "gate", "residual"))
+    missing = [name for name in ("w1", "b1", "w2", "b2") if name not in found]
+    if missing:
+        raise ConfigError("weights", path, f"lacks {', '.join(missing)}; {WEIGHTS_HOLD}")
+    arrays = {name: npz.floats("weights", path, name, found[name]) for name in ("w1", "b1", "w2", "b2")}
+    try:
+        FloatBlock(**arrays)
+    except ConfigError as error:
+        raise ConfigError("weights", path, f"{error.option} is {error.value}, {error.allowed}") from None
+    return Weights(path, arrays, _named(path, "mid", found, middle), _named(path, "gate", found, gate),
+                   _residual(path, found))
+
+
+def _named(path, name, found, convert):
+    """The activation that the file names, if it does."""
+    if name not in found:
+        return None
+    value = npz.text("weights", path, name, found[name])
+    try:
+        return convert(value)
+    except ValueError as error:
+        raise ConfigError("weights", path, f"{name} is {value!r}: {error}") from None
+
+
+def _residual(path, found):
+    if "residual" not in found:
+        return None
+    array = found["residual"]
+    if array.size != 1 or array.dtype.kind not in "biu" or int(array.reshape(())) not in (0, 1):
+        raise ConfigError("weights", path, "residual must be one bool")
+    return bool(array.reshape(()))
+
+
+def load_input(path, options):
+    """The :class:`Input` in file `path`, quantised if it is float; `options` may fix ``dtype`` and ``zero_point``.
+
+    Raises
+    ------
+    ConfigError
+        What is wrong with the file ("input"), or which option contradicts it.
+    """
+    found = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"))
+    if ("x" in found) == ("x_q" in found):
+        raise ConfigError("input", path, f"has both x and x_q; {INPUT_HOLDS}" if "x" in found
+                          else f"lacks x; {INPUT_HOLDS}")
+    name = "x" if "x" in found else "x_q"
+    array = found[name]
+    if array.ndim not in (3, 4) or not array.size:
+        raise ConfigError("input", path, f"{name} has the shape {list(array.shape)}; must be (H, W, C) or (N, H, W, C)")
+    try:
+        x, data_format = (_float if name == "x" else _integer)(path, found, options)
+    except ConfigError as error:
+        if error.option in ("x", "x_scale", "x_zero_point"):
+            raise ConfigError("input", path, f"{error.option} is {error.value}; {error.allowed}") from None
+        raise
+    x = x.astype(np.int8 if data_format.signed else np.uint8)
+    return Input(path, name, x.reshape((-1,) + x.shape[-3:]), data_format)
+
+
+def _float(path, found, options):
+    """Quantises x by its range; a given zero point narrows that to a scale."""
+    x = npz.floats("input", path, "x", found["x"])
+    signed = options.dtype != "uint8"
+    low, high = min(x.min(), 0.0), max(x.max(), 0.0)
+    if options.zero_point is None:
+        data_format = DataFormat.calibrate(low, high, signed)
+    else:
+        data_format = _around_zero(path, low, high, options.zero_point, signed)
+    return data_format.quantise(x), data_format
+
+
+def _around_zero(path, low, high, zero_point, signed):
+    """The finest format with this zero point that holds data from `low` to `high`."""
+    first = -128 if signed else 0
+    if not first <= zero_point <= first + 255:
+        raise ConfigError("zero_point", zero_point, f"must be from {first} to {first + 255}")
+    below, above = zero_point - first, first + 255 - zero_point
+    if (low < 0 and not below) or (high > 0 and not above):
+        raise ConfigError("zero_point", zero_point,
+                          f"leaves no integers for INPUT={path}, which goes from {low:g} to {high:g}")
+    scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
+    return DataFormat(scale or 1.0, zero_point, signed)
+
+
+def _integer(path, found, options):
+    """Takes x_q as it is; its type, else its values, tell int8 from uint8."""
+    missing = [name for name in ("x_scale", "x_zero_point") if name not in found]
+    if missing:
+        raise ConfigError("input", path, f"lacks {', '.join(missing)}; {INPUT_HOLDS}")
+    x = npz.integers("input", path, "x_q", found["x_q"])
+    scale = npz.scalar("input", path, "x_scale", found["x_scale"])
+    zero = npz.scalar("input", path, "x_zero_point", found["x_zero_point"])
+    if zero != round(zero):
+        raise ConfigError("x_zero_point", zero, "must be an integer")
+    dtype = _dtype(path, x, zero, options)
+    if options.zero_point is not None and options.zero_point != zero:
+        raise ConfigError("zero_point", options.zero_point, f"must be {zero:.0f}, as x_zero_point of INPUT={path} is")
+    data_format = DataFormat(scale, int(zero), dtype == "int8")
+    low, high = int(x.min()), int(x.max())
+    if low < data_format.low or high > data_format.low + 255:
+        raise ConfigError("input", path, f"x_q goes from {low} to {high}; must fit {dtype}")
+    return x, data_format
+
+
+def _dtype(path, x, zero, options):
+    name = x.dtype.name
+    if name not in ("int8", "uint8"):
+        if options.dtype:
+            return options.dtype
+        return "uint8" if x.min() >= 0 and zero >= 0 and (x.max() > 127 or zero > 127) else "int8"
+    if options.dtype not in (None, name):
+        raise ConfigError("dtype", options.dtype, f"must be {name}, as x_q of INPUT={path} is")
+    return name

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Formats of option values: functions from a text to a value; a ValueError's text says what is allowed."""
+
+import re
+
+from ..hdl.config import ConfigError, Gate, GateKind, Mid
+
+__all__ = ["auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "middle", "number"]
+
+# Names that other frameworks use for the same functions.
+MID_ALIASES = {"swish": "silu", "none": "identity"}
+MIDS = ", ".join(mid.value for mid in Mid)
+GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
+
+# Reserved words of Verilog and SystemVerilog.
+KEYWORDS = frozenset("""
+    accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind
+    bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config
+    const constraint context continue cover covergroup coverpoint cross deassign default defparam design disable
+    dist do edge else end endcase endchecker endclass endclocking endconfig endfunction endgenerate endgroup
+    endinterface endmodule endpackage endprimitive endprogram endproperty endsequence endspecify endtable endtask
+    enum event eventually expect export extends extern final first_match for force foreach forever fork forkjoin
+    function generate genvar global highz0 highz1 if iff ifnone ignore_bins illegal_bins implements implies import
+    incdir include initial inout input inside instance int integer interconnect interface intersect join join_any
+    join_none large let liblist library local localparam logic longint macromodule matches medium modport module
+    nand negedge nettype new nexttime nmos nor noshowcancelled not notif0 notif1 null or output package packed
+    parameter pmos posedge primitive priority program property protected pull0 pull1 pulldown pullup
+    pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase randsequence rcmos real realtime ref reg
+    reject_on release repeat restrict return rnmos rpmos rtran rtranif0 rtranif1 s_always s_eventually s_nexttime
+    s_until s_until_with scalared sequence shortint shortreal showcancelled signed small soft solve specify
+    specparam static string strong strong0 strong1 struct super supply0 supply1 sync_accept_on sync_reject_on table
+    tagged task this throughout time timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1 triand trior trireg
+    type typedef union unique unique0 unsigned until until_with untyped use uwire var vectored virtual void wait
+    wait_order wand weak weak0 weak1 while wildcard wire with within wor xnor xor
+""".split())
+
+
+def integer(low, high):
+    """A decimal integer from `low` to `high`."""
+    allowed = f"must be an integer from {low} to {high}"
+
+    def convert(text):
+        # int() would also take underscores, spaces and other alphabets' digits, and stops at 4,300 digits.
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not low <= int(text) <= high:
+            raise ValueError(allowed)
+        return int(text)
+
+    return convert
+
+
+def number(low, high, exclusive=False):
+    """A finite decimal number from `low` to `high`, which itself is not allowed where `exclusive`."""
+    allowed = f"must be a number from {low} to {'less than ' if exclusive else ''}{high}"
+
+    def convert(text):
+        if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+            raise ValueError(allowed)
+        value = float(text)
+        if not low <= value <= high or (exclusive and value == high):
+            raise ValueError(allowed)
+        return value
+
+    return convert
+
+
+def auto(convert):
+    """What `convert` takes, or `auto`, which gives None."""
+
+    def convert_or_auto(text):
+        if text == "auto":
+            return None
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    return convert_or_auto
+
+
+def boolean(text):
+    """1 or 0; yes, true, on and their opposites are taken, too."""
+    if text.lower() in ("1", "yes", "true", "on"):
+        return True
+    if text.lower() in ("0", "no", "false", "off"):
+        return False
+    raise ValueError("must be 0 or 1")
+
+
+def choice(*allowed):
+    """One of `allowed`."""
+
+    def convert(text):
+        if text not in allowed:
+            raise ValueError(f"must be {' or '.join(allowed)}")
+        return text
+
+    return convert
+
+
+def middle(text):
+    """A :class:`Mid`, or another framework's name for one."""
+    try:
+        return Mid(MID_ALIASES.get(text, text))
+    except ValueError:
+        raise ValueError(f"must be one of {MIDS}") from None
+
+
+def gate(text):
+    """A :class:`Gate`: ``sigmoid``, ``hardsigmoid`` or ``hardsigmoid:SLOPE,OFFSET``."""
+    if text in ("sigmoid", "hardsigmoid"):
+        return Gate(GateKind(text))
+    match = re.fullmatch(r"hardsigmoid:([^,]+),([^,]+)", text)
+    if not match:
+        raise ValueError(f"must be {GATES}")
+    try:
+        return Gate(GateKind.HARDSIGMOID, float(match[1]), float(match[2]))
+    except ConfigError as error:
+        raise ValueError(error.allowed) from None
+    except ValueError:
+        raise ValueError(f"must be {GATES}, with two numbers") from None
+
+
+def file_name(text):
+    """A path, as it was given."""
+    if "\0" in text:
+        raise ValueError("must be a path")
+    return text
+
+
+def identifier(text):
+    """A name that Verilog takes for a module and a file system for a file."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text) or text in KEYWORDS:
+        raise ValueError("must be a Verilog identifier: letters, digits and _, no digit first, no keyword")
+    return text

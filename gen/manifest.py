@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se verilog`: the block's Verilog, the parameters of a loadable one, and a manifest of all there is to know."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from ..hdl.config import GATE_FRAC
+from ..hdl.parameters import stream_words
+from ..hdl.timing import Timing
+from .files import json_bytes, write_all
+from .report import config_fields, tool_versions
+from .verilog import generate
+
+__all__ = ["manifest", "write_verilog"]
+
+
+def write_verilog(job, folder):
+    """Write what `job` needs in hardware into `folder`, and print what was written.
+
+    NAME.v, for loadable blocks NAME.params.bin (32-bit words, little-endian) and NAME.params.hex (a word a line, for
+    $readmemh), and manifest.json, which comes last.
+    """
+    config, name = job.config, job.options.name
+    design = generate(config, job.baked, name)
+    files = {f"{name}.v": (design.verilog.encode(), "the block, complete: it includes nothing")}
+    if config.loadable:
+        words = stream_words(config, job.quantised.parameters)
+        origin = "of WEIGHTS" if job.options.weights else f"of random weights (seed {job.options.seed})"
+        files[f"{name}.params.bin"] = (np.array(words, "<u4").tobytes(),
+                                       f"parameter stream for w_axis {origin}: 32-bit words, little-endian")
+        files[f"{name}.params.hex"] = ("".join(f"{word:08x}\n" for word in words).encode(),
+                                       "the same, a word a line for $readmemh")
+    about = manifest(job, design, {file: purpose for file, (_, purpose) in files.items()})
+    write_all(folder, {file: content for file, (content, _) in files.items()} | {"manifest.json": json_bytes(about)})
+    for file, (content, purpose) in files.items():
+        print(f"{os.path.join(folder, file)}  {len(content):,} bytes: {purpose}")
+    print(f"{os.path.join(folder, 'manifest.json')}  ports, parameters, number formats, latency, memories")
+
+
+def manifest(job, design, files):
+    """The contents of manifest.json; `files` maps each file's name to what it is."""
+    config, quantised = job.config, job.quantised
+    return {
+        "top": design.top,
+        "files": [{"name": name, "purpose": purpose} for name, purpose in files.items()],
+        "config": config_fields(config),
+        "ports": [dataclasses.asdict(port) for port in design.ports],
+        "numbers": {
+            "data": "int8" if config.signed else "uint8",
+            "real_value": "scale * (q - zero_point), for x and y",
+            "x_scale": quantised.x_scale, "x_zero_point": config.zero_point,
+            "y_scale": quantised.y_scale, "y_zero_point": config.zero_point,
+            "hidden_scale": quantised.hidden_scale, "gate_scale": 2.0**-GATE_FRAC,
+            "error_bound_lsb": quantised.error_bound_lsb,
+            "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters",
+        },
+        "widths": {name: getattr(config, name) for name in (
+            "sum_bits", "operand_bits", "acc_bits", "pre_bits", "hidden_bits", "logit_bits", "gate_bits")},
+        "parameters": _parameters(job),
+        "latency": _latency(config),
+        "memories": [dataclasses.asdict(memory) for memory in design.memories],
+        "sram": design.sram,
+        "tools": tool_versions(),
+    }
+
+
+def _parameters(job):
+    """Where the weights are from, and how they get into the block."""
+    source = job.options.weights or f"random, seed {job.options.seed}"
+    if not job.config.loadable:
+        return {"kind": "baked", "source": source}
+    words = stream_words(job.config, job.quantised.parameters)
+    return {"kind": "loadable", "source": source, "stream_words": len(words),
+            "fingerprint": f"{job.config.fingerprint:08x}",
+            "note": "x_scale, y_scale, zero points and error bound are those of this stream"}
+
+
+def _latency(config):
+    """Cycles of an undisturbed block."""
+    timing = Timing(config)
+    return {
+        "unit": "clock cycles",
+        "tile_words": config.tile_words,
+        "last_input_beat_of_tile_to_first_output_beat": timing.output_latency,
+        "first_input_beat_to_first_output_beat": config.tile_words - 1 + timing.output_latency,
+        "cycles_between_tiles_at_least": timing.excite_cycles,
+        "full_rate": timing.full_rate,
+    }

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading arrays from an .npz that may be anything: nothing in it is executed, and no size in it is believed."""
+
+import math
+import os
+import zipfile
+
+import numpy as np
+
+from ..hdl.config import ConfigError
+
+__all__ = ["floats", "integers", "read", "scalar", "text"]
+
+# All arrays of a file together.
+LIMIT_BYTES = 4 << 30
+
+
+def read(option, path, names):
+    """Those of the arrays `names` that the file has.
+
+    Returns
+    -------
+    dict of str to array
+        Of whatever type and shape the file says; Python objects are refused.
+
+    Raises
+    ------
+    ConfigError
+        Naming `option` and `path`, where the file is missing, no .npz, damaged, or larger than 4 GiB.
+    """
+    if not os.path.exists(path):
+        raise ConfigError(option, path, "there is no such file; must be an .npz file")
+    if not os.path.isfile(path):
+        raise ConfigError(option, path, "is not a regular file; must be an .npz file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _members(archive, names)
+    except PermissionError:
+        raise ConfigError(option, path, "can't be read: permission denied") from None
+    except _Refused as error:
+        raise ConfigError(option, path, str(error)) from None
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen types on damaged data
+        reason = str(error).split("\n")[0][:100] or type(error).__name__
+        raise ConfigError(option, path, f"is damaged or no .npz file ({reason})") from None
+
+
+class _Refused(Exception):
+    """A well-formed file that is not read all the same."""
+
+
+def _members(archive, names):
+    present = set(archive.namelist())
+    arrays, left = {}, LIMIT_BYTES
+    for name in names:
+        if name + ".npy" not in present:
+            continue
+        with archive.open(name + ".npy") as file:
+            left -= _declared_bytes(name, file)
+        if left < 0:
+            raise _Refused(f"{name} makes it larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
+        with archive.open(name + ".npy") as file:
+            arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
+
+
+def _declared_bytes(name, file):
+    """The size that a member's header declares, before any memory is taken for it."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise _Refused(f"{name} is no plain array")
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if dtype.hasobject:
+        raise _Refused(f"{name} holds Python objects, which are never read")
+    if any(n < 0 for n in shape):
+        raise _Refused(f"{name} has the shape {shape}")
+    return math.prod(shape) * dtype.itemsize
+
+
+def floats(option, path, name, array):
+    """`array` as float64; must be of a floating type and finite."""
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise ConfigError(option, path, f"{name} is {array.dtype}; must be float32")
+    if not np.isfinite(array).all():
+        raise ConfigError(option, path, f"{name} has NaN or infinite values; all must be finite")
+    return array.astype(np.float64)
+
+
+def integers(option, path, name, array):
+    """`array`, which must be of an integer type."""
+    if array.dtype.kind not in "iu":
+        raise ConfigError(option, path, f"{name} is {array.dtype}; must be int8 or uint8")
+    return array
+
+
+def scalar(option, path, name, array):
+    """The one number in `array`, as a float."""
+    if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise ConfigError(option, path, f"{name} is {array.dtype}{list(array.shape)}; must be one finite number")
+    return float(array.reshape(()))
+
+
+def text(option, path, name, array):
+    """The one string in `array`."""
+    if array.size != 1 or array.dtype.kind not in "US":
+        raise ConfigError(option, path, f"{name} is {array.dtype}{list(array.shape)}; must be one string")
+    value = array.reshape(()).item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

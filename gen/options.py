@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `tiled-se`: one table for their names, Make variables, formats, defaults and help."""
+
+import dataclasses
+
+from ..hdl.config import ConfigError, Gate, Mid
+from .formats import auto, boolean, choice, file_name, gate, identifier, integer, middle, number
+
+__all__ = ["FIELDS", "Options", "describe", "flag", "from_texts"]
+
+# Characters of a value that a message repeats: more than any path that a person reads.
+MOST_SHOWN = 400
+
+
+def _option(group, variable, convert, default, metavar, text):
+    return dataclasses.field(default=default, metadata={
+        "group": group, "variable": variable, "convert": convert, "metavar": metavar, "help": text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user asked for; None is "not said". A field is named as :class:`~tiled_se.hdl.config.Config` names it.
+
+    Values are only checked for their format here; :func:`tiled_se.gen.prepare.prepare` resolves and checks the rest.
+    """
+
+    k: int = _option("shape", "K", integer(1, 1 << 16), 7, "ROWS",
+        "rows of a tile; K >= H is the original squeeze-and-excite (default: 7)")
+    width: int | None = _option("shape", "W", integer(1, 1 << 16), None, "PIXELS",
+        "width of the feature map (default: INPUT's)")
+    channels: int | None = _option("shape", "C", integer(1, 1 << 16), None, "N",
+        "channels (default: those of INPUT or WEIGHTS)")
+    height: int | None = _option("shape", "H", integer(1, 1 << 20), None, "PIXELS",
+        "height of the simulated frames, no property of the hardware (default: INPUT's, else W)")
+    squeeze: int | None = _option("shape", "CR", integer(1, 1 << 16), None, "N",
+        "squeezed channels, between the two layers (default: those of WEIGHTS, else C / 4, at least 1)")
+    lanes: int | None = _option("hardware", "LANES", integer(1, 64), None, "N",
+        "channels that a beat carries; divides C (default: the largest divisor up to 8)")
+    macs: int | None = _option("hardware", "MACS", auto(integer(1, 4096)), None, "N|auto",
+        "multipliers that both layers share; auto: the fewest that sustain a beat a cycle within SRAM_OVERHEAD "
+        "(default: auto)")
+    sram_overhead: float = _option("hardware", "SRAM_OVERHEAD", number(0, 10), 0.05, "FRACTION",
+        "memory beyond 8*K*W*C bits that auto may spend on slack (default: 0.05)")
+    slack: int | None = _option("hardware", "SLACK", auto(integer(0, 1 << 20)), None, "BEATS|auto",
+        "tile buffer beyond K rows; auto: what full rate takes; 0: exactly K rows, the input pauses once a tile "
+        "(default: auto)")
+    loadable: bool | None = _option("hardware", "LOADABLE", boolean, None, "0|1",
+        "1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS, else 1)")
+    operand_bits: int | None = _option("hardware", "OPERAND_BITS", auto(integer(10, 32)), None, "BITS|auto",
+        "width of tile means and hidden vector; auto: what ERROR takes, at least 18 if loadable (default: auto)")
+    error: float = _option("hardware", "ERROR", number(0.5, 256), 1.0, "LSB",
+        "largest error against float64 that the widths may bring, in LSB of the output (default: 1.0)")
+    mid: Mid | None = _option("network", "MID", middle, None, "NAME",
+        "activation between the layers: relu, relu6, silu, hardswish or identity (default: that of WEIGHTS, else "
+        "relu)")
+    gate: Gate | None = _option("network", "GATE", gate, None, "NAME",
+        "activation behind them: sigmoid, hardsigmoid (x/6 + 1/2) or hardsigmoid:SLOPE,OFFSET (default: that of "
+        "WEIGHTS, else sigmoid)")
+    residual: bool | None = _option("network", "RESIDUAL", boolean, None, "0|1",
+        "1: y = x + x * gate (default: what WEIGHTS says, else 0)")
+    weights: str | None = _option("network", "WEIGHTS", file_name, None, "FILE",
+        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps mid, gate, residual (default: "
+        "random)")
+    input: str | None = _option("data", "INPUT", file_name, None, "FILE",
+        ".npz with float x, or integer x_q with x_scale and x_zero_point; (H, W, C) or (N, H, W, C) (default: "
+        "random)")
+    dtype: str | None = _option("data", "DTYPE", choice("int8", "uint8"), None, "TYPE",
+        "integers of the stream: int8 or uint8 (default: that of INPUT's x_q, else int8)")
+    zero_point: int | None = _option("data", "ZERO_POINT", integer(-128, 255), None, "Q",
+        "integer that stands for 0.0 (default: from INPUT, else 0 for int8 and 128 for uint8)")
+    frames: int | None = _option("data", "FRAMES", integer(1, 1 << 20), None, "N",
+        "frames, back to back (default: INPUT's, else 2)")
+    seed: int = _option("data", "SEED", integer(0, (1 << 32) - 1), 1, "N",
+        "of random weights, data and pauses (default: 1)")
+    stall: float = _option("run", "STALL", number(0, 1, exclusive=True), 0.0, "P",
+        "probability that either side pauses in a cycle, from 0 to under 1 (default: 0.0)")
+    sim: str = _option("run", "SIM", choice("verilator", "icarus"), "verilator", "NAME",
+        "simulator: verilator or icarus (default: verilator)")
+    waves: bool = _option("run", "WAVES", boolean, False, "0|1",
+        "1: write waveforms (default: 0)")
+    out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
+        "where results go (default: build/ and a name that tells command and shape)")
+    name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",
+        "top module and file (default: tiled_se)")
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Options)}
+
+
+def flag(name):
+    """How the command line spells option `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def describe(error):
+    """A ConfigError as one line: Make variable, value, the option's name and what is allowed."""
+    value = str(int(error.value) if isinstance(error.value, bool) else error.value)
+    if len(value) > MOST_SHOWN:
+        value = f"{value[:MOST_SHOWN // 2]}...{value[-MOST_SHOWN // 4:]}"
+    if error.option not in FIELDS:
+        return f"{error.option}={value}: {error.allowed}"
+    return f"{FIELDS[error.option].metadata['variable']}={value} ({flag(error.option)}): {error.allowed}"
+
+
+def from_texts(texts):
+    """Options from a mapping of field names to texts; None and the empty text are "not said".
+
+    Raises
+    ------
+    ConfigError
+        Naming the option, its text and the format that is allowed.
+    """
+    values = {}
+    for name, text in texts.items():
+        if text is None or text == "":
+            continue
+        try:
+            values[name] = FIELDS[name].metadata["convert"](text)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(name, text, str(error)) from None
+    return Options(**values)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiled squeeze-and-excite in float64, which outputs are measured against; it shares nothing with the golden model."""
+
+import numpy as np
+
+from ..hdl.config import GateKind, Mid
+
+__all__ = ["error_lsb", "squeeze_excite"]
+
+
+def _sigmoid(v):
+    # exp of what is never positive: no overflow.
+    e = np.exp(-np.abs(v))
+    return np.where(v >= 0, 1, e) / (1 + e)
+
+
+MIDS = {
+    Mid.RELU: lambda v: np.maximum(v, 0),
+    Mid.RELU6: lambda v: np.clip(v, 0, 6),
+    Mid.SILU: lambda v: v * _sigmoid(v),
+    Mid.HARDSWISH: lambda v: v * np.clip(v / 6 + 0.5, 0, 1),
+    Mid.IDENTITY: lambda v: v,
+}
+
+
+def squeeze_excite(x, w1, b1, w2, b2, config):
+    """One frame through the block.
+
+    Parameters
+    ----------
+    x : float64 array (H, W, C)
+    w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
+    config : Config
+        For k, mid, gate and residual.
+
+    Returns
+    -------
+    float64 array (H, W, C)
+    """
+    y = np.empty_like(x)
+    for row in range(0, len(x), config.k):
+        tile = x[row:row + config.k]
+        logits = w2 @ MIDS[config.mid](w1 @ tile.mean(axis=(0, 1)) + b1) + b2
+        if config.gate.kind is GateKind.SIGMOID:
+            gates = _sigmoid(logits)
+        else:
+            gates = np.clip(config.gate.slope * logits + config.gate.offset, 0, 1)
+        y[row:row + config.k] = tile * (gates + config.residual)
+    return y
+
+
+def error_lsb(job, x, y):
+    """Largest and mean error of the outputs `y` for the inputs `x`, integers (N, H, W, C), in LSB of the output."""
+    quantised, zero = job.quantised, job.format.zero_point
+    largest, total = 0.0, 0.0
+    for frame, result in zip(x, y, strict=True):
+        real = squeeze_excite(job.format.dequantise(frame), quantised.w1, quantised.b1, quantised.w2, quantised.b2,
+                              job.config)
+        error = np.abs(result.astype(np.float64) - zero - real / quantised.y_scale)
+        largest, total = max(largest, float(error.max())), total + float(error.sum())
+    return {"max": largest, "mean": total / y.size}

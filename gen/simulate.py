@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se sim`: generate, build, run, compare, report."""
+
+import dataclasses
+import os
+import shutil
+import sys
+
+import numpy as np
+
+from ..hdl.config import ConfigError
+from ..hdl.parameters import stream_words
+from ..hdl.timing import Timing
+from .files import json_bytes, npz_bytes, write_all
+from .verilog import generate
+
+__all__ = ["Outcome", "simulate"]
+
+WAVES = "waves.vcd"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A finished run, with all that a report is made of.
+
+    ``x``, ``y`` (from the RTL, 0 where nothing came) and ``golden`` are integers (N, H, W, C); ``result`` is cosim's
+    SimResult, ``build`` its Build.
+    """
+
+    job: object
+    design: object
+    build: object
+    result: object
+    x: np.ndarray
+    y: np.ndarray
+    golden: np.ndarray
+    mismatches: int
+
+    @property
+    def bit_exact(self):
+        """Whether every element came, was right, and no stream broke its protocol."""
+        return not self.mismatches and not self.result.failures
+
+
+def simulate(job, folder):
+    """Simulate `job`, print what came of it, write ``report.json``, ``output.npz`` and perhaps waves into `folder`.
+
+    Returns
+    -------
+    bool
+        Whether the block was bit-exact.
+
+    Raises
+    ------
+    ConfigError
+        Where the simulator asked for is missing, or `folder` can't be written.
+    BuildError, SimulationError
+        Where a tool failed.
+    """
+    from .report import arrays, report, table
+
+    if job.options.sim == "icarus" and not shutil.which("iverilog"):
+        raise ConfigError("sim", "icarus", "needs iverilog on PATH, which is not there; verilator needs nothing")
+    outcome = _run(job, folder)
+    summary = report(outcome)
+    write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
+    print(table(outcome, summary))
+    files = ["report.json", "output.npz"] + ([WAVES] if job.options.waves else [])
+    print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
+    if not outcome.bit_exact:
+        print(f"tiled-se: mismatch: {_first_failure(outcome)}", file=sys.stderr)
+    return outcome.bit_exact
+
+
+def _run(job, folder):
+    # Torch takes two seconds to load: only a simulation pays for it.
+    from ..cosim import build, run
+
+    config, options = job.config, job.options
+    _say("generating the block")
+    design = generate(config, job.baked, options.name)
+    _say(f"building the simulation with {options.sim}")
+    built = build.build(design.verilog, design.top, _taps(design), options.waves, simulator=options.sim)
+    x = job.frames()
+    golden, stages = _golden(job, x)
+    _say(f"running {x.shape[0]} frames of {x.shape[1]} x {x.shape[2]} x {x.shape[3]}")
+    wave_file = None
+    if options.waves:
+        write_all(folder, {})
+        wave_file = os.path.join(folder, WAVES)
+    result = run.simulate(built, _script(job, x, golden), golden_stages=stages, wave_file=wave_file,
+                          progress=_progress())
+    y, mismatches = _collect(job, result, golden)
+    return Outcome(job, design, built, result, x, y, golden, mismatches)
+
+
+def _script(job, x, golden):
+    """The bench's steps: reset, load if loadable, all frames back to back."""
+    from ..cosim import job as bench
+
+    config, options = job.config, job.options
+    load = (bench.Load(np.array(stream_words(config, job.quantised.parameters), np.uint32)),) if config.loadable else ()
+    frames = tuple(bench.Frame.of(a, b, lanes=config.lanes) for a, b in zip(x, golden, strict=True))
+    # Nothing may move for as long as excite takes.
+    patience = 100_000 + 10 * Timing(config).tile_latency
+    return bench.Job(steps=(bench.Reset(), *load, bench.Send(frames)), lanes=config.lanes, width=config.width,
+                     channels=config.channels, signed=config.signed, stall_in=options.stall, stall_out=options.stall,
+                     seed=options.seed, hang_cycles=patience)
+
+
+def _golden(job, x):
+    """The model's outputs for `x`, and a function that gives its stages, for the case that something differs."""
+    from ..golden.integer import IntegerModel
+
+    model = IntegerModel(job.config, job.quantised.parameters)
+    golden = np.stack([model.run(frame[None].astype(np.int64)).y.numpy()[0] for frame in x]).astype(x.dtype)
+
+    def stages():
+        runs = [model.run(frame[None].astype(np.int64)) for frame in x]
+        found = {name: [getattr(run, name).numpy()[0] for run in runs]
+                 for name in ("sums", "means", "hidden", "logits", "gates")}
+        return {**found, "outputs": list(golden)}
+
+    return golden, stages
+
+
+def _taps(design):
+    """The generator's taps as cosim takes them; one whose index has no bits has no signal to look at."""
+    return tuple(
+        {"stage": tap.stage, "module_path": f"{design.top}.{tap.path}", "valid": tap.valid, "index": tap.index,
+         "data": tap.data, "signed": tap.signed, "lanes": tap.count}
+        for tap in design.taps if tap.index in design.verilog)
+
+
+def _collect(job, result, golden):
+    """What came out, in the golden output's shape and type, and how many elements are wrong or missing."""
+    y, mismatches = np.zeros_like(golden), golden.size
+    for number, beats in enumerate(result.outputs):
+        flat = np.ascontiguousarray(beats).view(golden.dtype).reshape(-1)[:golden[number].size]
+        y[number].reshape(-1)[:flat.size] = flat
+        mismatches -= int((flat == golden[number].reshape(-1)[:flat.size]).sum())
+    return y, max(mismatches, result.mismatches)
+
+
+def _first_failure(outcome):
+    if outcome.result.difference is not None:
+        return f"first difference in {outcome.result.difference}"
+    return outcome.result.failures[0] if outcome.result.failures else f"{outcome.mismatches} elements differ"
+
+
+def _say(text):
+    print(f"{text} ...", flush=True)
+
+
+def _progress():
+    """Where the run stands, on a terminal only."""
+    if not sys.stdout.isatty():
+        return None
+    return lambda text: print(f"\r{text}\033[K", end="\r", flush=True)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several test files share."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tiled_se.gen.cli import main
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A command that has ended: exit status, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def tiled_se(capsys, tmp_path, monkeypatch):
+    """A function that runs `tiled-se` in this process, with an empty folder as the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return Finished(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """A function that writes an .npz of the given name and arrays, and returns its path."""
+    def write(name, **arrays):
+        path = tmp_path / name
+        np.savez(path, **arrays)
+        return str(path)
+
+    return write
+
+
+def weights(channels=8, squeeze=2, **more):
+    """Arrays of a WEIGHTS file."""
+    rng = np.random.default_rng(5)
+    shapes = dict(w1=(squeeze, channels), b1=squeeze, w2=(channels, squeeze), b2=channels)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()} | more
