@@ -14,7 +14,7 @@ from ..hdl.timing import Timing
 from .files import json_bytes, npz_bytes, write_all
 from .verilog import generate
 
-__all__ = ["Outcome", "simulate"]
+__all__ = ["Outcome", "bench_taps", "simulate"]
 
 WAVES = "waves.vcd"
 
@@ -80,7 +80,7 @@ def _run(job, folder):
     _say("generating the block")
     design = generate(config, job.baked, options.name)
     _say(f"building the simulation with {options.sim}")
-    built = build.build(design.verilog, design.top, _taps(design), options.waves, simulator=options.sim)
+    built = build.build(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
     x = job.frames()
     golden, stages = _golden(job, x)
     _say(f"running {x.shape[0]} frames of {x.shape[1]} x {x.shape[2]} x {x.shape[3]}")
@@ -119,17 +119,19 @@ def _golden(job, x):
         runs = [model.run(frame[None].astype(np.int64)) for frame in x]
         found = {name: [getattr(run, name).numpy()[0] for run in runs]
                  for name in ("sums", "means", "hidden", "logits", "gates")}
-        return {**found, "outputs": list(golden)}
+        k, height = job.config.k, x.shape[1]
+        return {**found, "outputs": [np.split(frame, range(k, height, k)) for frame in golden]}
 
     return golden, stages
 
 
-def _taps(design):
-    """The generator's taps as cosim takes them; one whose index has no bits has no signal to look at."""
+def bench_taps(design):
+    """The generator's taps as cosim takes them; an index that can only be 0 has no bits, and so no signal."""
     return tuple(
-        {"stage": tap.stage, "module_path": f"{design.top}.{tap.path}", "valid": tap.valid, "index": tap.index,
+        {"stage": tap.stage, "module_path": f"{design.top}.{tap.path}", "valid": tap.valid,
+         "index": tap.index if tap.index in design.verilog else None,
          "data": tap.data, "signed": tap.signed, "lanes": tap.count}
-        for tap in design.taps if tap.index in design.verilog)
+        for tap in design.taps)
 
 
 def _collect(job, result, golden):

@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, round_shift, saturate
+from .arithmetic import delay, round_shift
 from .config import GATE_FRAC
 from .timing import CREDITS, SCALE
 
@@ -75,14 +75,17 @@ class Scale(wiring.Component):
         return m
 
     def _multiply(self, m):
-        """Deviation from zero times gate, rounded, zero added back: two cycles after the data."""
+        """Deviation from zero times gate, rounded, zero added back: two cycles after the data.
+
+        A gate is at most 1, so that the result lies between zero point and x: it can't leave 8 bits.
+        """
         results = []
         for lane in range(self.config.lanes):
             product = Signal(signed(9 + self.config.gate_bits), name=f"product_{lane}", reset_less=True)
             result = Signal(signed(8), name=f"result_{lane}", reset_less=True)
             m.d.sync += [
                 product.eq((self.x[lane] - self.zero) * self.gates[lane]),
-                result.eq(saturate(round_shift(product, GATE_FRAC) + self.zero, signed(8))),
+                result.eq(round_shift(product, GATE_FRAC) + self.zero),
             ]
             results.append(result)
         return Cat(results)

@@ -30,7 +30,8 @@ def sigmoid_table(residual=False):
     tuple of (int, int)
         64 pairs (c0, c1); for a magnitude a of ``LOGIT_FRAC`` fractional bits, with i = a >> 7 and t = a & 127, the
         gate is ``(c0[i] + c1[i] * t + 64) >> 7`` in steps of ``2 ** -GATE_FRAC``. With `residual` it is
-        (1 + sigmoid) / 2. A negative logit's gate is ``2 ** GATE_FRAC`` (residual: 1.5 times that) less its magnitude's.
+        (1 + sigmoid) / 2. A negative logit's gate is ``2 ** GATE_FRAC`` (residual: 1.5 times that) less its
+        magnitude's.
     """
     unit = 1 << (GATE_FRAC + SIGMOID_EXTRA)
     span = 1 << SIGMOID_SEGMENT

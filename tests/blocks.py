@@ -4,6 +4,7 @@
 import dataclasses
 
 import numpy as np
+
 from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.golden.quantise import fit

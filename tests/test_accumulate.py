@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from tiled_se.hdl.accumulate import Accumulator
 from tiled_se.hdl.config import Config
 

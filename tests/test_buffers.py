@@ -5,6 +5,7 @@ import collections
 import random
 
 import pytest
+
 from tiled_se.hdl.config import Config
 from tiled_se.hdl.ram import Ram
 from tiled_se.hdl.scale_fifo import ScaleFifo

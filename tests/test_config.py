@@ -10,6 +10,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
 
 HEADLINE = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from tiled_se.hdl.config import Config
 from tiled_se.hdl.loader import Loader
 from tiled_se.hdl.parameters import Layer, Parameters, record_words, stream_words, weight_words

@@ -2,6 +2,7 @@
 """Where tiles begin and end, for whole frames and for such as tlast cuts short."""
 
 import pytest
+
 from tiled_se.hdl.config import Config
 from tiled_se.hdl.position import TilePosition
 

