@@ -66,7 +66,8 @@ comma := ,
 given = $(if $(filter command,$(firstword $(origin $1))),$(subst $(newline), ,$(value $1)))
 quoted = '$(subst ','\'',$1)'
 argument = $(if $(call given,$1),--$2=$(call quoted,$(call given,$1)))
-arguments = $(foreach pair,$(OPTIONS),$(call argument,$(firstword $(subst :, ,$(pair))),$(lastword $(subst :, ,$(pair)))))
+both = $(call argument,$(firstword $1),$(lastword $1))
+arguments = $(foreach pair,$(OPTIONS),$(call both,$(subst :, ,$(pair))))
 
 # A misspelt variable would be ignored in silence. (Below another make, its command line's variables come along.)
 ifeq "$(MAKELEVEL)" "0"
@@ -79,7 +80,8 @@ fail = { printf 'tiled-se: error: %s\n' $(call quoted,$1) >&2; exit 2; }
 
 PYTHON_NAME := $(or $(call given,PYTHON),python3)
 RUN_PYTHON := $(call quoted,$(PYTHON_NAME))
-PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt $(call given,PIP_ARGS)
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt \
+  $(call given,PIP_ARGS)
 
 sim: tools $(VENV)/.ready
 	@$(BIN)/tiled-se sim $(arguments)
