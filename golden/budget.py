@@ -26,7 +26,7 @@ MEASURED_FRAC = 15
 MARGIN = 1e-9
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)
 def _mean_figures(k, width, operand_bits, mean_frac, reciprocals):
     """(error, low, high) of `mean_error` and `mean_box`."""
     error, low, high = 0.0, 0, 0

@@ -62,6 +62,7 @@ def test_strips(shape, k):
 @pytest.mark.parametrize("mid", Mid)
 def test_functions(mid, gate, residual):
     module, x = random_module(6, 3, 4, mid=mid, gate=gate, residual=residual), torch.randn(2, 6, 9, 5)
+    assert (module.mid, module.gate, module.residual) == (mid, gate, residual)
     torch.testing.assert_close(module(x), by_layers(module, x), atol=1e-5, rtol=1e-5)
 
 

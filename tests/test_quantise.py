@@ -13,7 +13,9 @@ from tiled_se.golden import activation, budget
 from tiled_se.golden.block import DataFormat, FloatBlock
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.golden.quantise import fit, quantise
+from tiled_se.golden.scales import RealLayer
 from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.parameters import Layer
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 HARD = Gate(GateKind.HARDSIGMOID)
@@ -73,6 +75,25 @@ def within_a_step(block, quantised):
     for name in ("w1", "w2"):
         given_weight, step = getattr(block, name), np.abs(getattr(block, name)).max(axis=1, keepdims=True) / 127
         assert (np.abs(getattr(quantised, name) - given_weight) <= step + 1e-12).all(), name
+
+
+def test_reals_are_near():
+    """Weights within half of their own step, which none exceeds; biases within half of theirs."""
+    for seed, gate in enumerate((Gate(), HARD, PADDLE)):
+        for signed in (False, True):
+            block = random_block(np.random.default_rng(seed), 16, 8, gate=gate, residual=seed == 1)
+            config = config_for(block, signed=signed, zero_point=77, loadable=seed == 2)
+            _, quantised = fit(config, block, 0.1)
+            for name in ("w1", "w2"):
+                wanted, got = np.abs(getattr(block, name)).max(axis=1), np.abs(getattr(quantised, name)).max(axis=1)
+                assert (got >= wanted * (1 - 1e-12)).all()
+                assert (got <= wanted * (1 + 1 / 256)).all()
+                error = np.abs(getattr(quantised, name) - getattr(block, name))
+                assert (error <= got[:, None] / 127 * 0.5 * (1 + 1e-9)).all()
+            assert np.abs(quantised.b1 - block.b1).max() <= quantised.hidden_scale / 128 * (1 + 1e-9)
+            slope = 1 if gate.kind is GateKind.SIGMOID else gate.slope / (1 + block.residual)
+            logit = 2**-10 if gate.kind is GateKind.SIGMOID else 2**-12
+            assert np.abs(quantised.b2 - block.b2).max() <= logit / slope / 128 * (1 + 1e-9)
 
 
 @st.composite
@@ -197,6 +218,7 @@ def test_quantise_clips():
     (lambda: DataFormat.calibrate(0, np.inf), "x=0..inf: must hold finite numbers only"),
     (lambda: DataFormat.calibrate(np.nan, 1), "x=nan..1: must hold finite numbers only"),
     (lambda: DataFormat.calibrate(-1.7e308, 1.7e308), "x=-1.7e+308..1.7e+308: must span less than 2**48"),
+    (lambda: DataFormat.calibrate(0, 1e15), "x=0..1e+15: must span less than 2**48"),
     (lambda: DataFormat(1.0, 0).quantise([np.nan]), "x=not finite: must hold finite numbers only"),
     (lambda: DataFormat(0.0, 0), "x_scale=0.0: must be from 2**-40 to 2**40"),
     (lambda: DataFormat(1.0, -1, signed=False), "x_zero_point=-1: must be from 0 to 255"),
@@ -382,7 +404,28 @@ def test_dead_units_cost_nothing():
     assert fit(config_for(dead), dead, 0.1)[0].operand_bits == alone.operand_bits
 
 
+@pytest.mark.parametrize(("weight", "bias"), [(3e6, -1e9), (0.1, -1e9)])
+def test_extreme_dead_unit(weight, bias):
+    """A unit whose multiplier or bias is far beyond the others': the hidden scale makes room for it."""
+    block = random_block(np.random.default_rng(4), 16, 4, 0.3)
+    block.w1[2], block.b1[2] = weight, bias
+    config, quantised = fit(config_for(block), block, 0.01)
+    within_a_step(block, quantised)
+    frames = hard_frames(np.random.default_rng(1), config, block, 4)
+    assert largest_error(config, block, quantised, frames) <= quantised.error_bound_lsb <= 1
+
+
 # The budget's parts against brute force.
+
+
+def test_hidden_error_of_constants():
+    """Units that layer 1 does not reach: what rounding leaves of their bias of 64 steps an LSB, none where it is 0."""
+    bias = np.array([20, 40, 64, 0, -100])
+    zeros = np.zeros(5, np.int64)
+    layer = Layer(np.zeros((5, 2), np.int64), zeros, zeros, bias)
+    real = RealLayer(layer, np.zeros((5, 2)), np.zeros(5), np.zeros(5))
+    config = Config(k=3, width=2, channels=2, squeeze=5)
+    assert budget.hidden_error(config, real, (0,)) == pytest.approx(np.array([20, 24, 0, 0, 0]) / 64)
 
 
 @pytest.mark.parametrize(("k", "width", "operand_bits"), [(1, 3, 10), (2, 2, 12), (4, 1, 10), (7, 3, 12), (7, 3, 20),
