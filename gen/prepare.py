@@ -101,13 +101,12 @@ def _fixed_format(options):
 
 def _hardware(options, shape, weights, data_format):
     """The config as far as options and files tell it: number formats are still those of the class."""
-    mid = _agreed(options, weights, "mid", Mid.RELU)
     config = Config(
         k=options.k, width=shape.width, channels=shape.channels, squeeze=shape.squeeze, lanes=shape.lanes,
         macs=1 if options.macs is None else options.macs, signed=data_format.signed, zero_point=data_format.zero_point,
-        mid=mid, gate=_agreed(options, weights, "gate", Gate()), residual=_agreed(options, weights, "residual", False),
-        loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack,
-        hidden_frac=11 if mid.tabulated else 0)
+        mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
+        residual=_agreed(options, weights, "residual", False),
+        loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)
     return config if options.macs is not None else dataclasses.replace(
         config, macs=choose_macs(config, options.sram_overhead))
 

@@ -120,8 +120,9 @@ class Config:
         Words of the tile buffer beyond k rows; None is what full rate takes (``timing.full_rate_slack``).
     operand_bits : int
         Signed width of what the MAC units multiply by weights: tile means and hidden vector.
-    hidden_frac : int
+    hidden_frac : int, optional
         Fractional bits of the hidden vector, for the tabulated ``mid`` functions only (else 0: its grid is a scale).
+        None leaves them six integer bits and a sign.
     segment_bits : int
         Tables of ``mid`` have ``2 ** segment_bits`` segments a unit.
     pre_bits : int
@@ -149,7 +150,7 @@ class Config:
     loadable: bool = False
     slack: int | None = None
     operand_bits: int = 18
-    hidden_frac: int = 0
+    hidden_frac: int | None = None
     segment_bits: int = 3
     pre_bits: int = 27
     shifts: tuple = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
@@ -171,6 +172,9 @@ class Config:
     def _validate_formats(self):
         _integer("operand_bits", self.operand_bits, 10, 32)
         _integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, 48)
+        if self.hidden_frac is None:
+            # The one field that another's default depends on.
+            object.__setattr__(self, "hidden_frac", self.operand_bits - 7 if self.mid.tabulated else 0)
         if self.mid.tabulated:
             _integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, self.operand_bits - 1)
             _integer("segment_bits", self.segment_bits, 1, 5)
@@ -179,6 +183,8 @@ class Config:
                 raise ConfigError("shifts", shifts, f"must be 1 to {MAX_SHIFTS} numbers")
             for shift in shifts:
                 _integer("shifts", shift, 0, 63)
+        if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
+            raise ConfigError("k", self.k, f"too many rows of {self.width} for means of {self.operand_bits} bits")
         if self.acc_bits + MULTIPLIER_BITS > MAX_PRODUCT_BITS:
             raise ConfigError("operand_bits", self.operand_bits,
                               f"at most {self.operand_bits - self.acc_bits - MULTIPLIER_BITS + MAX_PRODUCT_BITS} "

@@ -8,7 +8,7 @@ import numpy as np
 from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.golden.quantise import fit
-from tiled_se.hdl.config import Config, Mid
+from tiled_se.hdl.config import Config
 from tiled_se.hdl.sizing import choose_macs
 
 X_SCALE = 1 / 16
@@ -17,8 +17,6 @@ X_SCALE = 1 / 16
 def quantised(seed=1, gain=1.0, **shape):
     """A fitted (Config, Parameters); ``macs`` defaults to what ``MACS=auto`` takes."""
     macs = shape.pop("macs", None)
-    if shape.get("mid", Mid.RELU).tabulated:
-        shape["hidden_frac"] = 12
     config = Config(**shape)
     rng = np.random.default_rng(seed)
     channels, squeeze = config.channels, config.squeeze

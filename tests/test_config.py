@@ -28,6 +28,7 @@ HEADLINE = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
     ({"operand_bits": 9}, "operand_bits=9: must be from 10 to 32"),
     ({"operand_bits": 32}, "operand_bits=32: at most 32 for 64 channels"),
     ({"shifts": ((), (0,))}, "shifts=(): must be 1 to 8 numbers"),
+    ({"k": 65536, "width": 65536, "operand_bits": 24}, "k=65536: too many rows of 65536 for means of 24 bits"),
     ({"mid": Mid.SILU, "hidden_frac": 2}, "hidden_frac=2: must be from 4 to 17"),
 ])
 def test_refuses(change, message):
@@ -48,6 +49,11 @@ def test_refuses_types(change, message):
     with pytest.raises(TypeError) as error:
         dataclasses.replace(HEADLINE, **change)
     assert str(error.value) == message
+
+
+def test_hidden_frac_has_a_default():
+    assert HEADLINE.hidden_frac == 0
+    assert Config(k=1, width=1, channels=1, squeeze=1, mid=Mid.SILU).hidden_frac == 11
 
 
 def test_gate_limits():
