@@ -46,3 +46,18 @@ def weights(channels=8, squeeze=2, **more):
     rng = np.random.default_rng(5)
     shapes = dict(w1=(squeeze, channels), b1=squeeze, w2=(channels, squeeze), b2=channels)
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()} | more
+
+
+@pytest.fixture
+def figure(record_property):
+    """A function that has a line of text printed at the end of the whole run: a figure that the test has measured."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    figures = [text for report in reports for name, text in getattr(report, "user_properties", ()) if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for text in sorted(set(figures)):
+            terminalreporter.write_line(text)

@@ -124,7 +124,7 @@ def cases(draw):
     return config, block, 10 ** draw(st.one_of(st.floats(-3, 0), st.floats(-11, 0))), rng
 
 
-def test_contract():
+def test_contract(figure):
     """For any legal block every output is within the bound, and the bound within an LSB; worst-case data included."""
     seen = {"error": 0.0, "bound": 0.0, "share of the bound": 0.0, "operand_bits": 0}
     refused = []
@@ -148,13 +148,13 @@ def test_contract():
     # Only logits of many thousands are beyond the widest format.
     assert len(refused) <= 5
     assert min(refused, default=np.inf) > 1e4
-    print("\nlargest of 320 random blocks:", ", ".join(f"{name} {value:.4g}" for name, value in seen.items()),
-          f"; {len(refused)} refused")
+    figure("largest of 320 random blocks: " + ", ".join(f"{name} {value:.4g}" for name, value in seen.items())
+           + f"; {len(refused)} refused")
 
 
 @pytest.mark.parametrize("name", ["text-detector-44x36x96", "selfie-segmenter-16x16x128"])
 @pytest.mark.parametrize("signed", [True, False])
-def test_real_block(name, signed):
+def test_real_block(name, signed, figure):
     """Trained blocks on the data that reached them, and on hard ones."""
     path = DATA / f"{name}.npz"
     if not path.exists():
@@ -170,7 +170,8 @@ def test_real_block(name, signed):
     errors = [largest_error(config, block, quantised, data)
               for data in (form.quantise(x), hard_frames(np.random.default_rng(1), config, block, 10))]
     assert max(errors) <= quantised.error_bound_lsb <= 1
-    print(f"\n{name}: operand_bits {config.operand_bits}, bound {quantised.error_bound_lsb:.3f}, errors {errors}")
+    figure(f"{name}: operand_bits {config.operand_bits}, bound {quantised.error_bound_lsb:.3f}, "
+           f"largest error on its own data {errors[0]:.3f}, on hard data {errors[1]:.3f}")
 
 
 # The data's format.
