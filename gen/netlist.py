@@ -61,5 +61,7 @@ def convert(block, name):
         netlist = json.loads((folder / f"{name}.json").read_text())
     # The first line is the converter's banner, with its build's details.
     body = verilog.split("\n", 1)[1].lstrip("\n")
-    lint = "".join(f"/* verilator lint_off {warning} */\n" for warning in LINT_WAIVERS)
-    return lint + body + "\n" + RAM_VERILOG.format(name=ram_module), netlist["modules"]
+    waived = "".join(f"/* verilator lint_off {warning} */\n" for warning in LINT_WAIVERS)
+    parts = ("/* verilator lint_save */\n" + waived, body, RAM_VERILOG.format(name=ram_module),
+             "/* verilator lint_restore */\n")
+    return "\n".join(parts), netlist["modules"]
