@@ -5,6 +5,7 @@ At a rising edge the bench first calls every monitor's ``sample``, which sees th
 ``drive``, which sets those behind it.
 """
 
+import math
 import random
 
 __all__ = ["Monitor", "Sink", "Source", "reader"]
@@ -89,7 +90,8 @@ class Monitor:
 class Source:
     """Sends beats; pauses with probability ``stall`` in front of each, and then shows random data and tlast.
 
-    A beat that is offered stays until it is taken. ``monitor`` watches the same stream and tells when that is.
+    A beat that is offered stays until it is taken. ``monitor`` watches the same stream and tells when that is. No beat
+    is offered once ``limit`` have been taken since the last reset.
     """
 
     def __init__(self, dut, monitor, stall, seed):
@@ -111,6 +113,7 @@ class Source:
     def clear(self):
         """Drop everything, the beat on offer included; the bench does so when it resets the block."""
         self._beats, self._lasts, self._position = [], [], 0
+        self.limit = math.inf
         self._offering = False
         self._valid.value = 0
 
@@ -125,7 +128,8 @@ class Source:
             if not self.monitor.moved:
                 return
             self._position += 1
-        offer = self._position < len(self._beats) and (not self.stall or self._rng.random() >= self.stall)
+        offer = (self._position < len(self._beats) and self.monitor.count < self.limit
+                 and (not self.stall or self._rng.random() >= self.stall))
         if offer:
             self._data.value, last = self._beats[self._position], self._lasts[self._position]
         else:

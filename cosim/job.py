@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-__all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Idle", "Job", "Load", "Reset",
+__all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Hold", "Idle", "Job", "Load", "Reset",
            "ResetAfter", "Send", "Snapshot"]
 
 # The environment variable that names the job's folder, and what the bench leaves there.
@@ -102,6 +102,14 @@ class Idle:
 
 
 @dataclasses.dataclass(frozen=True)
+class Hold:
+    """Offer no input beat beyond the first ``beats`` since the last reset; None: go on. Done at once."""
+
+    op: ClassVar[str] = "hold"
+    beats: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Snapshot:
     """Put the status ports and the numbers of accepted and delivered beats into the result, under ``name``."""
 
@@ -109,7 +117,7 @@ class Snapshot:
     name: str
 
 
-_STEPS = {step.op: step for step in (Drain, Idle, Load, Reset, ResetAfter, Send, Snapshot)}
+_STEPS = {step.op: step for step in (Drain, Hold, Idle, Load, Reset, ResetAfter, Send, Snapshot)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

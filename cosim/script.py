@@ -5,6 +5,8 @@ Between two cycles a step sees what has moved at the edge before, and what it qu
 streams run on without a gap from one step to the next.
 """
 
+import math
+
 __all__ = ["Stopped", "script"]
 
 
@@ -78,6 +80,11 @@ def _drain(bench, _step):
         yield
 
 
+def _hold(bench, step):
+    bench.source.limit = math.inf if step.beats is None else step.beats
+    yield from ()
+
+
 def _idle(bench, step):
     for _ in range(step.cycles):
         bench.quiet = 0
@@ -91,5 +98,5 @@ def _snapshot(bench, step):
     yield from ()
 
 
-_STEPS = {"drain": _drain, "idle": _idle, "load": _load, "reset": _reset, "reset_after": _reset_after, "send": _send,
-          "snapshot": _snapshot}
+_STEPS = {"drain": _drain, "hold": _hold, "idle": _idle, "load": _load, "reset": _reset, "reset_after": _reset_after,
+          "send": _send, "snapshot": _snapshot}

@@ -18,12 +18,17 @@ ROLES = (
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """One memory of the netlist: instance path below the top, role, bits of a word, words."""
+    """One memory of the netlist: instance path below the top, role, bits of a word, words, and how it is made.
+
+    ``kind`` is "ram" (an instance of the leaf, for a macro to stand in), "rom", or "registers": small FIFOs that are
+    read without a clock, and sums that have no RAM.
+    """
 
     path: str
     role: str
     width: int
     depth: int
+    kind: str
 
     @property
     def bits(self):
@@ -46,20 +51,21 @@ def memories(netlist, top):
         for name, cell in netlist[module]["cells"].items():
             kind, parameters = cell["type"], cell["parameters"]
             if kind == "$mem_v2":
-                add(path + [name], parameters["WIDTH"], parameters["SIZE"])
+                kind = "registers" if _number(parameters["WR_PORTS"]) else "rom"
+                add(path + [name], parameters["WIDTH"], parameters["SIZE"], kind)
             elif kind == f"{top}_ram":
-                add(path + [name], parameters["WIDTH"], parameters["DEPTH"])
+                add(path + [name], parameters["WIDTH"], parameters["DEPTH"], "ram")
             elif kind in netlist:
                 visit(kind, path + [name])
         registers = [n for n in netlist[module]["netnames"] if re.fullmatch(r"sums_\d+", n)]
         if path == ["accumulate"] and registers:
             width = len(netlist[module]["netnames"][registers[0]]["bits"])
-            found.append(Memory("accumulate.sums", "accumulator", width, len(registers)))
+            found.append(Memory("accumulate.sums", "accumulator", width, len(registers), "registers"))
 
-    def add(path, width, depth):
+    def add(path, width, depth, kind):
         path = ".".join(path)
         role = next((role for pattern, role in ROLES if re.match(pattern, path)), "other")
-        found.append(Memory(path, role, _number(width), _number(depth)))
+        found.append(Memory(path, role, _number(width), _number(depth), kind))
 
     visit(top, [])
     return tuple(found)

@@ -37,8 +37,8 @@ class Options:
     lanes: int | None = _option("hardware", "LANES", integer(1, 64), None, "N",
         "channels that a beat carries; divides C (default: the largest divisor up to 8)")
     macs: int | None = _option("hardware", "MACS", auto(integer(1, 4096)), None, "N|auto",
-        "multipliers that both layers share; auto: the fewest that sustain a beat a cycle within SRAM_OVERHEAD "
-        "(default: auto)")
+        "multipliers that both layers share; auto: the fewest that sustain a beat a cycle within SRAM_OVERHEAD; "
+        "more than the larger of C and CR would be idle and are not built (default: auto)")
     sram_overhead: float = _option("hardware", "SRAM_OVERHEAD", number(0, 10), 0.05, "FRACTION",
         "memory beyond 8*K*W*C bits that auto may spend on slack (default: 0.05)")
     slack: int | None = _option("hardware", "SLACK", auto(integer(0, 1 << 20)), None, "BEATS|auto",
@@ -46,7 +46,7 @@ class Options:
         "(default: auto)")
     loadable: bool | None = _option("hardware", "LOADABLE", boolean, None, "0|1",
         "1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS, else 1)")
-    operand_bits: int | None = _option("hardware", "OPERAND_BITS", auto(integer(10, 32)), None, "BITS|auto",
+    operand_bits: int | None = _option("hardware", "OPERAND_BITS", auto(integer(10, 40)), None, "BITS|auto",
         "width of tile means and hidden vector; auto: what ERROR takes, at least 18 if loadable (default: auto)")
     error: float = _option("hardware", "ERROR", number(0.5, 256), 1.0, "LSB",
         "largest error against float64 that the widths may bring, in LSB of the output (default: 1.0)")

@@ -103,12 +103,17 @@ def _hardware(options, shape, weights, data_format):
     """The config as far as options and files tell it: number formats are still those of the class."""
     config = Config(
         k=options.k, width=shape.width, channels=shape.channels, squeeze=shape.squeeze, lanes=shape.lanes,
-        macs=1 if options.macs is None else options.macs, signed=data_format.signed, zero_point=data_format.zero_point,
+        macs=_macs(options, shape), signed=data_format.signed, zero_point=data_format.zero_point,
         mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
         residual=_agreed(options, weights, "residual", False),
         loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)
     return config if options.macs is not None else dataclasses.replace(
         config, macs=choose_macs(config, options.sram_overhead))
+
+
+def _macs(options, shape):
+    """MACS as given, but no unit that would never have an output to work on; 1 for the time being if it is auto."""
+    return 1 if options.macs is None else min(options.macs, max(shape.channels, shape.squeeze))
 
 
 def _agreed(options, weights, name, default):

@@ -65,7 +65,7 @@ def simulate(job, folder):
     summary = report(outcome)
     write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
     print(table(outcome, summary))
-    files = ["report.json", "output.npz"] + ([WAVES] if job.options.waves else [])
+    files = ["report.json", "output.npz"] + ([WAVES, WAVES.replace(".vcd", ".gtkw")] if job.options.waves else [])
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     if not outcome.bit_exact:
         print(f"tiled-se: mismatch: {_first_failure(outcome)}", file=sys.stderr)
@@ -83,7 +83,8 @@ def _run(job, folder):
     built = build.build(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
     x = job.frames()
     golden, stages = _golden(job, x)
-    _say(f"running {x.shape[0]} frames of {x.shape[1]} x {x.shape[2]} x {x.shape[3]}")
+    count, height, width, channels = x.shape
+    _say(f"running {count} {'frame' if count == 1 else 'frames'} of {height} x {width} x {channels}")
     wave_file = None
     if options.waves:
         write_all(folder, {})

@@ -12,7 +12,7 @@ __all__ = ["Design", "Port", "generate"]
 
 MEANINGS = {
     "clk": "clock, rising edge",
-    "rst": "synchronous reset, active high; leaves the block empty (and a loadable one unloaded)",
+    "rst": "synchronous reset, active high, one cycle or more; leaves the block empty, a loadable one unloaded",
     "s_axis_tdata": "input beat: lane 0 in the low byte; channels, then pixels of a row, then rows",
     "s_axis_tlast": "high with a frame's last beat",
     "m_axis_tdata": "output beat, in the order of the input",

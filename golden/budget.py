@@ -12,6 +12,7 @@ import numpy as np
 from ..hdl.config import GATE_FRAC, GUARD, LOGIT_BITS, LOGIT_FRAC, GateKind, Mid
 from ..hdl.tables import MID_EXTRA, MID_RANGE
 from . import activation
+from .rounding import scaled_floor
 
 __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
            "measured_table_error", "mid_error", "output_error", "result_box"]
@@ -68,7 +69,7 @@ def result_box(layer, shifts, box):
     shift = np.array(shifts)[layer.shift]
 
     def result(acc):
-        return ((acc * layer.multiplier >> shift) + layer.bias + (1 << (GUARD - 1))) >> GUARD
+        return (scaled_floor(acc, layer.multiplier, shift) + layer.bias + (1 << (GUARD - 1))) >> GUARD
 
     return result(positive * low + negative * high), result(positive * high + negative * low)
 

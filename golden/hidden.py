@@ -23,8 +23,10 @@ from .scales import (
 
 __all__ = ["hidden_layer", "largest_frac"]
 
-# Layer 2's ratios need not be under this: a hidden vector so fine adds less than 2**-15 logit steps of error.
-SMALLEST_RATIO = 2.0**-32
+# The hidden vector need not be finer than layer 2's multipliers resolve: this leaves them 10 bits at a shift of 56.
+SMALLEST_RATIO = 2.0**-46
+# Weights of layer 2 that are all below this may become 0: no other scale shall suffer for them.
+NEGLIGIBLE_WEIGHT = 1e-12
 # Below minus this a tabulated mid is 0 (hardswish), or as good as that (silu: the budget counts what is left).
 NEGATIVE_END = {Mid.SILU: MID_RANGE, Mid.HARDSWISH: 3}
 
@@ -47,9 +49,10 @@ def _least_scale(config, block, x_scale, shifts):
     largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
     ratio = row_steps(block.w1).max() * mean_scale(config, x_scale) * 2**GUARD / largest
     bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD / (LARGEST_BIAS / 2)
+    if np.abs(block.w2).max() < NEGLIGIBLE_WEIGHT:
+        return max(ratio, bias), 0.0
     step = row_steps(block.w2).max() * fold(config)[0]
-    small = SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD / step if step else 0.0
-    return max(ratio, bias), small
+    return max(ratio, bias), SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD / step
 
 
 def _layer(config, block, x_scale, hidden_scale, shifts):

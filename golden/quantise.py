@@ -6,7 +6,16 @@ import math
 
 import numpy as np
 
-from ..hdl.config import GUARD, LOGIT_BITS, MAX_PRODUCT_BITS, MULTIPLIER_BITS, Config, ConfigError
+from ..hdl.config import (
+    GUARD,
+    LOGIT_BITS,
+    MAX_HIDDEN_FRAC,
+    MAX_OPERAND_BITS,
+    MAX_PRE_BITS,
+    MAX_PRODUCT_BITS,
+    Config,
+    ConfigError,
+)
 from ..hdl.parameters import Parameters
 from . import budget
 from .block import check_scale
@@ -15,9 +24,7 @@ from .scales import TooLarge, bias_headroom, fold, layer_units, logit_scale, qua
 
 __all__ = ["Quantised", "fit", "quantise"]
 
-LARGEST_OPERAND = 32
 LARGEST_SEGMENT_BITS = 5
-LARGEST_PRE = 48
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +94,7 @@ def _build(config, block, x_scale, shifts):
 
 def _widest(config):
     """The largest ``operand_bits`` that is legal for `config`'s shape."""
-    return min(LARGEST_OPERAND, config.operand_bits - config.acc_bits - MULTIPLIER_BITS + MAX_PRODUCT_BITS)
+    return min(MAX_OPERAND_BITS, config.operand_bits - config.acc_bits + MAX_PRODUCT_BITS)
 
 
 def _tables(frac):
@@ -100,7 +107,8 @@ def _formats(config, block, x_scale):
     if not config.mid.tabulated:
         yield dataclasses.replace(config, hidden_frac=0)
         return
-    for frac in range(min(config.operand_bits - 1, largest_frac(config, block, x_scale)), 1, -1):
+    finest = min(config.operand_bits - 1, MAX_HIDDEN_FRAC, largest_frac(config, block, x_scale))
+    for frac in range(finest, 1, -1):
         # With few magnitudes in a segment the evaluation's floors weigh more than a closer fit.
         errors = {bits: budget.mid_error(config.mid, frac, bits) for bits in _tables(frac)}
         yield dataclasses.replace(config, hidden_frac=frac, segment_bits=min(errors, key=errors.get))
@@ -125,7 +133,7 @@ def _search(config, block, x_scale, error_lsb, least_bits, tight):
     for bits in range(least_bits, _widest(config) + 1):
         # The smallest legal hidden_frac, for now.
         frac = config.segment_bits + 1
-        widened = dataclasses.replace(config, operand_bits=bits, pre_bits=LARGEST_PRE, hidden_frac=frac)
+        widened = dataclasses.replace(config, operand_bits=bits, pre_bits=MAX_PRE_BITS, hidden_frac=frac)
         result = _finest(widened, block, x_scale, tight)
         if result is None:
             continue

@@ -2,7 +2,7 @@
 """Every rounding and saturation of the golden model, by name; for int64 numpy arrays and torch tensors alike."""
 
 __all__ = ["clamp", "floor_shift", "require_product", "require_signed", "require_unsigned", "round_shift",
-           "saturate_signed", "saturate_unsigned"]
+           "saturate_signed", "saturate_unsigned", "scaled_floor"]
 
 
 def floor_shift(value, bits):
@@ -13,6 +13,21 @@ def floor_shift(value, bits):
 def round_shift(value, bits):
     """``value / 2**bits`` rounded to the nearest integer, ties up; `value` itself where `bits` is 0."""
     return (value + (1 << (bits - 1))) >> bits if bits else value
+
+
+def scaled_floor(value, multiplier, shift):
+    """``value * multiplier / 2**shift`` rounded towards minus infinity, saturated to about 62 bits.
+
+    In two limbs, because the product may take 78 bits: `value` up to 62 bits, `multiplier` 16, `shift` 0 to 63; arrays
+    of one kind that broadcast.
+    """
+    mask = (1 << 32) - 1
+    low = (value & mask) * multiplier
+    high = (value >> 32) * multiplier + (low >> 32)
+    up = (32 - shift).clip(0)
+    limit = 1 << (62 - up)
+    high = high.clip(-limit, limit - 1)
+    return (high >> (shift - 32).clip(0) << up) + ((low & mask) >> (32 - up))
 
 
 def clamp(value, low, high):

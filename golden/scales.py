@@ -5,7 +5,16 @@ import dataclasses
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, GUARD, LOGIT_FRAC, MAX_SHIFTS, MULTIPLIER_BITS, ConfigError, GateKind
+from ..hdl.config import (
+    GATE_FRAC,
+    GUARD,
+    LOGIT_FRAC,
+    MAX_PRE_BITS,
+    MAX_SHIFTS,
+    MULTIPLIER_BITS,
+    ConfigError,
+    GateKind,
+)
 from ..hdl.parameters import Layer
 
 __all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "TooLarge", "bias_headroom", "fold", "layer_units",
@@ -15,7 +24,7 @@ LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 LARGEST_SHIFT = 63
 LARGEST_WEIGHT = 127
 # What the widest pre_bits allows.
-LARGEST_BIAS = 1 << 46
+LARGEST_BIAS = 1 << (MAX_PRE_BITS - 2)
 
 
 class TooLarge(ConfigError):

@@ -9,7 +9,7 @@ import torch
 
 from ..hdl.config import GATE_FRAC, GUARD
 from . import activation
-from .rounding import floor_shift, require_product, require_signed, require_unsigned, round_shift, saturate_signed
+from .rounding import require_product, require_signed, require_unsigned, round_shift, saturate_signed, scaled_floor
 
 __all__ = ["acc", "gates", "hidden", "logits", "means", "outputs", "reciprocal", "requantise", "sums"]
 
@@ -65,9 +65,8 @@ def requantise(stage, accumulator, layer, shifts, config):
 
     `layer` is a `Layer` of tensors, `shifts` the config's list for it.
     """
-    require_product(stage, accumulator, layer.multiplier)
     shift = torch.tensor(shifts)[layer.shift]
-    v = saturate_signed(floor_shift(accumulator * layer.multiplier, shift), config.pre_bits)
+    v = saturate_signed(scaled_floor(accumulator, layer.multiplier, shift), config.pre_bits)
     return round_shift(v + require_signed(stage, layer.bias, config.pre_bits), GUARD)
 
 

@@ -29,9 +29,7 @@ class Accumulator(wiring.Component):
         A beat of working-range channels, and whether it belongs to its tile's first pixel.
     flush, flush_words : In
         Start copying out; words from ``flush_words`` on were not reached by the tile (it was cut short in its first
-        pixel) and count as 0. Must not come while ``flushing``.
-    flushing : Out
-        A copy is going on and another can't start yet.
+        pixel) and count as 0. Not before the last copy is complete: what takes the sums needs longer than that.
     busy : Out
         A sum is on its way into the memory.
     o_valid, o_group, o_sums : Out
@@ -45,7 +43,7 @@ class Accumulator(wiring.Component):
         super().__init__({
             "i_valid": In(1), "i_group": In(range(config.groups)), "i_first": In(1),
             "i_data": In(data.ArrayLayout(signed(8), config.lanes)),
-            "flush": In(1), "flush_words": In(range(config.groups + 1)), "flushing": Out(1), "busy": Out(1),
+            "flush": In(1), "flush_words": In(range(config.groups + 1)), "busy": Out(1),
             "o_valid": Out(1), "o_group": Out(range(config.groups)), "o_sums": Out(self.sums_layout),
         })
 
@@ -55,16 +53,16 @@ class Accumulator(wiring.Component):
         group = Signal(range(self.config.groups))
         words = Signal.like(self.flush_words)
         limit = Signal.like(self.flush_words)
-        copying = Signal()
+        copying, more = Signal(), Signal()
         m.d.comb += [
-            copying.eq(self.flush | self.flushing),
+            copying.eq(self.flush | more),
             group.eq(Mux(self.flush, 0, count)),
             limit.eq(Mux(self.flush, self.flush_words, words)),
         ]
         with m.If(self.flush):
             m.d.sync += words.eq(self.flush_words)
         with m.If(copying):
-            m.d.sync += [count.eq(group + 1), self.flushing.eq(group != self.config.groups - 1)]
+            m.d.sync += [count.eq(group + 1), more.eq(group != self.config.groups - 1)]
         m.d.sync += [self.o_valid.eq(copying), self.o_group.eq(group)]
         reached = delay(m, group < limit, 1, name="reached")
         stored = Signal(self.sums_layout)

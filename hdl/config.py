@@ -24,8 +24,13 @@ GUARD = 6
 MULTIPLIER_BITS = 16
 # A multiplier's right shift comes from a list of this many at most, which a record names by 3 bits.
 MAX_SHIFTS = 8
-# Every intermediate of the golden model lives in int64.
+# What the golden model holds in int64: sums times reciprocals, and accumulators.
 MAX_PRODUCT_BITS = 62
+# Widest formats; parameters that need more are refused.
+MAX_OPERAND_BITS = 40
+MAX_PRE_BITS = 56
+# Fractional bits up to which a table's evaluation stays in int64; finer grids gain nothing over its own error.
+MAX_HIDDEN_FRAC = 28
 
 
 class ConfigError(ValueError):
@@ -170,14 +175,16 @@ class Config:
         self._validate_formats()
 
     def _validate_formats(self):
-        _integer("operand_bits", self.operand_bits, 10, 32)
-        _integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, 48)
+        _integer("operand_bits", self.operand_bits, 10, MAX_OPERAND_BITS)
+        _integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, MAX_PRE_BITS)
         if self.hidden_frac is None:
             # The one field that another's default depends on.
-            object.__setattr__(self, "hidden_frac", self.operand_bits - 7 if self.mid.tabulated else 0)
+            frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
+            object.__setattr__(self, "hidden_frac", frac)
         if self.mid.tabulated:
-            _integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, self.operand_bits - 1)
+            finest = min(self.operand_bits - 1, MAX_HIDDEN_FRAC)
             _integer("segment_bits", self.segment_bits, 1, 5)
+            _integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, finest)
         for shifts in self.shifts:
             if not 1 <= len(shifts) <= MAX_SHIFTS:
                 raise ConfigError("shifts", shifts, f"must be 1 to {MAX_SHIFTS} numbers")
@@ -185,10 +192,10 @@ class Config:
                 _integer("shifts", shift, 0, 63)
         if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
             raise ConfigError("k", self.k, f"too many rows of {self.width} for means of {self.operand_bits} bits")
-        if self.acc_bits + MULTIPLIER_BITS > MAX_PRODUCT_BITS:
+        if self.acc_bits > MAX_PRODUCT_BITS:
+            most = self.operand_bits - self.acc_bits + MAX_PRODUCT_BITS
             raise ConfigError("operand_bits", self.operand_bits,
-                              f"at most {self.operand_bits - self.acc_bits - MULTIPLIER_BITS + MAX_PRODUCT_BITS} "
-                              f"for {self.channels} channels and a squeeze of {self.squeeze}")
+                              f"at most {most} for {self.channels} channels and a squeeze of {self.squeeze}")
 
     # Geometry. A "group" is the channels of one beat, a "word" a beat's data.
 
@@ -243,8 +250,10 @@ class Config:
         """
         result = []
         for r in range(1, self.k + 1):
-            q = self.reciprocal_bits - 1 - math.floor(math.log2(self.k / r)) - self.mean_frac
-            # k / r < 2 ** (floor + 1); log2 may be one off where k / r is just under a power of two.
+            exponent = self.k.bit_length() - r.bit_length()
+            exponent -= r << exponent > self.k
+            # 2**exponent <= k / r < 2 * 2**exponent
+            q = self.reciprocal_bits - 1 - exponent - self.mean_frac
             numerator = self.k << max(q + self.mean_frac, 0)
             value = numerator // (r << max(-(q + self.mean_frac), 0))
             result.append((value, q))

@@ -145,6 +145,7 @@ class ParameterStore(wiring.Component):
              self.record),
         ):
             m.submodules[f"{name}_ram"] = ram = Ram(width=output.shape().size, depth=depth, init=init)
-            m.d.comb += [ram.re.eq(1), ram.raddr.eq(address), output.as_value().eq(ram.rdata),
+            # While a stream is loaded nothing reads: a word is never read in the cycle of its write.
+            m.d.comb += [ram.re.eq(~write), ram.raddr.eq(address), output.as_value().eq(ram.rdata),
                          ram.we.eq(write), ram.waddr.eq(self.address), ram.wdata.eq(self.word)]
         return m

@@ -39,21 +39,20 @@ def choose_macs(config, overhead):
     overhead : float
         Memory without parameters may be ``(1 + overhead) * 8 * k * W * C`` bits. Where no number of units reaches that,
         the fewest are taken that come within 1 % of the least memory; where none reaches full rate, the fewest within
-        1 % of the least excite cycles.
+        1 % of the shortest time from tile to tile.
 
     Returns
     -------
     int
     """
-    if not overhead > 0:
-        raise ConfigError("sram_overhead", overhead, "must be more than 0")
+    if not overhead >= 0:
+        raise ConfigError("sram_overhead", overhead, "must be at least 0")
     most = min(max(config.channels, config.squeeze), 4096)
     candidates = [dataclasses.replace(config, macs=macs) for macs in range(1, most + 1)]
-    cycles = [Timing(c).excite_cycles for c in candidates]
-    fast = [c for c, n in zip(candidates, cycles, strict=True) if n <= c.tile_words]
+    fast = [c for c in candidates if Timing(c).keeps_pace]
     if not fast:
-        least = min(cycles)
-        return next(c.macs for c, n in zip(candidates, cycles, strict=True) if n <= WORTHWHILE * least)
+        periods = [Timing(c).period(c.tile_words) for c in candidates]
+        return next(c.macs for c, n in zip(candidates, periods, strict=True) if n <= WORTHWHILE * min(periods))
     if config.slack is not None:
         return fast[0].macs
     bits = [memory_bits(c) for c in fast]

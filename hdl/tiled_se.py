@@ -103,7 +103,8 @@ class TiledSE(wiring.Component):
         waiting, cut = Signal(), Signal()
         working = data.View(data.ArrayLayout(signed(8), config.lanes), self._working(self.s_axis_tdata))
         m.d.comb += [
-            accumulate.flush.eq(waiting & excite.sums_free & ~accumulate.flushing & ~(cut & accumulate.busy)),
+            # A cut tile may end on a sum that is still under way; any other has a pixel's cycles to land.
+            accumulate.flush.eq(waiting & excite.sums_free & ~(cut & accumulate.busy)),
             self.s_axis_tready.eq(buffer.ready & tiles.w_rdy & (~waiting | accumulate.flush) & (in_frame | admit)),
             take.eq(self.s_axis_tvalid & self.s_axis_tready),
             position.i_valid.eq(take), position.i_last.eq(self.s_axis_tlast),
@@ -143,7 +144,8 @@ class TiledSE(wiring.Component):
             store.record_address.eq(excite.record_address), excite.record.eq(store.record),
         ]
         if not self.config.loadable:
-            m.d.comb += admit.eq(1)
+            # Low in reset, so that no source believes a beat to be taken.
+            m.d.sync += admit.eq(1)
             return Const(self.parameters.working_zero, signed(8))
         m.submodules.loader = loader = Loader(self.config)
         m.d.comb += [

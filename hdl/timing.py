@@ -73,20 +73,32 @@ class Timing:
 
     @property
     def excite_cycles(self):
-        """Cycles that a tile occupies the MAC units: tiles can't follow each other faster than that."""
+        """Cycles that a tile occupies the MAC units: tiles can't follow each other faster than that (see `period`)."""
         return self.layer_cycles[0] + self.gap - 1 + self.layer_cycles[1]
 
+    @property
+    def gates_latency(self):
+        """Cycles from layer 2's last input to the tile's last gate."""
+        last_pass = self.config.channels - (self.config.passes[1] - 1) * self.config.macs
+        return ISSUE_TO_DRAIN + last_pass - 1 + REQUANTISE + self.gate_latency
+
     def period(self, words):
-        """Cycles from one tile's first beat to the next one's, for many tiles of `words` beats each, at full rate."""
-        return max(words, self.excite_cycles)
+        """Cycles from one tile to the next, on average over many tiles of `words` beats, while nothing stalls them.
+
+        Each of the scale FIFO's places is taken from layer 2's first input to the tile's last read.
+        """
+        place = self.layer_cycles[1] + self.gates_latency + words
+        return max(words, self.excite_cycles, place / GATE_TILES)
+
+    @property
+    def keeps_pace(self):
+        """Whether gates for tiles of k rows are made as fast as such tiles can arrive."""
+        return self.period(self.config.tile_words) == self.config.tile_words
 
     @property
     def tile_latency(self):
         """Cycles from the one that takes a tile's last beat to the one that reads the tile's first word for output."""
-        config = self.config
-        last_pass = config.channels - (config.passes[1] - 1) * config.macs
-        gates = ISSUE_TO_DRAIN + last_pass - 1 + REQUANTISE + self.gate_latency
-        return 1 + FLUSH_TO_ISSUE + self.excite_cycles - 1 + gates + 1
+        return 1 + FLUSH_TO_ISSUE + self.excite_cycles - 1 + self.gates_latency + 1
 
     @property
     def output_latency(self):
@@ -96,7 +108,7 @@ class Timing:
     @property
     def full_rate(self):
         """Whether tiles of k rows, back to back, are taken and given at a beat a cycle."""
-        return self.excite_cycles <= self.config.tile_words and self.buffer_slack >= self.tile_latency
+        return self.keeps_pace and self.buffer_slack >= self.tile_latency
 
     @property
     def buffer_slack(self):

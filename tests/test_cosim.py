@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tiled_se.cosim.build import build
-from tiled_se.cosim.job import Drain, Frame, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
@@ -155,6 +155,74 @@ def test_parameters_are_reloaded_between_frames(headline):
     assert result.status == {**result.status, "status_loaded": 1, "status_load_error": 0}
 
 
+LOADABLE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20, loadable=True)
+
+
+@pytest.fixture(scope="module")
+def loadable():
+    """A small loadable block and a second set of parameters for it."""
+    return built(**LOADABLE), quantised(seed=9, **LOADABLE)[1]
+
+
+def test_load_right_behind_a_frame(loadable):
+    """The stream comes while the frame's only tile is still being excited: it must not touch what excite reads."""
+    block, other = loadable
+    x = random_frame(block.config, 1, np.random.default_rng(12))
+    beats = block.config.width * block.config.groups
+    for wait in range(0, 80, 7):
+        steps = (Send((block.frame(x),)), Idle(wait) if wait else Snapshot("at once"), block.load(other, wait=False),
+                 Idle(10), Send((block.frame(x, other),)), block.load(block.parameters))
+        result = simulate(block.simulation, block.job(*steps, Send((block.frame(x),))))
+        assert result.ok, (wait, result.failures)
+        assert result.compared == 3 * beats * block.config.lanes
+
+
+def test_load_waits_for_a_frame_that_pauses(loadable):
+    """A frame stops between two tiles until all that came is delivered: a stream still has to wait for its end."""
+    block, other = loadable
+    config = block.config
+    tile = config.tile_words
+    x = random_frame(config, 2 * config.k, np.random.default_rng(13))
+    steps = (Hold(tile), Send((block.frame(x),), wait=False), Idle(20 + 2 * tile + Timing(config).output_latency),
+             Snapshot("paused"), block.load(other, wait=False), Idle(50), Snapshot("waiting"), Hold(None), Drain(),
+             Send((block.frame(x, other),)))
+    result = simulate(block.simulation, block.job(*steps))
+    assert result.ok, result.failures
+    assert result.snapshots["paused"]["delivered"] == tile
+    assert result.snapshots["waiting"]["loaded"] == result.snapshots["paused"]["loaded"]
+
+
+@pytest.mark.parametrize("delay", [1, 9, 17, 26])
+def test_load_among_short_frames(loadable, delay):
+    """Frames of a beat or a row come all the time: outputs are of the old parameters, then of the new ones."""
+    block, other = loadable
+    config = block.config
+    rng = np.random.default_rng(14)
+    models = [IntegerModel(config, p) for p in (block.parameters, other)]
+    frames, wanted = [], []
+    for i in range(60):
+        x = rng.integers(-128, 128, (1 if i % 3 else config.width * config.groups, config.lanes))
+        frames.append(Frame(x.astype(np.int8)))
+        wanted.append([model.run_beats(x).y.numpy().astype(np.int8).view(np.uint8) for model in models])
+    steps = (Send(tuple(frames), wait=False), Idle(delay), block.load(other, wait=False), Drain())
+    result = simulate(block.simulation, block.job(*steps, seed=delay))
+    assert result.ok, result.failures
+    fits = [[np.array_equal(got, y) for y in ys] for got, ys in zip(result.outputs, wanted, strict=True)]
+    assert any(all(old for old, _ in fits[:i]) and all(new for _, new in fits[i:]) for i in range(1, 60)), fits
+
+
+def test_reset_while_loading(loadable):
+    """Wherever a reset cuts a stream short, the next stream loads."""
+    block, other = loadable
+    frame, = block.frames((4,), np.random.default_rng(15))
+    for cycles in (1, 2, 5, 20, 33):
+        steps = (block.load(other, wait=False), Idle(cycles), Reset(1), Idle(1), Snapshot("reset"),
+                 block.load(block.parameters), Send((frame,)))
+        result = simulate(block.simulation, block.job(*steps))
+        assert result.ok, (cycles, result.failures)
+        assert result.snapshots["reset"]["status_loaded"] == 0
+
+
 def test_refused_parameters(headline):
     """A stream for another block leaves the block unloaded, and says so; the right one makes it work."""
     wrong = np.array(stream_words(headline.config, headline.parameters), np.uint32)
@@ -171,7 +239,8 @@ def test_refused_parameters(headline):
 @pytest.fixture(scope="module", params=["RAM", "registers"])
 def small(request):
     """A baked block with an accumulator of either kind."""
-    return built(k=3, width=4, channels=8 if request.param == "RAM" else 4, squeeze=3, lanes=2, macs=3)
+    channels = 8 if request.param == "RAM" else 4
+    return built(k=3, width=4, channels=channels, squeeze=3, lanes=2, macs=3, zero_point=33)
 
 
 @pytest.mark.parametrize("stalls", [(0, 0), (0.3, 0.9), (0.9, 0.3)], ids=str)
@@ -204,11 +273,18 @@ def test_misplaced_tlast(small, stalls):
     rng = np.random.default_rng(7)
     row = config.width * config.groups
     model = IntegerModel(config, small.parameters)
+
+    def cut(beats):
+        x = rng.integers(-128, 128, (beats, config.lanes))
+        return Frame(x.astype(np.int8), model.run_beats(x).y.numpy().astype(np.int8))
+
     frames = []
     for beats in (1, 2, row - 1, row + 1, 3 * row - 1, 3 * row + 2, 4 * row - 2, 5):
-        x = rng.integers(-128, 128, (beats, config.lanes))
-        frames.append(Frame(x.astype(np.int8), model.run_beats(x).y.numpy().astype(np.int8)))
-        frames += small.frames((2,), rng)
+        frames += [cut(beats), *small.frames((2,), rng)]
+    # Many in a row, so that cut tiles follow each other faster than they can be worked on.
+    for beats in (1, 1, 1, 2, 1, row - 1, 1, row + 1, 1, 1, 3 * row + 1, 2, 2, 1):
+        frames.append(cut(beats))
+    frames += small.frames((config.k + 1,), rng)
     whole = small.frames((4,), rng)
     job = small.job(Send(whole), Drain(), Snapshot("before"), Send(tuple(frames)), stall_in=stalls[0],
                     stall_out=stalls[1])
