@@ -60,7 +60,7 @@ def says(tiled_se, command, options, line):
     ({"slack": -1}, "SLACK=-1 (--slack): must be an integer from 0 to 1048576, or auto"),
     ({"sram-overhead": "nan"}, "SRAM_OVERHEAD=nan (--sram-overhead): must be a number from 0 to 10"),
     ({"loadable": "maybe"}, "LOADABLE=maybe (--loadable): must be 0 or 1"),
-    ({"operand-bits": 9}, "OPERAND_BITS=9 (--operand-bits): must be an integer from 10 to 32, or auto"),
+    ({"operand-bits": 9}, "OPERAND_BITS=9 (--operand-bits): must be an integer from 10 to 40, or auto"),
     ({"error": 0.1}, "ERROR=0.1 (--error): must be a number from 0.5 to 256"),
     ({"mid": "tanh"}, "MID=tanh (--mid): must be one of relu, relu6, silu, hardswish, identity"),
     ({"gate": "softmax"}, f"GATE=softmax (--gate): must be {GATES}"),

@@ -36,7 +36,7 @@ def pipeline(dut, i, o, latency, values):
     return np.array([value for value, in seen[latency:latency + len(values)]])
 
 
-@pytest.mark.parametrize("operand_bits", [10, 16, 18, 23])
+@pytest.mark.parametrize("operand_bits", [10, 16, 18, 23, 40])
 @pytest.mark.parametrize(("k", "width"), [(7, 5), (1, 1), (3, 40), (8, 8)])
 def test_means(k, width, operand_bits):
     """Every row count; operand widths below and above that of a sum."""
@@ -81,11 +81,11 @@ def test_mac(macs, outputs, inputs):
     assert got == wanted
 
 
-@pytest.mark.parametrize("pre_bits", [21, 27, 34])
-def test_requantise(pre_bits):
+@pytest.mark.parametrize(("pre_bits", "operand_bits"), [(21, 18), (27, 18), (34, 25), (56, 40)])
+def test_requantise(pre_bits, operand_bits):
     """Both layers' records in turn, with accumulators at both ends and saturation before the bias."""
     shifts = ((0, 9, 18), (4, 30))
-    config = Config(k=1, width=1, channels=3, squeeze=4, pre_bits=pre_bits, shifts=shifts)
+    config = Config(k=1, width=1, channels=3, squeeze=4, pre_bits=pre_bits, operand_bits=operand_bits, shifts=shifts)
     rng = np.random.default_rng(pre_bits)
     limit = 1 << (pre_bits - 2)
     layers = [Layer(None, rng.integers(0, 1 << 16, n), rng.integers(0, len(s), n), rng.integers(-limit, limit + 1, n))
@@ -122,7 +122,7 @@ def test_requantise(pre_bits):
     assert Record(config).size == config.record_bits
 
 
-@pytest.mark.parametrize("operand_bits", [12, 18])
+@pytest.mark.parametrize("operand_bits", [12, 18, 34])
 @pytest.mark.parametrize("mid", list(Mid))
 def test_mid(mid, operand_bits):
     config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits, pre_bits=operand_bits + 9,
