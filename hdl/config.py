@@ -6,10 +6,11 @@ tables of the activations in :mod:`tiled_se.hdl.tables`; the number formats are 
 """
 
 import dataclasses
-import enum
 import functools
-import math
 import zlib
+
+from .activations import Gate, GateKind, Mid
+from .errors import ConfigError, check_integer
 
 __all__ = ["Config", "ConfigError", "Gate", "GateKind", "Mid"]
 
@@ -31,69 +32,6 @@ MAX_OPERAND_BITS = 40
 MAX_PRE_BITS = 56
 # Fractional bits up to which a table's evaluation stays in int64; finer grids gain nothing over its own error.
 MAX_HIDDEN_FRAC = 28
-
-
-class ConfigError(ValueError):
-    """A parameter outside of what is allowed; ``option`` is its name, as ``Config`` and the command line spell it."""
-
-    def __init__(self, option, value, allowed):
-        self.option, self.value, self.allowed = option, value, allowed
-        super().__init__(f"{option}={value}: {allowed}")
-
-
-class Mid(enum.Enum):
-    """Activation between the two layers."""
-
-    RELU = "relu"
-    RELU6 = "relu6"
-    SILU = "silu"
-    HARDSWISH = "hardswish"
-    IDENTITY = "identity"
-
-    @property
-    def tabulated(self):
-        """Whether it is computed from a table, which fixes the grid of the hidden vector to a power of two."""
-        return self in (Mid.SILU, Mid.HARDSWISH)
-
-    @property
-    def signed(self):
-        """Whether the hidden vector has negative values."""
-        return self not in (Mid.RELU, Mid.RELU6)
-
-
-class GateKind(enum.Enum):
-    """Activation behind the second layer."""
-
-    SIGMOID = "sigmoid"
-    HARDSIGMOID = "hardsigmoid"
-
-
-@dataclasses.dataclass(frozen=True)
-class Gate:
-    """A gate function: ``sigmoid(l)`` or ``clip(slope * l + offset, 0, 1)``; slope and offset belong to the latter."""
-
-    kind: GateKind = GateKind.SIGMOID
-    slope: float = 1 / 6
-    offset: float = 0.5
-
-    def __post_init__(self):
-        if not (math.isfinite(self.slope) and 1e-6 <= self.slope <= 1e6):
-            raise ConfigError("gate", self, "a hard sigmoid's slope must be from 1e-6 to 1e6")
-        if not (math.isfinite(self.offset) and abs(self.offset) <= 1e6):
-            raise ConfigError("gate", self, "a hard sigmoid's offset must be from -1e6 to 1e6")
-
-    def __str__(self):
-        if self.kind is GateKind.SIGMOID:
-            return "sigmoid"
-        return f"hardsigmoid:{self.slope:.17g},{self.offset:.17g}"
-
-
-def _integer(option, value, low, high=None):
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{option}={value!r}: must be an integer")
-    if value < low or (high is not None and value > high):
-        allowed = f"must be at least {low}" if high is None else f"must be from {low} to {high}"
-        raise ConfigError(option, value, allowed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,33 +101,33 @@ class Config:
     def __post_init__(self):
         for option, high in (("k", 1 << 16), ("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
                              ("lanes", 64), ("macs", 4096)):
-            _integer(option, getattr(self, option), 1, high)
+            check_integer(option, getattr(self, option), 1, high)
         if self.channels % self.lanes:
             raise ConfigError("lanes", self.lanes, f"must divide channels={self.channels}")
         for option, kind in (("mid", Mid), ("gate", Gate)):
             if not isinstance(getattr(self, option), kind):
                 raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
-        _integer("zero_point", self.zero_point, *((-128, 127) if self.signed else (0, 255)))
+        check_integer("zero_point", self.zero_point, *((-128, 127) if self.signed else (0, 255)))
         if self.slack is not None:
-            _integer("slack", self.slack, 0, 1 << 20)
+            check_integer("slack", self.slack, 0, 1 << 20)
         self._validate_formats()
 
     def _validate_formats(self):
-        _integer("operand_bits", self.operand_bits, 10, MAX_OPERAND_BITS)
-        _integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, MAX_PRE_BITS)
+        check_integer("operand_bits", self.operand_bits, 10, MAX_OPERAND_BITS)
+        check_integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, MAX_PRE_BITS)
         if self.hidden_frac is None:
             # The one field that another's default depends on.
             frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
             object.__setattr__(self, "hidden_frac", frac)
         if self.mid.tabulated:
             finest = min(self.operand_bits - 1, MAX_HIDDEN_FRAC)
-            _integer("segment_bits", self.segment_bits, 1, 5)
-            _integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, finest)
+            check_integer("segment_bits", self.segment_bits, 1, 5)
+            check_integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, finest)
         for shifts in self.shifts:
             if not 1 <= len(shifts) <= MAX_SHIFTS:
                 raise ConfigError("shifts", shifts, f"must be 1 to {MAX_SHIFTS} numbers")
             for shift in shifts:
-                _integer("shifts", shift, 0, 63)
+                check_integer("shifts", shift, 0, 63)
         if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
             raise ConfigError("k", self.k, f"too many rows of {self.width} for means of {self.operand_bits} bits")
         if self.acc_bits > MAX_PRODUCT_BITS:

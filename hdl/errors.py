@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is raised where a parameter is not legal."""
+
+__all__ = ["ConfigError", "check_integer"]
+
+
+class ConfigError(ValueError):
+    """A parameter outside of what is allowed; ``option`` is its name, as ``Config`` and the command line spell it."""
+
+    def __init__(self, option, value, allowed):
+        self.option, self.value, self.allowed = option, value, allowed
+        super().__init__(f"{option}={value}: {allowed}")
+
+
+def check_integer(option, value, low, high):
+    """Raise TypeError or ConfigError unless `value` is an integer from `low` to `high`, both included."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{option}={value!r}: must be an integer")
+    if not low <= value <= high:
+        raise ConfigError(option, value, f"must be from {low} to {high}")
