@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The line-buffer accumulator: a running sum for each channel."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,14 +81,13 @@ class Accumulator(wiring.Component):
         return new
 
     def _registers(self, m, copying, group, stored):
-        sums = Array(Signal(self.sums_layout, name=f"sums_{i}", reset_less=True) for i in range(self.config.groups))
-        old = Signal(self.sums_layout)
-        m.d.comb += old.eq(data.View(self.sums_layout, Array(s.as_value() for s in sums)[self.i_group]))
+        bits = self.sums_layout.size
+        sums = Array(Signal(bits, name=f"sums_{i}", reset_less=True) for i in range(self.config.groups))
+        old = data.View(self.sums_layout, sums[self.i_group])
         new = self._add(m, old, self.i_data, self.i_first, "new")
-        for i, register in enumerate(sums):
-            with m.If(self.i_valid & (self.i_group == i)):
-                m.d.sync += register.eq(new)
-        m.d.sync += stored.as_value().eq(Array(s.as_value() for s in sums)[group])
+        with m.If(self.i_valid):
+            m.d.sync += sums[self.i_group].eq(new)
+        m.d.sync += stored.as_value().eq(sums[group])
 
     def _memory(self, m, copying, group, stored):
         m.submodules.ram = ram = Ram(width=self.sums_layout.size, depth=self.config.groups)
@@ -103,5 +102,5 @@ class Accumulator(wiring.Component):
             stored.as_value().eq(ram.rdata),
         ]
         new = self._add(m, stored, beat, first, "new")
-        m.d.sync += [ram.we.eq(valid), ram.waddr.eq(place), ram.wdata.eq(Cat(new.as_value()))]
+        m.d.sync += [ram.we.eq(valid), ram.waddr.eq(place), ram.wdata.eq(new)]
         m.d.comb += self.busy.eq(valid | ram.we)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block's rounding and saturation, each a named function, and delay lines."""
 
-from amaranth.hdl import Mux, Signal, signed
+from amaranth.hdl import Mux, Signal
 
 __all__ = ["delay", "round_shift", "saturate"]
 
@@ -25,8 +25,3 @@ def delay(m, value, cycles, *, name, reset_less=True):
         m.d.sync += stage.eq(value)
         value = stage
     return value
-
-
-def bits_for_signed(low, high):
-    """Smallest signed shape that holds both numbers."""
-    return signed(max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + 1)

@@ -60,7 +60,7 @@ class Config:
     loadable : bool
         Parameters come through ``w_axis`` instead of being baked in.
     slack : int, optional
-        Words of the tile buffer beyond k rows; None is what full rate takes (``timing.full_rate_slack``).
+        Words of the tile buffer beyond k rows; None is what full rate takes (``Timing.tile_latency``).
     operand_bits : int
         Signed width of what the MAC units multiply by weights: tile means and hidden vector.
     hidden_frac : int, optional

@@ -12,7 +12,7 @@ from .position import TilePosition
 from .scale import Scale
 from .scale_fifo import ScaleFifo
 from .tile_buffer import TileBuffer
-from .timing import TILES_UNDER_WAY
+from .timing import TILES_UNDER_WAY, Timing
 
 __all__ = ["TiledSE"]
 
@@ -50,12 +50,11 @@ class TiledSE(wiring.Component):
         if parameters is not None:
             parameters.validate(config)
         self.config, self.parameters = config, parameters
-        self.buffer = TileBuffer(config)
         bits = 8 * config.lanes
         members = {
             "s_axis_tdata": In(bits), "s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1),
             "m_axis_tdata": Out(bits), "m_axis_tvalid": Out(1), "m_axis_tready": In(1), "m_axis_tlast": Out(1),
-            "status_frame_error": Out(1), "status_peak_words": Out(range(self.buffer.depth + 1)),
+            "status_frame_error": Out(1), "status_peak_words": Out(range(Timing(config).buffer_words + 1)),
         }
         if config.loadable:
             members |= {
@@ -70,12 +69,13 @@ class TiledSE(wiring.Component):
         m.submodules.accumulate = accumulate = Accumulator(config)
         m.submodules.excite = excite = Excite(config)
         m.submodules.scale_fifo = gates = ScaleFifo(config)
-        m.submodules.scale = scale = Scale(config, self.buffer.tail.shape())
+        m.submodules.tile_buffer = buffer = TileBuffer(config)
+        m.submodules.scale = scale = Scale(config, buffer.tail.shape())
         admit, idle = Signal(), Signal()
         zero = self._parameters(m, excite, admit, idle)
-        in_frame = self._ingress(m, accumulate, excite, scale, admit)
+        in_frame = self._ingress(m, buffer, accumulate, excite, scale, admit)
         m.d.comb += [
-            idle.eq(~in_frame & self.buffer.empty & scale.idle),
+            idle.eq(~in_frame & buffer.empty & scale.idle),
             excite.i_valid.eq(accumulate.o_valid), excite.i_group.eq(accumulate.o_group),
             excite.i_sums.eq(accumulate.o_sums),
             excite.gates_free.eq(gates.free), gates.take.eq(excite.gates_take),
@@ -91,10 +91,9 @@ class TiledSE(wiring.Component):
         """Between the data's range and the working range: uint8 less 128 is int8, with the top bit flipped."""
         return beat if self.config.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
 
-    def _ingress(self, m, accumulate, excite, scale, admit):
+    def _ingress(self, m, buffer, accumulate, excite, scale, admit):
         """Take beats, into the tile buffer and the accumulator; returns 'a frame has begun and not ended'."""
-        config, buffer = self.config, self.buffer
-        m.submodules.tile_buffer = buffer
+        config = self.config
         m.submodules.position = position = TilePosition(config)
         tiles_layout = data.StructLayout({"end": buffer.tail.shape(), "last": 1})
         m.submodules.tiles = tiles = fifo.SyncFIFO(width=tiles_layout.size, depth=TILES_UNDER_WAY)

@@ -9,7 +9,7 @@ import functools
 
 from .config import Config, GateKind
 
-__all__ = ["Timing", "full_rate_slack"]
+__all__ = ["Timing"]
 
 # Excite, counted from the cycle in which the sequencer issues an input of a layer.
 ISSUE_TO_READ = 3  # until weights and hidden vector are addressed: a tile mean needs that long to be made
@@ -112,15 +112,10 @@ class Timing:
 
     @property
     def buffer_slack(self):
-        """Words of the tile buffer beyond a tile."""
-        return full_rate_slack(self.config) if self.config.slack is None else self.config.slack
+        """Words of the tile buffer beyond a tile: by default those that arrive while a tile waits for its gates."""
+        return self.tile_latency if self.config.slack is None else self.config.slack
 
     @property
     def buffer_words(self):
         """Depth of the tile buffer."""
         return self.config.tile_words + self.buffer_slack
-
-
-def full_rate_slack(config):
-    """Words that arrive while a finished tile waits for its gates: the slack that full rate takes, and no more."""
-    return Timing(config).tile_latency

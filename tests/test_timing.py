@@ -2,6 +2,7 @@
 """Every cycle count that ``Timing`` states, against the block in Amaranth's simulator."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import Layer, Parameters
 from tiled_se.hdl.sizing import choose_macs, memory_bits
 from tiled_se.hdl.tiled_se import TiledSE
-from tiled_se.hdl.timing import Timing
+from tiled_se.hdl.timing import FLUSH_TO_ISSUE, Timing
 
 from .pysim import simulate
 
@@ -134,6 +135,31 @@ def test_rate_is_right_at_its_boundary():
         assert starts[-1] - starts[-3] == 2 * timing.period(config.tile_words), config
         assert (np.diff(given) == 1).all() == timing.full_rate, config
         tried[timing.full_rate] += 1
+
+
+def test_cycle_table_of_the_design_document():
+    """docs/design.md lists the cycles of two tiles back to back: those of `Timing`, which the tests above hold."""
+    config = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
+    timing, tile = Timing(config), config.tile_words
+    issue = tile + FLUSH_TO_ISSUE
+    layer2 = issue + timing.layer_cycles[0] + timing.gap - 1
+    read = tile - 1 + timing.tile_latency
+    last_gate = layer2 + timing.layer_cycles[1] - 1 + timing.gates_latency
+    spans = {
+        "s_axis": (0, tile - 1), "accumulate": (tile, tile + config.groups - 1),
+        "layer 1: inputs": (issue, issue + timing.layer_cycles[0] - 1),
+        "gap:": (issue + timing.layer_cycles[0], layer2 - 1),
+        "layer 2: inputs": (layer2, layer2 + timing.layer_cycles[1] - 1),
+        # Without a pause: here a pass has as many inputs as outputs.
+        "scale FIFO": (last_gate - config.channels + 1, last_gate), "tile buffer ": (read, read + tile - 1),
+        "m_axis": (read + timing.output_latency - timing.tile_latency,
+                   read + timing.output_latency - timing.tile_latency + tile - 1)}
+    text = (pathlib.Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    table = text[text.index("    cycle          what happens"):text.index("and what happens around the boundary")]
+    for name, (first, last) in spans.items():
+        row, = (line for line in table.splitlines() if name in line)
+        assert row.split()[-2:] == [f"{first}-{last}", f"{first + tile}-{last + tile}"], row
+    assert last_gate + 1 == read
 
 
 def test_choose_macs():
