@@ -9,7 +9,7 @@ import tempfile
 
 from amaranth.back import rtlil
 
-from ..hdl.ram import RAM_VERILOG, RtlPlatform
+from ..hdl.technology import LEAVES_VERILOG
 
 __all__ = ["NetlistError", "convert"]
 
@@ -33,22 +33,22 @@ class NetlistError(RuntimeError):
     """The converter failed."""
 
 
-def convert(block, name):
+def convert(block, technology):
     """Convert a block.
 
     Parameters
     ----------
     block : amaranth Component
-    name : str
-        Of the top module; the others' names start with it.
+    technology : Technology
+        What it is elaborated for; it has the top module's name, with which the others' names start.
 
     Returns
     -------
     (str, dict)
-        Verilog text, memories' leaf module included; the netlist's modules as yosys' ``write_json`` describes them.
+        Verilog text, leaf modules included; the netlist's modules as yosys' ``write_json`` describes them.
     """
-    ram_module = f"{name}_ram"
-    text = rtlil.convert(block, name=name, platform=RtlPlatform(ram_module), emit_src=False)
+    name = technology.top
+    text = rtlil.convert(block, name=name, platform=technology, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / f"{name}.il").write_text(text)
@@ -62,6 +62,6 @@ def convert(block, name):
     # The first line is the converter's banner, with its build's details.
     body = verilog.split("\n", 1)[1].lstrip("\n")
     waived = "".join(f"/* verilator lint_off {warning} */\n" for warning in LINT_WAIVERS)
-    parts = ("/* verilator lint_save */\n" + waived, body, RAM_VERILOG.format(name=ram_module),
+    parts = ("/* verilator lint_save */\n" + waived, body, LEAVES_VERILOG.format(name=name),
              "/* verilator lint_restore */\n")
     return "\n".join(parts), netlist["modules"]

@@ -6,6 +6,7 @@ import enum
 import importlib.metadata
 import platform
 
+from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .reference import error_lsb
 
@@ -62,9 +63,8 @@ def report(outcome):
 def _predicted(config, shape):
     """What the parameters say of an undisturbed run."""
     timing = Timing(config)
-    first_tile = min(config.k, shape.height) * config.width * config.groups
-    return {"first_output_latency": first_tile - 1 + timing.output_latency, "excite_cycles": timing.excite_cycles,
-            "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
+    return dataclasses.asdict(predict(config, [shape.height] * shape.frames)) | {
+        "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
 
 
 def arrays(outcome):

@@ -4,6 +4,7 @@
 import dataclasses
 
 from ..hdl.config import Config
+from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
 from .inventory import Memory, memories, sram_bits
 from .netlist import convert
@@ -99,7 +100,7 @@ def _header(config, name):
             f"MACS={config.macs}, {form}, {data}{zero}, {kind}\n\n")
 
 
-def generate(config, parameters=None, name="tiled_se"):
+def generate(config, parameters=None, name="tiled_se", technology=Technology):
     """Generate a block's Verilog.
 
     Parameters
@@ -109,12 +110,15 @@ def generate(config, parameters=None, name="tiled_se"):
         Baked in; None for a loadable block.
     name : str
         Of the top module.
+    technology : type
+        :class:`~tiled_se.hdl.technology.Technology`, or a subclass that builds memories and multipliers of a
+        technology's primitives: those memories are then no longer among the design's `memories`.
 
     Returns
     -------
     Design
     """
-    verilog, netlist = convert(TiledSE(config, parameters), name)
+    verilog, netlist = convert(TiledSE(config, parameters), technology(name))
     verilog = _header(config, name) + verilog
     ports = [Port(port, about["direction"], len(about["bits"]), _meaning(port))
              for port, about in netlist[name]["ports"].items()]

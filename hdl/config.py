@@ -23,6 +23,10 @@ LOGIT_BITS = 14
 GUARD = 6
 # Bits of a requantisation multiplier. Scales are chosen so that it is exact (docs/design.md, "Scales").
 MULTIPLIER_BITS = 16
+# Goes up when the meaning of a parameter stream's words changes.
+STREAM_VERSION = 2
+# Operands of FPGA multipliers.
+MULTIPLIER_OPERAND = 18
 # A multiplier's right shift comes from a list of this many at most, which a record names by 3 bits.
 MAX_SHIFTS = 8
 # What the golden model holds in int64: sums times reciprocals, and accumulators.
@@ -153,6 +157,11 @@ class Config:
         return (-(-self.squeeze // self.macs), -(-self.channels // self.macs))
 
     @property
+    def weight_depth(self):
+        """Words of the weight memory: one for each input of each pass."""
+        return self.passes[0] * self.channels + self.passes[1] * self.squeeze
+
+    @property
     def bound_bits(self):
         """The bound that memory is measured against: 8 * k * W * C."""
         return 8 * self.k * self.width * self.channels
@@ -183,8 +192,8 @@ class Config:
     def reciprocals(self):
         """``(R, q)`` for each row count r = 1..k: a tile mean is ``S * R / 2 ** q``, rounded.
 
-        R / 2**q is k / r * 2**mean_frac rounded down (so that a mean can't leave its width) to ``reciprocal_bits``
-        bits; it is exact where k / r is a power of two, for full tiles above all.
+        R / 2**q is k / r * 2**mean_frac rounded to ``reciprocal_bits`` bits; it is exact where k / r is a power of two,
+        for full tiles above all. Any other is off by less than half a step of a mean, which thus can't leave its width.
         """
         result = []
         for r in range(1, self.k + 1):
@@ -193,14 +202,17 @@ class Config:
             # 2**exponent <= k / r < 2 * 2**exponent
             q = self.reciprocal_bits - 1 - exponent - self.mean_frac
             numerator = self.k << max(q + self.mean_frac, 0)
-            value = numerator // (r << max(-(q + self.mean_frac), 0))
-            result.append((value, q))
+            denominator = r << max(-(q + self.mean_frac), 0)
+            result.append(((2 * numerator + denominator) // (2 * denominator), q))
         return tuple(result)
 
     @property
     def reciprocal_bits(self):
-        """Bits of a reciprocal's mantissa; two more than the mean's, so that it costs a quarter of its LSB at most."""
-        return self.operand_bits + 2
+        """Bits of a reciprocal's mantissa: an FPGA's multiplier has 18; means of more bits get two more than theirs.
+
+        The first costs half of a mean's LSB at most, the second an eighth.
+        """
+        return MULTIPLIER_OPERAND if self.operand_bits <= MULTIPLIER_OPERAND else self.operand_bits + 2
 
     @property
     def hidden_bits(self):
@@ -231,7 +243,7 @@ class Config:
     @property
     def fingerprint(self):
         """32 bits that open a parameter stream; they differ where a stream's layout or its numbers' meaning would."""
-        layout = (self.k, self.width, self.channels, self.squeeze, self.macs, self.signed, self.mid.value,
-                  str(self.gate), self.residual, self.operand_bits, self.hidden_frac, self.segment_bits, self.pre_bits,
-                  self.shifts)
+        layout = (STREAM_VERSION, self.k, self.width, self.channels, self.squeeze, self.macs, self.signed,
+                  self.mid.value, str(self.gate), self.residual, self.operand_bits, self.hidden_frac,
+                  self.segment_bits, self.pre_bits, self.shifts)
         return zlib.crc32(repr(layout).encode())

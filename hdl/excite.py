@@ -7,13 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay
 from .gate import GateStage
+from .latency import LOGIT, MAC, gate_latency, mid_latency, ram_latency, record_ahead
 from .mac import MacArray
 from .means import Means
 from .mid import MidStage
 from .ram import Ram
 from .requantise import Record, Requantise
-from .sequencer import Issue, Sequencer, weight_depth
-from .timing import ISSUE_TO_READ, Timing
+from .sequencer import Sequencer
+from .timing import ISSUE, OPERAND, Timing
 
 __all__ = ["Excite"]
 
@@ -27,14 +28,15 @@ class Excite(wiring.Component):
     Members
     -------
     sums_free : Out
-        The memory of sums may be written from the next cycle on.
-    i_start, i_rows : In
-        The next cycle brings a tile's first sums; its rows, less one.
+        The memory of sums may be written again.
+    i_start, i_rows, i_words : In
+        ``ram_latency(groups)`` cycles later a tile's first sums come; its rows, less one; words from ``i_words`` on
+        were not reached by the tile (it was cut short in its first pixel) and count as 0.
     i_valid, i_group, i_sums : In
         Sums, all groups in order without a pause.
     weight_address, record_address : Out
     weights, record : In
-        From the parameter memories, a cycle after their address.
+        From the parameter memories, ``ram_latency`` of their depth after the address.
     gates_free, gates_take : In, Out
         The scale FIFO has a place for a tile; it is taken.
     o_valid, o : Out
@@ -45,9 +47,9 @@ class Excite(wiring.Component):
         self.config = config
         super().__init__({
             "sums_free": Out(1), "i_start": In(1), "i_rows": In(range(config.k)),
-            "i_valid": In(1), "i_group": In(range(config.groups)),
+            "i_words": In(range(config.groups + 1)), "i_valid": In(1), "i_group": In(range(config.groups)),
             "i_sums": In(data.ArrayLayout(signed(config.sum_bits), config.lanes)),
-            "weight_address": Out(range(weight_depth(config))),
+            "weight_address": Out(range(config.weight_depth)),
             "weights": In(data.ArrayLayout(signed(8), config.macs)),
             "record_address": Out(range(config.squeeze + config.channels)), "record": In(Record(config)),
             "gates_free": In(1), "gates_take": Out(1),
@@ -73,51 +75,77 @@ class Excite(wiring.Component):
             m.d.comb += tap.eq(source)
 
     def _sums(self, m, sequencer):
-        """The memory of sums and the way from it to the operand."""
+        """The memory of sums and the way from it to a mean."""
+        latency = Timing(self.config).sums_latency
         m.submodules.sums_ram = sums = Ram(width=self.i_sums.shape().size, depth=self.config.groups)
         m.submodules.means = means = Means(self.config)
         held = Signal()
         waiting_rows, rows = Signal.like(self.i_rows), Signal.like(self.i_rows)
-        first_valid = delay(m, self.i_start, 1, name="first_valid", reset_less=False)
+        waiting_words, words = Signal.like(self.i_words), Signal.like(self.i_words)
         m.d.comb += [
-            self.sums_free.eq(~held | sequencer.sums_read),
+            self.sums_free.eq(~held),
             sums.we.eq(self.i_valid), sums.waddr.eq(self.i_group), sums.wdata.eq(self.i_sums),
             sums.re.eq(sequencer.o_valid & ~sequencer.o.layer), sums.raddr.eq(sequencer.o.group),
-            means.lane.eq(sequencer.o.lane), means.rows.eq(rows), means.sums.eq(sums.rdata),
+            means.lane.eq(delay(m, sequencer.o.lane, latency, name="lane")), means.rows.eq(rows),
+            means.clear.eq(delay(m, sequencer.o.group >= words, latency, name="clear")), means.sums.eq(sums.rdata),
         ]
-        self._tap(m, "sums", self.i_valid, self.i_group, self.i_sums)
+        self._tap(m, "sums", self.i_valid, self.i_group,
+                  Mux(self.i_group < waiting_words, self.i_sums.as_value(), 0))
         with m.If(sequencer.sums_read):
-            m.d.sync += [held.eq(0), sequencer.sums_valid.eq(0)]
+            m.d.sync += held.eq(0)
         with m.If(self.i_start):
-            m.d.sync += [held.eq(1), waiting_rows.eq(self.i_rows)]
-        with m.If(first_valid):
-            m.d.sync += sequencer.sums_valid.eq(1)
-        # The next tile's rows arrive while the last means of this one are still being made.
-        with m.If(sequencer.start):
-            m.d.sync += rows.eq(waiting_rows)
+            m.d.sync += [held.eq(1), waiting_rows.eq(self.i_rows), waiting_words.eq(self.i_words)]
+        come, waiting = delay(m, self.i_start, latency - 1, name="come", reset_less=False), Signal()
+        m.d.comb += sequencer.sums_valid.eq(come | waiting)
+        m.d.sync += waiting.eq(sequencer.sums_valid & ~sequencer.start)
+        # The next tile's arrive while the last means of this one are still being made.
+        with m.If(delay(m, sequencer.start, 1, name="started", reset_less=False)):
+            m.d.sync += [rows.eq(waiting_rows), words.eq(waiting_words)]
         return means.o
 
     def _multiply(self, m, sequencer, mean):
-        """Operand and weights to the MAC units, accumulators to requantisation."""
-        config = self.config
+        """Operand and weights to the MAC units, accumulators to requantisation and the hidden vector's memory."""
+        config, timing = self.config, Timing(self.config)
         m.submodules.mac = mac = MacArray(config)
         m.submodules.requantise = requantise = Requantise(config)
         m.submodules.hidden_ram = hidden = Ram(width=config.hidden_bits, depth=config.squeeze)
-        m.submodules.mid = mid = MidStage(config)
-        issue = data.View(Issue(config), delay(m, sequencer.o.as_value(), ISSUE_TO_READ, name="issue"))
-        valid = delay(m, sequencer.o_valid, ISSUE_TO_READ, name="valid", reset_less=False)
+
+        def issued(field, cycles, name, **options):
+            """A field of the input that was issued `cycles` before."""
+            return delay(m, field, cycles - ISSUE, name=name, **options)
+
+        # Each field is delayed as far as it is used and no further.
+        sent, arrives = sequencer.o, timing.issue_to_operand
+        before = arrives - OPERAND
+        valid = issued(sequencer.o_valid, before, "valid", reset_less=False)
+        layer = issued(sent.layer, before, "layer")
+        address = arrives - ram_latency(config.weight_depth)
+        ends = sequencer.o_valid & sent.last
+        drains = arrives + MAC - record_ahead(config)
+        last = issued(sent.last, arrives, "last")
+        index = issued(sent.index, before - timing.hidden_latency, "index")
         value = hidden.rdata.as_signed() if config.mid.signed else hidden.rdata
-        now = data.View(Issue(config), delay(m, issue.as_value(), 1, name="now"))
+        operand = Signal(signed(config.operand_bits), reset_less=True)
+        m.d.sync += operand.eq(Mux(layer, value, mean))
         m.d.comb += [
-            self.weight_address.eq(issue.address), hidden.raddr.eq(issue.index), hidden.re.eq(valid & issue.layer),
-            mac.i_valid.eq(delay(m, valid, 1, name="operand_valid", reset_less=False)),
-            mac.i_first.eq(now.first), mac.i_last.eq(now.last), mac.i_outputs.eq(now.outputs),
-            mac.i_operand.eq(Mux(now.layer, value, mean)), mac.i_weights.eq(self.weights),
-            requantise.i_valid.eq(mac.o_valid), requantise.i.eq(mac.o),
+            self.weight_address.eq(issued(sent.address, address, "address")),
+            hidden.raddr.eq(index),
+            hidden.re.eq(issued(sequencer.o_valid & sent.layer, before - timing.hidden_latency, "hidden_re",
+                                reset_less=False)),
+            mac.i_valid.eq(delay(m, valid, OPERAND, name="operand_valid", reset_less=False)),
+            mac.i_last.eq(last), mac.i_operand.eq(operand), mac.i_weights.eq(self.weights),
+            requantise.i_start.eq(issued(ends, drains, "drains", reset_less=False)),
+            requantise.i_outputs.eq(issued(sent.outputs, drains, "outputs")), requantise.i.eq(mac.o),
             self.record_address.eq(requantise.record_address), requantise.record.eq(self.record),
         ]
-        self._tap(m, "means", mac.i_valid & ~now.layer, now.index, mean)
-        latency = Timing(config).mid_latency
+        self._tap(m, "means", mac.i_valid & ~delay(m, layer, OPERAND, name="operand_layer"),
+                  delay(m, index, timing.hidden_latency + OPERAND, name="operand_index"), operand)
+        self._hidden(m, requantise, hidden)
+        return requantise
+
+    def _hidden(self, m, requantise, hidden):
+        m.submodules.mid = mid = MidStage(self.config)
+        latency = mid_latency(self.config)
         m.d.comb += [
             mid.i.eq(requantise.o), hidden.wdata.eq(mid.o),
             hidden.we.eq(delay(m, requantise.o_valid & ~requantise.o_layer, latency, name="hidden_valid",
@@ -125,16 +153,15 @@ class Excite(wiring.Component):
             hidden.waddr.eq(delay(m, requantise.o_index, latency, name="hidden_index")),
         ]
         self._tap(m, "hidden", hidden.we, hidden.waddr, hidden.wdata)
-        return requantise
 
     def _activate(self, m, requantise):
         m.submodules.gate = gate = GateStage(self.config)
-        latency = Timing(self.config).gate_latency
-        is_logit = requantise.o_valid & requantise.o_layer
-        self._tap(m, "logits", is_logit, requantise.o_index, gate.logit)
-        self._tap(m, "gates", self.o_valid, delay(m, requantise.o_index, latency, name="gate_index"), self.o)
+        latency = gate_latency(self.config)
+        is_logit = delay(m, requantise.o_valid & requantise.o_layer, LOGIT, name="is_logit", reset_less=False)
+        index = delay(m, requantise.o_index, LOGIT, name="logit_index")
         m.d.comb += [
             gate.i.eq(requantise.o), self.o.eq(gate.o),
-            self.o_valid.eq(delay(m, is_logit, latency, name="gate_valid",
-                                  reset_less=False)),
+            self.o_valid.eq(delay(m, is_logit, latency - LOGIT, name="gate_valid", reset_less=False)),
         ]
+        self._tap(m, "logits", is_logit, index, gate.logit)
+        self._tap(m, "gates", self.o_valid, delay(m, index, latency - LOGIT, name="gate_index"), self.o)

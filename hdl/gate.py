@@ -5,18 +5,18 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, round_shift, saturate
+from .arithmetic import delay, saturate
 from .config import GATE_FRAC, GUARD, GateKind
+from .latency import SIGMOID
 from .tables import SIGMOID_EXTRA, SIGMOID_SEGMENT, sigmoid_table
-from .timing import Timing
 
 __all__ = ["GateStage"]
 
 
 class GateStage(wiring.Component):
-    """A requantised value to a gate of 0 to ``2 ** GATE_FRAC``, one a cycle, after ``Timing.gate_latency`` cycles.
+    """A requantised value to a gate of 0 to ``2 ** GATE_FRAC``, one a cycle, after ``gate_latency`` cycles.
 
-    ``logit`` is the value that enters the gate function, in the cycle of ``i``.
+    ``logit`` is the value that enters the gate function, ``LOGIT`` cycles after ``i``.
     """
 
     def __init__(self, config):
@@ -28,7 +28,7 @@ class GateStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.logit.eq(saturate(self.i, self.logit.shape()))
+        m.d.sync += self.logit.eq(saturate(self.i, self.logit.shape()))
         if self.config.gate.kind is GateKind.SIGMOID:
             self._sigmoid(m)
         else:
@@ -38,21 +38,31 @@ class GateStage(wiring.Component):
         return m
 
     def _sigmoid(self, m):
-        table = sigmoid_table(self.config.residual)
+        table = [(c0 + (1 << (SIGMOID_EXTRA - 1)), c1) for c0, c1 in sigmoid_table(self.config.residual)]
         magnitude = Signal(unsigned(self.config.logit_bits - 1), reset_less=True)
         absolute = Mux(self.logit < 0, -self.logit, self.logit)
         m.d.sync += magnitude.eq(saturate(absolute, magnitude.shape()))
-        negative = delay(m, self.logit < 0, Timing(self.config).gate_latency - 1, name="negative")
-
+        # The table's constants have half a step of the result added: rounding is rounding down then.
         c0, c1 = (Signal(range(max(column) + 1), name=f"c{i}", reset_less=True)
                   for i, column in enumerate(zip(*table, strict=True)))
         with m.Switch(magnitude >> SIGMOID_SEGMENT):
             for i, (a0, a1) in enumerate(table):
                 with m.Case(i):
                     m.d.sync += [c0.eq(a0), c1.eq(a1)]
-        offset = delay(m, magnitude[:SIGMOID_SEGMENT], 1, name="offset")
-        total = Signal(range((1 << (GATE_FRAC + SIGMOID_EXTRA)) + (1 << SIGMOID_EXTRA)), reset_less=True)
-        m.d.sync += total.eq(c0 + c1 * offset)
-        positive = round_shift(total, SIGMOID_EXTRA)
+        total = self._line(m, c0, c1, delay(m, magnitude[:SIGMOID_SEGMENT], 1, name="offset"))
+        positive = total >> SIGMOID_EXTRA
         whole = (3 << (GATE_FRAC - 1)) if self.config.residual else 1 << GATE_FRAC
+        negative = delay(m, self.logit < 0, SIGMOID - 1, name="negative")
         m.d.sync += self.o.eq(Mux(negative, whole - positive, positive))
+
+    @staticmethod
+    def _line(m, c0, c1, offset):
+        """``c0 + c1 * offset``, three cycles later, by adders: a DSP block would be idle but for 15 bits."""
+        terms = [Mux(bit, c1, 0) << i for i, bit in enumerate(offset)] + [c0]
+        level = 0
+        while len(terms) > 1:
+            sums = [Signal((a + b).shape(), name=f"sum_{level}_{i}", reset_less=True)
+                    for i, (a, b) in enumerate(zip(terms[::2], terms[1::2], strict=True))]
+            m.d.sync += [s.eq(a + b) for s, a, b in zip(sums, terms[::2], terms[1::2], strict=True)]
+            terms, level = sums, level + 1
+        return terms[0]

@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a group of sums to one channel's tile mean: no division, a multiplication by a constant."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, round_shift
+from .arithmetic import round_shift
+from .multiplier import Multiplier
 
 __all__ = ["Means"]
 
 
 class Means(wiring.Component):
-    """Selects a lane's sum and brings it to the grid of tile means, four cycles after ``lane``, three after ``sums``.
+    """Selects a lane's sum and brings it to the grid of tile means, ``MEANS`` cycles after ``sums``.
 
     Members
     -------
-    lane : In
-        Which of the sums, a cycle before them.
+    sums, lane, clear : In
+        A group's sums, which of them is wanted, and whether it counts as 0.
     rows : In
         Rows of the tile, less one; steady while the tile is worked on.
-    sums : In
-        A group's sums.
     o : Out
         round(sum * R / 2 ** q), with (R, q) = ``Config.reciprocals`` of the row count.
     """
@@ -28,18 +27,15 @@ class Means(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "lane": In(range(config.lanes)), "rows": In(range(config.k)),
             "sums": In(data.ArrayLayout(signed(config.sum_bits), config.lanes)),
+            "lane": In(range(config.lanes)), "clear": In(1), "rows": In(range(config.k)),
             "o": Out(signed(config.operand_bits)),
         })
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        selected = Signal(signed(config.sum_bits), reset_less=True)
-        m.d.sync += selected.eq(self.sums[delay(m, self.lane, 1, name="lane")])
-
-        reciprocal = Signal(range(1 << config.reciprocal_bits), reset_less=True)
+        reciprocal = Signal(unsigned(config.reciprocal_bits), reset_less=True)
         shifts = sorted({q for _, q in config.reciprocals})
         shift = Signal(range(len(shifts)), reset_less=True)
         with m.Switch(self.rows):
@@ -47,10 +43,17 @@ class Means(wiring.Component):
                 with m.Case(i):
                     m.d.sync += [reciprocal.eq(value), shift.eq(shifts.index(q))]
 
-        product = Signal(signed(config.sum_bits + config.reciprocal_bits + 1), reset_less=True)
-        m.d.sync += product.eq(selected * reciprocal)
+        m.submodules.multiply = multiply = Multiplier(signed(config.sum_bits), reciprocal.shape())
+        selected = Signal(signed(config.sum_bits), reset_less=True)
+        m.d.sync += selected.eq(self.sums[self.lane])
+        with m.If(self.clear):
+            m.d.sync += selected.eq(0)
+        m.d.comb += [multiply.i_a.eq(selected), multiply.i_b.eq(reciprocal)]
+        # One bit below the result's LSB, for the rounding: `round_shift` by q is one by 1 of what is shifted by q - 1.
+        halves = Signal(signed(config.operand_bits + 1), reset_less=True)
         with m.Switch(shift):
             for i, q in enumerate(shifts):
                 with m.Case(i):
-                    m.d.sync += self.o.eq(round_shift(product, q))
+                    m.d.sync += halves.eq(multiply.o >> (q - 1) if q > 0 else multiply.o << (1 - q))
+        m.d.comb += self.o.eq(round_shift(halves, 1))
         return m

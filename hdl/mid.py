@@ -5,16 +5,17 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, round_shift, saturate
+from .arithmetic import delay, saturate
 from .config import GUARD
+from .latency import COMBINE, MULTIPLY, mid_latency
+from .multiplier import Multiplier
 from .tables import MID_EXTRA, MID_RANGE, mid_table
-from .timing import Timing
 
 __all__ = ["MidStage"]
 
 
 class MidStage(wiring.Component):
-    """A requantised value to a hidden value, one a cycle, after ``Timing.mid_latency`` cycles.
+    """A requantised value to a hidden value, one a cycle, after ``mid_latency`` cycles.
 
     relu, relu6 and identity are a saturation: relu6's scale puts 6 at the top of the range. silu and hardswish are relu
     less an even function, from a table of piecewise quadratics: no multiplication of full width is needed.
@@ -35,32 +36,48 @@ class MidStage(wiring.Component):
 
     def _tabulated(self, m):
         config = self.config
-        bits = config.hidden_frac - config.segment_bits
-        table = mid_table(config.mid, config.hidden_frac, config.segment_bits)
-        c0, c1, c2 = (self._coefficient(column, f"c{i}") for i, column in enumerate(zip(*table, strict=True)))
-
         value = Signal(signed(config.operand_bits), reset_less=True)
         magnitude = Signal(unsigned(config.operand_bits), reset_less=True)
-        clipped = saturate(self.i, value.shape())
-        m.d.sync += [value.eq(clipped), magnitude.eq(Mux(clipped < 0, -clipped, clipped))]
+        m.d.sync += [value.eq(saturate(self.i, value.shape())), magnitude.eq(Mux(value < 0, -value, value))]
+        correction = self._correction(m, magnitude)
+        late = delay(m, value, mid_latency(config) - COMBINE, name="value")
+        difference = Signal(signed(config.operand_bits + 1), reset_less=True)
+        m.d.sync += [difference.eq(Mux(late > 0, late, 0) - correction), self.o.eq(saturate(difference, self.shape))]
 
-        m.d.sync += [c0.eq(0), c1.eq(0), c2.eq(0)]
+    def _correction(self, m, magnitude):
+        """``relu(a) - mid(a)`` of a magnitude: Horner's rule with its two multiplications."""
+        config = self.config
+        bits = config.hidden_frac - config.segment_bits
+        c0, c1, c2 = self._table(m, magnitude, bits)
+        offset = delay(m, magnitude[:bits], 1, name="offset")
+        m.submodules.square = square = Multiplier(c2.shape(), unsigned(bits))
+        slope = Signal(signed(max(len(c1), len(c2)) + 2))
+        m.submodules.line = line = Multiplier(slope.shape(), unsigned(bits))
+        correction = Signal(signed(max(len(c0), len(slope)) + 1), reset_less=True)
+        m.d.comb += [
+            square.i_a.eq(c2), square.i_b.eq(offset),
+            slope.eq(delay(m, c1, MULTIPLY, name="c1") + (square.o >> bits)),
+            line.i_a.eq(slope), line.i_b.eq(delay(m, offset, MULTIPLY, name="offset_late")),
+        ]
+        # The table's constant has half a step of the result added: rounding is rounding down then.
+        m.d.sync += correction.eq((delay(m, c0, 2 * MULTIPLY, name="c0") + (line.o >> bits)) >> MID_EXTRA)
+        return correction
+
+    def _table(self, m, magnitude, bits):
+        """The coefficients of a magnitude's segment."""
+        config = self.config
+        half = 1 << (MID_EXTRA - 1)
+        table = [(a0 + half, a1, a2)
+                 for a0, a1, a2 in mid_table(config.mid, config.hidden_frac, config.segment_bits)]
+        coefficients = [self._coefficient(column, f"c{i}") for i, column in enumerate(zip(*table, strict=True))]
+        m.d.sync += [c.eq(beyond) for c, beyond in zip(coefficients, (half, 0, 0), strict=True)]
         with m.If(magnitude < (MID_RANGE << config.hidden_frac)):
             with m.Switch(magnitude >> bits):
-                for i, (a0, a1, a2) in enumerate(table):
-                    if i << bits < 1 << config.operand_bits and (a0, a1, a2) != (0, 0, 0):
+                for i, values in enumerate(table):
+                    if i << bits < 1 << config.operand_bits:
                         with m.Case(i):
-                            m.d.sync += [c0.eq(a0), c1.eq(a1), c2.eq(a2)]
-        offset = delay(m, magnitude[:bits], 1, name="offset")
-        square = Signal(signed(len(c2) + 1), reset_less=True)
-        m.d.sync += square.eq((c2 * offset) >> bits)
-        slope = delay(m, c1, 1, name="c1") + square
-        linear = Signal(signed(max(len(c1), len(c2)) + 2), reset_less=True)
-        m.d.sync += linear.eq((slope * delay(m, offset, 1, name="offset_2")) >> bits)
-        correction = Signal(signed(max(len(c0), len(linear)) + 1), reset_less=True)
-        m.d.sync += correction.eq(round_shift(delay(m, c0, 2, name="c0") + linear, MID_EXTRA))
-        late = delay(m, value, Timing(config).mid_latency - 2, name="value")
-        m.d.sync += self.o.eq(saturate(Mux(late > 0, late, 0) - correction, self.shape))
+                            m.d.sync += [c.eq(value) for c, value in zip(coefficients, values, strict=True)]
+        return coefficients
 
     @staticmethod
     def _coefficient(column, name):

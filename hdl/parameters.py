@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from .config import MULTIPLIER_BITS, ConfigError
+from .config import GUARD, MULTIPLIER_BITS, ConfigError
 
 __all__ = ["Layer", "Parameters", "record_words", "stream_words", "weight_words"]
 
@@ -89,11 +89,14 @@ def weight_words(config, parameters):
 
 
 def record_words(config, parameters):
-    """Requantisation records, layer 1's outputs first: multiplier in the low bits, then shift index, then bias."""
+    """Requantisation records, layer 1's outputs first: multiplier in the low bits, then shift index, then bias.
+
+    The bias has half of the result's LSB added: rounding is rounding down then.
+    """
     words = []
     for layer in (parameters.layer1, parameters.layer2):
         for m, s, b in zip(layer.multiplier.tolist(), layer.shift.tolist(), layer.bias.tolist(), strict=True):
-            bias = b & ((1 << config.pre_bits) - 1)
+            bias = (b + (1 << (GUARD - 1))) & ((1 << config.pre_bits) - 1)
             words.append(m | s << MULTIPLIER_BITS | bias << (MULTIPLIER_BITS + 3))
     return words
 

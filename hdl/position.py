@@ -5,6 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import counter
+
 __all__ = ["TilePosition"]
 
 
@@ -20,8 +22,8 @@ class TilePosition(wiring.Component):
         A beat is taken; it is its frame's last.
     group : Out
         The beat's place in its pixel.
-    first_pixel : Out
-        The beat belongs to its tile's first pixel.
+    first_beat, first_pixel : Out
+        The beat is its tile's first; belongs to its tile's first pixel.
     rows : Out
         Rows of the tile that have begun, less one.
     tile_end, cut : Out
@@ -32,29 +34,28 @@ class TilePosition(wiring.Component):
         self.config = config
         super().__init__({
             "i_valid": In(1), "i_last": In(1),
-            "group": Out(range(config.groups)), "first_pixel": Out(1), "rows": Out(range(config.k)),
-            "tile_end": Out(1), "cut": Out(1),
+            "group": Out(range(config.groups)), "first_beat": Out(1, init=1), "first_pixel": Out(1, init=1),
+            "rows": Out(range(config.k)), "tile_end": Out(1), "cut": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        column = Signal(range(config.width))
-        pixel_end = Signal()
-        row_end = Signal()
+        pixel_end, row_end = Signal(), Signal()
+        group, last_group = counter(m, config.groups, self.i_valid, self.tile_end, name="group_count")
+        _, last_column = counter(m, config.width, pixel_end, self.tile_end, name="column")
+        rows, last_row = counter(m, config.k, row_end, self.tile_end, name="row")
         m.d.comb += [
-            self.first_pixel.eq((column == 0) & (self.rows == 0)),
-            pixel_end.eq(self.group == config.groups - 1),
-            row_end.eq(pixel_end & (column == config.width - 1)),
-            self.cut.eq(self.i_valid & self.i_last & ~row_end),
-            self.tile_end.eq(self.i_valid & (self.i_last | (row_end & (self.rows == config.k - 1)))),
+            self.group.eq(group), self.rows.eq(rows),
+            pixel_end.eq(self.i_valid & last_group),
+            row_end.eq(pixel_end & last_column),
+            self.cut.eq(self.i_valid & self.i_last & ~(last_group & last_column)),
+            self.tile_end.eq(self.i_valid & (self.i_last | (last_group & last_column & last_row))),
         ]
+        with m.If(self.i_valid):
+            m.d.sync += self.first_beat.eq(self.tile_end)
         with m.If(self.tile_end):
-            m.d.sync += [self.group.eq(0), column.eq(0), self.rows.eq(0)]
-        with m.Elif(self.i_valid):
-            m.d.sync += self.group.eq(self.group + 1)
-            with m.If(pixel_end):
-                m.d.sync += [self.group.eq(0), column.eq(column + 1)]
-            with m.If(row_end):
-                m.d.sync += [column.eq(0), self.rows.eq(self.rows + 1)]
+            m.d.sync += self.first_pixel.eq(1)
+        with m.Elif(pixel_end):
+            m.d.sync += self.first_pixel.eq(0)
         return m

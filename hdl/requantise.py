@@ -5,15 +5,16 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, round_shift, saturate
+from .arithmetic import counter, delay
 from .config import GUARD, MULTIPLIER_BITS
-from .timing import REQUANTISE
+from .latency import LIMB_BITS, MULTIPLY, limbs, record_ahead, requantise_latency
+from .multiplier import Multiplier
 
 __all__ = ["Record", "Requantise"]
 
 
 class Record(data.StructLayout):
-    """A channel's requantisation constants, as the record memory holds them."""
+    """A channel's requantisation constants, as the record memory holds them; half a result's LSB is in the bias."""
 
     def __init__(self, config):
         super().__init__({
@@ -29,19 +30,21 @@ class Requantise(wiring.Component):
 
     Members
     -------
-    i_valid, i : In
-        Accumulators.
+    i_start, i_outputs : In
+        So many accumulators come, one a cycle, the first of them ``record_ahead`` cycles later.
+    i : In
+        The accumulator.
     record_address : Out
     record : In
-        A cycle after its address.
+        ``ram_latency`` of the records' number after its address. Its bias includes the rounding's half.
     o_valid, o_layer, o_index, o : Out
-        The value, its layer (0 or 1) and its place in the layer, ``REQUANTISE`` cycles after the accumulator.
+        The value, its layer (0 or 1) and its place in the layer, ``requantise_latency`` cycles after the accumulator.
     """
 
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "i_valid": In(1), "i": In(signed(config.acc_bits)),
+            "i_start": In(1), "i_outputs": In(range(config.macs + 1)), "i": In(signed(config.acc_bits)),
             "record_address": Out(range(config.squeeze + config.channels)), "record": In(Record(config)),
             "o_valid": Out(1), "o_layer": Out(1), "o_index": Out(range(max(config.squeeze, config.channels))),
             "o": Out(signed(config.pre_bits + 1 - GUARD)),
@@ -50,36 +53,74 @@ class Requantise(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        layer2 = Signal()
-        index = Signal.like(self.o_index)
-        with m.If(self.i_valid):
-            m.d.sync += [self.record_address.eq(self.record_address + 1), index.eq(index + 1)]
-            with m.If(index == Mux(layer2, config.channels - 1, config.squeeze - 1)):
-                m.d.sync += [index.eq(0), layer2.eq(~layer2)]
-                with m.If(layer2):
-                    m.d.sync += self.record_address.eq(0)
-
-        # Registers before and behind the multiplier, and one more for a wide one's own adders.
-        acc = delay(m, self.i, 1, name="acc")
-        product = Signal(signed(config.acc_bits + MULTIPLIER_BITS + 1), reset_less=True)
-        m.d.sync += product.eq(acc * self.record.multiplier)
-        product = delay(m, product, 1, name="product")
-        selected = delay(m, Cat(self.record.shift, delay(m, layer2, 1, name="shift_layer")), 2, name="selected")
-        bias = delay(m, self.record.bias, 3, name="bias")
-
-        shifted = Signal(signed(config.acc_bits + MULTIPLIER_BITS + 1 - min(map(min, config.shifts))))
-        with m.Switch(selected):
-            for layer, shifts in enumerate(config.shifts):
-                for i, shift in enumerate(shifts):
-                    with m.Case(i | layer << 3):
-                        m.d.comb += shifted.eq(product >> shift)
-        value = Signal(signed(config.pre_bits), reset_less=True)
+        reads, layer2, index = self._address(m)
+        late = MULTIPLY + limbs(config) - 1
+        wait = record_ahead(config) - 1
+        layer = delay(m, layer2, wait + late, name="layer")
+        value = self._shift(m, self._multiply(m), delay(m, self.record.shift, late, name="shift"), layer)
+        bias = delay(m, self.record.bias, late + 2, name="bias")
         total = Signal(signed(config.pre_bits + 1), reset_less=True)
-        m.d.sync += [value.eq(saturate(shifted, value.shape())), total.eq(value + bias)]
+        m.d.sync += total.eq(value + bias)
+        latency = wait + requantise_latency(config)
         m.d.comb += [
-            self.o.eq(round_shift(total, GUARD)),
-            self.o_valid.eq(delay(m, self.i_valid, REQUANTISE, name="valid", reset_less=False)),
-            self.o_layer.eq(delay(m, layer2, REQUANTISE, name="layer")),
-            self.o_index.eq(delay(m, index, REQUANTISE, name="index")),
+            self.o.eq(total >> GUARD),
+            self.o_valid.eq(delay(m, reads, latency, name="valid", reset_less=False)),
+            self.o_layer.eq(delay(m, layer, 3, name="late_layer")),
+            self.o_index.eq(delay(m, index, latency, name="index")),
         ]
         return m
+
+    def _address(self, m):
+        """Which record is read; returns 'one is', its layer and its place in the layer."""
+        config = self.config
+        left, reads = Signal(range(config.macs + 1)), Signal()
+        with m.If(self.i_start):
+            m.d.sync += [left.eq(self.i_outputs), reads.eq(1)]
+        with m.Elif(reads):
+            m.d.sync += [left.eq(left - 1), reads.eq(left != 1)]
+        layer2, layer_end = Signal(), Signal()
+        index = Signal.like(self.o_index)
+        address, last = counter(m, config.squeeze + config.channels, reads, name="record")
+        m.d.comb += [self.record_address.eq(address),
+                     layer_end.eq(last | (~layer2 & (address == config.squeeze - 1)))]
+        with m.If(reads):
+            m.d.sync += [index.eq(Mux(layer_end, 0, index + 1)), layer2.eq(layer2 ^ layer_end)]
+        return reads, layer2, index
+
+    def _multiply(self, m):
+        """Accumulator times multiplier, limb by limb, with an adder and a register for each limb but the first."""
+        acc, multiplier = self.i, self.record.multiplier
+        total = None
+        for i in range(limbs(self.config)):
+            top = i == limbs(self.config) - 1
+            limb = acc[LIMB_BITS * i:].as_signed() if top else acc[LIMB_BITS * i:LIMB_BITS * (i + 1)]
+            m.submodules[f"multiply_{i}"] = multiply = Multiplier(limb.shape(), multiplier.shape())
+            m.d.comb += [multiply.i_a.eq(limb), multiply.i_b.eq(multiplier)]
+            product = delay(m, multiply.o, max(i - 1, 0), name=f"product_{i}")
+            if total is None:
+                total = product
+                continue
+            # What lies below this limb is final.
+            done = LIMB_BITS * i
+            upper = Signal(signed(self.config.acc_bits + MULTIPLIER_BITS - done), name=f"upper_{i}", reset_less=True)
+            m.d.sync += upper.eq((total >> done) + product)
+            total = Cat(delay(m, total[:done], 1, name=f"lower_{i}"), upper).as_signed()
+        return total
+
+    def _shift(self, m, product, shift, layer):
+        """``product >> shift``, then saturated to ``pre_bits``: two cycles."""
+        bits = self.config.pre_bits
+        shifted = Signal(signed(bits), reset_less=True)
+        negative, too_large = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += negative.eq(product < 0)
+        with m.Switch(Cat(shift, layer)):
+            for number, shifts in enumerate(self.config.shifts):
+                for i, n in enumerate(shifts):
+                    # What is shifted out at the top must be copies of the sign.
+                    above = (product >> n)[bits - 1:]
+                    with m.Case(i | number << 3):
+                        m.d.sync += [shifted.eq(product >> n), too_large.eq(above.any() & ~above.all())]
+        value = Signal(signed(bits), reset_less=True)
+        high = (1 << (bits - 1)) - 1
+        m.d.sync += value.eq(Mux(too_large, Mux(negative, ~high, high), shifted))
+        return value

@@ -1,35 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scale: every beat of a finished tile times its gates."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import data, fifo, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, round_shift
+from .arithmetic import counter, delay
 from .config import GATE_FRAC
-from .timing import CREDITS, SCALE
+from .multiplier import Multiplier
+from .queue import Queue
+from .timing import Timing
 
-__all__ = ["Scale"]
+__all__ = ["Scale", "Tile"]
+
+
+class Tile(data.StructLayout):
+    """A finished tile: the address of its last beat, whether it has but one, and whether it ends its frame."""
+
+    def __init__(self, address_shape):
+        super().__init__({"end": address_shape, "single": 1, "last": 1})
 
 
 class Scale(wiring.Component):
     """Reads finished tiles from the tile buffer and multiplies them by their gates.
 
-    A beat is read only when the output FIFO has a place for it, so the pipeline never stalls, and ``o_ready`` reaches
-    no further than that FIFO's counters.
+    A beat is read only when the output queue has a place for it, so the pipeline never stalls, and ``o_ready`` reaches
+    no further than that queue's counters.
 
     Members
     -------
-    tile_valid, tile_end, tile_last : In
-        A finished tile, the address of its last beat, and whether it ends its frame.
+    tile_valid, tile : In
+        A finished tile, whose gates can be read.
     release : Out
         The tile's last beat is being read.
-    head, read : In, Out
-        The tile buffer's read address; read it.
+    read, ahead : Out, In
+        Read the tile buffer; the address of its oldest word but one.
     group : Out
         The group whose gates are to be read with it.
     x, gates : In
-        Data (working range) and gates, a cycle after ``read``.
+        Data (working range) and gates, ``Timing.read_latency`` cycles after ``read``.
     zero : In
         The working range's zero point.
     o_valid, o_ready, o_data, o_last : stream
@@ -42,8 +51,8 @@ class Scale(wiring.Component):
         self.config = config
         working = data.ArrayLayout(signed(8), config.lanes)
         super().__init__({
-            "tile_valid": In(1), "tile_end": In(address_shape), "tile_last": In(1), "release": Out(1),
-            "head": In(address_shape), "read": Out(1), "group": Out(range(config.groups)),
+            "tile_valid": In(1), "tile": In(Tile(address_shape)), "release": Out(1),
+            "read": Out(1), "ahead": In(address_shape), "group": Out(range(config.groups)),
             "x": In(working), "gates": In(data.ArrayLayout(unsigned(config.gate_bits), config.lanes)),
             "zero": In(signed(8)),
             "o_valid": Out(1), "o_ready": In(1), "o_data": Out(working), "o_last": Out(1),
@@ -52,40 +61,50 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        m.submodules.fifo = output = fifo.SyncFIFO(width=8 * config.lanes + 1, depth=CREDITS)
-        credits = Signal(range(CREDITS + 1), init=CREDITS)
+        config, timing = self.config, Timing(self.config)
+        credits, idle = Signal(range(timing.credits + 1), init=timing.credits), Signal(init=1)
+        some = Signal(init=1)
         m.d.comb += [
-            self.read.eq(self.tile_valid & (credits != 0)),
-            self.release.eq(self.read & (self.head == self.tile_end)),
-            self.idle.eq(credits == CREDITS),
+            self.read.eq(self.tile_valid & some),
+            self.release.eq(self.read & self._at_end(m)),
+            self.idle.eq(idle),
         ]
-        m.d.sync += credits.eq(credits - self.read + (self.o_valid & self.o_ready))
-        with m.If(self.read):
-            m.d.sync += self.group.eq(self.group + 1)
-            with m.If((self.group == config.groups - 1) | self.release):
-                m.d.sync += self.group.eq(0)
+        returned = self.o_valid & self.o_ready
+        m.d.sync += [
+            credits.eq(credits - self.read + returned),
+            some.eq((credits > 1) | returned | ((credits == 1) & ~self.read)),
+            idle.eq(~self.read & (credits + returned == timing.credits)),
+        ]
+        group, _ = counter(m, config.groups, self.read, self.release, name="group_count")
+        m.d.comb += self.group.eq(group)
 
+        m.submodules.queue = queue = Queue(width=8 * config.lanes + 1, depth=timing.credits - 1)
+        last = delay(m, self.release & self.tile.last, timing.scale_latency, name="last")
         m.d.comb += [
-            output.w_en.eq(delay(m, self.read, SCALE - 1, name="valid", reset_less=False)),
-            output.w_data.eq(Cat(self._multiply(m), delay(m, self.release & self.tile_last, SCALE - 1, name="last"))),
-            self.o_valid.eq(output.r_rdy), output.r_en.eq(self.o_ready & output.r_rdy),
-            Cat(self.o_data, self.o_last).eq(output.r_data),
+            queue.i_valid.eq(delay(m, self.read, timing.scale_latency, name="valid", reset_less=False)),
+            queue.i.eq(Cat(self._multiply(m), last)),
+            self.o_valid.eq(queue.o_valid), queue.o_ready.eq(self.o_ready), Cat(self.o_data, self.o_last).eq(queue.o),
         ]
         return m
 
+    def _at_end(self, m):
+        """Whether the word that is read next is the tile's last: compared while the one before it is read."""
+        fresh, compared = Signal(init=1), Signal()
+        with m.If(self.read):
+            m.d.sync += [fresh.eq(self.release), compared.eq(self.ahead == self.tile.end)]
+        return Mux(fresh, self.tile.single, compared)
+
     def _multiply(self, m):
-        """Deviation from zero times gate, rounded, zero added back: two cycles after the data.
+        """Deviation from zero times gate, rounded, zero added back.
 
         A gate is at most 1, so that the result lies between zero point and x: it can't leave 8 bits.
         """
         results = []
         for lane in range(self.config.lanes):
-            product = Signal(signed(9 + self.config.gate_bits), name=f"product_{lane}", reset_less=True)
+            m.submodules[f"multiply_{lane}"] = multiply = Multiplier(signed(9), unsigned(self.config.gate_bits))
             result = Signal(signed(8), name=f"result_{lane}", reset_less=True)
-            m.d.sync += [
-                product.eq((self.x[lane] - self.zero) * self.gates[lane]),
-                result.eq(round_shift(product, GATE_FRAC) + self.zero),
-            ]
+            m.d.comb += [multiply.i_a.eq(self.x[lane] - self.zero), multiply.i_b.eq(self.gates[lane])]
+            # `round_shift`, with its half and the zero point in one adder.
+            m.d.sync += result.eq(((multiply.o >> (GATE_FRAC - 1)) + Cat(Const(1, 1), self.zero).as_signed()) >> 1)
             results.append(result)
         return Cat(results)

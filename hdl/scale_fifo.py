@@ -5,8 +5,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import counter
 from .ram import Ram
-from .timing import GATE_TILES
+from .timing import GATE_TILES, Timing
 
 __all__ = ["ScaleFifo"]
 
@@ -14,22 +15,23 @@ __all__ = ["ScaleFifo"]
 class ScaleFifo(wiring.Component):
     """Takes gates a channel a cycle, gives them a group a cycle as often as the tile has pixels.
 
-    A tile's gates can be read when all of them are there: a first pixel that waits for single gates would have gaps.
+    A tile's gates can be read as soon as none of them can come too late: a first pixel that waits for single gates
+    would have gaps.
 
     Members
     -------
     free, take : Out, In
-        A place for another tile; it is taken. Gates of a taken place must then come.
+        A place for another tile; it is taken. Gates of a taken place must then come, at the pace of ``Timing``.
     i_valid, i : In
         Gates, channel 0 first.
     tile_valid : Out
-        The oldest tile's gates are complete.
+        The oldest tile's gates can be read, a group a cycle.
     read, group : In
         Read a group of the oldest tile.
     release : In
         The oldest tile is read for the last time in this cycle.
     o : Out
-        The gates, a cycle after ``read``, held until the next.
+        The gates, ``ram_latency(2 * groups)`` cycles after ``read``.
     """
 
     def __init__(self, config):
@@ -45,12 +47,13 @@ class ScaleFifo(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.ram = ram = Ram(width=self.layout.size, depth=GATE_TILES * config.groups)
-        taken, complete = Signal(range(GATE_TILES + 1)), Signal(range(GATE_TILES + 1))
-        finished = self._write(m, ram)
-        m.d.comb += [self.free.eq(taken != GATE_TILES), self.tile_valid.eq(complete != 0)]
+        taken, ready = Signal(range(GATE_TILES + 1)), Signal(range(GATE_TILES + 1))
+        safe = self._write(m, ram)
+        m.d.comb += self.free.eq(taken != GATE_TILES)
         m.d.sync += [
             taken.eq(taken + self.take - self.release),
-            complete.eq(complete + finished - self.release),
+            ready.eq(ready + safe - self.release),
+            self.tile_valid.eq(safe | (ready > 1) | ((ready == 1) & ~self.release)),
         ]
         second = Signal()
         with m.If(self.release):
@@ -62,18 +65,29 @@ class ScaleFifo(wiring.Component):
         return m
 
     def _write(self, m, ram):
-        """Collect a group's gates and write them; returns 'a tile's last group is written'."""
+        """Collect a group's gates and write them; returns 'the tile may be read from the next cycle on'."""
         config = self.config
-        lane, address = Signal(range(config.lanes)), Signal(range(GATE_TILES * config.groups))
+        group_end = Signal()
+        _, last_lane = counter(m, config.lanes, self.i_valid, name="lane")
+        address, _ = counter(m, GATE_TILES * config.groups, group_end, name="address")
+        _, last_group = counter(m, config.groups, group_end, name="group")
         earlier = Signal((config.lanes - 1) * config.gate_bits, reset_less=True)
         word = Cat(earlier, self.i)
-        finished = Signal()
-        m.d.comb += [
-            ram.we.eq(self.i_valid & (lane == config.lanes - 1)), ram.waddr.eq(address), ram.wdata.eq(word),
-            finished.eq(ram.we & ((address == config.groups - 1) | (address == GATE_TILES * config.groups - 1))),
-        ]
         with m.If(self.i_valid):
-            m.d.sync += [earlier.eq(word[config.gate_bits:]), lane.eq(Mux(ram.we, 0, lane + 1))]
-        with m.If(ram.we):
-            m.d.sync += address.eq(Mux(address == GATE_TILES * config.groups - 1, 0, address + 1))
-        return finished
+            m.d.sync += earlier.eq(word[config.gate_bits:])
+        m.d.comb += [
+            group_end.eq(self.i_valid & last_lane),
+            ram.we.eq(group_end), ram.waddr.eq(address), ram.wdata.eq(word),
+        ]
+        return self._safe(m, group_end & last_group)
+
+    def _safe(self, m, tile_end):
+        """The gate with which reading may start comes: a register that knows it a gate ahead."""
+        trigger = Timing(self.config).trigger
+        channel = Signal(range(self.config.channels))
+        here = Signal(init=trigger == 0)
+        with m.If(self.i_valid):
+            m.d.sync += [channel.eq(channel + 1), here.eq(channel == trigger - 1 if trigger else 0)]
+            with m.If(tile_end):
+                m.d.sync += [channel.eq(0), here.eq(trigger == 0)]
+        return self.i_valid & here

@@ -2,7 +2,7 @@
 """Order of work of the MAC units: which input of which layer goes in, cycle by cycle."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .timing import Timing
@@ -10,133 +10,137 @@ from .timing import Timing
 __all__ = ["Issue", "Sequencer"]
 
 
-class State(enum.Enum):
-    """LAYER1 is also where the sequencer waits for a tile."""
-
-    LAYER1 = 0
-    GAP = 1
-    LAYER2 = 2
-
-
 class Issue(data.StructLayout):
     """An input of a layer on its way to the MAC units.
 
-    ``first`` clears the accumulators, ``last`` hands ``outputs`` of them over; ``layer`` is 0 or 1; ``address`` is the
-    word of the weight memory, ``index`` the input's number, ``group`` and ``lane`` its place in a word of sums (layer
-    1).
+    ``last`` ends a pass, and ``outputs`` accumulators are handed over; ``layer`` is 0 or 1; ``address`` is the word of
+    the weight memory, ``index`` the input's number, ``group`` and ``lane`` its place in a word of sums (layer 1).
     """
 
     def __init__(self, config):
         super().__init__({
-            "first": 1, "last": 1, "layer": 1,
+            "last": 1, "layer": 1,
             "outputs": range(config.macs + 1),
-            "address": range(weight_depth(config)),
+            "address": range(config.weight_depth),
             "index": range(max(config.channels, config.squeeze)),
             "group": range(config.groups),
             "lane": range(config.lanes),
         })
 
 
-def weight_depth(config):
-    """Words of the weight memory: one for each input of each pass."""
-    return config.passes[0] * config.channels + config.passes[1] * config.squeeze
-
-
 class Sequencer(wiring.Component):
     """Walks a tile through layer 1, the gap that the hidden vector's last values take, and layer 2.
+
+    All that is compared is compared a cycle ahead: the counters' ends, and whether an input is issued at all, are
+    registers of their own.
 
     Members
     -------
     sums_valid : In
-        A tile's sums can be read. Must hold until ``sums_read``.
+        A tile's sums can be read from the next cycle on. Must hold until ``start``.
+    start : Out
+        Layer 1 starts in the next cycle.
     sums_read : Out
-        The last sum is being addressed for the last time.
+        The last sum is being issued for the last time.
     gates_free : In
         The scale FIFO can take a tile's gates.
     gates_take : Out
-        It will get one: layer 2 starts.
+        It will get one: layer 2 starts in the next cycle.
     o_valid, o : Out
-        What goes to the MAC units in this cycle.
-    start : Out
-        The first input of a tile is issued.
+        What goes to the MAC units, a cycle after it is issued.
     """
 
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "sums_valid": In(1), "sums_read": Out(1), "gates_free": In(1), "gates_take": Out(1), "start": Out(1),
+            "sums_valid": In(1), "start": Out(1), "sums_read": Out(1), "gates_free": In(1), "gates_take": Out(1),
             "o_valid": Out(1), "o": Out(Issue(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
         timing = Timing(self.config)
-        state = Signal(State)
+        # No other wait than for sums and for a place for gates, each before its layer's very start.
+        running, layer2, gap_over = Signal(), Signal(), Signal()
         gap = Signal(range(timing.gap))
-        # No other wait than for sums and for a place for gates, each at its layer's very start.
-        tick = Signal()
-        position = Signal(range(max(timing.pass_cycles)))
-        done = self._layer(m, state, tick, position)
-
-        with m.Switch(state):
-            with m.Case(State.LAYER1):
-                m.d.comb += [tick.eq(self.sums_valid), self.sums_read.eq(done)]
-                with m.If(done):
-                    m.d.sync += gap.eq(max(timing.gap - 2, 0))
-                    m.d.sync += state.eq(State.GAP if timing.gap > 1 else State.LAYER2)
-            with m.Case(State.GAP):
-                m.d.sync += gap.eq(gap - 1)
-                with m.If(gap == 0):
-                    m.d.sync += state.eq(State.LAYER2)
-            with m.Case(State.LAYER2):
-                started = Signal()
-                m.d.comb += [tick.eq(started | self.gates_free), self.gates_take.eq(tick & ~started)]
-                m.d.sync += started.eq(tick & ~done)
-                with m.If(done):
-                    m.d.sync += state.eq(State.LAYER1)
+        done = self._layer(m, running, layer2)
+        m.d.comb += [
+            self.start.eq(~running & ~layer2 & self.sums_valid),
+            self.gates_take.eq(~running & layer2 & gap_over & self.gates_free),
+            self.sums_read.eq(done & ~layer2),
+        ]
+        with m.If(self.start | self.gates_take):
+            m.d.sync += running.eq(1)
+        with m.If(done):
+            m.d.sync += [running.eq(0), layer2.eq(~layer2), gap.eq(timing.gap - 2), gap_over.eq(timing.gap == 2)]
+        with m.Elif(~gap_over):
+            m.d.sync += [gap.eq(gap - 1), gap_over.eq(gap == 1)]
         return m
 
-    def _layer(self, m, state, tick, position):
-        """Counters of a pass and of the passes of a layer; returns 'the layer's last input is issued'."""
-        config = self.config
-        timing = Timing(config)
-        layer2 = state == State.LAYER2
-        inputs = Signal(range(max(config.channels, config.squeeze) + 1))
-        length = Signal(range(max(timing.pass_cycles) + 1))
+    def _layer(self, m, running, layer2):
+        """Counters of a pass and of the passes of a layer; returns 'the layer's last input is being issued'."""
+        config, cycles = self.config, Timing(self.config).pass_cycles
+        inputs = (config.channels, config.squeeze)
+        done, pass_end, pass_start = Signal(), Signal(), Signal()
+        position = Signal(range(max(cycles)))
+        # The present position is one of an input; the last one; the last one of the pass.
+        real, last_input, last_cycle = Signal(init=1), Signal(init=inputs[0] == 1), Signal(init=cycles[0] == 1)
         m.d.comb += [
-            inputs.eq(Mux(layer2, config.squeeze, config.channels)),
-            length.eq(Mux(layer2, timing.pass_cycles[1], timing.pass_cycles[0])),
+            pass_end.eq(running & (last_cycle | done)), pass_start.eq(pass_end),
         ]
-        left = Signal(range(max(config.channels, config.squeeze) + 1), init=config.squeeze)
-        last_pass, done = Signal(), Signal()
-        m.d.comb += [
-            last_pass.eq(left <= config.macs),
-            self.o_valid.eq(tick & (position < inputs)),
-            self.o.first.eq(position == 0),
-            self.o.last.eq(position == inputs - 1),
-            self.o.layer.eq(layer2),
-            self.o.index.eq(position),
-            self.o.outputs.eq(Mux(last_pass, left, config.macs)),
-            self.start.eq(tick & (state == State.LAYER1) & (self.o.address == 0)),
-            # The last pass has nothing to wait for at its end.
-            done.eq(self.o_valid & self.o.last & last_pass),
-        ]
-        with m.If(tick):
-            m.d.sync += position.eq(position + 1)
-            with m.If((position == length - 1) | done):
-                m.d.sync += [position.eq(0), left.eq(left - config.macs)]
+        last_pass, outputs = self._passes(m, pass_end, done, layer2)
+        # The last pass has nothing to wait for at its end.
+        m.d.comb += done.eq(running & last_input & last_pass)
+
+        def ends(after):
+            """Both flags at a position given for either layer."""
+            for flag, counts in ((last_input, inputs), (last_cycle, cycles)):
+                yield flag.eq(Mux(layer2, after(counts[1]), after(counts[0])))
+
+        with m.If(running):
+            m.d.sync += [position.eq(position + 1), *ends(lambda count: position == count - 2)]
+            with m.If(last_input):
+                m.d.sync += real.eq(0)
+            with m.If(pass_end):
+                m.d.sync += [position.eq(0), real.eq(1), *ends(lambda count: count == 1)]
             with m.If(done):
-                m.d.sync += left.eq(Mux(layer2, config.squeeze, config.channels))
-        self._addresses(m, done)
+                m.d.sync += [last_input.eq(Mux(layer2, inputs[0] == 1, inputs[1] == 1)),
+                             last_cycle.eq(Mux(layer2, cycles[0] == 1, cycles[1] == 1))]
+        o = self.o
+        m.d.sync += [
+            self.o_valid.eq(running & real), o.last.eq(last_input), o.layer.eq(layer2), o.index.eq(position),
+            o.outputs.eq(outputs),
+        ]
+        self._addresses(m, running & real, pass_end, done & layer2)
         return done
 
-    def _addresses(self, m, done):
+    def _passes(self, m, pass_end, done, layer2):
+        """Counts a layer's passes; returns 'this is the last one', and how many outputs the present one has."""
         config = self.config
-        with m.If(self.o_valid):
-            m.d.sync += [self.o.address.eq(self.o.address + 1), self.o.lane.eq(self.o.lane + 1)]
-            with m.If(self.o.lane == config.lanes - 1):
-                m.d.sync += [self.o.lane.eq(0), self.o.group.eq(self.o.group + 1)]
-            with m.If(self.o.last):
-                m.d.sync += [self.o.lane.eq(0), self.o.group.eq(0)]
-        with m.If(done & self.o.layer):
-            m.d.sync += self.o.address.eq(0)
+        left = Signal(range(max(config.passes) + 1), init=config.passes[0])
+        last_pass = Signal(init=config.passes[0] == 1)
+        with m.If(done):
+            m.d.sync += [left.eq(Mux(layer2, config.passes[0], config.passes[1])),
+                         last_pass.eq(Mux(layer2, config.passes[0] == 1, config.passes[1] == 1))]
+        with m.Elif(pass_end):
+            m.d.sync += [left.eq(left - 1), last_pass.eq(left == 2)]
+        rest = [outputs - (passes - 1) * config.macs
+                for outputs, passes in zip((config.squeeze, config.channels), config.passes, strict=True)]
+        return last_pass, Mux(last_pass, Mux(layer2, rest[1], rest[0]), config.macs)
+
+    def _addresses(self, m, issue, pass_end, tile_end):
+        """The weights' address, and the place of a sum, of the input that is being issued."""
+        config = self.config
+        address, group = Signal.like(self.o.address), Signal.like(self.o.group)
+        lane = Signal.like(self.o.lane)
+        last_lane = Signal(init=config.lanes == 1)
+        m.d.sync += [self.o.address.eq(address), self.o.group.eq(group), self.o.lane.eq(lane)]
+        with m.If(issue):
+            m.d.sync += [address.eq(address + 1), lane.eq(Mux(last_lane, 0, lane + 1)),
+                         last_lane.eq(lane == config.lanes - 2 if config.lanes > 1 else 1)]
+            with m.If(last_lane):
+                m.d.sync += group.eq(group + 1)
+        with m.If(pass_end):
+            m.d.sync += [lane.eq(0), last_lane.eq(config.lanes == 1), group.eq(0)]
+        with m.If(tile_end):
+            m.d.sync += address.eq(0)

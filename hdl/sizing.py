@@ -4,7 +4,7 @@
 import dataclasses
 
 from .config import ConfigError
-from .timing import CREDITS, GATE_TILES, TILES_UNDER_WAY, Timing
+from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
 __all__ = ["choose_macs", "memory_bits"]
 
@@ -21,9 +21,9 @@ def memory_bits(config):
     sums = 2 * config.channels * config.sum_bits
     gates = GATE_TILES * config.channels * config.gate_bits
     timing = Timing(config)
-    tiles = TILES_UNDER_WAY * ((timing.buffer_words - 1).bit_length() + 1)
+    tiles = TILES_UNDER_WAY * ((timing.buffer_words - 1).bit_length() + 2)
     hidden = config.squeeze * config.hidden_bits
-    return timing.buffer_words * beat + sums + gates + hidden + CREDITS * (beat + 1) + tiles
+    return timing.buffer_words * beat + sums + gates + hidden + (timing.credits - 1) * (beat + 1) + tiles
 
 
 def choose_macs(config, overhead):
@@ -35,11 +35,12 @@ def choose_macs(config, overhead):
     Parameters
     ----------
     config : Config
-        Its ``macs`` is ignored. With ``slack`` given, only the rate counts.
+        Its ``macs`` is ignored.
     overhead : float
         Memory without parameters may be ``(1 + overhead) * 8 * k * W * C`` bits. Where no number of units reaches that,
         the fewest are taken that come within 1 % of the least memory; where none reaches full rate, the fewest within
-        1 % of the shortest time from tile to tile.
+        1 % of the shortest time from tile to tile. With ``slack`` given it bounds that time instead: a tile may take
+        ``1 + overhead`` times its beats.
 
     Returns
     -------
@@ -49,14 +50,16 @@ def choose_macs(config, overhead):
         raise ConfigError("sram_overhead", overhead, "must be at least 0")
     most = min(max(config.channels, config.squeeze), 4096)
     candidates = [dataclasses.replace(config, macs=macs) for macs in range(1, most + 1)]
-    fast = [c for c in candidates if Timing(c).keeps_pace]
-    if not fast:
-        periods = [Timing(c).period(c.tile_words) for c in candidates]
-        return next(c.macs for c, n in zip(candidates, periods, strict=True) if n <= WORTHWHILE * min(periods))
-    if config.slack is not None:
-        return fast[0].macs
-    bits = [memory_bits(c) for c in fast]
-    limit = (1 + overhead) * config.bound_bits
-    if min(bits) > limit:
-        limit = WORTHWHILE * min(bits)
-    return next(c.macs for c, n in zip(fast, bits, strict=True) if n <= limit)
+    if config.slack is None:
+        fast = [c for c in candidates if Timing(c).keeps_pace]
+        if fast:
+            return _fewest(fast, [memory_bits(c) for c in fast], (1 + overhead) * config.bound_bits)
+    periods = [Timing(c).period(c.tile_words) for c in candidates]
+    return _fewest(candidates, periods, 0 if config.slack is None else (1 + overhead) * config.tile_words)
+
+
+def _fewest(candidates, costs, limit):
+    """MAC units of the first candidate whose cost is within `limit` or, if none is, within 1 % of the least."""
+    if min(costs) > limit:
+        limit = WORTHWHILE * min(costs)
+    return next(c.macs for c, cost in zip(candidates, costs, strict=True) if cost <= limit)

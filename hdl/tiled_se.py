@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block: tiled squeeze-and-excite of a stream of rows."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
-from amaranth.lib import data, fifo, wiring
+from amaranth.hdl import Const, Module, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import Accumulator
+from .arithmetic import delay
 from .excite import Excite
+from .ingress import Ingress
+from .latency import ram_latency
 from .loader import Loader, ParameterStore
-from .position import TilePosition
 from .scale import Scale
 from .scale_fifo import ScaleFifo
 from .tile_buffer import TileBuffer
-from .timing import TILES_UNDER_WAY, Timing
+from .timing import GATE_TILES, Timing
 
 __all__ = ["TiledSE"]
 
@@ -73,17 +75,16 @@ class TiledSE(wiring.Component):
         m.submodules.scale = scale = Scale(config, buffer.tail.shape())
         admit, idle = Signal(), Signal()
         zero = self._parameters(m, excite, admit, idle)
-        in_frame = self._ingress(m, buffer, accumulate, excite, scale, admit)
+        m.submodules.ingress = ingress = Ingress(config, buffer.tail.shape())
+        self._input(m, ingress, accumulate, excite, buffer)
+        self._output(m, ingress, buffer, gates, scale)
         m.d.comb += [
-            idle.eq(~in_frame & buffer.empty & scale.idle),
-            excite.i_valid.eq(accumulate.o_valid), excite.i_group.eq(accumulate.o_group),
-            excite.i_sums.eq(accumulate.o_sums),
+            ingress.admit.eq(admit), ingress.release.eq(scale.release), scale.zero.eq(zero),
+            # A stream of parameters that waits keeps frames from starting; one cycle later none can have started.
+            idle.eq(~ingress.in_frame & ~self.s_axis_tready & buffer.empty & scale.idle),
             excite.gates_free.eq(gates.free), gates.take.eq(excite.gates_take),
             gates.i_valid.eq(excite.o_valid), gates.i.eq(excite.o),
-            gates.read.eq(scale.read), gates.group.eq(scale.group), gates.release.eq(scale.release),
-            scale.gates.eq(gates.o), scale.zero.eq(zero),
-            self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),
-            self.m_axis_tdata.eq(self._working(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
+            self.status_frame_error.eq(ingress.error), self.status_peak_words.eq(buffer.peak),
         ]
         return m
 
@@ -91,49 +92,38 @@ class TiledSE(wiring.Component):
         """Between the data's range and the working range: uint8 less 128 is int8, with the top bit flipped."""
         return beat if self.config.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
 
-    def _ingress(self, m, buffer, accumulate, excite, scale, admit):
-        """Take beats, into the tile buffer and the accumulator; returns 'a frame has begun and not ended'."""
-        config = self.config
-        m.submodules.position = position = TilePosition(config)
-        tiles_layout = data.StructLayout({"end": buffer.tail.shape(), "last": 1})
-        m.submodules.tiles = tiles = fifo.SyncFIFO(width=tiles_layout.size, depth=TILES_UNDER_WAY)
-        take, in_frame = Signal(), Signal()
-        # A finished tile's sums wait here until they can be copied out; its successor's first pixel overwrites them.
-        waiting, cut = Signal(), Signal()
-        working = data.View(data.ArrayLayout(signed(8), config.lanes), self._working(self.s_axis_tdata))
+    def _input(self, m, ingress, accumulate, excite, buffer):
+        """Beats into tile buffer and accumulator, finished sums to excite."""
+        beat = Signal(8 * self.config.lanes, reset_less=True)
+        m.d.sync += beat.eq(self._working(self.s_axis_tdata))
         m.d.comb += [
-            # A cut tile may end on a sum that is still under way; any other has a pixel's cycles to land.
-            accumulate.flush.eq(waiting & excite.sums_free & ~(cut & accumulate.busy)),
-            self.s_axis_tready.eq(buffer.ready & tiles.w_rdy & (~waiting | accumulate.flush) & (in_frame | admit)),
-            take.eq(self.s_axis_tvalid & self.s_axis_tready),
-            position.i_valid.eq(take), position.i_last.eq(self.s_axis_tlast),
-            buffer.write.eq(take), buffer.i.eq(working.as_value()),
-            accumulate.i_valid.eq(take), accumulate.i_group.eq(position.group),
-            accumulate.i_first.eq(position.first_pixel), accumulate.i_data.eq(working),
-            excite.i_start.eq(accumulate.flush),
-            tiles.w_en.eq(position.tile_end), tiles.w_data.eq(Cat(buffer.tail, self.s_axis_tlast)),
+            self.s_axis_tready.eq(ingress.ready), ingress.i_valid.eq(self.s_axis_tvalid),
+            ingress.i_last.eq(self.s_axis_tlast),
+            ingress.room.eq(buffer.ready), ingress.tail.eq(buffer.tail),
+            ingress.sums_free.eq(excite.sums_free), ingress.busy.eq(accumulate.busy),
+            buffer.write.eq(ingress.take), buffer.i.eq(beat),
+            accumulate.i_valid.eq(ingress.take), accumulate.i_group.eq(ingress.group),
+            accumulate.i_first.eq(ingress.first_pixel), accumulate.i_data.as_value().eq(beat),
+            accumulate.flush.eq(ingress.flush),
+            excite.i_start.eq(ingress.flush), excite.i_rows.eq(ingress.rows), excite.i_words.eq(ingress.words),
+            excite.i_valid.eq(accumulate.o_valid), excite.i_group.eq(accumulate.o_group),
+            excite.i_sums.eq(accumulate.o_sums),
         ]
-        with m.If(accumulate.flush):
-            m.d.sync += waiting.eq(0)
-        with m.If(position.tile_end):
-            m.d.sync += [waiting.eq(1), cut.eq(position.cut), excite.i_rows.eq(position.rows)]
-            m.d.sync += accumulate.flush_words.eq(config.groups)
-            with m.If(position.first_pixel):
-                m.d.sync += accumulate.flush_words.eq(position.group + 1)
-        with m.If(take):
-            m.d.sync += in_frame.eq(~self.s_axis_tlast)
-        with m.If(position.cut):
-            m.d.sync += self.status_frame_error.eq(1)
 
-        tile = data.View(tiles_layout, tiles.r_data)
+    def _output(self, m, ingress, buffer, gates, scale):
+        """Finished tiles from tile buffer and scale FIFO to the output; both memories' data meet."""
+        timing = Timing(self.config)
+        x_wait = timing.read_latency - ram_latency(timing.buffer_words)
+        gates_wait = timing.read_latency - ram_latency(GATE_TILES * self.config.groups)
         m.d.comb += [
-            scale.tile_valid.eq(tiles.r_rdy & m.submodules.scale_fifo.tile_valid),
-            scale.tile_end.eq(tile.end), scale.tile_last.eq(tile.last), tiles.r_en.eq(scale.release),
-            scale.head.eq(buffer.head), buffer.read.eq(scale.read),
-            scale.x.eq(data.View(working.shape(), buffer.o)),
-            self.status_peak_words.eq(buffer.peak),
+            buffer.read.eq(scale.read), scale.ahead.eq(buffer.ahead),
+            gates.read.eq(scale.read), gates.group.eq(scale.group), gates.release.eq(scale.release),
+            scale.tile_valid.eq(ingress.tile_valid & gates.tile_valid), scale.tile.eq(ingress.tile),
+            scale.x.as_value().eq(delay(m, buffer.o, x_wait, name="x")),
+            scale.gates.as_value().eq(delay(m, gates.o.as_value(), gates_wait, name="gates")),
+            self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(self._working(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
         ]
-        return in_frame
 
     def _parameters(self, m, excite, admit, idle):
         """The parameter memories and what fills them; returns the zero point in the working range."""
@@ -143,15 +133,15 @@ class TiledSE(wiring.Component):
             store.record_address.eq(excite.record_address), excite.record.eq(store.record),
         ]
         if not self.config.loadable:
-            # Low in reset, so that no source believes a beat to be taken.
-            m.d.sync += admit.eq(1)
+            m.d.comb += [admit.eq(1), store.read.eq(1)]
             return Const(self.parameters.working_zero, signed(8))
         m.submodules.loader = loader = Loader(self.config)
         m.d.comb += [
             loader.i_valid.eq(self.w_axis_tvalid), self.w_axis_tready.eq(loader.i_ready),
             loader.i_data.eq(self.w_axis_tdata), loader.i_last.eq(self.w_axis_tlast),
-            loader.start.eq(idle), admit.eq(loader.loaded & ~loader.waiting),
-            store.word.eq(loader.word), store.address.eq(loader.address),
+            loader.start.eq(idle), admit.eq(loader.loaded & ~loader.busy),
+            store.loader_weights.eq(loader.weights), store.loader_record.eq(loader.record),
+            store.address.eq(loader.address), store.read.eq(loader.loaded),
             store.weights_write.eq(loader.weights_write), store.records_write.eq(loader.records_write),
             self.status_loaded.eq(loader.loaded), self.status_load_error.eq(loader.error),
         ]

@@ -143,7 +143,7 @@ def test_reciprocal(k, width):
             value, q = stages.reciprocal(config, rows, columns)
             assert value.bit_length() == config.reciprocal_bits
             ideal = k * width / (rows * columns) * 2.0**config.mean_frac
-            assert 0 <= ideal - value / 2**q <= 2.0**-q
+            assert abs(ideal - value / 2**q) <= 2.0**-(q + 1)
 
 
 def test_acc():

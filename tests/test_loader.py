@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameter stream: what it puts where, and which streams it refuses."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -40,10 +42,12 @@ def load(config, streams, start=1, pause=None):
                 ctx.set(dut.i_last, last)
                 while not ctx.get(dut.i_ready):
                     await ctx.tick()
-                for name, enable in (("weights", dut.weights_write), ("records", dut.records_write)):
-                    if ctx.get(enable):
-                        written[name][ctx.get(dut.address)] = ctx.get(dut.word)
                 await ctx.tick()
+                ctx.set(dut.i_valid, 0)
+                for name, enable, word in (("weights", dut.weights_write, dut.weights),
+                                           ("records", dut.records_write, dut.record)):
+                    if ctx.get(enable):
+                        written[name][ctx.get(dut.address)] = ctx.get(word)
             ctx.set(dut.i_valid, 0)
             await ctx.tick()
             states.append((ctx.get(dut.loaded), ctx.get(dut.error)))
@@ -72,14 +76,15 @@ def test_stream_fills_the_memories(macs):
 
 
 def test_memory_layout():
-    """Byte j of a weight word is output p * macs + j; a record is multiplier, shift index, bias."""
+    """Byte j of a weight word is output p * macs + j; a record is multiplier, shift index, bias with half an LSB."""
     config = Config(k=1, width=1, channels=2, squeeze=3, macs=2, loadable=True)
     values = Parameters(
         Layer(np.array([[1, 2], [3, 4], [5, -6]]), np.array([7, 8, 0xFFFF]), np.array([0, 1, 7]), np.array([0, -1, 2])),
         Layer(np.array([[11, 12, 13], [-127, 127, 0]]), np.array([1, 2]), np.array([3, 4]), np.array([5, 6])), 0)
     assert weight_words(config, values) == [0x0301, 0x0402, 0x0005, 0x00FA, 0x810B, 0x7F0C, 0x000D]
-    bias = 1 << config.pre_bits
-    assert record_words(config, values)[:3] == [7, 8 | 1 << 16 | (bias - 1) << 19, 0xFFFF | 7 << 16 | 2 << 19]
+    assert record_words(config, values)[:3] == [7 | 32 << 19, 8 | 1 << 16 | 31 << 19, 0xFFFF | 7 << 16 | 34 << 19]
+    low = Parameters(dataclasses.replace(values.layer1, bias=np.array([-33, -32, 0])), values.layer2, 0)
+    assert [word >> 19 for word in record_words(config, low)[:2]] == [(1 << config.pre_bits) - 1, 0]
     assert len(stream_words(config, values)) == 2 + 7 + 5 * 2
 
 
@@ -103,8 +108,10 @@ def test_waits_until_nothing_is_under_way():
         for _ in range(5):
             assert not ctx.get(dut.i_ready)
             await ctx.tick()
-        assert ctx.get(dut.waiting)
+        assert ctx.get(dut.busy)
         ctx.set(dut.start, 1)
+        await ctx.tick()
         assert ctx.get(dut.i_ready)
+        assert ctx.get(dut.busy)
 
     simulate(dut, bench)

@@ -11,7 +11,7 @@ from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import Layer, Parameters
 from tiled_se.hdl.sizing import choose_macs, memory_bits
 from tiled_se.hdl.tiled_se import TiledSE
-from tiled_se.hdl.timing import FLUSH_TO_ISSUE, Timing
+from tiled_se.hdl.timing import Timing
 
 from .pysim import simulate
 
@@ -141,7 +141,7 @@ def test_cycle_table_of_the_design_document():
     """docs/design.md lists the cycles of two tiles back to back: those of `Timing`, which the tests above hold."""
     config = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
     timing, tile = Timing(config), config.tile_words
-    issue = tile + FLUSH_TO_ISSUE
+    issue = tile + timing.sums_latency
     layer2 = issue + timing.layer_cycles[0] + timing.gap - 1
     read = tile - 1 + timing.tile_latency
     last_gate = layer2 + timing.layer_cycles[1] - 1 + timing.gates_latency

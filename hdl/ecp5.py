@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lattice ECP5: memories and multipliers of its primitives, with the primitives' own registers.
+
+Two things decide the clock of this family, and yosys infers neither: the multiplier's registers (MULT18X18D takes
+3.9 ns without, 0.7 ns behind its output register) and the block RAM's output register (5.6 ns without, 1.0 with).
+Lattice FPGA-TN-02204 (memories) and FPGA-TN-02205 (sysDSP) describe both.
+"""
+
+import dataclasses
+
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal
+
+from .arithmetic import delay
+from .latency import SHALLOW
+from .technology import Technology
+
+__all__ = ["BLOCK_BITS", "Bank", "Ecp5", "plan"]
+
+# Bits of a DP16KD, and its shapes: words to bits of a word.
+BLOCK_BITS = 18 * 1024
+SHAPES = {16384: 1, 8192: 2, 4096: 4, 2048: 9, 1024: 18, 512: 36}
+OPERAND = 18
+
+
+@dataclasses.dataclass(frozen=True)
+class Bank:
+    """A part of a memory: ``words`` from address ``start`` on, of block RAMs of that depth."""
+
+    start: int
+    words: int
+
+    def blocks(self, width):
+        return -(-width // SHAPES[self.words])
+
+    def selects(self, address):
+        """Whether `address` is in the bank: banks are as large as powers of two, and at multiples of their size."""
+        low = self.words.bit_length() - 1
+        upper = address[low:]
+        return upper == self.start >> low if len(upper) else Const(1)
+
+
+def plan(width, depth):
+    """The banks of the fewest block RAMs for `depth` words of `width` bits; the largest come first.
+
+    A depth that is no power of two thus takes no more than its bits need, up to the smallest bank.
+    """
+    smallest = min(SHAPES)
+    # For each multiple of the smallest bank: (block RAMs, banks, words), and the bank that was added last.
+    best = [((0, 0, 0), None)]
+    for count in range(1, -(-depth // smallest) + 1):
+        options = []
+        for words in SHAPES:
+            blocks, banks, total = best[max(count - words // smallest, 0)][0]
+            options.append(((blocks + Bank(0, words).blocks(width), banks + 1, total + words), words))
+        best.append(min(options))
+    sizes, count = [], len(best) - 1
+    while count > 0:
+        sizes.append(best[count][1])
+        count -= sizes[-1] // smallest
+    sizes.sort(reverse=True)
+    return tuple(Bank(sum(sizes[:i]), words) for i, words in enumerate(sizes))
+
+
+class Ecp5(Technology):
+    """Elaboration for ECP5. Shallow memories stay the generic leaf, of which synthesis makes distributed RAM."""
+
+    name = "ecp5"
+
+    def ram(self, ram):
+        """Banks of DP16KD with their output registers; several banks meet in a multiplexer with a third register."""
+        if ram.depth <= SHALLOW:
+            return super().ram(ram)
+        m = Module()
+        banks = plan(ram.width, ram.depth)
+        # What reads deep memories waits a cycle more for them; a single bank needs no multiplexer.
+        late = ram.latency - 2
+        data = []
+        for number, bank in enumerate(banks):
+            q = Signal(ram.width, name=f"bank_{number}")
+            self._bank(m, f"bank{number}", bank, ram, bank.selects(ram.waddr) & ram.we, q)
+            if len(banks) > 1:
+                chosen = delay(m, bank.selects(ram.raddr), 2, name=f"bank_{number}_chosen")
+                q = q & chosen.replicate(ram.width)
+            data.append(q)
+        total = data[0]
+        for q in data[1:]:
+            total = total | q
+        m.d.comb += ram.rdata.eq(delay(m, total, late, name="met"))
+        return m
+
+    def _bank(self, m, name, bank, ram, write, q):
+        """Block RAMs side by side: port A writes, port B reads."""
+        bits = SHAPES[bank.words]
+        low = bank.words.bit_length() - 1
+        for number in range(bank.blocks(ram.width)):
+            first = number * bits
+            part = ram.wdata[first:first + bits]
+            read = Signal(36)
+            pins = {"i_CLKA": ClockSignal(), "i_CLKB": ClockSignal(), "i_CEA": Const(1), "i_WEA": write,
+                    "i_CEB": ram.re, "i_WEB": Const(0), "i_OCEA": Const(1), "i_OCEB": Const(1),
+                    "i_RSTA": Const(0), "i_RSTB": Const(0)}
+            pins |= {f"i_CS{port}{i}": Const(0) for port in "AB" for i in range(3)}
+            pins |= self._address("A", ram.waddr[:low], bits) | self._address("B", ram.raddr[:low], bits)
+            data = Cat(part, Const(0, 36 - len(part)))
+            pins |= {f"i_DIA{i}": data[i] for i in range(18)}
+            # A word of 36 bits takes both ports' data pins.
+            wide = bits > 18
+            pins |= {f"i_DIB{i}": data[18 + i] if wide else Const(0) for i in range(18)}
+            pins |= {f"o_DO{'A' if wide else 'B'}{i}": read[i] for i in range(18)}
+            if wide:
+                pins |= {f"o_DOB{i}": read[18 + i] for i in range(18)}
+            m.submodules[f"{name}_{number}"] = Instance(
+                "DP16KD", p_DATA_WIDTH_A=bits, p_DATA_WIDTH_B=bits, p_REGMODE_A="OUTREG", p_REGMODE_B="OUTREG",
+                p_RESETMODE="SYNC", p_WRITEMODE_A="NORMAL", p_WRITEMODE_B="NORMAL", p_GSR="AUTO", **pins)
+            m.d.comb += q[first:first + bits].eq(read[:len(part)])
+
+    @staticmethod
+    def _address(port, address, bits):
+        """The 14 address pins: narrow words use them all, wide ones have byte enables on the lowest."""
+        unused = 14 - len(address)
+        low = Const((1 << max(1, bits // 9)) - 1, unused) if bits >= 18 else Const(0, unused)
+        return {f"i_AD{port}{i}": pin for i, pin in enumerate(Cat(low, address))}
+
+    def multiplier(self, multiplier):
+        """One MULT18X18D with input and output registers; wider operands are left to synthesis."""
+        a, b = multiplier.i_a, multiplier.i_b
+        if max(len(a), len(b)) > OPERAND:
+            return super().multiplier(multiplier)
+        m = Module()
+        product = Signal(36)
+        pins = {}
+        for port, value in (("A", a), ("B", b)):
+            top = value[-1] if value.shape().signed else Const(0)
+            operand = Cat(value, top.replicate(OPERAND - len(value)))
+            pins |= {f"i_{port}{i}": operand[i] for i in range(OPERAND)}
+            pins |= {f"i_SIGNED{port}": Const(int(value.shape().signed)), f"i_SOURCE{port}": Const(0)}
+        pins |= {f"i_C{i}": Const(0) for i in range(OPERAND)}
+        pins |= {f"o_P{i}": product[i] for i in range(36)}
+        for i in range(4):
+            pins |= {f"i_CLK{i}": Const(0) if i else ClockSignal(), f"i_CE{i}": Const(1), f"i_RST{i}": Const(0)}
+        m.submodules.leaf = Instance(
+            "MULT18X18D", p_REG_INPUTA_CLK="CLK0", p_REG_INPUTB_CLK="CLK0", p_REG_OUTPUT_CLK="CLK0",
+            p_REG_PIPELINE_CLK="NONE", p_SOURCEB_MODE="B_SHIFT", p_RESETMODE="SYNC", p_GSR="DISABLED", **pins)
+        m.d.comb += multiplier.o.eq(product)
+        return m

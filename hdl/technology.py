@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Verilog is generated for: the leaf modules, and what a technology puts in their place.
+
+Memories and multipliers are the leaves. As plain Verilog they are a module each, behavioural and parameterised, at the
+end of the generated file: synthesis tools infer block RAM and DSP blocks from them, and an ASIC flow replaces the text
+by its macros. A technology whose tools don't infer what is needed builds them of its primitives (``hdl.ecp5``).
+"""
+
+from amaranth.hdl import ClockSignal, Instance, Module
+
+__all__ = ["LEAVES_VERILOG", "Technology"]
+
+LEAVES_VERILOG = """\
+// One write port, one read port: data come LATENCY cycles after their address. Replace it by a macro of your technology
+// where you like: the block never reads an address in the cycle in which it is written, and relies on no initial
+// contents. The second register is a block RAM's own output register, the third is for several blocks' data to meet.
+module {name}_ram #(
+    parameter WIDTH = 8,
+    parameter DEPTH = 2,
+    parameter ADDRESS = 1,
+    parameter LATENCY = 1
+) (
+    input clk,
+    input we,
+    input [ADDRESS-1:0] waddr,
+    input [WIDTH-1:0] wdata,
+    input re,
+    input [ADDRESS-1:0] raddr,
+    output [WIDTH-1:0] rdata
+);
+    (* no_rw_check *)
+    reg [WIDTH-1:0] mem [0:DEPTH-1];
+    reg [WIDTH-1:0] stage [1:LATENCY];
+    integer i;
+    always @(posedge clk) begin
+        if (we) mem[waddr] <= wdata;
+        if (re) stage[1] <= mem[raddr];
+        for (i = 2; i <= LATENCY; i = i + 1) stage[i] <= stage[i-1];
+    end
+    assign rdata = stage[LATENCY];
+endmodule
+
+// A multiplier with registers before and behind it, those of a DSP block. Replace it like the memory.
+module {name}_mul #(
+    parameter A_WIDTH = 18,
+    parameter B_WIDTH = 18,
+    parameter A_SIGNED = 1,
+    parameter B_SIGNED = 1
+) (
+    input clk,
+    input [A_WIDTH-1:0] a,
+    input [B_WIDTH-1:0] b,
+    output reg [A_WIDTH+B_WIDTH-1:0] p
+);
+    reg signed [A_WIDTH:0] a_in;
+    reg signed [B_WIDTH:0] b_in;
+    always @(posedge clk) begin
+        a_in <= {{A_SIGNED ? a[A_WIDTH-1] : 1'b0, a}};
+        b_in <= {{B_SIGNED ? b[B_WIDTH-1] : 1'b0, b}};
+        p <= a_in * b_in;
+    end
+endmodule
+"""
+
+
+class Technology:
+    """Elaboration for Verilog: memories and multipliers become instances of the leaf modules.
+
+    It is the ``platform`` that components elaborate with; without one (Amaranth's own simulator) they are plain
+    Amaranth. A subclass overrides :meth:`ram` and :meth:`multiplier`.
+
+    Parameters
+    ----------
+    top : str
+        The top module's name, with which the leaves' names start.
+    """
+
+    name = "generic"
+
+    def __init__(self, top):
+        self.top = top
+
+    def ram(self, ram):
+        """An elaboratable for `ram`, a :class:`~tiled_se.hdl.ram.Ram` without initial contents."""
+        m = Module()
+        m.submodules.leaf = Instance(
+            f"{self.top}_ram", p_WIDTH=ram.width, p_DEPTH=ram.depth, p_ADDRESS=ram.address_bits, p_LATENCY=ram.latency,
+            i_clk=ClockSignal(), i_we=ram.we, i_waddr=ram.waddr, i_wdata=ram.wdata,
+            i_re=ram.re, i_raddr=ram.raddr, o_rdata=ram.rdata)
+        return m
+
+    def multiplier(self, multiplier):
+        """An elaboratable for `multiplier`, a :class:`~tiled_se.hdl.multiplier.Multiplier`."""
+        m = Module()
+        a, b = multiplier.i_a, multiplier.i_b
+        m.submodules.leaf = Instance(
+            f"{self.top}_mul", p_A_WIDTH=len(a), p_B_WIDTH=len(b),
+            p_A_SIGNED=int(a.shape().signed), p_B_SIGNED=int(b.shape().signed),
+            i_clk=ClockSignal(), i_a=a, i_b=b, o_p=multiplier.o)
+        return m

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models of the two ECP5 primitives that hdl/ecp5.py builds of, in the modes that it uses, from Lattice's memory and
+// sysDSP usage guides (FPGA-TN-02204, FPGA-TN-02205). Pins are scalars, as in the vendor's library. What is not modelled
+// is refused: a build that uses it doesn't simulate.
+
+// True dual port: A writes, B reads; a word of 36 bits takes both ports' data pins (A's are the low half).
+module DP16KD (
+    input CLKA, CLKB, CEA, CEB, OCEA, OCEB, WEA, WEB, RSTA, RSTB, CSA0, CSA1, CSA2, CSB0, CSB1, CSB2,
+    input ADA0, ADA1, ADA2, ADA3, ADA4, ADA5, ADA6, ADA7, ADA8, ADA9, ADA10, ADA11, ADA12, ADA13,
+    input ADB0, ADB1, ADB2, ADB3, ADB4, ADB5, ADB6, ADB7, ADB8, ADB9, ADB10, ADB11, ADB12, ADB13,
+    input DIA0, DIA1, DIA2, DIA3, DIA4, DIA5, DIA6, DIA7, DIA8, DIA9, DIA10, DIA11, DIA12, DIA13, DIA14, DIA15, DIA16,
+    input DIA17, DIB0, DIB1, DIB2, DIB3, DIB4, DIB5, DIB6, DIB7, DIB8, DIB9, DIB10, DIB11, DIB12, DIB13, DIB14, DIB15,
+    input DIB16, DIB17,
+    output DOA0, DOA1, DOA2, DOA3, DOA4, DOA5, DOA6, DOA7, DOA8, DOA9, DOA10, DOA11, DOA12, DOA13, DOA14, DOA15, DOA16,
+    output DOA17, DOB0, DOB1, DOB2, DOB3, DOB4, DOB5, DOB6, DOB7, DOB8, DOB9, DOB10, DOB11, DOB12, DOB13, DOB14, DOB15,
+    output DOB16, DOB17
+);
+    parameter DATA_WIDTH_A = 18;
+    parameter DATA_WIDTH_B = 18;
+    parameter REGMODE_A = "NOREG";
+    parameter REGMODE_B = "NOREG";
+    parameter RESETMODE = "SYNC";
+    parameter WRITEMODE_A = "NORMAL";
+    parameter WRITEMODE_B = "NORMAL";
+    parameter GSR = "DISABLED";
+    // The lowest address pins of wide words are byte enables.
+    localparam LOW = DATA_WIDTH_A == 36 ? 5 : DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 : DATA_WIDTH_A == 4 ? 2
+                   : DATA_WIDTH_A == 2 ? 1 : 0;
+    localparam [3:0] BYTES = DATA_WIDTH_A == 36 ? 4'hf : DATA_WIDTH_A == 18 ? 4'h3 : 4'h0;
+
+    wire [13:0] write = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
+    wire [13:0] read = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
+    wire [35:0] in = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3,
+                      DIB2, DIB1, DIB0, DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6,
+                      DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
+    reg [DATA_WIDTH_A-1:0] memory [0:(16384 >> LOW)-1];
+    reg [DATA_WIDTH_A-1:0] latched, out;
+
+    initial begin
+        if (DATA_WIDTH_A != DATA_WIDTH_B || REGMODE_A != "OUTREG" || REGMODE_B != "OUTREG" || RESETMODE != "SYNC"
+            || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL") begin
+            $display("DP16KD: a mode that is not modelled");
+            $finish;
+        end
+    end
+    // Ties of the real cell that the model relies on.
+    wire tied = CEA & OCEA & OCEB & ~(WEB | RSTA | RSTB | CSA0 | CSA1 | CSA2 | CSB0 | CSB1 | CSB2)
+              & ((write[3:0] & BYTES) == BYTES);
+    always @(posedge CLKA) begin
+        if (WEA && tied) memory[write >> LOW] <= in[DATA_WIDTH_A-1:0];
+        if (CEB) latched <= tied ? memory[read >> LOW] : {DATA_WIDTH_A{1'bx}};
+        out <= latched;
+    end
+    // Narrow words come out of port B; of wide ones port A has the low half.
+    wire [35:0] pins = DATA_WIDTH_A == 36 ? out : {out, 18'd0};
+    assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1,
+            DOB0, DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2,
+            DOA1, DOA0} = pins;
+endmodule
+
+module MULT18X18D (
+    input A0, A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11, A12, A13, A14, A15, A16, A17,
+    input B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B13, B14, B15, B16, B17,
+    input C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, C16, C17,
+    input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CLK1, CLK2, CLK3, CE0, CE1, CE2, CE3, RST0, RST1, RST2, RST3,
+    output P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, P19, P20, P21, P22, P23,
+    output P24, P25, P26, P27, P28, P29, P30, P31, P32, P33, P34, P35
+);
+    parameter REG_INPUTA_CLK = "NONE";
+    parameter REG_INPUTB_CLK = "NONE";
+    parameter REG_PIPELINE_CLK = "NONE";
+    parameter REG_OUTPUT_CLK = "NONE";
+    parameter SOURCEB_MODE = "B_SHIFT";
+    parameter RESETMODE = "SYNC";
+    parameter GSR = "ENABLED";
+    wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
+    wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
+    reg signed [18:0] a_in, b_in;
+    reg signed [35:0] product;
+    initial begin
+        if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "CLK0"
+            || RESETMODE != "SYNC") begin
+            $display("MULT18X18D: a mode that is not modelled");
+            $finish;
+        end
+    end
+    wire tied = CE0 & ~(RST0 | SOURCEA | SOURCEB);
+    wire signed [35:0] full = a_in * b_in;
+    always @(posedge CLK0) begin
+        a_in <= {SIGNEDA & a[17], a};
+        b_in <= {SIGNEDB & b[17], b};
+        product <= tied ? full : 36'bx;
+    end
+    assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15, P14,
+            P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = product;
+endmodule

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The predicted schedule of any frames against the block in Amaranth's simulator, to the cycle and the word."""
+
+import random
+
+import numpy as np
+import pytest
+
+from tiled_se.hdl.config import Config, Gate, GateKind, Mid
+from tiled_se.hdl.schedule import Prediction, predict
+from tiled_se.hdl.tiled_se import TiledSE
+from tiled_se.hdl.timing import Timing
+
+from .pysim import simulate
+from .test_timing import dummy_parameters
+
+
+def measure(config, heights):
+    """A :class:`Prediction` of what really happens with both sides always ready."""
+    dut = TiledSE(config, dummy_parameters(config))
+    row = config.width * config.groups
+    total, ends = sum(heights) * row, set((np.cumsum(heights) * row - 1).tolist())
+    taken, given, peak = [], [], []
+
+    async def bench(ctx):
+        ctx.set(dut.m_axis_tready, 1)
+        for cycle in range(60 * (total + 2000)):
+            if len(given) == total:
+                break
+            ctx.set(dut.s_axis_tvalid, len(taken) < total)
+            ctx.set(dut.s_axis_tlast, len(taken) in ends)
+            if len(taken) < total and ctx.get(dut.s_axis_tready):
+                taken.append(cycle)
+            if ctx.get(dut.m_axis_tvalid):
+                given.append(cycle)
+            await ctx.tick()
+        peak.append(ctx.get(dut.status_peak_words))
+
+    simulate(dut, bench)
+    span = given[-1] - given[0]
+    return Prediction(given[-1] - taken[0] + 1, given[0] - taken[0], (total - 1) / span if span else 1.0, peak[0])
+
+
+@pytest.mark.parametrize(("shape", "heights"), [
+    # Ragged tiles that are longer than excite takes, at full rate; and shorter ones.
+    (dict(k=3, width=24, channels=8, squeeze=2, lanes=2, macs=8), [5, 5, 5]),
+    (dict(k=5, width=9, channels=8, squeeze=4, lanes=4, macs=2), [6, 11, 16]),
+    # Frames of a row; a tile of a beat; tall after short.
+    (dict(k=4, width=3, channels=4, squeeze=2, lanes=4, macs=3), [1] * 7),
+    (dict(k=1, width=1, channels=3, squeeze=1, lanes=3, macs=1), [9, 1, 4]),
+    (dict(k=3, width=7, channels=6, squeeze=3, lanes=1, macs=2), [1, 9, 1, 2, 3]),
+    # A buffer of exactly k rows, and one that is three words short of full rate.
+    (dict(k=2, width=20, channels=6, squeeze=3, lanes=2, macs=3, slack=0), [6, 3]),
+    (dict(k=2, width=40, channels=6, squeeze=3, lanes=2, macs=3, slack=40), [8, 3]),
+])
+def test_named(shape, heights):
+    config = Config(**shape)
+    assert measure(config, heights) == predict(config, heights)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random(seed):
+    """Small blocks of every kind, whose tiles are shorter and longer than excite takes."""
+    rng = random.Random(seed)
+    for _ in range(12):
+        lanes = rng.choice([1, 1, 2, 3, 4])
+        config = Config(
+            k=rng.choice([1, 1, 2, 3, 5]), width=rng.choice([1, 2, 3, 5, 9, 20]), lanes=lanes,
+            channels=lanes * rng.choice([1, 1, 2, 3, 4, 5, 6, 9]), squeeze=rng.choice([1, 2, 3, 7, 20]),
+            macs=rng.choice([1, 2, 3, 5, 9, 30]), mid=rng.choice([Mid.RELU, Mid.RELU, Mid.SILU]),
+            gate=rng.choice([Gate(), Gate(GateKind.HARDSIGMOID)]), slack=rng.choice([None, None, None, 0, 1, 7]))
+        heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 8]))]
+        assert measure(config, heights) == predict(config, heights), (config, heights)
+
+
+def test_agrees_with_the_closed_form():
+    """Many full tiles: the first output's latency, the peak and the pace are those that `Timing` states."""
+    for slack in (None, 0):
+        config = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16, slack=slack)
+        timing, tile = Timing(config), config.tile_words
+        found, longer = predict(config, [70]), predict(config, [77])
+        assert found.first_output_latency == tile - 1 + timing.output_latency
+        assert longer.total_cycles - found.total_cycles == timing.period(tile)
+        assert found.peak_words == (tile if slack == 0 else tile + timing.tile_latency - 1)
