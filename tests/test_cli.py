@@ -169,12 +169,13 @@ class TestFolder:
             write_all(str(tmp_path), {"a": b"1", "b": b"2"})
         assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
-    @pytest.mark.parametrize(("options", "folder"), [
-        ({"k": 3, "width": 8, "channels": 16}, "build/verilog_k3_w8_c16"),
-        ({"weights": "nets/se 1.npz", "width": 8}, "build/verilog_se-1_k7_w8"),
+    @pytest.mark.parametrize(("command", "options", "folder"), [
+        ("verilog", {"k": 3, "width": 8, "channels": 16}, "build/verilog_k3_w8_c16"),
+        ("verilog", {"weights": "nets/se 1.npz", "width": 8}, "build/verilog_se-1_k7_w8"),
+        ("synth", {"target": Target.ICE40, "width": 8}, "build/synth_ice40_k7_w8"),
     ])
-    def test_default(self, options, folder):
-        assert cli._default_folder("verilog", Options(**options)) == folder
+    def test_default(self, command, options, folder):
+        assert cli._default_folder(command, Options(**options)) == folder
 
 
 def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
