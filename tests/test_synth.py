@@ -174,9 +174,10 @@ class TestReport:
     def test_multiplier_without_registers(self, tmp_path):
         """nextpnr's paths end at it, and it is named for that."""
         part = TECHNOLOGIES[Target.ICE40].parts[0]
-        toy = """module toy(input clk, input [7:0] a, output reg q);
-            reg [7:0] held;
-            always @(posedge clk) begin held <= held ^ a; q <= ^((held + a) * (held ^ 8'd7)); end
+        toy = """module toy(input clk, input [15:0] a, output reg q);
+            reg [15:0] held;
+            wire [31:0] product = (held + a) * (held ^ 16'd7);
+            always @(posedge clk) begin held <= held ^ a; q <= ^product; end
         endmodule"""
         with Workbench(tmp_path) as bench:
             netlist = map_to_cells(bench, part.synthesis, toy, "toy")
