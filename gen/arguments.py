@@ -29,10 +29,22 @@ Exit status: 0 bit-exact, 1 a mismatch, 2 bad input.
 Write OUT/NAME.v, and OUT/manifest.json with its ports, parameters, number formats, latency and memories.
 With --weights the parameters are baked in. Without, the block is loaded through w_axis, and a parameter
 stream is written, too: OUT/NAME.params.bin (32-bit words, little-endian) and OUT/NAME.params.hex (the
-same for $readmemh). Options that only concern a simulation are taken and change nothing.
+same for $readmemh). Options that only concern a simulation or a synthesis are taken and change nothing.
 """, """
   tiled-se verilog --k 7 --width 56 --channels 64 --out build/rtl
   tiled-se verilog --k 7 --width 56 --weights se.npz --name se_block3
+"""),
+    "synth": (
+        "synthesise the block for an FPGA: cells, block RAM, clock",
+        """
+Map the block to an FPGA's cells with yosys; for ecp5 and ice40, place and route it with nextpnr, once a
+seed. Writes OUT/synth.json, OUT/NAME.v and the tools' logs. A block that fits none of the parts has its
+cells, but no clock; xilinx has no nextpnr in pip, and thus never one.
+Exit status: 0 done, 2 bad input, 3 a tool is missing or failed.
+""", """
+  tiled-se synth --k 7 --width 56 --channels 64
+  tiled-se synth --target xilinx --k 7 --width 56 --channels 64 --lanes 1
+  tiled-se synth --target ice40 --k 2 --width 8 --channels 16 --lanes 1 --macs 1 --seeds 1,2,3,4,5
 """),
 }
 
@@ -42,6 +54,7 @@ GROUPS = {
     "network": "network",
     "data": "data",
     "run": "simulation run",
+    "synthesis": "synthesis",
     "output": "output",
 }
 

@@ -63,6 +63,15 @@ def _run(command, options):
 
         write_verilog(job, folder)
         return OK
+    if command == "synth":
+        from .synth import synthesise
+        from .tools import ToolError
+
+        try:
+            synthesise(job, folder)
+            return OK
+        except ToolError as error:
+            return _fail(str(error), TOOL_FAILED)
     from ..cosim.build import BuildError
     from ..cosim.run import SimulationError
     from .simulate import simulate
@@ -77,8 +86,8 @@ def _run(command, options):
 
 
 def _default_folder(command, options):
-    """build/ and what the user said of the shape, so that different blocks don't land in one folder."""
-    parts = [command]
+    """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
+    parts = [command] + ([str(options.target)] if command == "synth" else [])
     for name in ("weights", "input"):
         if getattr(options, name):
             parts.append(re.sub(r"[^A-Za-z0-9.-]", "-", os.path.basename(getattr(options, name)).removesuffix(".npz")))

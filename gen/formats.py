@@ -5,7 +5,8 @@ import re
 
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 
-__all__ = ["auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "middle", "number"]
+__all__ = ["auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
+           "middle", "number"]
 
 # Names that other frameworks use for the same functions.
 MID_ALIASES = {"swish": "silu", "none": "identity"}
@@ -44,6 +45,23 @@ def integer(low, high):
         if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not low <= int(text) <= high:
             raise ValueError(allowed)
         return int(text)
+
+    return convert
+
+
+def integers(low, high, most):
+    """One to `most` different decimal integers from `low` to `high`, with commas between; a tuple."""
+    convert_one = integer(low, high)
+    allowed = f"must be different integers from {low} to {high} with commas between, {most} at most"
+
+    def convert(text):
+        try:
+            values = tuple(convert_one(part) for part in text.split(","))
+        except ValueError:
+            raise ValueError(allowed) from None
+        if len(set(values)) != len(values) or len(values) > most:
+            raise ValueError(allowed)
+        return values
 
     return convert
 
@@ -93,6 +111,18 @@ def choice(*allowed):
         if text not in allowed:
             raise ValueError(f"must be {' or '.join(allowed)}")
         return text
+
+    return convert
+
+
+def member(kind):
+    """A member of the Enum `kind`, by its value."""
+    allowed = [item.value for item in kind]
+
+    def convert(text):
+        if text not in allowed:
+            raise ValueError(f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+        return kind(text)
 
     return convert
 

@@ -4,7 +4,8 @@
 import dataclasses
 
 from ..hdl.config import ConfigError, Gate, Mid
-from .formats import auto, boolean, choice, file_name, gate, identifier, integer, middle, number
+from .formats import auto, boolean, choice, file_name, gate, identifier, integer, integers, member, middle, number
+from .technology import Target
 
 __all__ = ["FIELDS", "Options", "describe", "flag", "from_texts"]
 
@@ -78,6 +79,10 @@ class Options:
         "simulator: verilator or icarus (default: verilator)")
     waves: bool = _option("run", "WAVES", boolean, False, "0|1",
         "1: write waveforms (default: 0)")
+    target: Target = _option("synthesis", "TARGET", member(Target), Target.ECP5, "NAME",
+        "FPGA family: ecp5, ice40 or xilinx (default: ecp5)")
+    seeds: tuple = _option("synthesis", "SEEDS", integers(1, (1 << 31) - 1, 100), (1, 2, 3), "N,N,...",
+        "of place and route, one run each (default: 1,2,3)")
     out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
         "where results go (default: build/ and a name that tells command and shape)")
     name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",

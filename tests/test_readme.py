@@ -11,12 +11,12 @@ from tiled_se.gen.options import FIELDS, flag
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 # Indented or fenced, each a line by itself.
-COMMANDS = re.findall(r"^(?: {4})?make (sim|verilog)((?: [A-Z_]+=\S*)+)$", README, re.M)
+COMMANDS = re.findall(r"^(?: {4})?make (sim|verilog|synth)((?: [A-Z_]+=\S*)+)$", README, re.M)
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
 
 
 def test_there_are_examples():
-    assert len(COMMANDS) >= 6
+    assert len(COMMANDS) >= 8
     assert len(PYTHON) == 1
 
 

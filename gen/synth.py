@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se synth`: generate, map to an FPGA's cells, place and route, report."""
+
+import contextlib
+import dataclasses
+import os
+
+from ..hdl.config import ConfigError
+from .files import json_bytes, write_all
+from .nextpnr import lacking, place
+from .pins import frame
+from .synth_report import report, table
+from .technology import TECHNOLOGIES, Part, Technology
+from .tools import TOOLS, Workbench
+from .verilog import generate
+from .yosys import Netlist, map_to_cells
+
+__all__ = ["Outcome", "synthesise"]
+
+RESULT = "synth.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A finished synthesis, with all that a report is made of.
+
+    Attributes
+    ----------
+    job, design
+    technology : Technology
+    part : Part
+        The one that the cells are for.
+    netlist : Netlist
+        The block's own: a frame that moves its ports through few pins is not in it.
+    framed : bool
+        Whether it was placed in such a frame.
+    timings : dict of int to Timing
+        By seed; empty where nothing was placed.
+    reason : str or None
+        Why nothing was.
+    """
+
+    job: object
+    design: object
+    technology: Technology
+    part: Part
+    netlist: Netlist
+    framed: bool
+    timings: dict
+    reason: str | None
+
+
+def synthesise(job, folder):
+    """Synthesise `job`, print what came of it, and write NAME.v, the tools' logs and ``synth.json`` into `folder`.
+
+    Raises
+    ------
+    ConfigError
+        Where `folder` can't be written.
+    ToolError
+        Where a tool is missing or failed; there is no ``synth.json`` then.
+    """
+    technology = TECHNOLOGIES[job.options.target]
+    for name in filter(None, ("yosys", technology.placer)):
+        TOOLS[name].check()
+    _say("generating the block")
+    design = _generate(job)
+    write_all(folder, {f"{design.top}.v": design.verilog.encode()})
+    try:
+        # A result that an earlier run left here would pass for this one's if this one failed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, RESULT))
+        with Workbench(folder) as bench:
+            outcome = _run(job, design, technology, bench)
+    except OSError as error:
+        raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
+    summary = report(outcome)
+    write_all(folder, {RESULT: json_bytes(summary)})
+    print(table(outcome, summary))
+    print(f"wrote       {os.path.join(folder, RESULT)}")
+
+
+def _generate(job):
+    return generate(job.config, job.baked, job.options.name)
+
+
+def _run(job, design, technology, bench):
+    """Take the first part that has room; the cells are those of the first part at all where none has."""
+    placer, tried, refused = technology.placer, {}, []
+    for part in technology.parts:
+        if part.synthesis not in tried:
+            _say(f"mapping it to cells with yosys {part.synthesis}")
+            tried[part.synthesis] = map_to_cells(bench, part.synthesis, design.verilog, design.top,
+                                                 f"yosys_{part.name}.log")
+        netlist = tried[part.synthesis]
+        if placer is None:
+            return Outcome(job, design, technology, part, netlist, False, {}, "pip brings no tool that places this")
+        top = design.top
+        if netlist.pins > part.pins:
+            top = frame(bench, part.synthesis, netlist, f"yosys_{part.name}_pins.log")
+        lacks = lacking(bench, placer, part, top, f"{placer}_{part.name}.log")
+        if not lacks:
+            seeds = job.options.seeds
+            _say(f"placing and routing with {placer}, {'seed' if len(seeds) == 1 else 'seeds'} "
+                 f"{', '.join(map(str, seeds))}")
+            framed = top != design.top
+            timings = place(bench, placer, part, top, netlist.scopes, framed, seeds)
+            return Outcome(job, design, technology, part, netlist, framed, timings, None)
+        refused.append(f"{part.name} lacks room ({', '.join(lacks)})")
+    first = technology.parts[0]
+    return Outcome(job, design, technology, first, tried[first.synthesis], False, {}, "; ".join(refused))
+
+
+def _say(text):
+    print(f"{text} ...", flush=True)

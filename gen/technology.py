@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The technologies that a block is synthesised for: parts, how yosys maps to them, and what their cells count as."""
+
+import dataclasses
+import enum
+import re
+
+__all__ = ["TECHNOLOGIES", "Part", "Target", "Technology"]
+
+# Above what any of the parts reaches. nextpnr weighs paths by how they compare with the slowest, so that a target which
+# every block misses gives each the same effort.
+GOAL_MHZ = 250
+
+
+class Target(enum.Enum):
+    """A family of FPGAs, by the name that yosys has for it."""
+
+    ECP5 = "ecp5"
+    ICE40 = "ice40"
+    XILINX = "xilinx"
+
+    def __str__(self):
+        return self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One FPGA.
+
+    Attributes
+    ----------
+    name : str
+    synthesis : str
+        The yosys command that maps to it.
+    arguments : tuple of str
+        Of nextpnr.
+    pins : int
+        For a user's signals, according to the vendor.
+    """
+
+    name: str
+    synthesis: str
+    arguments: tuple[str, ...] = ()
+    pins: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Technology:
+    """A target.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The first that has room is taken.
+    placer : str or None
+        Key of the tool that places and routes; None where pip brings none.
+    luts, ffs, dsps : str
+        Regular expressions of cell types.
+    block_rams : dict of str to int
+        Regular expressions of block RAMs' cell types, and the bits of one.
+    """
+
+    parts: tuple[Part, ...]
+    placer: str | None
+    luts: str
+    ffs: str
+    dsps: str
+    block_rams: dict[str, int]
+
+    def block_ram_bits(self, kind):
+        """Bits of a cell of type `kind`; 0 for one that is no block RAM."""
+        return next((bits for pattern, bits in self.block_rams.items() if re.fullmatch(pattern, kind)), 0)
+
+
+def _ecp5(size, pins):
+    arguments = (f"--{size}k", "--speed", "6", "--package", "CABGA381", "--lpf-allow-unconstrained")
+    return Part(f"LFE5U-{size}F-6BG381", "synth_ecp5", arguments, pins)
+
+
+TECHNOLOGIES = {
+    Target.ECP5: Technology(
+        parts=(_ecp5(45, pins=203), _ecp5(85, pins=205)), placer="nextpnr-ecp5",
+        luts="LUT4|CCU2C", ffs="TRELLIS_FF", dsps="MULT18X18D", block_rams={"DP16KD|PDPW16KD": 18432}),
+    # The one has multipliers, the other more of everything else.
+    Target.ICE40: Technology(
+        parts=(Part("iCE40UP5K-SG48", "synth_ice40 -dsp", ("--up5k", "--package", "sg48"), 39),
+               Part("iCE40HX8K-CT256", "synth_ice40", ("--hx8k", "--package", "ct256"), 206)),
+        placer="nextpnr-ice40",
+        luts="SB_LUT4", ffs="SB_DFF.*", dsps="SB_MAC16", block_rams={"SB_RAM40_4K.*": 4096}),
+    Target.XILINX: Technology(
+        parts=(Part("xc7", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf"),), placer=None,
+        luts="LUT[1-6]", ffs="FD[CPRS]E.*", dsps="DSP48E1", block_rams={"RAMB18E1": 18432, "RAMB36E1": 36864}),
+}

