@@ -284,12 +284,13 @@ class TestDocument:
             pair = [found[task]["sram"]["total_without_weights_bits"] for task in tiny.memory[SMALL, most]]
             sums = network_memory(tiny.networks[0], most, tiny, found)
             assert (sums.tiled, sums.original) == (3 * pair[0], 3 * pair[1])
+            assert sums.maps == 3 * 8 * 14 * 12 * 16
             assert sums.reduction == pytest.approx(1 - pair[0] / pair[1])
             # One row of tiles less: about a half.
             assert 0.2 < sums.reduction < 0.5
-        row = cells(tables.networks(tiny, found), "Tiny")
-        assert row[1:3] == ["28 x 24", "3"]
-        assert row[-1] == f"{100 * sums.reduction:.2f} %"
+        row = cells(tables.networks(tiny, found), "Tiny | 28 x 24 | 3 | 8")
+        assert row[4:7] == [f"{sums.maps:,}", f"{sums.original:,}", f"{sums.tiled:,}"]
+        assert row[7:] == [f"{100 * sums.reduction:.2f} %", f"{100 * (1 - sums.tiled / sums.maps):.2f} %"]
 
     def test_missing_results_are_told(self, results):
         tiny, found = results

@@ -122,11 +122,12 @@ def _networks(plan, results, files):
     yield "## Networks"
     yield """
 Memory of all SE blocks (n), in bits, each block as often as the network has it; LANES is the largest divisor of C up to
-the number given. `make verilog K= W= C= CR= LANES=` for each block, with K=H for SE.
+the number given. `make verilog K= W= C= CR= LANES=` for each block, with K=H for SE. MACS=auto lets either form have
+some percent of slack; the maps, 8\\*H\\*W\\*C bits, are what no SE can do without.
 """
     for network in plan.networks:
         if network.name == TARGET_NETWORK and (sums := network_memory(network, TARGET_LANES, plan, results)):
-            yield f"{network.name} takes {100 * sums.reduction:.2f} % less with up to {TARGET_LANES} lanes."
+            yield f"{network.name} takes {100 * sums.reduction:.2f} % less than SE with up to {TARGET_LANES} lanes."
     yield tables.networks(plan, results)
     yield _picture("networks", files, "Memory of each network's blocks, SE and TSE")
     yield "Where the blocks were read from:"

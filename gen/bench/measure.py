@@ -16,7 +16,7 @@ from .tasks import Kind
 __all__ = ["Wrong", "finished", "measured", "work"]
 
 # Points of an occupancy curve; each is the largest number in its share of the cycles.
-CURVE_POINTS = 600
+CURVE_POINTS = 240
 
 
 class Wrong(Exception):

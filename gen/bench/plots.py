@@ -125,11 +125,12 @@ def occupancy(plan, results):
             rows = min(task.options.k, HEADLINE.height)
             text = f"{name}: {rows} rows = {rows * area:,.1f} thousand, peak {max(y):,.1f}"
             axes.axhline(rows * area, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
-            axes.annotate(text, (0, max(y)), (4, 5), textcoords="offset points", color=colour)
+            # Behind the rise, which the other curve shares.
+            axes.annotate(text, (x[-1] / 2, max(y)), (0, 5), textcoords="offset points", ha="center", color=colour)
             end = max(end, x[-1])
         axes.set_xlim(0, end)
         axes.set_ylim(0, 1.12 * max(max(line.get_ydata()) for line in axes.lines))
-        axes.set_xlabel("time (thousand cycles)")
+        axes.set_xlabel("time, two frames back to back (thousand cycles)")
         axes.set_ylabel("elements in the block (thousand)")
         axes.grid(False, axis="x")
 

@@ -8,10 +8,14 @@ __all__ = ["Findings", "NetworkMemory", "network_memory"]
 
 @dataclasses.dataclass(frozen=True)
 class NetworkMemory:
-    """Memory bits without weights of all blocks of a network, for both forms and a limit on the lanes."""
+    """Memory bits without weights of all blocks of a network, for both forms and a limit on the lanes.
+
+    ``maps`` are the feature maps' own bits, which no original form can do without.
+    """
 
     tiled: int
     original: int
+    maps: int
 
     @property
     def reduction(self):
@@ -21,13 +25,14 @@ class NetworkMemory:
 
 def network_memory(network, most, plan, results):
     """The :class:`NetworkMemory` of `network` with `most` lanes; None where a block's result is missing."""
-    sums = [0, 0]
+    sums, maps = [0, 0], 0
     for block, count in network.blocks:
         for index, task in enumerate(plan.memory[block, most]):
             if task not in results:
                 return None
             sums[index] += count * results[task]["sram"]["total_without_weights_bits"]
-    return NetworkMemory(*sums)
+        maps += count * 8 * block.height * block.width * block.channels
+    return NetworkMemory(*sums, maps)
 
 
 class Findings:

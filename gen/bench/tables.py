@@ -87,16 +87,14 @@ def networks(plan, results):
     rows = []
     for network in plan.networks:
         count = sum(number for _, number in network.blocks)
-        cells = []
         for most in LANES_LIMITS:
             found = network_memory(network, most, plan, results)
-            cells += [FAILED, "", ""] if found is None else [
-                f"{found.original:,}", f"{found.tiled:,}", f"{100 * found.reduction:.2f} %"]
-        rows.append([network.name, " x ".join(map(str, network.input)), count, *cells])
-    head = ["network", "input", "blocks"]
-    for most in LANES_LIMITS:
-        head += [f"SE, LANES={most}", "TSE", "less"]
-    return _table(head, rows)
+            rows.append([network.name, " x ".join(map(str, network.input)), count, most, *(
+                [FAILED] + [""] * 4 if found is None else
+                [f"{found.maps:,}", f"{found.original:,}", f"{found.tiled:,}", f"{100 * found.reduction:.2f} %",
+                 f"{100 * (1 - found.tiled / found.maps):.2f} %"])])
+    return _table(["network", "input", "blocks", "LANES up to", "maps, bits", "SE, bits (n)", "TSE, bits (n)",
+                   "less than SE", "less than the maps"], rows)
 
 
 def variants(plan, results):
