@@ -332,6 +332,14 @@ class TestDocument:
         assert b"LANES=8" in files[document.PLOTS["macs"]]
         assert b"elements in the block" in files[document.PLOTS["occupancy"]]
 
+    def test_synthesis_row(self):
+        """A tool may leave figures out; what it gives stands as it is."""
+        task = tiled(Kind.SYNTH, SMALL, 4, target="ecp5")
+        found = {"config": {"macs": 3}, "synth": {"luts": 2300, "ffs": 1, "dsps": None, "fmax_mhz_median": 165.25,
+                                                  "block_rams": "crashed", "block_ram_bits_over_bound": 1.0}}
+        text = tables.synth(plan.Plan(synth=(task,)), {task: found})
+        assert cells(text, "ecp5")[1:] == ["4", "3", "2,300", "1", "-", "crashed", "-", "165.25", "1"]
+
     def test_findings(self, results):
         tiny, found = results
         task = tiny.cycles[SMALL]

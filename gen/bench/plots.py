@@ -62,7 +62,7 @@ def networks(plan, results):
         axes.set_yticks(places, [name.replace("_", " ") for name, *_ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xscale("log")
-        axes.set_xlim(0.8 * min(narrow), 2.5 * max(whole))
+        axes.set_xlim(0.8 * min(narrow), 3.5 * max(whole))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel(f"memory of all SE blocks, without weights (Mbit), k = {K}")
         axes.grid(False, axis="y")

@@ -148,7 +148,7 @@ def synth(plan, results):
 
 
 def _cell(value):
-    """A number that a tool may not have given."""
-    if value is None:
-        return "-"
+    """A number that a tool may not have given, or words in its place."""
+    if not isinstance(value, (int, float)):
+        return value or "-"
     return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
