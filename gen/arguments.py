@@ -4,7 +4,7 @@
 import argparse
 import sys
 
-from .options import FIELDS, flag
+from .options import flag, options_of
 
 __all__ = ["UsageError", "parse"]
 
@@ -46,6 +46,18 @@ Exit status: 0 done, 2 bad input, 3 a tool is missing or failed.
   tiled-se synth --target xilinx --k 7 --width 56 --channels 64 --lanes 1
   tiled-se synth --target ice40 --k 2 --width 8 --channels 16 --lanes 1 --macs 1 --seeds 1,2,3,4,5
 """),
+    "bench": (
+        "measure the blocks of known networks, and write tables and plots",
+        """
+Measure memory, cycles and synthesis of every squeeze-and-excite block of known networks, with the original
+form beside the tiled one, and write DOCS/benchmarks.md with its plots. Each result is kept in OUT as soon as it
+is there, so that what is finished is not measured again. Needs the packages of tiled-se[bench].
+Exit status: 0 all was measured and right, 1 something failed, 2 bad input.
+""", """
+  tiled-se bench
+  tiled-se bench --network EfficientDet-D2
+  tiled-se bench --blocks 56x56x64x16,7x7x1152x48 --jobs 4
+"""),
 }
 
 GROUPS = {
@@ -56,11 +68,12 @@ GROUPS = {
     "run": "simulation run",
     "synthesis": "synthesis",
     "output": "output",
+    "bench": "benchmarks",
 }
 
 
 class UsageError(Exception):
-    """A command line that names no known command or option, or lacks a value."""
+    """A command line that names no known command or option, lacks a value, or needs packages that are not there."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,7 +92,7 @@ def _parser():
             formatter_class=argparse.RawDescriptionHelpFormatter,
             epilog=f"examples:{examples}\nmake {name} takes every option as a variable, whose name is in brackets.")
         groups = {group: command.add_argument_group(title) for group, title in GROUPS.items()}
-        for field, about in FIELDS.items():
+        for field, about in options_of(name).items():
             _add(groups[about.metadata["group"]], field, about.metadata)
     return parser
 

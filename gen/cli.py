@@ -57,6 +57,10 @@ def _run(command, options):
 
     folder = options.out or _default_folder(command, options)
     check_folder(folder)
+    if command == "bench":
+        from .bench.command import bench
+
+        return OK if bench(options, folder) else MISMATCH
     job = prepare(options)
     if command == "verilog":
         from .manifest import write_verilog
@@ -87,6 +91,8 @@ def _run(command, options):
 
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
+    if command == "bench":
+        return os.path.join("build", command)
     parts = [command] + ([str(options.target)] if command == "synth" else [])
     for name in ("weights", "input"):
         if getattr(options, name):

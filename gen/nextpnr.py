@@ -6,7 +6,7 @@ import os
 import re
 
 from .paths import parse
-from .technology import GOAL_MHZ
+from .targets import GOAL_MHZ
 from .tools import TOOLS
 
 __all__ = ["lacking", "place"]

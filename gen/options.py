@@ -5,17 +5,22 @@ import dataclasses
 
 from ..hdl.config import ConfigError, Gate, Mid
 from .formats import auto, boolean, choice, file_name, gate, identifier, integer, integers, member, middle, number
-from .technology import Target
+from .targets import Target
 
-__all__ = ["FIELDS", "Options", "describe", "flag", "from_texts"]
+__all__ = ["FIELDS", "Options", "describe", "flag", "from_texts", "options_of"]
 
 # Characters of a value that a message repeats: more than any path that a person reads.
 MOST_SHOWN = 400
 
 
-def _option(group, variable, convert, default, metavar, text):
+# Commands that are about one block.
+BLOCK = ("sim", "verilog", "synth")
+
+
+def _option(group, variable, convert, default, metavar, text, commands=BLOCK):
     return dataclasses.field(default=default, metadata={
-        "group": group, "variable": variable, "convert": convert, "metavar": metavar, "help": text})
+        "group": group, "variable": variable, "convert": convert, "metavar": metavar, "help": text,
+        "commands": commands})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,12 +89,26 @@ class Options:
     seeds: tuple = _option("synthesis", "SEEDS", integers(1, (1 << 31) - 1, 100), (1, 2, 3), "N,N,...",
         "of place and route, one run each (default: 1,2,3)")
     out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
-        "where results go (default: build/ and a name that tells command and shape)")
+        "where results go (default: build/ and a name that tells command and shape)", (*BLOCK, "bench"))
     name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",
         "top module and file (default: tiled_se)")
+    network: str | None = _option("bench", "NETWORK", file_name, None, "NAMES|FILE",
+        "networks to measure, with commas between them, or a .json file of your own (default: all that are known)",
+        ("bench",))
+    blocks: str | None = _option("bench", "BLOCKS", file_name, None, "HxWxCxCR,...",
+        "blocks to measure instead (default: those of the networks)", ("bench",))
+    jobs: int | None = _option("bench", "JOBS", integer(1, 1024), None, "N",
+        "measurements at a time (default: one for each core)", ("bench",))
+    docs: str | None = _option("bench", "DOCS", file_name, None, "FOLDER",
+        "where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT)", ("bench",))
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Options)}
+
+
+def options_of(command):
+    """The fields that `command` takes, by name."""
+    return {name: field for name, field in FIELDS.items() if command in field.metadata["commands"]}
 
 
 def flag(name):

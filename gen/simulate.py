@@ -14,9 +14,11 @@ from ..hdl.timing import Timing
 from .files import json_bytes, npz_bytes, write_all
 from .verilog import generate
 
-__all__ = ["Outcome", "bench_taps", "simulate"]
+__all__ = ["Outcome", "bench_taps", "run", "simulate"]
 
 WAVES = "waves.vcd"
+# Cycles from reset, or from parameters, to frames: counts of cycles begin with the first beat, which then is taken.
+SETTLE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,13 @@ class Outcome:
         """Whether every element came, was right, and no stream broke its protocol."""
         return not self.mismatches and not self.result.failures
 
+    @property
+    def first_failure(self):
+        """What went wrong first, in a line; of a run that is not bit-exact."""
+        if self.result.difference is not None:
+            return f"first difference in {self.result.difference}"
+        return self.result.failures[0] if self.result.failures else f"{self.mismatches} elements differ"
+
 
 def simulate(job, folder):
     """Simulate `job`, print what came of it, write ``report.json``, ``output.npz`` and perhaps waves into `folder`.
@@ -61,41 +70,53 @@ def simulate(job, folder):
 
     if job.options.sim == "icarus" and not shutil.which("iverilog"):
         raise ConfigError("sim", "icarus", "needs iverilog on PATH, which is not there; verilator needs nothing")
-    outcome = _run(job, folder)
+    _say("generating the block")
+    design = generate(job.config, job.baked, job.options.name)
+    outcome = run(job, design, folder, say=_say, progress=_progress())
     summary = report(outcome)
     write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
     print(table(outcome, summary))
     files = ["report.json", "output.npz"] + ([WAVES, WAVES.replace(".vcd", ".gtkw")] if job.options.waves else [])
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     if not outcome.bit_exact:
-        print(f"tiled-se: mismatch: {_first_failure(outcome)}", file=sys.stderr)
+        print(f"tiled-se: mismatch: {outcome.first_failure}", file=sys.stderr)
     return outcome.bit_exact
 
 
-def _run(job, folder):
-    # Torch takes two seconds to load: only a simulation pays for it.
-    from ..cosim import build, run
+def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, progress=None):
+    """Simulate `design`, which was generated for `job`: an :class:`Outcome`.
 
-    config, options = job.config, job.options
-    _say("generating the block")
-    design = generate(config, job.baked, options.name)
-    _say(f"building the simulation with {options.sim}")
+    Parameters
+    ----------
+    folder : str, optional
+        Where waves go, if the job asks for them.
+    occupancy : bool
+        Whether the result has the beats in the block, cycle by cycle.
+    say, progress : callable, optional
+        Called with a line of text: what is done next, and how far a run has come.
+    """
+    # Torch takes two seconds to load: only a simulation pays for it.
+    from ..cosim import build
+    from ..cosim import run as cosim
+
+    options = job.options
+    say(f"building the simulation with {options.sim}")
     built = build.build(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
     x = job.frames()
     golden, stages = _golden(job, x)
     count, height, width, channels = x.shape
-    _say(f"running {count} {'frame' if count == 1 else 'frames'} of {height} x {width} x {channels}")
+    say(f"running {count} {'frame' if count == 1 else 'frames'} of {height} x {width} x {channels}")
     wave_file = None
     if options.waves:
         write_all(folder, {})
         wave_file = os.path.join(folder, WAVES)
-    result = run.simulate(built, _script(job, x, golden), golden_stages=stages, wave_file=wave_file,
-                          progress=_progress())
+    result = cosim.simulate(built, _script(job, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
+                            progress=progress)
     y, mismatches = _collect(job, result, golden)
     return Outcome(job, design, built, result, x, y, golden, mismatches)
 
 
-def _script(job, x, golden):
+def _script(job, x, golden, occupancy):
     """The bench's steps: reset, load if loadable, all frames back to back."""
     from ..cosim import job as bench
 
@@ -104,9 +125,10 @@ def _script(job, x, golden):
     frames = tuple(bench.Frame.of(a, b, lanes=config.lanes) for a, b in zip(x, golden, strict=True))
     # Nothing may move for as long as excite takes.
     patience = 100_000 + 10 * Timing(config).tile_latency
-    return bench.Job(steps=(bench.Reset(), *load, bench.Send(frames)), lanes=config.lanes, width=config.width,
+    steps = (bench.Reset(), *load, bench.Idle(SETTLE), bench.Send(frames))
+    return bench.Job(steps=steps, lanes=config.lanes, width=config.width,
                      channels=config.channels, signed=config.signed, stall_in=options.stall, stall_out=options.stall,
-                     seed=options.seed, hang_cycles=patience)
+                     seed=options.seed, hang_cycles=patience, occupancy=occupancy)
 
 
 def _golden(job, x):
@@ -143,12 +165,6 @@ def _collect(job, result, golden):
         y[number].reshape(-1)[:flat.size] = flat
         mismatches -= int((flat == golden[number].reshape(-1)[:flat.size]).sum())
     return y, max(mismatches, result.mismatches)
-
-
-def _first_failure(outcome):
-    if outcome.result.difference is not None:
-        return f"first difference in {outcome.result.difference}"
-    return outcome.result.failures[0] if outcome.result.failures else f"{outcome.mismatches} elements differ"
 
 
 def _say(text):

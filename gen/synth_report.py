@@ -17,26 +17,26 @@ MOST_MODULES = 4
 
 def report(outcome):
     """The contents of synth.json for an :class:`~tiled_se.gen.synth.Outcome`."""
-    job, technology, netlist, timings = outcome.job, outcome.technology, outcome.netlist, outcome.timings
+    job, family, netlist, timings = outcome.job, outcome.family, outcome.netlist, outcome.timings
     bound, rams = job.config.bound_bits, _block_rams(outcome)
     bits = {name: sum(ram[name] for ram in rams.values()) for name in ("cells", "bits")}
     weights = sum(ram["bits"] for ram in rams.values() if ram["role"] == WEIGHT)
     median = _median_seed(timings)
     middle = timings.get(median)
-    tools = filter(None, ("yosys", technology.placer))
+    tools = filter(None, ("yosys", family.placer))
     return {
         "target": str(job.options.target),
         "device": outcome.part.name,
         "config": config_fields(job.config) | {
             "name": job.options.name, "weights": job.options.weights or "random", "seed": job.options.seed,
             "error": job.options.error, "x_scale": job.format.scale},
-        "luts": netlist.count(technology.luts),
-        "ffs": netlist.count(technology.ffs),
-        "dsps": netlist.count(technology.dsps),
+        "luts": netlist.count(family.luts),
+        "ffs": netlist.count(family.ffs),
+        "dsps": netlist.count(family.dsps),
         "block_rams": bits["cells"],
         "tile_buffer_block_rams": sum(ram["cells"] for ram in rams.values() if ram["role"] == "tile_buffer"),
-        "counted_as": {"luts": technology.luts, "ffs": technology.ffs, "dsps": technology.dsps,
-                       "block_rams": technology.block_rams},
+        "counted_as": {"luts": family.luts, "ffs": family.ffs, "dsps": family.dsps,
+                       "block_rams": family.block_rams},
         "block_rams_by_memory": rams,
         "block_ram_bits": bits["bits"],
         "block_ram_bits_over_bound": bits["bits"] / bound,
@@ -72,7 +72,7 @@ def _block_rams(outcome):
     memories = {memory.path: memory.role for memory in outcome.design.memories}
     found = {}
     for name, kind in sorted(outcome.netlist.cells.items()):
-        bits = outcome.technology.block_ram_bits(kind)
+        bits = outcome.family.block_ram_bits(kind)
         if bits:
             path = max((path for path in memories if name.startswith(path + ".")), key=len, default=name)
             ram = found.setdefault(path, {"role": memories.get(path, "other"), "cells": 0, "bits": 0})
@@ -86,7 +86,7 @@ def table(outcome, summary):
     rows = {
         "block": describe_block(outcome.job.config),
         "target": f"{summary['target']}, {summary['device']}",
-        "cells": f"{summary['luts']:,} of {outcome.technology.luts}, {summary['ffs']:,} flip-flops, "
+        "cells": f"{summary['luts']:,} of {outcome.family.luts}, {summary['ffs']:,} flip-flops, "
                  f"{summary['dsps']:,} multipliers",
         "block RAM": f"{summary['block_rams']:,}, of which {summary['tile_buffer_block_rams']:,} for the tile buffer: "
                      f"{summary['block_ram_bits_over_bound']:.3f} x the bound 8*K*W*C",

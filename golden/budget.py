@@ -37,7 +37,7 @@ def _mean_figures(k, width, operand_bits, mean_frac, reciprocals):
         up = max(-(mean_frac + q), 0)
         missing = (k << (mean_frac + q + up)) - (r * value << up)
         exact = q <= (value & -value).bit_length() - 1
-        error = max(error, 128 * width * missing / (1 << (q + up)) + (0 if exact else HALF))
+        error = max(error, 128 * width * abs(missing) / (1 << (q + up)) + (0 if exact else HALF))
         half = (1 << q) >> 1
         low = min(low, (-largest * value + half) >> q)
         high = max(high, ((largest - r * width) * value + half) >> q)

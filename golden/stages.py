@@ -39,7 +39,10 @@ def reciprocal(config, rows, columns):
     exponent -= count << exponent > full
     q = config.reciprocal_bits - 1 - exponent - config.mean_frac
     up = q + config.mean_frac
-    return (full << max(up, 0)) // (count << max(-up, 0)), q
+    whole, rest = divmod(full << max(up, 0), count << max(-up, 0))
+    # To nearest; a ratio just under a power of two may become it.
+    nearest = whole + (2 * rest >= count << max(-up, 0))
+    return (nearest, q) if nearest.bit_length() == config.reciprocal_bits else (nearest >> 1, q - 1)
 
 
 def means(tile_sums, counts, config):

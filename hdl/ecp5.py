@@ -70,22 +70,23 @@ class Ecp5(Technology):
         """Banks of DP16KD with their output registers; several banks meet in a multiplexer with a third register."""
         if ram.depth <= SHALLOW:
             return super().ram(ram)
-        m = Module()
+        m, leaf = Module(), Module()
+        m.submodules.leaf = leaf
         banks = plan(ram.width, ram.depth)
         # What reads deep memories waits a cycle more for them; a single bank needs no multiplexer.
         late = ram.latency - 2
         data = []
         for number, bank in enumerate(banks):
             q = Signal(ram.width, name=f"bank_{number}")
-            self._bank(m, f"bank{number}", bank, ram, bank.selects(ram.waddr) & ram.we, q)
+            self._bank(leaf, f"bank{number}", bank, ram, bank.selects(ram.waddr) & ram.we, q)
             if len(banks) > 1:
-                chosen = delay(m, bank.selects(ram.raddr), 2, name=f"bank_{number}_chosen")
+                chosen = delay(leaf, bank.selects(ram.raddr), 2, name=f"bank_{number}_chosen")
                 q = q & chosen.replicate(ram.width)
             data.append(q)
         total = data[0]
         for q in data[1:]:
             total = total | q
-        m.d.comb += ram.rdata.eq(delay(m, total, late, name="met"))
+        leaf.d.comb += ram.rdata.eq(delay(leaf, total, late, name="met"))
         return m
 
     def _bank(self, m, name, bank, ram, write, q):

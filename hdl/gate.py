@@ -38,22 +38,33 @@ class GateStage(wiring.Component):
         return m
 
     def _sigmoid(self, m):
-        table = [(c0 + (1 << (SIGMOID_EXTRA - 1)), c1) for c0, c1 in sigmoid_table(self.config.residual)]
-        magnitude = Signal(unsigned(self.config.logit_bits - 1), reset_less=True)
-        absolute = Mux(self.logit < 0, -self.logit, self.logit)
-        m.d.sync += magnitude.eq(saturate(absolute, magnitude.shape()))
-        # The table's constants have half a step of the result added: rounding is rounding down then.
-        c0, c1 = (Signal(range(max(column) + 1), name=f"c{i}", reset_less=True)
-                  for i, column in enumerate(zip(*table, strict=True)))
-        with m.Switch(magnitude >> SIGMOID_SEGMENT):
-            for i, (a0, a1) in enumerate(table):
-                with m.Case(i):
-                    m.d.sync += [c0.eq(a0), c1.eq(a1)]
+        bits = self.config.logit_bits - 1
+        saturated = saturate(self.i, self.logit.shape())
+        # The most negative logit's magnitude has a bit more than all others.
+        inverted, magnitude = Signal(bits, reset_less=True), Signal(bits + 1, reset_less=True)
+        m.d.sync += [inverted.eq(saturated[:bits] ^ saturated[bits].replicate(bits)),
+                     magnitude.eq(inverted + self.logit[bits])]
+        c0, c1 = self._table(m, magnitude, bits)
         total = self._line(m, c0, c1, delay(m, magnitude[:SIGMOID_SEGMENT], 1, name="offset"))
         positive = total >> SIGMOID_EXTRA
         whole = (3 << (GATE_FRAC - 1)) if self.config.residual else 1 << GATE_FRAC
         negative = delay(m, self.logit < 0, SIGMOID - 1, name="negative")
         m.d.sync += self.o.eq(Mux(negative, whole - positive, positive))
+
+    def _table(self, m, magnitude, bits):
+        """The coefficients of a magnitude's segment; one beyond the last is the last of all magnitudes."""
+        # The constants have half a step of the result added: rounding is rounding down then.
+        table = [(c0 + (1 << (SIGMOID_EXTRA - 1)), c1) for c0, c1 in sigmoid_table(self.config.residual)]
+        last = table[-1][0] + table[-1][1] * ((1 << SIGMOID_SEGMENT) - 1)
+        c0 = Signal(range(max(last, *(a0 for a0, _ in table)) + 1), reset_less=True)
+        c1 = Signal(range(max(a1 for _, a1 in table) + 1), reset_less=True)
+        with m.Switch(magnitude[SIGMOID_SEGMENT:bits]):
+            for i, (a0, a1) in enumerate(table):
+                with m.Case(i):
+                    m.d.sync += [c0.eq(a0), c1.eq(a1)]
+        with m.If(magnitude[bits]):
+            m.d.sync += [c0.eq(last), c1.eq(0)]
+        return c0, c1
 
     @staticmethod
     def _line(m, c0, c1, offset):

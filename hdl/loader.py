@@ -5,6 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import delay
 from .parameters import record_words, weight_words
 from .ram import Ram
 from .requantise import Record
@@ -14,14 +15,14 @@ __all__ = ["Loader", "ParameterStore"]
 WORD = 32
 
 
-class Phase(enum.Enum):
-    """What the next word of a parameter stream is."""
+class Phase(enum.Enum, shape=5):
+    """What the next word of a parameter stream is; a bit each, so that a phase is recognised by one."""
 
-    FINGERPRINT = 0
-    ZERO = 1
-    WEIGHTS = 2
-    RECORDS = 3
-    DISCARD = 4
+    FINGERPRINT = 1
+    ZERO = 2
+    WEIGHTS = 4
+    RECORDS = 8
+    DISCARD = 16
 
 
 class Loader(wiring.Component):
@@ -57,72 +58,76 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        phase, waiting = Signal(Phase), Signal()
-        take, complete, memory_end = Signal(), Signal(), Signal()
-        place = Signal.like(self.address)
-        m.d.comb += take.eq(self.i_valid & self.i_ready)
+        waiting = Signal()
+        take = Signal()
+        m.d.comb += [take.eq(self.i_valid & self.i_ready), self.busy.eq(waiting | self.i_ready)]
         m.d.sync += waiting.eq(self.i_valid & ~self.i_ready)
         with m.If(waiting & self.start):
             m.d.sync += self.i_ready.eq(1)
         with m.If(take & self.i_last):
             m.d.sync += self.i_ready.eq(0)
-        self._collect(m, phase, take, complete, place, memory_end)
 
-        final = Signal()
-        m.d.comb += [
-            final.eq(complete & memory_end & (phase == Phase.RECORDS)),
-            self.busy.eq(waiting | self.i_ready),
-        ]
-        with m.If(take):
-            with m.Switch(phase):
-                with m.Case(Phase.FINGERPRINT):
-                    m.d.sync += [self.loaded.eq(0), phase.eq(Phase.ZERO)]
-                    with m.If(self.i_data != self.config.fingerprint):
-                        m.d.sync += [self.error.eq(1), phase.eq(Phase.DISCARD)]
-                with m.Case(Phase.ZERO):
-                    m.d.sync += [self.zero.eq(self.i_data[:8].as_signed()), phase.eq(Phase.WEIGHTS)]
-                with m.Case(Phase.WEIGHTS):
-                    with m.If(complete & memory_end):
-                        m.d.sync += phase.eq(Phase.RECORDS)
-            with m.If(final):
-                m.d.sync += phase.eq(Phase.DISCARD)
-            with m.If(self.i_last):
-                m.d.sync += [phase.eq(Phase.FINGERPRINT), self.loaded.eq(final)]
-            with m.If((phase != Phase.DISCARD) & (self.i_last != final)):
-                m.d.sync += self.error.eq(1)
-        return m
-
-    def _collect(self, m, phase, take, complete, place, memory_end):
-        """Assemble 32-bit words to memory words; ``complete`` is high with a memory word's last part.
-
-        It is written a cycle later, out of registers, so that a source's data need not reach the memories.
-        """
-        parts = {memory: -(-bits // WORD) for memory, bits in
-                 ((Phase.WEIGHTS, 8 * self.config.macs), (Phase.RECORDS, self.config.record_bits))}
-        most = max(parts.values())
-        part = Signal(range(most))
-        received = Signal(WORD * most, reset_less=True)
-        is_weights, is_records = Signal(), Signal()
-        m.d.comb += [
-            is_weights.eq(phase == Phase.WEIGHTS), is_records.eq(phase == Phase.RECORDS),
-            complete.eq(part == Mux(is_records, parts[Phase.RECORDS] - 1, parts[Phase.WEIGHTS] - 1)),
-        ]
-        # A word of fewer parts than the other memory's stands at the top of what was received.
-        m.d.comb += [word.eq(received[WORD * (most - parts[memory]):])
-                     for memory, word in ((Phase.WEIGHTS, self.weights), (Phase.RECORDS, self.record))]
-        m.d.sync += [
-            self.weights_write.eq(take & is_weights & complete), self.records_write.eq(take & is_records & complete),
-            self.address.eq(place),
-        ]
+        # Everything else is a cycle behind: what a source does reaches nothing but these registers.
+        words = max(-(-bits // WORD) for bits in (8 * self.config.macs, self.config.record_bits))
+        received = Signal(WORD * words, reset_less=True)
         with m.If(take):
             m.d.sync += received.eq(Cat(received, self.i_data)[WORD:])
-            m.d.sync += part.eq(Mux((is_weights | is_records) & ~complete & ~self.i_last, part + 1, 0))
-            with m.If((is_weights | is_records) & complete):
-                # Both memories have two words at least.
-                m.d.sync += [place.eq(place + 1), memory_end.eq(
-                    place == Mux(is_records, self.records_depth - 2, self.weights_depth - 2))]
-            with m.If((complete & memory_end) | self.i_last):
-                m.d.sync += [place.eq(0), memory_end.eq(0)]
+        valid = delay(m, take, 1, name="valid", reset_less=False)
+        foreign = delay(m, self.i_data != self.config.fingerprint, 1, name="foreign")
+        self._follow(m, valid, delay(m, self.i_last, 1, name="last"), foreign, received[-WORD:])
+        # A word of fewer parts than the other memory's stands at the top of what was received.
+        for word in (self.weights, self.record):
+            m.d.comb += word.eq(received[WORD * (words - self._parts(word)):])
+        return m
+
+    @staticmethod
+    def _parts(word):
+        """Words of the stream that a memory word takes."""
+        return -(-len(word) // WORD)
+
+    def _follow(self, m, valid, last, foreign, data):
+        """What each word means; `foreign` is 'it is not the fingerprint'."""
+        phase, final = Signal(Phase, init=Phase.FINGERPRINT), Signal()
+        fingerprint, zero, weights, records, discard = phase.as_value()
+        complete, memory_end = self._places(m, valid, last, zero, weights, records)
+        m.d.comb += [
+            final.eq(records & complete & memory_end),
+            self.weights_write.eq(valid & weights & complete), self.records_write.eq(valid & records & complete),
+        ]
+        with m.If(valid):
+            with m.If(fingerprint):
+                m.d.sync += [self.loaded.eq(0), phase.eq(Phase.ZERO)]
+                with m.If(foreign):
+                    m.d.sync += [self.error.eq(1), phase.eq(Phase.DISCARD)]
+            with m.If(zero):
+                m.d.sync += [self.zero.eq(data[:8].as_signed()), phase.eq(Phase.WEIGHTS)]
+            with m.If(weights & complete & memory_end):
+                m.d.sync += phase.eq(Phase.RECORDS)
+            with m.If(final):
+                m.d.sync += phase.eq(Phase.DISCARD)
+            with m.If(last):
+                m.d.sync += [phase.eq(Phase.FINGERPRINT), self.loaded.eq(final)]
+            with m.If(~discard & (last != final)):
+                m.d.sync += self.error.eq(1)
+
+    def _places(self, m, valid, last, zero, weights, records):
+        """Counts words of a memory word, and of a memory; returns 'the last one' of either, known a word ahead."""
+        parts = (self._parts(self.weights), self._parts(self.record))
+        part = Signal(range(max(parts)))
+        complete, memory_end = Signal(), Signal()
+        with m.If(valid):
+            m.d.sync += [part.eq(part + 1), complete.eq(part == Mux(records, parts[1] - 2, parts[0] - 2))]
+            # Both memories have two words at least.
+            with m.If(complete):
+                m.d.sync += [
+                    part.eq(0), complete.eq(Mux(records | memory_end, parts[1] == 1, parts[0] == 1)),
+                    self.address.eq(self.address + 1),
+                    memory_end.eq(self.address == Mux(records, self.records_depth - 2, self.weights_depth - 2))]
+                with m.If(memory_end):
+                    m.d.sync += [self.address.eq(0), memory_end.eq(0)]
+            with m.If(last | ~(weights | records)):
+                m.d.sync += [part.eq(0), complete.eq(zero & (parts[0] == 1)), self.address.eq(0), memory_end.eq(0)]
+        return complete, memory_end
 
 
 class ParameterStore(wiring.Component):

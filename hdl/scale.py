@@ -37,8 +37,10 @@ class Scale(wiring.Component):
         Read the tile buffer; the address of its oldest word but one.
     group : Out
         The group whose gates are to be read with it.
-    x, gates : In
-        Data (working range) and gates, ``Timing.read_latency`` cycles after ``read``.
+    x : In
+        Data (working range), ``Timing.read_latency`` cycles after ``read``.
+    gates : In
+        Gates, ``DEVIATE`` cycles after them.
     zero : In
         The working range's zero point.
     o_valid, o_ready, o_data, o_last : stream
@@ -102,8 +104,10 @@ class Scale(wiring.Component):
         results = []
         for lane in range(self.config.lanes):
             m.submodules[f"multiply_{lane}"] = multiply = Multiplier(signed(9), unsigned(self.config.gate_bits))
+            deviation = Signal(signed(9), name=f"deviation_{lane}", reset_less=True)
             result = Signal(signed(8), name=f"result_{lane}", reset_less=True)
-            m.d.comb += [multiply.i_a.eq(self.x[lane] - self.zero), multiply.i_b.eq(self.gates[lane])]
+            m.d.sync += deviation.eq(self.x[lane] - self.zero)
+            m.d.comb += [multiply.i_a.eq(deviation), multiply.i_b.eq(self.gates[lane])]
             # `round_shift`, with its half and the zero point in one adder.
             m.d.sync += result.eq(((multiply.o >> (GATE_FRAC - 1)) + Cat(Const(1, 1), self.zero).as_signed()) >> 1)
             results.append(result)

@@ -5,9 +5,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import counter
+from .arithmetic import counter, delay
 from .ram import Ram
-from .timing import GATE_TILES, Timing
+from .timing import DEVIATE, GATE_TILES, Timing
 
 __all__ = ["ScaleFifo"]
 
@@ -31,7 +31,7 @@ class ScaleFifo(wiring.Component):
     release : In
         The oldest tile is read for the last time in this cycle.
     o : Out
-        The gates, ``ram_latency(2 * groups)`` cycles after ``read``.
+        The gates, ``Timing.read_latency + DEVIATE`` cycles after ``read``.
     """
 
     def __init__(self, config):
@@ -58,8 +58,12 @@ class ScaleFifo(wiring.Component):
         second = Signal()
         with m.If(self.release):
             m.d.sync += second.eq(~second)
+        # The tile buffer's data come later than gates would: the address waits, it has fewer bits. A place that was
+        # released is written again long after.
+        wait = Timing(config).read_latency + DEVIATE - ram.latency
         m.d.comb += [
-            ram.re.eq(self.read), ram.raddr.eq(self.group + Mux(second, config.groups, 0)),
+            ram.re.eq(delay(m, self.read, wait, name="re", reset_less=False)),
+            ram.raddr.eq(delay(m, self.group + Mux(second, config.groups, 0), wait, name="raddr")),
             self.o.as_value().eq(ram.rdata),
         ]
         return m

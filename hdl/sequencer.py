@@ -81,31 +81,36 @@ class Sequencer(wiring.Component):
         """Counters of a pass and of the passes of a layer; returns 'the layer's last input is being issued'."""
         config, cycles = self.config, Timing(self.config).pass_cycles
         inputs = (config.channels, config.squeeze)
-        done, pass_end, pass_start = Signal(), Signal(), Signal()
         position = Signal(range(max(cycles)))
-        # The present position is one of an input; the last one; the last one of the pass.
-        real, last_input, last_cycle = Signal(init=1), Signal(init=inputs[0] == 1), Signal(init=cycles[0] == 1)
-        m.d.comb += [
-            pass_end.eq(running & (last_cycle | done)), pass_start.eq(pass_end),
-        ]
-        last_pass, outputs = self._passes(m, pass_end, done, layer2)
-        # The last pass has nothing to wait for at its end.
-        m.d.comb += done.eq(running & last_input & last_pass)
+        # Of the present position: an input; the last one; that of the last pass; the last position of the pass, which
+        # for the last pass, with nothing to wait for behind it, is its last input.
+        only = [n == 1 for n in inputs]
+        single = [p == 1 for p in config.passes]
+        real, last_input = Signal(init=1), Signal(init=only[0])
+        finish, end = Signal(init=only[0] and single[0]), Signal(init=cycles[0] == 1 or (only[0] and single[0]))
+        done, pass_end = Signal(), Signal()
+        m.d.comb += [done.eq(running & finish), pass_end.eq(running & end)]
+        last_pass, next_last, outputs = self._passes(m, pass_end, done, layer2)
 
-        def ends(after):
-            """Both flags at a position given for either layer."""
-            for flag, counts in ((last_input, inputs), (last_cycle, cycles)):
-                yield flag.eq(Mux(layer2, after(counts[1]), after(counts[0])))
+        def either(values):
+            """The present layer's of two constants."""
+            return Mux(layer2, values[1], values[0])
 
+        ending = position == either([n - 2 for n in inputs])
         with m.If(running):
-            m.d.sync += [position.eq(position + 1), *ends(lambda count: position == count - 2)]
+            m.d.sync += [
+                position.eq(position + 1), last_input.eq(ending), finish.eq(ending & last_pass),
+                end.eq((position == either([n - 2 for n in cycles])) | (ending & last_pass)),
+            ]
             with m.If(last_input):
                 m.d.sync += real.eq(0)
-            with m.If(pass_end):
-                m.d.sync += [position.eq(0), real.eq(1), *ends(lambda count: count == 1)]
-            with m.If(done):
-                m.d.sync += [last_input.eq(Mux(layer2, inputs[0] == 1, inputs[1] == 1)),
-                             last_cycle.eq(Mux(layer2, cycles[0] == 1, cycles[1] == 1))]
+        with m.If(pass_end):
+            m.d.sync += [position.eq(0), real.eq(1), last_input.eq(either(only)), finish.eq(either(only) & next_last),
+                         end.eq(either([n == 1 for n in cycles]) | (either(only) & next_last))]
+        with m.If(done):
+            m.d.sync += [flag.eq(Mux(layer2, *values)) for flag, values in (
+                (last_input, only), (finish, [o and s for o, s in zip(only, single, strict=True)]),
+                (end, [n == 1 or (o and s) for n, o, s in zip(cycles, only, single, strict=True)]))]
         o = self.o
         m.d.sync += [
             self.o_valid.eq(running & real), o.last.eq(last_input), o.layer.eq(layer2), o.index.eq(position),
@@ -115,18 +120,22 @@ class Sequencer(wiring.Component):
         return done
 
     def _passes(self, m, pass_end, done, layer2):
-        """Counts a layer's passes; returns 'this is the last one', and how many outputs the present one has."""
+        """Counts a layer's passes.
+
+        Returns 'this is the last one', 'the next one of the layer will be', and how many outputs the present one has.
+        """
         config = self.config
         left = Signal(range(max(config.passes) + 1), init=config.passes[0])
         last_pass = Signal(init=config.passes[0] == 1)
+        next_last = left == 2
+        with m.If(pass_end):
+            m.d.sync += [left.eq(left - 1), last_pass.eq(next_last)]
         with m.If(done):
-            m.d.sync += [left.eq(Mux(layer2, config.passes[0], config.passes[1])),
-                         last_pass.eq(Mux(layer2, config.passes[0] == 1, config.passes[1] == 1))]
-        with m.Elif(pass_end):
-            m.d.sync += [left.eq(left - 1), last_pass.eq(left == 2)]
+            m.d.sync += [left.eq(Mux(layer2, *config.passes)),
+                         last_pass.eq(Mux(layer2, *(p == 1 for p in config.passes)))]
         rest = [outputs - (passes - 1) * config.macs
                 for outputs, passes in zip((config.squeeze, config.channels), config.passes, strict=True)]
-        return last_pass, Mux(last_pass, Mux(layer2, rest[1], rest[0]), config.macs)
+        return last_pass, next_last, Mux(last_pass, Mux(layer2, rest[1], rest[0]), config.macs)
 
     def _addresses(self, m, issue, pass_end, tile_end):
         """The weights' address, and the place of a sum, of the input that is being issued."""

@@ -14,7 +14,7 @@ from .loader import Loader, ParameterStore
 from .scale import Scale
 from .scale_fifo import ScaleFifo
 from .tile_buffer import TileBuffer
-from .timing import GATE_TILES, Timing
+from .timing import Timing
 
 __all__ = ["TiledSE"]
 
@@ -111,16 +111,15 @@ class TiledSE(wiring.Component):
         ]
 
     def _output(self, m, ingress, buffer, gates, scale):
-        """Finished tiles from tile buffer and scale FIFO to the output; both memories' data meet."""
+        """Finished tiles from tile buffer and scale FIFO to the output."""
         timing = Timing(self.config)
-        x_wait = timing.read_latency - ram_latency(timing.buffer_words)
-        gates_wait = timing.read_latency - ram_latency(GATE_TILES * self.config.groups)
+        # Only a scale FIFO that is deeper than the tile buffer makes data wait.
+        wait = timing.read_latency - ram_latency(timing.buffer_words)
         m.d.comb += [
             buffer.read.eq(scale.read), scale.ahead.eq(buffer.ahead),
             gates.read.eq(scale.read), gates.group.eq(scale.group), gates.release.eq(scale.release),
             scale.tile_valid.eq(ingress.tile_valid & gates.tile_valid), scale.tile.eq(ingress.tile),
-            scale.x.as_value().eq(delay(m, buffer.o, x_wait, name="x")),
-            scale.gates.as_value().eq(delay(m, gates.o.as_value(), gates_wait, name="gates")),
+            scale.x.as_value().eq(delay(m, buffer.o, wait, name="x")), scale.gates.eq(gates.o),
             self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),
             self.m_axis_tdata.eq(self._working(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
         ]

@@ -16,8 +16,8 @@ __all__ = ["Timing"]
 ISSUE, OPERAND = 1, 1
 # From a layer's last input to the next layer's first at least.
 LAYER_GAP = 2
-# Scale, behind the memories: the multiplier, the rounding.
-ROUND = 1
+# Scale, behind the memories: the deviation from zero; behind the multiplier: the rounding.
+DEVIATE, ROUND = 1, 1
 # Through the output queue: its memory, its register.
 QUEUE = 2
 # Tiles that the scale FIFO holds: one whose gates are used, one whose gates are made.
@@ -147,7 +147,7 @@ class Timing:
     @property
     def scale_latency(self):
         """From that read to the output queue's input."""
-        return self.read_latency + MULTIPLY + ROUND
+        return self.read_latency + DEVIATE + MULTIPLY + ROUND
 
     @property
     def output_latency(self):

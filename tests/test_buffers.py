@@ -17,6 +17,7 @@ from tiled_se.hdl.queue import Queue
 from tiled_se.hdl.ram import Ram
 from tiled_se.hdl.scale_fifo import ScaleFifo
 from tiled_se.hdl.tile_buffer import TileBuffer
+from tiled_se.hdl.timing import DEVIATE, Timing
 
 from .pysim import clocked, simulate
 
@@ -71,7 +72,7 @@ def test_tile_buffer_is_a_queue(slack):
 def test_scale_fifo(groups, lanes):
     """Gates come out in their groups, tile by tile; a third tile has to wait for the first to be released."""
     config = Config(k=1, width=1, channels=groups * lanes, squeeze=1, lanes=lanes)
-    dut = ScaleFifo(config)
+    dut, latency = ScaleFifo(config), Timing(config).read_latency + DEVIATE
     rng = random.Random(groups)
     tiles = [[rng.randrange(4097) for _ in range(config.channels)] for _ in range(5)]
 
@@ -94,9 +95,10 @@ def test_scale_fifo(groups, lanes):
             ctx.set(dut.group, group)
             ctx.set(dut.release, group == groups - 1)
             await ctx.tick()
+            ctx.set(dut.read, 0)
+            ctx.set(dut.release, 0)
+            await ctx.tick().repeat(latency - 1)
             assert [ctx.get(dut.o[i]) for i in range(lanes)] == tile[group * lanes:(group + 1) * lanes]
-        ctx.set(dut.read, 0)
-        ctx.set(dut.release, 0)
 
     async def bench(ctx):
         assert ctx.get(dut.free)

@@ -11,8 +11,8 @@ import pytest
 
 from tiled_se.gen import cli
 from tiled_se.gen.files import check_folder, write_all
-from tiled_se.gen.options import FIELDS, Options, describe, from_texts
-from tiled_se.gen.technology import Target
+from tiled_se.gen.options import FIELDS, Options, describe, from_texts, options_of
+from tiled_se.gen.targets import Target
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 from .conftest import weights
@@ -135,6 +135,8 @@ def test_error_out_of_reach(tiled_se):
     (["sim", "--wid", "5"], "unrecognized arguments: --wid 5"),
     (["sim", "W=5"], "unrecognized arguments: W=5"),
     (["sim", "--k"], "argument --k: expected one argument"),
+    (["sim", "--jobs", "2"], "unrecognized arguments: --jobs 2"),
+    (["bench", "--width", "8"], "unrecognized arguments: --width 8"),
 ])
 def test_usage(tiled_se, texts, line):
     finished = tiled_se(*texts)
@@ -188,15 +190,16 @@ def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["sim", "verilog", "synth"])
+    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench"])
     def test_tells_every_option(self, capsys, command):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])
         assert ended.value.code == 0
         text = capsys.readouterr().out
+        taken = options_of(command)
         for name, field in FIELDS.items():
-            assert f"--{name.replace('_', '-')} " in text
-            assert f"[{field.metadata['variable']}]" in text
+            assert (f"--{name.replace('_', '-')} " in text) == (name in taken)
+            assert (f"[{field.metadata['variable']}]" in text) == (name in taken)
 
     def test_defaults_are_those_told(self):
         for field in FIELDS.values():

@@ -18,6 +18,7 @@ from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
+from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
 
 from .blocks import expected, quantised, random_frame
@@ -132,9 +133,10 @@ def test_headline_takes_a_beat_every_cycle(headline):
     """The default configuration: full rate over frames back to back, ragged ones too, and the cycles that were said."""
     config, timing = headline.config, Timing(headline.config)
     frames = headline.frames((21, 24, 7), np.random.default_rng(1))
-    result = simulate(headline.simulation, headline.job(Send(frames)))
+    result = simulate(headline.simulation, headline.job(Idle(4), Send(frames)))
     assert result.ok, result.failures
     assert result.in_stall_cycles == 0
+    assert result.total_cycles == predict(config, (21, 24, 7)).total_cycles
     assert result.steady_throughput == 1.0
     assert result.first_output_latency == config.tile_words - 1 + timing.output_latency
     assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
@@ -148,7 +150,8 @@ def test_parameters_are_reloaded_between_frames(headline):
     x = random_frame(headline.config, 9, rng)
     first, second = headline.frame(x), headline.frame(x, other)
     assert not np.array_equal(first.expected, second.expected)
-    steps = (Send((first,), wait=False), headline.load(other), Send((second,), wait=False),
+    # A stream that waits comes before a frame that has not begun.
+    steps = (Send((first,), wait=False), headline.load(other), Send((second,), wait=False), Idle(40),
              headline.load(headline.parameters), Send((first,)))
     result = simulate(headline.simulation, headline.job(*steps, stall_in=0.2, stall_out=0.3))
     assert result.ok, result.failures

@@ -138,6 +138,14 @@ class TestSetup:
         assert "making .venv" in make(project, "verilog").stdout
         assert not (project / ".venv/half").exists()
 
+    def test_benchmarks_bring_their_packages_once(self, project):
+        done = make(project, "bench", "NETWORK=a,b", "JOBS=3", "OUT=results")
+        assert done.stdout.splitlines()[-4:] == ["bench", "--out=results", "--network=a,b", "--jobs=3"]
+        assert self.installs(project)[-1].endswith("--editable .[bench,synth]")
+        count = len(self.installs(project))
+        assert make(project, "bench").stdout == "bench\n"
+        assert len(self.installs(project)) == count
+
     def test_moved_folder_is_set_up_again(self, project):
         make(project, "verilog")
         moved = project.rename(project.parent / "moved")

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("hdl", "gen", "cosim", "golden")
+PACKAGES = (*FOLDERS, "gen/bench")
 
 
 def installable(folder):
@@ -39,7 +40,7 @@ def wheel(tmp_path_factory):
 
 def test_wheel_has_every_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in FOLDERS:
+    for folder in PACKAGES:
         assert installable(folder) <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"tiled_se"}
     assert not [name for name in names if "__pycache__" in name]
@@ -58,9 +59,9 @@ def test_wheel_runs(wheel, tmp_path):
     assert where.stdout.strip() == str(tmp_path / "site/tiled_se/hdl/config.py")
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", PACKAGES)
 def test_imports_are_of_this_project(folder):
-    module = importlib.import_module(f"tiled_se.{folder}")
+    module = importlib.import_module(f"tiled_se.{folder.replace('/', '.')}")
     assert pathlib.Path(module.__file__).samefile(ROOT / folder / "__init__.py")
 
 
@@ -95,7 +96,7 @@ def needed(name, extras, found):
 
 def test_every_dependency_is_pinned_to_what_is_installed():
     versions = pins()
-    for name in needed("tiled-se", ["test"], set()):
+    for name in needed("tiled-se", ["test", "bench"], set()):
         assert name in versions
         assert versions[name].contains(importlib.metadata.version(name), prereleases=True), name
 
@@ -105,7 +106,7 @@ def test_every_pin_is_exact():
 
 
 def test_every_file_names_its_licence():
-    files = [path for folder in (*FOLDERS, "tests") for path in (ROOT / folder).iterdir() if path.is_file()]
+    files = [path for folder in (*PACKAGES, "tests") for path in (ROOT / folder).iterdir() if path.is_file()]
     files += [ROOT / name for name in ("Makefile", "pyproject.toml", "constraints.txt", ".gitignore", ".ci/run")]
     for path in files:
         assert "SPDX-License-Identifier: Apache-2.0" in "\n".join(path.read_text().splitlines()[:2]), path

@@ -179,7 +179,7 @@ def test_scale(zero):
         ctx.set(dut.tile.end, 49)
         ctx.set(dut.tile.last, 1)
         ctx.set(dut.zero, zero)
-        head, coming = 0, [None] * (latency - 1)
+        head, coming, late = 0, [None] * (latency - 1), None
         for _ in range(1000):
             if len(got) == 50:
                 break
@@ -195,7 +195,9 @@ def test_scale(zero):
             beat = coming.pop(0)
             for lane in range(2):
                 ctx.set(dut.x[lane], 99 if beat is None else int(x[beat, lane]))
-                ctx.set(dut.gates[lane], 99 if beat is None else int(gates[0, lane]))
+                # A beat's gates come a cycle later.
+                ctx.set(dut.gates[lane], 99 if late is None else int(gates[0, lane]))
+            late = beat
             if released:
                 ctx.set(dut.tile_valid, 0)
         await ctx.tick()

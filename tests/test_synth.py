@@ -16,7 +16,7 @@ from tiled_se.gen import synth, tools
 from tiled_se.gen.nextpnr import place
 from tiled_se.gen.paths import parse
 from tiled_se.gen.pins import INSTANCE
-from tiled_se.gen.technology import TECHNOLOGIES, Target
+from tiled_se.gen.targets import FAMILIES, Target
 from tiled_se.gen.tools import ToolError, Workbench
 from tiled_se.gen.yosys import map_to_cells
 
@@ -143,7 +143,7 @@ class TestReport:
     @pytest.fixture
     def report(self, tmp_path):
         """The toy's netlist and nextpnr's report, without and with a frame."""
-        part = TECHNOLOGIES[Target.ICE40].parts[1]
+        part = FAMILIES[Target.ICE40].parts[1]
         reports = []
         with Workbench(tmp_path) as bench:
             netlist = map_to_cells(bench, part.synthesis, self.TOY, "toy")
@@ -173,7 +173,7 @@ class TestReport:
 
     def test_multiplier_without_registers(self, tmp_path):
         """nextpnr's paths end at it, and it is named for that."""
-        part = TECHNOLOGIES[Target.ICE40].parts[0]
+        part = FAMILIES[Target.ICE40].parts[0]
         toy = """module toy(input clk, input [15:0] a, output reg q);
             reg [15:0] held;
             wire [31:0] product = (held + a) * (held ^ 16'd7);

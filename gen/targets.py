@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The technologies that a block is synthesised for: parts, how yosys maps to them, and what their cells count as."""
+"""The families of FPGAs that a block is synthesised for: parts, how yosys maps to them, what their cells count as."""
 
 import dataclasses
 import enum
 import re
 
-__all__ = ["TECHNOLOGIES", "Part", "Target", "Technology"]
+__all__ = ["FAMILIES", "Part", "Target", "Family"]
 
 # Above what any of the parts reaches. nextpnr weighs paths by how they compare with the slowest, so that a target which
 # every block misses gives each the same effort.
@@ -45,7 +45,7 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
-class Technology:
+class Family:
     """A target.
 
     Attributes
@@ -77,17 +77,17 @@ def _ecp5(size, pins):
     return Part(f"LFE5U-{size}F-6BG381", "synth_ecp5", arguments, pins)
 
 
-TECHNOLOGIES = {
-    Target.ECP5: Technology(
+FAMILIES = {
+    Target.ECP5: Family(
         parts=(_ecp5(45, pins=203), _ecp5(85, pins=205)), placer="nextpnr-ecp5",
         luts="LUT4|CCU2C", ffs="TRELLIS_FF", dsps="MULT18X18D", block_rams={"DP16KD|PDPW16KD": 18432}),
     # The one has multipliers, the other more of everything else.
-    Target.ICE40: Technology(
+    Target.ICE40: Family(
         parts=(Part("iCE40UP5K-SG48", "synth_ice40 -dsp", ("--up5k", "--package", "sg48"), 39),
                Part("iCE40HX8K-CT256", "synth_ice40", ("--hx8k", "--package", "ct256"), 206)),
         placer="nextpnr-ice40",
         luts="SB_LUT4", ffs="SB_DFF.*", dsps="SB_MAC16", block_rams={"SB_RAM40_4K.*": 4096}),
-    Target.XILINX: Technology(
+    Target.XILINX: Family(
         parts=(Part("xc7", "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf"),), placer=None,
         luts="LUT[1-6]", ffs="FD[CPRS]E.*", dsps="DSP48E1", block_rams={"RAMB18E1": 18432, "RAMB36E1": 36864}),
 }

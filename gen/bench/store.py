@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finished results, each a JSON file whose name is a hash of all that decides what is in it."""
+
+import functools
+import hashlib
+import json
+import pathlib
+
+from ..files import json_bytes, write_all
+from ..report import tool_versions
+
+__all__ = ["Store", "digest", "hardware_sources", "measuring_sources"]
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[2]
+# Folders that decide what a generated block is and what its parameters say of it, and what measures it.
+HARDWARE, MEASURING = ("hdl",), ("golden", "cosim", "gen")
+# Of this folder only what measures: tables and plots may change without a new measurement.
+MEASURING_FILES = ("gen/bench/measure.py",)
+
+
+def digest(*parts):
+    """A hash of JSON-serialisable `parts`."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _hash_of(folders, files=()):
+    paths = sorted(path for folder in folders for path in (PACKAGE / folder).iterdir() if path.is_file())
+    return digest([(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+                   for path in (*paths, *(PACKAGE / file for file in files))])
+
+
+@functools.cache
+def measuring_sources():
+    """Hash of the code that runs and compares simulations and synthesis, and of the tools' versions."""
+    return digest(_hash_of(MEASURING, MEASURING_FILES), tool_versions())
+
+
+@functools.cache
+def hardware_sources():
+    """Hash of the code that hardware is made by."""
+    return _hash_of(HARDWARE)
+
+
+class Store:
+    """Results in a folder. Each appears complete or not at all, so that an interrupted run leaves only good ones."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def load(self, key):
+        """The result under `key`, or None."""
+        try:
+            return json.loads((self.folder / f"{key}.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def save(self, key, result):
+        """Keep `result` under `key`."""
+        write_all(str(self.folder), {f"{key}.json": json_bytes(result)})

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the results of a plan say together: memory of whole networks, and what is not as it should be."""
+
+import dataclasses
+
+__all__ = ["Findings", "NetworkMemory", "network_memory"]
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkMemory:
+    """Memory bits without weights of all blocks of a network, for both forms and a limit on the lanes.
+
+    ``maps`` are the feature maps' own bits, which no original form can do without.
+    """
+
+    tiled: int
+    original: int
+    maps: int
+
+    @property
+    def reduction(self):
+        """How much less the tiled form takes, as a fraction."""
+        return 1 - self.tiled / self.original
+
+
+def network_memory(network, most, plan, results):
+    """The :class:`NetworkMemory` of `network` with `most` lanes; None where a block's result is missing."""
+    sums, maps = [0, 0], 0
+    for block, count in network.blocks:
+        for index, task in enumerate(plan.memory[block, most]):
+            if task not in results:
+                return None
+            sums[index] += count * results[task]["sram"]["total_without_weights_bits"]
+        maps += count * 8 * block.height * block.width * block.channels
+    return NetworkMemory(*sums, maps)
+
+
+class Findings:
+    """What the simulations say of the claims, as lists of tasks.
+
+    ``inexact``: analytic and simulated figures differ. ``slow``: less than a beat a cycle. ``broken``: the same, though
+    every tile has as many beats as excite takes cycles.
+    """
+
+    def __init__(self, plan, results):
+        simulations = [task for task in dict.fromkeys([*plan.cycles.values(), *plan.latency.values(), *plan.variants])
+                       if task in results and "simulated" in results[task]]
+        self.simulated = len(simulations)
+        self.inexact = [task for task in simulations if _differ(results[task])]
+        rows = [task for task in plan.cycles.values() if task in results]
+        self.slow = [task for task in rows if results[task]["simulated"]["steady_throughput"] < 1]
+        self.broken = [task for task in self.slow
+                       if results[task]["shortest_tile_beats"] >= results[task]["excite_cycles"]]
+
+    @property
+    def problems(self):
+        """Task to what is wrong with its result, for the list of failures."""
+        found = {task: "less than a beat a cycle, though no tile is shorter than excite takes" for task in self.broken}
+        return found | {task: "analytic and simulated cycles differ" for task in self.inexact}
+
+
+def _differ(result):
+    return any(result["analytic"][name] != result["simulated"][name]
+               for name in ("total_cycles", "first_output_latency"))

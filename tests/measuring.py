@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks' processes do in tests: measure, or go wrong in some way."""
+
+import os
+
+from tiled_se.gen.bench import measure
+
+
+def off_by_one(task, folder):
+    """`measure.work` with an analytic count that is wrong."""
+    right = measure._analytic
+
+    def wrong(job):
+        figures = right(job)
+        return figures | {"total_cycles": figures["total_cycles"] + 1}
+
+    measure._analytic = wrong
+    try:
+        return measure.work(task, folder)
+    finally:
+        measure._analytic = right
+
+
+def by_name(task, folder):
+    """Does what the task says, a text, and leaves a file of that name."""
+    if task.startswith("die"):
+        os._exit(1)
+    if task.startswith("interrupt"):
+        raise KeyboardInterrupt
+    with open(os.path.join(folder, task), "x"):
+        return "no good" if task.startswith("fail") else None
