@@ -151,7 +151,7 @@ def test_parameters_are_reloaded_between_frames(headline):
     first, second = headline.frame(x), headline.frame(x, other)
     assert not np.array_equal(first.expected, second.expected)
     # A stream that waits comes before a frame that has not begun.
-    steps = (Send((first,), wait=False), headline.load(other), Send((second,), wait=False), Idle(40),
+    steps = (Send((first,), wait=False), Idle(40), headline.load(other), Send((second,), wait=False), Idle(40),
              headline.load(headline.parameters), Send((first,)))
     result = simulate(headline.simulation, headline.job(*steps, stall_in=0.2, stall_out=0.3))
     assert result.ok, result.failures
