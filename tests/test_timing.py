@@ -145,13 +145,14 @@ def test_cycle_table_of_the_design_document():
     layer2 = issue + timing.layer_cycles[0] + timing.gap - 1
     read = tile - 1 + timing.tile_latency
     last_gate = layer2 + timing.layer_cycles[1] - 1 + timing.gates_latency
+    # Four passes of 16 gates each.
+    first_gate = last_gate - 3 * timing.pass_cycles[1] - 15
     spans = {
         "s_axis": (0, tile - 1), "accumulate": (tile, tile + config.groups - 1),
         "layer 1: inputs": (issue, issue + timing.layer_cycles[0] - 1),
         "gap:": (issue + timing.layer_cycles[0], layer2 - 1),
         "layer 2: inputs": (layer2, layer2 + timing.layer_cycles[1] - 1),
-        # Without a pause: here a pass has as many inputs as outputs.
-        "scale FIFO": (last_gate - config.channels + 1, last_gate), "tile buffer ": (read, read + tile - 1),
+        "scale FIFO": (first_gate, last_gate), "tile buffer ": (read, read + tile - 1),
         "m_axis": (read + timing.output_latency - timing.tile_latency,
                    read + timing.output_latency - timing.tile_latency + tile - 1)}
     text = (pathlib.Path(__file__).parents[1] / "docs" / "design.md").read_text()
@@ -159,7 +160,9 @@ def test_cycle_table_of_the_design_document():
     for name, (first, last) in spans.items():
         row, = (line for line in table.splitlines() if name in line)
         assert row.split()[-2:] == [f"{first}-{last}", f"{first + tile}-{last + tile}"], row
-    assert last_gate + 1 == read
+    assert last_gate + 1 - timing.lead == read
+    assert f"145 is `cycles_between_tiles_at_least`, {timing.tile_latency} + 9 is" in text
+    assert (timing.excite_cycles, timing.output_latency - timing.tile_latency) == (145, 9)
 
 
 def test_choose_macs():
