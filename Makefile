@@ -19,7 +19,8 @@
 ##             CR=             squeezed channels (default: C / 4, at least 1)
 ##   hardware  LANES=          channels a beat; must divide C (default: the largest divisor up to 8)
 ##             MACS=auto       multipliers of the two layers; auto: the fewest that reach a beat a cycle
-##             SRAM_OVERHEAD=0.05   memory beyond 8*K*W*C bits that auto may spend, as a fraction
+##             SRAM_OVERHEAD=0.05   memory beyond 8*K*W*C bits that auto may spend, as a fraction; with SLACK
+##                             given, cycles beyond a tile's beats
 ##             SLACK=auto      buffer beyond K rows, in beats; auto: what full rate takes; 0: exactly K rows
 ##             LOADABLE=       1: parameters come through w_axis; 0: baked in (default: baked with WEIGHTS)
 ##             OPERAND_BITS=auto    width of means and hidden vector; auto: what ERROR takes

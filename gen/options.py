@@ -46,7 +46,8 @@ class Options:
         "multipliers that both layers share; auto: the fewest that sustain a beat a cycle within SRAM_OVERHEAD; "
         "more than the larger of C and CR would be idle and are not built (default: auto)")
     sram_overhead: float = _option("hardware", "SRAM_OVERHEAD", number(0, 10), 0.05, "FRACTION",
-        "memory beyond 8*K*W*C bits that auto may spend on slack (default: 0.05)")
+        "memory beyond 8*K*W*C bits that MACS=auto may spend on slack; with SLACK given, cycles that a tile may take "
+        "beyond its beats (default: 0.05)")
     slack: int | None = _option("hardware", "SLACK", auto(integer(0, 1 << 20)), None, "BEATS|auto",
         "tile buffer beyond K rows; auto: what full rate takes; 0: exactly K rows, the input pauses once a tile "
         "(default: auto)")

