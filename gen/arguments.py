@@ -51,7 +51,7 @@ Exit status: 0 done, 2 bad input, 3 a tool is missing or failed.
         """
 Measure memory, cycles and synthesis of every squeeze-and-excite block of known networks, with the original
 form beside the tiled one, and write DOCS/benchmarks.md with its plots. Each result is kept in OUT as soon as it
-is there, so that what is finished is not measured again. Needs the packages of tiled-se[bench].
+is there, so that what is finished is not measured again. Needs the packages of tiled-se[bench,synth].
 Exit status: 0 all was measured and right, 1 something failed, 2 bad input.
 """, """
   tiled-se bench

@@ -42,7 +42,7 @@ class Bank:
 def plan(width, depth):
     """The banks of the fewest block RAMs for `depth` words of `width` bits; the largest come first.
 
-    A depth that is no power of two thus takes no more than its bits need, up to the smallest bank.
+    A depth that is no power of two takes several, no larger in sum than the next multiple of the smallest.
     """
     smallest = min(SHAPES)
     # For each multiple of the smallest bank: (block RAMs, banks, words), and the bank that was added last.

@@ -60,7 +60,7 @@ class Loader(wiring.Component):
         m = Module()
         waiting = Signal()
         take = Signal()
-        m.d.comb += [take.eq(self.i_valid & self.i_ready), self.busy.eq(waiting | self.i_ready)]
+        m.d.comb += take.eq(self.i_valid & self.i_ready)
         m.d.sync += waiting.eq(self.i_valid & ~self.i_ready)
         with m.If(waiting & self.start):
             m.d.sync += self.i_ready.eq(1)
@@ -73,6 +73,8 @@ class Loader(wiring.Component):
         with m.If(take):
             m.d.sync += received.eq(Cat(received, self.i_data)[WORD:])
         valid = delay(m, take, 1, name="valid", reset_less=False)
+        # Until the last word has had its effect: it may be the one that unloads the block.
+        m.d.comb += self.busy.eq(waiting | self.i_ready | valid)
         foreign = delay(m, self.i_data != self.config.fingerprint, 1, name="foreign")
         self._follow(m, valid, delay(m, self.i_last, 1, name="last"), foreign, received[-WORD:])
         # A word of fewer parts than the other memory's stands at the top of what was received.

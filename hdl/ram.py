@@ -31,8 +31,8 @@ class Ram(wiring.Component):
         Writes at the clock edge.
     re, raddr : In
     rdata : Out
-        What ``raddr`` held, ``latency`` cycles after ``re``; held while ``re`` is low. Undefined where that address is
-        written in the cycle of ``re``.
+        What ``raddr`` held, ``latency`` cycles after ``re``; only then. Undefined where that address is written in the
+        cycle of ``re``.
     """
 
     def __init__(self, *, width, depth, init=None):

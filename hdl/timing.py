@@ -124,10 +124,15 @@ class Timing:
         """Cycles from one tile to the next, on average over many tiles of `words` beats, while nothing stalls them.
 
         Each of the scale FIFO's places is taken from the cycle before layer 2's first input to the tile's last read. A
-        tile buffer with less slack than a full tile's latency makes each of them wait for what is missing.
+        tile buffer that holds n full tiles makes n of them wait for what its slack is short of the latency.
         """
-        short = self.tile_latency - self.buffer_slack if words == self.config.tile_words else 0
-        return max(words + max(short, 0), self.excite_cycles, (1 + self.gates_cycles + words) / GATE_TILES)
+        pace = max(words, self.excite_cycles, (1 + self.gates_cycles + words) / GATE_TILES)
+        if words != self.config.tile_words:
+            return pace
+        # A tile can be taken once the one n before it is read; n tiles and a latency thus pass in n periods.
+        tiles = self.buffer_words // words
+        rest = self.buffer_words - tiles * words
+        return max(pace, (words + self.tile_latency - rest) / tiles)
 
     @property
     def keeps_pace(self):

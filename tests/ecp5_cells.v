@@ -38,7 +38,7 @@ module DP16KD (
 
     initial begin
         if (DATA_WIDTH_A != DATA_WIDTH_B || REGMODE_A != "OUTREG" || REGMODE_B != "OUTREG" || RESETMODE != "SYNC"
-            || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL") begin
+            || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL" || GSR != "AUTO") begin
             $display("DP16KD: a mode that is not modelled");
             $finish;
         end
@@ -46,8 +46,8 @@ module DP16KD (
     // Ties of the real cell that the model relies on.
     wire tied = CEA & OCEA & OCEB & ~(WEB | RSTA | RSTB | CSA0 | CSA1 | CSA2 | CSB0 | CSB1 | CSB2)
               & ((write[3:0] & BYTES) == BYTES);
-    always @(posedge CLKA) begin
-        if (WEA && tied) memory[write >> LOW] <= in[DATA_WIDTH_A-1:0];
+    always @(posedge CLKA) if (WEA && tied) memory[write >> LOW] <= in[DATA_WIDTH_A-1:0];
+    always @(posedge CLKB) begin
         if (CEB) latched <= tied ? memory[read >> LOW] : {DATA_WIDTH_A{1'bx}};
         out <= latched;
     end
@@ -79,7 +79,7 @@ module MULT18X18D (
     reg signed [35:0] product;
     initial begin
         if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "CLK0"
-            || RESETMODE != "SYNC") begin
+            || RESETMODE != "SYNC" || GSR != "DISABLED") begin
             $display("MULT18X18D: a mode that is not modelled");
             $finish;
         end

@@ -334,10 +334,16 @@ class TestDocument:
     def test_synthesis_row(self):
         """A tool may leave figures out; what it gives stands as it is."""
         task = tiled(Kind.SYNTH, SMALL, 4, target="ecp5")
-        found = {"config": {"macs": 3}, "synth": {"luts": 2300, "ffs": 1, "dsps": None, "fmax_mhz_median": 165.25,
-                                                  "block_rams": "crashed", "block_ram_bits_over_bound": 1.0}}
-        text = tables.synth(plan.Plan(synth=(task,)), {task: found})
-        assert cells(text, "ecp5")[1:] == ["4", "3", "2,300", "1", "-", "crashed", "-", "165.25", "1"]
+        found = {"config": {"macs": 3}, "sram": {"over_bound": 1.0826}, "synth": {
+            "luts": 2300, "ffs": 1, "dsps": None, "block_rams": "crashed", "block_ram_bits_over_bound": 1.0,
+            "fmax_mhz": {"1": 170.0, "2": 160.5}, "fmax_mhz_median": 165.25,
+            "critical_path": {"modules": {"excite.mac": {"delay_ns": 4.5}, "top": {"delay_ns": 1.55}}}}}
+        sections = plan.Plan(synth=(task,))
+        assert cells(tables.synth(sections, {task: found}), "ecp5")[1:] == [
+            "4", "3", "2,300", "1", "-", "crashed", "-", "1", "1.083", "165.2 (170.0, 160.5)",
+            "excite.mac 4.50, top 1.55"]
+        found["synth"] |= {"fmax_mhz": None, "fmax_missing": "no room", "critical_path": None}
+        assert cells(tables.synth(sections, {task: found}), "ecp5")[-2:] == ["- (no room)", "-"]
 
     def test_findings(self, results):
         tiny, found = results
@@ -403,7 +409,7 @@ class TestCommand:
         monkeypatch.setattr(command, "PACKAGES", ("matplotlib", "no_such_package"))
         finished = tiled_se("bench")
         assert finished.status == 2
-        assert finished.err == "tiled-se: error: bench needs no_such_package: pip install 'tiled-se[bench]'\n"
+        assert finished.err == "tiled-se: error: bench needs no_such_package: pip install 'tiled-se[bench,synth]'\n"
 
 
 def test_lanes():

@@ -136,7 +136,7 @@ def test_scale_fifo_shows_no_unfinished_tile():
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 33, 513])
 def test_ram(depth):
-    """A word is read ``ram_latency`` cycles after its address, and held while nothing is read."""
+    """A word is read ``ram_latency`` cycles after its address."""
     dut = Ram(width=4, depth=depth)
     assert dut.latency == {1: 1, 2: 1, 5: 1, 33: 2, 513: 3}[depth]
 

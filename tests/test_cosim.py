@@ -180,6 +180,36 @@ def test_load_right_behind_a_frame(loadable):
         assert result.compared == 3 * beats * block.config.lanes
 
 
+@pytest.mark.parametrize("foreign", [0, 1])
+def test_a_stream_of_one_word_unloads_at_once(loadable, foreign):
+    """Its only word says whose it is, and ends it: no beat gets in behind it until a whole stream has come."""
+    block, _ = loadable
+    frame = block.frame(random_frame(block.config, 4, np.random.default_rng(6)))
+    word = stream_words(block.config, block.parameters)[0] ^ foreign
+    for wait in range(1, 6):
+        steps = (Send((frame,)), Drain(), Load(np.array([word], np.uint32)), Idle(wait), Send((frame,), wait=False),
+                 Idle(30), Snapshot("behind"), block.load(block.parameters), Drain())
+        result = simulate(block.simulation, block.job(*steps))
+        assert result.ok, (wait, result.failures)
+        behind = result.snapshots["behind"]
+        assert not behind["status_loaded"]
+        assert behind["accepted"] == len(frame.beats), wait
+
+
+def test_load_waits_for_the_last_output():
+    """Parameters are not touched, and the zero point is that of the frame, while the last outputs wait to be taken."""
+    shape = dict(k=3, width=16, channels=8, squeeze=3, lanes=2, macs=3, loadable=True)
+    block = built(**shape, zero_point=-20)
+    # Other parameters of the same formats, for another zero point.
+    others = (quantised(seed=seed, **shape, zero_point=55) for seed in range(30))
+    config, parameters = next(other for other in others if other[0].fingerprint == block.config.fingerprint)
+    x = random_frame(block.config, 3, np.random.default_rng(12))
+    after = Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=2)
+    steps = (Send((block.frame(x),)), block.load(parameters, wait=False), Drain(), Idle(400), Send((after,)))
+    result = simulate(block.simulation, block.job(*steps, stall_out=0.95, seed=3))
+    assert result.ok, result.failures
+
+
 def test_load_waits_for_a_frame_that_pauses(loadable):
     """A frame stops between two tiles until all that came is delivered: a stream still has to wait for its end."""
     block, other = loadable

@@ -52,6 +52,11 @@ def measure(config, heights):
     # A buffer of exactly k rows, and one that is three words short of full rate.
     (dict(k=2, width=20, channels=6, squeeze=3, lanes=2, macs=3, slack=0), [6, 3]),
     (dict(k=2, width=40, channels=6, squeeze=3, lanes=2, macs=3, slack=40), [8, 3]),
+    # Memories of sums, gates, hidden values and records with two and three registers; gates deeper than the buffer.
+    (dict(k=2, width=2, channels=37, squeeze=2, macs=5), [3, 4]),
+    (dict(k=1, width=2, channels=520, squeeze=1, macs=70), [2]),
+    (dict(k=1, width=2, channels=4, squeeze=515, lanes=2, macs=60), [3]),
+    (dict(k=1, width=1, channels=33, squeeze=2, macs=9, slack=0), [4]),
 ])
 def test_named(shape, heights):
     config = Config(**shape)
@@ -71,6 +76,20 @@ def test_random(seed):
             gate=rng.choice([Gate(), Gate(GateKind.HARDSIGMOID)]), slack=rng.choice([None, None, None, 0, 1, 7]))
         heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 8]))]
         assert measure(config, heights) == predict(config, heights), (config, heights)
+
+
+def test_period():
+    """The stated pace of many full tiles, for slacks of nothing, of a few words, and of several tiles."""
+    rng = random.Random(8)
+    for _ in range(300):
+        lanes = rng.choice([1, 2, 3, 8])
+        config = Config(
+            k=rng.choice([1, 2, 3]), width=rng.choice([1, 2, 5, 7, 20]), lanes=lanes,
+            channels=lanes * rng.choice([1, 2, 5, 12, 30]), squeeze=rng.choice([1, 3, 20]),
+            macs=rng.choice([1, 3, 9, 30, 100]), slack=rng.choice([None, 0, 1, 7, 10, 50, 100, 300]))
+        many, more = (predict(config, [config.k * tiles]).total_cycles for tiles in (60, 180))
+        # A tile in n waits longer than the others.
+        assert (more - many) / 120 == pytest.approx(Timing(config).period(config.tile_words), abs=0.1), config
 
 
 def test_agrees_with_the_closed_form():

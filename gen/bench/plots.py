@@ -57,7 +57,7 @@ def networks(plan, results):
         axes.plot(tiled, places, "o", color=BLUE, label=f"TSE, up to {DEFAULT_LANES} lanes")
         axes.plot(narrow, places, "o", color=BLUE, markerfacecolor="white", label="TSE, 1 lane")
         for place, (_, eight, _) in enumerate(rows):
-            axes.annotate(f"{100 * eight.reduction:.0f} % less", (whole[place], place), (8, 0),
+            axes.annotate(f"{100 * eight.reduction:.1f} % less", (whole[place], place), (8, 0),
                           textcoords="offset points", va="center", color=GREY)
         axes.set_yticks(places, [name.replace("_", " ") for name, *_ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -3,11 +3,13 @@
 
 import functools
 import hashlib
+import importlib.util
 import json
 import pathlib
 
 from ..files import json_bytes, write_all
 from ..report import tool_versions
+from ..tools import TOOLS
 
 __all__ = ["Store", "digest", "hardware_sources", "measuring_sources"]
 
@@ -32,7 +34,8 @@ def _hash_of(folders, files=()):
 @functools.cache
 def measuring_sources():
     """Hash of the code that runs and compares simulations and synthesis, and of the tools' versions."""
-    return digest(_hash_of(MEASURING, MEASURING_FILES), tool_versions())
+    installed = [tool.package for tool in TOOLS.values() if importlib.util.find_spec(tool.module)]
+    return digest(_hash_of(MEASURING, MEASURING_FILES), tool_versions(), tool_versions(installed))
 
 
 @functools.cache

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The document's tables, as Markdown. None has a time, a date or a machine: figures compare from run to run."""
 
+from ...hdl.schedule import predict
+from ..prepare import prepare
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
 from .sums import network_memory
 
-__all__ = ["blocks", "macs", "memory_roles", "networks", "originals", "synth", "variants"]
+__all__ = ["blocks", "macs", "measured_memory", "memory_roles", "name", "networks", "originals", "steady", "synth",
+           "variants"]
 
 FAILED = "failed"
 ROLES = ("tile_buffer", "accumulator", "scale_fifo", "other", "weight")
@@ -46,20 +49,45 @@ def blocks(plan, results):
                 f"{result['simulated']['peak_elements']:,}", *_memory_cells(result)]
 
     heights = {task: block.height for block, task in plan.cycles.items()}
-    head = ["H x W x C x CR", "LANES", "MACS", "excite, cycles (a)", "shortest tile, beats (a)", "full rate (a)",
-            "H simulated", "beats a cycle (a)", "beats a cycle (s)", "cycles (a)", "cycles (s)", "peak, elements (s)",
-            "bound, bits", "memory, bits (n)", "over bound"]
-    return _filled(head, [(_name(block), task) for block, task in plan.cycles.items()], results, row)
+    head = ["H x W x C x CR", "LANES", "MACS", "excite, cycles (a)", "shortest tile, beats (a)",
+            "full tiles at full rate (a)", "H simulated", "beats a cycle (a)", "beats a cycle (s)", "cycles (a)",
+            "cycles (s)", "peak, elements (s)", "bound, bits", "memory, bits (n)", "over bound"]
+    return _filled(head, [(name(block), task) for block, task in plan.cycles.items()], results, row)
 
 
-def _name(block):
+def steady(task, few=64, more=192):
+    """Beats a cycle of many frames of `task`'s, back to back, exactly: of those that come when all buffers are full."""
+    job = prepare(task.options)
+    height, row = job.shape.height, job.config.width * job.config.groups
+    cycles = [predict(job.config, [height] * frames).total_cycles for frames in (few, more)]
+    return (more - few) * height * row / (cycles[1] - cycles[0])
+
+
+def measured_memory(plan, results):
+    """The three figures of the headline block's memory, each over the bound."""
+    rows = []
+    for task in plan.variants:
+        made = next((s for s in plan.synth if s.target == "ecp5" and s.options.lanes == task.options.lanes), None)
+        # Synthesised as it is by default only.
+        if task not in results or made not in results or task.variables.count("SLACK") + task.variables.count("SRAM"):
+            continue
+        result, found, bound = results[task], results[made]["synth"], results[task]["sram"]["bound_bits"]
+        rows.append([f"LANES={task.options.lanes}", *(f"{value:.3f}" for value in (
+            result["sram"]["over_bound"], result["sram"]["tile_buffer_bits"] / bound,
+            8 * result["simulated"]["peak_elements"] / bound, found["block_ram_bits_over_bound"],
+            found["block_ram_bits_over_bound_without_weights"]))])
+    return _table(["over bound", "netlist, all but weights (n)", "tile buffer (n)", "tile buffer, peak (s)",
+                   "ECP5 block RAM, all", "ECP5 block RAM, all but weights"], rows) if rows else ""
+
+
+def name(block):
     return str(block).replace("x", " x ")
 
 
 def memory_roles(plan, results):
     """Where the bits of every block are."""
     head = ["H x W x C x CR", "tile buffer", "sums", "scale FIFO", "other", "parameters"]
-    return _filled(head, [(_name(block), task) for block, task in plan.cycles.items()], results,
+    return _filled(head, [(name(block), task) for block, task in plan.cycles.items()], results,
                    lambda task, result: [f"{result['sram'][f'{role}_bits']:,}" for role in ROLES])
 
 
@@ -69,12 +97,12 @@ def originals(plan, results):
     for block, task in plan.cycles.items():
         other = plan.latency[block]
         if task not in results or other not in results:
-            rows.append([_name(block), FAILED] + [""] * 6)
+            rows.append([name(block), FAILED] + [""] * 6)
             continue
         tiled, whole = results[task], results[other]
         bits = [result["sram"]["total_without_weights_bits"] for result in (tiled, whole)]
         simulated = whole["simulated"]["first_output_latency"] if "simulated" in whole else None
-        rows.append([_name(block), whole["config"]["macs"], f"{bits[1]:,}", f"{bits[0]:,}",
+        rows.append([name(block), whole["config"]["macs"], f"{bits[1]:,}", f"{bits[0]:,}",
                      f"{100 * (1 - bits[0] / bits[1]):.1f} %", f"{whole['first_output_latency']:,}",
                      "" if simulated is None else f"{simulated:,}",
                      f"{tiled['simulated']['first_output_latency']:,}"])
@@ -140,11 +168,26 @@ def synth(plan, results):
         found = result["synth"]
         return [task.options.lanes, result["config"]["macs"],
                 *(_cell(found.get(name)) for name in ("luts", "ffs", "dsps", "block_rams", "tile_buffer_block_rams",
-                                                      "fmax_mhz_median", "block_ram_bits_over_bound"))]
+                                                      "block_ram_bits_over_bound")),
+                f"{result['sram']['over_bound']:.3f}", _speeds(found), _slowest(found)]
 
-    head = ["device", "LANES", "MACS", "LUTs", "flip-flops", "DSPs", "block RAMs", "of these tile buffer",
-            "Fmax, MHz (median)", "block RAM bits over bound"]
-    return _filled(head, [(task.target, task) for task in plan.synth], results, row)
+    head = ["part", "LANES", "MACS", "LUTs", "flip-flops", "DSPs", "block RAMs", "of these tile buffer",
+            "block RAM bits over bound", "netlist bits over bound", "Fmax, MHz: median (each seed)",
+            "slowest path of the median: ns by module"]
+    return _filled(head, [(results[task]["synth"].get("device", task.target) if task in results else task.target, task)
+                          for task in plan.synth], results, row)
+
+
+def _speeds(found):
+    speeds = found.get("fmax_mhz")
+    if not speeds:
+        return f"- ({found['fmax_missing']})" if found.get("fmax_missing") else "-"
+    return f"{found['fmax_mhz_median']:.1f} ({', '.join(f'{speed:.1f}' for speed in speeds.values())})"
+
+
+def _slowest(found):
+    path = found.get("critical_path")
+    return ", ".join(f"{name} {part['delay_ns']:.2f}" for name, part in path["modules"].items()) if path else "-"
 
 
 def _cell(value):
