@@ -3,42 +3,21 @@
 
 import random
 
-import numpy as np
 import pytest
 
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
 from tiled_se.hdl.schedule import Prediction, predict
-from tiled_se.hdl.tiled_se import TiledSE
 from tiled_se.hdl.timing import Timing
 
-from .pysim import simulate
-from .test_timing import dummy_parameters
+from .test_timing import trace
 
 
 def measure(config, heights):
     """A :class:`Prediction` of what really happens with both sides always ready."""
-    dut = TiledSE(config, dummy_parameters(config))
-    row = config.width * config.groups
-    total, ends = sum(heights) * row, set((np.cumsum(heights) * row - 1).tolist())
-    taken, given, peak = [], [], []
-
-    async def bench(ctx):
-        ctx.set(dut.m_axis_tready, 1)
-        for cycle in range(60 * (total + 2000)):
-            if len(given) == total:
-                break
-            ctx.set(dut.s_axis_tvalid, len(taken) < total)
-            ctx.set(dut.s_axis_tlast, len(taken) in ends)
-            if len(taken) < total and ctx.get(dut.s_axis_tready):
-                taken.append(cycle)
-            if ctx.get(dut.m_axis_tvalid):
-                given.append(cycle)
-            await ctx.tick()
-        peak.append(ctx.get(dut.status_peak_words))
-
-    simulate(dut, bench)
-    span = given[-1] - given[0]
-    return Prediction(given[-1] - taken[0] + 1, given[0] - taken[0], (total - 1) / span if span else 1.0, peak[0])
+    taken, given, peak = trace(config, heights)
+    span = int(given[-1] - given[0])
+    return Prediction(int(given[-1] - taken[0]) + 1, int(given[0] - taken[0]),
+                      (len(given) - 1) / span if span else 1.0, peak)
 
 
 @pytest.mark.parametrize(("shape", "heights"), [

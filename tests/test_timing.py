@@ -27,20 +27,20 @@ def dummy_parameters(config):
     return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0)
 
 
-def trace(config, tiles):
-    """Cycles in which beats of a frame of full tiles are taken and given, both sides always ready; and the peak."""
+def trace(config, heights):
+    """Cycles in which beats of frames of `heights` rows are taken and given, both sides always ready; and the peak."""
     dut = TiledSE(config, dummy_parameters(config))
-    total = tiles * config.tile_words
+    row = config.width * config.groups
+    total, ends = sum(heights) * row, set((np.cumsum(heights) * row - 1).tolist())
     taken, given, peak = [], [], []
 
     async def bench(ctx):
         ctx.set(dut.m_axis_tready, 1)
-        ctx.set(dut.s_axis_tvalid, 1)
-        for cycle in range(20 * (total + 500)):
+        for cycle in range(60 * (total + 2000)):
             if len(given) == total:
                 break
             ctx.set(dut.s_axis_tvalid, len(taken) < total)
-            ctx.set(dut.s_axis_tlast, len(taken) == total - 1)
+            ctx.set(dut.s_axis_tlast, len(taken) in ends)
             if len(taken) < total and ctx.get(dut.s_axis_tready):
                 taken.append(cycle)
             if ctx.get(dut.m_axis_tvalid):
@@ -50,6 +50,11 @@ def trace(config, tiles):
 
     simulate(dut, bench)
     return np.array(taken), np.array(given), peak[0]
+
+
+def full_tiles(config, count):
+    """`trace` of one frame of `count` full tiles."""
+    return trace(config, [count * config.k])
 
 
 SHAPES = {
@@ -72,7 +77,7 @@ def test_full_rate(shape):
     config = Config(**shape)
     timing = Timing(config)
     assert timing.full_rate
-    taken, given, peak = trace(config, 4)
+    taken, given, peak = full_tiles(config, 4)
     assert np.diff(taken).tolist() == [1] * (4 * config.tile_words - 1)
     assert given[0] - taken[config.tile_words - 1] == timing.output_latency
     assert given.tolist() == list(range(given[0], given[0] + len(given)))
@@ -86,7 +91,7 @@ def test_slack_is_exact(name, missing):
     config = Config(**SHAPES[name])
     config = dataclasses.replace(config, slack=Timing(config).tile_latency - missing)
     assert not Timing(config).full_rate
-    taken, given, peak = trace(config, 5)
+    taken, given, peak = full_tiles(config, 5)
     assert peak == Timing(config).buffer_words
     first = taken[::config.tile_words]
     assert np.diff(first).tolist()[1:] == [config.tile_words + missing] * 3
@@ -96,7 +101,7 @@ def test_no_slack():
     """A buffer of exactly k rows: the next tile enters as the last one leaves."""
     config = Config(**SHAPES["many passes"], slack=0)
     assert Timing(config).buffer_words == config.tile_words
-    taken, given, peak = trace(config, 4)
+    taken, given, peak = full_tiles(config, 4)
     assert peak == config.tile_words
     assert np.diff(given[::config.tile_words]).tolist() == [config.tile_words + Timing(config).tile_latency] * 3
 
@@ -115,7 +120,7 @@ def test_short_tiles_come_at_the_stated_period(shape):
     config = Config(**shape)
     timing = Timing(config)
     assert not timing.full_rate
-    _, given, _ = trace(config, 14)
+    _, given, _ = full_tiles(config, 14)
     starts = given[::config.tile_words]
     assert (starts[2:] - starts[:-2]).tolist()[4:] == [2 * timing.period(config.tile_words)] * 8
 
@@ -130,7 +135,7 @@ def test_rate_is_right_at_its_boundary():
         timing = Timing(config)
         if not 0.8 < timing.excite_cycles / config.tile_words < 1.25:
             continue
-        _, given, _ = trace(config, 14)
+        _, given, _ = full_tiles(config, 14)
         starts = given[::config.tile_words]
         assert starts[-1] - starts[-3] == 2 * timing.period(config.tile_words), config
         assert (np.diff(given) == 1).all() == timing.full_rate, config

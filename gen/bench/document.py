@@ -74,8 +74,7 @@ def _headline(plan, results, files):
     yield """
 SRAM_OVERHEAD counts all memory but the parameters'. Where that much is out of reach, because sums, gates and two
 passes over the channels take more, MACS=auto takes the fewest multipliers within 1 % of the least memory. The three
-measured figures, each over the bound; block RAMs are counted whole, unused parts included, and weights and records
-take six at 8 lanes:
+measured figures, each over the bound; block RAMs are counted whole, unused parts included:
 """
     yield tables.measured_memory(plan, results)
     yield """
