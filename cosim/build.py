@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import icarus, verilate
 from .cache import Cache
+from .ports import module_ports
 from .tools import BuildError
 
 __all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build"]
@@ -24,7 +25,8 @@ class Build:
     """A simulation to run.
 
     ``executable`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before.
-    ``taps`` are the stage taps (see :mod:`.taps`) that it makes visible; ``waves`` whether it can write waves.
+    ``taps`` are the stage taps (see :mod:`.taps`) that it makes visible; ``waves`` whether it can write waves;
+    ``ports`` the block's ports with their bits; ``per_beat`` whether Python moves the beats.
     """
 
     executable: Path
@@ -34,18 +36,28 @@ class Build:
     taps: tuple = ()
     waves: bool = False
     simulator: str = "verilator"
+    per_beat: bool = False
+    ports: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def bench_top(self):
+        """The module at the top of the simulation: the block, or the bench round it."""
+        return verilate.bench_top(self.top, self.per_beat)
 
     def command(self, seed, wave_file=None):
         """The command that runs it; ``seed`` decides what uninitialised state starts with."""
         if self.simulator == "icarus":
             return icarus.command(self.executable, wave_file)
-        arguments = [] if wave_file is None else ["--trace", "--trace-file", str(wave_file)]
+        arguments = []
+        if wave_file is not None:
+            arguments = ["--trace", "--trace-file", str(wave_file)] if self.per_beat else [f"+trace={wave_file}"]
         # Verilator takes seeds from 1 to 2**31 - 1.
         return [str(self.executable), "+verilator+rand+reset+2",
                 f"+verilator+seed+{seed % (2**31 - 1) + 1}", *arguments]
 
 
-def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", standard="2012", cache=None):
+def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator="verilator", standard="2012",
+          cache=None):
     """Build the module ``top`` of ``verilog_text``.
 
     Parameters
@@ -58,6 +70,9 @@ def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", sta
         Internal signals to keep visible, see :mod:`.taps`.
     waves : bool
         Whether runs can write a VCD file.
+    per_beat : bool
+        Whether beats are moved by Python, a call of the drivers a cycle, instead of compiled code. Icarus always does
+        it so.
     simulator : str
         One of ``SIMULATORS``.
     standard : str
@@ -68,7 +83,7 @@ def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", sta
     Raises
     ------
     BuildError
-        A tool is missing or has failed, or the cache folder can't be written.
+        A tool is missing or has failed, the module or a port is missing, or the cache folder can't be written.
     ValueError
         Unknown simulator or standard.
     """
@@ -79,10 +94,12 @@ def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", sta
     start = time.perf_counter()
     cache = Cache() if cache is None else cache
     taps = tuple(dict(tap) for tap in taps)
+    per_beat = per_beat or simulator == "icarus"
+    ports = module_ports(verilog_text, top)
     if simulator == "icarus":
         identity, name = icarus.identity(standard), icarus.EXECUTABLE
     else:
-        identity, name = verilate.identity(waves), verilate.EXECUTABLE
+        identity, name = verilate.identity(waves, per_beat), verilate.EXECUTABLE
     key = _key(verilog_text, top, taps, waves, simulator, identity)
 
     def make(folder):
@@ -91,7 +108,7 @@ def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", sta
         if simulator == "icarus":
             icarus.compile_design(work, verilog_text, top, waves, standard)
         else:
-            verilate.compile_design(work, runtime, verilog_text, top, taps, waves)
+            verilate.compile_design(work, runtime, verilog_text, top, ports, taps, waves, per_beat)
         (work / name).rename(folder / name)
         shutil.rmtree(work)
 
@@ -101,7 +118,7 @@ def build(verilog_text, top, taps=(), waves=False, *, simulator="verilator", sta
             # Not inside of make: the cache's locks don't nest.
             runtime = verilate.runtime(cache) if simulator == "verilator" else None
             folder, cached = cache.get(key, make)
-    return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator)
+    return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator, per_beat, ports)
 
 
 def _key(*parts):

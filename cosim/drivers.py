@@ -6,7 +6,9 @@ At a rising edge the bench first calls every monitor's ``sample``, which sees th
 """
 
 import math
-import random
+
+from . import texts
+from .prng import Random, limit, seed
 
 __all__ = ["Monitor", "Sink", "Source", "reader"]
 
@@ -52,12 +54,12 @@ class Monitor:
             if valid != "0":
                 self._violation(cycle, f"tvalid is {valid}")
             elif self.held is not None:
-                self._violation(cycle, "tvalid fell before the beat was taken")
+                self._violation(cycle, texts.VALID_FELL)
             self.held = None
             return False
         beat = (self._data(), self._last())
         if self.held is not None and beat != self.held:
-            self._violation(cycle, "tdata or tlast changed before the beat was taken")
+            self._violation(cycle, texts.DATA_CHANGED)
         if self.offered is None:
             self.offered = cycle
         ready = self._ready()
@@ -84,20 +86,20 @@ class Monitor:
     def _violation(self, cycle, text):
         self.violation_count += 1
         if len(self.violations) < _SHOWN_VIOLATIONS:
-            self.violations.append(f"{self.prefix}: {text}, cycle {cycle}")
+            self.violations.append(texts.violation(self.prefix, text, cycle))
 
 
 class Source:
     """Sends beats; pauses with probability ``stall`` in front of each, and then shows random data and tlast.
 
     A beat that is offered stays until it is taken. ``monitor`` watches the same stream and tells when that is. No beat
-    is offered once ``limit`` have been taken since the last reset.
+    is offered once ``most`` have been taken since the last reset.
     """
 
-    def __init__(self, dut, monitor, stall, seed):
+    def __init__(self, dut, monitor, stall, number):
         prefix = monitor.prefix
-        self.monitor, self.stall = monitor, stall
-        self._rng = random.Random(f"{seed} {prefix}")
+        self.monitor, self._stall = monitor, limit(stall)
+        self._random = Random(seed(number, prefix))
         self._valid, self._data, self._last = (
             getattr(dut, f"{prefix}_{name}") for name in ("tvalid", "tdata", "tlast"))
         self._width = len(self._data)
@@ -113,7 +115,7 @@ class Source:
     def clear(self):
         """Drop everything, the beat on offer included; the bench does so when it resets the block."""
         self._beats, self._lasts, self._position = [], [], 0
-        self.limit = math.inf
+        self.most = math.inf
         self._offering = False
         self._valid.value = 0
 
@@ -128,12 +130,12 @@ class Source:
             if not self.monitor.moved:
                 return
             self._position += 1
-        offer = (self._position < len(self._beats) and self.monitor.count < self.limit
-                 and (not self.stall or self._rng.random() >= self.stall))
+        offer = (self._position < len(self._beats) and self.monitor.count < self.most
+                 and not self._random.chance(self._stall))
         if offer:
             self._data.value, last = self._beats[self._position], self._lasts[self._position]
         else:
-            self._data.value, last = self._rng.getrandbits(self._width), self._rng.getrandbits(1)
+            self._data.value, last = self._random.bits(self._width), self._random.next() & 1
         # A write through cocotb takes longer than everything else here.
         if last != self._last_value:
             self._last.value = self._last_value = last
@@ -145,16 +147,16 @@ class Source:
 class Sink:
     """Drives tready, low with probability ``stall``, whatever tvalid does."""
 
-    def __init__(self, dut, prefix, stall, seed):
-        self.stall = stall
-        self._rng = random.Random(f"{seed} {prefix}")
+    def __init__(self, dut, prefix, stall, number):
+        self._stall = limit(stall)
+        self._random = Random(seed(number, prefix))
         self._ready = getattr(dut, f"{prefix}_tready")
         self._is_ready = False
         self._ready.value = 0
 
     def drive(self):
         """Set tready for the next cycle."""
-        ready = not self.stall or self._rng.random() >= self.stall
+        ready = not self._random.chance(self._stall)
         if ready != self._is_ready:
             self._ready.value = int(ready)
             self._is_ready = ready

@@ -12,12 +12,12 @@ from typing import ClassVar
 import numpy as np
 
 __all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Hold", "Idle", "Job", "Load", "Reset",
-           "ResetAfter", "Send", "Snapshot"]
+           "ResetAfter", "Send", "Snapshot", "load_facts", "save_facts"]
 
 # The environment variable that names the job's folder, and what the bench leaves there.
 JOB_VARIABLE = "TILED_SE_JOB"
 PROGRESS, RESULT, OUTPUTS = "progress.json", "result.json", "outputs.npz"
-_ARRAYS, _JOB = "arrays.npz", "job.json"
+_ARRAYS, _JOB, _FACTS = "arrays.npz", "job.json", "facts.json"
 
 
 def _beats(name, array):
@@ -76,6 +76,14 @@ class Load:
     tlast_at: int | None = None
     wait: bool = True
 
+    @property
+    def lasts(self):
+        """tlast with each word, uint8."""
+        lasts = np.zeros(len(self.words), np.uint8)
+        if self.tlast_at != -1:
+            lasts[-1 if self.tlast_at is None else self.tlast_at] = 1
+        return lasts
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Send:
@@ -84,6 +92,18 @@ class Send:
     op: ClassVar[str] = "send"
     frames: tuple
     wait: bool = True
+
+    @property
+    def beats(self):
+        """All frames' beats in a row, uint8 (n, lanes)."""
+        return np.concatenate([frame.beats for frame in self.frames])
+
+    @property
+    def lasts(self):
+        """tlast with each beat, uint8."""
+        lasts = np.zeros(sum(len(frame.beats) for frame in self.frames), np.uint8)
+        lasts[np.cumsum([len(frame.beats) for frame in self.frames]) - 1] = 1
+        return lasts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +202,16 @@ class Job:
         with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
             steps = tuple(_step(step, arrays) for step in record.pop("steps"))
         return cls(steps=steps, **record)
+
+
+def save_facts(folder, **facts):
+    """Write what the bench has to know of the build that it runs in."""
+    (folder / _FACTS).write_text(json.dumps(facts))
+
+
+def load_facts(folder):
+    """What :func:`save_facts` wrote, as a dict."""
+    return json.loads((folder / _FACTS).read_text())
 
 
 def _step(record, arrays):

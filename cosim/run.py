@@ -16,7 +16,7 @@ import find_libpython
 import numpy as np
 from cocotb_tools.check_results import get_results
 
-from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT
+from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, save_facts
 from .taps import Difference, first_difference
 from .waves import write_save_file
 
@@ -57,6 +57,7 @@ class SimResult:
     occupancy: np.ndarray
     cycles: int
     run_seconds: float
+    cpu_seconds: float
     difference: Difference | None = None
 
     @property
@@ -108,7 +109,7 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         folder = Path(folder).absolute()
         record = _run(build, job, folder, wave_file, progress, timeout)
         if wave_file is not None:
-            write_save_file(wave_file, build.top, build.taps)
+            write_save_file(wave_file, build)
         result = _result(record, folder)
         if result.ok or golden_stages is None or not build.taps:
             return result
@@ -125,6 +126,7 @@ def _run(build, job, folder, wave_file, progress, timeout):
     for name in (RESULT, OUTPUTS, PROGRESS, _XML):
         (folder / name).unlink(missing_ok=True)
     job.save(folder)
+    save_facts(folder, per_beat=build.per_beat, ports=build.ports)
     with open(folder / _LOG, "w") as log:
         process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder, env=_environment(build, job, folder),
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -157,8 +159,9 @@ def _environment(build, job, folder):
         raise SimulationError("cocotb needs Python's shared library, which this Python doesn't have")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COCOTB_", "GPI_", "PYGPI_"))}
     return {**ours, JOB_VARIABLE: str(folder),
-            "COCOTB_TEST_MODULES": f"{__package__}.bench", "COCOTB_TOPLEVEL": build.top, "TOPLEVEL_LANG": "verilog",
-            "COCOTB_RESULTS_FILE": str(folder / _XML), "COCOTB_RANDOM_SEED": str(job.seed),
+            "COCOTB_TEST_MODULES": f"{__package__}.bench", "COCOTB_TOPLEVEL": build.bench_top,
+            "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
+            "COCOTB_RANDOM_SEED": str(job.seed),
             # Rewriting assertions means to import pytest at every start.
             "COCOTB_REWRITE_ASSERTION_FILES": "", "COCOTB_ANSI_OUTPUT": "0",
             # Verilator applies writes at the right moment by itself, Icarus doesn't.

@@ -3,9 +3,10 @@
 
 import numpy as np
 
-__all__ = ["Scoreboard", "to_beats"]
+__all__ = ["Scoreboard", "figures", "to_beats", "to_lasts"]
 
 _SHOWN = 10
+_UNKNOWN = 2
 
 
 def to_beats(words, lanes):
@@ -15,6 +16,24 @@ def to_beats(words, lanes):
     beats = np.packbits(characters == ord("1"), axis=2)[:, ::-1, 0]
     unknown = (characters > ord("1")).any(axis=2)[:, ::-1]
     return beats, unknown
+
+
+def to_lasts(values):
+    """tlast of beats as "0", "1" or anything else, to uint8 of 0, 1 or 2."""
+    return np.array([{"0": 0, "1": 1}.get(value, _UNKNOWN) for value in values], np.uint8)
+
+
+def figures(accepted, delivered, stalled, offered, first_in, first_out, last_out):
+    """A section's entry in ``SimResult.sections``.
+
+    Numbers of beats and of stalled input cycles, and the cycles of the first input tvalid, the first input beat, and
+    the first and the last output beat.
+    """
+    both = bool(delivered and accepted)
+    return {"accepted": accepted, "delivered": delivered, "in_stall_cycles": stalled,
+            "total": last_out - offered + 1 if both else None,
+            "first_output_latency": first_out - first_in if both else None,
+            "steady_throughput": (delivered - 1) / (last_out - first_out) if delivered > 1 else None}
 
 
 class Scoreboard:
@@ -40,10 +59,19 @@ class Scoreboard:
             self._numbers += 1
             self.beats += len(frame.beats)
 
-    def close(self, words, lasts, complete):
-        """End a section in which ``words`` and ``lasts`` came; ``complete`` if it must not have ended early."""
-        beats, unknown = to_beats(words, self._job.lanes)
-        lasts = np.array(lasts, dtype="U1")
+    def close(self, beats, lasts, complete, unknown=None):
+        """End a section.
+
+        Parameters
+        ----------
+        beats : uint8 array (n, lanes)
+        lasts : uint8 array (n,)
+            Their tlast: 0, 1, or 2 where it was neither.
+        complete : bool
+            Whether the section must not have ended early.
+        unknown : bool array (n, lanes), optional
+            Where a simulator that has X showed one.
+        """
         if len(beats) > self.beats:
             self.failures.append(f"output has {len(beats)} beats where {self.beats} are expected")
         elif complete and len(beats) < self.beats:
@@ -52,7 +80,7 @@ class Scoreboard:
         for number, frame in self._frames:
             part = slice(start, start + len(frame.beats))
             start = part.stop
-            self._check(number, frame, beats[part], unknown[part])
+            self._check(number, frame, beats[part], None if unknown is None else unknown[part])
             self._check_last(number, lasts[part], len(frame.beats))
             self.outputs.append(beats[part])
         self.section_frames.append([number for number, _ in self._frames])
@@ -62,8 +90,11 @@ class Scoreboard:
         if frame.expected is None:
             return
         wanted = frame.expected[:len(beats)]
-        wrong = np.flatnonzero((beats != wanted) | unknown)
         self.compared += beats.size
+        if unknown is None and np.array_equal(beats, wanted):
+            return
+        unknown = np.zeros(beats.shape, bool) if unknown is None else unknown
+        wrong = np.flatnonzero((beats != wanted) | unknown)
         self.mismatches += len(wrong)
         view = np.int8 if self._job.signed else np.uint8
         for element in wrong[:_SHOWN - len(self.first)]:
@@ -74,10 +105,10 @@ class Scoreboard:
                                "wanted": int(wanted.view(view).flat[element]), "got": got})
 
     def _check_last(self, number, lasts, count):
-        right = np.full(len(lasts), "0")
-        right[count - 1:] = "1"
+        right = np.zeros(len(lasts), np.uint8)
+        right[count - 1:] = 1
         for beat in np.flatnonzero(lasts != right)[:1]:
-            what = "is missing" if beat == count - 1 else f"is {lasts[beat]}"
+            what = "is missing" if beat == count - 1 else f"is {'01X'[lasts[beat]]}"
             self.failures.append(f"m_axis_tlast {what} on beat {beat} of frame {number}, which has {count}")
 
     def texts(self):

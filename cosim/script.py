@@ -7,6 +7,8 @@ streams run on without a gap from one step to the next.
 
 import math
 
+from . import texts
+
 __all__ = ["Stopped", "script"]
 
 
@@ -47,21 +49,16 @@ def _reset_after(bench, step):
 
 def _send(bench, step):
     bench.scoreboard.expect(step.frames)
-    lanes, beats, lasts = bench.job.lanes, [], []
-    for frame in step.frames:
-        data = frame.beats.tobytes()
-        beats += [int.from_bytes(data[i:i + lanes], "little") for i in range(0, len(data), lanes)]
-        lasts += [0] * (len(frame.beats) - 1) + [1]
-    bench.source.feed(beats, lasts)
+    lanes, data = bench.job.lanes, step.beats.tobytes()
+    beats = [int.from_bytes(data[i:i + lanes], "little") for i in range(0, len(data), lanes)]
+    bench.source.feed(beats, step.lasts.tolist())
     yield from _sent(bench.source, step)
 
 
 def _load(bench, step):
     if bench.loader is None:
-        raise Stopped("the block has no w_axis to load parameters through")
-    words = [int(word) for word in step.words]
-    at = len(words) - 1 if step.tlast_at is None else step.tlast_at
-    bench.loader.feed(words, [int(number == at) for number in range(len(words))])
+        raise Stopped(texts.NO_LOADER)
+    bench.loader.feed([int(word) for word in step.words], step.lasts.tolist())
     yield from _sent(bench.loader, step)
 
 
@@ -81,7 +78,7 @@ def _drain(bench, _step):
 
 
 def _hold(bench, step):
-    bench.source.limit = math.inf if step.beats is None else step.beats
+    bench.source.most = math.inf if step.beats is None else step.beats
     yield from ()
 
 

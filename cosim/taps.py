@@ -17,7 +17,7 @@ import numpy as np
 
 from .drivers import reader
 
-__all__ = ["STAGES", "Difference", "Recorder", "first_difference"]
+__all__ = ["STAGES", "Difference", "Recorder", "first_difference", "storage_bytes", "unpack"]
 
 # In the order in which they are computed (docs/design.md, "Numbers").
 STAGES = ("sums", "means", "hidden", "logits", "gates", "outputs")
@@ -80,6 +80,27 @@ def _integer(text, signed):
     if not set(text) <= {"0", "1"}:
         return None
     return int(text, 2) - ((1 << len(text)) if signed and text[0] == "1" else 0)
+
+
+def storage_bytes(bits):
+    """The bytes in which Verilator keeps a signal of `bits`."""
+    return next((size for size in (1, 2, 4, 8) if bits <= 8 * size), 4 * (-(-bits // 32)))
+
+
+def unpack(data, tap, bits):
+    """What the compiled transactor recorded of a tap: the same list of [index, value] as a :class:`Recorder`'s.
+
+    ``data`` (uint8) has for each valid cycle the index in four bytes and the tap's `bits` in their
+    :func:`storage_bytes`, all little-endian.
+    """
+    lanes, signed = tap.get("lanes", 1), tap.get("signed", False)
+    width, values = bits // lanes, []
+    for row in data.reshape(-1, 4 + storage_bytes(bits)):
+        first, word = (int.from_bytes(part.tobytes(), "little") for part in np.split(row, [4]))
+        for lane in range(lanes):
+            value = word >> (width * lane) & ((1 << width) - 1)
+            values.append([first * lanes + lane, value - (1 << width) if signed and value >> (width - 1) else value])
+    return values
 
 
 def first_difference(recorded, golden):

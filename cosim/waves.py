@@ -21,14 +21,17 @@ def _signals(vcd):
                 return
 
 
-def write_save_file(vcd, top, taps):
-    """Write ``vcd``'s save file beside it, ending in .gtkw; returns its path."""
+def write_save_file(vcd, build):
+    """Write the save file of ``vcd``, which ``build`` has written, beside it, ending in .gtkw; returns its path."""
+    top, taps = build.top, build.taps
     groups = {"ports": [], **{tap["stage"]: [] for tap in taps}}
     wanted = {(tap["module_path"], tap[role]): tap["stage"] for tap in taps for role in ("valid", "index", "data")}
     for signal in _signals(vcd):
         path, name = signal.split("[")[0].rsplit(".", 1)
-        # Verilator puts a scope of its own around the top module.
+        # Verilator may put a scope of its own around the top module, and the block may have a bench round it.
         path = path.removeprefix("TOP.")
+        if build.bench_top != top:
+            path = path.removeprefix(f"{build.bench_top}.")
         if path == top and (name in ("clk", "rst") or name.startswith(("s_axis_", "m_axis_", "w_axis_", "status_"))):
             groups["ports"].append(signal)
         if (path, name) in wanted:

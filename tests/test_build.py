@@ -68,8 +68,14 @@ def test_verilog_error_is_one_message(cache):
     with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed with status 1:\n%Error: design\.v:.*oops"):
         build(VERILOG + "\noops\n", "wire_through", cache=cache)
     assert not [path for path in cache.root.iterdir() if path.name.startswith("tmp-")]
-    with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed.*other"):
-        build(VERILOG, "other", cache=cache)
+
+
+def test_missing_module_and_port(cache):
+    with pytest.raises(BuildError, match=r"^the Verilog has no module wire$"):
+        build(VERILOG, "wire", cache=cache)
+    with pytest.raises(BuildError, match=r"^module wire_through has no port m_axis_tready$"):
+        build(VERILOG.replace("input m_axis_tready", "/* input m_axis_tready */ input other"), "wire_through",
+              cache=cache)
 
 
 def test_compiler_error_is_one_message(cache, tmp_path, monkeypatch):
@@ -106,8 +112,8 @@ def test_icarus_standards_are_builds_of_their_own(tmp_path):
               for standard in ("2005", "2012", "2012")]
     assert [b.cached for b in builds] == [False, False, True]
     with pytest.raises(BuildError, match=r"(?s)^iverilog failed .*design\.v"):
-        build("module m(input clk);\nalways_comb begin end\nendmodule", "m", simulator="icarus", standard="2005",
-              cache=Cache(tmp_path))
+        build(VERILOG.replace("assign", "always_comb begin end\n  assign", 1), "wire_through", simulator="icarus",
+              standard="2005", cache=Cache(tmp_path))
 
 
 def test_cache_that_cannot_be_written(tmp_path):

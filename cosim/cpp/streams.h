@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// AXI4-Stream source, sink and monitor: what drivers.py does, without Python in the cycle.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014); drivers.Random gives the same.
+class Random {
+ public:
+  void seed(uint64_t state) { state_ = state; }
+  uint64_t next() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  // With the probability limit / 2**64; no number is drawn for 0.
+  bool chance(uint64_t limit) { return limit && next() < limit; }
+  void fill(uint8_t* bytes, size_t count) {
+    for (size_t at = 0; at < count; at += 8) {
+      const uint64_t word = next();
+      std::memcpy(bytes + at, &word, count - at < 8 ? count - at : 8);
+    }
+  }
+
+ private:
+  uint64_t state_ = 0;
+};
+
+// Of the output, the only stream whose tvalid and tdata the block drives.
+struct Violation {
+  enum Kind { VALID_FELL, DATA_CHANGED };
+  int64_t kind, cycle;
+};
+
+// Counts what moves on a stream since `restart`. Cycles are numbered from 1: 0 is "never".
+struct Counts {
+  int64_t moved, stalled, offered, first, last;
+};
+
+class Monitor {
+ public:
+  Counts counts{};
+  bool moved = false, held = false;
+
+  void restart() {
+    counts = Counts{};
+    moved = held = false;
+  }
+  // A stream in `cycle`.
+  bool sample(int64_t cycle, bool valid, bool ready) {
+    moved = valid && ready;
+    if (valid) {
+      if (!counts.offered) counts.offered = cycle;
+      if (moved) {
+        counts.moved++;
+        counts.last = cycle;
+        if (!counts.first) counts.first = cycle;
+      } else {
+        counts.stalled++;
+      }
+    }
+    held = valid && !moved;
+    return moved;
+  }
+};
+
+// Sends the beats of a long array; pauses at random in front of each, and then shows random data and tlast.
+class Source {
+ public:
+  Monitor monitor;
+  bool present = false, valid = false, last = false;
+  int64_t most = INT64_MAX;
+
+  void set(const uint8_t* beats, const uint8_t* lasts, size_t lanes, uint64_t seed, uint64_t stall) {
+    beats_ = beats, lasts_ = lasts, lanes_ = lanes, stall_ = stall;
+    present = true;
+    random_.seed(seed);
+    data_.assign(lanes, 0);
+  }
+  // Queue `count` beats from `first` on, which follow those that are queued.
+  void feed(int64_t first, int64_t count) {
+    if (position_ == end_) position_ = first;
+    end_ = first + count;
+  }
+  void clear() {
+    position_ = end_;
+    valid = false;
+    most = INT64_MAX;
+  }
+  int64_t pending() const { return end_ - position_; }
+  // A beat that moved at the last edge is pending until the source drives again.
+  bool unsent() const { return pending() > monitor.moved; }
+  const uint8_t* data() const { return data_.data(); }
+  size_t lanes() const { return lanes_; }
+
+  void drive() {
+    if (valid) {
+      if (!monitor.moved) return;
+      position_++;
+    }
+    valid = position_ < end_ && monitor.counts.moved < most && !random_.chance(stall_);
+    if (valid) {
+      std::memcpy(data_.data(), beats_ + position_ * lanes_, lanes_);
+      last = lasts_[position_];
+    } else {
+      random_.fill(data_.data(), lanes_);
+      last = random_.next() & 1;
+    }
+  }
+
+ private:
+  const uint8_t *beats_ = nullptr, *lasts_ = nullptr;
+  size_t lanes_ = 0;
+  uint64_t stall_ = 0;
+  int64_t position_ = 0, end_ = 0;
+  std::vector<uint8_t> data_;
+  Random random_;
+};
+
+// Takes beats into arrays, is not ready at random, and checks that an offered beat stays until it is taken.
+class Sink {
+ public:
+  Monitor monitor;
+  bool ready = false;
+  int64_t taken = 0;
+  std::vector<Violation> violations;
+
+  void set(uint8_t* beats, uint8_t* lasts, int64_t capacity, size_t lanes, uint64_t seed, uint64_t stall) {
+    beats_ = beats, lasts_ = lasts, capacity_ = capacity, lanes_ = lanes, stall_ = stall;
+    random_.seed(seed);
+    held_.assign(lanes, 0);
+  }
+  void drive() { ready = !random_.chance(stall_); }
+
+  bool sample(int64_t cycle, bool valid, const uint8_t* data, bool last) {
+    if (monitor.held) {
+      if (!valid) {
+        violation(Violation::VALID_FELL, cycle);
+      } else if (last != held_last_ || std::memcmp(data, held_.data(), lanes_)) {
+        violation(Violation::DATA_CHANGED, cycle);
+      }
+    }
+    const bool moved = monitor.sample(cycle, valid, ready);
+    if (moved && taken < capacity_) {
+      std::memcpy(beats_ + taken * lanes_, data, lanes_);
+      lasts_[taken++] = last;
+    } else if (monitor.held) {
+      std::memcpy(held_.data(), data, lanes_);
+      held_last_ = last;
+    }
+    return moved;
+  }
+
+ private:
+  static constexpr size_t SHOWN = 10;
+  uint8_t *beats_ = nullptr, *lasts_ = nullptr;
+  int64_t capacity_ = 0;
+  size_t lanes_ = 0;
+  uint64_t stall_ = 0;
+  std::vector<uint8_t> held_;
+  bool held_last_ = false;
+  Random random_;
+
+  void violation(int64_t kind, int64_t cycle) {
+    if (violations.size() < SHOWN) violations.push_back({kind, cycle});
+  }
+};
