@@ -49,34 +49,37 @@ class Compiled:
 
     def _set_streams(self):
         job = self.job
-        sends, loads = ([step for step in job.steps if isinstance(step, kind)] for kind in (Send, Load))
-        beats = np.concatenate([np.zeros((0, job.lanes), np.uint8), *(step.beats for step in sends)])
-        words = np.concatenate([np.zeros(0, "<u4"), *(step.words for step in loads)]).astype("<u4")
-        self._source(0, "s_axis", beats, sends, job.lanes)
+        self._source(0, "s_axis", job.lanes)
+        for frame in job.frames:
+            self._chunk(0, frame.beats, len(frame.beats) - 1)
         if "w_axis_tvalid" in self._ports:
-            self._source(1, "w_axis", words.view(np.uint8), loads, 4)
+            self._source(1, "w_axis", 4)
+            for step in job.steps:
+                if isinstance(step, Load):
+                    self._chunk(1, np.ascontiguousarray(step.words, "<u4"), step.tlast)
         # What comes too much ends the run; until then it has to fit.
-        most = len(beats) + (texts.EXTRA_BEATS + 2) * (len(job.steps) + 1)
-        self._beats, self._lasts = np.zeros((most, job.lanes), np.uint8), np.zeros(most, np.uint8)
+        most = sum(len(frame.beats) for frame in job.frames) + (texts.EXTRA_BEATS + 2) * (len(job.steps) + 1)
+        self._beats, self._lasts = np.empty((most, job.lanes), np.uint8), np.empty(most, np.uint8)
         self._library.bench_sink(self._beats.ctypes.data, self._lasts.ctypes.data, most, job.lanes,
                                  seed(job.seed, "m_axis"), limit(job.stall_out))
 
-    def _source(self, which, prefix, beats, steps, lanes):
-        lasts = np.concatenate([np.zeros(0, np.uint8), *(step.lasts for step in steps)])
-        self._kept += [beats, lasts]
-        self._library.bench_source(which, beats.ctypes.data, lasts.ctypes.data, lanes, seed(self.job.seed, prefix),
-                                   limit(self.job.stall_in))
+    def _source(self, which, prefix, lanes):
+        self._library.bench_source(which, lanes, seed(self.job.seed, prefix), limit(self.job.stall_in))
+
+    def _chunk(self, which, beats, last):
+        self._kept.append(beats)
+        self._library.bench_chunk(which, beats.ctypes.data, len(beats), last)
 
     def _set_steps(self):
-        """Rows of op, wait, first, count; the transactor keeps a copy."""
+        """Rows of op, wait, first, count, as cpp/transactor.cpp has them; it keeps a copy."""
         rows, sent, loaded = [], 0, 0
         for step in self.job.steps:
             wait, first, count = getattr(step, "wait", True), 0, getattr(step, "cycles", 0)
             if isinstance(step, Send):
-                first, count = sent, len(step.lasts)
+                first, count = sent, len(step.frames)
                 sent += count
             elif isinstance(step, Load):
-                first, count = loaded, len(step.words)
+                first, count = loaded, 1
                 loaded += count
             elif step.op == "hold":
                 count = -1 if step.beats is None else step.beats
@@ -176,7 +179,8 @@ def _declared(library):
     """`library` with its functions' types: ctypes would pass 64-bit numbers as int."""
     pointer, integer, word, text = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_char_p
     types = {
-        "bench_source": (None, ctypes.c_int, pointer, pointer, integer, word, word),
+        "bench_source": (None, ctypes.c_int, integer, word, word),
+        "bench_chunk": (None, ctypes.c_int, pointer, integer, integer),
         "bench_sink": (None, pointer, pointer, integer, integer, word, word),
         "bench_steps": (None, pointer, integer),
         "bench_tap": (ctypes.c_int, text, text, text, text, integer, integer),

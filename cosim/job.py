@@ -76,13 +76,14 @@ class Load:
     tlast_at: int | None = None
     wait: bool = True
 
+    def __post_init__(self):
+        if not len(self.words):
+            raise ValueError("words: none; must be at least one")
+
     @property
-    def lasts(self):
-        """tlast with each word, uint8."""
-        lasts = np.zeros(len(self.words), np.uint8)
-        if self.tlast_at != -1:
-            lasts[-1 if self.tlast_at is None else self.tlast_at] = 1
-        return lasts
+    def tlast(self):
+        """The word with tlast, or -1."""
+        return len(self.words) - 1 if self.tlast_at is None else self.tlast_at
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,18 +93,6 @@ class Send:
     op: ClassVar[str] = "send"
     frames: tuple
     wait: bool = True
-
-    @property
-    def beats(self):
-        """All frames' beats in a row, uint8 (n, lanes)."""
-        return np.concatenate([frame.beats for frame in self.frames])
-
-    @property
-    def lasts(self):
-        """tlast with each beat, uint8."""
-        lasts = np.zeros(sum(len(frame.beats) for frame in self.frames), np.uint8)
-        lasts[np.cumsum([len(frame.beats) for frame in self.frames]) - 1] = 1
-        return lasts
 
 
 @dataclasses.dataclass(frozen=True)

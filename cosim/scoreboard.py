@@ -36,6 +36,14 @@ def figures(accepted, delivered, stalled, offered, first_in, first_out, last_out
             "steady_throughput": (delivered - 1) / (last_out - first_out) if delivered > 1 else None}
 
 
+def same(got, wanted):
+    """Whether two uint8 arrays of the same shape are equal; by words where they have any, which is much faster."""
+    got, wanted = np.ravel(got), np.ravel(wanted)
+    words = len(got) // 8 * 8
+    return (np.array_equal(got[:words].view(np.uint64), wanted[:words].view(np.uint64))
+            and np.array_equal(got[words:], wanted[words:]))
+
+
 class Scoreboard:
     """Compares the output with what frames expect, in sections: a reset ends a section.
 
@@ -91,7 +99,7 @@ class Scoreboard:
             return
         wanted = frame.expected[:len(beats)]
         self.compared += beats.size
-        if unknown is None and np.array_equal(beats, wanted):
+        if unknown is None and same(beats, wanted):
             return
         unknown = np.zeros(beats.shape, bool) if unknown is None else unknown
         wrong = np.flatnonzero((beats != wanted) | unknown)

@@ -49,16 +49,20 @@ def _reset_after(bench, step):
 
 def _send(bench, step):
     bench.scoreboard.expect(step.frames)
-    lanes, data = bench.job.lanes, step.beats.tobytes()
-    beats = [int.from_bytes(data[i:i + lanes], "little") for i in range(0, len(data), lanes)]
-    bench.source.feed(beats, step.lasts.tolist())
+    lanes, beats, lasts = bench.job.lanes, [], []
+    for frame in step.frames:
+        data = frame.beats.tobytes()
+        beats += [int.from_bytes(data[i:i + lanes], "little") for i in range(0, len(data), lanes)]
+        lasts += [0] * (len(frame.beats) - 1) + [1]
+    bench.source.feed(beats, lasts)
     yield from _sent(bench.source, step)
 
 
 def _load(bench, step):
     if bench.loader is None:
         raise Stopped(texts.NO_LOADER)
-    bench.loader.feed([int(word) for word in step.words], step.lasts.tolist())
+    words = [int(word) for word in step.words]
+    bench.loader.feed(words, [int(number == step.tlast) for number in range(len(words))])
     yield from _sent(bench.loader, step)
 
 

@@ -171,7 +171,8 @@ def test_compiled_and_per_beat_agree(fault, stall_in, stall_out):
     job = _job(*steps, stall_in=stall_in, stall_out=stall_out, seed=7, occupancy=True, hang_cycles=300)
     stages = {"sums": [-frame.beats[:, :1].astype(int) for frame in job.frames],
               "outputs": [frame.beats[None] for frame in job.frames]}
-    compiled, per_beat = (_facts(simulate(_built(kind), job, golden_stages=stages)) for kind in ("compiled", "per beat"))
+    compiled, per_beat = (_facts(simulate(_built(kind), job, golden_stages=stages))
+                          for kind in ("compiled", "per beat"))
     assert compiled == per_beat
     # Some faults show only where a side pauses.
     assert bool(compiled["failures"]) == bool(fault) or (fault in (4, 7, 12) and not stall_in)
@@ -274,6 +275,8 @@ def test_bad_jobs():
         _job(stall_in=1)
     with pytest.raises(ValueError, match=r"frames: 3 lanes; must be lanes=2"):
         _job(Send((Frame(np.zeros((4, 3), np.uint8)),)))
+    with pytest.raises(ValueError, match=r"words: none; must be at least one"):
+        Load(np.zeros(0, np.uint32))
     with pytest.raises(ValueError, match=r"beats: shape \(4, 2\), float64; must be \(beats, lanes\) of uint8 or int8"):
         Frame(np.zeros((4, 2)))
     with pytest.raises(ValueError, match=r"expected: shape \(3, 2\); must be that of beats, \(4, 2\)"):

@@ -67,44 +67,56 @@ class Monitor {
   }
 };
 
-// Sends the beats of a long array; pauses at random in front of each, and then shows random data and tlast.
+// Beats in a row, such as a frame: `last` is the place of the one with tlast, or -1.
+struct Chunk {
+  const uint8_t* beats;
+  int64_t count, last;
+};
+
+// Sends the beats of chunks; pauses at random in front of each, and then shows random data and tlast.
 class Source {
  public:
   Monitor monitor;
   bool present = false, valid = false, last = false;
   int64_t most = INT64_MAX;
+  std::vector<Chunk> chunks;
 
-  void set(const uint8_t* beats, const uint8_t* lasts, size_t lanes, uint64_t seed, uint64_t stall) {
-    beats_ = beats, lasts_ = lasts, lanes_ = lanes, stall_ = stall;
+  void set(size_t lanes, uint64_t seed, uint64_t stall) {
+    lanes_ = lanes, stall_ = stall;
     present = true;
     random_.seed(seed);
     data_.assign(lanes, 0);
   }
-  // Queue `count` beats from `first` on, which follow those that are queued.
-  void feed(int64_t first, int64_t count) {
-    if (position_ == end_) position_ = first;
-    end_ = first + count;
+  // Queue `count` chunks from `first` on, which follow those that are queued; returns their beats.
+  int64_t feed(size_t first, size_t count) {
+    if (!pending_) chunk_ = first, offset_ = 0;
+    int64_t beats = 0;
+    for (size_t i = first; i < first + count; i++) beats += chunks[i].count;
+    pending_ += beats;
+    return beats;
   }
   void clear() {
-    position_ = end_;
+    pending_ = 0;
     valid = false;
     most = INT64_MAX;
   }
-  int64_t pending() const { return end_ - position_; }
+  int64_t pending() const { return pending_; }
   // A beat that moved at the last edge is pending until the source drives again.
-  bool unsent() const { return pending() > monitor.moved; }
+  bool unsent() const { return pending_ > monitor.moved; }
   const uint8_t* data() const { return data_.data(); }
   size_t lanes() const { return lanes_; }
 
   void drive() {
     if (valid) {
       if (!monitor.moved) return;
-      position_++;
+      pending_--;
+      if (++offset_ == chunks[chunk_].count) chunk_++, offset_ = 0;
     }
-    valid = position_ < end_ && monitor.counts.moved < most && !random_.chance(stall_);
+    valid = pending_ && monitor.counts.moved < most && !random_.chance(stall_);
     if (valid) {
-      std::memcpy(data_.data(), beats_ + position_ * lanes_, lanes_);
-      last = lasts_[position_];
+      const Chunk& chunk = chunks[chunk_];
+      std::memcpy(data_.data(), chunk.beats + size_t(offset_) * lanes_, lanes_);
+      last = offset_ == chunk.last;
     } else {
       random_.fill(data_.data(), lanes_);
       last = random_.next() & 1;
@@ -112,10 +124,9 @@ class Source {
   }
 
  private:
-  const uint8_t *beats_ = nullptr, *lasts_ = nullptr;
-  size_t lanes_ = 0;
+  size_t lanes_ = 0, chunk_ = 0;
   uint64_t stall_ = 0;
-  int64_t position_ = 0, end_ = 0;
+  int64_t offset_ = 0, pending_ = 0;
   std::vector<uint8_t> data_;
   Random random_;
 };

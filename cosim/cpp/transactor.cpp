@@ -24,7 +24,8 @@ constexpr int64_t FOREVER = INT64_MAX;
 constexpr size_t PORTS = 8;
 
 struct Step {
-  int64_t op, wait, first, count;  // of beats, or of cycles
+  // First and number of chunks; or a number of beats, and one of cycles (a hold: of beats).
+  int64_t op, wait, first, count;
 };
 
 struct Section {
@@ -183,14 +184,11 @@ class Transactor {
     switch (step.op) {
       case HOLD: input.most = step.count < 0 ? FOREVER : step.count; break;
       case LOAD:
-        if (parameters.present) parameters.feed(step.first, step.count);
+        if (parameters.present) parameters.feed(size_t(step.first), size_t(step.count));
         else stop = NO_LOADER;
         break;
       case RESET: reset(); break;
-      case SEND:
-        expected_ += step.count;
-        input.feed(step.first, step.count);
-        break;
+      case SEND: expected_ += input.feed(size_t(step.first), size_t(step.count)); break;
       case SNAPSHOT: want_status(); break;
       default: break;
     }
@@ -271,8 +269,12 @@ extern "C" void bench_status(int port, int value) { bench.status(size_t(port), u
 // Called by compiled.py.
 extern "C" {
 // Both inputs: 0 is s_axis, 1 is w_axis.
-void bench_source(int which, const uint8_t* beats, const uint8_t* lasts, int64_t lanes, uint64_t seed, uint64_t stall) {
-  (which ? bench.parameters : bench.input).set(beats, lasts, size_t(lanes), seed, stall);
+void bench_source(int which, int64_t lanes, uint64_t seed, uint64_t stall) {
+  (which ? bench.parameters : bench.input).set(size_t(lanes), seed, stall);
+}
+
+void bench_chunk(int which, const uint8_t* beats, int64_t count, int64_t last) {
+  (which ? bench.parameters : bench.input).chunks.push_back({beats, count, last});
 }
 
 void bench_sink(uint8_t* beats, uint8_t* lasts, int64_t capacity, int64_t lanes, uint64_t seed, uint64_t stall) {
