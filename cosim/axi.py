@@ -16,7 +16,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, with_timeout
+from cocotb.triggers import ClockCycles, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
@@ -66,8 +66,11 @@ class Bench:
     async def run(self):
         """Run all steps, then see that nothing comes behind the last frame."""
         start = get_sim_time("ns")
-        for step in self.job.steps:
-            await _STEPS[type(step)](self, step)
+        try:
+            for step in self.job.steps:
+                await _STEPS[type(step)](self, step)
+        except SimTimeoutError:
+            self.failures.append(f"hang in step {step.op}, after {len(self.frames)} frames")
         await ClockCycles(self.dut.clk, self.job.drain_cycles)
         if not self.sink.empty() or self.sink.active:
             self.failures.append("m_axis: a beat came behind the last frame")

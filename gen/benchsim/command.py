@@ -9,7 +9,7 @@ from ...hdl.config import ConfigError
 from ..files import json_bytes, write_all
 from ..prepare import prepare
 from ..verilog import generate
-from .section import DOCUMENT, replaced
+from .page import DOCUMENT, read_page, with_section
 
 __all__ = ["RESULT", "bench_sim"]
 
@@ -35,7 +35,11 @@ def bench_sim(options, folder):
     """
     if all(getattr(options, name) is None for name in (*HEADLINE, "weights", "input")):
         options = dataclasses.replace(options, **HEADLINE)
-    page = _page(options.docs)
+    page = None if options.docs is None else read_page(options.docs)
+    if page is None and options.docs is not None:
+        raise ConfigError("docs", options.docs, f"must be a folder with {DOCUMENT}, which make bench writes")
+    if page is not None and not os.access(options.docs, os.W_OK | os.X_OK):
+        raise ConfigError("docs", options.docs, "must be writable")
     job = prepare(options)
     # These load torch and cocotb.
     from .benches import made, runnable
@@ -57,25 +61,9 @@ def bench_sim(options, folder):
     write_all(folder, {RESULT: json_bytes(summary)})
     print(f"\n{table(job, rounds, summary)}\n\nwrote       {os.path.join(folder, RESULT)}")
     if page is not None:
-        write_all(options.docs, {DOCUMENT: replaced(page, markdown(job, summary)).encode()})
+        write_all(options.docs, {DOCUMENT: with_section(page, markdown(job, summary)).encode()})
         print(f"wrote       {os.path.join(options.docs, DOCUMENT)}")
     return True
-
-
-def _page(docs):
-    """The text of the page in folder `docs` that gets the figures; None where none was asked for."""
-    if docs is None:
-        return None
-    try:
-        with open(os.path.join(docs, DOCUMENT), encoding="utf-8") as file:
-            page = file.read()
-        replaced(page, "")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("docs", docs, f"must be a folder with {DOCUMENT}, which make bench writes: "
-                          f"{getattr(error, 'strerror', error)}") from None
-    except ValueError as error:
-        raise ConfigError("docs", docs, f"{DOCUMENT} {error}") from None
-    return page
 
 
 def _say(text):
