@@ -37,9 +37,10 @@ class Block:
     base: object
 
 
-@pytest.fixture(scope="module", params=[1, 0], ids=["loadable", "baked"])
+@pytest.fixture(scope="module", params=[dict(loadable=True), dict(loadable=False, stall=0.3)],
+                ids=["loadable", "baked, pauses"])
 def block(request):
-    job = prepare(Options(**BLOCK, loadable=bool(request.param)))
+    job = prepare(Options(**BLOCK, **request.param))
     return Block(job, generate(job.config, job.baked), bench_job(job))
 
 
@@ -61,11 +62,9 @@ def looped(loop, base, folder, frames=2):
 
 
 @pytest.mark.parametrize("name", BENCHES)
-@pytest.mark.parametrize("stall", [0, 0.3])
-def test_right_and_wrong(block, monkeypatch, name, stall):
+def test_right_and_wrong(block, monkeypatch, name):
     """Each bench passes with what the golden model says, and fails where one byte of it is another."""
-    base = dataclasses.replace(block.base, stall_in=stall, stall_out=stall)
-    monkeypatch.setattr(benches, "bench_job", lambda job: base)
+    base = block.base
     with benches.made(block.job, block.design, [name]) as found:
         run = found[name](3)
     assert (run.frames, run.failures) == (3, ())
@@ -82,12 +81,15 @@ def test_right_and_wrong(block, monkeypatch, name, stall):
 
 
 def test_loop_counts_as_our_bench_does(block, loop, tmp_path):
+    """Cycles from the first beat offered to the last one out, where no pauses are drawn at random."""
+    base = dataclasses.replace(block.base, stall_in=0.0, stall_out=0.0)
     built = benches.build(block.design.verilog, block.design.top, bench_taps(block.design))
-    result = simulate(built, dataclasses.replace(block.base, per_beat=True))
-    counted = looped(loop, block.base, tmp_path)
+    result = simulate(built, dataclasses.replace(base, per_beat=True))
+    counted = looped(loop, base, tmp_path)
     assert counted.failures == []
-    assert counted.beats == sum(len(frame.beats) for frame in block.base.frames)
+    assert counted.beats == sum(len(frame.beats) for frame in base.frames)
     assert counted.total_cycles == result.total_cycles
+    assert counted.cycles == result.cycles
 
 
 def test_loop_pauses(block, loop, tmp_path):
@@ -136,6 +138,19 @@ def test_loop_that_cannot_run(block, loop, tmp_path):
     (tmp_path / "short").write_bytes(bytes(8))
     with pytest.raises(SimulationError, match=r"^the C\+\+ loop failed with status 2:\nloop: the file is too short"):
         run_loop(loop, tmp_path / "short", block.base, 1)
+
+
+def test_repeated_frames_are_saved_once(block, tmp_path):
+    sizes = []
+    for count in (2, 200):
+        job = benches._sending(block.base, count)
+        job.save(tmp_path)
+        sizes.append((tmp_path / "arrays.npz").stat().st_size)
+        again = Job.load(tmp_path).frames
+        assert len(again) == count
+        assert all((a.beats == b.beats).all() and (a.expected == b.expected).all()
+                   for a, b in zip(again, job.frames, strict=True))
+    assert sizes[0] == sizes[1]
 
 
 class TestRounds:
