@@ -2,6 +2,7 @@
 """What the rounds have shown: bench-sim.json, a table, and a section of benchmarks.md."""
 
 import importlib.metadata
+import textwrap
 
 from ...cosim.tools import compiler, version
 from ..options import FIELDS
@@ -87,12 +88,10 @@ def markdown(job, summary):
             continue
         cpp, per_beat = (values[name] for values in summary["ratios"].values())
         rows.append(f"| `{name}` | {BENCHES[name]} | {rate:,.0f} | {cpp:.3g} | {per_beat:.3g} |")
-    tools = summary["tools"]
-    return "\n".join([
-        "## Speed of simulation", "", f"    {command(job.options)}", "",
-        f"runs four benches on the same Verilog with the same frames, {describe_block(job.config)}; each compares "
-        "every output element with the golden model. Cycles per second depend on the machine, their ratios much less. "
-        + summary["method"], "", *rows, "",
-        f"Verilator {tools['verilator']}, cocotb {tools['cocotb']}"
-        + (f", {AXI_PACKAGE} {tools[AXI_PACKAGE]}" if AXI_PACKAGE in tools else "")
-        + f", {tools['compiler']}, Python {tools['python']}."])
+    text = (f"runs four benches on the same Verilog with the same frames, {describe_block(job.config)}; each compares "
+            "every output element with the golden model. Cycles per second depend on the machine, their ratios much "
+            f"less. {summary['method']}")
+    tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
+                      if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
+    return "\n".join(["## Speed of simulation", "", f"    {command(job.options)}", "", *textwrap.wrap(text, 120), "",
+                      *rows, "", *textwrap.wrap(f"Made with {tools}.", 120)])
