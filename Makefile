@@ -6,6 +6,7 @@
 ##   make verilog K=7 W=56 C=64   write the block's Verilog and its manifest
 ##   make synth K=7 W=56 C=64     map the block to an FPGA (TARGET=): cells, block RAM, clock
 ##   make bench                   measure all blocks of known networks; writes docs/benchmarks.md and its plots
+##   make bench-sim               measure how fast the block simulates: this project's bench beside three others
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
@@ -48,18 +49,26 @@
 ##             JOBS=           measurements at a time (default: one for each core)
 ##             DOCS=docs       where tables and plots go (default with NETWORK or BLOCKS: OUT)
 ##
+## Variables of bench-sim, besides those of shape, hardware, network and data, NAME=, STALL=, OUT= (default:
+## build/bench-sim); with none of W, C, INPUT and WEIGHTS it takes W=56 C=64
+##
+##   bench     REPEATS=3       rounds in which the benches take turns; the fastest counts
+##             SECONDS=4       CPU seconds of each bench in each round
+##             DOCS=           folder whose benchmarks.md takes the figures in (default: none)
+##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
 ## An empty value is no value. Variables are taken from make's command line only, never from the environment.
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog synth bench test lint clean help variables tools stale
+.PHONY: sim verilog synth bench bench-sim test lint clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
   LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
   INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
-  TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs
+  TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs \
+  REPEATS:repeats SECONDS:seconds
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -106,6 +115,9 @@ synth: $(VENV)/.ready-synth
 
 bench: tools $(VENV)/.ready-bench
 	@$(BIN)/tiled-se bench $(arguments)
+
+bench-sim: tools $(VENV)/.ready-bench-sim
+	@$(BIN)/tiled-se bench-sim $(arguments)
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
@@ -169,3 +181,10 @@ $(VENV)/.ready-bench: $(VENV)/.ready
 	@$(PIP) --no-build-isolation --editable '.[bench,synth]' 2>&1 || \
 	  $(call fail,pip could not install the packages of the benchmarks; what it said is above)
 	@touch $@
+
+# Without them, one of the four benches is left out.
+$(VENV)/.ready-bench-sim: $(VENV)/.ready
+	@echo "adding the packages of bench-sim to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[bench-sim]' 2>&1 || \
+	  echo "pip could not install them; what it said is above"
+	@! $(BIN)/python -c 'import cocotbext.axi' 2>/dev/null || touch $@

@@ -9,7 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
-from . import icarus, verilate
+from . import harness, icarus, verilate
 from .cache import Cache
 from .ports import module_ports
 from .tools import BuildError
@@ -42,7 +42,7 @@ class Build:
     @property
     def bench_top(self):
         """The module at the top of the simulation: the block, or the bench round it."""
-        return verilate.bench_top(self.top, self.per_beat)
+        return harness.bench_top(self.top, self.per_beat)
 
     def command(self, seed, wave_file=None):
         """The command that runs it; ``seed`` decides what uninitialised state starts with."""
@@ -99,7 +99,7 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator=
     if simulator == "icarus":
         identity, name = icarus.identity(standard), icarus.EXECUTABLE
     else:
-        identity, name = verilate.identity(waves, per_beat), verilate.EXECUTABLE
+        identity, name = harness.identity(waves, per_beat), verilate.EXECUTABLE
     key = _key(verilog_text, top, taps, waves, simulator, identity)
 
     def make(folder):
@@ -108,7 +108,7 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator=
         if simulator == "icarus":
             icarus.compile_design(work, verilog_text, top, waves, standard)
         else:
-            verilate.compile_design(work, runtime, verilog_text, top, ports, taps, waves, per_beat)
+            harness.compile_design(work, runtime, verilog_text, top, ports, taps, waves, per_beat)
         (work / name).rename(folder / name)
         shutil.rmtree(work)
 

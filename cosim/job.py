@@ -168,11 +168,12 @@ class Job:
 
     def save(self, folder):
         """Write the job into an existing folder."""
-        arrays = {}
+        arrays, names = {}, {}
 
         def plain(value):
             if isinstance(value, np.ndarray):
-                name = f"array{len(arrays)}"
+                # A frame that is sent many times is written once.
+                name = names.setdefault(id(value), f"array{len(arrays)}")
                 arrays[name] = value
                 return name
             if dataclasses.is_dataclass(value):
@@ -188,8 +189,9 @@ class Job:
     def load(cls, folder):
         """The job that ``save`` wrote."""
         record = json.loads((folder / _JOB).read_text())
-        with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
-            steps = tuple(_step(step, arrays) for step in record.pop("steps"))
+        with np.load(folder / _ARRAYS, allow_pickle=False) as file:
+            arrays = dict(file)
+        steps = tuple(_step(step, arrays) for step in record.pop("steps"))
         return cls(steps=steps, **record)
 
 

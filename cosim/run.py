@@ -79,7 +79,8 @@ class SimResult:
     in_stall_cycles = property(lambda self: self._last("in_stall_cycles"))
 
 
-def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, progress=None, timeout=None):
+def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, progress=None, timeout=None,
+             module="bench"):
     """Run ``job`` in ``build`` and return its SimResult; wrong output is a result, not an exception.
 
     Parameters
@@ -97,6 +98,9 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         Called with a line of text twice a second once the run takes over two seconds.
     timeout : float, optional
         Wall seconds after which the simulator is ended with SimulationError.
+    module : str
+        Of this package, the one with the cocotb test: ``bench``, or ``axi`` for cocotbext-axi's source and sink, which
+        need a build whose beats Python moves.
     """
     if wave_file is not None:
         if not build.waves:
@@ -107,20 +111,20 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tiled-se-"))
         folder = Path(folder).absolute()
-        record = _run(build, job, folder, wave_file, progress, timeout)
+        record = _run(build, job, folder, wave_file, progress, timeout, module)
         if wave_file is not None:
             write_save_file(wave_file, build)
         result = _result(record, folder)
         if result.ok or golden_stages is None or not build.taps:
             return result
-        again = _run(build, dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout)
+        again = _run(build, dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout, module)
     outputs = [output.reshape(-1).view(np.int8 if job.signed else np.uint8) for output in result.outputs]
     recorded = {"frames": again["section_frames"], "stages": again["taps"], "outputs": outputs}
     golden = golden_stages() if callable(golden_stages) else golden_stages
     return dataclasses.replace(result, difference=first_difference(recorded, golden))
 
 
-def _run(build, job, folder, wave_file, progress, timeout):
+def _run(build, job, folder, wave_file, progress, timeout, module):
     """One start of the simulator; returns what the bench has left in ``result.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (RESULT, OUTPUTS, PROGRESS, _XML):
@@ -128,8 +132,9 @@ def _run(build, job, folder, wave_file, progress, timeout):
     job.save(folder)
     save_facts(folder, per_beat=build.per_beat, ports=build.ports)
     with open(folder / _LOG, "w") as log:
-        process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder, env=_environment(build, job, folder),
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder,
+                                   env=_environment(build, job, folder, module), stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait(process, folder, progress, timeout)
         finally:
@@ -152,14 +157,14 @@ def _wait(process, folder, progress, timeout):
             progress(f"sim: {100 * done // max(total, 1)} % of {total} beats, {cycle} cycles")
 
 
-def _environment(build, job, folder):
+def _environment(build, job, folder, module):
     """What cocotb 2.1 needs to find its way from the simulator back to this Python; nothing of an outer cocotb run."""
     libpython = os.environ.get("LIBPYTHON_LOC") or find_libpython.find_libpython()
     if libpython is None:
         raise SimulationError("cocotb needs Python's shared library, which this Python doesn't have")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COCOTB_", "GPI_", "PYGPI_"))}
     return {**ours, JOB_VARIABLE: str(folder),
-            "COCOTB_TEST_MODULES": f"{__package__}.bench", "COCOTB_TOPLEVEL": build.bench_top,
+            "COCOTB_TEST_MODULES": f"{__package__}.{module}", "COCOTB_TOPLEVEL": build.bench_top,
             "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
             "COCOTB_RANDOM_SEED": str(job.seed),
             # Rewriting assertions means to import pytest at every start.

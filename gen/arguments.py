@@ -58,6 +58,19 @@ Exit status: 0 all was measured and right, 1 something failed, 2 bad input.
   tiled-se bench --network EfficientDet-D2
   tiled-se bench --blocks 56x56x64x16,7x7x1152x48 --jobs 4
 """),
+    "bench-sim": (
+        "measure how fast the block simulates, by four benches",
+        """
+Run the same Verilog with the same frames under four benches in turn: this project's own, its drivers in
+Python, cocotbext-axi's source and sink, and a plain C++ loop. Each compares every output with the golden
+model. Writes cycles per CPU second and their ratios into OUT/bench-sim.json, and into DOCS/benchmarks.md
+if DOCS is given. Without width, channels, weights and input it takes 56 columns and 64 channels. Needs
+the packages of tiled-se[bench-sim]; without, cocotbext-axi is left out.
+Exit status: 0 done, 1 a mismatch, 2 bad input, 3 a tool failed.
+""", """
+  tiled-se bench-sim
+  tiled-se bench-sim --k 4 --width 20 --channels 16 --stall 0.3 --seconds 1
+"""),
 }
 
 GROUPS = {

@@ -61,6 +61,10 @@ def _run(command, options):
         from .bench.command import bench
 
         return OK if bench(options, folder) else MISMATCH
+    if command == "bench-sim":
+        from .benchsim.command import bench_sim
+
+        return _simulated(bench_sim, options, folder)
     job = prepare(options)
     if command == "verilog":
         from .manifest import write_verilog
@@ -76,12 +80,18 @@ def _run(command, options):
             return OK
         except ToolError as error:
             return _fail(str(error), TOOL_FAILED)
-    from ..cosim.build import BuildError
-    from ..cosim.run import SimulationError
     from .simulate import simulate
 
+    return _simulated(simulate, job, folder)
+
+
+def _simulated(command, *arguments):
+    """The exit status of a command that tells whether a simulation was right."""
+    from ..cosim.build import BuildError
+    from ..cosim.run import SimulationError
+
     try:
-        return OK if simulate(job, folder) else MISMATCH
+        return OK if command(*arguments) else MISMATCH
     except (BuildError, SimulationError) as error:
         # What the tool itself printed comes along, on stdout.
         first, *rest = str(error).splitlines()
@@ -91,7 +101,7 @@ def _run(command, options):
 
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
-    if command == "bench":
+    if command in ("bench", "bench-sim"):
         return os.path.join("build", command)
     parts = [command] + ([str(options.target)] if command == "synth" else [])
     for name in ("weights", "input"):

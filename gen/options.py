@@ -13,11 +13,12 @@ __all__ = ["FIELDS", "Options", "describe", "flag", "from_texts", "options_of"]
 MOST_SHOWN = 400
 
 
-# Commands that are about one block.
+# Commands that are about one block and take the same options, and those that take the options that make the block.
 BLOCK = ("sim", "verilog", "synth")
+SHAPED = (*BLOCK, "bench-sim")
 
 
-def _option(group, variable, convert, default, metavar, text, commands=BLOCK):
+def _option(group, variable, convert, default, metavar, text, commands=SHAPED):
     return dataclasses.field(default=default, metadata={
         "group": group, "variable": variable, "convert": convert, "metavar": metavar, "help": text,
         "commands": commands})
@@ -82,15 +83,15 @@ class Options:
     stall: float = _option("run", "STALL", number(0, 1, exclusive=True), 0.0, "P",
         "probability that either side pauses in a cycle, from 0 to under 1 (default: 0.0)")
     sim: str = _option("run", "SIM", choice("verilator", "icarus"), "verilator", "NAME",
-        "simulator: verilator or icarus (default: verilator)")
+        "simulator: verilator or icarus (default: verilator)", BLOCK)
     waves: bool = _option("run", "WAVES", boolean, False, "0|1",
-        "1: write waveforms (default: 0)")
+        "1: write waveforms (default: 0)", BLOCK)
     target: Target = _option("synthesis", "TARGET", member(Target), Target.ECP5, "NAME",
-        "FPGA family: ecp5, ice40 or xilinx (default: ecp5)")
+        "FPGA family: ecp5, ice40 or xilinx (default: ecp5)", BLOCK)
     seeds: tuple = _option("synthesis", "SEEDS", integers(1, (1 << 31) - 1, 100), (1, 2, 3), "N,N,...",
-        "of place and route, one run each (default: 1,2,3)")
+        "of place and route, one run each (default: 1,2,3)", BLOCK)
     out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
-        "where results go (default: build/ and a name that tells command and shape)", (*BLOCK, "bench"))
+        "where results go (default: build/ and a name that tells command and shape)", (*SHAPED, "bench"))
     name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",
         "top module and file (default: tiled_se)")
     network: str | None = _option("bench", "NETWORK", file_name, None, "NAMES|FILE",
@@ -101,7 +102,12 @@ class Options:
     jobs: int | None = _option("bench", "JOBS", integer(1, 1024), None, "N",
         "measurements at a time (default: one for each core)", ("bench",))
     docs: str | None = _option("bench", "DOCS", file_name, None, "FOLDER",
-        "where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT)", ("bench",))
+        "bench: where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT); bench-sim: the "
+        "folder whose benchmarks.md takes the figures in (default: none)", ("bench", "bench-sim"))
+    repeats: int = _option("bench", "REPEATS", integer(1, 1000), 3, "N",
+        "rounds, of which the fastest counts (default: 3)", ("bench-sim",))
+    seconds: float = _option("bench", "SECONDS", number(0.01, 600), 4.0, "S",
+        "CPU seconds that each bench runs in each round, at least one frame (default: 4.0)", ("bench-sim",))
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Options)}

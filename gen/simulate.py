@@ -14,7 +14,7 @@ from ..hdl.timing import Timing
 from .files import json_bytes, npz_bytes, write_all
 from .verilog import generate
 
-__all__ = ["Outcome", "bench_taps", "run", "simulate"]
+__all__ = ["Outcome", "bench_job", "bench_taps", "run", "simulate"]
 
 WAVES = "waves.vcd"
 # Cycles from reset, or from parameters, to frames: counts of cycles begin with the first beat, which then is taken.
@@ -114,6 +114,12 @@ def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, pro
                             progress=progress)
     y, mismatches = _collect(job, result, golden)
     return Outcome(job, design, built, result, x, y, golden, mismatches)
+
+
+def bench_job(job):
+    """cosim's Job of `job`: reset, load if loadable, all frames back to back, what must come out beside them."""
+    x = job.frames()
+    return _script(job, x, _golden(job, x)[0], occupancy=False)
 
 
 def _script(job, x, golden, occupancy):

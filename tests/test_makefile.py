@@ -146,6 +146,25 @@ class TestSetup:
         assert make(project, "bench").stdout == "bench\n"
         assert len(self.installs(project)) == count
 
+    def test_bench_sim_brings_its_package_once(self, project):
+        done = make(project, "bench-sim", "W=8", "SECONDS=1", "DOCS=docs")
+        assert done.stdout.splitlines()[-4:] == ["bench-sim", "--width=8", "--docs=docs", "--seconds=1"]
+        assert self.installs(project)[-1].endswith("--editable .[bench-sim]")
+        count = len(self.installs(project))
+        assert make(project, "bench-sim").stdout == "bench-sim\n"
+        assert len(self.installs(project)) == count
+
+    def test_bench_sim_runs_without_its_package(self, project):
+        """It says so, and the next run tries again."""
+        make(project, "verilog")
+        (project / "python").write_text(PYTHON.replace("esac", "*cocotbext*) exit 1 ;;\nesac"))
+        shutil.copy(project / "python", project / ".venv/bin/python")
+        (project / "break").touch()
+        for _ in range(2):
+            done = make(project, "bench-sim")
+            assert done.returncode == 0
+            assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "bench-sim"]
+
     def test_moved_folder_is_set_up_again(self, project):
         make(project, "verilog")
         moved = project.rename(project.parent / "moved")

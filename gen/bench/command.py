@@ -6,6 +6,7 @@ import os
 import signal
 
 from ..arguments import UsageError
+from ..benchsim.page import DOCUMENT, read_page, with_section_of
 from ..files import check_folder, write_all
 from .measure import finished, work
 from .networks import chosen_blocks, load_networks
@@ -49,6 +50,7 @@ def bench(options, folder):
     # A part of the document must not replace the whole.
     docs = options.docs or (folder if limited else DOCS)
     check_folder(docs)
+    read_page(docs)
     failures = _measure(plan.tasks, folder, options.jobs or os.cpu_count())
     results = {task: result for task in plan.tasks if (result := finished(task, Store(folder))) is not None}
     failures |= {task: LOST for task in plan.tasks if task not in results and task not in failures}
@@ -77,5 +79,6 @@ def _write(plan, results, failures, docs, options):
     given = "".join(f" {name}={value}" for name, value in (("NETWORK", options.network), ("BLOCKS", options.blocks))
                     if value is not None)
     files = document(plan, results, failures, f"make bench{given}")
+    files[DOCUMENT] = with_section_of(files[DOCUMENT].decode(), read_page(docs)).encode()
     write_all(docs, files)
     print(f"wrote       {', '.join(os.path.join(docs, name) for name in files)}")

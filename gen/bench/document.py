@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmarks.md and its plots, from results."""
 
+from ..benchsim.page import DOCUMENT
 from . import plots, tables
 from .plan import HEADLINE, LANES_LIMITS
 from .sums import Findings, network_memory
@@ -8,7 +9,6 @@ from .tasks import DEFAULT_LANES, FRAMES, K
 
 __all__ = ["DOCUMENT", "document"]
 
-DOCUMENT = "benchmarks.md"
 PLOTS = {"networks": "benchmarks-networks.svg", "macs": "benchmarks-macs.svg", "occupancy": "benchmarks-occupancy.svg"}
 TARGET_NETWORK = "EfficientDet-D2"
 
@@ -50,7 +50,8 @@ def _introduction(command):
 
 has written this page: it measures all that is on it and draws the plots. Figures are (n) read off the generated
 netlist, (s) measured in simulation of the RTL, where every output element is compared with the golden model, or (a)
-analytic: computed from the parameters, before anything is simulated. None of them depends on the machine.
+analytic: computed from the parameters, before anything is simulated. None of them
+depends on the machine, but for the speed of simulation, which `make bench-sim DOCS=docs` writes.
 
 TSE is tiled squeeze-and-excite with k = {K}; SE is the original one, from the same generator with k = H. Blocks are
 loadable, with random weights, ReLU and sigmoid, MACS=auto, and LANES the largest divisor of C up to {DEFAULT_LANES}

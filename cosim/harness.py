@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulations for cocotb with Verilator, of two kinds.
+
+Of the block inside of ``cpp/bench.sv``, with our own ``main``, for beats moved by compiled code; and of the block
+alone, with cocotb's ``main``, for beats moved by Python. Only what a bench needs is public.
+"""
+
+import importlib.metadata
+
+import cocotb_tools.config
+
+from . import verilate
+from .ports import status_ports
+
+__all__ = ["bench_top", "compile_design", "identity"]
+
+# Ports that Python drives or reads. Only what it writes is writable, because Verilator re-evaluates all that hangs on
+# a publicly writable signal.
+_WRITTEN_PORTS = ("clk", "rst", "s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "w_axis_tdata", "w_axis_tvalid",
+                  "w_axis_tlast", "m_axis_tready")
+_READ_PORTS = ("s_axis_tready", "w_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "status_*")
+_TRACE_FLAGS = ("--trace-vcd", "--trace-structs")
+_RUNTIME = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
+_BENCH = "cosim_bench"
+_SOURCES = ("bench.sv", "main.cpp")
+
+
+def identity(waves, per_beat):
+    """Everything but the design that decides what ``compile_design`` makes; JSON-serialisable."""
+    ours = [] if per_beat else [(verilate.CPP / name).read_text() for name in _SOURCES]
+    return [verilate.FLAGS, verilate.FAST, verilate.SLOW, verilate.cxx_flags(waves), verilate.runtime_identity(),
+            _TRACE_FLAGS, _WRITTEN_PORTS, _READ_PORTS, importlib.metadata.version("cocotb"),
+            str(cocotb_tools.config.libs_dir), ours]
+
+
+def bench_top(top, per_beat):
+    """The name of the module that cocotb sees at the top, for a block whose module is `top`."""
+    if per_beat:
+        return top
+    return _BENCH if top != _BENCH else f"{_BENCH}_"
+
+
+def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves, per_beat):
+    """Leave ``EXECUTABLE`` in ``folder``; scratch files go there too and are the caller's to remove."""
+    (folder / "design.v").write_text(verilog_text)
+    (folder / "control.vlt").write_text(_control_file(top, taps, per_beat))
+    (folder / "ports.svh").write_text(_ports_file(top, ports))
+    bench = [] if per_beat else [str(verilate.CPP / "bench.sv")]
+    fast, slow = verilate.translate(folder, [
+        "--vpi", *(_TRACE_FLAGS if waves else ()), "--top-module", bench_top(top, per_beat), "+incdir+.", "control.vlt",
+        "design.v", *bench])
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    units = {"fast": (verilate.FAST, [*fast, *([] if per_beat else [verilate.CPP / "main.cpp"])]),
+             "slow": (verilate.SLOW, [*slow, *([main] if per_beat else [])])}
+    verilate.compile_units(folder, units, verilate.cxx_flags(waves))
+    library = cocotb_tools.config.lib_name_path("vpi", "verilator")
+    # Python finds the transactor's functions in the executable itself.
+    verilate.link(folder, units, runtime_folder, [*_RUNTIME, *([] if per_beat else [verilate.TRANSACTOR])],
+                  [str(library), f"-Wl,-rpath,{library.parent}", "-rdynamic"])
+
+
+def _control_file(top, taps, per_beat):
+    lines = ["`verilator_config"]
+    if per_beat:
+        lines += [f'public_flat_rw -module "{top}" -var "{port}"' for port in _WRITTEN_PORTS]
+        lines += [f'public_flat_rd -module "{top}" -var "{port}"' for port in _READ_PORTS]
+    for tap in taps:
+        lines += [f'public_flat_rd -module "{tap["module_path"]}" -var "{tap[role]}"'
+                  for role in ("valid", "index", "data") if tap[role]]
+    return "\n".join(lines) + "\n"
+
+
+def _ports_file(top, ports):
+    """What bench.sv includes."""
+    status = status_ports(ports)
+    wires = " ".join(f"wire [{ports[name] - 1}:0] {name};" for name in status)
+    reports = " ".join(f"bench_status({number}, 32'({name}));" for number, name in enumerate(status))
+    macros = {"BENCH": bench_top(top, False), "DUT": top, "DATA_BITS": ports["s_axis_tdata"], "STATUS_WIRES": wires,
+              "STATUS_REPORT": reports}
+    return "".join(f"`define {name} {text}\n" for name, text in macros.items())
