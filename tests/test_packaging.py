@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("hdl", "gen", "cosim", "golden")
-PACKAGES = (*FOLDERS, "gen/bench")
+PACKAGES = (*FOLDERS, "gen/batch", "gen/bench")
 
 
 def installable(folder):
