@@ -137,6 +137,7 @@ def test_error_out_of_reach(tiled_se):
     (["sim", "--k"], "argument --k: expected one argument"),
     (["sim", "--jobs", "2"], "unrecognized arguments: --jobs 2"),
     (["bench", "--width", "8"], "unrecognized arguments: --width 8"),
+    (["sweep", "--width", "8"], "unrecognized arguments: --width 8"),
 ])
 def test_usage(tiled_se, texts, line):
     finished = tiled_se(*texts)
@@ -190,7 +191,7 @@ def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench"])
+    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "sweep"])
     def test_tells_every_option(self, capsys, command):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])

@@ -61,7 +61,8 @@ class Cluster:
         from distributed import Client
 
         # Of a connection that fails the caller tells in a line; files go with their task.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_SECONDS,
                               "distributed.admin.large-graph-warning-threshold": "100 GiB"}):
             try:
