@@ -171,11 +171,13 @@ class TestRun:
         assert {path: path.stat().st_mtime_ns for path in before} == before
         assert same(where, straight[0])
 
-    def test_terminated(self, folder):
-        where = folder / "terminated"
+    @pytest.mark.parametrize("end", [lambda process: process.terminate(),
+                                     lambda process: os.killpg(process.pid, signal.SIGINT)], ids=["SIGTERM", "Ctrl-C"])
+    def test_interrupted(self, folder, tmp_path, end):
+        where = tmp_path / "out"
         process = started(folder, "--out", where)
         wait_for(lambda: list(where.glob("reports/*.json")), 200)
-        process.terminate()
+        end(process)
         out, err = finished(process, 130)
         assert err == "tiled-se: error: interrupted\n"
         assert out.splitlines()[-1].endswith(" of 24 configurations are finished; the same command continues")
