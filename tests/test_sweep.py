@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -213,6 +214,16 @@ class TestScheduler:
                        "no scheduler of this version answered in 5 seconds\n")
         assert time.monotonic() - start < 30
         assert not (folder / "none").exists()
+
+    def test_what_listens_is_no_scheduler(self, folder):
+        """Something that takes connections and never says a word."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+            start = time.monotonic()
+            _, err = finished(started(folder, "--out", folder / "none", "--scheduler", address), 2)
+        assert "no scheduler of this version answered" in err
+        assert err.count("\n") == 1
+        assert time.monotonic() - start < 40
 
     def test_scheduler_that_goes(self, folder, tmp_path):
         """Its end is a line, and the results that came before are there."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workers of a dask.distributed scheduler, behind what :mod:`.local` offers."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import threading
 
 from ...hdl.config import ConfigError
 from .lost import EngineLost
@@ -65,11 +67,11 @@ class Cluster:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_SECONDS,
                               "distributed.admin.large-graph-warning-threshold": "100 GiB"}):
-            try:
-                self.client = Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
-            except (OSError, ValueError, concurrent.futures.TimeoutError):
+            self.client = _within(2 * CONNECT_SECONDS, lambda: Client(
+                self.address, timeout=CONNECT_SECONDS, set_as_default=False))
+            if self.client is None:
                 raise ConfigError("scheduler", self.address,
-                                  f"no scheduler of this version answered in {CONNECT_SECONDS} seconds") from None
+                                  f"no scheduler of this version answered in {CONNECT_SECONDS} seconds")
             with self.client:
                 executor = self.client.get_executor(pure=False)
                 try:
@@ -85,11 +87,25 @@ class Cluster:
 
         try:
             yield
-        except (OSError, ClosedClientError, concurrent.futures.CancelledError):
+        except (OSError, asyncio.TimeoutError, concurrent.futures.CancelledError, ClosedClientError):
             raise self._lost() from None
 
     def _lost(self):
         return EngineLost(f"the scheduler at {self.address} has gone")
+
+
+def _within(seconds, connect):
+    """What `connect` returns; None if it fails, or is not done in time: something that is no scheduler may keep it."""
+    found = []
+
+    def run():
+        with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
+            found.append(connect())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
 
 
 class _Connected:
