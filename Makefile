@@ -7,6 +7,7 @@
 ##   make synth K=7 W=56 C=64     map the block to an FPGA (TARGET=): cells, block RAM, clock
 ##   make bench                   measure all blocks of known networks; writes docs/benchmarks.md and its plots
 ##   make bench-sim               measure how fast the block simulates: this project's bench beside three others
+##   make sweep CONFIGS=mine.toml   simulate every configuration of a list, on all cores or on a cluster
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
@@ -46,7 +47,7 @@
 ##
 ##   bench     NETWORK=        only these: names with commas between them, or a .json file of your own
 ##             BLOCKS=         only these: HxWxCxCR, with commas between them
-##             JOBS=           measurements at a time (default: one for each core)
+##             JOBS=           measurements at a time (default: one for each core); of sweep, too
 ##             DOCS=docs       where tables and plots go (default with NETWORK or BLOCKS: OUT)
 ##
 ## Variables of bench-sim, besides those of shape, hardware, network and data, NAME=, STALL=, OUT= (default:
@@ -56,19 +57,24 @@
 ##             SECONDS=4       CPU seconds of each bench in each round
 ##             DOCS=           folder whose benchmarks.md takes the figures in (default: none)
 ##
+## Variables of sweep, besides JOBS= and OUT= (default: build/sweep), which keeps what is finished
+##
+##   sweep     CONFIGS=        .toml with the configurations (default: a list of 24 that comes along)
+##             SCHEDULER=      tcp://HOST:PORT of a dask.distributed scheduler (default: this machine's cores)
+##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
 ## An empty value is no value. Variables are taken from make's command line only, never from the environment.
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog synth bench bench-sim test lint clean help variables tools stale
+.PHONY: sim verilog synth bench bench-sim sweep test lint clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
   LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
   INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
   TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs \
-  REPEATS:repeats SECONDS:seconds
+  REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -118,6 +124,9 @@ bench: tools $(VENV)/.ready-bench
 
 bench-sim: tools $(VENV)/.ready-bench-sim
 	@$(BIN)/tiled-se bench-sim $(arguments)
+
+sweep: tools $(VENV)/.ready-sweep
+	@$(BIN)/tiled-se sweep $(arguments)
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
@@ -188,3 +197,9 @@ $(VENV)/.ready-bench-sim: $(VENV)/.ready
 	@$(PIP) --no-build-isolation --editable '.[bench-sim]' 2>&1 || \
 	  echo "pip could not install them; what it said is above"
 	@! $(BIN)/python -c 'import cocotbext.axi' 2>/dev/null || touch $@
+
+$(VENV)/.ready-sweep: $(VENV)/.ready
+	@echo "adding the packages of sweeps to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[sweep]' 2>&1 || \
+	  $(call fail,pip could not install the packages of sweeps; what it said is above)
+	@touch $@

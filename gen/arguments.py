@@ -71,6 +71,18 @@ Exit status: 0 done, 1 a mismatch, 2 bad input, 3 a tool failed.
   tiled-se bench-sim
   tiled-se bench-sim --k 4 --width 20 --channels 16 --stall 0.3 --seconds 1
 """),
+    "sweep": (
+        "simulate a list of configurations, on all cores or on a cluster",
+        """
+Build, simulate and compare every configuration that a TOML file lists, each as `tiled-se sim` does. Each report is
+kept in OUT/reports as soon as it is there, so that an interrupted sweep continues. A configuration that fails doesn't
+stop the others. Writes OUT/results.csv, OUT/summary.json and OUT/timings.csv. Needs the packages of tiled-se[sweep].
+Exit status: 0 all are bit-exact, 1 some are not or failed, 2 bad input, 3 the scheduler has gone.
+""", """
+  tiled-se sweep
+  tiled-se sweep --configs mine.toml --jobs 4
+  tiled-se sweep --configs mine.toml --scheduler tcp://node1:8786
+"""),
 }
 
 GROUPS = {
@@ -82,6 +94,8 @@ GROUPS = {
     "synthesis": "synthesis",
     "output": "output",
     "bench": "benchmarks",
+    "sweep": "sweep",
+    "batch": "many at a time",
 }
 
 

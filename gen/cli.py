@@ -65,6 +65,8 @@ def _run(command, options):
         from .benchsim.command import bench_sim
 
         return _simulated(bench_sim, options, folder)
+    if command == "sweep":
+        return _sweep(options, folder)
     job = prepare(options)
     if command == "verilog":
         from .manifest import write_verilog
@@ -99,9 +101,19 @@ def _simulated(command, *arguments):
         return _fail(first.rstrip(":"), TOOL_FAILED)
 
 
+def _sweep(options, folder):
+    from .batch.lost import EngineLost
+    from .sweep.command import sweep
+
+    try:
+        return OK if sweep(options, folder) else MISMATCH
+    except EngineLost as error:
+        return _fail(str(error), TOOL_FAILED)
+
+
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
-    if command in ("bench", "bench-sim"):
+    if command in ("bench", "bench-sim", "sweep"):
         return os.path.join("build", command)
     parts = [command] + ([str(options.target)] if command == "synth" else [])
     for name in ("weights", "input"):

@@ -5,7 +5,7 @@ import re
 
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 
-__all__ = ["auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
+__all__ = ["address", "auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
            "middle", "number"]
 
 # Names that other frameworks use for the same functions.
@@ -154,6 +154,14 @@ def file_name(text):
     """A path, as it was given."""
     if "\0" in text:
         raise ValueError("must be a path")
+    return text
+
+
+def address(text):
+    """Where a scheduler listens: ``tcp://HOST:PORT``."""
+    match = re.fullmatch(r"tcp://[A-Za-z0-9._-]+:([0-9]{1,5})|tcp://\[[0-9A-Fa-f:.]+\]:([0-9]{1,5})", text)
+    if not match or not 1 <= int(match[1] or match[2]) <= 65535:
+        raise ValueError("must be tcp://HOST:PORT, with a port from 1 to 65535")
     return text
 
 

@@ -4,10 +4,23 @@
 import dataclasses
 
 from ..hdl.config import ConfigError, Gate, Mid
-from .formats import auto, boolean, choice, file_name, gate, identifier, integer, integers, member, middle, number
+from .formats import (
+    address,
+    auto,
+    boolean,
+    choice,
+    file_name,
+    gate,
+    identifier,
+    integer,
+    integers,
+    member,
+    middle,
+    number,
+)
 from .targets import Target
 
-__all__ = ["FIELDS", "Options", "describe", "flag", "from_texts", "options_of"]
+__all__ = ["FIELDS", "Options", "describe", "flag", "from_texts", "options_of", "shortened"]
 
 # Characters of a value that a message repeats: more than any path that a person reads.
 MOST_SHOWN = 400
@@ -91,7 +104,7 @@ class Options:
     seeds: tuple = _option("synthesis", "SEEDS", integers(1, (1 << 31) - 1, 100), (1, 2, 3), "N,N,...",
         "of place and route, one run each (default: 1,2,3)", BLOCK)
     out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
-        "where results go (default: build/ and a name that tells command and shape)", (*SHAPED, "bench"))
+        "where results go (default: build/ and a name that tells command and shape)", (*SHAPED, "bench", "sweep"))
     name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",
         "top module and file (default: tiled_se)")
     network: str | None = _option("bench", "NETWORK", file_name, None, "NAMES|FILE",
@@ -99,8 +112,9 @@ class Options:
         ("bench",))
     blocks: str | None = _option("bench", "BLOCKS", file_name, None, "HxWxCxCR,...",
         "blocks to measure instead (default: those of the networks)", ("bench",))
-    jobs: int | None = _option("bench", "JOBS", integer(1, 1024), None, "N",
-        "measurements at a time (default: one for each core)", ("bench",))
+    jobs: int | None = _option("batch", "JOBS", integer(1, 1024), None, "N",
+        "measurements at a time (default: one for each core, or for each thread of a scheduler's workers)",
+        ("bench", "sweep"))
     docs: str | None = _option("bench", "DOCS", file_name, None, "FOLDER",
         "bench: where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT); bench-sim: the "
         "folder whose benchmarks.md takes the figures in (default: none)", ("bench", "bench-sim"))
@@ -108,6 +122,10 @@ class Options:
         "rounds, of which the fastest counts (default: 3)", ("bench-sim",))
     seconds: float = _option("bench", "SECONDS", number(0.01, 600), 4.0, "S",
         "CPU seconds that each bench runs in each round, at least one frame (default: 4.0)", ("bench-sim",))
+    configs: str | None = _option("sweep", "CONFIGS", file_name, None, "FILE",
+        ".toml with the configurations to simulate (default: a list of 24 that comes along)", ("sweep",))
+    scheduler: str | None = _option("sweep", "SCHEDULER", address, None, "tcp://HOST:PORT",
+        "dask.distributed scheduler whose workers simulate (default: this machine's cores)", ("sweep",))
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Options)}
@@ -125,12 +143,16 @@ def flag(name):
 
 def describe(error):
     """A ConfigError as one line: Make variable, value, the option's name and what is allowed."""
-    value = str(int(error.value) if isinstance(error.value, bool) else error.value)
-    if len(value) > MOST_SHOWN:
-        value = f"{value[:MOST_SHOWN // 2]}...{value[-MOST_SHOWN // 4:]}"
+    value = shortened(int(error.value) if isinstance(error.value, bool) else error.value)
     if error.option not in FIELDS:
         return f"{error.option}={value}: {error.allowed}"
     return f"{FIELDS[error.option].metadata['variable']}={value} ({flag(error.option)}): {error.allowed}"
+
+
+def shortened(value):
+    """`value` as text, without its middle where that is too long for a line."""
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN // 2]}...{text[-MOST_SHOWN // 4:]}"
 
 
 def from_texts(texts):

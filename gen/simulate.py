@@ -14,7 +14,7 @@ from ..hdl.timing import Timing
 from .files import json_bytes, npz_bytes, write_all
 from .verilog import generate
 
-__all__ = ["Outcome", "bench_job", "bench_taps", "run", "simulate"]
+__all__ = ["Outcome", "bench_job", "bench_taps", "check_simulator", "run", "simulate"]
 
 WAVES = "waves.vcd"
 # Cycles from reset, or from parameters, to frames: counts of cycles begin with the first beat, which then is taken.
@@ -68,8 +68,7 @@ def simulate(job, folder):
     """
     from .report import arrays, report, table
 
-    if job.options.sim == "icarus" and not shutil.which("iverilog"):
-        raise ConfigError("sim", "icarus", "needs iverilog on PATH, which is not there; verilator needs nothing")
+    check_simulator(job.options.sim)
     _say("generating the block")
     design = generate(job.config, job.baked, job.options.name)
     outcome = run(job, design, folder, say=_say, progress=_progress())
@@ -81,6 +80,12 @@ def simulate(job, folder):
     if not outcome.bit_exact:
         print(f"tiled-se: mismatch: {outcome.first_failure}", file=sys.stderr)
     return outcome.bit_exact
+
+
+def check_simulator(name):
+    """Raise ConfigError ("sim") unless the simulator `name` is there."""
+    if name == "icarus" and not shutil.which("iverilog"):
+        raise ConfigError("sim", name, "needs iverilog on PATH, which is not there; verilator needs nothing")
 
 
 def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, progress=None):

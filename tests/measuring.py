@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks' processes do in tests: measure, or go wrong in some way."""
+"""What the processes of benchmarks and sweeps do in tests: measure, or go wrong in some way."""
 
 import os
+import subprocess
 
 from tiled_se.gen.bench import measure
 
@@ -29,3 +30,18 @@ def by_name(task, folder):
         raise KeyboardInterrupt
     with open(os.path.join(folder, task), "x"):
         return "no good" if task.startswith("fail") else None
+
+
+def long(folder):
+    """Starts a process that sleeps, and leaves its number in a file; another file tells that it could clean up."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            with open(os.path.join(folder, "started.tmp"), "x") as file:
+                file.write(f"{os.getpid()} {process.pid}")
+            os.rename(os.path.join(folder, "started.tmp"), os.path.join(folder, "started"))
+            process.wait()
+        finally:
+            process.kill()
+            process.wait()
+            with open(os.path.join(folder, "cleaned"), "x"):
+                pass

@@ -2,6 +2,7 @@
 """`tiled-se bench`: what it plans, measures, keeps and writes."""
 
 import collections
+import functools
 import io
 import json
 import pathlib
@@ -11,10 +12,12 @@ import shutil
 import pytest
 
 from tiled_se.gen import simulate
-from tiled_se.gen.bench import command, document, measure, plan, pool, store, tables
+from tiled_se.gen.batch import pool, store
+from tiled_se.gen.batch.local import Local
+from tiled_se.gen.batch.progress import Progress
+from tiled_se.gen.batch.store import Store
+from tiled_se.gen.bench import command, document, measure, plan, tables
 from tiled_se.gen.bench.networks import Block, chosen_blocks, load_networks
-from tiled_se.gen.bench.progress import Progress
-from tiled_se.gen.bench.store import Store
 from tiled_se.gen.bench.sums import Findings, network_memory
 from tiled_se.gen.bench.tasks import FRAMES, MOST_BEATS, K, Kind, lanes_within, original, simulated_height, tiled
 from tiled_se.hdl.config import ConfigError
@@ -201,17 +204,21 @@ class TestPool:
         def done(self, task, failure):
             self.ended.append(task)
 
+    def run(self, tasks, folder, jobs, progress):
+        return pool.run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(folder)), Local(jobs),
+                            progress)
+
     def test_failure_and_death_concern_nobody_else(self, tmp_path):
         tasks = ["a", "fail", "die", "b", "c"]
         silent = self.Silent()
-        failures = pool.run_all(tasks, measuring.by_name, str(tmp_path), 2, silent)
+        failures = self.run(tasks, tmp_path, 2, silent)
         assert failures == {"fail": "no good", "die": pool.DIED}
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail"]
         assert sorted(silent.ended) == sorted(tasks)
 
     def test_interrupt_ends_the_run(self, tmp_path):
         with pytest.raises(KeyboardInterrupt):
-            pool.run_all(["a", "interrupt", "b"], measuring.by_name, str(tmp_path), 1, self.Silent())
+            self.run(["a", "interrupt", "b"], tmp_path, 1, self.Silent())
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

@@ -138,6 +138,7 @@ def test_error_out_of_reach(tiled_se):
     (["sim", "--jobs", "2"], "unrecognized arguments: --jobs 2"),
     (["bench", "--width", "8"], "unrecognized arguments: --width 8"),
     (["bench-sim", "--sim", "icarus"], "unrecognized arguments: --sim icarus"),
+    (["sweep", "--width", "8"], "unrecognized arguments: --width 8"),
 ])
 def test_usage(tiled_se, texts, line):
     finished = tiled_se(*texts)
@@ -191,7 +192,7 @@ def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "bench-sim"])
+    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "bench-sim", "sweep"])
     def test_tells_every_option(self, capsys, command):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])

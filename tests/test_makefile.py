@@ -165,6 +165,14 @@ class TestSetup:
             assert done.returncode == 0
             assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "bench-sim"]
 
+    def test_sweeps_bring_their_packages_once(self, project):
+        done = make(project, "sweep", "CONFIGS=my list.toml", "SCHEDULER=tcp://node:8786")
+        assert done.stdout.splitlines()[-3:] == ["sweep", "--configs=my list.toml", "--scheduler=tcp://node:8786"]
+        assert self.installs(project)[-1].endswith("--editable .[sweep]")
+        count = len(self.installs(project))
+        assert make(project, "sweep").stdout == "sweep\n"
+        assert len(self.installs(project)) == count
+
     def test_moved_folder_is_set_up_again(self, project):
         make(project, "verilog")
         moved = project.rename(project.parent / "moved")

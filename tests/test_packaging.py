@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("hdl", "gen", "cosim", "golden")
-PACKAGES = (*FOLDERS, "gen/bench", "gen/benchsim")
+PACKAGES = (*FOLDERS, "gen/batch", "gen/bench", "gen/benchsim", "gen/sweep")
 
 
 def installable(folder):
@@ -96,7 +96,7 @@ def needed(name, extras, found):
 
 def test_every_dependency_is_pinned_to_what_is_installed():
     versions = pins()
-    for name in needed("tiled-se", ["test", "bench", "bench-sim"], set()):
+    for name in needed("tiled-se", ["test", "bench", "bench-sim", "sweep"], set()):
         assert name in versions
         assert versions[name].contains(importlib.metadata.version(name), prereleases=True), name
 

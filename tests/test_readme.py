@@ -31,6 +31,15 @@ def test_example(tiled_se, command, variables):
     assert (finished.status, finished.err) == (0, "")
 
 
+def test_sweep(tiled_se):
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", README, re.M | re.S)
+    pathlib.Path("mine.toml").write_text(example)
+    finished = tiled_se("sweep", "--configs=mine.toml")
+    assert (finished.status, finished.err) == (0, "")
+    assert "sweep       5 configurations: 5 ok, 0 mismatch, 0 failed" in finished.out.splitlines()
+    assert pathlib.Path("build/sweep/results.csv").exists()
+
+
 def test_first_table_is_real(tiled_se):
     """Everything that the first example shows, but for seconds."""
     shown = re.search(r"^ {4}block .*\n((?: {4}.*\n)+)", README, re.M)[0]

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se bench`: plan, measure what is missing, write the document."""
 
+import functools
 import importlib.util
 import os
 import signal
 
 from ..arguments import UsageError
+from ..batch.local import Local
+from ..batch.pool import run_all
+from ..batch.progress import Progress
+from ..batch.store import Store
 from ..benchsim.page import DOCUMENT, read_page, with_section_of
 from ..files import check_folder, write_all
 from .measure import finished, work
 from .networks import chosen_blocks, load_networks
 from .plan import make_plan
-from .pool import run_all
-from .progress import Progress
-from .store import Store
 from .sums import Findings
 
 __all__ = ["bench"]
@@ -69,7 +71,7 @@ def _measure(tasks, folder, jobs):
     print(f"{len(tasks)} measurements, {kept} of them finished before; {jobs} at a time; results in {folder}",
           flush=True)
     with Progress(len(tasks), kept) as progress:
-        return run_all(missing, work, folder, jobs, progress)
+        return run_all(missing, lambda task: functools.partial(work, task, folder), Local(jobs), progress)
 
 
 def _write(plan, results, failures, docs, options):

@@ -10,10 +10,10 @@ import dataclasses
 import tempfile
 
 from ...hdl.timing import Timing
+from ..batch.store import Store, digest, hardware_sources, measuring_sources
 from ..prepare import prepare
 from ..report import config_fields
 from ..verilog import generate
-from .store import Store, digest, hardware_sources, measuring_sources
 from .tasks import Kind
 
 __all__ = ["Wrong", "finished", "measured", "work"]

@@ -47,12 +47,13 @@ class Progress:
         self.running.pop(task, None)
         self.count += 1
         if failure is not None or self.bar is None:
-            self._line(f"[{self.count}/{self.total}] {task}" + (f": FAILED, {failure}" if failure else ""))
+            self.say(f"[{self.count}/{self.total}] {task}" + (f": FAILED, {failure}" if failure else ""))
         if self.bar is not None:
             self.bar.update()
         self._show()
 
-    def _line(self, text):
+    def say(self, text):
+        """Print a line of its own."""
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:

@@ -11,12 +11,12 @@ from ..files import json_bytes, write_all
 from ..report import tool_versions
 from ..tools import TOOLS
 
-__all__ = ["Store", "digest", "hardware_sources", "measuring_sources"]
+__all__ = ["Store", "digest", "hardware_sources", "measuring_sources", "simulating_sources"]
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 # Folders that decide what a generated block is and what its parameters say of it, and what measures it.
 HARDWARE, MEASURING = ("hdl",), ("golden", "cosim", "gen")
-# Of this folder only what measures: tables and plots may change without a new measurement.
+# Of gen/bench only what measures: tables and plots may change without a new measurement.
 MEASURING_FILES = ("gen/bench/measure.py",)
 
 
@@ -36,6 +36,12 @@ def measuring_sources():
     """Hash of the code that runs and compares simulations and synthesis, and of the tools' versions."""
     installed = [tool.package for tool in TOOLS.values() if importlib.util.find_spec(tool.module)]
     return digest(_hash_of(MEASURING, MEASURING_FILES), tool_versions(), tool_versions(installed))
+
+
+@functools.cache
+def simulating_sources(*files):
+    """Hash of the code that makes, runs and compares simulations, and of `files`, paths in the package."""
+    return _hash_of((*HARDWARE, *MEASURING), files)
 
 
 @functools.cache

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is raised where tasks have nowhere to run any more."""
+
+__all__ = ["EngineLost"]
+
+
+class EngineLost(RuntimeError):
+    """A cluster's scheduler has gone; the text is one line, for the user."""
