@@ -25,8 +25,9 @@ class Build:
     """A simulation to run.
 
     ``executable`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before.
-    ``taps`` are the stage taps (see :mod:`.taps`) that it makes visible; ``waves`` whether it can write waves;
-    ``ports`` the block's ports with their bits; ``per_beat`` whether Python moves the beats.
+    ``taps`` are the block's stage taps (see :mod:`.taps`), ``tapped`` tells whether it makes them visible; ``waves``
+    whether it can write waves; ``ports`` are the block's ports with their bits; ``per_beat`` tells whether Python
+    moves the beats. ``text`` is the Verilog, ``cache`` where the executable lies.
     """
 
     executable: Path
@@ -38,6 +39,15 @@ class Build:
     simulator: str = "verilator"
     per_beat: bool = False
     ports: dict = dataclasses.field(default_factory=dict)
+    tapped: bool = True
+    text: str = dataclasses.field(default="", repr=False)
+    cache: Cache | None = None
+
+    def with_taps(self):
+        """The same with visible taps; the first time it takes as long as the first build."""
+        if self.tapped:
+            return self
+        return build(self.text, self.top, self.taps, self.waves, tapped=True, cache=self.cache)
 
     @property
     def bench_top(self):
@@ -56,8 +66,8 @@ class Build:
                 f"+verilator+seed+{seed % (2**31 - 1) + 1}", *arguments]
 
 
-def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator="verilator", standard="2012",
-          cache=None):
+def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=False, simulator="verilator",
+          standard="2012", cache=None):
     """Build the module ``top`` of ``verilog_text``.
 
     Parameters
@@ -67,12 +77,14 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator=
     top : str
         A module with the ports of DESIGN: ``clk``, ``rst``, ``s_axis_*``, ``m_axis_*``, optionally ``w_axis_*``.
     taps : sequence of dict
-        Internal signals to keep visible, see :mod:`.taps`.
+        Internal signals to make visible when they are asked for, see :mod:`.taps`.
     waves : bool
         Whether runs can write a VCD file.
     per_beat : bool
         Whether beats are moved by Python, a call of the drivers a cycle, instead of compiled code. Icarus always does
         it so.
+    tapped : bool
+        Whether the taps are visible, which costs a tenth of the speed. Where Python moves the beats they always are.
     simulator : str
         One of ``SIMULATORS``.
     standard : str
@@ -95,12 +107,14 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator=
     cache = Cache() if cache is None else cache
     taps = tuple(dict(tap) for tap in taps)
     per_beat = per_beat or simulator == "icarus"
+    tapped = tapped or per_beat or not taps
+    visible = taps if tapped else ()
     ports = module_ports(verilog_text, top)
     if simulator == "icarus":
         identity, name = icarus.identity(standard), icarus.EXECUTABLE
     else:
         identity, name = harness.identity(waves, per_beat), verilate.EXECUTABLE
-    key = _key(verilog_text, top, taps, waves, simulator, identity)
+    key = _key(verilog_text, top, visible, waves, simulator, identity)
 
     def make(folder):
         work = folder / "work"
@@ -108,7 +122,7 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator=
         if simulator == "icarus":
             icarus.compile_design(work, verilog_text, top, waves, standard)
         else:
-            harness.compile_design(work, runtime, verilog_text, top, ports, taps, waves, per_beat)
+            harness.compile_design(work, runtime, verilog_text, top, ports, visible, waves, per_beat)
         (work / name).rename(folder / name)
         shutil.rmtree(work)
 
@@ -118,7 +132,8 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, simulator=
             # Not inside of make: the cache's locks don't nest.
             runtime = verilate.runtime(cache) if simulator == "verilator" else None
             folder, cached = cache.get(key, make)
-    return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator, per_beat, ports)
+    return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator, per_beat, ports,
+                 tapped, verilog_text, cache)
 
 
 def _key(*parts):

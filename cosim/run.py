@@ -89,7 +89,8 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
     job : Job
     golden_stages : dict or callable, optional
         The golden model's stages as :func:`.taps.first_difference` takes them, or a function that computes them. If the
-        run fails, it is repeated with the build's taps recorded, and the result says which stage went wrong first.
+        run fails, it is repeated with the build's taps visible and recorded, and the result says which stage went
+        wrong first.
     wave_file : path, optional
         Where to write waves (VCD); the build must have been made with ``waves=True``. A GTKWave save file goes beside.
     folder : path, optional
@@ -111,13 +112,16 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tiled-se-"))
         folder = Path(folder).absolute()
+        if job.taps:
+            build = build.with_taps()
         record = _run(build, job, folder, wave_file, progress, timeout, module)
         if wave_file is not None:
             write_save_file(wave_file, build)
         result = _result(record, folder)
         if result.ok or golden_stages is None or not build.taps:
             return result
-        again = _run(build, dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout, module)
+        again = _run(build.with_taps(), dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout,
+                     module)
     outputs = [output.reshape(-1).view(np.int8 if job.signed else np.uint8) for output in result.outputs]
     recorded = {"frames": again["section_frames"], "stages": again["taps"], "outputs": outputs}
     golden = golden_stages() if callable(golden_stages) else golden_stages

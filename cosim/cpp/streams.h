@@ -6,6 +6,12 @@
 #include <cstring>
 #include <vector>
 
+// Eight lanes and fewer are the rule: a copy of known size is one instruction, one of any size a call.
+inline void copy_bytes(uint8_t* to, const uint8_t* from, size_t count) {
+  if (count == 8) std::memcpy(to, from, 8);
+  else std::memcpy(to, from, count);
+}
+
 // SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014); drivers.Random gives the same.
 class Random {
  public:
@@ -115,7 +121,7 @@ class Source {
     valid = pending_ && monitor.counts.moved < most && !random_.chance(stall_);
     if (valid) {
       const Chunk& chunk = chunks[chunk_];
-      std::memcpy(data_.data(), chunk.beats + size_t(offset_) * lanes_, lanes_);
+      copy_bytes(data_.data(), chunk.beats + size_t(offset_) * lanes_, lanes_);
       last = offset_ == chunk.last;
     } else {
       random_.fill(data_.data(), lanes_);
@@ -156,10 +162,10 @@ class Sink {
     }
     const bool moved = monitor.sample(cycle, valid, ready);
     if (moved && taken < capacity_) {
-      std::memcpy(beats_ + taken * lanes_, data, lanes_);
+      copy_bytes(beats_ + size_t(taken) * lanes_, data, lanes_);
       lasts_[taken++] = last;
     } else if (monitor.held) {
-      std::memcpy(held_.data(), data, lanes_);
+      copy_bytes(held_.data(), data, lanes_);
       held_last_ = last;
     }
     return moved;

@@ -259,7 +259,7 @@ void bench_sample_taps() {
 extern "C" int bench_edge(int seen, const svBitVecVal* m_data, svBitVecVal* s_data, int* w_data) {
   const int drive = int(bench.edge(uint32_t(seen), reinterpret_cast<const uint8_t*>(m_data)));
   // Vectors of 32-bit words; on a little-endian machine the first lane comes first in both.
-  std::memcpy(s_data, bench.input.data(), bench.input.lanes());
+  copy_bytes(reinterpret_cast<uint8_t*>(s_data), bench.input.data(), bench.input.lanes());
   if (bench.parameters.present) std::memcpy(w_data, bench.parameters.data(), sizeof(*w_data));
   return drive;
 }
