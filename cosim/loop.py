@@ -71,7 +71,7 @@ def build_loop(verilog_text, top, lanes, loadable, cache=None):
         fast, slow = verilate.translate(folder, ["--top-module", top, "design.v"])
         units = {"fast": (verilate.FAST, [*fast, _MAIN]), "slow": (verilate.SLOW, slow)}
         flags = [*verilate.cxx_flags(False), *(f"-D{name}={value}" for name, value in defines.items())]
-        verilate.compile_units(folder, units, flags)
+        verilate.compile_units(folder, units, flags, runtime)
         verilate.link(folder, units, runtime, _RUNTIME)
 
     return cache.get(f"{key}-loop", make)[0] / verilate.EXECUTABLE

