@@ -100,7 +100,7 @@ def table(outcome, summary):
                   f"{sram['bound_bits']:,}",
         "tile buffer": f"{sram['tile_buffer_elements']:,} elements, at most "
                        f"{sram['tile_buffer_peak_elements']:,} in use",
-        "simulation": f"built {built}, ran {run['run_seconds']:.1f} s, {run['cycles_per_second']:,.0f} cycles a second",
+        "simulation": f"built {built}, ran {run['run_seconds']:.2f} s, {run['cycles_per_second']:,.0f} cycles a second",
     }
     return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
 
