@@ -35,7 +35,8 @@ module faulty (
   assign status_peak_words = peak;
   assign m_axis_tvalid = fault == 15 && late ? 1'bx : (level != 0 && !(fault == 7 && late && stalled) && !(fault == 11 && late))
                          || (fault == 10 && idle > 50) || (fault == 12 && in_count >= 20 && level == 0);
-  assign m_axis_tlast = fault == 5 && out_count == 20 ? 1'b1 : fault == 6 ? 1'b0 : head[16];
+  assign m_axis_tlast = fault == 5 && out_count == 20 ? 1'b1 : fault == 6 ? 1'b0
+                      : fault == 16 && late ? head[16] ^ stalled : head[16];
   assign m_axis_tdata = fault == 3 && out_count == 20 ? {head[7:0], head[15:8]}
                       : fault == 4 && late ? head[15:0] ^ {15'd0, stalled}
                       : fault == 9 && out_frames == 1 && head[16] ? head[15:0] ^ 16'h0100

@@ -14,6 +14,7 @@ from tiled_se.cosim import run
 from tiled_se.cosim.build import build
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import SimulationError, simulate
+from tiled_se.cosim.scoreboard import same
 from tiled_se.cosim.taps import Difference, first_difference
 
 VERILOG = (Path(__file__).parent / "faulty.v").read_text()
@@ -71,6 +72,7 @@ FAULTS = {
     "repeated beat": (2, 0.3, r"\d+ of 96 elements differ, the first in frame 0, row 5, column 0, channel 2: "),
     "swapped lanes": (3, 0, r"2 of 96 elements differ, the first in frame 0, row 5, column 0, channel 0: "),
     "data change under stall": (4, 0.5, r"m_axis: tdata or tlast changed before the beat was taken, cycle \d+"),
+    "tlast change under stall": (16, 0.5, r"m_axis: tdata or tlast changed before the beat was taken, cycle \d+"),
     "early tlast": (5, 0, r"m_axis_tlast is 1 on beat 20 of frame 0, which has 24"),
     "no tlast": (6, 0, r"m_axis_tlast is missing on beat 23 of frame 0, which has 24"),
     "tvalid falls": (7, 0.5, r"m_axis: tvalid fell before the beat was taken, cycle \d+"),
@@ -117,6 +119,17 @@ def test_mismatches_are_counted_and_the_first_ten_named(built):
     value = int(frames[1].beats[4, 1])
     assert result.first_mismatches[9] == {"frame": 1, "row": 1, "column": 0, "channel": 1 + 2 * 0,
                                           "wanted": value ^ 1, "got": value}
+
+
+def test_every_element_is_compared():
+    """Whatever the number of elements is: they are compared by words of eight, and one by one behind those."""
+    for size in range(1, 26):
+        right = np.arange(size, dtype=np.uint8)
+        assert same(right, right.copy())
+        for place in range(size):
+            wrong = right.copy()
+            wrong[place] ^= 128
+            assert not same(right, wrong), (size, place)
 
 
 def test_signed_values_are_named_as_such(built):

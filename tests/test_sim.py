@@ -56,6 +56,17 @@ def test_output_serves_as_weights_and_input(tiled_se):
         assert (np.abs(first[name] - second[name]) <= steps).all()
 
 
+def test_other_data_and_parameters_need_no_compile(tiled_se):
+    """What is loadable is no part of the hardware: the same executable, which waits for nothing but its inputs."""
+    reports = []
+    for seed, stall in ((1, 0), (2, 0.4)):
+        assert tiled_se("sim", *BLOCK, "--loadable", f"--seed={seed}", f"--stall={stall}", "--out=out").status == 0
+        reports.append(loaded("out")[0])
+    assert reports[1]["simulation"]["build_cached"]
+    assert reports[1]["simulation"]["build_seconds"] < 1
+    assert reports[0]["float_error_lsb"] != reports[1]["float_error_lsb"]
+
+
 def test_mismatch(tiled_se, monkeypatch):
     """A golden model that is off by one in one element: status 1, and a report that says so."""
     model = simulate._golden
