@@ -132,7 +132,7 @@ lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
 
 test: tools lint
-	@$(BIN)/pytest --numprocesses auto
+	@$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile

@@ -8,6 +8,13 @@ import pytest
 
 from tiled_se.gen.cli import main
 
+# What takes longest, so that no process is left alone with it in the end.
+FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
 
 @dataclasses.dataclass(frozen=True)
 class Finished:

@@ -270,6 +270,7 @@ def cells(text, first):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+@pytest.mark.xdist_group("measured")  # one process makes what they share
 class TestDocument:
     def test_block_is_as_simulated(self, results, tiled_se):
         """The row has what `make sim` reports for the same block."""
@@ -366,6 +367,7 @@ class TestDocument:
         assert Findings(tiny, late).problems == {task: "analytic and simulated cycles differ"}
 
 
+@pytest.mark.xdist_group("measured")
 class TestCommand:
     @pytest.fixture
     def kept(self, measured, tmp_path, monkeypatch):

