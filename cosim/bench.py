@@ -17,7 +17,7 @@ from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, Job, load_facts
 from .per_beat import PerBeat
 
 
-@cocotb.test(timeout_time=100, timeout_unit="sec")
+@cocotb.test()
 async def run_job(dut):
     """Every step of the job goes through, every beat is the expected one, no stream breaks its protocol."""
     folder = Path(os.environ[JOB_VARIABLE])

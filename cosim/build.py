@@ -145,5 +145,6 @@ def _writable(cache):
     try:
         yield
     except OSError as error:
-        raise BuildError(f"build cache {cache.root}: {error.strerror} ({error.filename}); "
-                         "TILED_SE_CACHE names another folder") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise BuildError(f"build cache {cache.root}: {error.strerror}{where}; TILED_SE_CACHE names another folder"
+                         ) from error

@@ -42,8 +42,9 @@ class Cache:
         entry = self.root / key
         try:
             os.utime(entry)
-        except FileNotFoundError:
-            return None
+        except OSError:
+            # Others' entries, or on a file system that can't be written: as good as our own.
+            return entry if entry.is_dir() else None
         return entry
 
     def get(self, key, make):

@@ -12,7 +12,7 @@ from cocotb.triggers import First, RisingEdge, Timer
 
 from . import texts
 from .job import Load, Send, Snapshot
-from .ports import status_ports
+from .ports import INSTANCE, MOST_STATUS_PORTS, status_ports
 from .prng import limit, seed
 from .scoreboard import Scoreboard, figures
 from .taps import storage_bytes, unpack
@@ -26,7 +26,7 @@ _PERIOD_NS = 10
 _OPS = ("drain", "hold", "idle", "load", "reset", "reset_after", "send", "snapshot")
 _DONE, _HANG, _EXTRA, _NO_LOADER = range(1, 5)
 _VIOLATIONS = (texts.VALID_FELL, texts.DATA_CHANGED)
-_STATUS_PORTS = 8
+_STATUS_PORTS = MOST_STATUS_PORTS
 # Tables and their columns.
 _SECTIONS, _SNAPSHOTS, _BROKEN, _UNEXPECTED, _OCCUPANCY, _TAP_ENDS = range(6)
 _COLUMNS = (9, 4 + _STATUS_PORTS, 2, 4, 1, 1)
@@ -49,26 +49,24 @@ class Compiled:
 
     def _set_streams(self):
         job = self.job
-        self._source(0, "s_axis", job.lanes)
-        for frame in job.frames:
-            self._chunk(0, frame.beats, len(frame.beats) - 1)
+        self._source(0, "s_axis", job.lanes, [(frame.beats, len(frame.beats) - 1) for frame in job.frames])
         if "w_axis_tvalid" in self._ports:
-            self._source(1, "w_axis", 4)
-            for step in job.steps:
-                if isinstance(step, Load):
-                    self._chunk(1, np.ascontiguousarray(step.words, "<u4"), step.tlast)
+            self._source(1, "w_axis", 4, [(np.ascontiguousarray(step.words, "<u4"), step.tlast)
+                                          for step in job.steps if isinstance(step, Load)])
         # What comes too much ends the run; until then it has to fit.
         most = sum(len(frame.beats) for frame in job.frames) + (texts.EXTRA_BEATS + 2) * (len(job.steps) + 1)
         self._beats, self._lasts = np.empty((most, job.lanes), np.uint8), np.empty(most, np.uint8)
         self._library.bench_sink(self._beats.ctypes.data, self._lasts.ctypes.data, most, job.lanes,
                                  seed(job.seed, "m_axis"), limit(job.stall_out))
 
-    def _source(self, which, prefix, lanes):
+    def _source(self, which, prefix, lanes, chunks):
+        """``chunks`` are arrays of beats, each with the place of its tlast, or -1."""
         self._library.bench_source(which, lanes, seed(self.job.seed, prefix), limit(self.job.stall_in))
-
-    def _chunk(self, which, beats, last):
-        self._kept.append(beats)
-        self._library.bench_chunk(which, beats.ctypes.data, len(beats), last)
+        # An array that is sent many times has its address looked up once.
+        addresses = {id(beats): beats.ctypes.data for beats in {id(beats): beats for beats, _ in chunks}.values()}
+        rows = np.array([(addresses[id(beats)], len(beats), last) for beats, last in chunks], np.int64).reshape(-1, 3)
+        self._kept += [beats for beats, _ in chunks]
+        self._library.bench_chunks(which, rows.ctypes.data, len(rows))
 
     def _set_steps(self):
         """Rows of op, wait, first, count, as cpp/transactor.cpp has them; it keeps a copy."""
@@ -91,10 +89,10 @@ class Compiled:
 
     def _set_tap(self, tap):
         """Find a tap's signals; returns its data's bits."""
-        module = self.dut
-        for name in tap["module_path"].split("."):
+        module, path = self.dut, [INSTANCE, *tap["module_path"].split(".")[1:]]
+        for name in path:
             module = getattr(module, name)
-        scope = ".".join([self.dut._name, tap["module_path"]])
+        scope = ".".join([self.dut._name, *path])
         bits, index = len(getattr(module, tap["data"])), tap["index"]
         found = self._library.bench_tap(
             scope.encode(), tap["valid"].encode(), index.encode() if index else None, tap["data"].encode(),
@@ -119,6 +117,7 @@ class Compiled:
         return numbers.tolist()
 
     def _table(self, which):
+        assert self._library.bench_columns(which) == _COLUMNS[which], which
         rows = self._library.bench_table(which, None)
         table = np.zeros((rows, _COLUMNS[which]), np.int64)
         self._library.bench_table(which, table.ctypes.data)
@@ -180,13 +179,14 @@ def _declared(library):
     pointer, integer, word, text = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_char_p
     types = {
         "bench_source": (None, ctypes.c_int, integer, word, word),
-        "bench_chunk": (None, ctypes.c_int, pointer, integer, integer),
+        "bench_chunks": (None, ctypes.c_int, pointer, integer),
         "bench_sink": (None, pointer, pointer, integer, integer, word, word),
         "bench_steps": (None, pointer, integer),
         "bench_tap": (ctypes.c_int, text, text, text, text, integer, integer),
         "bench_start": (None, integer, integer, ctypes.c_int),
         "bench_numbers": (None, pointer),
         "bench_table": (integer, ctypes.c_int, pointer),
+        "bench_columns": (integer, ctypes.c_int),
         "bench_tap_bytes": (pointer, ctypes.c_int),
     }
     for name, (result, *arguments) in types.items():

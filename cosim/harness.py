@@ -6,11 +6,12 @@ alone, with cocotb's ``main``, for beats moved by Python. Only what a bench need
 """
 
 import importlib.metadata
+from pathlib import Path
 
 import cocotb_tools.config
 
 from . import verilate
-from .ports import status_ports
+from .ports import INSTANCE, status_ports
 
 __all__ = ["bench_top", "compile_design", "identity"]
 
@@ -22,15 +23,16 @@ _READ_PORTS = ("s_axis_tready", "w_axis_tready", "m_axis_tdata", "m_axis_tvalid"
 _TRACE_FLAGS = ("--trace-vcd", "--trace-structs")
 _RUNTIME = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
 _BENCH = "cosim_bench"
-_SOURCES = ("bench.sv", "main.cpp")
+_SOURCES = (verilate.CPP / "bench.sv", verilate.CPP / "main.cpp", *(
+    Path(__file__).parent / f"{name}.py" for name in ("harness", "ports", "verilate")))
 
 
 def identity(waves, per_beat):
     """Everything but the design that decides what ``compile_design`` makes; JSON-serialisable."""
-    ours = [] if per_beat else [(verilate.CPP / name).read_text() for name in _SOURCES]
-    return [verilate.FLAGS, verilate.FAST, verilate.SLOW, verilate.cxx_flags(waves), verilate.runtime_identity(),
-            _TRACE_FLAGS, _WRITTEN_PORTS, _READ_PORTS, importlib.metadata.version("cocotb"),
-            str(cocotb_tools.config.libs_dir), ours]
+    # What we tell Verilator and the compiler is in our own sources.
+    return [waves, per_beat, verilate.cxx_flags(waves), verilate.runtime_identity(),
+            importlib.metadata.version("cocotb"), str(cocotb_tools.config.libs_dir),
+            [source.read_text() for source in _SOURCES]]
 
 
 def bench_top(top, per_beat):
@@ -75,6 +77,6 @@ def _ports_file(top, ports):
     status = status_ports(ports)
     wires = " ".join(f"wire [{ports[name] - 1}:0] {name};" for name in status)
     reports = " ".join(f"bench_status({number}, 32'({name}));" for number, name in enumerate(status))
-    macros = {"BENCH": bench_top(top, False), "DUT": top, "DATA_BITS": ports["s_axis_tdata"], "STATUS_WIRES": wires,
-              "STATUS_REPORT": reports}
+    macros = {"BENCH": bench_top(top, False), "DUT": top, "INSTANCE": INSTANCE, "DATA_BITS": ports["s_axis_tdata"],
+              "STATUS_WIRES": wires, "STATUS_REPORT": reports}
     return "".join(f"`define {name} {text}\n" for name, text in macros.items())

@@ -2,12 +2,13 @@
 """Verilog to a simulation for cocotb with Icarus Verilog, where a machine has it."""
 
 import shutil
+from pathlib import Path
 
 import cocotb_tools.config
 
 from .tools import BuildError, run_all, version
 
-__all__ = ["EXECUTABLE", "command", "compile_design", "identity"]
+__all__ = ["EXECUTABLE", "command", "compile_design", "icarus_version", "identity"]
 
 EXECUTABLE = "simulation.vvp"
 
@@ -31,10 +32,16 @@ def _program(name):
     return found
 
 
+def icarus_version():
+    """The line in which Icarus Verilog tells its version, None where there is none."""
+    program = shutil.which("vvp")
+    return version([program, "-V"]).splitlines()[0] if program else None
+
+
 def identity(standard):
     """Everything but the design that decides what ``compile_design`` makes; JSON-serialisable."""
     # The two programs of a release belong together, and vvp doesn't start others to tell its version.
-    return [standard, _program("iverilog"), version([_program("vvp"), "-V"]), _TIMESCALE, _DUMP]
+    return [Path(__file__).read_text(), standard, _program("iverilog"), version([_program("vvp"), "-V"])]
 
 
 def compile_design(folder, verilog_text, top, waves, standard):

@@ -157,6 +157,11 @@ class Job:
         for name in ("stall_in", "stall_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be at least 0 and less than 1")
+        for place, name in ((self, "hang_cycles"), (self, "drain_cycles"), *(
+                (step, name) for step in self.steps for name in ("cycles", "beats"))):
+            value = getattr(place, name, None)
+            if value is not None and value < 0:
+                raise ValueError(f"{name}={value!r}: must be at least 0")
         for frame in self.frames:
             if frame.beats.shape[1] != self.lanes:
                 raise ValueError(f"frames: {frame.beats.shape[1]} lanes; must be lanes={self.lanes}")

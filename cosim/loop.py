@@ -61,8 +61,8 @@ def build_loop(verilog_text, top, lanes, loadable, cache=None):
     """
     cache = Cache() if cache is None else cache
     defines = {"LANES": lanes, "LOADABLE": int(loadable)}
-    identity = [verilate.FLAGS, verilate.FAST, verilate.SLOW, verilate.runtime_identity()]
-    parts = [verilog_text, top, defines, _MAIN.read_text(), identity]
+    sources = [path.read_text() for path in (_MAIN, Path(__file__), Path(verilate.__file__))]
+    parts = [verilog_text, top, defines, sources, verilate.runtime_identity()]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     runtime = verilate.runtime(cache)
 

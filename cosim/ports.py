@@ -5,7 +5,13 @@ import re
 
 from .tools import BuildError
 
-__all__ = ["module_ports", "status_ports"]
+__all__ = ["INSTANCE", "MOST_STATUS_PORTS", "module_ports", "status_ports"]
+
+# The block's name in cpp/bench.sv.
+INSTANCE = "cosim_dut"
+# As in cpp/transactor.cpp, and their bits as in cpp/bench.sv.
+MOST_STATUS_PORTS, _MOST_STATUS_BITS = 8, 32
+_PARAMETER_BITS = 32
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PORT = re.compile(r"\b(?:input|output)\b(?:\s+(?:wire|reg|logic|bit|signed))*\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*"
@@ -19,7 +25,7 @@ def module_ports(verilog_text, top):
     Raises
     ------
     BuildError
-        There is no such module, or it lacks a port.
+        There is no such module, it lacks a port, or one has a width that no bench takes.
     """
     module = re.search(rf"\bmodule\s+\\?{re.escape(top)}(?=[\s(;#])(.*?)\bendmodule\b",
                        _COMMENT.sub(" ", verilog_text), re.DOTALL)
@@ -29,7 +35,22 @@ def module_ports(verilog_text, top):
     for name in _NEEDED:
         if name not in ports:
             raise BuildError(f"module {top} has no port {name}")
+    _check_widths(top, ports)
     return ports
+
+
+def _check_widths(top, ports):
+    data, status = ports["s_axis_tdata"], status_ports(ports)
+    if data % 8 or ports["m_axis_tdata"] != data:
+        raise BuildError(f"module {top}: s_axis_tdata has {data} bits and m_axis_tdata {ports['m_axis_tdata']}; both "
+                         "must have the same multiple of 8")
+    if ports.get("w_axis_tdata", _PARAMETER_BITS) != _PARAMETER_BITS:
+        raise BuildError(f"module {top}: w_axis_tdata has {ports['w_axis_tdata']} bits; must have {_PARAMETER_BITS}")
+    if len(status) > MOST_STATUS_PORTS:
+        raise BuildError(f"module {top} has {len(status)} status ports; must have at most {MOST_STATUS_PORTS}")
+    for name in status:
+        if ports[name] > _MOST_STATUS_BITS:
+            raise BuildError(f"module {top}: {name} has {ports[name]} bits; must have at most {_MOST_STATUS_BITS}")
 
 
 def status_ports(ports):

@@ -103,6 +103,8 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         Of this package, the one with the cocotb test: ``bench``, or ``axi`` for cocotbext-axi's source and sink, which
         need a build whose beats Python moves.
     """
+    if build.ports["s_axis_tdata"] != 8 * job.lanes:
+        raise ValueError(f"lanes={job.lanes}: the block has {build.ports['s_axis_tdata'] // 8}")
     if wave_file is not None:
         if not build.waves:
             raise ValueError("wave_file: the simulation was built without waves")
@@ -136,9 +138,12 @@ def _run(build, job, folder, wave_file, progress, timeout, module):
     job.save(folder)
     save_facts(folder, per_beat=build.per_beat, ports=build.ports)
     with open(folder / _LOG, "w") as log:
-        process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder,
-                                   env=_environment(build, job, folder, module), stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=subprocess.STDOUT)
+        try:
+            process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder,
+                                       env=_environment(build, job, folder, module), stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=subprocess.STDOUT)
+        except OSError as error:
+            raise SimulationError(f"{build.executable}: {error.strerror}; it has to be built again") from error
         try:
             _wait(process, folder, progress, timeout)
         finally:

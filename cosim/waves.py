@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A GTKWave save file for a recorded VCD file: the block's ports and the stage taps, ready to look at."""
 
+from .ports import INSTANCE
+
 __all__ = ["write_save_file"]
 
 
@@ -30,8 +32,9 @@ def write_save_file(vcd, build):
         path, name = signal.split("[")[0].rsplit(".", 1)
         # Verilator may put a scope of its own around the top module, and the block may have a bench round it.
         path = path.removeprefix("TOP.")
-        if build.bench_top != top:
-            path = path.removeprefix(f"{build.bench_top}.")
+        block = f"{build.bench_top}.{INSTANCE}"
+        if f"{path}.".startswith(f"{block}."):
+            path = top + path.removeprefix(block)
         if path == top and (name in ("clk", "rst") or name.startswith(("s_axis_", "m_axis_", "w_axis_", "status_"))):
             groups["ports"].append(signal)
         if (path, name) in wanted:

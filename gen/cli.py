@@ -113,16 +113,23 @@ def _sweep(options, folder):
 
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
-    if command in ("bench", "bench-sim", "sweep"):
+    if command in ("bench", "bench-sim"):
         return os.path.join("build", command)
+    if command == "sweep":
+        return os.path.join("build", f"sweep_{_stem(options.configs, '.toml')}" if options.configs else command)
     parts = [command] + ([str(options.target)] if command == "synth" else [])
     for name in ("weights", "input"):
         if getattr(options, name):
-            parts.append(re.sub(r"[^A-Za-z0-9.-]", "-", os.path.basename(getattr(options, name)).removesuffix(".npz")))
+            parts.append(_stem(getattr(options, name), ".npz"))
     for name, letter in (("k", "k"), ("height", "h"), ("width", "w"), ("channels", "c"), ("squeeze", "cr")):
         if getattr(options, name) is not None:
             parts.append(f"{letter}{getattr(options, name)}")
     return os.path.join("build", "_".join(parts))
+
+
+def _stem(path, suffix):
+    """A file's name as part of a folder's."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", os.path.basename(path).removesuffix(suffix))
 
 
 def _fail(message, status):

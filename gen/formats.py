@@ -169,4 +169,7 @@ def identifier(text):
     """A name that Verilog takes for a module and a file system for a file."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text) or text in KEYWORDS:
         raise ValueError("must be a Verilog identifier: letters, digits and _, no digit first, no keyword")
+    # Simulators want a module and its ports to have different names; TOP is Verilator's own.
+    if re.fullmatch(r"clk|rst|TOP|[smw]_axis_t(data|valid|ready|last)|status_\w+", text):
+        raise ValueError("must not be TOP or the name of a port")
     return text

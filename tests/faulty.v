@@ -18,13 +18,17 @@ module faulty (
   output [15:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast,
   input [31:0] w_axis_tdata, input w_axis_tvalid, output w_axis_tready, input w_axis_tlast,
   output status_loaded, output [15:0] status_peak_words);
-  reg [16:0] memory [0:15];
+  // Bits of a beat.
+  localparam W = 16;
+  reg [W:0] memory [0:15];
   reg [15:0] in_count, in_frames, out_count, out_frames, stored, taken, idle, peak;
   reg [7:0] fault;
   reg stalled, loaded, repeated;
   wire [15:0] level = stored - taken;
-  wire [16:0] head = memory[taken[3:0]];
+  wire [W:0] head = memory[taken[3:0]];
   wire late = out_count >= 20;
+  // A simulation that the design ends by itself.
+  always @(posedge clk) if (fault == 18 && in_count == 20) $finish;
   wire in_moves = s_axis_tvalid & s_axis_tready;
   wire out_moves = m_axis_tvalid & m_axis_tready;
   wire [7:0] now = in_count == 0 ? s_axis_tdata[7:0] : fault;
@@ -36,12 +40,13 @@ module faulty (
   assign m_axis_tvalid = fault == 15 && late ? 1'bx : (level != 0 && !(fault == 7 && late && stalled) && !(fault == 11 && late))
                          || (fault == 10 && idle > 50) || (fault == 12 && in_count >= 20 && level == 0);
   assign m_axis_tlast = fault == 5 && out_count == 20 ? 1'b1 : fault == 6 ? 1'b0
-                      : fault == 16 && late ? head[16] ^ stalled : head[16];
-  assign m_axis_tdata = fault == 3 && out_count == 20 ? {head[7:0], head[15:8]}
-                      : fault == 4 && late ? head[15:0] ^ {15'd0, stalled}
-                      : fault == 9 && out_frames == 1 && head[16] ? head[15:0] ^ 16'h0100
-                      : fault == 14 && out_count == 20 ? 16'hxxxx
-                      : fault == 13 && out_count == 20 ? head[15:0] ^ 16'h0001 : head[15:0];
+                      : fault == 16 && late ? head[W] ^ stalled : head[W];
+  assign m_axis_tdata = fault == 3 && out_count == 20 ? {head[W-9:0], head[W-1:W-8]}
+                      : fault == 4 && late ? head[W-1:0] ^ {{W-1{1'b0}}, stalled}
+                      : fault == 17 && late ? head[W-1:0] ^ {stalled, {W-1{1'b0}}}
+                      : fault == 9 && out_frames == 1 && head[W] ? head[W-1:0] ^ {8'd1, {W-8{1'b0}}}
+                      : fault == 14 && out_count == 20 ? {W{1'bx}}
+                      : fault == 13 && out_count == 20 ? head[W-1:0] ^ 1'b1 : head[W-1:0];
 
   always @(posedge clk) begin
     stalled <= m_axis_tvalid & !m_axis_tready;

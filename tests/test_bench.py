@@ -25,10 +25,13 @@ WIDTH, CHANNELS, LANES = 2, 4, 2
 BEATS = 24  # a frame: six rows of two pixels of four channels
 
 
-def _built(kind, **options):
+def _built(kind, lanes=LANES, **options):
     if kind == "icarus" and not shutil.which("iverilog"):
         pytest.skip("needs iverilog")
-    return build(VERILOG, "faulty", TAPS, per_beat=kind != "compiled",
+    wide = VERILOG.replace("localparam W = 16;", f"localparam W = {8 * lanes};")
+    for port in ("s_axis_tdata", "m_axis_tdata"):
+        wide = wide.replace(f"[15:0] {port}", f"[{8 * lanes - 1}:0] {port}")
+    return build(wide, "faulty", TAPS, per_beat=kind != "compiled",
                  simulator="icarus" if kind == "icarus" else "verilator", **options)
 
 
@@ -38,16 +41,17 @@ def built(request):
     return _built(request.param)
 
 
-def _frames(fault, count=2, beats=BEATS):
+def _frames(fault, count=2, beats=BEATS, lanes=LANES):
     """Frames of random data; the very first byte tells the block what to do wrong."""
-    data = np.random.default_rng(fault).integers(0, 256, (count, beats, LANES), np.uint8)
+    data = np.random.default_rng(fault).integers(0, 256, (count, beats, lanes), np.uint8)
     data[0, 0, 0] = fault
     return tuple(Frame(frame, frame) for frame in data)
 
 
 def _job(*steps, **options):
     options = {"signed": False, "hang_cycles": 500, **options}
-    return Job(steps=(Reset(), LOAD, *steps), lanes=LANES, width=WIDTH, channels=CHANNELS, **options)
+    options = {"lanes": LANES, "width": WIDTH, "channels": CHANNELS, **options}
+    return Job(steps=(Reset(), LOAD, *steps), **options)
 
 
 @pytest.mark.parametrize("stall", [0, 0.3, 0.9])
@@ -82,6 +86,22 @@ FAULTS = {
     "output stops": (11, 0, r"hang: .*: s_axis_tready stays low after 36 beats, .*; m_axis_tvalid stays low after 20"),
     "output before input": (12, 0.5, r"m_axis: an output beat is offered before its input beat was accepted"),
 }
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 8, 9, 17])
+def test_beats_of_any_width(lanes):
+    """Every bit of a beat goes through and is compared, in the last lane as in the first, and so it is under stall."""
+    built = _built("compiled", lanes)
+    options = dict(lanes=lanes, width=1, channels=lanes, stall_in=0.3, stall_out=0.5, seed=5)
+    frames = _frames(0, lanes=lanes)
+    result = simulate(built, _job(Send(frames), **options))
+    assert result.ok, result.failures
+    assert all(np.array_equal(output, frame.beats) for output, frame in zip(result.outputs, frames, strict=True))
+    result = simulate(built, _job(Send(_frames(9, lanes=lanes)), **options))
+    assert [(found["row"], found["channel"]) for found in result.first_mismatches] == [(23, lanes - 1)]
+    for fault in (4, 17):
+        result = simulate(built, _job(Send(_frames(fault, lanes=lanes)), **options))
+        assert any(text.startswith("m_axis: tdata or tlast changed") for text in result.failures), fault
 
 
 @pytest.mark.parametrize("stall", [0, 0.5])
@@ -248,10 +268,20 @@ def test_first_difference_prefers_wrong_to_missing():
 def test_waves(kind, tmp_path):
     with_waves = _built(kind, waves=True)
     assert simulate(with_waves, _job(Send(_frames(0))), wave_file=tmp_path / "dump.vcd").ok
-    assert "s_axis_tdata" in (tmp_path / "dump.vcd").read_text()
+    text = (tmp_path / "dump.vcd").read_text()
+    assert "s_axis_tdata" in text
+    # A cycle is 10 ns: clock edges are 5 ns apart.
+    unit = {"1ps": 1, "1ns": 1000}[re.search(r"\$timescale\s+(\w+)\s+\$end", text)[1]]
+    times = [int(time) * unit for time in re.findall(r"^#(\d+)$", text, re.M)]
+    assert {b - a for a, b in zip(times[2:], times[3:], strict=False)} == {5000}
     listed = (tmp_path / "dump.gtkw").read_text().splitlines()
-    block = "cosim_bench.faulty" if kind == "compiled" else "faulty"
+    block = "cosim_bench.cosim_dut" if kind == "compiled" else "faulty"
     assert {f"{block}.clk", f"{block}.m_axis_tdata[15:0]", f"{block}.tap.valid", "-sums"} <= set(listed)
+
+
+def test_lanes_are_the_blocks(built):
+    with pytest.raises(ValueError, match=r"lanes=4: the block has 2"):
+        simulate(built, _job(lanes=4))
 
 
 def test_waves_need_a_build_with_waves(built, tmp_path):
@@ -285,6 +315,17 @@ def test_error_in_the_bench_is_an_error(built):
         simulate(built, _job(taps=taps))
 
 
+def test_a_design_that_ends_the_simulation_has_not_passed(built):
+    with pytest.raises(SimulationError, match=r"(?s)the simulation left no result|tests ran and"):
+        simulate(built, _job(Send(_frames(18))))
+
+
+def test_executable_that_has_gone(built):
+    gone = dataclasses.replace(built, executable=built.executable.with_name("gone"), simulator="verilator")
+    with pytest.raises(SimulationError, match=r"gone: No such file or directory; it has to be built again"):
+        simulate(gone, _job())
+
+
 def test_timeout(built):
     job = _job(Idle(10**12))
     with pytest.raises(SimulationError, match="ended after 1 seconds"):
@@ -296,6 +337,10 @@ def test_bad_jobs():
         _job(stall_in=1)
     with pytest.raises(ValueError, match=r"frames: 3 lanes; must be lanes=2"):
         _job(Send((Frame(np.zeros((4, 3), np.uint8)),)))
+    with pytest.raises(ValueError, match=r"cycles=-1: must be at least 0"):
+        _job(Idle(-1))
+    with pytest.raises(ValueError, match=r"drain_cycles=-1: must be at least 0"):
+        _job(drain_cycles=-1)
     with pytest.raises(ValueError, match=r"words: none; must be at least one"):
         Load(np.zeros(0, np.uint32))
     with pytest.raises(ValueError, match=r"beats: shape \(4, 2\), float64; must be \(beats, lanes\) of uint8 or int8"):

@@ -181,6 +181,28 @@ class TestRounds:
             rounds.measure({"b": lambda frames: Run(frames, 9, 1.0, ("two differ", "more"))}, 1, 2, lambda text: None)
 
 
+def test_fast_is_fast(tmp_path, figure):
+    """CPU seconds are those that the processes took, and nobody made the fast path slow; the aim is 40 and 0.6."""
+    from resource import RUSAGE_CHILDREN, getrusage
+
+    job = prepare(Options(k=7, width=28, channels=64, height=14, frames=2))
+    rates = {}
+    with benches.made(job, generate(job.config, job.baked, "tiled_se"), ["fast", "per_beat", "cpp"]) as found:
+        for name, frames in (("fast", 400), ("per_beat", 12), ("cpp", 400)):
+            before = getrusage(RUSAGE_CHILDREN)
+            run = found[name](frames)
+            after = getrusage(RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            assert 0.3 * spent - 1.5 < run.cpu_seconds <= spent, name
+            if name == "cpp":
+                assert 0.7 * spent < run.cpu_seconds
+            rates[name] = run.rate
+    figure(f"simulation of K=7 W=28 C=64: {rates['fast'] / rates['cpp']:.2f} x a C++ loop, "
+           f"{rates['fast'] / rates['per_beat']:.1f} x drivers in Python")
+    assert rates["fast"] > 0.4 * rates["cpp"]
+    assert rates["fast"] > 20 * rates["per_beat"]
+
+
 class TestCommand:
     def test_figures(self, tiled_se):
         """All four, in the file and in the page; ratios are those of the rates, rates those of the best round."""

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tiled_se.cosim import verilate
+from tiled_se.cosim import harness, verilate
 from tiled_se.cosim.build import BuildError, build
 from tiled_se.cosim.cache import Cache, default_root
 
@@ -114,6 +114,43 @@ def test_icarus_standards_are_builds_of_their_own(tmp_path):
     with pytest.raises(BuildError, match=r"(?s)^iverilog failed .*design\.v"):
         build(VERILOG.replace("assign", "always_comb begin end\n  assign", 1), "wire_through", simulator="icarus",
               standard="2005", cache=Cache(tmp_path))
+
+
+@pytest.mark.parametrize(("old", "new", "line"), [
+    ("output [7:0] m_axis_tdata", "output [15:0] m_axis_tdata", "8 bits and m_axis_tdata 16; both must"),
+    ("input rst,", "input rst, output [32:0] status_wide,", "status_wide has 33 bits; must have at most 32"),
+    ("input rst,", "input rst, input [7:0] w_axis_tdata,", "w_axis_tdata has 8 bits; must have 32"),
+    ("input rst,", "input rst, " + "".join(f"output status_{i}, " for i in range(9)), "9 status ports; must"),
+])
+def test_ports_that_no_bench_takes(old, new, line):
+    with pytest.raises(BuildError, match=line):
+        build(VERILOG.replace(old, new), "wire_through")
+
+
+@pytest.mark.parametrize("name", ["stopped", "drive", "bench_edge", "w_axis_tready", "cosim_bench", "cosim_dut"])
+def test_modules_of_the_benchs_own_names(name):
+    """The bench has names of its own; a block's may be the same."""
+    assert build(VERILOG.replace("wire_through", name), name).executable.exists()
+
+
+def test_our_own_sources_are_in_the_key(cache, tmp_path, monkeypatch):
+    """A bench that is built in another way is another build."""
+    assert not build(VERILOG, "wire_through", cache=cache).cached
+    (tmp_path / "harness.py").write_text("# changed")
+    monkeypatch.setattr(harness, "_SOURCES", (*harness._SOURCES[1:], tmp_path / "harness.py"))
+    assert not build(VERILOG, "wire_through", cache=cache).cached
+
+
+def test_entry_that_cannot_be_marked(tmp_path, monkeypatch):
+    """Of a cache that others have filled, or on a read-only disk."""
+    cache = Cache(tmp_path)
+    cache.get("99", lambda folder: None)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.get("99", None) == (tmp_path / "99", True)
 
 
 def test_cache_that_cannot_be_written(tmp_path):

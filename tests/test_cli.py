@@ -88,6 +88,8 @@ def says(tiled_se, command, options, line):
      "NAME=2x (--name): must be a Verilog identifier: letters, digits and _, no digit first, no keyword"),
     ({"name": "module"},
      "NAME=module (--name): must be a Verilog identifier: letters, digits and _, no digit first, no keyword"),
+    ({"name": "s_axis_tdata"}, "NAME=s_axis_tdata (--name): must not be TOP or the name of a port"),
+    ({"name": "status_loaded"}, "NAME=status_loaded (--name): must not be TOP or the name of a port"),
     ({"name": "../x"},
      "NAME=../x (--name): must be a Verilog identifier: letters, digits and _, no digit first, no keyword"),
     ({"weights": "none.npz"}, "WEIGHTS=none.npz (--weights): there is no such file; must be an .npz file"),

@@ -277,7 +277,7 @@ class TestWork:
             (tmp_path / "a.toml").write_text(f"[[configurations]]\n{text}\n")
             (tmp_path / "se.npz").write_bytes(content)
             plan = load_plan(str(tmp_path / "a.toml"))
-            run = command._Run(plan, command.Files(str(tmp_path)), command.Store(tmp_path / "reports"))
+            run = command._Run(plan, command.Files(str(tmp_path)), str(tmp_path))
             run._look_up(plan[0])
             return run.keys[plan[0]]
 

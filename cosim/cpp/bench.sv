@@ -3,7 +3,7 @@
 // cycle that ends, and returns what it shall see in the next one. All that the block sees comes out of registers, so
 // nothing hangs on this module's ports but the clock.
 //
-// ports.svh, written for each block, has the macros BENCH and DUT (module names), DATA_BITS, STATUS_WIRES (declarations)
+// ports.svh, written for each block, has the macros BENCH, DUT and INSTANCE (names), DATA_BITS, STATUS_WIRES (declarations)
 // and STATUS_REPORT (calls of bench_status).
 `include "ports.svh"
 `timescale 1ns / 1ps
@@ -34,7 +34,7 @@ module `BENCH (
   wire [`DATA_BITS-1:0] m_axis_tdata;
   `STATUS_WIRES
 
-  `DUT `DUT (.*);
+  `DUT `INSTANCE (.*);
 
   bit [`DATA_BITS-1:0] s_data;
   int unsigned w_data, drive;

@@ -43,7 +43,10 @@ class Simulation {
     values();
     while (!context_.gotFinish()) {
       time_step();
-      if (run_script()) {
+      const bool ended = run_script();
+      // A $finish of the design's own is not for cocotb to judge: it ends everything, and the run leaves no result.
+      if (context_.gotFinish()) break;
+      if (ended) {
         values();
         continue;
       }
@@ -94,7 +97,7 @@ class Simulation {
   bool run_script() {
     if (!bench_running()) return false;
     const uint64_t end = VerilatedVpi::cbNextDeadline();
-    while (bench_running() && end - context_.time() >= 2 * HALF_PERIOD) {
+    while (bench_running() && !context_.gotFinish() && end - context_.time() >= 2 * HALF_PERIOD) {
       clock(0);
       if (bench_has_taps()) bench_sample_taps();
       clock(1);

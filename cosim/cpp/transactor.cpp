@@ -21,7 +21,9 @@ enum Drive { RST = 1, S_VALID = 2, S_LAST = 4, W_VALID = 8, W_LAST = 16, M_READY
 // Beats too many after which a block is taken to run wild.
 constexpr int64_t EXTRA_BEATS = 16;
 constexpr int64_t FOREVER = INT64_MAX;
+// As in ports.py.
 constexpr size_t PORTS = 8;
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first lane has to be the first byte of a vector");
 
 struct Step {
   // First and number of chunks; or a number of beats, and one of cycles (a hold: of beats).
@@ -171,7 +173,7 @@ class Transactor {
 
   // Whether a pause of `cycles`, in which nothing has to move, goes on.
   bool pauses(int64_t cycles) {
-    if (waited_++ == cycles) return false;
+    if (waited_++ >= cycles) return false;
     quiet_ = 0;
     return true;
   }
@@ -234,8 +236,14 @@ class Transactor {
 Transactor bench;
 
 template <class Row>
+int64_t columns(const std::vector<Row>&) {
+  static_assert(sizeof(Row) % sizeof(int64_t) == 0, "a row is made of int64_t");
+  return sizeof(Row) / sizeof(int64_t);
+}
+
+template <class Row>
 int64_t copy(const std::vector<Row>& rows, int64_t* to) {
-  if (to) std::memcpy(to, rows.data(), rows.size() * sizeof(Row));
+  if (to && !rows.empty()) std::memcpy(to, rows.data(), rows.size() * sizeof(Row));
   return int64_t(rows.size());
 }
 
@@ -273,8 +281,12 @@ void bench_source(int which, int64_t lanes, uint64_t seed, uint64_t stall) {
   (which ? bench.parameters : bench.input).set(size_t(lanes), seed, stall);
 }
 
-void bench_chunk(int which, const uint8_t* beats, int64_t count, int64_t last) {
-  (which ? bench.parameters : bench.input).chunks.push_back({beats, count, last});
+// Rows of address, beats, place of tlast or -1.
+void bench_chunks(int which, const int64_t* rows, int64_t count) {
+  auto& chunks = (which ? bench.parameters : bench.input).chunks;
+  for (int64_t i = 0; i < count; i++, rows += 3) {
+    chunks.push_back({reinterpret_cast<const uint8_t*>(rows[0]), rows[1], rows[2]});
+  }
 }
 
 void bench_sink(uint8_t* beats, uint8_t* lasts, int64_t capacity, int64_t lanes, uint64_t seed, uint64_t stall) {
@@ -318,6 +330,17 @@ int64_t bench_table(int which, int64_t* to) {
     case 3: return copy(bench.unexpected, to);
     case 4: return copy(bench.occupancy, to);
     default: return copy(bench.tap_ends, to);
+  }
+}
+
+int64_t bench_columns(int which) {
+  switch (which) {
+    case 0: return columns(bench.sections);
+    case 1: return columns(bench.snapshots);
+    case 2: return columns(bench.output.violations);
+    case 3: return columns(bench.unexpected);
+    case 4: return columns(bench.occupancy);
+    default: return columns(bench.tap_ends);
   }
 }
 

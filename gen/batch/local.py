@@ -11,10 +11,15 @@ import time
 
 from .lost import EngineLost
 
-__all__ = ["Local"]
+__all__ = ["Local", "cores"]
 
 # What a job that is stopped has for ending its own processes and removing its files.
 GRACE_SECONDS = 10
+
+
+def cores():
+    """How many cores this process may use: of a cluster's node a job often has a part."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 class Local:

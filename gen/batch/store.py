@@ -59,8 +59,9 @@ class Store:
     def load(self, key):
         """The result under `key`, or None."""
         try:
-            return json.loads((self.folder / f"{key}.json").read_text())
-        except (FileNotFoundError, ValueError):
+            found = json.loads((self.folder / f"{key}.json").read_text())
+            return found if isinstance(found, dict) else None
+        except (OSError, ValueError):
             return None
 
     def save(self, key, result):

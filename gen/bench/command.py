@@ -7,7 +7,7 @@ import os
 import signal
 
 from ..arguments import UsageError
-from ..batch.local import Local
+from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..batch.progress import Progress
 from ..batch.store import Store
@@ -53,7 +53,7 @@ def bench(options, folder):
     docs = options.docs or (folder if limited else DOCS)
     check_folder(docs)
     read_page(docs)
-    failures = _measure(plan.tasks, folder, options.jobs or os.cpu_count())
+    failures = _measure(plan.tasks, folder, options.jobs or cores())
     results = {task: result for task in plan.tasks if (result := finished(task, Store(folder))) is not None}
     failures |= {task: LOST for task in plan.tasks if task not in results and task not in failures}
     failures |= Findings(plan, results).problems

@@ -58,8 +58,9 @@ def bench_sim(options, folder):
         print(f"tiled-se: mismatch: {wrong}", file=sys.stderr)
         return False
     summary = summarise(job, rounds, missing)
+    print(f"\n{table(job, rounds, summary)}\n")
     write_all(folder, {RESULT: json_bytes(summary)})
-    print(f"\n{table(job, rounds, summary)}\n\nwrote       {os.path.join(folder, RESULT)}")
+    print(f"wrote       {os.path.join(folder, RESULT)}")
     if page is not None:
         write_all(options.docs, {DOCUMENT: with_section(page, markdown(job, summary)).encode()})
         print(f"wrote       {os.path.join(options.docs, DOCUMENT)}")

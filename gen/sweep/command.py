@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se sweep`: plan, simulate what is missing, write the results."""
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -9,7 +10,7 @@ import sys
 
 from ...hdl.config import ConfigError
 from ..arguments import UsageError
-from ..batch.local import Local
+from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..batch.progress import Progress
 from ..batch.store import Store, digest
@@ -17,7 +18,7 @@ from ..files import write_all
 from ..options import describe
 from .files import Files
 from .plan import VARIABLES, load_plan, text_of
-from .tables import documents, summarise, summary_text
+from .tables import FILES, documents, summarise, summary_text
 from .work import FAILED, OK, difference, identity, work
 
 __all__ = ["sweep"]
@@ -45,9 +46,9 @@ def sweep(options, folder):
     # Ended from outside, it has workers to end, as if it were interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     configurations = load_plan(options.configs)
-    run = _Run(configurations, Files(os.path.dirname(options.configs or "")), Store(os.path.join(folder, REPORTS)))
+    run = _Run(configurations, Files(os.path.dirname(options.configs or "")), folder)
     try:
-        run.simulate(_engine(options), folder)
+        run.simulate(_engine(options))
     except BaseException:
         if run.simulating:
             print(f"{run.finished} of {len(configurations)} configurations are finished; the same command continues",
@@ -58,6 +59,13 @@ def sweep(options, folder):
     print(summary_text(summarise(configurations, run.results)))
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     return all(result["status"] == OK for result in run.results.values())
+
+
+def _remove_old(folder):
+    """What an earlier sweep has written there: beside one that was interrupted it would pass for its results."""
+    for name in FILES:
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(folder, name))
 
 
 def _check_packages(options):
@@ -71,7 +79,7 @@ def _check_packages(options):
 
 def _engine(options):
     if options.scheduler is None:
-        return Local(options.jobs or os.cpu_count())
+        return Local(options.jobs or cores())
     from ..batch.cluster import Cluster
 
     return Cluster(options.scheduler, options.jobs)
@@ -80,8 +88,9 @@ def _engine(options):
 class _Run:
     """Configurations and their results, from earlier runs and from this one."""
 
-    def __init__(self, configurations, files, store):
-        self.configurations, self.files, self.store = configurations, files, store
+    def __init__(self, configurations, files, folder):
+        self.configurations, self.files, self.folder = configurations, files, folder
+        self.store = Store(os.path.join(folder, REPORTS))
         self.keys, self.results, self.simulating = {}, {}, False
 
     @property
@@ -89,13 +98,13 @@ class _Run:
         """How many have a result that is kept."""
         return sum(result["status"] != FAILED for result in self.results.values())
 
-    def simulate(self, engine, folder):
+    def simulate(self, engine):
         """Have `engine` simulate what the store hasn't, and keep it there."""
         for configuration in self.configurations:
             self._look_up(configuration)
         missing = [c for c in self.configurations if c not in self.results]
         print(f"{len(self.configurations)} configurations, {self.finished} of them finished before; {engine}; "
-              f"results in {folder}", flush=True)
+              f"results in {self.folder}", flush=True)
         with Progress(len(self.configurations), len(self.results)) as progress:
             failures = run_all(missing, self._job, engine, progress, self._finish)
         self.simulating = False
@@ -114,7 +123,9 @@ class _Run:
             self.results[configuration] = found
 
     def _job(self, configuration):
-        self.simulating = True
+        if not self.simulating:
+            self.simulating = True
+            _remove_old(self.folder)
         return functools.partial(work, {"texts": configuration.texts, "identity": identity(),
                                         "files": self.files.of(configuration.options)})
 

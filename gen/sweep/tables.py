@@ -12,7 +12,9 @@ from ..files import json_bytes
 from .plan import VARIABLES, text_of
 from .work import FAILED, MISMATCH, OK
 
-__all__ = ["documents", "summarise", "summary_text"]
+__all__ = ["FILES", "documents", "summarise", "summary_text"]
+
+FILES = RESULTS, TIMES, SUMMARY = "results.csv", "timings.csv", "summary.json"
 
 # Columns of results.csv behind the variables, and where report.json has them.
 FIGURES = {
@@ -50,9 +52,9 @@ def documents(configurations, results):
              *(_cell(_figure(results[c], path)) for path in FIGURES.values())] for c in configurations]
     timings = [[c.number, c.label, _cell(results[c].get("seconds")), results[c].get("host"),
                 *(_cell(_figure(results[c], ("simulation", name))) for name in TIMINGS)] for c in configurations]
-    return {"results.csv": _csv([*head, *VARIABLES, *FIGURES], rows),
-            "timings.csv": _csv(["number", "label", "seconds", "host", *TIMINGS], timings),
-            "summary.json": json_bytes(summarise(configurations, results))}
+    return {RESULTS: _csv([*head, *VARIABLES, *FIGURES], rows),
+            TIMES: _csv(["number", "label", "seconds", "host", *TIMINGS], timings),
+            SUMMARY: json_bytes(summarise(configurations, results))}
 
 
 def _figure(result, path):

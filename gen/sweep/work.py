@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+from ...cosim.icarus import icarus_version
 from ...hdl.config import ConfigError
 from ..batch.store import simulating_sources
 from ..options import describe, from_texts
@@ -34,7 +35,7 @@ _designs = {}
 @functools.cache
 def identity():
     """What decides a result beside its configuration: versions of the tools, and a hash of our sources."""
-    return tool_versions() | {"sources": simulating_sources(*OWN_FILES)}
+    return tool_versions() | {"icarus": icarus_version(), "sources": simulating_sources(*OWN_FILES)}
 
 
 def difference(other):
