@@ -37,7 +37,7 @@ def test_sweep(tiled_se):
     finished = tiled_se("sweep", "--configs=mine.toml")
     assert (finished.status, finished.err) == (0, "")
     assert "sweep       5 configurations: 5 ok, 0 mismatch, 0 failed" in finished.out.splitlines()
-    assert pathlib.Path("build/sweep/results.csv").exists()
+    assert pathlib.Path("build/sweep_mine/results.csv").exists()
 
 
 def test_first_table_is_real(tiled_se):
