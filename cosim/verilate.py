@@ -28,7 +28,7 @@ PREFIX = "Vtop"
 FLAGS = ("--cc", "--quiet", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--no-assert-case", "-Wno-fatal",
          "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "-Mdir", "cpp")
 # What runs every cycle: -O1 compiles a second faster and runs a fifth slower, -O3 gains nothing.
-FAST, SLOW, _RUNTIME = "-O2", "-O0", "-O1"
+FAST, SLOW, _RUNTIME = "-O2", "-O0", "-O2"
 _RUNTIME_SOURCES = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
 # Parsing these takes longer than compiling a small block: they are precompiled, for each level. A compiler that can't
 # use them so includes them as they are.

@@ -97,10 +97,11 @@ class Simulation {
   bool run_script() {
     if (!bench_running()) return false;
     const uint64_t end = VerilatedVpi::cbNextDeadline();
-    while (bench_running() && !context_.gotFinish() && end - context_.time() >= 2 * HALF_PERIOD) {
+    while (bench_running() && end - context_.time() >= 2 * HALF_PERIOD) {
       clock(0);
       if (bench_has_taps()) bench_sample_taps();
       clock(1);
+      if (VL_UNLIKELY(context_.gotFinish())) break;
     }
     return !bench_running();
   }
