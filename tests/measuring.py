@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import time
 
 from tiled_se.gen.bench import measure
 
@@ -30,6 +31,13 @@ def by_name(task, folder, again=False):
         raise KeyboardInterrupt
     with open(os.path.join(folder, task), "w" if again else "x"):
         return "no good" if task.startswith("fail") else None
+
+
+def timed(task):
+    """When it began and when it ended; it takes long enough for others to begin meanwhile."""
+    start = time.time()
+    time.sleep(0.5)
+    return start, time.time()
 
 
 def long(folder):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se sweep`: the list it reads, and that its results are the same however they come to be."""
 
+import contextlib
 import csv
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -98,16 +100,24 @@ def scheduler_in(folder):
     return process, json.loads(file.read_text())["address"]
 
 
+@contextlib.contextmanager
+def cluster_in(folder, *workers):
+    """The address of a scheduler of this machine with workers, all of which work in `folder`."""
+    process, address = scheduler_in(folder)
+    nanny = dask("worker", folder, address, "--host=127.0.0.1", *workers)
+    try:
+        yield address
+    finally:
+        for running in (nanny, process):
+            running.terminate()
+            running.wait()
+
+
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
-    """The address of a scheduler of this machine with two worker processes, which work in a folder of their own."""
-    home = tmp_path_factory.mktemp("cluster")
-    process, address = scheduler_in(home)
-    workers = dask("worker", home, address, "--host=127.0.0.1", "--nworkers=2", "--nthreads=1")
-    yield address
-    for running in (workers, process):
-        running.terminate()
-        running.wait()
+    """The address of a scheduler with two worker processes, which work in a folder of their own."""
+    with cluster_in(tmp_path_factory.mktemp("cluster"), "--nworkers=2", "--nthreads=1") as address:
+        yield address
 
 
 def finished(process, status):
@@ -205,6 +215,34 @@ class TestScheduler:
         assert len(ran(out)) == 23
         assert same(folder / "cluster", straight[0])
 
+    def test_killed_and_continued_elsewhere(self, folder, straight, scheduler, tmp_path):
+        """What two processes have begun, two threads of one finish."""
+        where = tmp_path / "out"
+        process = started(folder, "--out", where, "--scheduler", scheduler)
+        wait_for(lambda: len(list(where.glob("reports/*.json"))) >= 8, 200)
+        os.killpg(process.pid, signal.SIGKILL)
+        finished(process, -signal.SIGKILL)
+        before = len(list(where.glob("reports/*.json")))
+        assert 8 <= before < 22
+        with cluster_in(tmp_path, "--nworkers=1", "--nthreads=2") as other:
+            out, err = finished(started(folder, "--out", where, "--scheduler", other), 1)
+        assert err == ""
+        assert len(ran(out)) == 23 - before
+        assert same(where, straight[0])
+
+    @pytest.mark.parametrize("jobs", [1, None])
+    def test_jobs_at_a_time(self, tmp_path, scheduler, jobs):
+        """Fewer than the workers, if that is wanted."""
+        tasks = ["a", "b", "c", "d"]
+        spans = {}
+        failures = run_all(tasks, lambda task: functools.partial(measuring.timed, task), Cluster(scheduler, jobs),
+                           Silent(), lambda task, span: spans.setdefault(task, span) and None)
+        assert failures == {}
+        ordered = sorted(spans.values())
+        assert len(ordered) == 4
+        at_once = any(later[0] < earlier[1] for earlier, later in itertools.pairwise(ordered))
+        assert at_once == (jobs is None)
+
     def test_worker_that_dies(self, tmp_path, scheduler):
         tasks = ["a", "die", "b", "fail"]
         # What a worker has done is done again if it dies before its result was fetched.
@@ -235,7 +273,7 @@ class TestScheduler:
         """Its end is a line, and the results that came before are there."""
         process, address = scheduler_in(tmp_path)
         sweep = started(folder, "--out", tmp_path / "out", "--scheduler", address)
-        while "no workers yet" not in sweep.stdout.readline():
+        while "has no workers; waiting for some" not in sweep.stdout.readline():
             pass
         process.kill()
         process.wait()

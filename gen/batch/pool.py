@@ -62,10 +62,10 @@ def _run(waiting, job, engine, progress, finish, note):
                 while waiting and len(running) < room:
                     running[executor.submit(job(waiting[0]))] = waiting[0]
                     progress.started(waiting.pop(0))
+                if not room and not told:
+                    progress.say(f"{engine} has no workers; waiting for some")
+                told = not room
                 if not running:
-                    if not told:
-                        progress.say(f"{engine} has no workers yet; waiting for some")
-                    told = True
                     time.sleep(engine.poll_seconds)
                     continue
                 done, _ = concurrent.futures.wait(running, engine.poll_seconds, concurrent.futures.FIRST_COMPLETED)

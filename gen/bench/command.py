@@ -4,10 +4,9 @@
 import functools
 import importlib.util
 import os
-import signal
 
 from ..arguments import UsageError
-from ..batch.local import Local, cores
+from ..batch.local import Local, cores, terminated_as_interrupted
 from ..batch.pool import run_all
 from ..batch.progress import Progress
 from ..batch.store import Store
@@ -45,15 +44,14 @@ def bench(options, folder):
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"bench needs {' and '.join(missing)}: pip install 'tiled-se[bench,synth]'")
-    # Ended from outside, it has workers to end, as if it were interrupted.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = make_plan(load_networks(options.network),
                      None if options.blocks is None else chosen_blocks(options.blocks), headline=not limited)
     # A part of the document must not replace the whole.
     docs = options.docs or (folder if limited else DOCS)
     check_folder(docs)
     read_page(docs)
-    failures = _measure(plan.tasks, folder, options.jobs or cores())
+    with terminated_as_interrupted():
+        failures = _measure(plan.tasks, folder, options.jobs or cores())
     results = {task: result for task in plan.tasks if (result := finished(task, Store(folder))) is not None}
     failures |= {task: LOST for task in plan.tasks if task not in results and task not in failures}
     failures |= Findings(plan, results).problems

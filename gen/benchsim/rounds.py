@@ -3,11 +3,11 @@
 
 import math
 
-__all__ = ["Wrong", "measure"]
+__all__ = ["MOST_FRAMES", "Wrong", "measure"]
 
 # A run this much shorter than wanted is too coarse to tell how many frames fill the time.
 _COARSE, _MOST_GROWTH = 0.2, 20
-_MOST_FRAMES = 1 << 16
+MOST_FRAMES = 1 << 16
 
 
 class Wrong(Exception):
@@ -47,8 +47,8 @@ def _enough(name, bench, seconds):
     frames = 1
     while True:
         run = _right(name, bench(frames))
-        spent = max(run.cpu_seconds, seconds / (_MOST_GROWTH * _MOST_FRAMES))
-        wanted = max(1, min(math.ceil(frames * min(seconds / spent, _MOST_GROWTH)), _MOST_FRAMES))
+        spent = max(run.cpu_seconds, seconds / (_MOST_GROWTH * MOST_FRAMES))
+        wanted = max(1, min(math.ceil(frames * min(seconds / spent, _MOST_GROWTH)), MOST_FRAMES))
         if run.cpu_seconds >= _COARSE * seconds or wanted <= frames:
             return wanted
         frames = wanted

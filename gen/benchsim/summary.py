@@ -8,13 +8,17 @@ from ...cosim.tools import compiler, version
 from ..options import FIELDS
 from ..report import TOOLS, config_fields, describe_block, tool_versions
 from .benches import AXI_PACKAGE, BENCHES
+from .rounds import MOST_FRAMES
 
 __all__ = ["markdown", "summarise", "table"]
 
 # What others are compared with.
 REFERENCES = ("cpp", "per_beat")
-_METHOD = ("Each figure is the best of {repeats} rounds, in which the benches take turns; each run takes about "
-           "{seconds:g} CPU seconds of its process, without the start of simulator and Python.")
+_METHOD = ("Each figure is the best of {repeats} rounds, in which the benches take turns, so that those of a ratio may "
+           "be of different rounds. A run has as many frames as take about {seconds:g} CPU seconds, but {most:,} at "
+           "most. CPU time is that of the bench's own process until every output is compared, without its start, and "
+           "without reading and writing files. Stage taps are visible only where Python moves the beats, as in all "
+           "runs of these benches.")
 
 
 def summarise(job, rounds, missing):
@@ -41,7 +45,7 @@ def summarise(job, rounds, missing):
         "rounds": [{name: {"frames": run.frames, "cycles": run.cycles, "cpu_seconds": run.cpu_seconds,
                            "cycles_per_cpu_second": run.rate} for name, run in turn.items()} for turn in rounds],
         "benches": BENCHES,
-        "method": _METHOD.format(repeats=options.repeats, seconds=options.seconds),
+        "method": _METHOD.format(repeats=options.repeats, seconds=options.seconds, most=MOST_FRAMES),
         "tools": _tools(missing),
     }
 

@@ -5,12 +5,11 @@ import contextlib
 import functools
 import importlib.util
 import os
-import signal
 import sys
 
 from ...hdl.config import ConfigError
 from ..arguments import UsageError
-from ..batch.local import Local, cores
+from ..batch.local import Local, cores, terminated_as_interrupted
 from ..batch.pool import run_all
 from ..batch.progress import Progress
 from ..batch.store import Store, digest
@@ -43,12 +42,11 @@ def sweep(options, folder):
         Where the scheduler has gone; a further run continues.
     """
     _check_packages(options)
-    # Ended from outside, it has workers to end, as if it were interrupted.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     configurations = load_plan(options.configs)
     run = _Run(configurations, Files(os.path.dirname(options.configs or "")), folder)
     try:
-        run.simulate(_engine(options))
+        with terminated_as_interrupted():
+            run.simulate(_engine(options))
     except BaseException:
         if run.simulating:
             print(f"{run.finished} of {len(configurations)} configurations are finished; the same command continues",
