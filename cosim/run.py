@@ -176,6 +176,8 @@ def _environment(build, job, folder, module):
             "COCOTB_TEST_MODULES": f"{__package__}.{module}", "COCOTB_TOPLEVEL": build.bench_top,
             "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
             "COCOTB_RANDOM_SEED": str(job.seed),
+            # Threads for linear algebra, of which there is none, are a third of the start's CPU time.
+            "OPENBLAS_NUM_THREADS": "1",
             # Rewriting assertions means to import pytest at every start.
             "COCOTB_REWRITE_ASSERTION_FILES": "", "COCOTB_ANSI_OUTPUT": "0",
             # Verilator applies writes at the right moment by itself, Icarus doesn't.

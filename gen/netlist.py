@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From Amaranth to Verilog text, and to the netlist that was written, through the yosys that Amaranth brings."""
 
+import contextlib
+import gc
 import json
 import pathlib
 import subprocess
@@ -37,6 +39,18 @@ class NetlistError(RuntimeError):
     """The converter failed."""
 
 
+@contextlib.contextmanager
+def _no_collections():
+    """The collector looks through all that was ever imported, torch too, again and again: a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def convert(block, technology):
     """Convert a block.
 
@@ -52,7 +66,8 @@ def convert(block, technology):
         Verilog text, leaf modules included; the netlist's modules as yosys' ``write_json`` describes them.
     """
     name = technology.top
-    text = rtlil.convert(block, name=name, platform=technology, emit_src=False)
+    with _no_collections():
+        text = rtlil.convert(block, name=name, platform=technology, emit_src=False)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / f"{name}.il").write_text(text)

@@ -2,6 +2,7 @@
 """What several test files share."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -14,6 +15,12 @@ FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py")
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+def pytest_collection_finish():
+    # What is imported stays: to look through it again and again would be a tenth of the time.
+    gc.collect()
+    gc.freeze()
 
 
 @dataclasses.dataclass(frozen=True)
