@@ -21,7 +21,8 @@ module faulty (
   // Bits of a beat.
   localparam W = 16;
   reg [W:0] memory [0:15];
-  reg [15:0] in_count, in_frames, out_count, out_frames, stored, taken, idle, peak;
+  reg [31:0] in_count, out_count;
+  reg [15:0] in_frames, out_frames, stored, taken, idle, peak;
   reg [7:0] fault;
   reg stalled, loaded, repeated;
   wire [15:0] level = stored - taken;
@@ -55,14 +56,14 @@ module faulty (
     if (w_axis_tvalid && w_axis_tlast) loaded <= 1;
     if (in_moves) begin
       fault <= now;
-      in_count <= in_count + 16'd1;
+      in_count <= in_count + 32'd1;
       if (!(fault == 1 && in_count == 20)) begin
         memory[stored[3:0]] <= {s_axis_tlast, s_axis_tdata};
         stored <= stored + 16'd1;
       end
     end
     if (out_moves) begin
-      out_count <= out_count + 16'd1;
+      out_count <= out_count + 32'd1;
       out_frames <= out_frames + {15'd0, m_axis_tlast};
       repeated <= fault == 2 && late;
       if (!(fault == 2 && late && !repeated)) taken <= taken + 16'd1;
@@ -73,6 +74,6 @@ module faulty (
     end
   end
 
-  \faulty.tap tap (.clk(clk), .rst(rst), .moves(in_moves), .number(in_count), .in(s_axis_tdata[7:0]),
+  \faulty.tap tap (.clk(clk), .rst(rst), .moves(in_moves), .number(in_count[15:0]), .in(s_axis_tdata[7:0]),
                    .wrong(fault == 13 && in_count == 20));
 endmodule
