@@ -54,7 +54,8 @@ def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     units = {"fast": (verilate.FAST, [*fast, *([] if per_beat else [verilate.CPP / "main.cpp"])]),
              "slow": (verilate.SLOW, [*slow, *([main] if per_beat else [])])}
-    verilate.compile_units(folder, units, verilate.cxx_flags(waves), runtime_folder)
+    flags = [*verilate.cxx_flags(waves), f"-DBENCH_DIRECT={int(verilate.direct([*fast, *slow]))}"]
+    verilate.compile_units(folder, units, flags, runtime_folder)
     library = cocotb_tools.config.lib_name_path("vpi", "verilator")
     # Python finds the transactor's functions in the executable itself.
     verilate.link(folder, units, runtime_folder, [*_RUNTIME, *([] if per_beat else [verilate.TRANSACTOR])],

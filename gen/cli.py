@@ -9,6 +9,7 @@ import sys
 from ..hdl.config import ConfigError
 from .arguments import UsageError, parse
 from .options import describe, from_texts
+from .signals import terminated_as_interrupted
 
 __all__ = ["main"]
 
@@ -35,7 +36,8 @@ def main(arguments=None):
             print(f"tiled-se {importlib.metadata.version('tiled-se')}")
         if command in ("version", "help"):
             return OK
-        return _run(command, from_texts(texts))
+        with terminated_as_interrupted():
+            return _run(command, from_texts(texts))
     except UsageError as error:
         return _fail(str(error), BAD_INPUT)
     except ConfigError as error:

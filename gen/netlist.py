@@ -41,7 +41,7 @@ class NetlistError(RuntimeError):
 
 @contextlib.contextmanager
 def _no_collections():
-    """The collector looks through all that was ever imported, torch too, again and again: a third of the time."""
+    """The collector looks through all that was ever imported, torch too, again and again: a quarter of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

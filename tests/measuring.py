@@ -33,11 +33,14 @@ def by_name(task, folder, again=False):
         return "no good" if task.startswith("fail") else None
 
 
-def timed(task):
-    """When it began and when it ended; it takes long enough for others to begin meanwhile."""
-    start = time.time()
-    time.sleep(0.5)
-    return start, time.time()
+def meets(task, folder, others, seconds):
+    """Whether so many others have begun before this one ends, which waits for them."""
+    with open(os.path.join(folder, task), "x"):
+        pass
+    end = time.monotonic() + seconds
+    while (alone := len(os.listdir(folder)) <= others) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alone
 
 
 def long(folder):

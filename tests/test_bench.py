@@ -279,6 +279,19 @@ def test_waves(kind, tmp_path):
     assert {f"{block}.clk", f"{block}.m_axis_tdata[15:0]", f"{block}.tap.valid", "-sums"} <= set(listed)
 
 
+@pytest.mark.parametrize("stalls", [{}, {"stall_in": 0.3, "stall_out": 0.4}], ids=["free", "stalls"])
+def test_waves_change_nothing(stalls, tmp_path):
+    """Where waves are written Verilator's eval() is called, else only the evaluation behind it."""
+    job = _job(Send(_frames(0)), Reset(3), LOAD, Send(_frames(0, count=3)), occupancy=True, **stalls)
+    plain = simulate(_built("compiled"), job)
+    traced = simulate(_built("compiled", waves=True), job, wave_file=tmp_path / "dump.vcd")
+    assert plain.ok
+    assert traced.ok
+    for field in dataclasses.fields(plain):
+        if "seconds" not in field.name:
+            np.testing.assert_equal(getattr(traced, field.name), getattr(plain, field.name), field.name)
+
+
 def test_lanes_are_the_blocks(built):
     with pytest.raises(ValueError, match=r"lanes=4: the block has 2"):
         simulate(built, _job(lanes=4))

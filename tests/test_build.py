@@ -64,6 +64,39 @@ def test_concurrent_processes_make_an_entry_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00key", "locks"]
 
 
+class TestDirect:
+    """Whether all that eval() does besides evaluating may be left out."""
+
+    COUNTER = "module top(input clk, output reg [3:0] q);\n{}  always @(posedge clk) q <= {};\nendmodule\n"
+    CLASS = ("  class Box; int n; function new(int m); n = m; endfunction endclass\n"
+             "  Box box; always @(negedge clk) box = new(int'(q));\n")
+
+    def translated(self, folder, inside="", value="q + 4'd1"):
+        (folder / "top.sv").write_text(self.COUNTER.format(inside, value))
+        fast, slow = verilate.translate(folder, ["top.sv"])
+        return [*fast, *slow]
+
+    def test_this_verilators_models(self, tmp_path):
+        """A Verilator that does more or less in eval() fails here: it has to be looked at."""
+        assert verilate.direct(self.translated(tmp_path))
+
+    def test_classes(self, tmp_path):
+        assert not verilate.direct(self.translated(tmp_path, self.CLASS, "4'(box.n)"))
+
+    @pytest.mark.parametrize("change", [
+        lambda text: text.replace("    // Evaluate cleanup\n", "    vlSymsp->TOP.more();\n"),
+        lambda text: text.replace("Vtop___024root___eval_settle", "Vtop___024root___eval_settled"),
+        lambda text: text.replace("Vtop::eval_step()", "Vtop::eval_steps()"),
+    ], ids=["more", "another", "unknown"])
+    def test_others(self, tmp_path, change):
+        sources = self.translated(tmp_path)
+        main, = (source for source in sources if source.name == "Vtop.cpp")
+        text = main.read_text()
+        assert change(text) != text
+        main.write_text(change(text))
+        assert not verilate.direct(sources)
+
+
 def test_verilog_error_is_one_message(cache):
     with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed with status 1:\n%Error: design\.v:.*oops"):
         build(VERILOG + "\noops\n", "wire_through", cache=cache)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what it refuses, and how; what `tiled-se verilog` writes."""
 
+import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -191,6 +193,44 @@ def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
     monkeypatch.setattr(cli, "_run", interrupt)
     finished = tiled_se("sim")
     assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+
+
+class TestTerminated:
+    @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN, lambda *_: None], ids=["default", "ignored", "another"])
+    def before(self, request):
+        """What SIGTERM does when the command begins."""
+        old = signal.signal(signal.SIGTERM, request.param)
+        yield request.param
+        signal.signal(signal.SIGTERM, old)
+
+    def test_like_interrupted(self, before, tiled_se, monkeypatch):
+        """But for who has decided otherwise; what is cleaned up then is not disturbed."""
+        done = []
+
+        def run(*_):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("all")
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("cleaned")
+            return cli.OK
+
+        monkeypatch.setattr(cli, "_run", run)
+        finished = tiled_se("sim")
+        assert signal.getsignal(signal.SIGTERM) == before
+        if before == signal.SIG_DFL:
+            assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+            assert done == ["cleaned"]
+        else:
+            assert (finished.status, finished.err) == (0, "")
+            assert done == ["all", "cleaned"]
+
+    def test_not_in_a_thread(self, monkeypatch):
+        """Where Python lets nobody set handlers."""
+        monkeypatch.setattr(cli, "_run", lambda *_: cli.OK)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            assert pool.submit(cli.main, ["sim"]).result() == cli.OK
 
 
 class TestHelp:

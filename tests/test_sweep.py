@@ -4,7 +4,6 @@
 import contextlib
 import csv
 import functools
-import itertools
 import json
 import os
 import pathlib
@@ -92,36 +91,42 @@ def dask(tool, folder, *arguments):
                             cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def scheduler_in(folder):
-    """A running scheduler and its address."""
-    file = folder / "scheduler.json"
-    process = dask("scheduler", folder, "--host=127.0.0.1", "--port=0", f"--scheduler-file={file}")
-    wait_for(lambda: file.exists() and file.read_text().endswith("}"))
-    return process, json.loads(file.read_text())["address"]
+def end(process):
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager
 def cluster_in(folder, *workers):
-    """The address of a scheduler of this machine with workers, all of which work in `folder`."""
-    process, address = scheduler_in(folder)
-    nanny = dask("worker", folder, address, "--host=127.0.0.1", *workers)
-    try:
-        yield address
-    finally:
-        for running in (nanny, process):
-            running.terminate()
-            running.wait()
+    """The address and the process of a scheduler of this machine, with workers if any; all of them work in `folder`."""
+    file = folder / "scheduler.json"
+    with contextlib.ExitStack() as running:
+        scheduler = dask("scheduler", folder, "--host=127.0.0.1", "--port=0", f"--scheduler-file={file}")
+        running.callback(end, scheduler)
+        wait_for(lambda: file.exists() and file.read_text().endswith("}"))
+        address = json.loads(file.read_text())["address"]
+        if workers:
+            running.callback(end, dask("worker", folder, address, "--host=127.0.0.1", *workers))
+        yield address, scheduler
 
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
     """The address of a scheduler with two worker processes, which work in a folder of their own."""
-    with cluster_in(tmp_path_factory.mktemp("cluster"), "--nworkers=2", "--nthreads=1") as address:
+    with cluster_in(tmp_path_factory.mktemp("cluster"), "--nworkers=2", "--nthreads=1") as (address, _):
         yield address
 
 
 def finished(process, status):
-    out, err = process.communicate(timeout=250)
+    try:
+        out, err = process.communicate(timeout=250)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     assert process.returncode == status, (out, err)
     return out, err
 
@@ -224,7 +229,7 @@ class TestScheduler:
         finished(process, -signal.SIGKILL)
         before = len(list(where.glob("reports/*.json")))
         assert 8 <= before < 22
-        with cluster_in(tmp_path, "--nworkers=1", "--nthreads=2") as other:
+        with cluster_in(tmp_path, "--nworkers=1", "--nthreads=2") as (other, _):
             out, err = finished(started(folder, "--out", where, "--scheduler", other), 1)
         assert err == ""
         assert len(ran(out)) == 23 - before
@@ -233,15 +238,13 @@ class TestScheduler:
     @pytest.mark.parametrize("jobs", [1, None])
     def test_jobs_at_a_time(self, tmp_path, scheduler, jobs):
         """Fewer than the workers, if that is wanted."""
-        tasks = ["a", "b", "c", "d"]
-        spans = {}
-        failures = run_all(tasks, lambda task: functools.partial(measuring.timed, task), Cluster(scheduler, jobs),
-                           Silent(), lambda task, span: spans.setdefault(task, span) and None)
+        # Of two that run one after the other the first one waits in vain.
+        seconds = 0.5 if jobs else 100
+        met = []
+        failures = run_all(["a", "b"], lambda task: functools.partial(measuring.meets, task, str(tmp_path), 1, seconds),
+                           Cluster(scheduler, jobs), Silent(), lambda task, result: met.append(result))
         assert failures == {}
-        ordered = sorted(spans.values())
-        assert len(ordered) == 4
-        at_once = any(later[0] < earlier[1] for earlier, later in itertools.pairwise(ordered))
-        assert at_once == (jobs is None)
+        assert met == ([False, True] if jobs else [True, True])
 
     def test_worker_that_dies(self, tmp_path, scheduler):
         tasks = ["a", "die", "b", "fail"]
@@ -271,13 +274,13 @@ class TestScheduler:
 
     def test_scheduler_that_goes(self, folder, tmp_path):
         """Its end is a line, and the results that came before are there."""
-        process, address = scheduler_in(tmp_path)
-        sweep = started(folder, "--out", tmp_path / "out", "--scheduler", address)
-        while "has no workers; waiting for some" not in sweep.stdout.readline():
-            pass
-        process.kill()
-        process.wait()
-        out, err = finished(sweep, 3)
+        with cluster_in(tmp_path) as (address, process):
+            sweep = started(folder, "--out", tmp_path / "out", "--scheduler", address)
+            waits = any("has no workers; waiting for some" in line for line in sweep.stdout)
+            process.kill()
+            process.wait()
+            _, err = finished(sweep, 3)
+        assert waits
         assert err == f"tiled-se: error: the scheduler at {address} has gone\n"
 
 

@@ -11,7 +11,7 @@ import time
 
 from .lost import EngineLost
 
-__all__ = ["Local", "cores", "terminated_as_interrupted"]
+__all__ = ["Local", "cores"]
 
 # What a job that is stopped has for ending its own processes and removing its files.
 GRACE_SECONDS = 10
@@ -20,16 +20,6 @@ GRACE_SECONDS = 10
 def cores():
     """How many cores this process may use: of a cluster's node a job often has a part."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-@contextlib.contextmanager
-def terminated_as_interrupted():
-    """SIGTERM does what Ctrl-C does: what is ended from outside has workers to end, too. Of the main thread only."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Local:

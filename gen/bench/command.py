@@ -6,7 +6,7 @@ import importlib.util
 import os
 
 from ..arguments import UsageError
-from ..batch.local import Local, cores, terminated_as_interrupted
+from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..batch.progress import Progress
 from ..batch.store import Store
@@ -50,8 +50,7 @@ def bench(options, folder):
     docs = options.docs or (folder if limited else DOCS)
     check_folder(docs)
     read_page(docs)
-    with terminated_as_interrupted():
-        failures = _measure(plan.tasks, folder, options.jobs or cores())
+    failures = _measure(plan.tasks, folder, options.jobs or cores())
     results = {task: result for task in plan.tasks if (result := finished(task, Store(folder))) is not None}
     failures |= {task: LOST for task in plan.tasks if task not in results and task not in failures}
     failures |= Findings(plan, results).problems

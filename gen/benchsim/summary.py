@@ -16,9 +16,10 @@ __all__ = ["markdown", "summarise", "table"]
 REFERENCES = ("cpp", "per_beat")
 _METHOD = ("Each figure is the best of {repeats} rounds, in which the benches take turns, so that those of a ratio may "
            "be of different rounds. A run has as many frames as take about {seconds:g} CPU seconds, but {most:,} at "
-           "most. CPU time is that of the bench's own process until every output is compared, without its start, and "
-           "without reading and writing files. Stage taps are visible only where Python moves the beats, as in all "
-           "runs of these benches.")
+           "most. CPU time is that of the bench's own process, from when the frames are read until every output is "
+           "compared; in this project's benches a note of progress, written now and then, is in it. No signal is "
+           "public but the ports that Python drives. `cpp` calls the model's eval(), as anybody's loop does, `fast` "
+           "the evaluation behind it, which saves a lock a call.")
 
 
 def summarise(job, rounds, missing):

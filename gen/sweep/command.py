@@ -9,7 +9,7 @@ import sys
 
 from ...hdl.config import ConfigError
 from ..arguments import UsageError
-from ..batch.local import Local, cores, terminated_as_interrupted
+from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..batch.progress import Progress
 from ..batch.store import Store, digest
@@ -45,8 +45,7 @@ def sweep(options, folder):
     configurations = load_plan(options.configs)
     run = _Run(configurations, Files(os.path.dirname(options.configs or "")), folder)
     try:
-        with terminated_as_interrupted():
-            run.simulate(_engine(options))
+        run.simulate(_engine(options))
     except BaseException:
         if run.simulating:
             print(f"{run.finished} of {len(configurations)} configurations are finished; the same command continues",
