@@ -214,21 +214,15 @@ class TestRun:
 
 @pytest.mark.xdist_group("sweep")
 class TestScheduler:
-    def test_results_are_those_of_a_local_run(self, folder, straight, scheduler):
-        out, err = finished(started(folder, "--out", folder / "cluster", "--scheduler", scheduler), 1)
-        assert err == ""
-        assert len(ran(out)) == 23
-        assert same(folder / "cluster", straight[0])
-
-    def test_killed_and_continued_elsewhere(self, folder, straight, scheduler, tmp_path):
-        """What two processes have begun, two threads of one finish."""
+    def test_results_are_those_of_a_local_run(self, folder, straight, scheduler, tmp_path):
+        """Even if two processes do two thirds, the sweep is killed, and two threads of another cluster do the rest."""
         where = tmp_path / "out"
         process = started(folder, "--out", where, "--scheduler", scheduler)
-        wait_for(lambda: len(list(where.glob("reports/*.json"))) >= 8, 200)
+        wait_for(lambda: len(list(where.glob("reports/*.json"))) >= 16, 200)
         os.killpg(process.pid, signal.SIGKILL)
         finished(process, -signal.SIGKILL)
         before = len(list(where.glob("reports/*.json")))
-        assert 8 <= before < 22
+        assert 16 <= before < 22
         with cluster_in(tmp_path, "--nworkers=1", "--nthreads=2") as (other, _):
             out, err = finished(started(folder, "--out", where, "--scheduler", other), 1)
         assert err == ""
