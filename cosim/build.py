@@ -116,24 +116,37 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=Fal
         identity, name = harness.identity(waves, per_beat), verilate.EXECUTABLE
     key = _key(verilog_text, top, visible, waves, simulator, identity)
 
-    def make(folder):
-        work = folder / "work"
-        work.mkdir()
+    def compiling():
         if simulator == "icarus":
-            icarus.compile_design(work, verilog_text, top, waves, standard)
-        else:
-            harness.compile_design(work, runtime, verilog_text, top, ports, visible, waves, per_beat)
-        (work / name).rename(folder / name)
-        shutil.rmtree(work)
+            return lambda work: icarus.compile_design(work, verilog_text, top, waves, standard)
+        runtime = verilate.runtime(cache)
+        return lambda work: harness.compile_design(work, runtime, verilog_text, top, ports, visible, waves, per_beat)
 
-    with _writable(cache):
-        folder, cached = cache.find(key), True
-        if folder is None:
-            # Not inside of make: the cache's locks don't nest.
-            runtime = verilate.runtime(cache) if simulator == "verilator" else None
-            folder, cached = cache.get(key, make)
+    folder, cached = _entry(cache, key, name, compiling)
     return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator, per_beat, ports,
                  tapped, verilog_text, cache)
+
+
+def _entry(cache, key, name, compiling):
+    """The cache's folder with the executable `name`, and whether it was there.
+
+    If not, ``compiling()`` gives a function that leaves it in a folder for scratch files.
+    """
+    with _writable(cache):
+        folder = cache.find(key)
+        if folder is not None:
+            return folder, True
+        # Not inside of make: it may need another entry, and the cache's locks don't nest.
+        compile_design = compiling()
+
+        def make(folder):
+            work = folder / "work"
+            work.mkdir()
+            compile_design(work)
+            (work / name).rename(folder / name)
+            shutil.rmtree(work)
+
+        return cache.get(key, make)
 
 
 def _key(*parts):
