@@ -54,4 +54,5 @@ class Gate:
     def __str__(self):
         if self.kind is GateKind.SIGMOID:
             return "sigmoid"
-        return f"hardsigmoid:{self.slope:.17g},{self.offset:.17g}"
+        # The shortest decimals that are read back as the same numbers.
+        return f"hardsigmoid:{float(self.slope)!r},{float(self.offset)!r}"
