@@ -13,7 +13,9 @@ from .files import json_bytes, write_all
 from .report import config_fields, tool_versions
 from .verilog import generate
 
-__all__ = ["manifest", "write_verilog"]
+__all__ = ["hardware_files", "manifest", "write_verilog"]
+
+MANIFEST = "manifest.json"
 
 
 def write_verilog(job, folder):
@@ -22,8 +24,17 @@ def write_verilog(job, folder):
     NAME.v, for loadable blocks NAME.params.bin (32-bit words, little-endian) and NAME.params.hex (a word a line, for
     $readmemh), and manifest.json, which comes last.
     """
+    design = generate(job.config, job.baked, job.options.name)
+    files = hardware_files(job, design)
+    write_all(folder, {file: content for file, (content, _) in files.items()})
+    for file, (content, purpose) in files.items():
+        size = "" if file == MANIFEST else f"{len(content):,} bytes: "
+        print(f"{os.path.join(folder, file)}  {size}{purpose}")
+
+
+def hardware_files(job, design):
+    """What `job` needs in hardware, of which `design` was made: dict of file's name to (content, what it is)."""
     config, name = job.config, job.options.name
-    design = generate(config, job.baked, name)
     files = {f"{name}.v": (design.verilog.encode(), "the block, complete: it includes nothing")}
     if config.loadable:
         words = stream_words(config, job.quantised.parameters)
@@ -33,10 +44,7 @@ def write_verilog(job, folder):
         files[f"{name}.params.hex"] = ("".join(f"{word:08x}\n" for word in words).encode(),
                                        "the same, a word a line for $readmemh")
     about = manifest(job, design, {file: purpose for file, (_, purpose) in files.items()})
-    write_all(folder, {file: content for file, (content, _) in files.items()} | {"manifest.json": json_bytes(about)})
-    for file, (content, purpose) in files.items():
-        print(f"{os.path.join(folder, file)}  {len(content):,} bytes: {purpose}")
-    print(f"{os.path.join(folder, 'manifest.json')}  ports, parameters, number formats, latency, memories")
+    return files | {MANIFEST: (json_bytes(about), "ports, parameters, number formats, latency, memories")}
 
 
 def manifest(job, design, files):
