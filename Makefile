@@ -8,6 +8,12 @@
 ##   make bench                   measure all blocks of known networks; writes docs/benchmarks.md and its plots
 ##   make bench-sim               measure how fast the block simulates: this project's bench beside three others
 ##   make sweep CONFIGS=mine.toml   simulate every configuration of a list, on all cores or on a cluster
+##   make inspect MODEL=net.onnx   list the squeeze-and-excite blocks of an ONNX network
+##   make swap MODEL=net.onnx K=7   write the network with tiled blocks of the same weights
+##   make build MODEL=net.onnx CALIBRATION=images   quantise, simulate and write the RTL of every block
+##   make report MODEL=EfficientDet-D2   count what tiles save and cost, block by block; also of an .onnx file
+##   make context MODEL=net.onnx CALIBRATION=images   see how well tiles stand for whole feature maps
+##   make demo                    a trained text detector with tiled blocks, in float, in integers, in RTL
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
@@ -62,19 +68,36 @@
 ##   sweep     CONFIGS=        .toml with the configurations (default: a list of 24 that comes along)
 ##             SCHEDULER=      tcp://HOST:PORT of a dask.distributed scheduler (default: this machine's cores)
 ##
+## Variables of the commands on a network, besides K=, OUT= and, of build and report, those of hardware and JOBS=
+##
+##   network   MODEL=          .onnx file; of report also names of known networks, `paper`, or a .json file
+##             INPUT=          size of the network's input, CxHxW (default: what the model declares)
+##             SKIP=           blocks that stay squeeze-and-excite, of swap and build: names with commas between
+##             JSON=           file for the list, of inspect
+##   images    CALIBRATION=    folder with images, or with .npy or .npz inputs, of build and context
+##             LIMIT=16        images that are used, spread over the folder
+##             MEAN=0.485,0.456,0.406   subtracted from channels from 0 to 1 ...
+##             STD=0.229,0.224,0.225    ... which are divided by these
+##             BGR=            1: channels are blue, green, red
+##             FRAMES=2        images whose feature maps build simulates
+##             KS=1,3,5,7,9    rows of a tile that context looks at
+##   demo      PAGES=42        pages of text to render
+##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
 ## An empty value is no value. Variables are taken from make's command line only, never from the environment.
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog synth bench bench-sim sweep test lint clean help variables tools stale
+.PHONY: sim verilog synth bench bench-sim sweep inspect swap build report context demo test lint clean help variables \
+  tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
   LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
   INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
   TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs \
-  REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler
+  REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model CALIBRATION:calibration \
+  LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks JSON:json PAGES:pages
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -127,6 +150,15 @@ bench-sim: tools $(VENV)/.ready-bench-sim
 
 sweep: tools $(VENV)/.ready-sweep
 	@$(BIN)/tiled-se sweep $(arguments)
+
+inspect swap: $(VENV)/.ready
+	@$(BIN)/tiled-se $@ $(arguments)
+
+build report context: tools $(VENV)/.ready
+	@$(BIN)/tiled-se $@ $(arguments)
+
+demo: tools $(VENV)/.ready-demo
+	@$(BIN)/tiled-se demo $(arguments)
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
@@ -202,4 +234,10 @@ $(VENV)/.ready-sweep: $(VENV)/.ready
 	@echo "adding the packages of sweeps to $(VENV)"
 	@$(PIP) --no-build-isolation --editable '.[sweep]' 2>&1 || \
 	  $(call fail,pip could not install the packages of sweeps; what it said is above)
+	@touch $@
+
+$(VENV)/.ready-demo: $(VENV)/.ready
+	@echo "adding the packages of the demo to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[demo]' 2>&1 || \
+	  $(call fail,pip could not install the packages of the demo; what it said is above)
 	@touch $@

@@ -83,7 +83,71 @@ Exit status: 0 all are bit-exact, 1 some are not or failed, 2 bad input, 3 the s
   tiled-se sweep --configs mine.toml --jobs 4
   tiled-se sweep --configs mine.toml --scheduler tcp://node1:8786
 """),
+    "inspect": (
+        "list the squeeze-and-excite blocks of an ONNX network",
+        """
+Find the squeeze-and-excite blocks of an ONNX network, whatever nodes they are spelt with: size of the feature map,
+channels, squeezed channels, functions, parameters, and elements that wait with and without tiles. The model is only
+read: nothing in it is run, but where the sizes can't be inferred from --input.
+Exit status: 0 done (also without a block), 2 bad input.
+""", """
+  tiled-se inspect model.onnx
+  tiled-se inspect model.onnx --input 3x640x640 --json blocks.json
+"""),
+    "swap": (
+        "tile the squeeze-and-excite blocks of an ONNX network, with the same weights",
+        """
+Write the network again with tiled squeeze-and-excite in place of the original, for any height, in operators that
+every runtime has; all else stays as it is. Exit status: 0 done, 2 bad input.
+""", """
+  tiled-se swap model.onnx --k 7 -o tiled.onnx
+  tiled-se swap model.onnx --k 7 --skip Mul.55,Mul.57
+"""),
+    "build": (
+        "quantise, build and co-simulate every squeeze-and-excite block of an ONNX network",
+        """
+Run the network, tiled, on calibration images; quantise every block by the feature maps that reach it; generate its
+RTL, simulate it on the feature maps of some of the images, and compare with the golden model. Writes a folder for
+each block: NAME.v, manifest.json, report.json, output.npz, and weights.npz and input.npz to repeat the run by; and
+OUT/report.json over all of them.
+Exit status: 0 all are bit-exact, 1 some are not or failed, 2 bad input.
+""", """
+  tiled-se build model.onnx --calibration images/ --input 3x640x640 --k 7 -o rtl/
+"""),
+    "report": (
+        "count what tiles save and cost in a network, block by block",
+        """
+For every squeeze-and-excite block of a network, and in sum, the original beside the tiled form: elements that wait,
+bits of memory in the RTL, multiplications, cycles to the first output; for the networks of the paper its printed
+figures beside ours. Writes OUT/report.json and OUT/report.svg. Measurements are kept in OUT.
+Exit status: 0 done, 1 something failed, 2 bad input.
+""", """
+  tiled-se report EfficientDet-D2
+  tiled-se report paper
+  tiled-se report model.onnx --input 3x640x640
+"""),
+    "context": (
+        "see how well the tiles of an ONNX network stand for its whole feature maps",
+        """
+For every squeeze-and-excite block and several heights of a tile: how well the tiles' means and gates agree with those
+of the whole map, on images; and the quantised gates beside the float ones. Blocks that agree badly are better left as
+they are. Writes OUT/context.json and OUT/context.svg. Exit status: 0 done, 2 bad input.
+""", """
+  tiled-se context model.onnx images/ --input 3x640x640
+"""),
+    "demo": (
+        "a trained text detector with tiled blocks, in float, in integers, and one block in RTL",
+        """
+Detect lines of text on rendered pages and on a scan with a trained network: as it is, tiled in float, and tiled with
+every block computed by the integer golden model, one of them by the RTL. Writes OUT/demo.json and OUT/demo.png. Needs
+the packages of tiled-se[demo]. Exit status: 0 done, 1 the RTL was wrong, 2 bad input.
+""", """
+  tiled-se demo
+"""),
 }
+
+# Before a field's name, of one that stands without its flag.
+STANDING = "standing:"
 
 GROUPS = {
     "shape": "shape of tiles and feature map",
@@ -96,6 +160,7 @@ GROUPS = {
     "bench": "benchmarks",
     "sweep": "sweep",
     "batch": "many at a time",
+    "model": "network and its data",
 }
 
 
@@ -115,20 +180,30 @@ def _parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, (short, text, examples) in COMMANDS.items():
         command = commands.add_parser(
-            name, help=short, description=text.strip(), usage=f"tiled-se {name} [OPTION ...]", allow_abbrev=False,
+            name, help=short, description=text.strip(), usage=_usage(name), allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             epilog=f"examples:{examples}\nmake {name} takes every option as a variable, whose name is in brackets.")
         groups = {group: command.add_argument_group(title) for group, title in GROUPS.items()}
         for field, about in options_of(name).items():
-            _add(groups[about.metadata["group"]], field, about.metadata)
+            _add(command, groups[about.metadata["group"]], name, field, about.metadata)
     return parser
 
 
-def _add(group, field, about):
+def _usage(name):
+    fields = [field.metadata for field in options_of(name).values()]
+    standing = [about["metavar"] for about in fields if name in about["positional"]]
+    return " ".join([f"tiled-se {name}", *standing, "[OPTION ...]"])
+
+
+def _add(command, group, name, field, about):
     # A bool may stand without a value: --waves is --waves 1.
     optional = {"nargs": "?", "const": "1"} if about["metavar"] == "0|1" else {}
-    text = f"[{about['variable']}] {about['help']}".replace("%", "%%")
-    group.add_argument(flag(field), dest=field, metavar=about["metavar"], help=text, **optional)
+    text = f"[{about['variable']}] {about['other'].get(name, about['help'])}".replace("%", "%%")
+    flags = ("-o", flag(field)) if field == "out" else (flag(field),)
+    group.add_argument(*flags, dest=field, metavar=about["metavar"], help=text, **optional)
+    if name in about["positional"]:
+        # Where it stands without its flag.
+        command.add_argument(STANDING + field, nargs="?", metavar=about["metavar"], help=argparse.SUPPRESS)
 
 
 def parse(arguments):
@@ -143,6 +218,11 @@ def parse(arguments):
     parser = _parser()
     texts = vars(parser.parse_args(arguments))
     command, version = texts.pop("command"), texts.pop("version")
+    for field in [name.removeprefix(STANDING) for name in texts if name.startswith(STANDING)]:
+        text = texts.pop(STANDING + field)
+        if text is not None and texts[field] is not None:
+            raise UsageError(f"{flag(field)} is given twice: {texts[field]} and {text}")
+        texts[field] = texts[field] if text is None else text
     if version:
         return "version", {}
     if command is None:

@@ -57,8 +57,12 @@ def _run(command, options):
     from .files import check_folder
     from .prepare import prepare
 
+    if command in ("inspect", "swap"):
+        return _network_file(command, options)
     folder = options.out or _default_folder(command, options)
     check_folder(folder)
+    if command in ("build", "context", "report", "demo"):
+        return _network(command, options, folder)
     if command == "bench":
         from .bench.command import bench
 
@@ -89,6 +93,36 @@ def _run(command, options):
     return _simulated(simulate, job, folder)
 
 
+def _network_file(command, options):
+    """A command that reads an ONNX network and writes a file at most."""
+    if command == "inspect":
+        from .network.inspect import inspect
+
+        return OK if inspect(options) else MISMATCH
+    from .network.swap_command import swap
+
+    return OK if swap(options) else MISMATCH
+
+
+def _network(command, options, folder):
+    """A command on all blocks of a network, with a folder of results."""
+    if command == "report":
+        from .counting.command import report
+
+        return OK if report(options, folder) else MISMATCH
+    if command == "context":
+        from .network.context_command import context
+
+        return OK if context(options, folder) else MISMATCH
+    if command == "build":
+        from .network.build import build
+
+        return _simulated(build, options, folder)
+    from .demo.command import demo
+
+    return _simulated(demo, options, folder)
+
+
 def _simulated(command, *arguments):
     """The exit status of a command that tells whether a simulation was right."""
     from ..cosim.build import BuildError
@@ -115,8 +149,10 @@ def _sweep(options, folder):
 
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
-    if command in ("bench", "bench-sim"):
+    if command in ("bench", "bench-sim", "demo"):
         return os.path.join("build", command)
+    if command in ("build", "context", "report"):
+        return os.path.join("build", f"{command}_{_stem(options.model or 'model', '.onnx')}")
     if command == "sweep":
         return os.path.join("build", f"sweep_{_stem(options.configs, '.toml')}" if options.configs else command)
     parts = [command] + ([str(options.target)] if command == "synth" else [])

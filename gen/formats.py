@@ -6,7 +6,7 @@ import re
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 
 __all__ = ["address", "auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
-           "middle", "number"]
+           "middle", "names", "number", "numbers"]
 
 # Names that other frameworks use for the same functions.
 MID_ALIASES = {"swish": "silu", "none": "identity"}
@@ -79,6 +79,27 @@ def number(low, high, exclusive=False):
         return value
 
     return convert
+
+
+def numbers(low, high, most):
+    """One to `most` numbers from `low` to `high`, with commas between; a tuple."""
+    convert_one = number(low, high)
+
+    def convert(text):
+        parts = text.split(",")
+        try:
+            if len(parts) <= most:
+                return tuple(convert_one(part) for part in parts)
+        except ValueError:
+            pass
+        raise ValueError(f"must be 1 to {most} numbers from {low:g} to {high:g} with commas between")
+
+    return convert
+
+
+def names(text):
+    """Names with commas between, each once; a tuple."""
+    return tuple(dict.fromkeys(filter(None, text.split(","))))
 
 
 def auto(convert):

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An ONNX network with its squeeze-and-excite blocks and their sizes: what every command on a network begins with."""
+
+import contextlib
+import dataclasses
+import re
+
+from ...hdl.config import ConfigError
+from .graph import Graph
+from .model import load_model
+from .recognise import Block, recognise
+from .shapes import InputShape, infer, maps, resolved
+
+__all__ = ["Network", "Sized", "naming", "open_network", "parse_shape", "sized_blocks"]
+
+SHAPES_ARE = "must be CxHxW, like 3x640x640"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sized:
+    """A block of a network with its feature map's height and width, None where the input's size leaves them open."""
+
+    block: Block
+    height: int | None
+    width: int | None
+    count: int = 1
+
+    @property
+    def name(self):
+        """Unique in the network."""
+        return self.block.name
+
+    @property
+    def channels(self):
+        """C."""
+        return self.block.channels
+
+    @property
+    def squeeze(self):
+        """CR."""
+        return self.block.squeeze
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A network that was read.
+
+    Attributes
+    ----------
+    path : str
+    graph : Graph
+    blocks : tuple of Sized
+    others : dict of str to str
+        What is like a block but can't be built, and why.
+    dims : list of int, or None
+        Of the input, a batch of one; None where that is open.
+    """
+
+    path: str
+    graph: Graph
+    blocks: tuple
+    others: dict
+    dims: list | None
+
+    @property
+    def model(self):
+        """The onnx.ModelProto."""
+        return self.graph.model
+
+    def chosen(self, skip=()):
+        """The blocks but for those named in `skip`; ConfigError ("skip") for a name that is none's."""
+        names = [sized.name for sized in self.blocks]
+        for name in skip:
+            if name not in names:
+                raise ConfigError("skip", name, f"must be a block's name; there are {', '.join(names) or 'none'}")
+        return [sized for sized in self.blocks if sized.name not in skip]
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Have errors about the model name its file `path`."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.option == "model" and error.value != path:
+            raise ConfigError("model", path, f"{error.value}: {error.allowed}") from None
+        if error.option == "input_shape":
+            raise ConfigError("input", error.value, error.allowed) from None
+        raise
+
+
+def parse_shape(text):
+    """The :class:`InputShape` of a text like 3x640x640; ConfigError ("input") where it is none."""
+    match = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
+    if not match:
+        raise ConfigError("input", text, SHAPES_ARE)
+    return InputShape(*map(int, match.groups()))
+
+
+def open_network(path, shape=None):
+    """The :class:`Network` in the ONNX file `path`, for an input of `shape` (an :class:`InputShape`, or None).
+
+    Raises
+    ------
+    ConfigError
+        What is wrong with the file ("model"), or with the shape ("input").
+    """
+    if not path:
+        raise ConfigError("model", "", "is needed: an .onnx file")
+    with naming(path):
+        graph = load_model(path)
+        dims = resolved(graph, shape)
+        # Recognition asks for shapes that many files don't declare.
+        graph.dims = infer(graph, dims)
+        found = recognise(graph)
+        sizes = maps(graph, found.blocks, dims, measure=shape is not None)
+    return Network(path, graph, tuple(Sized(block, *sizes[block.name]) for block in found.blocks), found.others, dims)
+
+
+def sized_blocks(path, options):
+    """The blocks of the network in `path`, list of :class:`Sized`; ConfigError ("input") where a size is open."""
+    network = open_network(path, parse_shape(options.input) if options.input else None)
+    require_sizes(network)
+    return list(network.blocks)
+
+
+def require_sizes(network):
+    """ConfigError ("input") unless every block of `network` has a height and a width."""
+    if any(None in (sized.height, sized.width) for sized in network.blocks):
+        raise ConfigError("input", "", f"is needed, as the model leaves its input's size open; {SHAPES_ARE}")

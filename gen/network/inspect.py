@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se inspect`: the squeeze-and-excite blocks of an ONNX network, as a table and as JSON."""
+
+import os
+
+from ..files import check_folder, json_bytes, write_all
+from .blocks import open_network, parse_shape
+from .texts import aligned, number
+
+__all__ = ["about", "inspect"]
+
+K = 7
+
+
+def inspect(options):
+    """List the blocks of ``options.model``; ConfigError where something is wrong with it. Returns True."""
+    folder, name = os.path.split(options.json or "")
+    if options.json:
+        check_folder(folder or ".")
+    network = open_network(options.model, parse_shape(options.input) if options.input else None)
+    contents = about(network)
+    if options.json:
+        write_all(folder or ".", {name: json_bytes(contents)})
+    print(_table(contents))
+    if options.json:
+        print(f"wrote {options.json}")
+    return True
+
+
+def about(network):
+    """What `tiled-se inspect` knows of a :class:`~.blocks.Network`, JSON-serialisable.
+
+    ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None where the input's size leaves them open;
+    ``C``, ``CR``; ``mid``, ``gate`` and ``residual`` as WEIGHTS has them; ``parameters``, how many; ``se_elements`` and
+    ``tse_elements``, which wait in the block with K rows a tile; ``input`` and ``output``, the tensors' names.
+    ``others`` maps what is like a block but can't be built to the reason.
+    """
+    blocks = [_block(sized) for sized in network.blocks]
+    dims = None if network.dims is None else network.dims[1:]
+    return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": K, "blocks": blocks,
+            "others": network.others}
+
+
+def _block(sized):
+    form = sized.block.float_block
+    known = None not in (sized.height, sized.width)
+    row = sized.width * sized.channels if known else None
+    return {
+        "name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
+        "mid": form.mid.value, "gate": str(form.gate), "residual": form.residual, "parameters": sized.block.parameters,
+        "se_elements": row and sized.height * row, "tse_elements": row and min(K, sized.height) * row,
+        "layout": "NHWC" if sized.block.channels_last else "NCHW", "input": sized.block.x, "output": sized.block.y,
+    }
+
+
+COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC", "kxWxC")
+
+
+def _table(contents):
+    blocks = contents["blocks"]
+    count = f"{len(blocks)} squeeze-and-excite block{'' if len(blocks) == 1 else 's'}"
+    lines = [f"{contents['model']}: {count}, k = {contents['k']}"]
+    if blocks:
+        rows = [COLUMNS] + [
+            (block["name"], *(number(block[name]) for name in ("H", "W", "C", "CR")), block["mid"], block["gate"],
+             "yes" if block["residual"] else "no",
+             *(number(block[name]) for name in ("parameters", "se_elements", "tse_elements"))) for block in blocks]
+        sums = {name: [block[name] for block in blocks] for name in ("parameters", "se_elements", "tse_elements")}
+        rows.append(("sum", *[""] * 7, *(number(None if None in column else sum(column)) for column in sums.values())))
+        lines += aligned(rows, left=(0, 5, 6, 7))
+    if any(block["H"] is None or block["W"] is None for block in blocks):
+        lines.append("? depends on the input's size: --input CxHxW tells it")
+    lines += [f"left out: {name}: {reason}" for name, reason in contents["others"].items()]
+    return "\n".join(lines)
