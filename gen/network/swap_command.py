@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se swap`: an ONNX network with tiled blocks, as a file."""
+
+import os
+
+import onnx
+
+from ...hdl.config import ConfigError
+from ..files import check_folder, write_all
+from .blocks import naming, open_network, parse_shape
+from .swap import tile
+
+__all__ = ["swap"]
+
+
+def swap(options):
+    """Write ``options.model`` with its blocks tiled, into ``options.out``; ConfigError for bad input. Returns True."""
+    path = options.out or _default(options)
+    folder, name = os.path.split(path)
+    if os.path.isdir(path) or not name:
+        raise ConfigError("out", path, "is a folder; must be a file's name")
+    check_folder(folder or ".")
+    network = open_network(options.model, parse_shape(options.input) if options.input else None)
+    chosen = network.chosen(options.skip or ())
+    if os.path.exists(path) and os.path.samefile(path, options.model):
+        raise ConfigError("out", path, "is the model itself; must be another file")
+    with naming(options.model):
+        tiled = tile(network.model, [sized.block for sized in chosen], options.k)
+        content = _serialised(tiled)
+    write_all(folder or ".", {name: content})
+    for sized in chosen:
+        print(f"{sized.name}: tiles of {options.k} rows{_of(sized)}")
+    kept = len(network.blocks) - len(chosen)
+    print(f"wrote {path}: {len(chosen)} blocks tiled{f', {kept} left as they are' if kept else ''}")
+    return True
+
+
+def _default(options):
+    stem = os.path.splitext(options.model or "model.onnx")[0]
+    return f"{stem}_tse{options.k}.onnx"
+
+
+def _of(sized):
+    return "" if sized.height is None else f" of {sized.height}"
+
+
+def _serialised(model):
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, RuntimeError) as error:
+        raise ConfigError("model", "the tiled network", str(error).strip().splitlines()[0][:200]) from None
+    return model.SerializeToString()
