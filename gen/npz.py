@@ -9,7 +9,7 @@ import numpy as np
 
 from ..hdl.config import ConfigError
 
-__all__ = ["floats", "integers", "read", "scalar", "text"]
+__all__ = ["floats", "integers", "members", "read", "scalar", "text"]
 
 # All arrays of a file together.
 LIMIT_BYTES = 4 << 30
@@ -28,13 +28,23 @@ def read(option, path, names):
     ConfigError
         Naming `option` and `path`, where the file is missing, no .npz, damaged, or larger than 4 GiB.
     """
+    return _opened(option, path, lambda archive: _members(archive, names))
+
+
+def members(option, path):
+    """Names of the arrays in the file, in its order; ConfigError as from :func:`read`."""
+    return _opened(option, path, lambda archive: [name[:-4] for name in archive.namelist() if name.endswith(".npy")])
+
+
+def _opened(option, path, function):
+    """What `function` makes of the archive in file `path`."""
     if not os.path.exists(path):
         raise ConfigError(option, path, "there is no such file; must be an .npz file")
     if not os.path.isfile(path):
         raise ConfigError(option, path, "is not a regular file; must be an .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
-            return _members(archive, names)
+            return function(archive)
     except PermissionError:
         raise ConfigError(option, path, "can't be read: permission denied") from None
     except _Refused as error:
