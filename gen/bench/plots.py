@@ -11,7 +11,7 @@ from .plan import HEADLINE, HEADLINE_LANES
 from .sums import network_memory
 from .tasks import DEFAULT_LANES, K
 
-__all__ = ["macs", "networks", "occupancy"]
+__all__ = ["macs", "networks", "occupancy", "svg"]
 
 # Told apart by colour-blind readers, and in grey: of Okabe and Ito's palette.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
@@ -25,7 +25,7 @@ STYLE = {
 MEGABIT, THOUSAND = 1e6, 1e3
 
 
-def _svg(draw, width, height):
+def svg(draw, width, height):
     """What `draw` puts into axes, as bytes of an SVG file of `width` x `height` inches; None if it has nothing to."""
     with matplotlib.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
@@ -68,7 +68,7 @@ def networks(plan, results):
         axes.grid(False, axis="y")
         axes.figure.legend(loc="outside upper center", ncols=3)
 
-    return _svg(draw, 7.5, 1.2 + 0.27 * len(rows))
+    return svg(draw, 7.5, 1.2 + 0.27 * len(rows))
 
 
 def macs(plan, results):
@@ -106,7 +106,7 @@ def macs(plan, results):
         axes.grid(False, axis="x")
         axes.legend()
 
-    return _svg(draw, 7, 3.6)
+    return svg(draw, 7, 3.6)
 
 
 def occupancy(plan, results):
@@ -134,4 +134,4 @@ def occupancy(plan, results):
         axes.set_ylabel("elements in the block (thousand)")
         axes.grid(False, axis="x")
 
-    return _svg(draw, 7, 3.6)
+    return svg(draw, 7, 3.6)
