@@ -80,14 +80,34 @@ class Chain:
             operator = self.graph.default(node)
             if operator == "DequantizeLinear":
                 # A quantised network rounds here; the block that it stands for doesn't.
-                node = self.graph.producer.get(node.input[0])
-                operator = node and self.graph.default(node)
-                if operator != "QuantizeLinear":
+                node = self._quantiser(node)
+                if node is None:
                     break
             elif operator not in SAME or (operator == "Cast" and attributes(node).get("to") not in FLOATS):
                 break
             name = node.input[0]
         return name
+
+    def _quantiser(self, node):
+        """The QuantizeLinear before the DequantizeLinear `node`, or None."""
+        before = self.graph.producer.get(node.input[0])
+        return before if before is not None and self.graph.default(before) == "QuantizeLinear" else None
+
+    def quantised(self, name):
+        """The zero point and the type's lowest number where tensor `name` is quantised before :meth:`skip` gets to its
+        end; None where it isn't."""
+        for _ in range(MOST_STEPS):
+            node = self.graph.producer.get(name)
+            if node is None or self.graph.default(node) not in (*SAME, "DequantizeLinear"):
+                return None
+            if self.graph.default(node) == "DequantizeLinear":
+                before = self._quantiser(node)
+                zero = None if before is None or len(before.input) < 3 else self.graph.constant(before.input[2])
+                if zero is None or zero.size != 1 or zero.dtype.kind not in "iu":
+                    return None
+                return int(zero.reshape(-1)[0]), int(np.iinfo(zero.dtype).min)
+            name = node.input[0]
+        return None
 
     def node(self, name):
         """``(operator, node)`` that makes what tensor `name` holds, or (None, None)."""

@@ -10,6 +10,7 @@ from .texts import aligned, number
 __all__ = ["about", "inspect"]
 
 K = 7
+INTEGER = ("ConvInteger", "MatMulInteger", "com.microsoft.DynamicQuantizeMatMul")
 
 
 def inspect(options):
@@ -31,14 +32,23 @@ def about(network):
     """What `tiled-se inspect` knows of a :class:`~.blocks.Network`, JSON-serialisable.
 
     ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None where the input's size leaves them open;
-    ``C``, ``CR``; ``mid``, ``gate`` and ``residual`` as WEIGHTS has them; ``parameters``, how many; ``se_elements`` and
-    ``tse_elements``, which wait in the block with K rows a tile; ``input`` and ``output``, the tensors' names.
-    ``others`` maps what is like a block but can't be built to the reason.
+    ``C``, ``CR``; ``mid``, ``gate`` and ``residual`` as WEIGHTS has them; ``parameters``, how many; ``se_elements``
+    and ``tse_elements``, which wait in the block with K rows a tile; ``quantised``, whether the network rounds to
+    integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
+    ``others`` maps what is like a block but can't be built to the reason. ``unread`` lists operators on integers or
+    for one runtime only, which blocks may hide behind.
     """
     blocks = [_block(sized) for sized in network.blocks]
     dims = None if network.dims is None else network.dims[1:]
     return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": K, "blocks": blocks,
-            "others": network.others}
+            "others": network.others, "unread": unread(network.graph)}
+
+
+def unread(graph):
+    """Names of operators in `graph` that blocks may be spelt with which aren't found: quantised and hardware's own."""
+    names = {graph.default(node) for node in graph.nodes}
+    return sorted(name for name in names if name in INTEGER or name.split(".")[-1].startswith("QLinear")
+                  or "nchwc" in name)
 
 
 def _block(sized):
@@ -49,7 +59,8 @@ def _block(sized):
         "name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
         "mid": form.mid.value, "gate": str(form.gate), "residual": form.residual, "parameters": sized.block.parameters,
         "se_elements": row and sized.height * row, "tse_elements": row and min(K, sized.height) * row,
-        "layout": "NHWC" if sized.block.channels_last else "NCHW", "input": sized.block.x, "output": sized.block.y,
+        "quantised": sized.block.quantised, "layout": "NHWC" if sized.block.channels_last else "NCHW",
+        "input": sized.block.x, "output": sized.block.y,
     }
 
 
@@ -70,5 +81,7 @@ def _table(contents):
         lines += aligned(rows, left=(0, 5, 6, 7))
     if any(block["H"] is None or block["W"] is None for block in blocks):
         lines.append("? depends on the input's size: --input CxHxW tells it")
+    if contents["unread"]:
+        lines.append(f"blocks of {', '.join(contents['unread'])} aren't found: take the float model")
     lines += [f"left out: {name}: {reason}" for name, reason in contents["others"].items()]
     return "\n".join(lines)

@@ -59,6 +59,8 @@ class Pooling:
                 return (node.input[0], (2, 3)) if self._rank(node.input[0]) in (None, 4) else None
             if operator == "AveragePool":
                 return self._whole(node)
+            if operator in ("Mul", "Div"):
+                return self._summed(node, operator)
             if operator == "ReduceMean":
                 return self._reduced(node)
             if operator == "DequantizeLinear":
@@ -127,4 +129,30 @@ class Pooling:
         dims, about = self.graph.dims.get(node.input[0]), attributes(node)
         if dims is None or len(dims) != 4 or any(about.get("pads", ())):
             return None
-        return (node.input[0], (2, 3)) if tuple(about.get("kernel_shape", ())) == tuple(dims[2:]) else None
+        if tuple(about.get("kernel_shape", ())) != tuple(dims[2:]):
+            return None
+        return self._unpadded(node.input[0]), (2, 3)
+
+    def _unpadded(self, name):
+        """What tensor `name` is a padding of by nothing, as some exporters write one before each pool."""
+        node = self.graph.producer.get(name)
+        if node is None or self.graph.default(node) != "Pad":
+            return name
+        pads = self.graph.constant(node.input[1]) if len(node.input) > 1 else attributes(node).get("pads", ())
+        return name if pads is None or any(pads) else node.input[0]
+
+    def _summed(self, node, operator):
+        """A sum over height and width, divided by their product, which must be declared."""
+        for at in (0, 1):
+            number = self.graph.constant(node.input[at])
+            inner = self.graph.producer.get(node.input[1 - at])
+            if number is None or number.size != 1 or inner is None or self.graph.default(inner) != "ReduceSum":
+                continue
+            found = self._reduced(inner)
+            dims = found and self.graph.dims.get(found[0])
+            if not dims or operator == "Div" and at == 0:
+                return None
+            sizes = [dims[axis] for axis in found[1]]
+            count = float(number.reshape(-1)[0]) if operator == "Div" else 1 / (float(number.reshape(-1)[0]) or 1)
+            return found if None not in sizes and abs(count / (sizes[0] * sizes[1]) - 1) < 1e-6 else None
+        return None

@@ -10,17 +10,18 @@ import math
 
 from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError, Gate, GateKind, Mid
-from .affine import Chain, Layer, Ramp
+from .affine import MOST_STEPS, Chain, Layer, Ramp
 from .graph import Graph, attributes
 from .names import block_names
 from .pooling import Pooling
+from .unfuse import unfused
 
 __all__ = ["Block", "Found", "find_blocks", "recognise"]
 
 # Activations between the layers that the hardware hasn't, by operator.
 OTHER_MIDS = ("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Tanh", "Softplus", "Softsign", "Mish", "Sigmoid",
               "ThresholdedRelu", "Erf")
-RELU6 = (1.0, 0.0, 0.0, 6.0)
+MEANS = ("GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceSum")
 HARDSWISH = (1 / 6, 0.5, 0.0, 1.0)
 
 
@@ -40,6 +41,8 @@ class Block:
         Whether x is (N, H, W, C) instead of (N, C, H, W).
     weight : str
         The tensor that has W1, or what W1 is made of.
+    quantised : bool
+        Whether the network rounds to integers inside of the block.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Block:
     float_block: FloatBlock
     channels_last: bool
     weight: str
+    quantised: bool = False
 
     @property
     def channels(self):
@@ -96,7 +100,7 @@ def find_blocks(model):
 
 def recognise(graph):
     """The :class:`Found` of a :class:`~.graph.Graph`."""
-    return _Recogniser(graph).all()
+    return _Recogniser(unfused(graph)).all()
 
 
 class _Recogniser:
@@ -139,7 +143,20 @@ class _Recogniser:
                                excite.mid, excite.gate, residual)
         except ConfigError as error:
             raise _Unlike(f"{error.option} is {error.value}, {error.allowed}") from None
-        return Block("", x, y, block, channels_last, excite.layer1.tensor)
+        return Block("", x, y, block, channels_last, excite.layer1.tensor, self._rounds(gate))
+
+    def _rounds(self, gate):
+        """Whether anything between the mean and tensor `gate` is quantised."""
+        waiting, seen = [gate], set()
+        while waiting and len(seen) < MOST_STEPS:
+            node = self.graph.producer.get(waiting.pop())
+            if node is None or id(node) in seen or self.graph.default(node) in MEANS:
+                continue
+            if self.graph.default(node) == "QuantizeLinear":
+                return True
+            seen.add(id(node))
+            waiting.extend(node.input)
+        return False
 
     def _fits(self, excite, x, channels_last):
         """Whether the layers' shapes go with each other and with x's channels, as far as these are declared."""
@@ -154,7 +171,7 @@ class _Recogniser:
         end = y
         while end not in self.graph.outputs and len(readers := self.graph.readers.get(end, [])) == 1:
             (node,) = readers
-            if self.graph.default(node) == "Identity":
+            if self.graph.default(node) in ("Identity", "QuantizeLinear", "DequantizeLinear"):
                 end = node.output[0]
                 continue
             other = [name for name in node.input if name != end]
@@ -204,6 +221,7 @@ class _Recogniser:
 
     def _mid(self, name):
         """``(mid, ramp)``: the activation and, unclipped, what it is of; the mid is None for one that is not built."""
+        zero = self.chain.quantised(name)
         name = self.chain.skip(name)
         smooth = self._self_gated(name)
         if smooth is not None:
@@ -216,7 +234,8 @@ class _Recogniser:
                 operator, node = self.chain.node(ramp.base)
                 if mid is Mid.IDENTITY and operator in OTHER_MIDS:
                     return None, Ramp(node.input[0])
-                return mid, plain
+                # Quantisers leave a ReLU to the saturation where the lowest integer is 0.0.
+                return (Mid.RELU if mid is Mid.IDENTITY and zero and zero[0] == zero[1] else mid), plain
         return None, plain
 
     def _self_gated(self, name):

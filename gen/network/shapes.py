@@ -30,10 +30,14 @@ class InputShape:
 
 def input_of(graph):
     """The ValueInfoProto of the one input of `graph`; ConfigError ("model") where there is none or are more."""
-    inputs = [value for value in graph.model.graph.input if value.name not in graph.initializers]
+    inputs = _inputs(graph)
     if len(inputs) != 1:
         raise ConfigError("model", f"{len(inputs)} inputs", "must have one input, the image")
     return inputs[0]
+
+
+def _inputs(graph):
+    return [value for value in graph.model.graph.input if value.name not in graph.initializers]
 
 
 def resolved(graph, wanted):
@@ -53,6 +57,8 @@ def resolved(graph, wanted):
     ConfigError
         ("input_shape") where `wanted` contradicts the file or is too large.
     """
+    if wanted is None and len(_inputs(graph)) != 1:
+        return None
     dims = declared_dims(input_of(graph))
     if dims is None or len(dims) != 4:
         if wanted is None:

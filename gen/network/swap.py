@@ -81,7 +81,7 @@ class _Tiled:
         return result
 
     def _constant(self, name, array):
-        tensor = numpy_helper.from_array(np.ascontiguousarray(array), self.prefix + name)
+        tensor = numpy_helper.from_array(np.array(array, order="C"), self.prefix + name)
         self.tensors.append(tensor)
         return tensor.name
 
@@ -102,7 +102,7 @@ class _Tiled:
         means = self._means(x)
         hidden = self._mid(self._layer(means, "1"))
         gates = self._gate(self._layer(hidden, "2"))
-        # With a tile a row there is nothing to spread; onnxruntime also makes a wrong Slice of a Gather of all rows.
+        # With a tile a row there is nothing to spread.
         spread = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
         if block.channels_last:
             spread = self._node("Transpose", [spread], perm=NCHW_TO_NHWC)

@@ -29,7 +29,8 @@ def swap(options):
         content = _serialised(tiled)
     write_all(folder or ".", {name: content})
     for sized in chosen:
-        print(f"{sized.name}: tiles of {options.k} rows{_of(sized)}")
+        note = "; it was quantised, and is in float now" if sized.block.quantised else ""
+        print(f"{sized.name}: tiles of {options.k} rows{_of(sized)}{note}")
     kept = len(network.blocks) - len(chosen)
     print(f"wrote {path}: {len(chosen)} blocks tiled{f', {kept} left as they are' if kept else ''}")
     return True

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se context`: is local context enough in this network?"""
+
+import os
+
+from ...hdl.config import ConfigError
+from ..files import json_bytes, write_all
+from .activations import feature_maps
+from .agreement import agreement
+from .blocks import open_network, parse_shape, require_sizes
+from .context_plot import draw
+from .images import find_images
+from .texts import aligned
+
+__all__ = ["context"]
+
+# A change of the outputs that is pointed out.
+NOTABLE = 0.1
+
+
+def context(options, folder):
+    """Measure how tiles agree with whole maps, write context.json and context.svg, print a table. Returns True.
+
+    Raises
+    ------
+    ConfigError
+        Where the model, the images or an option is wrong.
+    """
+    network = open_network(options.model, parse_shape(options.input) if options.input else None)
+    if not network.blocks:
+        raise ConfigError("model", options.model, "has no squeeze-and-excite block")
+    require_sizes(network)
+    images = find_images(options, network)
+    print(f"running the network on {len(images.files)} images ...", flush=True)
+    with feature_maps(network, network.model, list(network.blocks), images, options.limit) as maps:
+        found, count = {}, len(next(iter(maps.values())))
+        for sized in network.blocks:
+            print(f"{sized.name}: {sized.height} x {sized.width} x {sized.channels} ...", flush=True)
+            found[sized.name] = [agreement(sized.block, k, maps[sized.name]) for k in options.ks]
+    blocks = [{"name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
+               "ks": [item.figures for item in found[sized.name]]} for sized in network.blocks]
+    contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
+                "images": count, "blocks": blocks}
+    write_all(folder, {"context.json": json_bytes(contents), "context.svg": draw(network.blocks, found)})
+    print(_table(blocks, options.ks))
+    print(_advice(blocks))
+    print("wrote " + ", ".join(os.path.join(folder, name) for name in ("context.json", "context.svg")))
+    return True
+
+
+def _table(blocks, ks):
+    """A row a block: change of the outputs for each k; with the largest, how means and gates agree."""
+    most = max(ks)
+    rows = [("block", "H", *(f"change k={k}" for k in ks), f"means r k={most}", f"gates r k={most}", "quantised gates")]
+    for block in blocks:
+        largest = next(item for item in block["ks"] if item["k"] == most)
+        error = largest["quantised_gate_error"]
+        rows.append((block["name"], str(block["H"]), *(f"{100 * item['output_change']:.1f} %" for item in block["ks"]),
+                     *("-" if largest[name] is None else f"{largest[name]:.3f}"
+                       for name in ("mean_correlation", "gate_correlation")),
+                     f"+-{error['max']:.3f}" if error else "none"))
+    return "\n".join(aligned(rows))
+
+
+def _advice(blocks):
+    """Which blocks change most, and how they are left as they are."""
+    largest = {block["name"]: max(block["ks"], key=lambda item: item["k"]) for block in blocks}
+    names = [name for name, item in largest.items() if item["output_change"] > NOTABLE]
+    k = next(iter(largest.values()))["k"]
+    if not names:
+        return f"no block's outputs change by more than {100 * NOTABLE:.0f} % (root mean square) with k={k}"
+    return (f"more than {100 * NOTABLE:.0f} % (root mean square) with k={k}, perhaps better left as they are: "
+            f"SKIP={','.join(names)}")
