@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Squeeze-and-excite blocks told by what they compute, whatever their class, attributes and layers are called."""
+
+import copy
+import dataclasses
+import fractions
+import itertools
+import warnings
+
+import torch
+from torch import nn
+
+from ..hdl.config import ConfigError, Gate, GateKind, Mid
+from .block import FloatBlock
+from .float_module import ACTIVATIONS, TiledSE
+from .trace import GRID, Stage, Trace
+
+__all__ = ["FORWARD_HOOKS", "SEBlock", "recognise"]
+
+# The dictionaries of a module's hooks that have to do with running it forward and backward.
+FORWARD_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+                 "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
+# (N, H, W) of the random maps that a proposal is checked on: of different heights, so no fixed window passes.
+CHECKED = ((2, 5, 3), (3, 4, 7))
+# How far two spellings of one function may be apart, and two float32 numbers that stand for one slope.
+TOLERANCE, SAME = 1e-6, 1e-7
+
+
+@dataclasses.dataclass(frozen=True)
+class SEBlock:
+    """A squeeze-and-excite block that was found in a module.
+
+    Attributes
+    ----------
+    channels, squeeze : int
+        C and CR.
+    mid : Mid
+    gate : Gate
+    residual : bool
+        ``y = x + x * gate``
+    layers : tuple of (str, str or None)
+        Names of the module's parameters that are weight and bias of layer 1 and of layer 2; None for no bias.
+    """
+
+    channels: int
+    squeeze: int
+    mid: Mid
+    gate: Gate
+    residual: bool
+    layers: tuple
+
+
+def recognise(module):
+    """The :class:`SEBlock` that `module` computes in evaluation mode, or None.
+
+    It must take one map (N, C, H, W), and own two matrices (1x1 convolutions or linear layers), biases or not, and no
+    other parameter or buffer: a block with batch normalisation inside is none. Mean over H and W, layer, `mid`, layer,
+    `gate` and product with the input are recognised in any spelling, and so is the residual form. What changes its
+    input in place is none, as its caller may rely on that.
+
+    Neither the module nor torch's random numbers are touched: a copy with weights of its own runs, without hooks, on
+    the CPU, in float32. The answer thus depends on no weight's value.
+    """
+    shapes = _matrices(module)
+    for channels in dict.fromkeys(shape[1] for shape in shapes):
+        # An unknown module may raise anything on an input that it isn't made for; it is no block then.
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.default_generator.manual_seed(0)
+                block = _examine(module, channels)
+        except Exception:
+            continue
+        if block:
+            return block
+    return None
+
+
+def _matrices(module):
+    """Shapes of the two layers' matrices; nothing if the module can't be a block. Cheap, for modules of any size."""
+    parameters = [p for _, p in itertools.islice(module.named_parameters(remove_duplicate=False), 5)]
+    if not 2 <= len(parameters) <= 4 or any(nn.parameter.is_lazy(p) for p in parameters):
+        return ()
+    if next(module.buffers(), None) is not None or isinstance(module, torch.jit.ScriptModule):
+        return ()
+    # A tiled block on a map of few rows looks like an original one.
+    if any(isinstance(part, TiledSE) for part in module.modules()):
+        return ()
+    shapes = [tuple(p.shape[:2]) for p in parameters if p.ndim > 1 and p.shape[2:].numel() == 1]
+    if len(shapes) != 2 or shapes[0] != shapes[1][::-1] or sum(p.ndim > 1 for p in parameters) != 2:
+        return ()
+    return shapes
+
+
+def _examine(module, channels):
+    twin = _twin(module)
+    block = _propose(twin, channels)
+    return block if block and _agrees(twin, block) else None
+
+
+def _twin(module):
+    """A copy in evaluation mode, without hooks, whose parameters are zeros that take no memory."""
+    memo = {id(p): nn.Parameter(torch.zeros((), device="cpu", dtype=torch.float32).expand(p.shape), False)
+            for p in module.parameters()}
+    for part in module.modules():
+        memo |= {id(hooks): type(hooks)() for hooks in (getattr(part, name, None) for name in FORWARD_HOOKS)
+                 if hooks is not None}
+    return copy.deepcopy(module, memo).eval()
+
+
+def _propose(twin, channels):
+    """What one pass of random data looks like; None where it doesn't look like a block."""
+    x = torch.randn(CHECKED[0][0], channels, *CHECKED[0][1:], device="cpu", dtype=torch.float32)
+    with Trace(x, dict(twin.named_parameters())) as trace:
+        y = trace.known(twin(x))
+    if len(trace.layers) != 2 or getattr(y, "stages", None) != {Stage.INPUT, Stage.LOGIT}:
+        return None
+    mid, (gate, residual) = _mid(trace.hidden), _gate(y.values)
+    if mid is None or gate is None:
+        return None
+    squeeze = dict(twin.named_parameters())[trace.layers[0][0]].shape[0]
+    return SEBlock(channels, squeeze, mid, gate, residual, tuple(trace.layers))
+
+
+def _near(values, expected):
+    return torch.allclose(values, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def _mid(values):
+    return next((mid for mid, function in ACTIVATIONS.items() if _near(values, function(GRID))), None)
+
+
+def _gate(table):
+    """(gate, residual) where the output, a `table` over inputs and logits, is ``x * gate`` or ``x * (1 + gate)``."""
+    factor = table[0]  # at x = 1
+    if _near(table, Stage.INPUT.points * factor):
+        for residual in (False, True):
+            values = factor - int(residual)
+            if _near(values, torch.sigmoid(GRID)):
+                return Gate(), residual
+            if (gate := _hard(values)) is not None:
+                return gate, residual
+    return None, False
+
+
+def _hard(values):
+    """The hard sigmoid with these values, its slope and offset read off between its corners; None for another gate."""
+    inside = ((values > 0.01) & (values < 0.99)).nonzero().flatten().tolist()
+    if len(inside) < 2:
+        return None
+    low, high = inside[0], inside[-1]
+    slope = (values[high] - values[low]) / (GRID[high] - GRID[low])
+    offset = values[low] - slope * GRID[low]
+    if not _near(values, torch.clamp(slope * GRID + offset, 0, 1)):
+        return None
+    try:
+        return Gate(GateKind.HARDSIGMOID, _simple(slope.item()), _simple(offset.item()))
+    except ConfigError:
+        return None
+
+
+def _simple(number):
+    """The fraction that `number` is but for rounding, as 1/6; else the number."""
+    fraction = float(fractions.Fraction(number).limit_denominator(1000))
+    return fraction if abs(fraction - number) <= SAME * abs(number) else number
+
+
+def _agrees(twin, block):
+    """Whether the copy computes `block` with random weights, which reach every part of the activations."""
+    parameters = dict(twin.named_parameters())
+    for parameter in parameters.values():
+        gain = 4 * parameter.shape[1] ** -0.5 if parameter.ndim > 1 else 1
+        parameter.data = gain * torch.randn(parameter.shape, device="cpu", dtype=torch.float32)
+    arrays = []
+    for weight, bias in block.layers:
+        matrix = parameters[weight].flatten(1)
+        arrays += [matrix.numpy(), parameters[bias].numpy() if bias else matrix.new_zeros(len(matrix)).numpy()]
+    highest = max(height for _, height, _ in CHECKED)
+    expected = TiledSE.from_block(FloatBlock(*arrays, block.mid, block.gate, block.residual), highest)
+    expected.to("cpu", torch.float32)
+    for batch, height, width in CHECKED:
+        x = torch.randn(batch, block.channels, height, width, device="cpu", dtype=torch.float32)
+        before = x.clone()
+        y = twin(x)
+        if not torch.equal(x, before) or not torch.allclose(y, expected(x), rtol=1e-5, atol=1e-5):
+            return False
+    return True

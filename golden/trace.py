@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a module computes, read off the aten operations of one forward pass, as stages of a squeeze-and-excite block.
+
+A tensor of the pass is followed as a pointwise function of some stage, which its values on a grid of points stand for.
+How a function was spelled (``relu6(x + 3) / 6``, ``clip``, ``hardsigmoid``) is thus of no importance. Shapes aren't
+followed: what is found here is a proposal, which :mod:`.recognise` checks by numbers.
+"""
+
+import dataclasses
+import enum
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = ["GRID", "Stage", "Trace"]
+
+aten = torch.ops.aten
+AVERAGES = {aten.mean, aten.avg_pool2d}
+# Operators of a layer, and which of their arguments are its input, weight and bias.
+LAYERS = {aten.convolution: (0, 1, 2), aten.linear: (0, 1, 2), aten.addmm: (1, 2, 0), aten.mm: (0, 1, None)}
+# Operators other than views that hand their first argument's values on.
+COPIES = {aten.clone, aten._to_copy, aten._unsafe_view}
+# Pointwise operators that torch doesn't tag as such.
+UNTAGGED = {aten.hardswish, aten.hardswish_, aten.rsub}
+
+# Where a function is evaluated: densely where activations bend, and far out, where they have ended to.
+_FLOAT64 = {"dtype": torch.float64, "device": "cpu"}
+_FAR = torch.logspace(1.1, 4, 60, **_FLOAT64)
+GRID = torch.cat([-_FAR.flip(0), torch.linspace(-12, 12, 4801, **_FLOAT64), _FAR])
+INPUTS = torch.tensor([[1.0], [-3.0], [-1.0], [0.5], [20.0]], **_FLOAT64)
+
+
+class Stage(enum.Enum):
+    """A tensor that pointwise functions start from, with the points that it is sampled at (float64)."""
+
+    INPUT = "x"
+    MEAN = "mean over the map"
+    HIDDEN = "layer 1, before its activation"
+    LOGIT = "layer 2, before the gate"
+
+    @property
+    def points(self):
+        """(5, 1) for the input, (points of GRID) else: a function of input and logit broadcasts to a table."""
+        return INPUTS if self is Stage.INPUT else GRID
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """A tensor of the pass: the stages that it is a pointwise function of, and its values at their points."""
+
+    stages: frozenset
+    values: torch.Tensor
+
+    def only(self, stage):
+        """Whether the tensor is that stage itself."""
+        return self.stages == {stage} and torch.equal(self.values, stage.points)
+
+
+class Trace(TorchDispatchMode):
+    """Records a forward pass that runs under it.
+
+    Parameters
+    ----------
+    x : Tensor
+        The module's input.
+    parameters : dict
+        The module's parameters by their names, each one tensor.
+
+    Attributes
+    ----------
+    layers : list of (str, str or None)
+        Names of the weight and the bias of layer 1, then of layer 2, as far as they were seen.
+    hidden : float64 tensor, or None
+        What layer 2 gets, at the points of ``Stage.HIDDEN``.
+    """
+
+    def __init__(self, x, parameters):
+        super().__init__()
+        self.layers, self.hidden = [], None
+        # By id; a tensor that has been seen is kept alive, so that no other one gets its id.
+        self._kept = [x]
+        self._known = {id(x): Samples(frozenset({Stage.INPUT}), Stage.INPUT.points)}
+        self._known |= {id(tensor): name for name, tensor in parameters.items()}
+
+    def known(self, tensor):
+        """A parameter's name, the :class:`Samples` of what depends on stages alone; None for anything else."""
+        return self._known.get(id(tensor))
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = self._follow(func, args, kwargs or {})
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self._kept.append(result)
+            # An operator in place returns the tensor that it has changed, which was something else before.
+            self._known[id(result)] = found
+        return result
+
+    def _follow(self, func, args, kwargs):
+        operator = func.overloadpacket
+        if operator in LAYERS:
+            return self._layer(operator, args)
+        if operator in AVERAGES:
+            source = self.known(args[0])
+            known = isinstance(source, Samples) and (source.only(Stage.INPUT) or source.only(Stage.MEAN))
+            return _start(Stage.MEAN) if known else None
+        if func.is_view or operator in COPIES:
+            return self.known(args[0])
+        if torch.Tag.pointwise in func.tags or operator in UNTAGGED:
+            return self._pointwise(func, args, kwargs)
+        return None
+
+    def _layer(self, operator, args):
+        """The stage that begins behind a layer, if the layer is the next of the block's two."""
+        if operator is aten.convolution and not _is_pointwise_convolution(*args):
+            return None
+        source, weight, bias = (None if place is None or place >= len(args) else args[place]
+                                for place in LAYERS[operator])
+        source, names = self.known(source), (self.known(weight), None if bias is None else self.known(bias))
+        tensors = [names[0]] if bias is None else names
+        if not isinstance(source, Samples) or not all(isinstance(name, str) for name in tensors):
+            return None
+        if not self.layers and source.only(Stage.MEAN):
+            self.layers.append(names)
+            return _start(Stage.HIDDEN)
+        if len(self.layers) == 1 and source.stages == {Stage.HIDDEN}:
+            self.layers.append(names)
+            self.hidden = source.values
+            return _start(Stage.LOGIT)
+        return None
+
+    def _pointwise(self, func, args, kwargs):
+        """The operator applied to its arguments' samples."""
+        stages, operands = frozenset(), []
+        for argument in args:
+            if isinstance(argument, torch.Tensor):
+                known = self.known(argument)
+                if isinstance(known, Samples):
+                    stages |= known.stages
+                    argument = known.values.clone()  # the operator may work in place
+                elif isinstance(known, str) or argument.numel() != 1:
+                    return None
+            operands.append(argument)
+        if not stages or any(isinstance(value, torch.Tensor) for value in kwargs.values()):
+            return None
+        return Samples(stages, func(*operands, **kwargs))
+
+
+def _start(stage):
+    return Samples(frozenset({stage}), stage.points)
+
+
+def _is_pointwise_convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    return weight.shape[2:].numel() == 1 and not transposed and groups == 1 and not any(padding)
