@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One of the network's blocks in RTL: its inputs on all pages through the simulated block."""
+
+import dataclasses
+import os
+import re
+
+import numpy as np
+
+from ..files import npz_bytes, write_all
+from ..options import Options
+from ..prepare import prepare
+from ..reference import error_lsb
+from ..simulate import run
+from ..verilog import generate
+
+__all__ = ["RtlBlock"]
+
+
+class RtlBlock:
+    """A block's hardware, made from files as `tiled-se sim` would make it.
+
+    Parameters
+    ----------
+    block : Block
+        Of the network.
+    integers : IntegerBlock
+        What the hardware must equal, for its format and its conversions.
+    frames : int8 array (N, H, W, C)
+        What goes in.
+    folder : str
+        Where the files are written that `tiled-se sim` takes as WEIGHTS and INPUT.
+    k : int
+    say : callable
+        Called with a line of text: what is done next.
+
+    Attributes
+    ----------
+    weights, input : str
+        Paths of these files.
+    elements, mismatches : int
+        How many outputs were compared with the golden model, and how many differ or are missing.
+    largest_error : float
+        Of the outputs against tiled squeeze-and-excite in float64, in LSB.
+    failures : list of str
+        What went wrong, the first of each run.
+    sram : dict
+        Bits of the block's memories, as in report.json.
+    """
+
+    def __init__(self, block, integers, frames, folder, k, say):
+        stem, form = re.sub(r"[^A-Za-z0-9.-]", "-", block.name), block.float_block
+        files = {
+            f"{stem}.weights.npz": dict(w1=form.w1, b1=form.b1, w2=form.w2, b2=form.b2, mid=form.mid.value,
+                                        gate=str(form.gate), residual=form.residual),
+            f"{stem}.input.npz": dict(x_q=frames, x_scale=integers.format.scale,
+                                      x_zero_point=integers.format.zero_point)}
+        write_all(folder, {name: npz_bytes(arrays) for name, arrays in files.items()})
+        self.weights, self.input = (os.path.join(folder, name) for name in files)
+        self._job = prepare(Options(k=k, weights=self.weights, input=self.input))
+        say("generating the block")
+        self._design = generate(self._job.config, self._job.baked, self._job.options.name)
+        self._integers, self._say = integers, say
+        self.config, self.sram = self._job.config, self._design.sram
+        self.elements, self.mismatches, self.failures = 0, 0, []
+        self.largest_error = 0.0
+
+    @property
+    def bit_exact(self):
+        """Whether every output so far was the golden model's, and no stream broke its protocol."""
+        return not self.failures
+
+    def run(self, frames):
+        """Simulate `frames`, int8 (N, H, W, C) of any height; their outputs, int8 of the same shape."""
+        outcome = run(dataclasses.replace(self._job, x=frames), self._design, say=self._say)
+        self.elements += outcome.y.size
+        self.mismatches += outcome.mismatches
+        self.largest_error = max(self.largest_error, error_lsb(self._job, frames, outcome.y)["max"])
+        if not outcome.bit_exact:
+            self.failures.append(outcome.first_failure)
+        return outcome.y
+
+    def function(self, x_q, y_q):
+        """A function for the block's place in the network, for the one frame whose output is `y_q` (H, W, C).
+
+        It takes x (1, C, H, W), which must have the integers `x_q` (H, W, C), and gives y.
+        """
+        def call(x):
+            if not np.array_equal(self._integers.integers(x)[0], x_q):
+                raise RuntimeError("the network gave the block another input than was simulated")
+            return self._integers.reals(y_q[None])
+
+        return call
