@@ -6,8 +6,7 @@ import math
 
 from matplotlib.ticker import FuncFormatter
 
-from ..bench.plots import BLUE, GREY, ORANGE
-from ..bench.plots import svg
+from ..bench.plots import BLUE, GREY, ORANGE, svg
 from .texts import MILLION, plain
 
 __all__ = ["accuracies", "trade_off"]
