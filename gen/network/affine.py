@@ -5,17 +5,11 @@ import dataclasses
 import math
 
 import numpy as np
-import onnx
 
 from .graph import attributes
+from .vectors import MOST_STEPS, handed_on, quantiser
 
 __all__ = ["Chain", "Layer", "Ramp"]
-
-# Nodes that hand on a vector of channels in its order, in whatever shape.
-SAME = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout", "Expand")
-FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
-# Nodes of one chain; real ones have ten.
-MOST_STEPS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,39 +68,26 @@ class Chain:
     def skip(self, name):
         """The tensor whose numbers tensor `name` has, in the same order."""
         for _ in range(MOST_STEPS):
-            node = self.graph.producer.get(name)
-            if node is None:
+            before = handed_on(self.graph, name)
+            if before is None:
                 break
-            operator = self.graph.default(node)
-            if operator == "DequantizeLinear":
-                # A quantised network rounds here; the block that it stands for doesn't.
-                node = self._quantiser(node)
-                if node is None:
-                    break
-            elif operator not in SAME or (operator == "Cast" and attributes(node).get("to") not in FLOATS):
-                break
-            name = node.input[0]
+            name = before
         return name
-
-    def _quantiser(self, node):
-        """The QuantizeLinear before the DequantizeLinear `node`, or None."""
-        before = self.graph.producer.get(node.input[0])
-        return before if before is not None and self.graph.default(before) == "QuantizeLinear" else None
 
     def quantised(self, name):
         """The zero point and the type's lowest number where tensor `name` is quantised before :meth:`skip` gets to its
         end; None where it isn't."""
         for _ in range(MOST_STEPS):
-            node = self.graph.producer.get(name)
-            if node is None or self.graph.default(node) not in (*SAME, "DequantizeLinear"):
+            node, before = self.graph.producer.get(name), handed_on(self.graph, name)
+            if before is None:
                 return None
             if self.graph.default(node) == "DequantizeLinear":
-                before = self._quantiser(node)
-                zero = None if before is None or len(before.input) < 3 else self.graph.constant(before.input[2])
+                inputs = quantiser(self.graph, node).input
+                zero = None if len(inputs) < 3 else self.graph.constant(inputs[2])
                 if zero is None or zero.size != 1 or zero.dtype.kind not in "iu":
                     return None
                 return int(zero.reshape(-1)[0]), int(np.iinfo(zero.dtype).min)
-            name = node.input[0]
+            name = before
         return None
 
     def node(self, name):
@@ -116,9 +97,7 @@ class Chain:
 
     def _numbers(self, name):
         array = self.graph.constant(name)
-        if array is None or not array.size or array.dtype.kind not in "iuf":
-            return None
-        return array.reshape(-1).astype(np.float64)
+        return array.reshape(-1).astype(np.float64) if array is not None and array.size and _real(array) else None
 
     def operand(self, node):
         """``(tensor, numbers, first)`` of a node with one constant operand; `first` if that is the left one."""
@@ -213,7 +192,7 @@ class Chain:
         if len(arrays) != 4 or any(array is None for array in arrays):
             return None
         gain, bias, mean, variance = arrays
-        if len({array.size for array in arrays}) > 1 or (variance < 0).any():
+        if len({array.size for array in arrays}) > 1 or (variance < 0).any() or about.get("training_mode"):
             return None
         scale = gain / np.sqrt(variance + about.get("epsilon", 1e-5))
         return scale, bias - mean * scale
@@ -221,7 +200,7 @@ class Chain:
     def _weights(self, name, transposed=False):
         """A matrix (outputs, inputs) in float64, whatever ones its shape has behind."""
         array = self.graph.constant(name)
-        if array is None or array.dtype.kind not in "iuf" or array.ndim < 2 or array.size != np.prod(array.shape[:2]):
+        if array is None or not _real(array) or array.ndim < 2 or array.size != np.prod(array.shape[:2]):
             return None
         matrix = array.reshape(array.shape[:2]).astype(np.float64)
         return matrix.T if transposed else matrix
@@ -265,6 +244,10 @@ def _scaling(operator, number, first):
     if operator == "Mul":
         return number, 0.0
     return None if first or not np.all(number) else (1.0 / number, 0.0)
+
+
+def _real(array):
+    return array.dtype.kind in "iuf" or array.dtype.name == "bfloat16"
 
 
 def _decimal(number):

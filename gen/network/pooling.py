@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means over height and width in an ONNX graph, and whether they are of a given tensor."""
 
-from .affine import MOST_STEPS, SAME
-from .graph import attributes
+import functools
 
-__all__ = ["Pooling"]
+from .graph import attributes
+from .vectors import FLOATS, MOST_STEPS, handed_on, quantiser
+
+__all__ = ["Pooling", "turned"]
+
+
+def turned(order, perm):
+    """The order of axes that a Transpose by `perm` makes of `order`, () for none moved; None unless it is of four."""
+    if sorted(perm) != [0, 1, 2, 3]:
+        return None
+    order = tuple((order or range(4))[axis] for axis in perm)
+    return () if order == (0, 1, 2, 3) else order
 
 
 class Pooling:
@@ -15,23 +25,24 @@ class Pooling:
 
     def source(self, name):
         """``(tensor, order)``: tensor `name` is that tensor with its axes in that order; () where none are moved."""
-        order = ()
+        perms = []
         for _ in range(MOST_STEPS):
             node = self.graph.producer.get(name)
             operator = node and self.graph.default(node)
             if operator == "Transpose":
-                step = tuple(attributes(node).get("perm", ()))
-                if len(step) != 4 or set(step) != set(range(4)):
+                perm = attributes(node).get("perm", ())
+                if turned((), perm) is None:
                     break
-                order = tuple(step[axis] for axis in order) if order else step
+                perms.append(perm)
             elif operator == "DequantizeLinear":
-                node = self.graph.producer.get(node.input[0])
-                if not node or self.graph.default(node) != "QuantizeLinear":
+                node = quantiser(self.graph, node)
+                if node is None:
                     break
-            elif operator not in ("Identity", "Dropout", "Cast"):
+            elif operator not in ("Identity", "Dropout", "Cast") or \
+                    operator == "Cast" and attributes(node).get("to") not in FLOATS:
                 break
             name = node.input[0]
-        return name, () if order == (0, 1, 2, 3) else order
+        return name, functools.reduce(turned, reversed(perms), ())
 
     def of(self, name, x):
         """None unless tensor `name` holds the means of tensor `x`; else whether x is (N, H, W, C), not (N, C, H, W)."""
@@ -63,13 +74,7 @@ class Pooling:
                 return self._summed(node, operator)
             if operator == "ReduceMean":
                 return self._reduced(node)
-            if operator == "DequantizeLinear":
-                node = self.graph.producer.get(node.input[0])
-                if not node or self.graph.default(node) != "QuantizeLinear":
-                    return None
-            elif operator not in SAME:
-                return None
-            name = node.input[0]
+            name = handed_on(self.graph, name)
         return None
 
     def _rank(self, name):
@@ -77,7 +82,7 @@ class Pooling:
         return None if dims is None else len(dims)
 
     def _axes(self, node):
-        """The axes of a ReduceMean as they are written, or None."""
+        """The axes of a ReduceMean or ReduceSum as they are written, or None."""
         if len(node.input) > 1 and node.input[1]:
             array = self.graph.constant(node.input[1])
             return None if array is None else tuple(int(axis) for axis in array.reshape(-1))
@@ -95,14 +100,12 @@ class Pooling:
             return None
         inner = self.graph.producer.get(node.input[0])
         operator = inner and self.graph.default(inner)
-        if operator == "ReduceMean":
+        if operator == self.graph.default(node):
             return self._twice(inner, axes[0], attributes(inner).get("keepdims", 1))
-        if operator in ("Reshape", "Flatten"):
-            return self._flat(inner, axes[0])
-        return None
+        return self._flat(inner, axes[0]) if operator == "Reshape" else None
 
     def _twice(self, inner, outer_axis, kept):
-        """A mean of a mean, over one axis each."""
+        """A mean of a mean, or a sum of a sum, over one axis each."""
         inner_axes = self._axes(inner)
         if inner_axes is None or len(inner_axes) != 1 or self._rank(inner.input[0]) not in (None, 4):
             return None
@@ -114,20 +117,20 @@ class Pooling:
 
     def _flat(self, node, axis):
         """A mean over the last axis of a (N, C, H, W) that was made (N, C, H * W)."""
-        if self._rank(node.input[0]) != 4 or self.graph.default(node) != "Reshape":
+        shape, dims = self.graph.constant(node.input[1]), self.graph.dims.get(node.input[0])
+        if dims is None or len(dims) != 4 or shape is None or shape.size != 3 or axis not in (2, -1):
             return None
-        shape = self.graph.constant(node.input[1])
-        dims = self.graph.dims.get(node.input[0])
-        if shape is None or shape.size != 3 or axis not in (2, -1):
-            return None
-        if shape[1] not in (0, dims[1]) and not (shape[1] == -1 and shape[2] > 0):
-            return None
-        return node.input[0], (2, 3)
+        batch, channels = dims[:2]
+        # One number may be -1, for what is left; with two right ones it is right, too.
+        right = ((batch is None or shape[0] in (0, -1, batch)) and shape[1] in (0, -1, channels) and
+                 shape[2] in (-1, None if None in dims[2:] else dims[2] * dims[3]))
+        return (node.input[0], (2, 3)) if right else None
 
     def _whole(self, node):
         """An AveragePool whose window is the whole map, as far as the map's size is declared."""
         dims, about = self.graph.dims.get(node.input[0]), attributes(node)
-        if dims is None or len(dims) != 4 or any(about.get("pads", ())):
+        if dims is None or len(dims) != 4 or any(about.get("pads", ())) or \
+                about.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
             return None
         if tuple(about.get("kernel_shape", ())) != tuple(dims[2:]):
             return None

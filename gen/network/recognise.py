@@ -6,23 +6,22 @@ multiplied with.
 """
 
 import dataclasses
-import math
+
+import onnx
 
 from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError, Gate, GateKind, Mid
-from .affine import MOST_STEPS, Chain, Layer, Ramp
+from .affine import Chain, Layer
 from .graph import Graph, attributes
+from .mids import Mids
 from .names import block_names
-from .pooling import Pooling
+from .pooling import Pooling, turned
 from .unfuse import unfused
+from .vectors import MOST_STEPS, scales_channels
 
 __all__ = ["Block", "Found", "find_blocks", "recognise"]
 
-# Activations between the layers that the hardware hasn't, by operator.
-OTHER_MIDS = ("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Tanh", "Softplus", "Softsign", "Mish", "Sigmoid",
-              "ThresholdedRelu", "Erf")
 MEANS = ("GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceSum")
-HARDSWISH = (1 / 6, 0.5, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +93,15 @@ class _Excite:
 
 
 def find_blocks(model):
-    """The blocks of `model`, an onnx.ModelProto: a list of :class:`Block`, in the graph's order."""
+    """The blocks of `model`, an onnx.ModelProto: a list of :class:`Block`, in the graph's order.
+
+    Shapes are inferred in this process: a file that may be anything is for :func:`~.blocks.open_network`.
+    """
+    try:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError):
+        # It may be larger than the library takes: the declared shapes do mostly.
+        pass
     return list(recognise(Graph(model)).blocks)
 
 
@@ -106,6 +113,7 @@ def recognise(graph):
 class _Recogniser:
     def __init__(self, graph):
         self.graph, self.chain, self.pooling = graph, Chain(graph), Pooling(graph)
+        self.mids = Mids(self.chain)
 
     def all(self):
         blocks, others = [], {}
@@ -130,14 +138,17 @@ class _Recogniser:
         if excite is None:
             return None
         channels_last = self.pooling.of(excite.layer1.source, x)
-        if channels_last is None or not self._fits(excite, x, channels_last):
+        if channels_last is None or not self._fits(excite, x, channels_last) or \
+                not scales_channels(self.graph, gate, len(excite.layer2.bias), channels_last):
             return None
         if excite.mid is None:
             operator, _ = self.chain.node(excite.hidden)
             raise _Unlike(f"its activation between the layers ({operator}) is none that is built")
         y, residual = node.output[0], excite.plus_one
-        if not residual:
-            y, residual = self._residual(y, x)
+        found = None if residual else self._residual(y, x)
+        layout = found and self.pooling.of(excite.layer1.source, found[0])
+        if layout is not None:
+            (x, y), channels_last, residual = found, layout, True
         try:
             block = FloatBlock(excite.layer1.weight, excite.layer1.bias, excite.layer2.weight, excite.layer2.bias,
                                excite.mid, excite.gate, residual)
@@ -167,19 +178,24 @@ class _Recogniser:
         return excite.layer2.weight.shape == (channels, squeeze)
 
     def _residual(self, y, x):
-        """``(y, residual)``: the block ends with the sum that adds x to its scaled `y`, if nobody else reads that."""
-        end = y
-        while end not in self.graph.outputs and len(readers := self.graph.readers.get(end, [])) == 1:
+        """``(x, y)`` of the block that ends with the sum of x and its scaled `y`; None if more reads that."""
+        base, order = self.pooling.source(x)
+        scaled = order
+        while y not in self.graph.outputs and len(readers := self.graph.readers.get(y, [])) == 1:
             (node,) = readers
-            if self.graph.default(node) in ("Identity", "QuantizeLinear", "DequantizeLinear"):
-                end = node.output[0]
-                continue
-            other = [name for name in node.input if name != end]
-            if self.graph.default(node) == "Add" and len(other) == 1 and \
-                    self.pooling.source(other[0]) == self.pooling.source(x):
-                return node.output[0], True
-            break
-        return y, False
+            operator = self.graph.default(node)
+            if operator == "Add":
+                others = [name for name in node.input if name != y]
+                if len(others) != 1 or self.pooling.source(others[0]) != (base, order):
+                    return None
+                # Exporters turn the product back first where they turned x for it.
+                return x if order == scaled else others[0], node.output[0]
+            if operator == "Transpose":
+                order = turned(order, attributes(node).get("perm", ()))
+            if order is None or operator not in ("Identity", "QuantizeLinear", "DequantizeLinear", "Transpose"):
+                return None
+            y = node.output[0]
+        return None
 
     def _excite(self, name):
         """The :class:`_Excite` whose gates tensor `name` holds, or None."""
@@ -190,7 +206,7 @@ class _Recogniser:
         layer2 = self.chain.layer(logits)
         if layer2 is None:
             return None
-        mid, ramp = self._mid(layer2.source)
+        mid, ramp = self.mids.of(layer2.source)
         layer1 = self.chain.layer(ramp.base)
         if layer1 is None:
             return None
@@ -218,60 +234,3 @@ class _Recogniser:
             except ConfigError:
                 pass
         return None, None
-
-    def _mid(self, name):
-        """``(mid, ramp)``: the activation and, unclipped, what it is of; the mid is None for one that is not built."""
-        zero = self.chain.quantised(name)
-        name = self.chain.skip(name)
-        smooth = self._self_gated(name)
-        if smooth is not None:
-            return smooth
-        ramp = self.chain.ramp(name)
-        plain = Ramp(ramp.base, ramp.scale, ramp.offset)
-        for mid, (low, high) in {Mid.IDENTITY: (-math.inf, math.inf), Mid.RELU: (0.0, math.inf),
-                                 Mid.RELU6: (0.0, 6.0)}.items():
-            if (ramp.low, ramp.high) == (low, high):
-                operator, node = self.chain.node(ramp.base)
-                if mid is Mid.IDENTITY and operator in OTHER_MIDS:
-                    return None, Ramp(node.input[0])
-                # Quantisers leave a ReLU to the saturation where the lowest integer is 0.0.
-                return (Mid.RELU if mid is Mid.IDENTITY and zero and zero[0] == zero[1] else mid), plain
-        return None, plain
-
-    def _self_gated(self, name):
-        """SiLU or hard swish, as one node or as a product with a gate of its own operand; None if it is neither."""
-        operator, node = self.chain.node(name)
-        if operator == "HardSwish":
-            return Mid.HARDSWISH, Ramp(self.chain.skip(node.input[0]))
-        if operator in ("Swish", "com.microsoft.QuickGelu") and attributes(node).get("alpha", 1.0) == 1:
-            return Mid.SILU, Ramp(self.chain.skip(node.input[0]))
-        outer = self.chain.ramp(name, stop=name) if operator == "Mul" and not self.chain.operand(node) else None
-        factor = 1.0
-        if outer is None:
-            # A factor behind the product, as in x * relu6(x + 3) / 6.
-            found = self.chain.operand(node) if operator in ("Mul", "Div") else None
-            if not found or found[1].size != 1 or found[2] and operator == "Div" or not found[1][0]:
-                return None
-            factor = float(found[1][0]) if operator == "Mul" else 1 / float(found[1][0])
-            operator, node = self.chain.node(found[0])
-            if operator != "Mul" or self.chain.operand(node):
-                return None
-        return self._product(node, factor)
-
-    def _product(self, node, factor):
-        if len(node.input) != 2:
-            return None
-        for at in (0, 1):
-            base, gate = self.chain.skip(node.input[at]), node.input[1 - at]
-            operator, maker = self.chain.node(gate)
-            if operator == "Sigmoid" and factor == 1 and self.chain.skip(maker.input[0]) == base:
-                return Mid.SILU, Ramp(base)
-            ramp = self.chain.ramp(gate, stop=base)
-            if ramp.base == base and ramp.scaled(factor).near(*HARDSWISH):
-                return Mid.HARDSWISH, Ramp(base)
-            # The other factor may be a sixth of the operand.
-            part = self.chain.ramp(base, stop=ramp.base)
-            if part.base == ramp.base and part.near(part.scale, 0.0, -math.inf, math.inf) and \
-                    ramp.scaled(factor * part.scale).near(*HARDSWISH):
-                return Mid.HARDSWISH, Ramp(ramp.base)
-        return None

@@ -18,7 +18,10 @@ __all__ = ["tile"]
 NCHW_TO_NHWC, NHWC_TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 # First operator sets in which something is written as below; before it is an attribute, or missing.
 AXES_INPUT, RANGE, CLIP_INPUT, CONSTANT_OF_SHAPE = 18, 11, 11, 9
-FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64, TensorProto.FLOAT16: np.float16}
+# The last version of the format in which constants are among the inputs, too.
+LAST_WITH_INPUTS = 3
+# What runtimes have all the operators for; other tensors are cast.
+FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
 def tile(model, blocks, k=7):
@@ -61,10 +64,12 @@ class _Tiled:
     def __init__(self, graph, block, k):
         self.graph, self.block, self.k = graph, block, k
         self.nodes, self.tensors = [], []
-        self.prefix = f"tiled_se/{block.name}/"
+        self.prefix = _unused(graph, f"tiled_se/{block.name}")
         # Exporters leave the sizes of their sample behind in models that take any.
         inputs = [value.name for value in graph.model.graph.input if value.name not in graph.initializers]
-        self.fixed = all(None not in graph.dims.get(name, (None,))[1:] for name in inputs)
+        self.fixed = all(name in graph.dims and None not in graph.dims[name][len(graph.dims[name]) == 4:]
+                         for name in inputs)
+        self.kind = self._kind()
 
     def put_in(self):
         """Replace the node that makes the block's output by the tiled block's nodes."""
@@ -87,25 +92,31 @@ class _Tiled:
 
     def _numbers(self, name, array):
         """A constant of the tensors' own type."""
-        return self._constant(name, np.asarray(array, np.float64).astype(self._type()))
+        return self._constant(name, np.asarray(array, np.float64).astype(FLOATS.get(self.kind, np.float32)))
 
-    def _type(self):
+    def _kind(self):
+        """The type of x and y."""
         for value in (*self.graph.model.graph.value_info, *self.graph.model.graph.input,
                       *self.graph.model.graph.output):
             if value.name in (self.block.x, self.block.y):
-                return FLOATS.get(value.type.tensor_type.elem_type, np.float32)
+                return value.type.tensor_type.elem_type
         array = self.graph.constant(self.block.weight)
-        return array.dtype if array is not None and array.dtype in FLOATS.values() else np.float32
+        if array is None or array.dtype.kind != "f":
+            return TensorProto.FLOAT
+        return helper.np_dtype_to_tensor_dtype(array.dtype)
 
     def _build(self):
         block, x = self.block, self.block.x
-        means = self._means(x)
+        cast = self.kind not in FLOATS
+        means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
         hidden = self._mid(self._layer(means, "1"))
         gates = self._gate(self._layer(hidden, "2"))
         # With a tile a row there is nothing to spread.
         spread = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
         if block.channels_last:
             spread = self._node("Transpose", [spread], perm=NCHW_TO_NHWC)
+        if cast:
+            spread = self._node("Cast", [spread], to=self.kind)
         if block.float_block.residual:
             scaled = self._node("Mul", [x, spread])
             self._node("Add", [x, scaled], block.y)
@@ -189,11 +200,32 @@ def _write(graph, replaced):
     del model.node[:]
     model.node.extend(copies)
     read = {name for node in copies for name in Graph._reads(node)} | graph.outputs
-    for field in (model.initializer, model.value_info):
-        kept = [item for item in field if item.name in read]
-        copies = [type(item).FromString(item.SerializeToString()) for item in kept]
-        del field[:]
-        field.extend(copies)
+    constants = {tensor.name for tensor in model.initializer}
+    _keep(model.input, lambda name: name in read or name not in constants)
+    _keep(model.initializer, lambda name: name in read)
+    _keep(model.value_info, lambda name: name in read)
+    if graph.model.ir_version <= LAST_WITH_INPUTS:
+        present = {value.name for value in model.input}
+        model.input.extend(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+                           for tensor in model.initializer if tensor.name not in present)
+
+
+def _keep(field, wanted):
+    """Leave what has a `wanted` name only."""
+    copies = [type(item).FromString(item.SerializeToString()) for item in field if wanted(item.name)]
+    del field[:]
+    field.extend(copies)
+
+
+def _unused(graph, prefix):
+    """`prefix`, with a number if need be, and a slash: no tensor or node is called so."""
+    names = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
+    names = {name for name in names if name.startswith(prefix)}
+    unused, count = f"{prefix}/", 1
+    while any(name.startswith(unused) for name in names):
+        count += 1
+        unused = f"{prefix}#{count}/"
+    return unused
 
 
 def _without_dead(graph, ys):
