@@ -173,6 +173,22 @@ class TestSetup:
         assert make(project, "sweep").stdout == "sweep\n"
         assert len(self.installs(project)) == count
 
+    def test_demo_brings_its_packages_once(self, project):
+        done = make(project, "demo", "PAGES=4", "K=5")
+        assert done.stdout.splitlines()[-3:] == ["demo", "--k=5", "--pages=4"]
+        assert self.installs(project)[-1].endswith("--editable .[demo]")
+        count = len(self.installs(project))
+        assert make(project, "demo").stdout == "demo\n"
+        assert len(self.installs(project)) == count
+
+    @pytest.mark.parametrize("command", ["inspect", "swap", "build", "report", "context"])
+    def test_networks_need_nothing_more(self, project, command):
+        make(project, "verilog")
+        count = len(self.installs(project))
+        done = make(project, command, "MODEL=my net.onnx", "INPUT=3x8x8")
+        assert done.stdout.splitlines()[-3:] == [command, "--input=3x8x8", "--model=my net.onnx"]
+        assert len(self.installs(project)) == count
+
     def test_moved_folder_is_set_up_again(self, project):
         make(project, "verilog")
         moved = project.rename(project.parent / "moved")
