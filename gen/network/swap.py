@@ -98,7 +98,7 @@ class _Tiled:
         """The type of x and y."""
         for value in (*self.graph.model.graph.value_info, *self.graph.model.graph.input,
                       *self.graph.model.graph.output):
-            if value.name in (self.block.x, self.block.y):
+            if value.name in (self.block.x, self.block.y) and value.type.tensor_type.elem_type:
                 return value.type.tensor_type.elem_type
         array = self.graph.constant(self.block.weight)
         if array is None or array.dtype.kind != "f":

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Squeeze-and-excite blocks are found in every spelling with what was put in, and nothing else is taken for one."""
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from tiled_se.gen.network.recognise import find_blocks, recognise
+
+from .onnx_lookalikes import LOOKALIKES, excite, lookalike
+from .onnx_net import Net
+from .onnx_networks import CHANNELS, HEIGHT, SPELLINGS, SQUEEZE, WIDTH, Spelling, block, graph_of, network, se
+
+SHAPE = (1, CHANNELS, HEIGHT, WIDTH)
+
+
+def only(model):
+    """The one block of `model`."""
+    (found,) = recognise(graph_of(model)).blocks
+    return found
+
+
+def check(found, wanted, tolerance=1e-6):
+    """`found` is the block of FloatBlock `wanted`."""
+    held = found.float_block
+    assert (found.channels, found.squeeze) == (CHANNELS, SQUEEZE)
+    assert found.parameters == sum(array.size for array in (held.w1, held.b1, held.w2, held.b2))
+    for name in ("w1", "b1", "w2", "b2"):
+        np.testing.assert_allclose(getattr(held, name), getattr(wanted, name), rtol=0, atol=tolerance)
+    assert (held.mid, held.gate.kind, held.residual) == (wanted.mid, wanted.gate.kind, wanted.residual)
+    numbers = [(gate.slope, gate.offset) for gate in (held.gate, wanted.gate)]
+    np.testing.assert_allclose(*numbers, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_every_spelling_gives_what_was_put_in(spelling):
+    found = only(network(spelling))
+    check(found, block(spelling))
+    # A product that is turned back before x is added is a block on x as it was.
+    last = spelling.last is True or spelling.last == "turned" and spelling.end != "add"
+    assert found.channels_last is last
+    assert not found.quantised
+
+
+@pytest.mark.parametrize("spelling", [s for s in SPELLINGS.values() if not s.sized and s.joint != "shape"],
+                         ids=[name for name, s in SPELLINGS.items() if not s.sized and s.joint != "shape"])
+def test_height_and_batch_may_be_open(spelling):
+    check(only(network(spelling, height="H", batch="N")), block(spelling))
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_nothing_else_is_taken_for_a_block(name):
+    assert recognise(graph_of(lookalike(name))).blocks == ()
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_the_lookalikes_are_networks(name):
+    model = lookalike(name)
+    onnx.checker.check_model(model, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("name", "reason"), {
+    "leaky-mid": "its activation between the layers (LeakyRelu) is none that is built",
+    "clipped-mid": "its activation between the layers (Clip) is none that is built"}.items())
+def test_what_only_differs_by_its_activation_is_reported(name, reason):
+    assert list(recognise(graph_of(lookalike(name))).others.values()) == [reason]
+
+
+def test_weights_that_are_not_finite_are_reported():
+    net = Net()
+    held = block()
+    held.w2[0, 0] = np.inf
+    hidden = net("Relu", net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None])))
+    gates = net("Sigmoid", net("Conv", hidden, net.constant(held.w2[:, :, None, None])))
+    net("Mul", "x", gates, output="y")
+    found = recognise(graph_of(net.model({"x": SHAPE}, {"y": SHAPE})))
+    assert (found.blocks, found.others) == ((), {"node_y": "w2 is not finite, must hold finite float32 numbers only"})
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64, ml_dtypes.bfloat16], ids=["float16", "float64", "bfloat16"])
+@pytest.mark.parametrize("layer", ["conv", "gemm"])
+def test_other_types(kind, layer):
+    spelling = Spelling(layer=layer, gate="ramp")
+    # A sixth has 8 bits there.
+    check_gate = 1e-3 if kind is not np.float64 else 1e-7
+    found = only(network(Spelling(layer=layer), kind=kind))
+    check(found, block(Spelling(layer=layer)))
+    if kind is np.float64:
+        assert abs(only(network(spelling, kind=kind)).float_block.gate.slope - 1 / 6) < check_gate
+
+
+def residual_of(end, outputs=("y",)):
+    """Whether the block of a network is residual; `end` makes the output from the net and the scaled map."""
+    net = Net()
+    net("Identity", end(net, se(net, "x", Spelling())), output="y")
+    return only(net.model({"x": SHAPE}, dict.fromkeys(outputs, SHAPE))).float_block.residual
+
+
+def test_what_is_no_residual():
+    assert residual_of(lambda net, y: net("Add", "x", y))
+    assert not residual_of(lambda net, y: net("Sub", y, "x"))
+    assert not residual_of(lambda net, y: net("Add", y, y))
+    assert not residual_of(lambda net, y: net("Add", net("Relu", "x"), y))
+    assert not residual_of(lambda net, y: net("Add", "x", net("Mul", y, net.constant(0.5))))
+    assert not residual_of(lambda net, y: net("Add", net("Mul", "x", net.constant(2)), y))
+    assert not residual_of(lambda net, y: net("Add", net("Relu", y), net("Add", "x", y)))
+
+
+def test_a_scaled_map_that_is_an_output_is_no_residual_sum():
+    def end(net, y):
+        net.nodes[-1].output[0] = "scaled"
+        return net("Add", "x", "scaled")
+
+    assert residual_of(end)
+    assert not residual_of(end, ["y", "scaled"])
+
+
+def test_one_gate_for_two_maps_is_one_block():
+    net = Net()
+    gates = excite(net, net("GlobalAveragePool", "x"))
+    net("Add", net("Mul", "x", gates, output="first"), net("Mul", net("Relu", "x"), gates), output="y")
+    assert only(net.model({"x": SHAPE}, {"y": SHAPE})).y == "first"
+
+
+def test_blocks_on_blocks_and_beside_each_other():
+    net = Net()
+    outer = se(net, "x", Spelling(), seed=2)
+    inner = se(net, outer, Spelling(end="add"), seed=3)
+    beside = se(net, "x", Spelling(gate="fifth"), seed=4)
+    net("Add", net("Add", inner, outer), beside, output="y")
+    found = recognise(graph_of(net.model({"x": SHAPE}, {"y": SHAPE}))).blocks
+    assert [(item.x, item.y) for item in found] == [("x", outer), (outer, inner), ("x", beside)]
+    for item, seed, spelling in zip(found, (2, 3, 4), (Spelling(), Spelling(end="add"), Spelling(gate="fifth")),
+                                    strict=True):
+        check(item, block(spelling, seed))
+
+
+def quantised(zero, kind=np.uint8):
+    """A network with integers behind the first layer, whose lowest is `zero`, and no other activation there."""
+    net, held = Net(), block()
+    hidden = net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None]), net.constant(held.b1))
+    numbers = net.constant(0.01), net.constant(zero, kind)
+    hidden = net("DequantizeLinear", net("QuantizeLinear", hidden, *numbers), *numbers)
+    logits = net("Conv", hidden, net.constant(held.w2[:, :, None, None]), net.constant(held.b2))
+    net("Mul", "x", net("Sigmoid", logits), output="y")
+    return only(net.model({"x": SHAPE}, {"y": SHAPE}))
+
+
+def test_quantised_relu_is_where_the_lowest_integer_is_zero():
+    assert [quantised(zero).float_block.mid.value for zero in (0, 3)] == ["relu", "identity"]
+    assert [quantised(zero, np.int8).float_block.mid.value for zero in (-128, 0)] == ["relu", "identity"]
+    assert quantised(0).quantised
+
+
+def test_fused_layers():
+    net, held = Net(), block()
+    hidden = net("FusedConv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None]),
+                 net.constant(held.b1), activation="Relu")
+    gates = net("FusedConv", hidden, net.constant(held.w2[:, :, None, None]), net.constant(held.b2),
+                activation="HardSigmoid", activation_params=[0.2, 0.5])
+    net("Mul", "x", gates, output="y")
+    check(only(net.model({"x": SHAPE}, {"y": SHAPE})), block(Spelling(gate="fifth")))
+
+
+def named(layers, ends):
+    """Names of the blocks in a chain of them whose first layer and last node have these names."""
+    net, x = Net(), "x"
+    for seed, (layer, end) in enumerate(zip(layers, ends, strict=True)):
+        first = len(net.nodes)
+        x = se(net, x, Spelling(), seed=seed)
+        next(node for node in net.nodes[first:] if node.op_type == "Conv").name = layer
+        net.nodes[-1].name = end
+    net("Identity", x, output="y")
+    return [item.name for item in find_blocks(net.model({"x": SHAPE}, {"y": SHAPE}))]
+
+
+def test_names():
+    assert named(["/stage.1/se/fc1/Conv", "Conv.3"], ["/stage.1/se/Mul", "Mul.4"]) == ["stage.1/se", "Mul.4"]
+    assert named(["/a/fc/Conv"] * 3, ["/a/Mul"] * 3) == ["a", "a#2", "a#3"]
+    assert named(["/a/Conv"], ["/b/Mul"]) == ["/b/Mul"]
+    # Of nodes without names, the tensors'.
+    assert named(["", ""], ["", ""]) == ["mul_5", "mul_11"]
+
+
+def test_a_transpose_of_what_is_flat_already_is_none_for_a_batch():
+    """Gates whose batch and channels are exchanged go with no map of as many images as channels."""
+    net, held = Net(), block()
+    means = net("Flatten", net("GlobalAveragePool", "x"))
+    turned = net("Transpose", means, perm=[1, 0])
+    hidden = net("Relu", net("Gemm", turned, net.constant(held.w1), net.constant(held.b1), transB=1))
+    gates = net("Sigmoid", net("Gemm", hidden, net.constant(held.w2), net.constant(held.b2), transB=1))
+    net("Mul", "x", net.reshape(gates, CHANNELS, CHANNELS, 1, 1), output="y")
+    shape = (CHANNELS, *SHAPE[1:])
+    assert recognise(graph_of(net.model({"x": shape}, {"y": shape}))).blocks == ()
