@@ -87,6 +87,10 @@ def naming(path):
         if error.option == "input_shape":
             raise ConfigError("input", error.value, error.allowed) from None
         raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # Attributes of another type, nodes that lack inputs, axes out of range: onnx and numpy have many words for it.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        raise ConfigError("model", path, f"is inconsistent ({reason})") from None
 
 
 def parse_shape(text):
