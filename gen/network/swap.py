@@ -20,6 +20,8 @@ NCHW_TO_NHWC, NHWC_TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 AXES_INPUT, RANGE, CLIP_INPUT, CONSTANT_OF_SHAPE = 18, 11, 11, 9
 # The last version of the format in which constants are among the inputs, too.
 LAST_WITH_INPUTS = 3
+# Rows whose tiles are listed as a constant; those of higher maps are computed.
+MOST_LISTED = 1 << 16
 # What runtimes have all the operators for; other tensors are cast.
 FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
@@ -169,7 +171,7 @@ class _Tiled:
         """int64 (H): the tile that each row is in."""
         axis = 1 if self.block.channels_last else 2
         dims = self.graph.dims.get(x)
-        if self.fixed and dims is not None and dims[axis] is not None:
+        if self.fixed and dims is not None and dims[axis] is not None and dims[axis] <= MOST_LISTED:
             return self._constant("tile_of_row", np.arange(dims[axis]) // self.k)
         if self.graph.opset < CONSTANT_OF_SHAPE:
             raise ConfigError("model", f"operator set {self.graph.opset}",
