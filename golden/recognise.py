@@ -86,6 +86,7 @@ def _matrices(module):
     # A tiled block on a map of few rows looks like an original one.
     if any(isinstance(part, TiledSE) for part in module.modules()):
         return ()
+    # C x CR and CR x C: grouped convolutions' never fit together so.
     shapes = [tuple(p.shape[:2]) for p in parameters if p.ndim > 1 and p.shape[2:].numel() == 1]
     if len(shapes) != 2 or shapes[0] != shapes[1][::-1] or sum(p.ndim > 1 for p in parameters) != 2:
         return ()
@@ -182,6 +183,6 @@ def _agrees(twin, block):
         x = torch.randn(batch, block.channels, height, width, device="cpu", dtype=torch.float32)
         before = x.clone()
         y = twin(x)
-        if not torch.equal(x, before) or not torch.allclose(y, expected(x), rtol=1e-5, atol=1e-5):
+        if not torch.equal(x, before) or not torch.allclose(y, expected(before), rtol=1e-5, atol=1e-5):
             return False
     return True

@@ -150,4 +150,4 @@ def _start(stage):
 
 
 def _is_pointwise_convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
-    return weight.shape[2:].numel() == 1 and not transposed and groups == 1 and not any(padding)
+    return weight.shape[2:].numel() == 1 and not transposed and not any(padding)

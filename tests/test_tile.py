@@ -123,6 +123,8 @@ OTHERS = {
     "window": like(pool=nn.AvgPool2d((5, 3), ceil_mode=True), scale=lambda x, g: x * g[:, :, :1, :1]),
     "mean of squares": like(pool=lambda x: (x * x).mean((2, 3), keepdim=True)),
     "mean of relu": like(pool=lambda x: torch.relu(x).mean((2, 3), keepdim=True)),
+    "mean of what is clipped": like(pool=lambda x: x.clamp(-10, 10).mean((2, 3), keepdim=True)),
+    "clipped mean": like(pool=lambda x: x.mean((2, 3), keepdim=True).clamp(-50, 50)),
     "mean of the first rows": like(pool=lambda x: x[:, :, :2].mean((2, 3), keepdim=True)),
     "mean of one picture": like(pool=lambda x: x[:1].mean((2, 3), keepdim=True)),
     "grouped": like(groups=2),
@@ -130,6 +132,7 @@ OTHERS = {
     "batch norm": like(between=nn.BatchNorm2d(4)),
     "batch norm without weights": like(between=nn.BatchNorm2d(4, affine=False)),
     "layer norm": like(between=nn.LayerNorm((4, 1, 1), elementwise_affine=False)),
+    "buffer": like(between=blocks.Buffered()),
     "gelu": like(mid=functional.gelu),
     "leaky": like(mid=functional.leaky_relu),
     "prelu": like(between=nn.PReLU()),
@@ -146,10 +149,12 @@ OTHERS = {
     "sum": like(scale=torch.add),
     "scaled relu": like(scale=lambda x, g: torch.relu(x) * g),
     "shifted": like(scale=lambda x, g: x * g + 1),
+    "clipped": like(scale=lambda x, g: (x * g).clamp(-10, 10)),
     "scaled residual": like(scale=lambda x, g: 2 * x + x * g),
     "other channels' gates": like(scale=lambda x, g: x * g.flip(1)),
     "flipped": like(scale=lambda x, g: x.flip(3) * g),
     "in place": like(scale=lambda x, g: x.mul_(g)),
+    "overwritten input": like(scale=lambda x, g: (x * g, x.zero_())[0]),
     "random": like(scale=lambda x, g: x * g * torch.bernoulli(torch.full_like(x, 0.5))),
 }
 
@@ -195,7 +200,8 @@ def test_networks(make):
 
 
 def test_finding_changes_nothing():
-    """In training mode: neither statistics nor modes nor modules; hooks don't run."""
+    """In training mode, dropout and all: neither statistics nor modes nor modules; hooks don't run."""
+    assert list(find_se(blocks.MobileNetV3SE(6, 50).train())) == [""]
     network = blocks.mobilenet().train()
     calls, before = [], state(network)
     for module in network.modules():
@@ -391,6 +397,15 @@ def test_hooks_stay():
     network[0].register_forward_hook(lambda module, inputs, output: calls.append("later"))
     untile_se(network)(x).sum().backward()
     assert calls[3:] == ["later"]
+
+
+def test_backward_hook_of_the_tiled():
+    """A full backward hook that only the tiled block got is one of the original's too: it sees the block's input."""
+    network, x, shapes = tile_se(nn.Sequential(made(blocks.PyclsSE))), torch.randn(1, 6, 7, 5, requires_grad=True), []
+    network[0].register_full_backward_hook(lambda module, inputs, outputs: shapes.append([i.shape for i in inputs]))
+    network(x).sum().backward()
+    untile_se(network)(x).sum().backward()
+    assert shapes == [[x.shape], [x.shape]]
 
 
 def test_inner_hooks_are_refused():

@@ -234,6 +234,17 @@ class Lookalike(nn.Module):
         return self.scale(x, self.gate(self.fc2(self.mid(self.between(self.fc1(self.pool(x)))))))
 
 
+class Buffered(nn.Module):
+    """A product with a state of its own, which happens to be 1"""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("factor", torch.ones(()))
+
+    def forward(self, x):
+        return self.factor * x
+
+
 class CBAMChannels(nn.Module):
     """One pair of layers on the average and on the maximum"""
 
