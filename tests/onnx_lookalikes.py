@@ -5,7 +5,8 @@ import numpy as np
 from onnx import TensorProto
 
 from .onnx_net import Net
-from .onnx_networks import CHANNELS, GATES, HEIGHT, MIDS, SQUEEZE, block
+from .onnx_networks import HEIGHT, SQUEEZE, block
+from .onnx_parts import CHANNELS, GATES, MIDS
 
 __all__ = ["LOOKALIKES", "excite", "lookalike"]
 
@@ -129,6 +130,8 @@ LOOKALIKES = {
                                              net.constant(HEIGHT * WIDTH - 1))),
     "rows-of-sums": pooled(rows_of_sums),
     "half-mean": pooled(lambda net: net("Mul", pool(net), net.constant(0.5))),
+    "larger": pooled(lambda net: net("AveragePool", net("Pad", "x", net.constant([0, 0, 1, 0, 0, 0, 0, 0], np.int64)),
+                                     kernel_shape=(HEIGHT + 1, WIDTH))),
     "shuffled": pooled(lambda net: shuffled(net, pool(net))),
     "integers": pooled(as_integers),
     "mean-in-integers": pooled(mean_as_integers),
@@ -147,11 +150,13 @@ LOOKALIKES = {
     "softmax-mid": between(lambda net, x: net("Softmax", x, axis=1)),
     "quick-gelu-mid": between(lambda net, x: net("QuickGelu", x)),
     "other-swish-mid": between(lambda net, x: net("Mul", x, net("Sigmoid", net("Mul", x, net.constant(2))))),
+    "twice-silu-mid": between(lambda net, x: net("Mul", MIDS["silu"][1](net, x), net.constant(2))),
     "other-hardswish-mid": between(lambda net, x: net("Mul", x, net("HardSigmoid", x, alpha=0.2))),
     # Other gates.
     "softmax": gated(lambda net, x: net("Softmax", x, axis=1)),
     "tanh": gated(lambda net, x: net("Tanh", x)),
     "twice": gated(lambda net, x: net("Mul", net("Sigmoid", x), net.constant(2))),
+    "half-more": gated(lambda net, x: net("Add", net("Sigmoid", x), net.constant(0.5))),
     "complement": gated(lambda net, x: net("Sub", net.constant(1), net("Sigmoid", x))),
     "low-end": gated(lambda net, x: net.clip(net("HardSigmoid", x), 0.1, 1)),
     "high-end": gated(lambda net, x: net("Div", net.clip(net("Add", x, net.constant(3)), 0, 5), net.constant(6))),
