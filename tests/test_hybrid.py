@@ -91,11 +91,15 @@ def test_nodes_that_only_the_old_y_needed_are_not_run():
 
 
 def test_a_node_that_makes_y_and_something_else():
-    nodes = [helper.make_node("Split", ["x"], ["a", "b"], axis=1), helper.make_node("Add", ["a", "b"], ["y"])]
-    model = network(nodes, ["y", "b"])
-    found = Hybrid(model, {"cut": ("x", "a")}).run({"x": image()}, {"cut": lambda x: 10 + x[:, :3]})
-    np.testing.assert_array_equal(found["y"], 10 + image()[:, :3] + image()[:, 3:])
-    np.testing.assert_array_equal(found["b"], image()[:, 3:])
+    # It runs later than the function: what it makes of y must not come through.
+    nodes = [helper.make_node("Relu", ["x"], ["late"]), helper.make_node("Split", ["late"], ["a", "b"], axis=1),
+             helper.make_node("Add", ["a", "b"], ["y"])]
+    hybrid = Hybrid(network(nodes, ["y", "a", "b"]), {"cut": ("x", "a"), "late": ("x", "late")})
+    x = image()
+    found = hybrid.run({"x": x}, {"cut": lambda x: 10 + x[:, :3], "late": lambda x: x - 1})
+    np.testing.assert_array_equal(found["a"], 10 + x[:, :3])
+    np.testing.assert_array_equal(found["b"], x[:, 3:] - 1)
+    np.testing.assert_array_equal(found["y"], (10 + x[:, :3]) + (x[:, 3:] - 1))
 
 
 def test_tensors_and_constants_that_a_graph_within_a_node_takes():

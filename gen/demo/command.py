@@ -125,7 +125,7 @@ class _Run:
         frames = np.stack(inputs[:-1])
         integers = self.networks.integers[self.block.name]
         self.rtl = RtlBlock(self.block, integers, frames, self.folder, self.options.k, _say)
-        outputs = [*self.rtl.run(frames), *self.rtl.run(inputs[-1][None])]
+        outputs = [*self.rtl.run(frames, _say), *self.rtl.run(inputs[-1][None], _quiet)]
         self.rtl_functions = [self.rtl.function(x, y) for x, y in zip(inputs, outputs, strict=True)]
 
     def _integer(self):
@@ -136,3 +136,7 @@ class _Run:
 
 def _say(text):
     print(f"{text} ...", flush=True)
+
+
+def _quiet(text):
+    """For what is quickly done with what is there already."""

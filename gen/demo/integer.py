@@ -80,7 +80,7 @@ class IntegerBlock:
         """Bits of the tile buffer that the generator builds, or of the one that the original form would have."""
         config = self.config
         if not tiled:
-            config = dataclasses.replace(config, k=max(self.height, config.k))
+            config = dataclasses.replace(config, k=self.height)
             config = dataclasses.replace(config, macs=choose_macs(config, OVERHEAD))
         return Timing(config).buffer_words * 8 * config.lanes
 

@@ -60,7 +60,7 @@ class RtlBlock:
         self._job = prepare(Options(k=k, weights=self.weights, input=self.input))
         say("generating the block")
         self._design = generate(self._job.config, self._job.baked, self._job.options.name)
-        self._integers, self._say = integers, say
+        self._integers = integers
         self.config, self.sram = self._job.config, self._design.sram
         self.elements, self.mismatches, self.failures = 0, 0, []
         self.largest_error = 0.0
@@ -70,9 +70,9 @@ class RtlBlock:
         """Whether every output so far was the golden model's, and no stream broke its protocol."""
         return not self.failures
 
-    def run(self, frames):
+    def run(self, frames, say):
         """Simulate `frames`, int8 (N, H, W, C) of any height; their outputs, int8 of the same shape."""
-        outcome = run(dataclasses.replace(self._job, x=frames), self._design, say=self._say)
+        outcome = run(dataclasses.replace(self._job, x=frames), self._design, say=say)
         self.elements += outcome.y.size
         self.mismatches += outcome.mismatches
         self.largest_error = max(self.largest_error, error_lsb(self._job, frames, outcome.y)["max"])

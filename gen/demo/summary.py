@@ -171,7 +171,9 @@ def _margins(found):
     texts = []
     for name, difference in found.items():
         one, other, margin = COMPARISONS[name]
-        verb = "is" if difference["within"] else "is NOT"
-        how = f"no worse than {margin:g} points under" if other == "se" else f"within {margin:g} point of"
-        texts.append(f"{NAMES[one]} {verb} {how} {NAMES[other]}")
+        if other == "se":
+            how = f"{'at most' if difference['within'] else 'MORE than'} {margin:g} points under"
+        else:
+            how = f"{'within' if difference['within'] else 'NOT within'} {margin:g} point of"
+        texts.append(f"{NAMES[one]}: {how} {NAMES[other]}")
     return f"\n{'':<13}".join(texts)
