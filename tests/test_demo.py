@@ -34,6 +34,7 @@ def test_pages_are_the_same_on_every_call_and_differ_by_seed_and_number():
     page, again = pages.render(3, 5), pages.render(3, 5)
     np.testing.assert_array_equal(page.image, again.image)
     np.testing.assert_array_equal(page.lines, again.lines)
+    np.testing.assert_array_equal(page.ink, again.ink)
     for seed, number in ((3, 6), (4, 5)):
         assert (pages.render(seed, number).image != page.image).any()
 
@@ -49,6 +50,15 @@ def test_pages_are_as_the_network_takes_them_and_full_of_lines():
     # Skewed either way.
     slopes = [float(np.mean(page.lines[:, 1, 1] - page.lines[:, 0, 1])) for page in rendered]
     assert min(slopes) < 0 < max(slopes)
+
+
+def test_boxes_as_tight_as_the_ink_lie_in_the_others():
+    import shapely
+
+    page = pages.render(2, 1)
+    lines, ink = (shapely.polygons(boxes) for boxes in (page.lines, page.ink))
+    assert shapely.covers(shapely.buffer(lines, 1e-6), ink).all()
+    assert (shapely.area(ink) < 0.9 * shapely.area(lines)).mean() > 0.5
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -188,6 +198,9 @@ def test_two_pages_from_end_to_end(finished):
         scores = found["networks"][name]
         assert scores["f_score"] > 0.85
         assert scores["drawn"] == sum(drawn)
+        tight = found["against_ink"]["networks"][name]
+        assert (tight["drawn"], tight["found"]) == (scores["drawn"], scores["found"])
+        assert tight["matched"] < scores["matched"]
     # Every block on every page and on the scan, each within the contract; one of them in RTL.
     for block in found["blocks"]:
         assert 0 < block["float_error_lsb"] <= block["error_bound_lsb"] <= 1

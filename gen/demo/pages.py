@@ -26,10 +26,19 @@ WORDS = ("a of in to on by the and for with strip frame pixel row tile mean gate
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Page:
-    """An image, uint8 (H, W, 3), and its lines of text: float (N, 4, 2), corners x, y from upper left, clockwise."""
+    """An image and where its lines of text are.
+
+    Attributes
+    ----------
+    image : uint8 array (H, W, 3)
+    lines, ink : float arrays (N, 4, 2)
+        Corners x, y of each line's box, from upper left, clockwise: as wide as its ink and as high as its font; and as
+        tight as its ink.
+    """
 
     image: np.ndarray
     lines: np.ndarray
+    ink: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +70,12 @@ def render(seed, number):
     width = (WIDTH - 2 * MARGIN - (columns - 1) * gutter) // columns
     for column in range(columns):
         boxes += _column(rng, image, MARGIN + column * (width + gutter), width, style)
-    return Page(_photograph(rng, image, style), np.array([_turned(box, style.angle) for box in boxes]))
+    lines, ink = (np.array([_turned(box, style.angle) for box in kind]) for kind in zip(*boxes, strict=True))
+    return Page(_photograph(rng, image, style), lines, ink)
 
 
 def _column(rng, image, left, width, style):
-    """Draws paragraphs from top to bottom; the boxes of their lines."""
+    """Draws paragraphs from top to bottom; the two boxes of each of their lines."""
     boxes, top = [], MARGIN + int(rng.integers(0, 30))
     while True:
         font = _font(FONTS[rng.integers(len(FONTS))], int(rng.choice([10, 11, 12, 13, 14, 16, 18, 22, 28])))
@@ -83,7 +93,7 @@ def _column(rng, image, left, width, style):
 
 
 def _line(rng, image, font, corner, width, ink):
-    """Draws words up to `width`, perhaps with a number at the right edge; boxes of what a reader would call lines."""
+    """Draws words up to `width`, perhaps with a number at the right edge; the two boxes of each line."""
     text, share = "", rng.choice([1.0, 1.0, 0.8, 0.5])
     for word in rng.choice(WORDS, 20):
         longer = f"{text} {word}".strip()
@@ -99,11 +109,11 @@ def _line(rng, image, font, corner, width, ink):
 
 
 def _draw(image, font, corner, text, ink):
-    """Draws `text`; its box: as wide as its ink, as high as the font, from ascender to descender."""
+    """Draws `text`; its two boxes: as high as the font, from ascender to descender, and as its ink."""
     draw = ImageDraw.Draw(image)
     draw.text(corner, text, font=font, fill=ink)
-    left, top, right, bottom = draw.textbbox(corner, text, font=font)
-    return left, min(top, corner[1]), right, max(bottom, corner[1] + sum(font.getmetrics()))
+    ink = left, top, right, bottom = draw.textbbox(corner, text, font=font)
+    return (left, min(top, corner[1]), right, max(bottom, corner[1] + sum(font.getmetrics()))), ink
 
 
 @functools.cache

@@ -3,11 +3,11 @@
 
 import dataclasses
 import os
-import re
 
 import numpy as np
 
 from ..files import npz_bytes, write_all
+from ..network.names import file_name
 from ..options import Options
 from ..prepare import prepare
 from ..reference import error_lsb
@@ -49,7 +49,7 @@ class RtlBlock:
     """
 
     def __init__(self, block, integers, frames, folder, k, say):
-        stem, form = re.sub(r"[^A-Za-z0-9.-]", "-", block.name), block.float_block
+        stem, form = file_name(block.name), block.float_block
         files = {
             f"{stem}.weights.npz": dict(w1=form.w1, b1=form.b1, w2=form.w2, b2=form.b2, mid=form.mid.value,
                                         gate=str(form.gate), residual=form.residual),
