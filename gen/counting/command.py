@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se report`: what tiled squeeze-and-excite saves and costs in a network, beside the paper's own figures."""
 
-import importlib.util
 import os
 
-from ..arguments import UsageError
 from ..batch.local import cores
 from ..files import check_folder, json_bytes, write_all
 from .definitions import load_definitions
@@ -16,7 +14,6 @@ from .texts import network_text, paper_text
 
 __all__ = ["report"]
 
-PACKAGES = ("matplotlib", "tqdm")
 REPORT, PLOT, PAPER_PLOT = "report.json", "report.svg", "paper.svg"
 # The table whose models are in the paper's Figure 2.
 FIGURE_TABLE = 4
@@ -35,12 +32,9 @@ def report(options, folder):
 
     Raises
     ------
-    ConfigError, UsageError
-        Before anything is measured: a wrong option or file, or packages that are missing.
+    ConfigError
+        Before anything is measured: a wrong option or file.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"report needs {' and '.join(missing)}: pip install 'tiled-se[bench]'")
     subject = resolve(options)
     check_folder(folder)
     tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
