@@ -145,3 +145,16 @@ def test_no_row_is_a_tile():
     model = two()
     with pytest.raises(ConfigError, match="k=0: must be at least 1"):
         tile(model, find_blocks(model), 0)
+
+
+def test_no_constant_is_as_long_as_a_declared_height():
+    """A file of some bytes may declare any: the tiles of its rows are computed where it runs."""
+    declared = network(height=1 << 26)
+    tiled = tile(declared, find_blocks(declared), 7)
+    assert tiled.ByteSize() < 10_000
+    # The same nodes on a map that fits.
+    for value in (*tiled.graph.input, *tiled.graph.output):
+        value.type.tensor_type.shape.dim[2].dim_value = 11
+    del tiled.graph.value_info[:]
+    x = data(Spelling(), 11)
+    close(run(tiled, x)[0], expected(Spelling(), x, 7))
