@@ -43,15 +43,16 @@ class Networks:
 
     def original(self, image):
         """With squeeze-and-excite as it was trained."""
-        return self._boxes(self._original.run(None, self._inputs(image)))
+        return detector.boxes(self._original.run(None, self._inputs(image))[0], image.shape[:2])
 
     def tiled(self, image):
         """With all blocks tiled, in float."""
-        return self._boxes(self._tiled.run(None, self._inputs(image)))
+        return detector.boxes(self._tiled.run(None, self._inputs(image))[0], image.shape[:2])
 
     def integer(self, image, others=None):
         """With all blocks tiled and in integers, by the golden model; those in `others` by its functions."""
-        return self._boxes(list(self._hybrid.run(self._inputs(image), self.integers | (others or {})).values()))
+        outputs = self._hybrid.run(self._inputs(image), self.integers | (others or {}))
+        return detector.boxes(next(iter(outputs.values())), image.shape[:2])
 
     def calibrate(self, images):
         """Quantise all blocks by the range that the tiled network's feature maps have on `images`."""
@@ -66,7 +67,3 @@ class Networks:
 
     def _inputs(self, image):
         return {self._input: detector.prepared(image)}
-
-    @staticmethod
-    def _boxes(outputs):
-        return detector.boxes(outputs[0])

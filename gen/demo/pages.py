@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 __all__ = ["HEIGHT", "WIDTH", "Page", "render", "scan"]
 
-# Of a page, in pixels: the detector takes multiples of 32.
+# Of a page and of the scan's sheet, in pixels: multiples of 32, as the detector takes them.
 HEIGHT, WIDTH = 480, 384
+SHEET = 416
 MARGIN = 22
 # The share of paragraphs in light text on dark.
 DARK = 0.12
@@ -145,11 +146,16 @@ def _photograph(rng, image, style):
 
 
 def scan():
-    """A scanned page, as scikit-image ships it: uint8 (H, WIDTH, 3), enlarged to the width of the rendered pages."""
+    """A scanned page, as scikit-image ships it: uint8 (SHEET, WIDTH, 3).
+
+    It is as wide as the rendered pages, so that one hardware block takes both, and lies on a sheet that is less high.
+    """
     from importlib import resources
 
     with (resources.files("skimage.data") / "page.png").open("rb") as file:
         image = Image.open(file).convert("L")
-    height = max(32, round(image.height * WIDTH / image.width / 32) * 32)
-    image = image.resize((WIDTH, height), Image.Resampling.BICUBIC)
-    return np.repeat(np.asarray(image)[:, :, None], 3, axis=2)
+    image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.BICUBIC)
+    # The sheet is as light as most of the scan; a detector enlarges by the shorter side, which must be the width.
+    sheet = Image.new("L", (WIDTH, SHEET), int(np.median(image)))
+    sheet.paste(image, (0, (SHEET - image.height) // 2))
+    return np.repeat(np.asarray(sheet)[:, :, None], 3, axis=2)
