@@ -8,9 +8,10 @@ import numpy as np
 from ..golden.block import DataFormat, FloatBlock
 from ..hdl.config import ConfigError, Gate, Mid
 from . import npz
+from .files import npz_bytes
 from .formats import gate, middle
 
-__all__ = ["Input", "Weights", "load_input", "load_weights"]
+__all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
 
 WEIGHTS_HOLD = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
 INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
@@ -59,6 +60,23 @@ def load_weights(path):
         raise ConfigError("weights", path, f"{error.option} is {error.value}, {error.allowed}") from None
     return Weights(path, arrays, _named(path, "mid", found, middle), _named(path, "gate", found, gate),
                    _residual(path, found))
+
+
+def weights_of(block):
+    """The :class:`Weights` of a FloatBlock, which no file holds."""
+    arrays = {name: getattr(block, name) for name in ("w1", "b1", "w2", "b2")}
+    return Weights("", arrays, block.mid, block.gate, block.residual)
+
+
+def weights_bytes(block):
+    """A WEIGHTS file of a FloatBlock."""
+    weights = weights_of(block)
+    return npz_bytes(weights.arrays | {"mid": block.mid.value, "gate": str(block.gate), "residual": block.residual})
+
+
+def input_bytes(x_q, data_format):
+    """An INPUT file of integer frames (N, H, W, C) in a DataFormat."""
+    return npz_bytes({"x_q": x_q, "x_scale": data_format.scale, "x_zero_point": data_format.zero_point})
 
 
 def _named(path, name, found, convert):

@@ -17,7 +17,7 @@ from .data import load_input, load_weights
 from .options import FIELDS, Options
 from .shape import Shape, resolve
 
-__all__ = ["Job", "prepare"]
+__all__ = ["Job", "assemble", "prepare"]
 
 # Random data: normal with this mean and deviation, on the grid of the fixed format.
 RANDOM_MEAN, RANDOM_DEVIATION = 0.5, 2.0
@@ -79,8 +79,12 @@ def prepare(options):
     ConfigError
         Where an option or a file is wrong, or two of them contradict each other. Nothing has been written by then.
     """
-    weights = load_weights(options.weights) if options.weights else None
-    data = load_input(options.input, options) if options.input else None
+    return assemble(options, load_weights(options.weights) if options.weights else None,
+                    load_input(options.input, options) if options.input else None)
+
+
+def assemble(options, weights=None, data=None):
+    """As :func:`prepare`, but with what the files hold: `weights` a Weights and `data` an Input, or None."""
     shape = resolve(options, weights, data)
     data_format = data.format if data else _fixed_format(options)
     config = _hardware(options, shape, weights, data_format)

@@ -95,8 +95,7 @@ def masked(line):
 
 def test_the_scan_comes_out_of_the_package():
     image = pages.scan()
-    assert image.shape[1:] == (pages.WIDTH, 3)
-    assert image.shape[0] % 32 == 0
+    assert image.shape == (pages.SHEET, pages.WIDTH, 3)
     assert image.std() > 20
 
 
@@ -180,6 +179,47 @@ def test_margins_are_one_sided_to_the_original_and_two_sided_to_float():
     assert found["tse_float_to_se"]["low"] == pytest.approx(-2.5)
 
 
+def found(pages, exact=True, error=0.6, **points):
+    """What failures() reads of demo.json."""
+    differences = {name: {"points": points.get(name, 0.0), "within": abs(points.get(name, 0.0)) <= margin}
+                   for name, (_, _, margin) in summary.COMPARISONS.items()}
+    return {"pages": pages, "differences": differences, "blocks": [{"name": "a", "float_error_lsb": error}],
+            "rtl": {"bit_exact": exact, "failures": ["first difference in gates"]}}
+
+
+def test_what_fails_the_demo():
+    assert summary.failures(found(42)) == []
+    assert summary.failures(found(42, exact=False)) == ["mismatch: first difference in gates"]
+    assert summary.failures(found(2, error=1.2)) == ["accuracy: block a is 1.200 LSB from float64, more than 1"]
+    assert summary.failures(found(40, tse_integer_to_se=-2.5)) == [
+        "margin: TSE, integers: MORE than 2 points under SE, -2.50"]
+    # On a few pages a single line is more than a margin.
+    assert summary.failures(found(39, tse_integer_to_se=-2.5)) == []
+
+
+def test_the_detector_is_set_up_as_it_is_shipped():
+    # The package's own class with the package's own settings, for the same network.
+    import onnxruntime
+    from omegaconf import OmegaConf
+    from rapidocr.ch_ppocr_det import TextDetector
+    from rapidocr.main import DEFAULT_CFG_PATH
+    from rapidocr.utils.parse_parameters import ParseParams
+
+    from tiled_se.gen.demo import detector
+
+    class Settings(dict):
+        __getattr__ = dict.__getitem__
+
+    session = onnxruntime.InferenceSession(detector.load().SerializeToString())
+    shipped = TextDetector(Settings(OmegaConf.to_container(ParseParams.load(DEFAULT_CFG_PATH).Det), session=session))
+    for image in (pages.render(1, 0).image, pages.scan()):
+        output = session.run(None, {session.get_inputs()[0].name: detector.prepared(image)})[0]
+        ours, theirs = (sorted(boxes.astype(int).reshape(-1, 8).tolist())
+                        for boxes in (detector.boxes(output, image.shape[:2]), shipped(image).boxes))
+        assert len(ours) >= 5
+        assert ours == theirs
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a demo of two pages."""
@@ -204,7 +244,8 @@ def test_two_pages_from_end_to_end(finished):
     # Every block on every page and on the scan, each within the contract; one of them in RTL.
     for block in found["blocks"]:
         assert 0 < block["float_error_lsb"] <= block["error_bound_lsb"] <= 1
-        assert block["elements"] == block["se_elements"] * (2 + 192 / 480)
+        # Two pages of 928 rows and the scan of 800, which are 29 and 25 times 32.
+        assert block["elements"] == block["se_elements"] // 29 * (2 * 29 + 25)
     assert [block["computed_by"] for block in found["blocks"]] == ["rtl"] + 12 * ["golden"]
     rtl = found["rtl"]
     assert (rtl["bit_exact"], rtl["mismatches"], rtl["elements"]) == (True, 0, found["blocks"][0]["elements"])

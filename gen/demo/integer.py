@@ -7,16 +7,15 @@ import numpy as np
 
 from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
-from ...golden.quantise import fit
-from ...hdl.config import Config, ConfigError
+from ...hdl.config import ConfigError
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
+from ..data import Input, weights_of
+from ..options import Options
+from ..prepare import assemble
 from ..reference import squeeze_excite
 
 __all__ = ["IntegerBlock", "quantised_blocks"]
-
-# As `tiled-se verilog` takes them where nobody says.
-LANES, OVERHEAD = 8, 0.05
 
 
 class IntegerBlock:
@@ -47,8 +46,11 @@ class IntegerBlock:
     def __init__(self, block, k, maps):
         self.format = DataFormat.calibrate(min(x.min() for x in maps), max(x.max() for x in maps))
         self.height, self.width = maps[0].shape[2:]
-        config = _hardware(block, k, self.width, self.format)
-        self.config, self.quantised = fit(config, block.float_block, self.format.scale)
+        # What `tiled-se sim` would build.
+        self._options = Options(k=k)
+        job = assemble(self._options, weights_of(block.float_block),
+                       Input("", "x_q", self.integers(maps[0]), self.format))
+        self.config, self.quantised = job.config, job.quantised
         self._model = IntegerModel(self.config, self.quantised.parameters)
         self.elements, self.largest_error = 0, 0.0
 
@@ -81,18 +83,8 @@ class IntegerBlock:
         config = self.config
         if not tiled:
             config = dataclasses.replace(config, k=self.height)
-            config = dataclasses.replace(config, macs=choose_macs(config, OVERHEAD))
+            config = dataclasses.replace(config, macs=choose_macs(config, self._options.sram_overhead))
         return Timing(config).buffer_words * 8 * config.lanes
-
-
-def _hardware(block, k, width, data_format):
-    """The config of a baked block, its number formats still those of the class."""
-    form = block.float_block
-    lanes = max(n for n in range(1, LANES + 1) if block.channels % n == 0)
-    config = Config(k=k, width=width, channels=block.channels, squeeze=block.squeeze, lanes=lanes, macs=1,
-                    signed=data_format.signed, zero_point=data_format.zero_point, mid=form.mid, gate=form.gate,
-                    residual=form.residual, loadable=False, slack=None)
-    return dataclasses.replace(config, macs=choose_macs(config, OVERHEAD))
 
 
 def quantised_blocks(blocks, maps, k):

@@ -6,7 +6,8 @@ import os
 
 import numpy as np
 
-from ..files import npz_bytes, write_all
+from ..data import input_bytes, weights_bytes
+from ..files import write_all
 from ..network.names import file_name
 from ..options import Options
 from ..prepare import prepare
@@ -27,7 +28,7 @@ class RtlBlock:
     integers : IntegerBlock
         What the hardware must equal, for its format and its conversions.
     frames : int8 array (N, H, W, C)
-        What goes in.
+        What the INPUT file holds, of what will go in.
     folder : str
         Where the files are written that `tiled-se sim` takes as WEIGHTS and INPUT.
     k : int
@@ -49,13 +50,10 @@ class RtlBlock:
     """
 
     def __init__(self, block, integers, frames, folder, k, say):
-        stem, form = file_name(block.name), block.float_block
-        files = {
-            f"{stem}.weights.npz": dict(w1=form.w1, b1=form.b1, w2=form.w2, b2=form.b2, mid=form.mid.value,
-                                        gate=str(form.gate), residual=form.residual),
-            f"{stem}.input.npz": dict(x_q=frames, x_scale=integers.format.scale,
-                                      x_zero_point=integers.format.zero_point)}
-        write_all(folder, {name: npz_bytes(arrays) for name, arrays in files.items()})
+        stem = file_name(block.name)
+        files = {f"{stem}.weights.npz": weights_bytes(block.float_block),
+                 f"{stem}.input.npz": input_bytes(frames, integers.format)}
+        write_all(folder, files)
         self.weights, self.input = (os.path.join(folder, name) for name in files)
         self._job = prepare(Options(k=k, weights=self.weights, input=self.input))
         say("generating the block")

@@ -8,7 +8,10 @@ from ..report import describe_block, tool_versions
 from . import detector, pages
 from .scoring import OVERLAP, RESAMPLES, Counts, count, interval
 
-__all__ = ["differences", "summary", "table"]
+__all__ = ["DECIDING", "differences", "failures", "summary", "table"]
+
+# Pages that margins are decided on; on fewer, one line would weigh too much.
+DECIDING = 40
 
 NAMES = {"se": "SE", "tse_float": "TSE, float", "tse_integer": "TSE, integers"}
 # What is compared with what, and how much worse it may be, in points of F-score; for the last one, either way.
@@ -33,6 +36,7 @@ def summary(run):
         "pages": len(run.pages),
         "calibration_pages": len(run.calibration),
         "page_size": [pages.HEIGHT, pages.WIDTH],
+        "input_size": list(detector.prepared(run.images[0]).shape[2:]),
         "lines": sum(map(len, drawn)),
         "method": METHOD,
         **scores,
@@ -122,23 +126,21 @@ def table(found):
     """The report for a person: lines of at most 110 columns."""
     buffering, rtl, scan = found["buffering"], found["rtl"], found["scan"]
     worst = max(found["blocks"], key=lambda block: block["float_error_lsb"])
-    kept = all(block["float_error_lsb"] <= 1 for block in found["blocks"])
     exact = (f"bit-exact, all {rtl['elements']:,} elements" if rtl["bit_exact"]
              else f"NOT bit-exact, {rtl['mismatches']:,} of {rtl['elements']:,} elements are wrong")
-    size = " x ".join(map(str, found["page_size"]))
+    size, enlarged = (" x ".join(map(str, found[name])) for name in ("page_size", "input_size"))
     rows = {
         "network": f"{found['network']}, {len(found['blocks'])} squeeze-and-excite blocks, K={found['k']}",
-        "pages": f"{found['pages']} of {size} with {found['lines']:,} lines, seed {found['seed']}; "
-                 f"{found['calibration_pages']} others for calibration",
+        "pages": f"{found['pages']} of {size}, enlarged to {enlarged}, with {found['lines']:,} lines, seed "
+                 f"{found['seed']}; {found['calibration_pages']} others for calibration",
         "a line": f"is {found['line_points']:.2f} points of F-score; boxes match at IoU {OVERLAP}, one to one",
-        "margins": f"with the font's height\n{'':<13}" + _margins(found["differences"]) +
-                   f"\n{'':<13}with the ink's height\n{'':<13}" + _margins(found["against_ink"]["differences"]),
+        "margins": f"\n{'':<13}".join(_margin(name, item) for name, item in found["differences"].items()),
         "buffering": f"{buffering['se_elements']:,} elements with SE, {buffering['tse_elements']:,} with TSE: "
                      f"{buffering['elements_saved']:.1%} less",
         "tile buffers": f"{buffering['se_buffer_bits']:,} bits for SE, {buffering['tse_buffer_bits']:,} for TSE: "
                         f"{buffering['bits_saved']:.1%} less",
         "integers": f"{worst['float_error_lsb']:.3f} LSB from float64 at most (block {worst['name']}), which "
-                    f"{'is' if kept else 'is NOT'} within 1 LSB",
+                    f"{'is' if worst['float_error_lsb'] <= 1 else 'is NOT'} within 1 LSB",
         "RTL": f"{exact} of block {rtl['block']} on {rtl['frames']} maps\n{'':<13}{rtl['config']}",
         "again": rtl["command"],
         "scan": f"SE finds {scan['se_boxes']} boxes; TSE {_agreement(scan['tse_float'])} in float, "
@@ -175,14 +177,24 @@ def _difference(difference):
     return f"{difference['points']:+.2f} ({difference['low']:+.2f} to {difference['high']:+.2f})"
 
 
-def _margins(found):
-    """Whether the differences are within their margins, in words."""
-    texts = []
-    for name, difference in found.items():
-        one, other, margin = COMPARISONS[name]
-        if other == "se":
-            how = f"{'at most' if difference['within'] else 'MORE than'} {margin:g} points under"
-        else:
-            how = f"{'within' if difference['within'] else 'NOT within'} {margin:g} point of"
-        texts.append(f"{NAMES[one]}: {how} {NAMES[other]}")
-    return f"\n{'':<13}".join(texts)
+def _margin(name, difference):
+    """Whether a difference is within its margin, in words."""
+    one, other, margin = COMPARISONS[name]
+    if other == "se":
+        how = f"{'at most' if difference['within'] else 'MORE than'} {margin:g} points under"
+    else:
+        how = f"{'within' if difference['within'] else 'NOT within'} {margin:g} point of"
+    return f"{NAMES[one]}: {how} {NAMES[other]}, {difference['points']:+.2f}"
+
+
+def failures(found):
+    """What makes the demo fail, a line each: RTL that is wrong, errors over 1 LSB, and, of DECIDING pages or more,
+    margins that are not kept.
+    """
+    rtl = found["rtl"]
+    lines = [] if rtl["bit_exact"] else [f"mismatch: {rtl['failures'][0]}"]
+    lines += [f"accuracy: block {block['name']} is {block['float_error_lsb']:.3f} LSB from float64, more than 1"
+              for block in found["blocks"] if block["float_error_lsb"] > 1]
+    if found["pages"] >= DECIDING:
+        lines += [f"margin: {_margin(name, item)}" for name, item in found["differences"].items() if not item["within"]]
+    return lines

@@ -12,7 +12,8 @@ from ...hdl.config import ConfigError
 from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..batch.progress import Progress
-from ..files import json_bytes, npz_bytes, write_all
+from ..data import input_bytes, weights_bytes
+from ..files import json_bytes, write_all
 from ..options import shortened
 from .activations import feature_maps
 from .block_work import work
@@ -87,7 +88,6 @@ def _unique(name, used):
 
 def _write_inputs(folder, sized, maps, options):
     """weights.npz and input.npz: some of the maps, in the format that all of them give."""
-    form = sized.block.float_block
     signed = options.dtype != "uint8"
     try:
         data_format = DataFormat.calibrate(min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
@@ -96,10 +96,8 @@ def _write_inputs(folder, sized, maps, options):
         raise ConfigError("calibration", options.calibration, f"block {sized.name}: {error.allowed}") from None
     frames = maps[:options.frames or 2]
     x_q = data_format.quantise(np.asarray(frames)).astype(np.int8 if signed else np.uint8)
-    weights = {name: getattr(form, name).astype(np.float32) for name in ("w1", "b1", "w2", "b2")}
-    write_all(folder, {
-        "weights.npz": npz_bytes(weights | {"mid": form.mid.value, "gate": str(form.gate), "residual": form.residual}),
-        "input.npz": npz_bytes({"x_q": x_q, "x_scale": data_format.scale, "x_zero_point": data_format.zero_point})})
+    write_all(folder, {"weights.npz": weights_bytes(sized.block.float_block),
+                       "input.npz": input_bytes(x_q, data_format)})
 
 
 def _run(tasks, jobs):
