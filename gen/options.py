@@ -54,7 +54,7 @@ class Options:
 
     k: int = _option("shape", "K", integer(1, 1 << 16), 7, "ROWS",
         "rows of a tile; K >= H is the original squeeze-and-excite (default: 7)",
-        (*SHAPED, "swap", "build", "report", "demo"))
+        (*SHAPED, "inspect", "swap", "build", "report", "demo"))
     width: int | None = _option("shape", "W", integer(1, 1 << 16), None, "PIXELS",
         "width of the feature map (default: INPUT's)")
     channels: int | None = _option("shape", "C", integer(1, 1 << 16), None, "N",

@@ -9,7 +9,8 @@ import types
 import numpy as np
 import pytest
 
-MISSING = [name for name in ("matplotlib", "onnx", "onnxruntime", "rapidocr", "scipy", "shapely", "skimage")
+MISSING = [name for name in ("matplotlib", "onnx", "onnxruntime", "rapidocr", "scipy", "shapely", "skimage",
+                         "yaml")
            if importlib.util.find_spec(name) is None]
 if MISSING:
     pytest.skip(f"the demo needs {', '.join(MISSING)}: pip install 'tiled-se[demo]'", allow_module_level=True)
@@ -238,6 +239,10 @@ def test_two_pages_from_end_to_end(finished):
         scores = found["networks"][name]
         assert scores["f_score"] > 0.85
         assert scores["drawn"] == sum(drawn)
+        pages_of_it = found["page_counts"][name]
+        assert [page[2] for page in pages_of_it] == drawn
+        assert [sum(column) for column in zip(*pages_of_it, strict=True)] == [
+            scores["matched"], scores["found"], scores["drawn"]]
         tight = found["against_ink"]["networks"][name]
         assert (tight["drawn"], tight["found"]) == (scores["drawn"], scores["found"])
         assert tight["matched"] < scores["matched"]

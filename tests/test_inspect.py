@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se inspect`: what it prints and what it writes, of small networks and of trained ones."""
 
+import importlib.resources
 import importlib.util
 import json
 import pathlib
@@ -70,6 +71,12 @@ def test_a_map_lower_than_a_tile_waits_as_a_whole(tiled_se):
     assert (contents["blocks"][0]["se_elements"], contents["blocks"][0]["tse_elements"]) == (288, 288)
 
 
+def test_rows_of_a_tile(tiled_se):
+    contents, lines = inspected(tiled_se, backbone(40, 24), "--k", "3")
+    assert lines[0].endswith("k = 3")
+    assert (contents["k"], [block["tse_elements"] for block in contents["blocks"]]) == (3, [3 * 12 * 6, 3 * 24 * 6])
+
+
 def test_input_tells_open_sizes(tiled_se):
     contents, lines = inspected(tiled_se, backbone())
     assert contents["input"] is None
@@ -129,20 +136,27 @@ def test_refused(tiled_se, arguments, line):
     assert not pathlib.Path("blocks.json").exists()
 
 
+# (C, CR, slope of the gate, residual) of each block of the trained networks, in their order.
+SIXTHS = [(C, C // 4, 1 / 6, False) for C in (48, 96, 192, 192, 384)]
+TRAINED = {
+    "PP-OCRv6_det_small.onnx": SIXTHS + 4 * [(96, 24, 0.2, True)] + 4 * [(24, 6, 0.2, True)],
+    "ch_ppocr_mobile_v2.0_cls_mobile.onnx": [(C, C // 4, 0.2, False) for C in (8, 32, 88, 88, 40, 48, 104, 200, 200)],
+    "PP-OCRv6_rec_small.onnx": [(C, C // 4, 1 / 6, False) for C in (96, 192, 192, 192, 384)],
+}
+
+
 @pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="rapidocr isn't installed")
-@pytest.mark.parametrize(("name", "slopes", "residual"), [
-    ("PP-OCRv6_det_small.onnx", {1 / 6: 5, 0.2: 8}, 8),
-    ("ch_ppocr_mobile_v2.0_cls_mobile.onnx", {0.2: 9}, 0),
-    ("PP-OCRv6_rec_small.onnx", {1 / 6: 5}, 0)])
-def test_trained_networks(tiled_se, name, slopes, residual):
-    folder = pathlib.Path(importlib.util.find_spec("rapidocr").origin).parent / "models"
-    finished = tiled_se("inspect", folder / name, "--json", "blocks.json")
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_networks(tiled_se, name):
+    path = importlib.resources.files("rapidocr") / "models" / name
+    finished = tiled_se("inspect", path, "--json", "blocks.json")
     assert (finished.status, finished.err) == (0, "")
-    blocks = json.loads(pathlib.Path("blocks.json").read_text())["blocks"]
-    assert len({block["name"] for block in blocks}) == len(blocks) == sum(slopes.values())
-    assert sum(block["residual"] for block in blocks) == residual
-    assert {block["mid"] for block in blocks} == {"relu"}
-    gates = [parse_gate(block["gate"]) for block in blocks]
-    assert {(gate.kind, gate.offset) for gate in gates} == {(GateKind.HARDSIGMOID, 0.5)}
-    for slope, count in slopes.items():
-        assert sum(abs(gate.slope - slope) < 1e-6 for gate in gates) == count
+    contents = json.loads(pathlib.Path("blocks.json").read_text())
+    blocks = contents["blocks"]
+    assert (contents["others"], contents["unread"]) == ({}, [])
+    assert len({block["name"] for block in blocks}) == len(blocks) == len(TRAINED[name])
+    for block, (channels, squeeze, slope, residual) in zip(blocks, TRAINED[name], strict=True):
+        gate = parse_gate(block["gate"])
+        assert (gate.kind, gate.offset, block["mid"]) == (GateKind.HARDSIGMOID, 0.5, "relu")
+        assert (block["C"], block["CR"], block["residual"]) == (channels, squeeze, residual)
+        assert gate.slope == pytest.approx(slope, abs=1e-6)

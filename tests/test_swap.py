@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from tiled_se.gen.network.recognise import find_blocks
 from tiled_se.gen.network.swap import tile
@@ -32,6 +33,21 @@ def test_outputs(name):
         for height in HEIGHTS:
             x = data(spelling, height)
             close(run(tiled, x)[0], expected(spelling, x, k))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("end", ["mul", "add"])
+@pytest.mark.parametrize(("opset", "mid"), [(7, "relu6"), (11, "silu"), (13, "product"), (18, "relu")])
+def test_outputs_in_another_runtime(opset, mid, end, last):
+    """ONNX's own evaluator, which follows the operators' definitions and shares no code with onnxruntime."""
+    spelling = Spelling(opset=opset, mid=mid, gate="fifth" if last else "sigmoid", end=end, last=last)
+    for height in HEIGHTS:
+        model, x = network(spelling, height="h" if opset >= 9 else height), data(spelling, height)
+        blocks = find_blocks(model)
+        for k in (1, 3, 5, 7, 9, height):
+            (found,) = ReferenceEvaluator(tile(model, blocks, k)).run(None, {"x": x})
+            assert found.dtype == np.float32
+            close(found, expected(spelling, x, k))
 
 
 @pytest.mark.parametrize("name", SPELLINGS)

@@ -3,6 +3,7 @@
 
 import copy
 import importlib
+import re
 import warnings
 
 import numpy as np
@@ -443,20 +444,34 @@ REAL = [("timm", "efficientnet_b0", 16), ("timm", "mobilenetv3_large_100", 8), (
         ("torchvision", "mobilenet_v3_large", 8), ("torchvision", "regnet_y_400mf", 16), ("torchvision", "resnet18", 0)]
 
 
+DECLARED = set()
+
+
 def library(name):
-    """The module of a library, or the test is skipped; a library of another torch's may fail in various ways."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return importlib.import_module(name)
-    except (ImportError, RuntimeError, OSError) as error:
-        pytest.skip(f"{name} can't be imported: {error}")
+    """The module of a library, or the test is skipped with what its import says.
+
+    PyPI's torchvision has compiled operators for PyPI's torch. Beside a CPU build of torch they don't load, and the
+    import fails as it describes them: "operator torchvision::nms does not exist". No classifier calls them, so they
+    are declared without a body here.
+    """
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return importlib.import_module(name)
+        except (ImportError, RuntimeError, OSError) as error:
+            missing = re.match(r"operator (torchvision::\w+) does not exist", str(error))
+            if not missing or missing[1] in DECLARED:
+                pytest.skip(f"{name} can't be imported: {error}")
+            DECLARED.add(missing[1])
+            torch.library.define(missing[1], "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 
 
 @pytest.mark.parametrize(("name", "model", "count"), REAL)
 def test_real_networks(name, model, count, figure):
     """As many blocks as modules of the libraries' classes; k >= H computes the same, k = 2 doesn't; undone exactly."""
     make = library("timm").create_model if name == "timm" else library("torchvision.models").get_model
+    torch.manual_seed(5)
     network = lively(make(model)).double()
     classes = ("SqueezeExcite", "SEModule", "SqueezeExcitation")
     expected = [path for path, module in network.named_modules() if type(module).__name__ in classes]
@@ -468,6 +483,6 @@ def test_real_networks(name, model, count, figure):
         error = ((tile_se(network, 10**6)(x) - y).abs().max() / y.abs().max()).item()
         assert error < 1e-12
         change = ((tile_se(untile_se(network), 2)(x) - y).abs().max() / y.abs().max()).item()
-        assert bool(count) == (change > 1e-6)
+        assert bool(count) == (change > 1e-9)
         assert torch.equal(untile_se(network)(x), y)
     figure(f"{name} {model}: {count} blocks, k >= H within {error:.1e}, k = 2 changes {change:.1e}")

@@ -14,7 +14,8 @@ from ..files import json_bytes, write_all
 __all__ = ["demo"]
 
 # Modules of packages that only this command needs, and the packages' names.
-PACKAGES = {"rapidocr": "rapidocr", "scipy": "scipy", "shapely": "shapely", "skimage": "scikit-image"}
+PACKAGES = {"rapidocr": "rapidocr", "scipy": "scipy", "shapely": "shapely", "skimage": "scikit-image",
+            "yaml": "PyYAML"}
 THREADS = 2
 # Pages that formats are taken from; their numbers are beyond those of the pages that are scored.
 CALIBRATION_PAGES, FIRST_CALIBRATION_PAGE = 4, 1 << 20

@@ -57,6 +57,8 @@ def _against(drawn, run):
               for name, boxes in run.boxes.items()}
     totals = {name: sum(found, Counts(0, 0, 0)) for name, found in counts.items()}
     return {"networks": {name: _scores(total) for name, total in totals.items()},
+            # Page by page: matched, found, drawn; whoever pools several runs needs them.
+            "page_counts": {name: [dataclasses.astuple(page) for page in found] for name, found in counts.items()},
             "line_points": 100 * totals["se"].line, "differences": differences(counts, run.options.seed)}
 
 

@@ -9,7 +9,6 @@ from .texts import aligned, number
 
 __all__ = ["about", "inspect"]
 
-K = 7
 INTEGER = ("ConvInteger", "MatMulInteger", "com.microsoft.DynamicQuantizeMatMul")
 
 
@@ -19,7 +18,7 @@ def inspect(options):
     if options.json:
         check_folder(folder or ".")
     network = open_network(options.model, parse_shape(options.input) if options.input else None)
-    contents = about(network)
+    contents = about(network, options.k)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)})
     print(_table(contents))
@@ -28,19 +27,19 @@ def inspect(options):
     return True
 
 
-def about(network):
+def about(network, k):
     """What `tiled-se inspect` knows of a :class:`~.blocks.Network`, JSON-serialisable.
 
     ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None where the input's size leaves them open;
     ``C``, ``CR``; ``mid``, ``gate`` and ``residual`` as WEIGHTS has them; ``parameters``, how many; ``se_elements``
-    and ``tse_elements``, which wait in the block with K rows a tile; ``quantised``, whether the network rounds to
-    integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
+    and ``tse_elements``, which wait in the block, the latter with tiles of `k` rows; ``quantised``, whether the network
+    rounds to integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
     ``others`` maps what is like a block but can't be built to the reason. ``unread`` lists operators on integers or
     for one runtime only, which blocks may hide behind.
     """
-    blocks = [_block(sized) for sized in network.blocks]
+    blocks = [_block(sized, k) for sized in network.blocks]
     dims = None if network.dims is None else network.dims[1:]
-    return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": K, "blocks": blocks,
+    return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": k, "blocks": blocks,
             "others": network.others, "unread": unread(network.graph)}
 
 
@@ -51,14 +50,14 @@ def unread(graph):
                   or "nchwc" in name)
 
 
-def _block(sized):
+def _block(sized, k):
     form = sized.block.float_block
     known = None not in (sized.height, sized.width)
     row = sized.width * sized.channels if known else None
     return {
         "name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
         "mid": form.mid.value, "gate": str(form.gate), "residual": form.residual, "parameters": sized.block.parameters,
-        "se_elements": row and sized.height * row, "tse_elements": row and min(K, sized.height) * row,
+        "se_elements": row and sized.height * row, "tse_elements": row and min(k, sized.height) * row,
         "quantised": sized.block.quantised, "layout": "NHWC" if sized.block.channels_last else "NCHW",
         "input": sized.block.x, "output": sized.block.y,
     }
