@@ -3,16 +3,27 @@
 
 import contextlib
 import dataclasses
+import os
 import re
+import struct
+
+import numpy as np
+import onnx
+from google.protobuf.message import Error
 
 from ...hdl.config import ConfigError
 from .graph import Graph
+from .guard import guarded
 from .model import load_model
 from .recognise import Block, recognise
 from .shapes import InputShape, infer, maps, resolved
 
 __all__ = ["Network", "Sized", "naming", "open_network", "parse_shape", "sized_blocks"]
 
+# Reading takes seconds for the largest networks.
+READING_SECONDS = 60
+# Each has weights of its own when it is tiled; networks have a hundred.
+MOST_BLOCKS = 256
 SHAPES_ARE = "must be CxHxW, like 3x640x640"
 
 
@@ -80,14 +91,19 @@ class Network:
 def naming(path):
     """Have errors about the model name its file `path`."""
     try:
-        yield
+        # Weights may be any numbers.
+        with np.errstate(all="ignore"):
+            yield
     except ConfigError as error:
         if error.option == "model" and error.value != path:
             raise ConfigError("model", path, f"{error.value}: {error.allowed}") from None
         if error.option == "input_shape":
             raise ConfigError("input", error.value, error.allowed) from None
         raise
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except MemoryError:
+        raise ConfigError("model", path, "takes too much memory") from None
+    except (ArithmeticError, AttributeError, Error, LookupError, RuntimeError, TypeError, ValueError,
+            struct.error) as error:
         # Attributes of another type, nodes that lack inputs, axes out of range: onnx and numpy have many words for it.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
         raise ConfigError("model", path, f"is inconsistent ({reason})") from None
@@ -111,14 +127,28 @@ def open_network(path, shape=None):
     """
     if not path:
         raise ConfigError("model", "", "is needed: an .onnx file")
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
+    content, shapes, found, dims = guarded(_read, path, shape, what=path, seconds=READING_SECONDS, reads=size)
+    with naming(path):
+        # Of what has been read there, this takes less.
+        graph = Graph(onnx.ModelProto.FromString(content))
+        graph.dims = shapes
+        sizes = maps(graph, found.blocks, dims, measure=shape is not None)
+    return Network(path, graph, tuple(Sized(block, *sizes[block.name]) for block in found.blocks), found.others, dims)
+
+
+def _read(path, shape):
+    """``(content, shapes, found, dims)``: the model as bytes, without functions and with all weights, sizes of its
+    tensors, its :class:`~.recognise.Found`, and the dimensions of its input."""
     with naming(path):
         graph = load_model(path)
         dims = resolved(graph, shape)
         # Recognition asks for shapes that many files don't declare.
         graph.dims = infer(graph, dims)
         found = recognise(graph)
-        sizes = maps(graph, found.blocks, dims, measure=shape is not None)
-    return Network(path, graph, tuple(Sized(block, *sizes[block.name]) for block in found.blocks), found.others, dims)
+        if len(found.blocks) > MOST_BLOCKS:
+            raise ConfigError("model", f"{len(found.blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
+        return graph.model.SerializeToString(), graph.dims, found, dims
 
 
 def sized_blocks(path, options):

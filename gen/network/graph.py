@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A view of an ONNX graph: who makes a tensor, who reads it, which are constants, and how large it is."""
 
+import collections
 import functools
 import heapq
 
-import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from ...hdl.config import ConfigError
+from .folding import FOLDED, array_of, folded
 
 __all__ = ["Graph", "attributes", "subgraph_reads"]
 
 DOMAINS = ("", "ai.onnx")
-# Elements of a folded constant: weights of a layer are far smaller, and a file can ask for more.
-MOST_FOLDED = 1 << 24
 # Length of a chain of nodes that makes one constant.
 MOST_DEEP = 32
 
@@ -26,16 +24,24 @@ def attributes(node):
 
 
 def subgraph_reads(node):
-    """Names that the graphs in `node`'s attributes read, whoever makes them."""
-    found, graphs = set(), [node]
-    while graphs:
-        for attribute in graphs.pop().attribute:
-            for graph in (attribute.g, *attribute.graphs) if attribute.type in (
-                    onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) else ():
-                found.update(name for inner in graph.node for name in inner.input)
-                found.update(output.name for output in graph.output)
-                graphs.extend(graph.node)
+    """Names that the graphs in `node`'s attributes read of what is around them."""
+    found = set()
+    for attribute in node.attribute:
+        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            for graph in (attribute.g, *attribute.graphs):
+                found |= _reads_outside(graph)
     return found
+
+
+def _reads_outside(graph):
+    # Exporters call what a branch makes as they call what the whole makes.
+    own = {tensor.name for tensor in (*graph.initializer, *graph.input)}
+    own |= {tensor.values.name for tensor in graph.sparse_initializer}
+    own |= {name for node in graph.node for name in node.output}
+    read = {value.name for value in graph.output}
+    for node in graph.node:
+        read.update(node.input, subgraph_reads(node))
+    return read - own - {""}
 
 
 class Graph:
@@ -69,8 +75,12 @@ class Graph:
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.outputs = {output.name for output in graph.output}
         self.producer, self.readers = {}, {}
-        given = set(self.initializers) | {value.name for value in graph.input}
-        given |= {tensor.values.name for tensor in graph.sparse_initializer}
+        constants = [*(tensor.name for tensor in graph.initializer),
+                     *(tensor.values.name for tensor in graph.sparse_initializer)]
+        inputs = [value.name for value in graph.input]
+        _check_unique(constants)
+        _check_unique(inputs)
+        given = {*constants, *inputs}
         for node in graph.node:
             for name in filter(None, node.output):
                 if name in self.producer or name in given:
@@ -83,6 +93,7 @@ class Graph:
         self.dims = {value.name: dims for value in (*graph.value_info, *graph.input, *graph.output)
                      if (dims := declared_dims(value)) is not None}
         self.dims |= {name: tuple(tensor.dims) for name, tensor in self.initializers.items()}
+        self._foldable = self._chains()
         self.constant = functools.cache(self._constant)
 
     @staticmethod
@@ -120,24 +131,33 @@ class Graph:
         """The node's operator, if it is of the default set; "DOMAIN.OPERATOR" otherwise."""
         return node.op_type if node.domain in DOMAINS else f"{node.domain}.{node.op_type}"
 
-    def _constant(self, name, depth=0):
+    def _chains(self):
+        """By tensor that nodes make of constants alone, how many they are one after the other."""
+        lengths = dict.fromkeys(self.initializers, 0)
+        for node in self.nodes:
+            if self.default(node) in FOLDED and any(node.output[:1]):
+                length = 1 + max((lengths.get(name, MOST_DEEP) for name in node.input if name), default=0)
+                if length <= MOST_DEEP:
+                    lengths[node.output[0]] = length
+        return lengths
+
+    def _constant(self, name):
         """What tensor `name` always is, as an array; None where that depends on the input or is no plain tensor."""
         if name in self.initializers:
-            return _array(self.initializers[name])
-        node = self.producer.get(name)
-        if node is None or depth > MOST_DEEP or self.default(node) not in FOLDED:
+            return array_of(self.initializers[name])
+        if name not in self._foldable:
             return None
-        inputs = [self._constant(item, depth + 1) if item else None for item in node.input]
+        node = self.producer[name]
+        inputs = [self.constant(item) if item else None for item in node.input]
         if any(item and array is None for item, array in zip(node.input, inputs, strict=True)):
             return None
-        if sum(array.size for array in inputs if array is not None) > MOST_FOLDED:
-            return None
-        try:
-            result = np.asarray(FOLDED[self.default(node)](attributes(node), *inputs))
-        except (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError):
-            # What makes no sense is no constant of ours; whoever runs the model will say so.
-            return None
-        return result if result.size <= MOST_FOLDED else None
+        return folded(self.default(node), attributes(node), inputs)
+
+
+def _check_unique(names):
+    if len(set(names)) < len(names):
+        name = next(name for name, count in collections.Counter(names).items() if count > 1)
+        raise ConfigError("model", name, "must be the name of one input or constant only")
 
 
 def declared_dims(value):
@@ -146,56 +166,3 @@ def declared_dims(value):
         return None
     return tuple(dim.dim_value if dim.WhichOneof("value") == "dim_value" and dim.dim_value >= 0 else None
                  for dim in value.type.tensor_type.shape.dim)
-
-
-def _array(tensor):
-    try:
-        return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def _value(attribute):
-    for name in ("value_float", "value_floats", "value_int", "value_ints"):
-        if name in attribute:
-            return np.array(attribute[name], np.float32 if "float" in name else np.int64)
-    return _array(attribute["value"])
-
-
-def _axes(attribute, axes):
-    axes = attribute.get("axes") if axes is None else axes.tolist()
-    return None if axes is None else tuple(axes)
-
-
-def _cast(attribute, x):
-    return x.astype(onnx.helper.tensor_dtype_to_np_dtype(attribute["to"]))
-
-
-def _reshape(attribute, x, shape):
-    return x.reshape([x.shape[i] if n == 0 and not attribute.get("allowzero") else n
-                      for i, n in enumerate(shape.tolist())])
-
-
-def _dequantise(attribute, x, scale, zero=0):
-    form = [1] * x.ndim
-    if scale.ndim == 1 and scale.size > 1:
-        form[attribute.get("axis", 1)] = -1
-    elif scale.ndim > 1:
-        raise ValueError("blocks")
-    return ((x.astype(np.int64) - np.asarray(zero, np.int64).reshape(form)) * scale.reshape(form)).astype(scale.dtype)
-
-
-FOLDED = {
-    "Constant": lambda attribute: _value(attribute),
-    "Identity": lambda attribute, x: x,
-    "Cast": _cast,
-    "Reshape": _reshape,
-    "Transpose": lambda attribute, x: x.transpose(attribute.get("perm")),
-    "Squeeze": lambda attribute, x, axes=None: x.squeeze(_axes(attribute, axes)),
-    "Unsqueeze": lambda attribute, x, axes=None: np.expand_dims(x, _axes(attribute, axes)),
-    "DequantizeLinear": _dequantise,
-    "Add": lambda attribute, a, b: a + b,
-    "Sub": lambda attribute, a, b: a - b,
-    "Mul": lambda attribute, a, b: a * b,
-    "Neg": lambda attribute, a: -a,
-}

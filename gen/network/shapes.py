@@ -5,6 +5,8 @@ import dataclasses
 import math
 
 import onnx
+from google.protobuf.message import Error
+from onnx.shape_inference import InferenceError
 
 from ...hdl.config import ConfigError
 from .graph import declared_dims
@@ -110,23 +112,23 @@ def _size(block, found):
 def infer(graph, dims=None):
     """Shapes of all tensors by ONNX's inference, by name, None for open dimensions; with the input's `dims`, if given.
 
-    Of a model that inference refuses, the declared shapes.
+    Of a model that inference refuses, the declared shapes. It runs in this process, which a crafted file may end.
     """
-    value = input_of(graph).name if dims is not None else None
     try:
-        found = guarded(_infer, graph.model.SerializeToString(), value, dims, what="the shapes can't be inferred")
-    except ConfigError:
+        value = input_of(graph).name if dims is not None else None
+        # Weights take no part, but constants do, which shapes may be computed from.
+        model = onnx.shape_inference.infer_shapes(_fixed(_copy(graph.model), value, dims), data_prop=True)
+    except (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError):
         # A model may run all the same; what stays open is said to be.
-        found = {}
-    return graph.dims | found
+        return dict(graph.dims)
+    return graph.dims | {item.name: found for item in (*model.graph.value_info, *model.graph.input, *model.graph.output)
+                         if (found := declared_dims(item)) is not None}
 
 
-def _infer(content, value, dims):
-    model = _fixed(onnx.ModelProto.FromString(content), value, dims)
-    # Weights take no part, but constants do, which shapes may be computed from.
-    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    return {item.name: found for item in (*model.graph.value_info, *model.graph.input, *model.graph.output)
-            if (found := declared_dims(item)) is not None}
+def _copy(model):
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
 
 
 def _fixed(model, value, dims):
