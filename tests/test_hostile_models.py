@@ -3,6 +3,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -172,7 +174,8 @@ def loop():
 
 
 def grow():
-    return [np.ones(1 << 28) for _ in range(1000)]
+    # Not touched: it is the address space that is limited.
+    return [np.empty(1 << 28) for _ in range(1000)]
 
 
 def refuse():
@@ -189,3 +192,15 @@ def test_guard(function, seconds, line):
     with pytest.raises(ConfigError) as error:
         guarded(function, what="it", seconds=seconds)
     assert str(error.value) == line
+
+
+def test_a_script_that_reads_a_network_runs_once(tmp_path):
+    # Whoever trains a network in the same script would see it trained again, if the process ran that script.
+    onnx.save(network(Spelling()), tmp_path / "net.onnx")
+    (tmp_path / "json.py").write_text("raise SystemExit('a file of the working folder is no module of ours')")
+    script = tmp_path / "script.py"
+    script.write_text("import sys; sys.path.remove(sys.path[0])\n"
+                      "from tiled_se.gen.network.blocks import open_network\n"
+                      "print(len(open_network('net.onnx').blocks))\n")
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")

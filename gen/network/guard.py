@@ -5,13 +5,22 @@ Shape inference and the runtime are compiled code that a crafted file can crash 
 is not ours, and its end is bad input.
 """
 
-import multiprocessing
+import contextlib
+import json
 import os
+import pickle
 import resource
+import signal
+import subprocess
+import sys
 
 from ...hdl.config import ConfigError
 
 __all__ = ["allow_memory_for", "guarded"]
+
+# The process runs this and nothing of the caller's own script, which multiprocessing would run again. It finds modules
+# where we do.
+SERVE = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {__name__} import _serve; _serve()"
 
 # What large networks take for one run.
 SECONDS = 300
@@ -25,7 +34,7 @@ EACH_BYTE = 8
 
 
 def guarded(function, *arguments, what, seconds=SECONDS, reads=None):
-    """What `function(*arguments)` returns; both cross a pipe.
+    """What `function(*arguments)` returns; all of these cross a pipe.
 
     Parameters
     ----------
@@ -34,7 +43,7 @@ def guarded(function, *arguments, what, seconds=SECONDS, reads=None):
     seconds : float
         How long it may take.
     reads : int, optional
-        Bytes of the file that the function reads, which bound its memory; it is a share of the machine's else.
+        Bytes of the file that the function reads, which bound its memory; else a share of the machine's does.
 
     Raises
     ------
@@ -42,24 +51,19 @@ def guarded(function, *arguments, what, seconds=SECONDS, reads=None):
         ("model") with `what`, where the function fails, the process dies or takes too long. A ConfigError of the
         function's own is handed on.
     """
-    # Spawned, as a fork would have the locks of our threads.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, function, arguments, reads), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        # The pipe ends with the process.
-        if not ours.poll(seconds):
-            raise ConfigError("model", what, f"it takes more than {seconds:g} s")
-        result, error = ours.recv()
-    except (EOFError, OSError):
-        process.join()
-        raise ConfigError("model", what, f"the process ended with status {process.exitcode}") from None
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+    request = pickle.dumps((function, arguments, seconds, reads))
+    # Isolated: no module in the working directory stands for one of Python's.
+    with subprocess.Popen([sys.executable, "-I", "-c", SERVE, json.dumps([*map(str, sys.path)])], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            answer, _ = process.communicate(request, timeout=seconds)
+            result, error = pickle.loads(answer)
+        except subprocess.TimeoutExpired:
+            raise ConfigError("model", what, f"it takes more than {seconds:g} s") from None
+        except (EOFError, pickle.UnpicklingError):
+            raise ConfigError("model", what, f"the process ended with status {process.returncode}") from None
+        finally:
+            process.kill()
     if error is not None:
         raise ConfigError(*error) if isinstance(error, tuple) else ConfigError("model", what, error)
     return result
@@ -74,8 +78,11 @@ def allow_memory_for(size):
 
 def _address_space():
     """Bytes that this process has mapped: libraries map much for each of many cores."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux
+        return 0
 
 
 def _limit_memory(reads):
@@ -84,19 +91,35 @@ def _limit_memory(reads):
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     soft = limit if reads is None else min(limit, _address_space() + READING_MEMORY + reads * EACH_BYTE)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, limit))
+    # Not every system limits it.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (soft, limit))
 
 
-def _work(pipe, function, arguments, reads):
+def _serve():
+    """What the process does: a request from standard input, its answer to standard output."""
+    answers = os.dup(1)
+    # What libraries print of a broken model is no line of ours.
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    with open(answers, "wb") as answer:
+        answer.write(_answer(sys.stdin.buffer))
+
+
+def _answer(request):
+    """The pickled pair of a result and an error, one of them None."""
     try:
+        function, arguments, seconds, reads = pickle.load(request)
+        # It ends in time even if nobody waits for it any more.
+        signal.alarm(int(seconds) + 2)
         _limit_memory(reads)
-        # What libraries print of a broken model is no line of ours.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        pipe.send((function(*arguments), None))
+        result = function(*arguments)
+        return pickle.dumps((result, None))
     except ConfigError as error:
-        pipe.send((None, (error.option, error.value, error.allowed)))
+        found = (error.option, error.value, error.allowed)
     except MemoryError:
-        pipe.send((None, "it takes too much memory"))
+        found = "it takes too much memory"
     except Exception as error:  # whatever onnx and onnxruntime raise
-        pipe.send((None, (str(error).strip() or type(error).__name__).splitlines()[0][:200]))
+        found = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return pickle.dumps((None, found))
