@@ -20,7 +20,7 @@ THREADS = 2
 # Pages that formats are taken from; their numbers are beyond those of the pages that are scored.
 CALIBRATION_PAGES, FIRST_CALIBRATION_PAGE = 4, 1 << 20
 # Feature maps that are simulated at once, and those of them that the INPUT file keeps.
-FRAMES, KEPT = 50, 2
+FRAMES, KEPT = 12, 2
 
 
 def demo(options, folder):

@@ -88,7 +88,7 @@ class Graph:
                 self.producer[name] = node
         self.nodes = self._sorted(given)
         for node in self.nodes:
-            for name in self._reads(node):
+            for name in self.reads(node):
                 self.readers.setdefault(name, []).append(node)
         self.dims = {value.name: dims for value in (*graph.value_info, *graph.input, *graph.output)
                      if (dims := declared_dims(value)) is not None}
@@ -97,14 +97,15 @@ class Graph:
         self.constant = functools.cache(self._constant)
 
     @staticmethod
-    def _reads(node):
+    def reads(node):
+        """Names of the tensors that `node` takes, those included that graphs in its attributes take from outside."""
         return {name for name in node.input if name} | (subgraph_reads(node) if node.attribute else set())
 
     def _sorted(self, given):
         waiting, readers, ready = {}, {}, []
         for index, node in enumerate(self.model.graph.node):
             needs = set()
-            for name in self._reads(node):
+            for name in self.reads(node):
                 if name in self.producer:
                     needs.add(name)
                 elif name in node.input and name not in given:

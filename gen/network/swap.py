@@ -53,20 +53,22 @@ def tile(model, blocks, k=7):
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     graph = Graph(copied)
+    used = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
     for block in blocks:
         if block.name in rows:
-            _Tiled(graph, block, rows[block.name]).put_in()
+            tiled = _Tiled(graph, block, rows[block.name], _unused(used, f"tiled_se/{block.name}"))
+            tiled.put_in()
+            used.update(name for node in tiled.nodes for name in (node.name, *node.output))
     _write(graph, [block for block in blocks if block.name in rows])
     return copied
 
 
 class _Tiled:
-    """The nodes of one tiled block."""
+    """The nodes of one tiled block, whose names begin with `prefix`."""
 
-    def __init__(self, graph, block, k):
-        self.graph, self.block, self.k = graph, block, k
+    def __init__(self, graph, block, k, prefix):
+        self.graph, self.block, self.k, self.prefix = graph, block, k, prefix
         self.nodes, self.tensors = [], []
-        self.prefix = _unused(graph, f"tiled_se/{block.name}")
         # Exporters leave the sizes of their sample behind in models that take any.
         inputs = [value.name for value in graph.model.graph.input if value.name not in graph.initializers]
         self.fixed = all(name in graph.dims and None not in graph.dims[name][len(graph.dims[name]) == 4:]
@@ -201,7 +203,7 @@ def _write(graph, replaced):
         copies.append(copied)
     del model.node[:]
     model.node.extend(copies)
-    read = {name for node in copies for name in Graph._reads(node)} | graph.outputs
+    read = {name for node in copies for name in Graph.reads(node)} | graph.outputs
     constants = {tensor.name for tensor in model.initializer}
     _keep(model.input, lambda name: name in read or name not in constants)
     _keep(model.initializer, lambda name: name in read)
@@ -219,10 +221,9 @@ def _keep(field, wanted):
     field.extend(copies)
 
 
-def _unused(graph, prefix):
-    """`prefix`, with a number if need be, and a slash: no tensor or node is called so."""
-    names = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
-    names = {name for name in names if name.startswith(prefix)}
+def _unused(names, prefix):
+    """`prefix`, with a number if need be, and a slash: none of `names`, of tensors and nodes, begins like that."""
+    names = [name for name in names if name.startswith(prefix)]
     unused, count = f"{prefix}/", 1
     while any(name.startswith(unused) for name in names):
         count += 1
@@ -234,9 +235,9 @@ def _without_dead(graph, ys):
     """The nodes, without those that only led to the old makers of tensors `ys`."""
     uses = {}
     for node in graph.nodes:
-        for name in Graph._reads(node):
+        for name in Graph.reads(node):
             uses[name] = uses.get(name, 0) + 1
-    waiting = [name for y in ys for name in Graph._reads(graph.producer[y])]
+    waiting = [name for y in ys for name in Graph.reads(graph.producer[y])]
     dead = set()
     while waiting:
         name = waiting.pop()
@@ -246,7 +247,7 @@ def _without_dead(graph, ys):
         if any(uses.get(output) or output in graph.outputs for output in node.output):
             continue
         dead.add(id(node))
-        for read in Graph._reads(node):
+        for read in Graph.reads(node):
             uses[read] -= 1
             waiting.append(read)
     return [node for node in graph.nodes if id(node) not in dead]
