@@ -8,6 +8,7 @@ followed: what is found here is a proposal, which :mod:`.recognise` checks by nu
 
 import dataclasses
 import enum
+import math
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -52,8 +53,9 @@ class Samples:
     values: torch.Tensor
 
     def only(self, stage):
-        """Whether the tensor is that stage itself."""
-        return self.stages == {stage} and torch.equal(self.values, stage.points)
+        """Whether the tensor is that stage itself, but for the rounding of, say, a sum that was divided."""
+        return (self.stages == {stage} and self.values.shape == stage.points.shape
+                and torch.allclose(self.values, stage.points, rtol=1e-12, atol=0))
 
 
 class Trace(TorchDispatchMode):
@@ -103,11 +105,22 @@ class Trace(TorchDispatchMode):
             source = self.known(args[0])
             known = isinstance(source, Samples) and (source.only(Stage.INPUT) or source.only(Stage.MEAN))
             return _start(Stage.MEAN) if known else None
+        if operator is aten.sum:
+            return self._sum(*args)
         if func.is_view or operator in COPIES:
             return self.known(args[0])
         if torch.Tag.pointwise in func.tags or operator in UNTAGGED:
             return self._pointwise(func, args, kwargs)
         return None
+
+    def _sum(self, x, axes=None, *_):
+        """A sum over the map, which is a multiple of its mean, or over one axis of it and then the other."""
+        source, terms = self.known(x), math.prod(x.shape[axis] for axis in axes or range(x.dim()))
+        if not isinstance(source, Samples):
+            return None
+        if source.only(Stage.INPUT):
+            return Samples(frozenset({Stage.MEAN}), terms * Stage.MEAN.points)
+        return Samples(source.stages, terms * source.values) if source.stages == {Stage.MEAN} else None
 
     def _layer(self, operator, args):
         """The stage that begins behind a layer, if the layer is the next of the block's two."""

@@ -38,6 +38,9 @@ KNOWN = {
     "efficientnet": (blocks.EfficientNetSE, Mid.SILU, Gate(), False),
     "mobilenetv3": (blocks.MobileNetV3SE, Mid.HARDSWISH, SIXTH, False),
     "conv1d": (blocks.Conv1dSE, Mid.IDENTITY, Gate(), True),
+    "sum": (blocks.SumSE, Mid.SILU, Gate(), False),
+    "sums": (lambda *sizes: blocks.SumSE(*sizes, apart=True), Mid.SILU, Gate(), False),
+    "einsum": (blocks.EinsumSE, Mid.RELU, Gate(), False),
 }
 every_block = pytest.mark.parametrize("name", KNOWN)
 
@@ -128,6 +131,10 @@ OTHERS = {
     "clipped mean": like(pool=lambda x: x.mean((2, 3), keepdim=True).clamp(-50, 50)),
     "mean of the first rows": like(pool=lambda x: x[:, :, :2].mean((2, 3), keepdim=True)),
     "mean of one picture": like(pool=lambda x: x[:1].mean((2, 3), keepdim=True)),
+    "sum over the map": like(pool=lambda x: x.sum((2, 3), keepdim=True)),
+    "sum over a map of one size": like(pool=lambda x: x.sum((2, 3), keepdim=True) / 15),
+    "sum over rows only": like(pool=lambda x: x.sum(2, keepdim=True) / x.shape[2]),
+    "mean and sum": like(pool=lambda x: x.mean(2, keepdim=True).sum(3, keepdim=True)),
     "grouped": like(groups=2),
     "3x3": like(kernel=3),
     "batch norm": like(between=nn.BatchNorm2d(4)),

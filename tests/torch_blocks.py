@@ -159,6 +159,27 @@ class Residual(nn.Module):
         return x + self.se_block(x)
 
 
+class SumSE(TimmSqueezeExcite):
+    """The mean as a sum over both axes, or over one after the other, and a division"""
+
+    def __init__(self, channels, squeeze, apart=False):
+        super().__init__(channels, squeeze)
+        self.apart = apart
+
+    def forward(self, x):
+        total = x.sum(-1, keepdim=True).sum(-2, keepdim=True) if self.apart else x.sum((2, 3), keepdim=True)
+        x_se = self.act1(self.conv_reduce(total / (x.shape[2] * x.shape[3])))
+        return x * self.gate(self.conv_expand(x_se))
+
+
+class EinsumSE(ClassicSELayer):
+    """The mean out of einsum"""
+
+    def forward(self, x):
+        y = self.fc(torch.einsum("nchw->nc", x) / x[0, 0].numel())
+        return x * y[:, :, None, None]
+
+
 class SwishFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, i):
