@@ -5,6 +5,8 @@ import dataclasses
 import json
 import types
 
+import numpy as np
+import onnx
 import pytest
 
 from tiled_se.gen.batch.store import Store
@@ -20,6 +22,10 @@ from tiled_se.gen.prepare import prepare
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.schedule import predict
+
+from .onnx_lookalikes import lookalike
+from .onnx_net import Net
+from .onnx_networks import CHANNELS, SQUEEZE, Spelling, se
 
 # The second map has fewer rows than a tile.
 TINY = {"networks": {"Tiny": {"input": [12, 10], "source": "nowhere", "blocks": [[6, 5, 8, 2, 2], [3, 4, 6, 2, 1]]}}}
@@ -185,6 +191,7 @@ class TestText:
         text = network_text(_summary(block, results=results))
         assert 110 < max(map(len, text.splitlines())) <= 120
         assert "19,327,352.8" in text
+        assert "\ntile buffers alone: 19,327,352.8 and 75,497.5 bits / 1000, 99.6% less" in text
 
     def test_names(self):
         text = network_text(_summary(Block(8, 8, 4, 1, name="/se/Mul"), Block(8, 8, 4, 1, name="a\n" + 99 * "b")))
@@ -197,18 +204,35 @@ class TestText:
 
 
 class TestModel:
-    def test_onnx(self, monkeypatch):
-        import tiled_se.gen.network.blocks as blocks
+    def model(self, *dims):
+        """A file whose input has the dimensions, and whose block is on a map of half its size."""
+        net = Net()
+        weight = net.constant(np.ones((CHANNELS, dims[1], 3, 3)))
+        x = net("Conv", "x", weight, strides=[2, 2], pads=[1, 1, 1, 1])
+        net("Identity", se(net, x, Spelling(mid="silu", gate="fifth", end="add")), output="y")
+        onnx.save(net.model({"x": dims}, {"y": None}), "some.onnx")
+        return "some.onnx"
 
-        form = types.SimpleNamespace(mid=Mid.RELU, gate=Gate(), residual=False)
-        found = types.SimpleNamespace(name="Mul.1", height=8, width=6, channels=16, squeeze=4, count=1,
-                                      block=types.SimpleNamespace(float_block=form))
-        monkeypatch.setattr(blocks, "sized_blocks", lambda path, options: [found] if "some" in path else [])
-        (network,) = resolve(_options("folder/some.onnx")).networks
-        assert (network.name, network.input, network.source) == ("some", None, "some.onnx")
+    @pytest.fixture(autouse=True)
+    def here(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def test_onnx(self):
+        (network,) = resolve(_options(self.model(1, 3, 20, 12))).networks
+        assert (network.name, network.input, network.source) == ("some", (20, 12), "some.onnx")
         (block,) = network.blocks
-        assert (str(block), block.name, block.count) == ("8x6x16x4", "Mul.1", 1)
-        assert block.form == (("mid", Mid.RELU), ("gate", Gate()), ("residual", False))
+        assert (str(block), block.count) == (f"10x6x{CHANNELS}x{SQUEEZE}", 1)
+        form = dict(block.form)
+        assert (form["mid"], form["gate"].kind, form["residual"]) == (Mid.SILU, GateKind.HARDSIGMOID, True)
+        assert network_text(network_summary(network, _options(""), {})).startswith("some, input 20 x 12, k = 4\n")
+
+    @pytest.mark.parametrize(("dims", "shape", "size"), [
+        ((1, 3, "h", "w"), "3x40x24", (40, 24)), ((1, 5, 20, 12), "5x20x12", (20, 12)), ((1, 5, 20, 12), None, None)])
+    def test_size_of_the_input(self, dims, shape, size):
+        assert resolve(_options(self.model(*dims), input=shape)).networks[0].input == size
+
+    def test_none(self):
+        onnx.save(lookalike("one-layer"), "none.onnx")
         with pytest.raises(ConfigError, match=r"model=none.onnx: has no squeeze-and-excite block"):
             resolve(_options("none.onnx"))
 

@@ -6,48 +6,22 @@ import os
 import pathlib
 
 import numpy as np
-import onnx
 import pytest
-from onnx.reference import ReferenceEvaluator
-from PIL import Image
 
-from tiled_se.gen.network.activations import feature_maps
+from tiled_se.gen.network import build, context_command
 from tiled_se.gen.network.agreement import agreement
-from tiled_se.gen.network.blocks import open_network
-from tiled_se.gen.network.images import find_images
 from tiled_se.gen.network.recognise import find_blocks
-from tiled_se.gen.network.shapes import InputShape
-from tiled_se.gen.options import Options
 from tiled_se.gen.reference import squeeze_excite
 from tiled_se.hdl.config import Config
 
-from .onnx_net import Net
-from .onnx_networks import CHANNELS, Spelling, network, se
-
-HEIGHT, WIDTH = 22, 10
-SHAPE = InputShape(3, HEIGHT, WIDTH)
-
-
-def model(path):
-    """A convolution with stride 2 from an image of any size, then two blocks, the second one residual."""
-    net = Net(13)
-    rng = np.random.default_rng(2)
-    stem = net("Conv", "x", net.constant(rng.normal(size=(CHANNELS, 3, 3, 3))), strides=[2, 2], pads=[1, 1, 1, 1])
-    first = se(net, stem, Spelling(gate="fifth"))
-    net("Identity", se(net, first, Spelling(end="add", mid="silu"), seed=3), output="y")
-    path.write_bytes(net.model({"x": (1, 3, "h", "w")}, {"y": (1, CHANNELS, "a", "b")}).SerializeToString())
-    return str(path)
+from .onnx_images import HEIGHT, WIDTH, network_and_images
+from .onnx_networks import CHANNELS, Spelling, network
 
 
 @pytest.fixture
 def files(tmp_path):
     """Paths of a model and of a folder with three images."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for index in range(3):
-        pixels = np.random.default_rng(index).integers(0, 255, (30, 40, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    return model(tmp_path / "net.onnx"), str(folder)
+    return network_and_images(tmp_path)
 
 
 def test_build(tiled_se, files):
@@ -57,6 +31,7 @@ def test_build(tiled_se, files):
     assert (finished.status, finished.err) == (0, "")
     report = json.loads(pathlib.Path("rtl/report.json").read_text())
     assert report["bit_exact"]
+    assert report["images"] == 3
     rows = HEIGHT // 2
     assert (report["se_elements"], report["tse_elements"]) == (2 * rows * 5 * CHANNELS, 2 * 4 * 5 * CHANNELS)
     for block in report["blocks"]:
@@ -78,41 +53,21 @@ def test_build(tiled_se, files):
     assert (repeated["y_q"] == arrays["y_q"]).all()
 
 
-def test_images_are_resized_and_normalised(files):
-    path, images = files
-    found = list(find_images(Options(calibration=images, limit=3), open_network(path, SHAPE)))
-    assert [image.shape for image in found] == [(1, 3, HEIGHT, WIDTH)] * 3
-    with Image.open(os.path.join(images, "1.png")) as image:
-        expected = np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
-    scaled = (expected / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    np.testing.assert_allclose(found[1][0].transpose(1, 2, 0), scaled, atol=1e-5)
+def test_interrupted(tiled_se, files, monkeypatch):
+    """What is finished is there, and nothing half of it."""
+    def one(names, job, *_):
+        assert job(names[0])()["failure"] is None
+        raise KeyboardInterrupt
 
-
-def test_feature_maps_are_those_of_the_network(files):
-    """Against ONNX's own evaluator."""
-    path, folder = files
-    opened = open_network(path, SHAPE)
-    images = find_images(Options(calibration=folder), opened)
-    (first, second) = opened.blocks
-    with feature_maps(opened, opened.model, [first, second], images, 2) as maps:
-        found = {name: np.array(values) for name, values in maps.items()}
-    inner = onnx.ModelProto()
-    inner.CopyFrom(opened.model)
-    inner.graph.output.append(onnx.helper.make_tensor_value_info(second.block.x, onnx.TensorProto.FLOAT, None))
-    evaluator = ReferenceEvaluator(inner)
-    for index, image in enumerate(list(images)[:2]):
-        expected = evaluator.run([second.block.x], {"x": image})[0]
-        np.testing.assert_allclose(found[second.name][index], expected[0].transpose(1, 2, 0), rtol=1e-4, atol=1e-5)
-    assert found[first.name].shape == (2, HEIGHT // 2, WIDTH // 2, CHANNELS)
-
-
-def test_bgr_and_limit(files):
-    path, images = files
-    opened = open_network(path, SHAPE)
-    plain, turned = (list(find_images(Options(calibration=images, limit=2, bgr=bgr, mean=(0.0,), std=(1.0,)), opened))
-                     for bgr in (False, True))
-    assert len(plain) == 2
-    np.testing.assert_array_equal(plain[0][:, ::-1], turned[0])
+    monkeypatch.setattr(build, "run_all", one)
+    finished = tiled_se("build", files[0], "--calibration", files[1], "--input", f"3x{HEIGHT}x{WIDTH}", "-o", "rtl")
+    assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+    given = {"input.npz", "weights.npz"}
+    done, waiting = sorted((sorted(path.name for path in folder.iterdir()) for folder in pathlib.Path("rtl").iterdir()),
+                           key=len, reverse=True)
+    assert len(done) == 6
+    assert given | {"manifest.json", "report.json", "output.npz"} <= set(done)
+    assert set(waiting) == given
 
 
 @pytest.mark.parametrize(("arguments", "line"), [
@@ -135,39 +90,29 @@ def test_refused(tiled_se, files, arguments, line):
     assert not os.path.exists("rtl")
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.png", b"nothing"), ("a.npy", b"\x93NUMPY"), ("a.npz", b"PK")])
-def test_damaged_image(tiled_se, files, name, content):
-    pathlib.Path(files[1], name).write_bytes(content)
-    finished = tiled_se("context", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "-o", "found")
-    assert finished.status == 2
-    assert finished.err.startswith("tiled-se: error: CALIBRATION=")
-    assert name in finished.err
-    assert not os.path.exists("found")
-
-
-def test_arrays_are_inputs_as_they_are(files):
-    path, folder = files
-    array = np.random.default_rng(1).normal(size=(2, 3, HEIGHT, WIDTH)).astype(np.float32)
-    np.save(os.path.join(folder, "9.npy"), array)
-    found = list(find_images(Options(calibration=folder), open_network(path, SHAPE)))
-    np.testing.assert_array_equal(np.concatenate(found[3:]), array)
-
-
 class TestContext:
     def test_command(self, tiled_se, files):
-        finished = tiled_se("context", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "--ks", "2,11", "-o", "found")
+        finished = tiled_se("context", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "--ks", "2,6,11", "-o", "found")
         assert (finished.status, finished.err) == (0, "")
         contents = json.loads(pathlib.Path("found/context.json").read_text())
         assert contents["images"] == 3
         for block in contents["blocks"]:
-            few, whole = block["ks"]
+            few, _, whole = block["ks"]
             assert (few["k"], few["tiles"], whole["k"], whole["tiles"]) == (2, 3 * 6, 11, 3)
             # A tile that is the whole map agrees with it.
             assert whole["mean_correlation"] == pytest.approx(1)
             assert whole["output_change"] == pytest.approx(0, abs=1e-9)
             assert few["output_change"] > 0
             assert 0 < few["quantised_gate_error"]["max"] < 0.05
+        assert "means r k=6  gates r k=6  quantised gates k=6\n" in finished.out
         assert b"<svg" in pathlib.Path("found/context.svg").read_bytes()
+
+    def test_advice(self):
+        """Blocks to leave are told for each k."""
+        changes = {"a": (0.3, 0.11, 0.02), "b": (0.2, 0.05, 0.1)}
+        blocks = [{"name": name, "ks": [{"output_change": n} for n in values]} for name, values in changes.items()]
+        assert context_command._advice(blocks, (1, 3, 7)).splitlines()[1:] == [
+            "  k=1: SKIP=a,b", "  k=3: SKIP=a", "  k=7: none"]
 
     @pytest.mark.parametrize("end", ["mul", "add"])
     def test_figures(self, end):

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from tiled_se.gen.network import swap_command
 from tiled_se.gen.network.recognise import find_blocks
 from tiled_se.gen.network.swap import tile
 from tiled_se.hdl.config import ConfigError
@@ -112,6 +113,30 @@ class TestCommand:
         name = find_blocks(two())[0].name
         assert tiled_se("swap", "net.onnx", "--skip", name, "-o", "out/o.onnx").status == 0
         assert [found.name for found in find_blocks(onnx.load("out/o.onnx"))] == [name]
+
+    def test_what_the_checker_refuses_in_the_original(self, tiled_se):
+        """Runtimes run it: an output without a shape."""
+        model = two()
+        for value in model.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        onnx.save(model, "net.onnx")
+        assert tiled_se("swap", "net.onnx", "--k", 11).status == 0
+        x = data(Spelling(), 11)
+        for found, wanted in zip(run(onnx.load("net_tse11.onnx"), x), run(two(), x), strict=True):
+            close(found, wanted, 1e-5)
+
+    def test_what_it_refuses_in_the_result_alone(self, tiled_se, monkeypatch):
+        def broken(model, *_):
+            model = onnx.ModelProto.FromString(model.SerializeToString())
+            model.graph.node[0].input[0] = "nothing"
+            return model
+
+        monkeypatch.setattr(swap_command, "tile", broken)
+        onnx.save(two(), "net.onnx")
+        finished = tiled_se("swap", "net.onnx", "-o", "o.onnx")
+        assert finished.status == 2
+        assert finished.err.startswith("tiled-se: error: MODEL=net.onnx (--model): the tiled network: ")
+        assert not pathlib.Path("o.onnx").exists()
 
     @pytest.mark.parametrize(("arguments", "line"), [
         (["net.onnx", "-o", "net.onnx"], "OUT=net.onnx (--out): is the model itself; must be another file"),

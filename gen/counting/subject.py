@@ -105,13 +105,26 @@ def _checked(network):
 
 def _model(path, options):
     """The network in an ONNX file."""
-    from ..network.blocks import sized_blocks
+    from ..network.blocks import open_network, parse_shape, require_sizes
 
-    blocks = tuple(_sized(found) for found in sized_blocks(path, options))
-    if not blocks:
+    shape = parse_shape(options.input) if options.input else None
+    network = open_network(path, shape)
+    require_sizes(network)
+    if not network.blocks:
         raise ConfigError("model", path, "has no squeeze-and-excite block")
     name = os.path.basename(path)
-    return Network(name.removesuffix(".onnx"), None, name, blocks)
+    size = (shape.height, shape.width) if shape else _size(network.dims)
+    return Network(name.removesuffix(".onnx"), size, name, tuple(map(_sized, network.blocks)))
+
+
+def _size(dims):
+    """Height and width of an input of dimensions `dims`, None where nobody knows which of them they are."""
+    from ..network.images import picture_of
+
+    if dims is None:
+        return None
+    channels, height, width, _ = picture_of(dims)
+    return (height, width) if channels in (1, 3) else None
 
 
 def _sized(found):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as text, in lines of 120 columns at most."""
 
+from ..network.texts import aligned
 from ..options import shortened
 from .paper import STRIP
 from .rules import TILES_TEXT
@@ -14,7 +15,7 @@ FAILED = "failed"
 MOST_SHOWN = 80
 WIDTH = 120
 # What the words in a column "status" mean.
-STATUS = ("explained: the rule gives all printed digits, cut off behind them; rounded: rounded instead;",
+STATUS = ("explained: the rule gives all printed digits, cut off behind them, as real is; rounded: rounded instead;",
           "real differs: the network as it is defined has other digits")
 
 
@@ -40,14 +41,11 @@ def _table(groups, rows, left, gap):
     for title, columns in groups:
         span = slice(at, at + len(columns))
         wanted = len(title) - sum(widths[span]) - len(gap) * (len(columns) - 1)
-        widths[at] += max(0, wanted)
+        if wanted > 0:
+            heads[at] = heads[at].rjust(widths[at] + wanted)
         titles.append(title.rjust(len(title) - min(0, wanted)))
         at += len(columns)
-    lines = [gap.join(titles)]
-    for row in (heads, *rows):
-        lines.append(gap.join(cell.ljust(width) if number in left else cell.rjust(width)
-                              for number, (cell, width) in enumerate(zip(row, widths, strict=True))))
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join([gap.join(titles).rstrip(), *aligned([heads, *rows], left, gap)])
 
 
 def _number(value, unit=1, digits=0):
@@ -70,7 +68,16 @@ def network_text(summary):
     names = [f"{number:3d}  {plain(block['name'])}" for number, block in enumerate(summary["blocks"], 1)
              if block["name"]]
     return "\n".join([f"{plain(summary['name'])}{size}, k = {summary['k']}", table(groups, rows, left=(0, 1)),
-                      *(["", "names of the blocks", *names] if names else [])])
+                      *_tile_buffers(summary), *(["", "names of the blocks", *names] if names else [])])
+
+
+def _tile_buffers(summary):
+    """The part of the memory that the elements wait in; no line where something hasn't been measured."""
+    original, tiled = (summary["sum"][form]["tile_buffer_bits"] for form in FORMS)
+    if None in (original, tiled):
+        return []
+    return [f"tile buffers alone: {_number(original, THOUSAND, 1)} and {_number(tiled, THOUSAND, 1)} bits / 1000, "
+            f"{_percent(summary['reduction']['tile_buffer_bits'])} less"]
 
 
 def _row(number, label, count, figures):
@@ -86,7 +93,8 @@ def _row(number, label, count, figures):
 def paper_text(tiles, models, measured):
     """The rows of the paper's tables; `measured` is a network's name to how much less memory its tiled form has.
 
-    Columns "rule" are what the paper's way of counting gives, cut off as the paper does; "real" is the network's own.
+    Columns "rule" are what the paper's way of counting gives, "real" is the network's own; both are cut off as the
+    paper does.
     """
     parts = []
     if tiles:
@@ -111,7 +119,7 @@ def _tiles(rows):
 
 
 def _figure(figure, digits):
-    return [figure.printed or "N/A", figure.as_printed(figure.by_rule), f"{float(figure.real) / MILLION:.{digits}f}"]
+    return [figure.printed or "N/A", figure.as_printed(figure.by_rule), figure.as_printed(figure.real, digits)]
 
 
 def _letters(rows):

@@ -12,6 +12,7 @@ from ...hdl.config import ConfigError
 from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..batch.progress import Progress
+from ..bench.tasks import DEFAULT_LANES, lanes_within
 from ..data import input_bytes, weights_bytes
 from ..files import json_bytes, write_all
 from ..options import shortened
@@ -25,7 +26,6 @@ from .texts import aligned, number
 
 __all__ = ["build"]
 
-LANES = 8
 # Options of a block that are handed on as they are.
 HANDED_ON = ("k", "macs", "sram_overhead", "slack", "loadable", "operand_bits", "error", "stall", "seed", "dtype")
 
@@ -50,11 +50,11 @@ def build(options, folder):
     require_sizes(network)
     images = find_images(options, network)
     tiled = tile(network.model, [sized.block for sized in chosen], options.k)
-    print(f"running the tiled network on {len(images.files)} images ...", flush=True)
-    with feature_maps(network, tiled, chosen, images, options.limit) as maps:
+    print(f"running the tiled network on {len(images)} images ...", flush=True)
+    with feature_maps(network, tiled, chosen, images) as maps:
         tasks = _prepare(options, folder, chosen, maps)
     results = _run(tasks, options.jobs or cores())
-    return _finish(network, chosen, options, folder, tasks, results)
+    return _finish(network, chosen, options, folder, len(images), tasks, results)
 
 
 def _prepare(options, folder, chosen, maps):
@@ -69,7 +69,7 @@ def _prepare(options, folder, chosen, maps):
         _write_inputs(own, sized, maps[sized.name], options)
         texts = {"weights": os.path.join(own, "weights.npz"), "input": os.path.join(own, "input.npz"), "out": own,
                  "name": "tse_" + re.sub(r"[^A-Za-z0-9_]", "_", name),
-                 "lanes": max(n for n in range(1, (options.lanes or LANES) + 1) if sized.channels % n == 0)}
+                 "lanes": lanes_within(sized.channels, options.lanes or DEFAULT_LANES)}
         given = {option: getattr(options, option) for option in HANDED_ON}
         texts |= {option: value for option, value in given.items() if value is not None}
         tasks[sized.name] = {option: str(int(value) if isinstance(value, bool) else value)
@@ -116,13 +116,13 @@ def _run(tasks, jobs):
     return results
 
 
-def _finish(network, chosen, options, folder, tasks, results):
+def _finish(network, chosen, options, folder, images, tasks, results):
     """Write OUT/report.json, print the table; whether all is right."""
     blocks = [_about(sized, tasks[sized.name], results[sized.name]) for sized in chosen]
     right = all(block["bit_exact"] for block in blocks)
     sums = {form: sum(block[f"{form}_elements"] for block in blocks) for form in ("se", "tse")}
     contents = {
-        "model": network.path, "input": network.dims[1:], "k": options.k, "images": options.limit,
+        "model": network.path, "input": network.dims[1:], "k": options.k, "images": images,
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.others,
         "bit_exact": right, "se_elements": sums["se"], "tse_elements": sums["tse"], "blocks": blocks}
     write_all(folder, {"report.json": json_bytes(contents)})

@@ -5,6 +5,7 @@ import os
 
 from ...hdl.config import ConfigError
 from ..files import json_bytes, write_all
+from ..options import FIELDS
 from .activations import feature_maps
 from .agreement import agreement
 from .blocks import open_network, parse_shape, require_sizes
@@ -31,43 +32,43 @@ def context(options, folder):
         raise ConfigError("model", options.model, "has no squeeze-and-excite block")
     require_sizes(network)
     images = find_images(options, network)
-    print(f"running the network on {len(images.files)} images ...", flush=True)
-    with feature_maps(network, network.model, list(network.blocks), images, options.limit) as maps:
-        found, count = {}, len(next(iter(maps.values())))
+    print(f"running the network on {len(images)} images ...", flush=True)
+    with feature_maps(network, network.model, list(network.blocks), images) as maps:
+        found = {}
         for sized in network.blocks:
             print(f"{sized.name}: {sized.height} x {sized.width} x {sized.channels} ...", flush=True)
             found[sized.name] = [agreement(sized.block, k, maps[sized.name]) for k in options.ks]
     blocks = [{"name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
                "ks": [item.figures for item in found[sized.name]]} for sized in network.blocks]
     contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
-                "images": count, "blocks": blocks}
+                "images": len(images), "blocks": blocks}
     write_all(folder, {"context.json": json_bytes(contents), "context.svg": draw(network.blocks, found)})
     print(_table(blocks, options.ks))
-    print(_advice(blocks))
+    print(_advice(blocks, options.ks))
     print("wrote " + ", ".join(os.path.join(folder, name) for name in ("context.json", "context.svg")))
     return True
 
 
 def _table(blocks, ks):
-    """A row a block: change of the outputs for each k; with the largest, how means and gates agree."""
-    most = max(ks)
-    rows = [("block", "H", *(f"change k={k}" for k in ks), f"means r k={most}", f"gates r k={most}", "quantised gates")]
+    """A row a block: change of the outputs for each k; how means and gates agree with the k nearest to the default."""
+    shown = min(ks, key=lambda k: abs(k - FIELDS["k"].default))
+    rows = [("block", "H", *(f"change k={k}" for k in ks),
+             *(f"{name} k={shown}" for name in ("means r", "gates r", "quantised gates")))]
     for block in blocks:
-        largest = next(item for item in block["ks"] if item["k"] == most)
-        error = largest["quantised_gate_error"]
+        nearest = next(item for item in block["ks"] if item["k"] == shown)
+        error = nearest["quantised_gate_error"]
         rows.append((block["name"], str(block["H"]), *(f"{100 * item['output_change']:.1f} %" for item in block["ks"]),
-                     *("-" if largest[name] is None else f"{largest[name]:.3f}"
+                     *("-" if nearest[name] is None else f"{nearest[name]:.3f}"
                        for name in ("mean_correlation", "gate_correlation")),
                      f"+-{error['max']:.3f}" if error else "none"))
     return "\n".join(aligned(rows))
 
 
-def _advice(blocks):
-    """Which blocks change most, and how they are left as they are."""
-    largest = {block["name"]: max(block["ks"], key=lambda item: item["k"]) for block in blocks}
-    names = [name for name, item in largest.items() if item["output_change"] > NOTABLE]
-    k = next(iter(largest.values()))["k"]
-    if not names:
-        return f"no block's outputs change by more than {100 * NOTABLE:.0f} % (root mean square) with k={k}"
-    return (f"more than {100 * NOTABLE:.0f} % (root mean square) with k={k}, perhaps better left as they are: "
-            f"SKIP={','.join(names)}")
+def _advice(blocks, ks):
+    """A line for each k: which blocks change most with it, as they are left out."""
+    lines = [f"blocks whose outputs change by more than {100 * NOTABLE:.0f} % (root mean square), "
+             "perhaps better left as they are:"]
+    for index, k in enumerate(ks):
+        names = [block["name"] for block in blocks if block["ks"][index]["output_change"] > NOTABLE]
+        lines.append(f"  k={k}: " + (f"SKIP={','.join(names)}" if names else "none"))
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy as np
 from ...hdl.config import ConfigError
 from .. import npz
 
-__all__ = ["Images", "find_images"]
+__all__ = ["Images", "find_images", "picture_of"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 ARRAYS = (".npy", ".npz")
@@ -20,37 +20,44 @@ MOST_PIXELS = 1 << 28
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Files, and how they become inputs.
+    """Inputs of a network in files; its length is their number.
 
     Attributes
     ----------
-    files : tuple of str
+    picked : tuple of (str, tuple of int)
+        Files, and which of the inputs in each are used: an array may hold many, an image is one.
     dims : tuple of int
-        Of one input: (1, C, H, W), or (1, H, W, C) where `channels_last`.
-    channels_last, bgr : bool
+        Of one input: (1, C, H, W) or (1, H, W, C).
     mean, std : tuple of float
         Of each channel of an image from 0 to 1: ``(image - mean) / std``. Arrays are taken as they are.
+    bgr : bool
+        Whether channels are blue, green, red.
     """
 
-    files: tuple
+    picked: tuple
     dims: tuple
-    channels_last: bool
     mean: tuple
     std: tuple
     bgr: bool
 
+    def __len__(self):
+        return sum(len(numbers) for _, numbers in self.picked)
+
     def __iter__(self):
-        """float32 arrays of the shape `dims`, one after the other; ConfigError ("calibration") for a damaged file."""
-        for path in self.files:
-            if path.lower().endswith(ARRAYS):
-                yield from self._arrays(path)
-            else:
-                yield self._picture(path)
+        """``(path, input)``, a float32 array of the shape `dims`; ConfigError ("calibration") for a damaged file."""
+        for path, numbers in self.picked:
+            if not path.lower().endswith(ARRAYS):
+                yield path, self._picture(path)
+                continue
+            array = _array(path, self.dims)
+            for number in numbers:
+                one = npz.floats("calibration", path, "the array", np.asarray(array[number]))
+                yield path, np.ascontiguousarray(one[None], np.float32)
 
     def _picture(self, path):
         from PIL import Image, UnidentifiedImageError
 
-        channels, height, width = self._sizes()
+        channels, height, width, last = picture_of(self.dims)
         try:
             with Image.open(path) as image:
                 if image.width * image.height > MOST_PIXELS:
@@ -66,26 +73,19 @@ class Images:
         if self.bgr:
             pixels = pixels[:, :, ::-1]
         pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
-        pixels = pixels if self.channels_last else pixels.transpose(2, 0, 1)
+        pixels = pixels if last else pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels[None], np.float32)
 
-    def _sizes(self):
-        """Channels, height, width."""
-        _, *rest = self.dims
-        return (rest[2], *rest[:2]) if self.channels_last else tuple(rest)
 
-    def _arrays(self, path):
-        array = _array(path)
-        if array.ndim == 3:
-            array = array[None]
-        if array.ndim != 4 or array.shape[1:] != tuple(self.dims[1:]) or not len(array):
-            raise ConfigError("calibration", path, f"has the shape {list(array.shape)}; must be {list(self.dims)[1:]}")
-        for one in array:
-            yield np.ascontiguousarray(one[None], np.float32)
+def picture_of(dims):
+    """``(channels, height, width, channels_last)`` of an input of four dimensions, which are those of a picture."""
+    _, *sizes = dims
+    last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
+    return (sizes[2], *sizes[:2], True) if last else (*sizes, False)
 
 
-def _array(path):
-    """The array in a .npy file, or the first one in an .npz."""
+def _array(path, dims):
+    """The array in a .npy file, not read as yet, or the first one in an .npz: inputs of `dims`, one after the other."""
     if path.lower().endswith(".npz"):
         found = npz.read("calibration", path, npz.members("calibration", path)[:1])
         if not found:
@@ -96,7 +96,11 @@ def _array(path):
             array = np.load(path, allow_pickle=False, mmap_mode="r")
         except (OSError, ValueError, EOFError):
             raise ConfigError("calibration", path, "can't be read as an array") from None
-    return npz.floats("calibration", path, "the array", np.asarray(array))
+    if array.ndim == 3:
+        array = array[None]
+    if array.ndim != 4 or array.shape[1:] != tuple(dims[1:]) or not len(array):
+        raise ConfigError("calibration", path, f"has the shape {list(array.shape)}; must be {list(dims)[1:]}")
+    return array
 
 
 def find_images(options, network):
@@ -107,7 +111,25 @@ def find_images(options, network):
     ConfigError
         ("calibration") where there are none, or the network's input is none that images can be; ("mean", "std").
     """
-    folder = options.calibration
+    if network.dims is None:
+        raise ConfigError("model", network.path, "has an input that is no image of four dimensions")
+    # Inputs are one by one here, whatever batch the network takes.
+    dims = (1, *network.dims[1:])
+    channels, *_ = picture_of(dims)
+    for name in ("mean", "std"):
+        numbers = getattr(options, name)
+        if len(numbers) not in (1, 3):
+            raise ConfigError(name, ",".join(f"{n:g}" for n in numbers), "must be 1 or 3 numbers with commas between")
+    files = _spread(_files(options.calibration), options.limit)
+    if channels not in (1, 3) and any(not path.lower().endswith(ARRAYS) for path in files):
+        raise ConfigError("calibration", options.calibration,
+                          f"must hold arrays, as the network's input has {channels} channels")
+    mean, std = (_of_channels(getattr(options, name), channels) for name in ("mean", "std"))
+    return Images(_picked(files, dims, options.limit), dims, mean, std, options.bgr)
+
+
+def _files(folder):
+    """Images and arrays in `folder`, in the order of their names."""
     if not folder:
         raise ConfigError("calibration", "", f"is needed; {FOLDER_HOLDS}")
     if not os.path.isdir(folder):
@@ -120,19 +142,24 @@ def find_images(options, network):
     files = [path for path in files if os.path.isfile(path)]
     if not files:
         raise ConfigError("calibration", folder, f"has no images; {FOLDER_HOLDS}")
+    return files
+
+
+def _picked(files, dims, limit):
+    """Of the inputs in all `files` so many: (file, their numbers in it)."""
+    counts = [len(_array(path, dims)) if path.lower().endswith(ARRAYS) else 1 for path in files]
+    chosen, start, picked = np.array(_spread(range(sum(counts)), limit)), 0, []
+    for path, count in zip(files, counts, strict=True):
+        numbers = chosen[(chosen >= start) & (chosen < start + count)] - start
+        picked.append((path, tuple(numbers.tolist())))
+        start += count
+    return tuple((path, numbers) for path, numbers in picked if numbers)
+
+
+def _spread(items, limit):
+    """`limit` of the sequence `items` at most, from its beginning to its end."""
     # Neighbours are often alike.
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(options.limit, len(files))).astype(int))
-    dims = network.dims
-    last = dims[3] in (1, 3) and dims[1] not in (1, 3)
-    channels = dims[3] if last else dims[1]
-    for name in ("mean", "std"):
-        numbers = getattr(options, name)
-        if len(numbers) not in (1, 3):
-            raise ConfigError(name, ",".join(f"{n:g}" for n in numbers), "must be 1 or 3 numbers with commas between")
-    if channels not in (1, 3) and any(not files[i].lower().endswith(ARRAYS) for i in chosen):
-        raise ConfigError("calibration", folder, f"must hold arrays, as the network's input has {channels} channels")
-    mean, std = (_of_channels(getattr(options, name), channels) for name in ("mean", "std"))
-    return Images(tuple(files[i] for i in chosen), tuple(dims), last, mean, std, options.bgr)
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(limit, len(items))).astype(int))]
 
 
 def _of_channels(numbers, channels):

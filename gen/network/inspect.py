@@ -34,7 +34,7 @@ def about(network, k):
     ``C``, ``CR``; ``mid``, ``gate`` and ``residual`` as WEIGHTS has them; ``parameters``, how many; ``se_elements``
     and ``tse_elements``, which wait in the block, the latter with tiles of `k` rows; ``quantised``, whether the network
     rounds to integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
-    ``others`` maps what is like a block but can't be built to the reason. ``unread`` lists operators on integers or
+    ``others`` maps what is like a block but isn't supported to the reason. ``unread`` lists operators on integers or
     for one runtime only, which blocks may hide behind.
     """
     blocks = [_block(sized, k) for sized in network.blocks]

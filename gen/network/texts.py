@@ -9,8 +9,9 @@ def number(value):
     return "?" if value is None else f"{value:,}"
 
 
-def aligned(rows, left=(0,)):
-    """Rows of texts as lines with columns: those of the indices `left` to the left, the others to the right.
+def aligned(rows, left=(0,), gap="  "):
+    """Rows of texts as lines with columns: those of the indices `left` to the left, the others to the right,
+    with `gap` between them.
 
     Rows may be shorter than the first one; their last text then takes the rest of the line.
     """
@@ -20,5 +21,5 @@ def aligned(rows, left=(0,)):
         short = len(row) < len(rows[0])
         cells = [cell.ljust(width) if i in left or short and i == len(row) - 1 else cell.rjust(width)
                  for i, (cell, width) in enumerate(zip(row, widths, strict=False))]
-        lines.append("  ".join(cells).rstrip())
+        lines.append(gap.join(cells).rstrip())
     return lines
