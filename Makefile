@@ -75,7 +75,7 @@
 ##             SKIP=           blocks that stay squeeze-and-excite, of swap and build: names with commas between
 ##             JSON=           file for the list, of inspect
 ##   images    CALIBRATION=    folder with images, or with .npy or .npz inputs, of build and context
-##             LIMIT=16        images that are used, spread over the folder
+##             LIMIT=16        inputs that are used, spread over the folder and its arrays
 ##             MEAN=0.485,0.456,0.406   subtracted from channels from 0 to 1 ...
 ##             STD=0.229,0.224,0.225    ... which are divided by these
 ##             BGR=            1: channels are blue, green, red

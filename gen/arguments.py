@@ -118,8 +118,8 @@ Exit status: 0 all are bit-exact, 1 some are not or failed, 2 bad input.
         "count what tiles save and cost in a network, block by block",
         """
 For every squeeze-and-excite block of a network, and in sum, the original beside the tiled form: elements that wait,
-bits of memory in the RTL, multiplications, cycles to the first output; for the networks of the paper its printed
-figures beside ours. Writes OUT/report.json and OUT/report.svg. Measurements are kept in OUT.
+bits of memory in the RTL and of its tile buffers alone, multiplications, cycles to the first output; for the networks
+of the paper its printed figures beside ours. Writes OUT/report.json and OUT/report.svg. Measurements are kept in OUT.
 Exit status: 0 done, 1 something failed, 2 bad input.
 """, """
   tiled-se report EfficientDet-D2
@@ -131,7 +131,8 @@ Exit status: 0 done, 1 something failed, 2 bad input.
         """
 For every squeeze-and-excite block and several heights of a tile: how well the tiles' means and gates agree with those
 of the whole map, on images; and the quantised gates beside the float ones. Blocks that agree badly are better left as
-they are. Writes OUT/context.json and OUT/context.svg. Exit status: 0 done, 2 bad input.
+they are: a line for each K names them. Correlations in the table are for the K nearest to 7. Writes OUT/context.json
+and OUT/context.svg. Exit status: 0 done, 2 bad input.
 """, """
   tiled-se context model.onnx images/ --input 3x640x640
 """),

@@ -128,7 +128,7 @@ class Options:
         "folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs of the network as it is, "
         "(C, H, W) or (N, C, H, W)", IMAGES, positional=("context",))
     limit: int = _option("model", "LIMIT", integer(1, 4096), 16, "N",
-        "images that are used, spread over the folder (default: 16)", IMAGES)
+        "inputs that are used, spread over the folder and its arrays (default: 16)", IMAGES)
     mean: tuple = _option("model", "MEAN", numbers(-1e6, 1e6, 4), (0.485, 0.456, 0.406), "M,M,M",
         "subtracted from an image's channels, which are from 0 to 1 (default: 0.485,0.456,0.406)", IMAGES)
     std: tuple = _option("model", "STD", numbers(1e-6, 1e6, 4), (0.229, 0.224, 0.225), "S,S,S",
@@ -138,7 +138,7 @@ class Options:
     skip: tuple | None = _option("model", "SKIP", names, None, "NAME,NAME,...",
         "blocks that stay squeeze-and-excite (default: none)", ("swap", "build"))
     ks: tuple = _option("model", "KS", integers(1, 1 << 16, 16), (1, 3, 5, 7, 9), "K,K,...",
-        "rows of a tile to look at (default: 1,3,5,7,9)", ("context",))
+        "rows of a tile to look at, each with its own list of blocks to leave (default: 1,3,5,7,9)", ("context",))
     json: str | None = _option("output", "JSON", file_name, None, "FILE",
         "where the list goes as JSON, too (default: nowhere)", ("inspect",))
     pages: int = _option("model", "PAGES", integer(2, 400), 42, "N",

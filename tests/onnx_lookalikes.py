@@ -8,7 +8,7 @@ from .onnx_net import Net
 from .onnx_networks import HEIGHT, SQUEEZE, block
 from .onnx_parts import CHANNELS, GATES, MIDS
 
-__all__ = ["LOOKALIKES", "excite", "lookalike"]
+__all__ = ["LOOKALIKES", "excite", "gated", "lookalike"]
 
 # As wide as there are channels, so that a gate along the wrong axis is no error of shapes.
 WIDTH = CHANNELS
@@ -93,6 +93,52 @@ def normalised_by_batch(net, x):
     return net("Relu", net.several("BatchNormalization", 3, x, ones, ones, ones, ones, training_mode=1))
 
 
+def gelu(net, x):
+    """As PyTorch writes it before operator set 20."""
+    inner = net("Add", net("Erf", net("Div", x, net.constant(2 ** 0.5))), net.constant(1))
+    return net("Mul", net("Mul", x, inner), net.constant(0.5))
+
+
+def tanh_gelu(net, x):
+    cubed = net("Mul", net("Pow", x, net.constant(3)), net.constant(0.044715))
+    inner = net("Tanh", net("Mul", net("Add", x, cubed), net.constant(0.7978846)))
+    return net("Mul", net("Mul", x, net.constant(0.5)), net("Add", inner, net.constant(1)))
+
+
+def of_two_layers(net):
+    hidden = net("Elu", net("Add", layer(net, pool(net)), layer(net, pool(net))))
+    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
+
+
+def gelu_of_another(net):
+    hidden = gelu(net, layer(net, pool(net, net("Relu", "x"))))
+    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
+
+
+def viewed_by_width(net):
+    """Means of as many parts as the map has channels, which are none of its channels."""
+    shape = net("Shape", "x")
+    sizes = [net("Gather", shape, net.constant([axis], np.int64)) for axis in (0, 3)]
+    shape = net("Concat", *sizes, net.constant([-1], np.int64), axis=0)
+    return net.reshape(net.mean(net("Reshape", "x", shape), [2]), 1, CHANNELS, 1, 1)
+
+
+def sum_by_rows_of_columns(net):
+    width = net("Gather", net("Shape", "x"), net.constant(3, np.int64))
+    area = net("Cast", net("Mul", width, width), to=TensorProto.FLOAT)
+    return net("Div", net("ReduceSum", "x", net.constant([2, 3], np.int64)), area)
+
+
+def in_double(net, x):
+    """A sixth of x, as a tensor of another type; a block has one type."""
+    return net("Cast", net("Div", net("Cast", x, to=TensorProto.DOUBLE), net.constant(6, np.float64)),
+               to=TensorProto.FLOAT)
+
+
+def power(net, x, one=1, above=1):
+    return net("Div", net.constant(above), net("Add", net("Exp", net("Neg", x)), net.constant(one)))
+
+
 def as_integers(net):
     return pool(net, net("Cast", net("Cast", "x", to=TensorProto.INT32), to=TensorProto.FLOAT))
 
@@ -129,6 +175,8 @@ LOOKALIKES = {
     "sum-by-another": pooled(lambda net: net("Div", net("ReduceSum", "x", net.constant([2, 3], np.int64)),
                                              net.constant(HEIGHT * WIDTH - 1))),
     "rows-of-sums": pooled(rows_of_sums),
+    "viewed-by-width": pooled(viewed_by_width),
+    "sum-by-rows-of-columns": pooled(sum_by_rows_of_columns),
     "half-mean": pooled(lambda net: net("Mul", pool(net), net.constant(0.5))),
     "larger": pooled(lambda net: net("AveragePool", net("Pad", "x", net.constant([0, 0, 1, 0, 0, 0, 0, 0], np.int64)),
                                      kernel_shape=(HEIGHT + 1, WIDTH))),
@@ -139,6 +187,8 @@ LOOKALIKES = {
     # Other layers.
     "one-layer": lambda net: net("Mul", "x", net("Sigmoid", square(net, pool(net)))),
     "three-layers": three_layers,
+    "two-layers-beside": of_two_layers,
+    "gelu-of-another": gelu_of_another,
     "grouped": grouped,
     "padded-layer": padded_layer,
     "one-for-all": one_gate_for_all,
@@ -147,6 +197,8 @@ LOOKALIKES = {
     "raised-mid": between(lambda net, x: net.clip(x, -1)),
     "mirrored-mid": between(lambda net, x: net.clip(x, high=0)),
     "leaky-mid": between(lambda net, x: net("LeakyRelu", x)),
+    "gelu-mid": between(gelu),
+    "tanh-gelu-mid": between(tanh_gelu),
     "softmax-mid": between(lambda net, x: net("Softmax", x, axis=1)),
     "quick-gelu-mid": between(lambda net, x: net("QuickGelu", x)),
     "other-swish-mid": between(lambda net, x: net("Mul", x, net("Sigmoid", net("Mul", x, net.constant(2))))),
@@ -162,6 +214,17 @@ LOOKALIKES = {
     "high-end": gated(lambda net, x: net("Div", net.clip(net("Add", x, net.constant(3)), 0, 5), net.constant(6))),
     "falling": gated(lambda net, x: net("Sub", net.constant(1), net("HardSigmoid", x))),
     "relu": gated(lambda net, x: net("Relu", x)),
+    "unscaled": gated(GATES["unscaled"][1]),
+    "fifth-behind": lambda net: net("Div", gated(GATES["unscaled"][1])(net), net.constant(5)),
+    "divided-into": lambda net: net("Div", net.constant(6), gated(GATES["unscaled"][1])(net)),
+    "factors-of-channels": lambda net: net("Mul", gated(GATES["unscaled"][1])(net),
+                                           net.constant(np.full((CHANNELS, 1, 1), 1 / 6))),
+    "of-a-multiple": lambda net: net("Mul", net("Mul", "x", net.constant(2)), excite(net, pool(net))),
+    "power-and-two": gated(lambda net, x: power(net, x, 2)),
+    "two-by-power": gated(lambda net, x: power(net, x, above=2)),
+    "factor-of-another-type": lambda net: in_double(net, gated(GATES["unscaled"][1])(net)),
+    "clipped-power": gated(lambda net, x: power(net, net.clip(x, -1, 1))),
+    "half-tanh": gated(lambda net, x: net("Mul", net("Tanh", x), net.constant(0.5))),
     "shuffled-gates": gated(lambda net, x: shuffled(net, net("Sigmoid", x))),
     "other-bias": gated(bias_along_width),
     "and-another": gated(lambda net, x: net("Add", net("Sigmoid", x), net("Sigmoid", pool(net)))),

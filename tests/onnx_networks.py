@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 from tiled_se.golden.block import FloatBlock
 
 from .onnx_net import Net
-from .onnx_parts import CHANNELS, ENDS, GATES, MIDS, POOLS
+from .onnx_parts import CHANNELS, ENDS, FACTORS, GATES, MIDS, POOLS
 
 __all__ = ["CHANNELS", "HEIGHT", "SPELLINGS", "SQUEEZE", "WIDTH", "Spelling", "block", "network", "se"]
 
@@ -80,7 +80,8 @@ def _dense(net, x, w, b, layer):
 class Spelling:
     """How a block is written: keys of POOLS, MIDS, GATES, ENDS, a kind of layer, the joint between maps and vectors.
 
-    ``last`` is for feature maps (N, H, W, C), "turned" for such a product of a map (N, C, H, W).
+    With the gate "unscaled" the end is a key of FACTORS. ``last`` is for feature maps (N, H, W, C), "turned" for such a
+    product of a map (N, C, H, W).
     """
 
     pool: str = "global"
@@ -91,6 +92,11 @@ class Spelling:
     joint: str = "reshape"
     last: bool | str = False
     opset: int = 13
+
+    @property
+    def ending(self):
+        """Whether the block is residual, and what writes its end."""
+        return (FACTORS if self.gate == "unscaled" else ENDS)[self.end]
 
     @property
     def sized(self):
@@ -106,7 +112,7 @@ def block(spelling=None, seed=1):
     arrays = [rng.integers(-127, 128, shape) / 128 for shape in shapes]
     if spelling.layer == "bare":
         arrays[1], arrays[3] = np.zeros(SQUEEZE), np.zeros(CHANNELS)
-    return FloatBlock(*arrays, MIDS[spelling.mid][0], GATES[spelling.gate][0], ENDS[spelling.end][0])
+    return FloatBlock(*arrays, MIDS[spelling.mid][0], GATES[spelling.gate][0], spelling.ending[0])
 
 
 def se(net, x, spelling, size=(HEIGHT, WIDTH), seed=1):
@@ -121,7 +127,7 @@ def se(net, x, spelling, size=(HEIGHT, WIDTH), seed=1):
     hidden = MIDS[spelling.mid][1](net, hidden)
     logits = (_dense if dense else _conv)(net, hidden, held.w2, held.b2, spelling.layer)
     gates = GATES[spelling.gate][1](net, logits)
-    return ENDS[spelling.end][1](net, x, _map(net, gates, spelling.joint, CHANNELS) if dense else gates)
+    return spelling.ending[1](net, x, _map(net, gates, spelling.joint, CHANNELS) if dense else gates)
 
 
 def _se_last(net, x, spelling, held):
@@ -131,7 +137,7 @@ def _se_last(net, x, spelling, held):
     hidden = MIDS[spelling.mid][1](net, _dense(net, means, held.w1, held.b1, layer))
     gates = GATES[spelling.gate][1](net, _dense(net, hidden, held.w2, held.b2, layer))
     if spelling.last != "turned":
-        return ENDS[spelling.end][1](net, x, gates)
+        return spelling.ending[1](net, x, gates)
     scaled = net("Transpose", net("Mul", inner, net.reshape(gates, -1, 1, 1, CHANNELS)), perm=[0, 3, 1, 2])
     return net("Add", x, scaled) if spelling.end == "add" else scaled
 
@@ -155,7 +161,9 @@ SPELLINGS = {
                                                              "node", "doubled", *DENSE)},
     **{f"joint-{joint}": Spelling(layer="gemm", joint=joint) for joint in ("flatten", "squeeze", "shape")},
     **{f"mid-{mid}": Spelling(mid=mid, opset={"hardswish": 14, "swish": 24}.get(mid, 13)) for mid in MIDS},
-    **{f"gate-{gate}": Spelling(gate=gate) for gate in GATES},
+    **{f"gate-{gate}": Spelling(gate=gate) for gate in GATES if gate != "unscaled"},
+    **{f"factor-{end}": Spelling(gate="unscaled", end=end) for end in FACTORS},
+    "factor-last": Spelling(gate="unscaled", end="behind", last=True),
     **{f"end-{end}": Spelling(end=end, gate="fifth") for end in ENDS},
     **{f"last-{end}": Spelling(end=end, last=True, mid="silu") for end in ("mul", "add", "one")},
     **{f"turned-{end}": Spelling(end=end, last="turned") for end in ("mul", "add")},

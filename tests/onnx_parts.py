@@ -6,7 +6,7 @@ from onnx import TensorProto
 
 from tiled_se.hdl.config import Gate, GateKind, Mid
 
-__all__ = ["CHANNELS", "ENDS", "GATES", "MIDS", "POOLS"]
+__all__ = ["CHANNELS", "ENDS", "FACTORS", "GATES", "MIDS", "POOLS"]
 
 CHANNELS = 6
 
@@ -17,6 +17,30 @@ def _two_means(net, x):
 
 def _flat(net, x):
     return net.reshape(net.mean(net.reshape(x, 0, CHANNELS, -1), [-1]), 0, CHANNELS, 1, 1)
+
+
+def _open(net, x, *parts):
+    """`x` reshaped to sizes that are numbers or, as texts, computed from its own."""
+    shape = net("Shape", x)
+    sizes = [net.constant([part], np.int64) if isinstance(part, int) else
+             net.along("Unsqueeze", net("Gather", shape, net.constant(int(part), np.int64)), [0], 13) for part in parts]
+    return net("Reshape", x, net("Concat", *sizes, axis=0))
+
+
+def _flattened(net, x):
+    """As PyTorch's flatten(2) is exported."""
+    ends = [net.constant([number], np.int64) for number in (0, 2, 0)]
+    shape = net("Concat", net("Slice", net("Shape", x), *ends), net.constant([-1], np.int64), axis=0)
+    return net.along("Unsqueeze", net.mean(net("Reshape", x, shape), [2], keepdims=0), [2, 3], 13)
+
+
+def _viewed(net, x):
+    return net.reshape(net.mean(_open(net, x, "0", "1", -1), [-1]), 0, CHANNELS, 1, 1)
+
+
+def _area(net, x):
+    sizes = [net("Gather", net("Shape", x), net.constant(axis, np.int64)) for axis in (2, 3)]
+    return net("Cast", net("Mul", *sizes), to=TensorProto.FLOAT)
 
 
 def _sum(net, x):
@@ -37,6 +61,9 @@ POOLS = {
     "dropped": lambda net, x, size: net.reshape(net.mean(x, [2, 3], keepdims=0), 0, CHANNELS, 1, 1),
     "twice": lambda net, x, size: _two_means(net, x),
     "flat": lambda net, x, size: _flat(net, x),
+    "flattened": lambda net, x, size: _flattened(net, x),
+    "viewed": lambda net, x, size: _viewed(net, x),
+    "computed": lambda net, x, size: net("Div", _sum(net, x), _area(net, x)),
     "divided": lambda net, x, size: net("Div", _sum(net, x), net.constant(size[0] * size[1])),
     "multiplied": lambda net, x, size: net("Mul", net.constant(1 / (size[0] * size[1])), _sum(net, x)),
     "whole": lambda net, x, size: net("AveragePool", x, kernel_shape=size),
@@ -77,11 +104,27 @@ MIDS = {
     "dropout": (Mid.RELU, lambda net, x: net("Dropout", net("Relu", x))),
 }
 SIXTH, FIFTH = Gate(GateKind.HARDSIGMOID, 1 / 6, 0.5), Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
+
+
+def _power(net, x):
+    return net("Add", net.constant(1), net("Exp", net("Neg", x)))
+
+
+def _tanh(net, x):
+    return net("Tanh", net("Mul", x, net.constant(0.5)))
+
+
 GATES = {
     "sigmoid": (Gate(), lambda net, x: net("Sigmoid", x)),
+    "power": (Gate(), lambda net, x: net("Div", net.constant(1), _power(net, x))),
+    "reciprocal": (Gate(), lambda net, x: net("Reciprocal", _power(net, x))),
+    "tanh": (Gate(), lambda net, x: net("Mul", net("Add", _tanh(net, x), net.constant(1)), net.constant(0.5))),
     "fifth": (FIFTH, lambda net, x: net("HardSigmoid", x)),
     "sixth": (SIXTH, lambda net, x: net("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
     "relu6": (SIXTH, lambda net, x: net("Div", _relu6(net, _plus3(net, x)), net.constant(6))),
+    "times": (SIXTH, lambda net, x: net("Mul", _relu6(net, _plus3(net, x)), net.constant(1 / 6))),
+    # For an end that divides by 6.
+    "unscaled": (SIXTH, lambda net, x: _relu6(net, _plus3(net, x))),
     "ramp": (SIXTH, lambda net, x: net.clip(net("Mul", net.constant(1 / 6), _plus3(net, x)), 0, 1)),
     "ends": (FIFTH, lambda net, x: net("Max", net("Min", net("Add", net("Mul", x, net.constant(0.2)),
                                                              net.constant(0.5)), net.constant(1)), net.constant(0))),
@@ -101,5 +144,23 @@ ENDS = {
     "expanded": (False, lambda net, x, gates: net("Mul", x, net("Expand", gates, net("Shape", x)))),
     "add": (True, lambda net, x, gates: net("Add", x, net("Mul", x, gates))),
     "added": (True, lambda net, x, gates: net("Add", net("Identity", net("Mul", gates, x)), x)),
+    "addcmul": (True, lambda net, x, gates: net("Add", x, net("Mul", net("Mul", x, gates), net.constant(1)))),
     "one": (True, _plus_one),
+}
+
+
+def _half(net, x):
+    return net("Mul", x, net.constant(0.5))
+
+
+# Ends for a gate that is six times too large.
+FACTORS = {
+    "behind": (False, lambda net, x, gates: net("Div", net("Mul", x, gates), net.constant(6))),
+    "times": (False, lambda net, x, gates: net("Mul", net.constant(1 / 6), net("Mul", gates, x))),
+    "before": (False, lambda net, x, gates: net("Mul", net("Div", x, net.constant(6)), gates)),
+    "parted": (False, lambda net, x, gates: net("Div", _half(net, net("Mul", _half(net, x), _half(net, gates))),
+                                                net.constant(0.75))),
+    "added": (True, lambda net, x, gates: net("Add", x, net("Div", net("Mul", x, gates), net.constant(6)))),
+    "raised": (True, lambda net, x, gates: net("Div", net("Mul", x, net("Add", net.constant(6), gates)),
+                                               net.constant(6))),
 }

@@ -10,6 +10,7 @@ import pytest
 
 from tiled_se.gen.network import build, context_command
 from tiled_se.gen.network.agreement import agreement
+from tiled_se.gen.network.names import file_name, unique
 from tiled_se.gen.network.recognise import find_blocks
 from tiled_se.gen.reference import squeeze_excite
 from tiled_se.hdl.config import Config
@@ -133,3 +134,13 @@ class TestContext:
         weights = np.array([4, 4, 3] * 2)
         each = [np.corrcoef(a, b)[0, 1] for a, b in zip(found.means, found.whole_means, strict=True)]
         assert found.figures["mean_correlation"] == pytest.approx(np.average(each, weights=weights))
+
+
+def test_names_of_folders():
+    """Two blocks never share one, and none is longer than a file system takes."""
+    used, names = set(), ["/a/b", "a b", "a-b-2", "x" * 16000, "x" * 16001, "..", "é"]
+    folders = [unique(file_name(name), used, "-") for name in names]
+    assert folders[:3] == ["a-b", "a-b-2", "a-b-2-2"]
+    assert folders[5:] == ["block", "block-2"]
+    assert len(set(folders)) == len(folders)
+    assert max(map(len, folders)) < 230

@@ -9,14 +9,18 @@ import pytest
 
 from tiled_se.gen.network.recognise import find_blocks, recognise
 
-from .onnx_lookalikes import LOOKALIKES, excite, lookalike
+from .onnx_lookalikes import LOOKALIKES, excite, gated, lookalike
 from .onnx_net import Net
 from .onnx_networks import CHANNELS, HEIGHT, SPELLINGS, SQUEEZE, WIDTH, Spelling, block, network, se
 from .onnx_runs import graph_of
 
 SHAPE = (1, CHANNELS, HEIGHT, WIDTH)
-# Differ by their activation between the layers alone.
-UNLIKE = ("leaky-mid", "clipped-mid", "raised-mid", "mirrored-mid")
+# Differ by their activation between the layers alone, which is spelt with these operators.
+UNLIKE = {
+    "leaky-mid": "LeakyRelu", "clipped-mid": "Clip", "raised-mid": "Clip", "mirrored-mid": "Clip",
+    "gelu-mid": "Erf, Add, Mul", "tanh-gelu-mid": "Pow, Mul, Add, Tanh", "quick-gelu-mid": "QuickGelu",
+    "other-swish-mid": "Sigmoid, Mul", "twice-silu-mid": "Sigmoid, Mul", "other-hardswish-mid": "HardSigmoid, Mul",
+}
 
 
 def only(model):
@@ -69,11 +73,10 @@ def test_the_lookalikes_are_networks(name):
     onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize(("name", "reason"), {
-    "leaky-mid": "its activation between the layers (LeakyRelu) is none that is built",
-    "clipped-mid": "its activation between the layers (Clip) is none that is built"}.items())
-def test_what_only_differs_by_its_activation_is_reported(name, reason):
-    assert list(recognise(graph_of(lookalike(name))).others.values()) == [reason]
+@pytest.mark.parametrize(("name", "operators"), UNLIKE.items())
+def test_what_only_differs_by_its_activation_is_reported(name, operators):
+    (reason,) = recognise(graph_of(lookalike(name))).others.values()
+    assert reason == f"its activation between the layers ({operators}) is not supported"
 
 
 def test_weights_that_are_not_finite_are_reported():
@@ -92,6 +95,47 @@ def test_weights_that_are_not_finite_are_reported():
 def test_other_types(kind, layer):
     spelling = Spelling(layer=layer, gate="relu6", mid="divided")
     check(only(network(spelling, kind=kind)), block(spelling))
+
+
+@pytest.mark.parametrize(("kind", "numbers"), {np.float16: "0.16662598,0.49987793", np.float32: "0.16666667,0.5",
+                                               ml_dtypes.bfloat16: "0.16699219,0.50097656"}.items())
+@pytest.mark.parametrize("mid", ["relu", "sixth"])
+def test_rounded_factors(kind, numbers, mid):
+    """Slopes are those of the file, without the tails of their type's products; what is one but for rounding is one."""
+    for spelling in (Spelling(gate="times", mid=mid), Spelling(gate="unscaled", end="times", mid=mid)):
+        form = only(network(spelling, kind=kind)).float_block
+        assert form.mid is block(spelling).mid
+        assert str(form.gate) == f"hardsigmoid:{numbers}"
+
+
+def test_another_factor_stays_in_the_network():
+    """The block ends with the product that is one; what multiplies it is none of its nodes."""
+    net = Net()
+    scaled = se(net, "x", Spelling(gate="fifth"))
+    net("Div", net("Mul", scaled, net.constant(2)), net.constant(2), output="y")
+    found = only(net.model({"x": SHAPE}, {"y": SHAPE}))
+    assert found.y == scaled
+    check(found, block(Spelling(gate="fifth")))
+
+
+def test_a_factor_in_front_belongs_to_the_map_where_the_mean_is_of_the_multiple():
+    net = Net()
+    multiple = net("Mul", "x", net.constant(6))
+    net("Identity", se(net, multiple, Spelling()), output="y")
+    found = only(net.model({"x": SHAPE}, {"y": SHAPE}))
+    assert found.x == multiple
+    check(found, block())
+
+
+@pytest.mark.parametrize(("make", "factor"), [
+    (lambda net, x: net("Add", net("Mul", net("Tanh", x), net.constant(0.5)), net.constant(0.5)), 2),
+    (lambda net, x: net("Reciprocal", net("Add", net("Exp", x), net.constant(1))), -1)], ids=["tanh", "power"])
+def test_sigmoids_of_scaled_logits(make, factor):
+    net = Net()
+    net("Identity", gated(make)(net), output="y")
+    found = only(net.model({"x": SHAPE}, {"y": SHAPE})).float_block
+    np.testing.assert_array_equal(found.w2, factor * block().w2)
+    np.testing.assert_array_equal(found.b2, factor * block().b2)
 
 
 def residual_of(end, outputs=("y",)):

@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from .graph import attributes
-from .vectors import MOST_STEPS, handed_on, quantiser
+from .vectors import MOST_STEPS, handed_on, quantiser, rounding
 
-__all__ = ["Chain", "Layer", "Ramp"]
+__all__ = ["Chain", "Layer", "Ramp", "decimal"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Ramp:
         ends = sorted((_times(self.low, factor) + summand, _times(self.high, factor) + summand))
         return Ramp(self.base, self.scale * factor, self.offset * factor + summand, *ends)
 
-    def near(self, *numbers):
-        """Whether scale, offset, low and high are `numbers`, but for the rounding of float32 or of decimals."""
-        return all(a == b or abs(a - b) <= 1e-4 * max(abs(b), 0.1)
+    def near(self, numbers, tolerance):
+        """Whether scale, offset, low and high are `numbers`, but for rounding by that `tolerance`, relative."""
+        return all(a == b or abs(a - b) <= tolerance * max(abs(b), 0.1)
                    for a, b in zip((self.scale, self.offset, self.low, self.high), numbers, strict=True))
 
 
@@ -63,7 +63,7 @@ class Chain:
     """Reads chains of nodes in `graph`, from their ends back. What isn't of the wanted form gives None."""
 
     def __init__(self, graph):
-        self.graph = graph
+        self.graph, self.tolerance = graph, rounding(graph)
 
     def skip(self, name):
         """The tensor whose numbers tensor `name` has, in the same order."""
@@ -133,7 +133,7 @@ class Chain:
         if operator == "Neg":
             return node.input[0], lambda ramp: ramp.scaled(-1.0)
         if operator == "HardSigmoid":
-            slope, offset = _decimal(about.get("alpha", 0.2)), _decimal(about.get("beta", 0.5))
+            slope, offset = decimal(about.get("alpha", 0.2)), decimal(about.get("beta", 0.5))
             return node.input[0], lambda ramp: ramp.scaled(slope, offset).clipped(0.0, 1.0)
         if operator == "Clip":
             ends = self._clip_ends(node, about)
@@ -250,6 +250,6 @@ def _real(array):
     return array.dtype.kind in "iuf" or array.dtype.name == "bfloat16"
 
 
-def _decimal(number):
-    """A float32 attribute as the decimal number that was meant by it."""
+def decimal(number):
+    """A float32 number as the decimal number that was meant by it: the shortest that rounds to it."""
     return float(str(np.float32(number)))

@@ -18,7 +18,7 @@ from .model import load_model
 from .recognise import Block, recognise
 from .shapes import InputShape, infer, maps, resolved
 
-__all__ = ["Network", "Sized", "naming", "open_network", "parse_shape", "sized_blocks"]
+__all__ = ["Network", "Sized", "naming", "open_network", "parse_shape", "require_sizes"]
 
 # Reading takes seconds for the largest networks.
 READING_SECONDS = 60
@@ -62,7 +62,7 @@ class Network:
     graph : Graph
     blocks : tuple of Sized
     others : dict of str to str
-        What is like a block but can't be built, and why.
+        What is like a block but isn't supported, and why.
     dims : list of int, or None
         Of the input, a batch of one; None where that is open.
     """
@@ -149,13 +149,6 @@ def _read(path, shape):
         if len(found.blocks) > MOST_BLOCKS:
             raise ConfigError("model", f"{len(found.blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
         return graph.model.SerializeToString(), graph.dims, found, dims
-
-
-def sized_blocks(path, options):
-    """The blocks of the network in `path`, list of :class:`Sized`; ConfigError ("input") where a size is open."""
-    network = open_network(path, parse_shape(options.input) if options.input else None)
-    require_sizes(network)
-    return list(network.blocks)
 
 
 def require_sizes(network):

@@ -20,7 +20,7 @@ from .activations import feature_maps
 from .block_work import work
 from .blocks import open_network, parse_shape, require_sizes
 from .images import find_images
-from .names import file_name
+from .names import file_name, unique
 from .swap import tile
 from .texts import aligned, number
 
@@ -64,7 +64,7 @@ def _prepare(options, folder, chosen, maps):
     """
     tasks, used = {}, set()
     for sized in chosen:
-        name = _unique(file_name(sized.name), used)
+        name = unique(file_name(sized.name), used, "-")
         own = os.path.join(folder, name)
         _write_inputs(own, sized, maps[sized.name], options)
         texts = {"weights": os.path.join(own, "weights.npz"), "input": os.path.join(own, "input.npz"), "out": own,
@@ -75,15 +75,6 @@ def _prepare(options, folder, chosen, maps):
         tasks[sized.name] = {option: str(int(value) if isinstance(value, bool) else value)
                              for option, value in texts.items()}
     return tasks
-
-
-def _unique(name, used):
-    found, count = name, 1
-    while found in used:
-        count += 1
-        found = f"{name}-{count}"
-    used.add(found)
-    return found
 
 
 def _write_inputs(folder, sized, maps, options):

@@ -9,9 +9,13 @@ from .graph import attributes
 
 __all__ = ["Mids"]
 
-# Activations that the hardware hasn't, by operator.
-OTHERS = ("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Tanh", "Softplus", "Softsign", "Mish", "Sigmoid",
-          "ThresholdedRelu", "Erf")
+# What activations are spelt with, each number by itself; in any domain.
+ELEMENTWISE = frozenset((
+    "Abs Add And BiasGelu Celu Clip Cos Div Elu Equal Erf Exp FastGelu Gelu Greater GreaterOrEqual HardSigmoid "
+    "HardSwish LeakyRelu Less LessOrEqual Log Max Min Mish Mul Neg Not Or PRelu Pow QuickGelu Reciprocal Relu Selu "
+    "Sigmoid Sign Sin Softplus Softsign Sqrt Sub Swish Tanh ThresholdedRelu Where").split())
+# Tensors inside of one activation; that of GELU by tanh has nine.
+MOST_TENSORS = 24
 # x * sigmoid(alpha * x), and alpha where it is not written.
 SWISHES = {"Swish": 1.0, "com.microsoft.QuickGelu": 1.702}
 HARDSWISH = (1 / 6, 0.5, 0.0, 1.0)
@@ -38,12 +42,33 @@ class Mids:
         for mid, (low, high) in {Mid.IDENTITY: (-math.inf, math.inf), Mid.RELU: (0.0, math.inf),
                                  Mid.RELU6: (0.0, 6.0)}.items():
             if (ramp.low, ramp.high) == (low, high):
-                operator, node = self.chain.node(ramp.base)
-                if mid is Mid.IDENTITY and operator in OTHERS:
-                    return None, Ramp(node.input[0])
                 # Quantisers leave a ReLU to the saturation where the lowest integer is 0.0.
                 return (Mid.RELU if mid is Mid.IDENTITY and zero and zero[0] == zero[1] else mid), plain
         return None, plain
+
+    def unbuilt(self, name):
+        """``(layer, operators)`` where the hidden vector in tensor `name` is any function of that layer's results, each
+        number by itself; operators that it is written with, a tuple in the graph's order. Else (None, ())."""
+        graph, waiting, seen, layers, operators = self.chain.graph, [name], set(), {}, {}
+        while waiting:
+            name = self.chain.skip(waiting.pop())
+            if name in seen or graph.constant(name) is not None:
+                continue
+            seen.add(name)
+            layer = self.chain.layer(name)
+            if layer is not None:
+                layers[layer.source, layer.tensor] = layer
+                if len(layers) > 1:
+                    return None, ()
+                continue
+            operator, node = self.chain.node(name)
+            if operator is None or operator.split(".")[-1] not in ELEMENTWISE or len(seen) > MOST_TENSORS:
+                return None, ()
+            operators[name] = node.op_type
+            waiting += [item for item in node.input if item]
+        if not layers or not operators:
+            return None, ()
+        return layers.popitem()[1], tuple(dict.fromkeys(reversed(operators.values())))
 
     def _self_gated(self, name):
         """SiLU or hard swish, as one node or as a product with a gate of its own operand; None if it is neither."""
@@ -74,11 +99,11 @@ class Mids:
             if operator == "Sigmoid" and factor == 1 and self.chain.skip(maker.input[0]) == base:
                 return Mid.SILU, Ramp(base)
             ramp = self.chain.ramp(gate, stop=base)
-            if ramp.base == base and ramp.scaled(factor).near(*HARDSWISH):
+            if ramp.base == base and ramp.scaled(factor).near(HARDSWISH, self.chain.tolerance):
                 return Mid.HARDSWISH, Ramp(base)
             # The other factor may be a sixth of the operand.
             part = self.chain.ramp(base, stop=ramp.base)
-            if part.base == ramp.base and part.near(part.scale, 0.0, -math.inf, math.inf) and \
-                    ramp.scaled(factor * part.scale).near(*HARDSWISH):
+            if part.base == ramp.base and part.near((part.scale, 0.0, -math.inf, math.inf), self.chain.tolerance) and \
+                    ramp.scaled(factor * part.scale).near(HARDSWISH, self.chain.tolerance):
                 return Mid.HARDSWISH, Ramp(ramp.base)
         return None

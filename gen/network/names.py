@@ -3,7 +3,9 @@
 
 import re
 
-__all__ = ["block_names", "file_name"]
+__all__ = ["block_names", "file_name", "unique"]
+
+LONGEST = 200
 
 
 def block_names(graph, ends):
@@ -13,13 +15,18 @@ def block_names(graph, ends):
         node = graph.producer[y]
         name = _scope(graph, weight, node) or node.name or y
         # Different blocks of one scope, or of nodes without names.
-        unique, count = name, 1
-        while unique in used:
-            count += 1
-            unique = f"{name}#{count}"
-        used.add(unique)
-        names.append(unique)
+        names.append(unique(name, used, "#"))
     return names
+
+
+def unique(name, used, mark):
+    """`name`, or with `mark` and a number the first one that is not in the set `used`, to which it is added."""
+    found, count = name, 1
+    while found in used:
+        count += 1
+        found = f"{name}{mark}{count}"
+    used.add(found)
+    return found
 
 
 def _scope(graph, weight, node):
@@ -36,5 +43,5 @@ def _scope(graph, weight, node):
 
 
 def file_name(name):
-    """`name` as a folder's: letters, digits, dots, dashes."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "block"
+    """`name` as a folder's: letters, digits, dots, dashes, and no longer than file systems take with an ending."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name)[:LONGEST].strip("-.") or "block"

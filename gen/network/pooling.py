@@ -4,6 +4,7 @@
 import functools
 
 from .graph import attributes
+from .sizes import known_sizes
 from .vectors import FLOATS, MOST_STEPS, handed_on, quantiser
 
 __all__ = ["Pooling", "turned"]
@@ -117,14 +118,15 @@ class Pooling:
 
     def _flat(self, node, axis):
         """A mean over the last axis of a (N, C, H, W) that was made (N, C, H * W)."""
-        shape, dims = self.graph.constant(node.input[1]), self.graph.dims.get(node.input[0])
-        if dims is None or len(dims) != 4 or shape is None or shape.size != 3 or axis not in (2, -1):
+        dims = self.graph.dims.get(node.input[0])
+        shape = None if dims is None or len(dims) != 4 else known_sizes(self.graph, node.input[1], node.input[0])
+        if shape is None or len(shape) != 3 or axis not in (2, -1):
             return None
-        batch, channels = dims[:2]
         # One number may be -1, for what is left; with two right ones it is right, too.
-        right = ((batch is None or shape[0] in (0, -1, batch)) and shape[1] in (0, -1, channels) and
-                 shape[2] in (-1, None if None in dims[2:] else dims[2] * dims[3]))
-        return (node.input[0], (2, 3)) if right else None
+        left, area = (-1, ()), None if None in dims[2:] else (dims[2] * dims[3], ())
+        batch, channels = ((left, (0, ()), (dims[axis], ()), (1, (axis,))) for axis in (0, 1))
+        right = (dims[0] is None or shape[0] in batch) and shape[1] in channels
+        return (node.input[0], (2, 3)) if right and shape[2] in (left, area, (1, (2, 3))) else None
 
     def _whole(self, node):
         """An AveragePool whose window is the whole map, as far as the map's size is declared."""
@@ -145,17 +147,19 @@ class Pooling:
         return name if pads is None or any(pads) else node.input[0]
 
     def _summed(self, node, operator):
-        """A sum over height and width, divided by their product, which must be declared."""
-        for at in (0, 1):
-            number = self.graph.constant(node.input[at])
+        """A sum over height and width, divided by their product, which is declared or computed from the shape."""
+        for at in (1, 0) if operator == "Mul" else (1,):
             inner = self.graph.producer.get(node.input[1 - at])
-            if number is None or number.size != 1 or inner is None or self.graph.default(inner) != "ReduceSum":
-                continue
-            found = self._reduced(inner)
+            found = self._reduced(inner) if inner is not None and self.graph.default(inner) == "ReduceSum" else None
             dims = found and self.graph.dims.get(found[0])
-            if not dims or operator == "Div" and at == 0:
+            if not dims:
+                continue
+            number, sizes = self.graph.constant(node.input[at]), [dims[axis] for axis in found[1]]
+            if number is None:
+                computed = known_sizes(self.graph, node.input[at], found[0])
+                return found if operator == "Div" and computed == [(1, found[1])] else None
+            if number.size != 1 or None in sizes:
                 return None
-            sizes = [dims[axis] for axis in found[1]]
             count = float(number.reshape(-1)[0]) if operator == "Div" else 1 / (float(number.reshape(-1)[0]) or 1)
-            return found if None not in sizes and abs(count / (sizes[0] * sizes[1]) - 1) < 1e-6 else None
+            return found if abs(count / (sizes[0] * sizes[1]) - 1) < 1e-6 else None
         return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Squeeze-and-excite blocks in an ONNX graph, found by what they compute, whatever nodes it is spelt with.
 
-From each multiplication back: a gate, a layer, an activation, a layer, a mean over height and width of what the gate is
-multiplied with.
+From each multiplication back: a gate with the constant factors around the product, a layer, an activation, a layer, a
+mean over height and width of what the gate is multiplied with.
 """
 
 import dataclasses
@@ -10,12 +10,14 @@ import dataclasses
 import onnx
 
 from ...golden.block import FloatBlock
-from ...hdl.config import ConfigError, Gate, GateKind, Mid
+from ...hdl.config import ConfigError, Gate, Mid
 from .affine import Chain, Layer
-from .graph import Graph, attributes
+from .gates import gated
+from .graph import Graph
 from .mids import Mids
 from .names import block_names
-from .pooling import Pooling, turned
+from .pooling import Pooling
+from .products import Products
 from .unfuse import unfused
 from .vectors import MOST_STEPS, scales_channels
 
@@ -70,7 +72,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The blocks of a graph in its order, and what is like one but can't be built: name to reason."""
+    """The blocks of a graph in its order, and what is like one but isn't supported: name to reason."""
 
     blocks: tuple
     others: dict
@@ -82,12 +84,12 @@ class _Unlike(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class _Excite:
-    """Gate and layers; the mid is that of tensor `hidden`, None if it isn't built; `plus_one` for 1 + gate."""
+    """Gate and layers; the mid, or the operators that it is `unbuilt` of; `plus_one` for 1 + gate."""
 
-    hidden: str
     layer1: Layer
     layer2: Layer
     mid: Mid | None
+    unbuilt: tuple
     gate: Gate
     plus_one: bool
 
@@ -113,39 +115,38 @@ def recognise(graph):
 class _Recogniser:
     def __init__(self, graph):
         self.graph, self.chain, self.pooling = graph, Chain(graph), Pooling(graph)
-        self.mids = Mids(self.chain)
+        self.mids, self.products = Mids(self.chain), Products(graph, self.chain, self.pooling)
 
     def all(self):
-        blocks, others = [], {}
+        blocks, others, products = [], {}, set()
         for node in self.graph.nodes:
-            if self.graph.default(node) != "Mul" or len(node.input) != 2:
-                continue
-            for at in (0, 1):
+            for x, gate, factor in self.products.ending(node, products):
                 try:
-                    block = self._block(node, node.input[at], node.input[1 - at])
+                    block = self._block(node, x, gate, factor)
                 except _Unlike as error:
                     others[node.name or node.output[0]] = str(error)
+                    products.add(node.output[0])
                     break
                 if block is not None:
                     blocks.append(block)
+                    products.add(node.output[0])
                     break
         names = block_names(self.graph, [(block.weight, block.y) for block in blocks])
         return Found(tuple(dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)),
                      others)
 
-    def _block(self, node, x, gate):
-        excite = self._excite(gate)
+    def _block(self, node, x, gate, factor):
+        excite = self._excite(gate, factor)
         if excite is None:
             return None
         channels_last = self.pooling.of(excite.layer1.source, x)
         if channels_last is None or not self._fits(excite, x, channels_last) or \
                 not scales_channels(self.graph, gate, len(excite.layer2.bias), channels_last):
             return None
-        if excite.mid is None:
-            operator, _ = self.chain.node(excite.hidden)
-            raise _Unlike(f"its activation between the layers ({operator}) is none that is built")
+        if excite.unbuilt:
+            raise _Unlike(f"its activation between the layers ({', '.join(excite.unbuilt)}) is not supported")
         y, residual = node.output[0], excite.plus_one
-        found = None if residual else self._residual(y, x)
+        found = None if residual else self.products.residual(y, x)
         layout = found and self.pooling.of(excite.layer1.source, found[0])
         if layout is not None:
             (x, y), channels_last, residual = found, layout, True
@@ -177,60 +178,18 @@ class _Recogniser:
             return False
         return excite.layer2.weight.shape == (channels, squeeze)
 
-    def _residual(self, y, x):
-        """``(x, y)`` of the block that ends with the sum of x and its scaled `y`; None if more reads that."""
-        base, order = self.pooling.source(x)
-        scaled = order
-        while y not in self.graph.outputs and len(readers := self.graph.readers.get(y, [])) == 1:
-            (node,) = readers
-            operator = self.graph.default(node)
-            if operator == "Add":
-                others = [name for name in node.input if name != y]
-                if len(others) != 1 or self.pooling.source(others[0]) != (base, order):
-                    return None
-                # Exporters turn the product back first where they turned x for it.
-                return x if order == scaled else others[0], node.output[0]
-            if operator == "Transpose":
-                order = turned(order, attributes(node).get("perm", ()))
-            if order is None or operator not in ("Identity", "QuantizeLinear", "DequantizeLinear", "Transpose"):
-                return None
-            y = node.output[0]
-        return None
-
-    def _excite(self, name):
-        """The :class:`_Excite` whose gates tensor `name` holds, or None."""
-        plus_one, name = self._without_one(name)
-        gate, logits = self._gate(name)
-        if gate is None:
-            return None
-        layer2 = self.chain.layer(logits)
+    def _excite(self, name, factor):
+        """The :class:`_Excite` whose gates are tensor `name` times `factor`, or None."""
+        found = gated(self.chain, name, factor)
+        layer2 = found and self.chain.layer(found.logits.base)
         if layer2 is None:
             return None
         mid, ramp = self.mids.of(layer2.source)
-        layer1 = self.chain.layer(ramp.base)
+        layer1, operators = mid and self.chain.layer(ramp.base), ()
+        if layer1 is None:
+            layer1, operators = self.mids.unbuilt(layer2.source)
         if layer1 is None:
             return None
-        return _Excite(layer2.source, layer1.then(ramp.scale, ramp.offset), layer2, mid, gate, plus_one)
-
-    def _without_one(self, name):
-        operator, node = self.chain.node(name)
-        found = self.chain.operand(node) if operator == "Add" else None
-        if found and found[1].size == 1 and found[1][0] == 1:
-            inner = self.chain.skip(found[0])
-            # x * relu6(l + 1) ... is no gate plus one.
-            if self._gate(inner)[0] is not None:
-                return True, inner
-        return False, name
-
-    def _gate(self, name):
-        """``(gate, logits)`` of the gates in tensor `name`; (None, None) if they are none."""
-        operator, node = self.chain.node(name)
-        if operator == "Sigmoid":
-            return Gate(), node.input[0]
-        ramp = self.chain.ramp(name)
-        if ramp.scale > 0 and ramp.near(ramp.scale, ramp.offset, 0.0, 1.0):
-            try:
-                return Gate(GateKind.HARDSIGMOID, ramp.scale, ramp.offset), ramp.base
-            except ConfigError:
-                pass
-        return None, None
+        return _Excite(layer1 if operators else layer1.then(ramp.scale, ramp.offset),
+                       layer2.then(found.logits.scale, found.logits.offset), mid, operators, found.gate,
+                       found.plus_one)

@@ -5,10 +5,13 @@ import onnx
 
 from .graph import attributes
 
-__all__ = ["FLOATS", "MOST_STEPS", "handed_on", "quantiser", "scales_channels"]
+__all__ = ["FLOATS", "MOST_STEPS", "handed_on", "quantiser", "rounding", "scales_channels"]
 
 SAME = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout", "Expand")
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
+# How far numbers that were rounded to a type, or written as decimals, may be from what was meant, relative.
+ROUNDING = {onnx.TensorProto.FLOAT16: 5e-4, onnx.TensorProto.BFLOAT16: 4e-3}
+DECIMALS = 1e-4
 # Nodes of one chain; real ones have ten.
 MOST_STEPS = 64
 
@@ -28,6 +31,13 @@ def handed_on(graph, name):
     if operator == "Transpose" and not _in_order(graph.dims.get(node.input[0]), attributes(node).get("perm")):
         return None
     return node.input[0]
+
+
+def rounding(graph):
+    """The relative rounding of the constants in `graph`, that of the coarsest type of them."""
+    tensors = [*graph.initializers.values(),
+               *(item.t for node in graph.nodes if graph.default(node) == "Constant" for item in node.attribute)]
+    return max((ROUNDING.get(tensor.data_type, DECIMALS) for tensor in tensors), default=DECIMALS)
 
 
 def quantiser(graph, node):
