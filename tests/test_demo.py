@@ -4,6 +4,7 @@
 import importlib.util
 import io
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -259,6 +260,18 @@ def test_two_pages_from_end_to_end(finished):
     assert found["buffering"]["tse_elements"] == sum(
         min(7, block["H"]) * block["W"] * block["C"] for block in found["blocks"])
     assert found["scan"]["se_boxes"] >= 5
+
+
+def test_figures_that_the_readme_shows(finished):
+    """Those that hold for any pages: of scores there is a whole run's in it."""
+    found = json.loads((finished / "demo.json").read_text())
+    readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    buffering = found["buffering"]
+    assert (f"{buffering['se_elements']:,} elements with SE, {buffering['tse_elements']:,} with TSE: "
+            f"{buffering['elements_saved']:.1%} less") in readme
+    # A run's 42 pages and the scan, where this one had 2.
+    elements = found["rtl"]["elements"] // (2 * 29 + 25) * (42 * 29 + 25)
+    assert f"bit-exact, all {elements:,} elements of block {found['rtl']['block']} on 43 maps" in readme
 
 
 def test_the_picture_has_all_panels(finished):

@@ -129,7 +129,8 @@ class _Run:
         self.rtl = RtlBlock(self.block, integers, np.stack(rendered[:KEPT]), self.folder, self.options.k, _say)
         outputs = []
         for start in range(0, len(rendered), FRAMES):
-            outputs += [*self.rtl.run(np.stack(rendered[start:start + FRAMES]), _say)]
+            frames = np.stack(rendered[start:start + FRAMES])
+            outputs += [*self.rtl.run(frames, _quiet if outputs else _say)]
         outputs += [*self.rtl.run(scan[None], _quiet)]
         self.rtl_functions = [self.rtl.function(x, y) for x, y in zip([*rendered, scan], outputs, strict=True)]
 

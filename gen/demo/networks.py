@@ -58,6 +58,7 @@ class Networks:
         """Quantise all blocks by the range that the tiled network's feature maps have on `images`."""
         names = [block.x for block in self.blocks]
         maps = [dict(zip(names, self._tapped.run(names, self._inputs(image)), strict=True)) for image in images]
+        self._tapped = None  # with the memory that its runtime holds
         self.integers = quantised_blocks(self.blocks, maps, self.k)
 
     def block_input(self, block, image):
