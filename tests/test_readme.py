@@ -13,7 +13,7 @@ from torch import nn
 from tiled_se.gen.options import FIELDS, flag
 from tiled_se.golden.float_module import TiledSE
 
-from .test_network import model
+from .onnx_images import model
 from .torch_blocks import ClassicSELayer
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
