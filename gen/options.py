@@ -129,10 +129,11 @@ class Options:
         "(C, H, W) or (N, C, H, W)", IMAGES, positional=("context",))
     limit: int = _option("model", "LIMIT", integer(1, 4096), 16, "N",
         "inputs that are used, spread over the folder and its arrays (default: 16)", IMAGES)
-    mean: tuple = _option("model", "MEAN", numbers(-1e6, 1e6, 4), (0.485, 0.456, 0.406), "M,M,M",
-        "subtracted from an image's channels, which are from 0 to 1 (default: 0.485,0.456,0.406)", IMAGES)
-    std: tuple = _option("model", "STD", numbers(1e-6, 1e6, 4), (0.229, 0.224, 0.225), "S,S,S",
-        "which they are divided by then (default: 0.229,0.224,0.225)", IMAGES)
+    mean: tuple | None = _option("model", "MEAN", numbers(-1e6, 1e6, 4), None, "M,M,M",
+        "subtracted from an image's channels, which are from 0 to 1 (default: 0.485,0.456,0.406; 0 for a network that "
+        "takes integers)", IMAGES)
+    std: tuple | None = _option("model", "STD", numbers(1e-6, 1e6, 4), None, "S,S,S",
+        "which they are divided by then (default: 0.229,0.224,0.225; 1/255 for a network that takes integers)", IMAGES)
     bgr: bool = _option("model", "BGR", boolean, False, "0|1",
         "1: an image's channels are blue, green, red (default: 0)", IMAGES)
     skip: tuple | None = _option("model", "SKIP", names, None, "NAME,NAME,...",

@@ -77,6 +77,28 @@ def test_batches(files, tmp_path):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+def takes_integers(path):
+    """The network of `model` behind a cast from uint8."""
+    network = onnx.load(model(path))
+    network.graph.node.insert(0, onnx.helper.make_node("Cast", ["pixels"], ["x"], to=onnx.TensorProto.FLOAT))
+    network.graph.input[0].name = "pixels"
+    network.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    onnx.save(network, path)
+    return open_network(str(path), SHAPE)
+
+
+def test_a_network_that_takes_integers_gets_pixels(files, tmp_path):
+    path, folder = files
+    found = maps_of(takes_integers(tmp_path / "u8.onnx"), folder)
+    # The same pixels, as they are, for the network behind the cast.
+    wanted = maps_of(open_network(path, SHAPE), folder, mean=(0.0,), std=(1 / 255,))
+    for one, other in zip(found.values(), wanted.values(), strict=True):
+        # Resized pixels are whole numbers; 1/255 isn't, in float32.
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
+    with pytest.raises(ConfigError, match="numbers that the network's input can't hold, uint8 from 0 to 255"):
+        maps_of(takes_integers(tmp_path / "u8.onnx"), folder, mean=(0.5,), std=(0.5 / 255,))
+
+
 def test_batch_that_is_too_large(tiled_se, files):
     finished = tiled_se("context", model(pathlib.Path("many.onnx"), 10**6), files[1], "--input", f"3x{HEIGHT}x{WIDTH}",
                         "-o", "found")

@@ -107,6 +107,7 @@ FILES = {
     "calling-each-other": (changed(functions([1], [2], [0])), "must not call itself"),
     "escape": (named("\x1b[2J"), r"'\x1b[2J': must be printable"),
     "two-lines": (named("a\nb"), r"'a\nb': must be printable"),
+    "separator": (named("a\u2028b"), "must be printable"),
     "turned-text": (named("a\u202eb"), "must be printable"),
     "long-name": (named("n" * 10_000_000), "must have 16,384 characters at most"),
     "many-blocks": (shared(256), "257 blocks: must be 256 at most"),
@@ -171,6 +172,26 @@ def test_commands(tiled_se, command):
     assert finished.status == 2
     assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): '\\x1b[2J': must be printable, as a name\n"
     assert set(os.listdir()) == {"net.onnx", "images"}
+
+
+def test_spaces_of_other_scripts(tiled_se):
+    """A name may hold any space that stays in the line."""
+    pathlib.Path("net.onnx").write_bytes(named("\u00e9t\u00e9\u00a0\u3000\u5c42"))
+    assert tiled_se("inspect", "net.onnx").status == 0
+
+
+def test_empty_lists_inside(tiled_se):
+    """As inference declares them: the shape of a scalar, a Resize's region."""
+    model = onnx.ModelProto.FromString(GOOD)
+    model.graph.node.append(helper.make_node("Constant", [], ["region"], value=numpy_helper.from_array(
+        np.zeros(0, np.float32))))
+    model.graph.value_info.append(helper.make_tensor_value_info("region", TensorProto.FLOAT, [0]))
+    onnx.save(model, "net.onnx")
+    assert tiled_se("inspect", "net.onnx").status == 0
+    model.graph.value_info[-1].type.tensor_type.shape.dim.add().dim_value = 0
+    onnx.save(model, "net.onnx")
+    with pytest.raises(ConfigError, match=r"tensor region: has the shape \[0, 0\], which holds nothing"):
+        blocks.open_network("net.onnx")
 
 
 def test_reading_has_limits(tiled_se, monkeypatch):

@@ -7,11 +7,11 @@ import os
 import tempfile
 
 import numpy as np
-import onnx
 
 from ...hdl.config import ConfigError
 from .blocks import naming
 from .guard import guarded
+from .session import numpy_type, open_session
 from .shapes import input_of
 
 __all__ = ["feature_maps"]
@@ -60,8 +60,8 @@ def feature_maps(network, model, sized, images):
         wanted = [(item.block.x, item.block.channels_last, os.path.join(folder, str(index)))
                   for index, item in enumerate(sized)]
         with naming(network.path):
-            shapes = guarded(_capture, model.SerializeToString(), value.name, value.type.tensor_type.elem_type, wanted,
-                             images, batch, what="it can't be run on the images",
+            shapes = guarded(_capture, model.SerializeToString(), value.name, numpy_type(value), wanted, images,
+                             batch, what="it can't be run on the images",
                              seconds=SECONDS_START + SECONDS_EACH * max(len(images), batch))
         yield {item.name: np.memmap(path, np.float32, "r", shape=shape)
                for item, (_, _, path), shape in zip(sized, wanted, shapes, strict=True)}
@@ -69,11 +69,8 @@ def feature_maps(network, model, sized, images):
 
 def _capture(content, name, kind, wanted, images, batch):
     """Append every map to its file; their shapes (N, H, W, C). The network takes `batch` inputs at once."""
-    from .session import open_session
-
     tensors = [tensor for tensor, _, _ in wanted]
     session = open_session(content, taps=tensors)
-    kind = onnx.helper.tensor_dtype_to_np_dtype(kind)
     shapes, named = [None] * len(wanted), iter(images)
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(path, "wb")) for _, _, path in wanted]
@@ -81,12 +78,25 @@ def _capture(content, name, kind, wanted, images, batch):
             paths, inputs = zip(*group, strict=True)
             # The last one over again, until the batch is full.
             full = np.concatenate([*inputs, *inputs[-1:] * (batch - len(inputs))])
-            found = session.run(tensors, {name: full.astype(kind)})
+            found = session.run(tensors, {name: _typed(full, kind, paths)})
             for index, (array, file, (tensor, last, _)) in enumerate(zip(found, files, wanted, strict=True)):
                 array = _maps(array, tensor, last, batch, paths)
                 shapes[index] = array.shape[1:]
                 file.write(array.tobytes())
     return [(len(images), *shape) for shape in shapes]
+
+
+def _typed(inputs, kind, paths):
+    """The inputs (N, ...) from `paths` in the network's type `kind`, integers rounded."""
+    if kind.kind not in "iu":
+        return inputs.astype(kind)
+    # Beyond 2**24, float32 has no single integers any more: its own steps decide.
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    fits = ((inputs >= low) & (inputs <= high)).all(axis=tuple(range(1, inputs.ndim)))
+    if not fits.all():
+        raise ConfigError("calibration", paths[min(int(fits.argmin()), len(paths) - 1)],
+                          f"has numbers that the network's input can't hold, {kind} from {low} to {high}")
+    return np.rint(inputs).astype(kind)
 
 
 def _maps(array, tensor, last, batch, paths):

@@ -6,7 +6,6 @@ is not ours, and its end is bad input.
 """
 
 import contextlib
-import json
 import os
 import pickle
 import resource
@@ -19,9 +18,8 @@ from ...hdl.config import ConfigError
 __all__ = ["allow_memory_for", "guarded"]
 
 # The process runs this and nothing of the caller's own script, which multiprocessing would run again. It finds modules
-# where we do.
-SERVE = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {__name__} import _serve; _serve()"
-
+# where we do, and none in the working directory.
+SERVE = "import sys; sys.path[:] = {path!r}; from {module} import _serve; _serve()"
 # What large networks take for one run.
 SECONDS = 300
 # Address space of the process: of the machine's memory so much, and no less than it takes to start.
@@ -52,9 +50,9 @@ def guarded(function, *arguments, what, seconds=SECONDS, reads=None):
         function's own is handed on.
     """
     request = pickle.dumps((function, arguments, seconds, reads))
-    # Isolated: no module in the working directory stands for one of Python's.
-    with subprocess.Popen([sys.executable, "-I", "-c", SERVE, json.dumps([*map(str, sys.path)])], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command = SERVE.format(path=[*map(str, sys.path)], module=__name__)
+    # Its standard error is ours until it has begun: what is wrong with an installation should be seen.
+    with subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             answer, _ = process.communicate(request, timeout=seconds)
             result, error = pickle.loads(answer)

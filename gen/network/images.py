@@ -8,6 +8,8 @@ import numpy as np
 
 from ...hdl.config import ConfigError
 from .. import npz
+from .session import numpy_type
+from .shapes import input_of
 
 __all__ = ["Images", "find_images", "picture_of"]
 
@@ -16,6 +18,9 @@ ARRAYS = (".npy", ".npz")
 FOLDER_HOLDS = "must be a folder with .png, .jpg or .bmp images, or .npy or .npz arrays (C, H, W) or (N, C, H, W)"
 # Pixels of an image before it is made smaller.
 MOST_PIXELS = 1 << 28
+# What images are normalised by where nobody says: as for ImageNet's networks; not at all for those that take integers.
+NORMALISED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+AS_THEY_ARE = {"mean": (0.0,), "std": (1 / 255,)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,16 +121,17 @@ def find_images(options, network):
     # Inputs are one by one here, whatever batch the network takes.
     dims = (1, *network.dims[1:])
     channels, *_ = picture_of(dims)
-    for name in ("mean", "std"):
-        numbers = getattr(options, name)
+    default = AS_THEY_ARE if numpy_type(input_of(network.graph)).kind in "iu" else NORMALISED
+    normal = {name: getattr(options, name) or default[name] for name in default}
+    for name, numbers in normal.items():
         if len(numbers) not in (1, 3):
             raise ConfigError(name, ",".join(f"{n:g}" for n in numbers), "must be 1 or 3 numbers with commas between")
     files = _spread(_files(options.calibration), options.limit)
     if channels not in (1, 3) and any(not path.lower().endswith(ARRAYS) for path in files):
         raise ConfigError("calibration", options.calibration,
                           f"must hold arrays, as the network's input has {channels} channels")
-    mean, std = (_of_channels(getattr(options, name), channels) for name in ("mean", "std"))
-    return Images(_picked(files, dims, options.limit), dims, mean, std, options.bgr)
+    normal = {name: _of_channels(numbers, channels) for name, numbers in normal.items()}
+    return Images(_picked(files, dims, options.limit), dims, bgr=options.bgr, **normal)
 
 
 def _files(folder):

@@ -62,9 +62,13 @@ def _fields(kind):
             or several and of not in (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING)]
 
 
+# Of all spaces, those that neither end a line nor hide.
+SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+
+
 def _check_name(text):
-    # The library gives as bytes what is no UTF-8.
-    if isinstance(text, bytes) or not text.isprintable():
+    # The library gives as bytes what is no UTF-8. Spaces other than the plain one are harmless.
+    if isinstance(text, bytes) or not text.translate(SPACES).isprintable():
         raise ConfigError("model", repr(text[:60]), "must be printable, as a name")
     if len(text) > MOST_CHARACTERS:
         raise ConfigError("model", repr(text[:60]), f"must have {MOST_CHARACTERS:,} characters at most, as a name")

@@ -85,10 +85,12 @@ def _counted(model):
 def _check_graph(graph):
     if graph.opset < OLDEST_OPSET:
         raise _Refused(f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
-    for value in (*graph.model.graph.input, *graph.model.graph.output, *graph.model.graph.value_info):
+    ends = [(value, 0) for value in (*graph.model.graph.input, *graph.model.graph.output)]
+    # Lists inside may be empty: the shape of a scalar, a Resize's region.
+    for value, axes in ends + [(value, 1) for value in graph.model.graph.value_info]:
         dims = declared_dims(value)
         if dims is not None:
             # Symbolic dimensions are 1 at least.
             check_elements(value.name, [1 if n is None else n for n in dims])
-            if 0 in dims and value.name not in graph.initializers:
+            if 0 in dims and value.name not in graph.initializers and len(dims) > axes:
                 raise _Refused(f"tensor {short(value.name)} has the shape {list(dims)}, which holds nothing")

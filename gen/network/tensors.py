@@ -104,7 +104,8 @@ def _take_in(tensor, folder, size):
     try:
         path, inside = os.path.realpath(os.path.join(folder, location)), os.path.realpath(folder)
         if not location or os.path.isabs(location) or os.path.commonpath((inside, path)) != inside:
-            raise _refused(tensor, f"is in {short(location)!r}, which is not in the model's folder")
+            raise _refused(tensor, f"is in {short(location)!r}, which is not in the model's folder "
+                           "(or is a link out of it)")
         offset, length = int(about.get("offset", 0)), int(about.get("length", size))
         if offset < 0 or length != size:
             raise _refused(tensor, f"takes {size:,} bytes, not {length:,} at {offset:,}")
