@@ -141,8 +141,9 @@ and OUT/context.svg. Exit status: 0 done, 2 bad input.
         """
 Detect lines of text on rendered pages and on a scan with a trained network: as it is, tiled in float, and tiled with
 every block computed by the integer golden model, one of them by the RTL. Writes OUT/demo.json and OUT/demo.png. Needs
-the packages of tiled-se[demo]. Exit status: 0 done, 1 the RTL was wrong, or, on 40 pages or more, a tiled network's
-F-score lies more than its margin under the original's, 2 bad input.
+the packages of tiled-se[demo]. Exit status: 0 done, 1 the RTL was wrong, a block's error over 1 LSB, or, on 40 pages or
+more, the F-score of TSE more than 2 points under that of SE, or of integers more than 1 point from that of float; 2 bad
+input.
 """, """
   tiled-se demo
 """),
