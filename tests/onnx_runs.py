@@ -4,6 +4,7 @@
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 
 from tiled_se.gen.network.graph import Graph
@@ -19,7 +20,13 @@ def run(model, x):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # The last one for Python 3.10 knows operator sets up to 23.
+        if "is under development" in str(error):
+            pytest.skip(f"onnxruntime {onnxruntime.__version__} has no operator set {model.opset_import[0].version}")
+        raise
     return session.run(None, {"x": x})
 
 
