@@ -2,7 +2,7 @@
 """The parts of squeeze-and-excite blocks in the many ways that exporters and tools spell them."""
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from tiled_se.hdl.config import Gate, GateKind, Mid
 
@@ -118,6 +118,7 @@ GATES = {
     "sigmoid": (Gate(), lambda net, x: net("Sigmoid", x)),
     "power": (Gate(), lambda net, x: net("Div", net.constant(1), _power(net, x))),
     "reciprocal": (Gate(), lambda net, x: net("Reciprocal", _power(net, x))),
+    "negated": (Gate(), lambda net, x: net("Sub", net.constant(1), net("Sigmoid", net("Neg", x)))),
     "tanh": (Gate(), lambda net, x: net("Mul", net("Add", _tanh(net, x), net.constant(1)), net.constant(0.5))),
     "fifth": (FIFTH, lambda net, x: net("HardSigmoid", x)),
     "sixth": (SIXTH, lambda net, x: net("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
@@ -153,6 +154,11 @@ def _half(net, x):
     return net("Mul", x, net.constant(0.5))
 
 
+def _cast(net, x):
+    """To the type that it has."""
+    return net("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(net.kind)))
+
+
 # Ends for a gate that is six times too large.
 FACTORS = {
     "behind": (False, lambda net, x, gates: net("Div", net("Mul", x, gates), net.constant(6))),
@@ -160,7 +166,12 @@ FACTORS = {
     "before": (False, lambda net, x, gates: net("Mul", net("Div", x, net.constant(6)), gates)),
     "parted": (False, lambda net, x, gates: net("Div", _half(net, net("Mul", _half(net, x), _half(net, gates))),
                                                 net.constant(0.75))),
+    "channels": (False, lambda net, x, gates: net("Mul", net("Mul", x, gates),
+                                                  net.constant(np.full((CHANNELS, 1, 1), 1 / 6)))),
+    "cast": (False, lambda net, x, gates: net("Div", _cast(net, net("Mul", x, gates)), net.constant(6))),
     "added": (True, lambda net, x, gates: net("Add", x, net("Div", net("Mul", x, gates), net.constant(6)))),
-    "raised": (True, lambda net, x, gates: net("Div", net("Mul", x, net("Add", net.constant(6), gates)),
-                                               net.constant(6))),
+    "cast-added": (True, lambda net, x, gates: net("Add", x, _cast(net, net("Div", net("Mul", x, gates),
+                                                                            net.constant(6))))),
+    "raised": (True, lambda net, x, gates: net("Mul", net("Mul", x, net("Add", net.constant(6), gates)),
+                                               net.constant(1 / 6))),
 }

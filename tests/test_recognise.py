@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from tiled_se.gen.network.recognise import find_blocks, recognise
+from tiled_se.gen.network.shapes import infer
 
 from .onnx_lookalikes import LOOKALIKES, excite, gated, lookalike
 from .onnx_net import Net
@@ -97,15 +98,34 @@ def test_other_types(kind, layer):
     check(only(network(spelling, kind=kind)), block(spelling))
 
 
-@pytest.mark.parametrize(("kind", "numbers"), {np.float16: "0.16662598,0.49987793", np.float32: "0.16666667,0.5",
-                                               ml_dtypes.bfloat16: "0.16699219,0.50097656"}.items())
-@pytest.mark.parametrize("mid", ["relu", "sixth"])
-def test_rounded_factors(kind, numbers, mid):
-    """Slopes are those of the file, without the tails of their type's products; what is one but for rounding is one."""
-    for spelling in (Spelling(gate="times", mid=mid), Spelling(gate="unscaled", end="times", mid=mid)):
-        form = only(network(spelling, kind=kind)).float_block
-        assert form.mid is block(spelling).mid
-        assert str(form.gate) == f"hardsigmoid:{numbers}"
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (1,) * 5], ids=["batch", "axes"])
+def test_a_factor_that_makes_the_map_larger_stays_in_the_network(shape):
+    for spelling in (Spelling(), Spelling(end="add")):
+        net = Net()
+        scaled = se(net, "x", spelling)
+        ones = net.constant(np.ones(shape))
+        if spelling.end == "add":
+            last = net.nodes.pop()
+            scaled = last.input[1]
+            net("Add", "x", net("Mul", scaled, ones), output="y")
+        else:
+            net("Mul", scaled, ones, output="y")
+        found = only(net.model({"x": SHAPE}, {"y": None}))
+        assert (found.y, found.float_block.residual) == (scaled, False)
+
+
+@pytest.mark.parametrize(("batches", "found"), {(1, 1): 1, ("N", 1): 0, ("N", -1): 1, ("N", 0): 1, (2, 1): 0,
+                                                (2, 2): 1}.items())
+def test_a_batch_that_is_written_as_a_number_must_be_declared_so(batches, found):
+    """Channels of several images would be averaged together otherwise."""
+    declared, written = batches
+    net = Net()
+    means = net.mean(net.reshape("x", written, CHANNELS, HEIGHT * WIDTH if written == -1 else -1), [2])
+    net("Mul", "x", excite(net, net.reshape(means, -1, CHANNELS, 1, 1)), output="y")
+    graph = graph_of(net.model({"x": (declared, *SHAPE[1:])}, {"y": None}))
+    # What is open is inferred for a batch of one.
+    graph.dims = infer(graph, [1 if declared == "N" else declared, *SHAPE[1:]])
+    assert len(recognise(graph).blocks) == found
 
 
 def test_another_factor_stays_in_the_network():
@@ -129,7 +149,8 @@ def test_a_factor_in_front_belongs_to_the_map_where_the_mean_is_of_the_multiple(
 
 @pytest.mark.parametrize(("make", "factor"), [
     (lambda net, x: net("Add", net("Mul", net("Tanh", x), net.constant(0.5)), net.constant(0.5)), 2),
-    (lambda net, x: net("Reciprocal", net("Add", net("Exp", x), net.constant(1))), -1)], ids=["tanh", "power"])
+    (lambda net, x: net("Reciprocal", net("Add", net("Exp", x), net.constant(1))), -1),
+    (lambda net, x: net("Sub", net.constant(1), net("Sigmoid", x)), -1)], ids=["tanh", "power", "complement"])
 def test_sigmoids_of_scaled_logits(make, factor):
     net = Net()
     net("Identity", gated(make)(net), output="y")
@@ -182,23 +203,6 @@ def test_blocks_on_blocks_and_beside_each_other():
     for item, seed, spelling in zip(found, (2, 3, 4), (Spelling(), Spelling(end="add"), Spelling(gate="fifth")),
                                     strict=True):
         check(item, block(spelling, seed))
-
-
-def quantised(zero, kind=np.uint8):
-    """A network with integers behind the first layer, whose lowest is `zero`, and no other activation there."""
-    net, held = Net(), block()
-    hidden = net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None]), net.constant(held.b1))
-    numbers = net.constant(0.01), net.constant(zero, kind)
-    hidden = net("DequantizeLinear", net("QuantizeLinear", hidden, *numbers), *numbers)
-    logits = net("Conv", hidden, net.constant(held.w2[:, :, None, None]), net.constant(held.b2))
-    net("Mul", "x", net("Sigmoid", logits), output="y")
-    return only(net.model({"x": SHAPE}, {"y": SHAPE}))
-
-
-def test_quantised_relu_is_where_the_lowest_integer_is_zero():
-    assert [quantised(zero).float_block.mid.value for zero in (0, 3)] == ["relu", "identity"]
-    assert [quantised(zero, np.int8).float_block.mid.value for zero in (-128, 0)] == ["relu", "identity"]
-    assert quantised(0).quantised
 
 
 def test_fused_layers():

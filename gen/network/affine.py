@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a chain of ONNX nodes does to a vector of channels: layers with all that folds into them, and clipped ramps."""
+"""What a chain of ONNX nodes does to a vector of channels: layers with all that folds into them, and ramps."""
 
 import dataclasses
 import math
@@ -7,38 +7,14 @@ import math
 import numpy as np
 
 from .graph import attributes
-from .vectors import MOST_STEPS, handed_on, quantiser, rounding
+from .ramps import Ramp, decimal
+from .roundings import DECIMALS, tolerance
+from .vectors import MOST_STEPS, handed_on, uniform
 
-__all__ = ["Chain", "Layer", "Ramp", "decimal"]
+__all__ = ["Chain", "Layer"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Ramp:
-    """``clip(scale * base + offset, low, high)``, all scalars but the tensor named `base`."""
-
-    base: str
-    scale: float = 1.0
-    offset: float = 0.0
-    low: float = -math.inf
-    high: float = math.inf
-
-    def clipped(self, low, high):
-        """The ramp, then cut to `low` .. `high`."""
-        return dataclasses.replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
-
-    def scaled(self, factor, summand=0.0):
-        """The ramp times `factor` plus `summand`."""
-        ends = sorted((_times(self.low, factor) + summand, _times(self.high, factor) + summand))
-        return Ramp(self.base, self.scale * factor, self.offset * factor + summand, *ends)
-
-    def near(self, numbers, tolerance):
-        """Whether scale, offset, low and high are `numbers`, but for rounding by that `tolerance`, relative."""
-        return all(a == b or abs(a - b) <= tolerance * max(abs(b), 0.1)
-                   for a, b in zip((self.scale, self.offset, self.low, self.high), numbers, strict=True))
-
-
-def _times(end, factor):
-    return 0.0 if factor == 0 else end * factor
+# Axes of a feature map.
+MAP_RANK = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +39,7 @@ class Chain:
     """Reads chains of nodes in `graph`, from their ends back. What isn't of the wanted form gives None."""
 
     def __init__(self, graph):
-        self.graph, self.tolerance = graph, rounding(graph)
+        self.graph = graph
 
     def skip(self, name):
         """The tensor whose numbers tensor `name` has, in the same order."""
@@ -74,22 +50,6 @@ class Chain:
             name = before
         return name
 
-    def quantised(self, name):
-        """The zero point and the type's lowest number where tensor `name` is quantised before :meth:`skip` gets to its
-        end; None where it isn't."""
-        for _ in range(MOST_STEPS):
-            node, before = self.graph.producer.get(name), handed_on(self.graph, name)
-            if before is None:
-                return None
-            if self.graph.default(node) == "DequantizeLinear":
-                inputs = quantiser(self.graph, node).input
-                zero = None if len(inputs) < 3 else self.graph.constant(inputs[2])
-                if zero is None or zero.size != 1 or zero.dtype.kind not in "iu":
-                    return None
-                return int(zero.reshape(-1)[0]), int(np.iinfo(zero.dtype).min)
-            name = before
-        return None
-
     def node(self, name):
         """``(operator, node)`` that makes what tensor `name` holds, or (None, None)."""
         node = self.graph.producer.get(self.skip(name))
@@ -97,27 +57,42 @@ class Chain:
 
     def _numbers(self, name):
         array = self.graph.constant(name)
-        return array.reshape(-1).astype(np.float64) if array is not None and array.size and _real(array) else None
+        # What has more axes than a map gives them to what it is combined with.
+        if array is None or not array.size or array.ndim > MAP_RANK or not _real(array):
+            return None
+        return array.reshape(-1).astype(np.float64)
 
     def operand(self, node):
         """``(tensor, numbers, first)`` of a node with one constant operand; `first` if that is the left one."""
         if len(node.input) == 2:
             for at in (1, 0):
-                numbers = self._numbers(node.input[at])
+                tensor, numbers = node.input[1 - at], self._numbers(node.input[at])
                 if numbers is not None:
-                    return node.input[1 - at], numbers, at == 0
+                    one = uniform(self.graph, self.graph.constant(node.input[at]), tensor)
+                    return tensor, numbers[:1] if one else numbers, at == 0
         return None
+
+    def multiple(self, node):
+        """The :class:`Ramp`, of a scale alone, that `node` makes of a tensor, or None."""
+        operator = self.graph.default(node)
+        found = self.operand(node) if operator in ("Mul", "Div") else None
+        if not found or found[1].size != 1 or operator == "Div" and (found[2] or not found[1][0]):
+            return None
+        number = float(found[1][0])
+        return Ramp(found[0], number if operator == "Mul" else 1 / number,
+                    tolerance=tolerance(self.graph, node.input))
 
     def ramp(self, name, stop=None):
         """The :class:`Ramp` that tensor `name` is of the furthest tensor back, at most of tensor `stop`."""
-        steps, name = [], self.skip(name)
+        steps, name, coarsest = [], self.skip(name), DECIMALS
         for _ in range(MOST_STEPS):
             step = None if name == stop else self._ramp_step(name)
             if step is None:
                 break
+            coarsest = max(coarsest, tolerance(self.graph, self.graph.producer[name].input))
             name = self.skip(step[0])
             steps.append(step[1])
-        ramp = Ramp(name)
+        ramp = Ramp(name, tolerance=coarsest)
         for step in reversed(steps):
             ramp = step(ramp)
         return ramp
@@ -248,8 +223,3 @@ def _scaling(operator, number, first):
 
 def _real(array):
     return array.dtype.kind in "iuf" or array.dtype.name == "bfloat16"
-
-
-def decimal(number):
-    """A float32 number as the decimal number that was meant by it: the shortest that rounds to it."""
-    return float(str(np.float32(number)))

@@ -5,7 +5,7 @@ import dataclasses
 import math
 
 from ...hdl.config import ConfigError, Gate, GateKind
-from .affine import Ramp, decimal
+from .ramps import Ramp, decimal
 
 __all__ = ["Gated", "gated"]
 
@@ -15,41 +15,46 @@ EXACT = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Gated:
-    """``gate(logits)``, plus one if `plus_one`; the logits are a :class:`~.affine.Ramp` without clipping."""
+    """``gate(logits)``, plus one if `plus_one`; the logits are a :class:`~.ramps.Ramp` without clipping."""
 
     gate: Gate
     logits: Ramp
     plus_one: bool
 
 
-def gated(chain, name, factor=1.0):
-    """The :class:`Gated` that tensor `name` times `factor` holds; None if that is no gate that is built."""
-    ramp = chain.ramp(name).scaled(factor)
+def gated(chain, multiple):
+    """The :class:`Gated` that `multiple`, a :class:`~.ramps.Ramp` of a scale alone, is; None if that is no gate that
+    is built."""
+    ramp = chain.ramp(multiple.base).scaled(multiple.scale, tolerance=multiple.tolerance)
     for plus_one in (False, True):
         shifted = ramp.scaled(1.0, -1.0) if plus_one else ramp
-        gate, logits = _sigmoid(chain, shifted) or _hard(chain, shifted) or (None, None)
+        gate, logits = _sigmoid(chain, shifted) or _hard(shifted, plus_one) or (None, None)
         if gate is not None:
             return Gated(gate, logits, plus_one)
     return None
 
 
-def _hard(chain, ramp):
-    if ramp.scale > 0 and ramp.near((ramp.scale, ramp.offset, 0.0, 1.0), chain.tolerance):
+def _hard(ramp, plus_one):
+    if ramp.scale > 0 and ramp.near((ramp.scale, ramp.offset, 0.0, 1.0)):
         try:
-            # Products of float32 constants, 3 * 0.16666667, are what was meant by them but for their rounding.
-            return Gate(GateKind.HARDSIGMOID, decimal(ramp.scale), decimal(ramp.offset)), Ramp(ramp.base)
+            # Products of float32 constants, 3 * 0.16666667, are what was meant by them but for their rounding; that is
+            # relative to what they were before the one was taken off.
+            offset = decimal(decimal(ramp.offset + plus_one) - plus_one)
+            return Gate(GateKind.HARDSIGMOID, decimal(ramp.scale), offset), Ramp(ramp.base)
         except ConfigError:
             pass
     return None
 
 
 def _sigmoid(chain, ramp):
-    """A sigmoid as a node, as 1 / (1 + exp(-l)), or as 0.5 + 0.5 * tanh(l / 2)."""
+    """A sigmoid as a node, as 1 - sigmoid(-l), as 1 / (1 + exp(-l)), or as 0.5 + 0.5 * tanh(l / 2)."""
     if (ramp.low, ramp.high) != (-math.inf, math.inf):
         return None
     operator, node = chain.node(ramp.base)
     if operator == "Sigmoid" and _exactly(ramp, 1.0, 0.0):
         return Gate(), Ramp(node.input[0])
+    if operator == "Sigmoid" and _exactly(ramp, -1.0, 1.0):
+        return _logits(chain, node.input[0], -1.0)
     if operator == "Tanh" and _exactly(ramp, 0.5, 0.5):
         return _logits(chain, node.input[0], 2.0)
     divided = _divided(chain, operator, node) if _exactly(ramp, 1.0, 0.0) else None

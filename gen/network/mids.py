@@ -4,8 +4,9 @@
 import math
 
 from ...hdl.config import Mid
-from .affine import Ramp
 from .graph import attributes
+from .ramps import Ramp
+from .roundings import lowest
 
 __all__ = ["Mids"]
 
@@ -32,7 +33,7 @@ class Mids:
 
         The ramp, not clipped, is what the activation `mid` is of; `mid` is None for one that is not built.
         """
-        zero = self.chain.quantised(name)
+        zero = lowest(self.chain.graph, name)
         name = self.chain.skip(name)
         smooth = self._self_gated(name)
         if smooth is not None:
@@ -43,7 +44,7 @@ class Mids:
                                  Mid.RELU6: (0.0, 6.0)}.items():
             if (ramp.low, ramp.high) == (low, high):
                 # Quantisers leave a ReLU to the saturation where the lowest integer is 0.0.
-                return (Mid.RELU if mid is Mid.IDENTITY and zero and zero[0] == zero[1] else mid), plain
+                return (Mid.RELU if mid is Mid.IDENTITY and zero else mid), plain
         return None, plain
 
     def unbuilt(self, name):
@@ -78,32 +79,29 @@ class Mids:
         if operator in SWISHES and attributes(node).get("alpha", SWISHES[operator]) == 1:
             return Mid.SILU, Ramp(self.chain.skip(node.input[0]))
         outer = self.chain.ramp(name, stop=name) if operator == "Mul" and not self.chain.operand(node) else None
-        factor = 1.0
         if outer is None:
             # A factor behind the product, as in x * relu6(x + 3) / 6.
-            found = self.chain.operand(node) if operator in ("Mul", "Div") else None
-            if not found or found[1].size != 1 or found[2] and operator == "Div" or not found[1][0]:
-                return None
-            factor = float(found[1][0]) if operator == "Mul" else 1 / float(found[1][0])
-            operator, node = self.chain.node(found[0])
+            outer = node and self.chain.multiple(node)
+            operator, node = self.chain.node(outer.base) if outer else (None, None)
             if operator != "Mul" or self.chain.operand(node):
                 return None
-        return self._product(node, factor)
+        return self._product(node, outer)
 
-    def _product(self, node, factor):
+    def _product(self, node, outer):
+        """The same of the product `node` times the scale of the :class:`Ramp` `outer`."""
         if len(node.input) != 2:
             return None
         for at in (0, 1):
             base, gate = self.chain.skip(node.input[at]), node.input[1 - at]
             operator, maker = self.chain.node(gate)
-            if operator == "Sigmoid" and factor == 1 and self.chain.skip(maker.input[0]) == base:
+            if operator == "Sigmoid" and outer.scale == 1 and self.chain.skip(maker.input[0]) == base:
                 return Mid.SILU, Ramp(base)
-            ramp = self.chain.ramp(gate, stop=base)
-            if ramp.base == base and ramp.scaled(factor).near(HARDSWISH, self.chain.tolerance):
+            ramp = self.chain.ramp(gate, stop=base).scaled(outer.scale, tolerance=outer.tolerance)
+            if ramp.base == base and ramp.near(HARDSWISH):
                 return Mid.HARDSWISH, Ramp(base)
             # The other factor may be a sixth of the operand.
             part = self.chain.ramp(base, stop=ramp.base)
-            if part.base == ramp.base and part.near((part.scale, 0.0, -math.inf, math.inf), self.chain.tolerance) and \
-                    ramp.scaled(factor * part.scale).near(HARDSWISH, self.chain.tolerance):
+            if part.base == ramp.base and part.near((part.scale, 0.0, -math.inf, math.inf)) and \
+                    ramp.scaled(part.scale, tolerance=part.tolerance).near(HARDSWISH):
                 return Mid.HARDSWISH, Ramp(ramp.base)
         return None

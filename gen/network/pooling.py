@@ -3,7 +3,7 @@
 
 import functools
 
-from .graph import attributes
+from .graph import attributes, declared_dims
 from .sizes import known_sizes
 from .vectors import FLOATS, MOST_STEPS, handed_on, quantiser
 
@@ -23,6 +23,9 @@ class Pooling:
 
     def __init__(self, graph):
         self.graph = graph
+        # Whether the file is for a batch of one size, whatever size its shapes are inferred for.
+        inputs = [declared_dims(value) for value in graph.model.graph.input if value.name not in graph.initializers]
+        self.fixed = all(dims is not None and None not in dims[:1] for dims in inputs)
 
     def source(self, name):
         """``(tensor, order)``: tensor `name` is that tensor with its axes in that order; () where none are moved."""
@@ -124,8 +127,9 @@ class Pooling:
             return None
         # One number may be -1, for what is left; with two right ones it is right, too.
         left, area = (-1, ()), None if None in dims[2:] else (dims[2] * dims[3], ())
-        batch, channels = ((left, (0, ()), (dims[axis], ()), (1, (axis,))) for axis in (0, 1))
-        right = (dims[0] is None or shape[0] in batch) and shape[1] in channels
+        batch, channels = ((left, (0, ()), (number, ()), (1, (axis,)))
+                           for axis, number in enumerate((dims[0] if self.fixed else None, dims[1])))
+        right = shape[0] in batch and shape[1] in channels
         return (node.input[0], (2, 3)) if right and shape[2] in (left, area, (1, (2, 3))) else None
 
     def _whole(self, node):

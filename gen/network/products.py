@@ -3,7 +3,8 @@
 
 from .graph import attributes
 from .pooling import turned
-from .vectors import MOST_STEPS, quantiser
+from .ramps import Ramp
+from .vectors import MOST_STEPS, idle_cast, quantiser
 
 __all__ = ["Products"]
 
@@ -20,38 +21,40 @@ class Products:
         self.graph, self.chain, self.pooling = graph, chain, pooling
 
     def ending(self, node, taken):
-        """All readings ``(x, gate, factor)`` of what `node` makes as x * gate * factor, `factor` a number.
+        """All readings ``(x, gate)`` of what `node` makes as their product.
 
-        x and gate are tensors. Factors of x's side are x's own in one reading and part of `factor` in another; those
-        behind the product are part of it. None of a multiple of one of the tensors `taken`.
+        x is a tensor, gate a :class:`~.ramps.Ramp`, of a scale alone. Factors of x's side are x's own in one reading
+        and part of the scale in another; those behind the product are part of it. None of a multiple of one of the
+        tensors `taken`.
         """
         if self.graph.default(node) not in ("Mul", "Div"):
             return
-        factor = 1.0
+        factor = Ramp("")
         for _ in range(MOST_FACTORS + 1):
-            scaled = self._scaled(node)
+            scaled = self.chain.multiple(node)
             if scaled is None:
                 break
-            name = self._same(scaled[0])
-            node, factor = self.graph.producer.get(name), factor * scaled[1]
+            name, factor = self._same(scaled.base), scaled.scaled(factor.scale, tolerance=factor.tolerance)
+            node = self.graph.producer.get(name)
             if node is None or name in taken:
                 return
-        if self.graph.default(node) == "Mul" and len(node.input) == 2 and self._scaled(node) is None:
+        if self.graph.default(node) == "Mul" and len(node.input) == 2 and self.chain.multiple(node) is None:
             for at in (0, 1):
-                for x, before in self._multiples(node.input[at]):
-                    yield x, node.input[1 - at], factor * before
+                for before in self._multiples(node.input[at]):
+                    gate = Ramp(node.input[1 - at], factor.scale, tolerance=factor.tolerance)
+                    yield before.base, gate.scaled(before.scale, tolerance=before.tolerance)
 
     def _multiples(self, x):
-        """``(tensor, factor)`` for tensors that x is a multiple of, itself first."""
-        factor = 1.0
-        yield x, factor
+        """Tensors that x is a multiple of, each as the :class:`~.ramps.Ramp` that x is; itself first."""
+        factor = Ramp(x)
+        yield factor
         for _ in range(MOST_FACTORS):
-            node = self.graph.producer.get(self._same(x))
-            scaled = node and self._scaled(node)
+            node = self.graph.producer.get(self._same(factor.base))
+            scaled = node and self.chain.multiple(node)
             if scaled is None:
                 return
-            x, factor = scaled[0], factor * scaled[1]
-            yield x, factor
+            factor = scaled.scaled(factor.scale, tolerance=factor.tolerance)
+            yield factor
 
     def _same(self, name):
         """The tensor of the same shape and type whose numbers tensor `name` has."""
@@ -60,18 +63,10 @@ class Products:
             operator = node and self.graph.default(node)
             if operator == "DequantizeLinear":
                 node = quantiser(self.graph, node)
-            if node is None or operator not in ("Identity", "DequantizeLinear"):
+            if node is None or operator not in ("Identity", "DequantizeLinear") and not idle_cast(self.graph, node):
                 break
             name = node.input[0]
         return name
-
-    def _scaled(self, node):
-        """``(tensor, number)`` where `node` makes that multiple of that tensor, else None."""
-        operator = self.graph.default(node)
-        found = self.chain.operand(node) if operator in ("Mul", "Div") else None
-        if not found or found[1].size != 1 or operator == "Div" and (found[2] or not found[1][0]):
-            return None
-        return found[0], float(found[1][0]) if operator == "Mul" else 1 / float(found[1][0])
 
     def residual(self, y, x):
         """``(x, y)`` of the block that ends with the sum of x and its scaled `y`; None if more reads that."""
@@ -89,7 +84,8 @@ class Products:
             if operator == "Transpose":
                 order = turned(order, attributes(node).get("perm", ()))
             # PyTorch's addcmul is exported with a factor of one.
-            same = operator in SAME or self._scaled(node) == (y, 1)
+            scale = self.chain.multiple(node)
+            same = operator in SAME or idle_cast(self.graph, node) or scale is not None and scale.scale == 1
             if order is None or not same:
                 return None
             y = node.output[0]

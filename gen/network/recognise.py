@@ -18,12 +18,11 @@ from .mids import Mids
 from .names import block_names
 from .pooling import Pooling
 from .products import Products
+from .roundings import rounds
 from .unfuse import unfused
-from .vectors import MOST_STEPS, scales_channels
+from .vectors import scales_channels
 
 __all__ = ["Block", "Found", "find_blocks", "recognise"]
-
-MEANS = ("GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceSum")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Block:
     weight : str
         The tensor that has W1, or what W1 is made of.
     quantised : bool
-        Whether the network rounds to integers inside of the block.
+        Whether the network rounds to integers between x and y.
     """
 
     name: str
@@ -120,9 +119,9 @@ class _Recogniser:
     def all(self):
         blocks, others, products = [], {}, set()
         for node in self.graph.nodes:
-            for x, gate, factor in self.products.ending(node, products):
+            for x, gate in self.products.ending(node, products):
                 try:
-                    block = self._block(node, x, gate, factor)
+                    block = self._block(node, x, gate)
                 except _Unlike as error:
                     others[node.name or node.output[0]] = str(error)
                     products.add(node.output[0])
@@ -135,13 +134,13 @@ class _Recogniser:
         return Found(tuple(dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)),
                      others)
 
-    def _block(self, node, x, gate, factor):
-        excite = self._excite(gate, factor)
+    def _block(self, node, x, gate):
+        excite = self._excite(gate)
         if excite is None:
             return None
         channels_last = self.pooling.of(excite.layer1.source, x)
         if channels_last is None or not self._fits(excite, x, channels_last) or \
-                not scales_channels(self.graph, gate, len(excite.layer2.bias), channels_last):
+                not scales_channels(self.graph, gate.base, len(excite.layer2.bias), channels_last):
             return None
         if excite.unbuilt:
             raise _Unlike(f"its activation between the layers ({', '.join(excite.unbuilt)}) is not supported")
@@ -155,20 +154,8 @@ class _Recogniser:
                                excite.mid, excite.gate, residual)
         except ConfigError as error:
             raise _Unlike(f"{error.option} is {error.value}, {error.allowed}") from None
-        return Block("", x, y, block, channels_last, excite.layer1.tensor, self._rounds(gate))
-
-    def _rounds(self, gate):
-        """Whether anything between the mean and tensor `gate` is quantised."""
-        waiting, seen = [gate], set()
-        while waiting and len(seen) < MOST_STEPS:
-            node = self.graph.producer.get(waiting.pop())
-            if node is None or id(node) in seen or self.graph.default(node) in MEANS:
-                continue
-            if self.graph.default(node) == "QuantizeLinear":
-                return True
-            seen.add(id(node))
-            waiting.extend(node.input)
-        return False
+        return Block("", x, y, block, channels_last, excite.layer1.tensor,
+                     rounds(self.graph, x, y, self.pooling.source(x)[0]))
 
     def _fits(self, excite, x, channels_last):
         """Whether the layers' shapes go with each other and with x's channels, as far as these are declared."""
@@ -178,9 +165,9 @@ class _Recogniser:
             return False
         return excite.layer2.weight.shape == (channels, squeeze)
 
-    def _excite(self, name, factor):
-        """The :class:`_Excite` whose gates are tensor `name` times `factor`, or None."""
-        found = gated(self.chain, name, factor)
+    def _excite(self, gate):
+        """The :class:`_Excite` whose gates are the :class:`~.ramps.Ramp` `gate`, or None."""
+        found = gated(self.chain, gate)
         layer2 = found and self.chain.layer(found.logits.base)
         if layer2 is None:
             return None

@@ -5,13 +5,12 @@ import onnx
 
 from .graph import attributes
 
-__all__ = ["FLOATS", "MOST_STEPS", "handed_on", "quantiser", "rounding", "scales_channels"]
+__all__ = ["FLOATS", "MOST_STEPS", "handed_on", "idle_cast", "quantiser", "scales_channels", "uniform"]
 
 SAME = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout", "Expand")
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
-# How far numbers that were rounded to a type, or written as decimals, may be from what was meant, relative.
-ROUNDING = {onnx.TensorProto.FLOAT16: 5e-4, onnx.TensorProto.BFLOAT16: 4e-3}
-DECIMALS = 1e-4
+# Operators whose results have the type of each operand.
+ONE_TYPE = ("Add", "Clip", "Conv", "Div", "Gemm", "HardSigmoid", "MatMul", "Mul", "Relu", "Sigmoid", "Sub")
 # Nodes of one chain; real ones have ten.
 MOST_STEPS = 64
 
@@ -33,11 +32,29 @@ def handed_on(graph, name):
     return node.input[0]
 
 
-def rounding(graph):
-    """The relative rounding of the constants in `graph`, that of the coarsest type of them."""
-    tensors = [*graph.initializers.values(),
-               *(item.t for node in graph.nodes if graph.default(node) == "Constant" for item in node.attribute)]
-    return max((ROUNDING.get(tensor.data_type, DECIMALS) for tensor in tensors), default=DECIMALS)
+def idle_cast(graph, node):
+    """Whether `node` is a Cast of a tensor to the type that it has already, as the nodes and constants before tell."""
+    if graph.default(node) != "Cast":
+        return False
+    waiting = [node.input[0]]
+    for _ in range(MOST_STEPS):
+        name = waiting.pop() if waiting else ""
+        array, before = graph.constant(name), graph.producer.get(name)
+        if array is not None:
+            return onnx.helper.np_dtype_to_tensor_dtype(array.dtype) == attributes(node).get("to")
+        if before is not None and graph.default(before) == "Cast":
+            return attributes(before).get("to") == attributes(node).get("to")
+        waiting.extend(before.input if before is not None and graph.default(before) in ONE_TYPE else ())
+    return False
+
+
+def uniform(graph, array, name):
+    """Whether the constant `array` is one number many times, and tensor `name` keeps its shape when combined with it,
+    as far as that is declared."""
+    dims = graph.dims.get(name)
+    if dims is None or array.ndim > len(dims) or not (array == array.flat[0]).all():
+        return False
+    return all(size in (1, dim) for size, dim in zip(array.shape[::-1], dims[::-1], strict=False))
 
 
 def quantiser(graph, node):
