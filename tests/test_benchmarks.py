@@ -205,17 +205,24 @@ class TestPool:
         def done(self, task, failure):
             self.ended.append(task)
 
-    def run(self, tasks, folder, jobs, progress):
-        return pool.run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(folder)), Local(jobs),
-                            progress)
+    def run(self, tasks, folder, jobs, progress, again=False):
+        return pool.run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(folder), again),
+                            Local(jobs), progress)
 
     def test_failure_and_death_concern_nobody_else(self, tmp_path):
         tasks = ["a", "fail", "die", "b", "c"]
         silent = self.Silent()
-        failures = self.run(tasks, tmp_path, 2, silent)
+        # What ran beside the one that died may have ended already, and runs again.
+        failures = self.run(tasks, tmp_path, 2, silent, again=True)
         assert failures == {"fail": "no good", "die": pool.DIED}
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail"]
         assert sorted(silent.ended) == sorted(tasks)
+
+    def test_an_exception_is_named_by_itself(self, tmp_path):
+        (tmp_path / "a").touch()
+        failures = self.run(["a", "b"], tmp_path, 1, self.Silent())
+        assert list(failures) == ["a"]
+        assert failures["a"].startswith("FileExistsError: ")
 
     def test_interrupt_ends_the_run(self, tmp_path):
         with pytest.raises(KeyboardInterrupt):

@@ -87,7 +87,8 @@ def _outcome(task, future, engine, finish):
         return DIED
     except Exception as error:
         # A job that can't be loaded where it should run, or whose result can't be sent back.
-        while error.__cause__ is not None:
+        # Another process's traceback is no reason of its own.
+        while error.__cause__ is not None and type(error.__cause__).__name__ != "_RemoteTraceback":
             error = error.__cause__
         return f"{type(error).__name__}: {str(error).strip() or 'no message'}".splitlines()[0]
     return finish(task, result)
