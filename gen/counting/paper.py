@@ -44,11 +44,10 @@ class Figure:
         """Digits behind the point, as printed."""
         return len(self.printed.partition(".")[2]) if self.printed else 2
 
-    def as_printed(self, value, digits=None):
-        """`value` in millions as the paper prints this figure, or with other `digits` behind the point."""
-        digits = self.digits if digits is None else digits
-        scaled = Fraction(value) / MILLION * 10**digits + (Fraction(1, 2) if self.rounded else 0)
-        return f"{math.floor(scaled) / 10**digits:.{digits}f}"
+    def as_printed(self, value):
+        """`value` in millions as the paper prints this figure."""
+        scaled = Fraction(value) / MILLION * 10**self.digits + (Fraction(1, 2) if self.rounded else 0)
+        return f"{math.floor(scaled) / 10**self.digits:.{self.digits}f}"
 
     @property
     def explained(self):

@@ -15,7 +15,7 @@ FAILED = "failed"
 MOST_SHOWN = 80
 WIDTH = 120
 # What the words in a column "status" mean.
-STATUS = ("explained: the rule gives all printed digits, cut off behind them, as real is; rounded: rounded instead;",
+STATUS = ("explained: the rule gives all printed digits, cut off behind them; rounded: rounded instead;",
           "real differs: the network as it is defined has other digits")
 
 
@@ -93,8 +93,8 @@ def _row(number, label, count, figures):
 def paper_text(tiles, models, measured):
     """The rows of the paper's tables; `measured` is a network's name to how much less memory its tiled form has.
 
-    Columns "rule" are what the paper's way of counting gives, "real" is the network's own; both are cut off as the
-    paper does.
+    Columns "rule" are what the paper's way of counting gives, cut off as the paper does; "real" is the network's own,
+    cut off alike where it has as many digits, rounded where it has more.
     """
     parts = []
     if tiles:
@@ -112,14 +112,16 @@ def _tiles(rows):
     cells = []
     for row in rows:
         buffer = ["", "", ""] if row.buffer is None else _figure(row.buffer, 4)
-        cells.append([row.tile, *buffer, *_figure(row.mflops, 2), row.status])
+        cells.append([row.tile, *buffer, *_figure(row.mflops), row.status])
     groups = (("", ["tile"]), ("buffer", ["printed", "rule", "real"]), ("MFLOPs", ["printed", "rule", "real"]),
               ("", ["status"]))
     return table(groups, cells, left=(0, 7))
 
 
-def _figure(figure, digits):
-    return [figure.printed or "N/A", figure.as_printed(figure.by_rule), figure.as_printed(figure.real, digits)]
+def _figure(figure, digits=None):
+    """Three texts, the network's own value with the paper's digits, or with `digits` behind the point."""
+    real = figure.as_printed(figure.real) if digits is None else f"{float(figure.real) / MILLION:.{digits}f}"
+    return [figure.printed or "N/A", figure.as_printed(figure.by_rule), real]
 
 
 def _letters(rows):
