@@ -119,9 +119,9 @@ def _rtl(run):
 def _scan(run):
     """How far the tiled networks find on the scan what the original finds there."""
     se = run.boxes["se"][-1]
-    agreement = {name: dataclasses.asdict(counts) | {"agreement": counts.f_score}
-                 for name in ("tse_float", "tse_integer") if (counts := count(run.boxes[name][-1], se))}
-    return {"size": list(run.images[-1].shape[:2]), "se_boxes": len(se), **agreement}
+    found = {name: count(run.boxes[name][-1], se) for name in ("tse_float", "tse_integer")}
+    return {"size": list(run.images[-1].shape[:2]), "se_boxes": len(se),
+            **{name: dataclasses.asdict(counts) | {"agreement": counts.f_score} for name, counts in found.items()}}
 
 
 def table(found):

@@ -4,6 +4,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import onnx
 from google.protobuf.message import Error
 from onnx.shape_inference import InferenceError
@@ -11,6 +12,7 @@ from onnx.shape_inference import InferenceError
 from ...hdl.config import ConfigError
 from .graph import declared_dims
 from .guard import guarded
+from .session import numpy_type, open_session
 
 __all__ = ["InputShape", "infer", "input_of", "maps", "resolved"]
 
@@ -147,10 +149,6 @@ def _fixed(model, value, dims):
 
 def _measured(content, value, dims, names):
     """Shapes of the tensors `names` in a run on zeros."""
-    import numpy as np
-
-    from .session import numpy_type, open_session
-
     model = onnx.ModelProto.FromString(content)
     kind = next(numpy_type(item) for item in model.graph.input if item.name == value)
     session = open_session(content, taps=names)
