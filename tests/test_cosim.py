@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block in Verilator under cocotb, bit for bit against the golden model: a short list of named configurations.
 
-Each is there for what its name says. All take frames of many heights back to back, ragged tiles and one-row frames
-among them, tall after short in many orders, with pauses on neither side, and on both with 0.3 against 0.9.
+Each is there for what its name says. All take the regression's vectors (``gen/regression.py``): frames of many heights
+back to back, ragged tiles and one-row frames among them, tall after short in many orders, with pauses on neither side,
+and on both with 0.3 against 0.9.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import pytest
 from tiled_se.cosim.build import build
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
+from tiled_se.gen.regression import STALLS, regression
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
@@ -94,32 +96,14 @@ def built(**shape):
     return Block(config, parameters, build(design.verilog, design.top, bench_taps(design)))
 
 
-def extremes(config, parameters):
-    """Frames at both ends of the range, alternating between them, and driving the first hidden unit both ways."""
-    low = -128 if config.signed else 0
-    shape = (2 * config.k + 1, config.width, config.channels)
-    sign = (parameters.layer1.weight[0] > 0).astype(np.int64)
-    values = [np.full(shape, low), np.full(shape, low + 255), low + 255 * (np.indices(shape).sum(0) % 2),
-              np.broadcast_to(low + 255 * sign, shape), np.broadcast_to(low + 255 * (1 - sign), shape)]
-    return [np.ascontiguousarray(value) for value in values]
-
-
 @pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)
 def test_bit_exact(shape):
+    """The regression's whole frames, at length. Its other runs are in test_opinions.py, for all these blocks."""
     block = built(**shape)
-    k = block.config.k
-    rng = np.random.default_rng(11)
-    heights = (1, 2 * k + 1, 3 * k, 1, 1, k, k + 2) if k < 40 else (39, 1, 40, 7)
-    frames = block.frames(heights, rng) + tuple(block.frame(x) for x in extremes(block.config, block.parameters))
-    rounds = -(-BEATS // sum(len(frame.beats) for frame in frames))
-    for stall_in, stall_out in ((0, 0), (0.3, 0.9), (0.9, 0.3)):
-        # The order in which frames follow each other is new in each round.
-        sent = frames + tuple(frames[i] for _ in range(rounds) for i in rng.permutation(len(frames)))
-        result = simulate(block.simulation, block.job(Send(sent), stall_in=stall_in, stall_out=stall_out))
-        assert result.ok, result.failures
-        assert result.compared == sum(frame.beats.size for frame in sent)
-        assert not result.status["status_frame_error"]
-        assert result.status["status_peak_words"] <= Timing(block.config).buffer_words
+    for run in regression(block.config, block.parameters, seed=11, beats=BEATS)[:len(STALLS)]:
+        result = simulate(block.simulation, run.job)
+        assert run.failures(result) == [], run.name
+        assert result.compared == sum(frame.beats.size for frame in run.job.frames)
         # What the buffer holds is in flight; beyond it, beats can only be on their way out.
         assert 0 <= result.peak_in_flight - result.status["status_peak_words"] <= Timing(block.config).credits + 1
 
@@ -132,7 +116,9 @@ def test_bit_exact(shape):
 def test_gates_saturate(name, ends):
     """These configurations do reach both ends of the gate's range: else the list would not test that."""
     config, parameters = quantised(**CONFIGS[name])
-    run = IntegerModel(config, parameters).run(np.stack(extremes(config, parameters)))
+    frames = regression(config, parameters)[0].job.frames[-5:]
+    x = np.stack([frame.beats.view(np.int8) for frame in frames]).astype(np.int64)
+    run = IntegerModel(config, parameters).run(x.reshape(5, -1, config.width, config.channels))
     values = run.logits if config.gate.kind is GateKind.SIGMOID else run.gates
     assert (values.min(), values.max()) == ends
 

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vectors that every block is held to: frames, stalls, cuts, resets and parameter streams, with what must come.
+
+Co-simulations, other simulators, the synthesised netlist and mutants all replay these.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ..cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from ..golden.integer import IntegerModel
+from ..hdl.parameters import stream_words
+from ..hdl.schedule import Prediction, predict
+from ..hdl.timing import Timing
+
+__all__ = ["STALLS", "Run", "regression"]
+
+# Probabilities that the source and the sink pause in a cycle.
+STALLS = ((0, 0), (0.3, 0.9), (0.9, 0.3))
+# Cycles from reset, or from parameters, to frames: a prediction's count begins with the first beat, taken at once.
+SETTLE = 4
+# A stream's last word has had its effect, cycles later.
+TOLD = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A job with what it must show.
+
+    Attributes
+    ----------
+    name : str
+    job : Job
+        With every beat that must come out.
+    status : dict
+        Status ports at the end; those that are not named are not looked at.
+    snapshots : dict of str to dict
+        The same for snapshots, by their names; ``accepted``, ``delivered`` and ``loaded`` count beats.
+    depth : int
+        Words of the tile buffer, which ``status_peak_words`` can't pass.
+    prediction : Prediction or None
+        Of the cycles; None where something stalls.
+    """
+
+    name: str
+    job: Job
+    status: dict
+    depth: int
+    snapshots: dict = dataclasses.field(default_factory=dict)
+    prediction: Prediction | None = None
+
+    def failures(self, result):
+        """What of a simulation's result is wrong: texts that begin with what kind of thing it is; none if all is right.
+
+        Parameters
+        ----------
+        result : SimResult
+        """
+        found = [f"stream: {text}" for text in result.failures]
+        for place, got, wanted in (("at the end", result.status, self.status), *(
+                (name, result.snapshots.get(name, {}), wanted) for name, wanted in self.snapshots.items())):
+            found += [f"status: {name} is {got.get(name)} {place}, not {value}"
+                      for name, value in wanted.items() if got.get(name) != value]
+        peak = result.status["status_peak_words"]
+        if not 0 < peak <= self.depth:
+            found.append(f"status: status_peak_words is {peak}, of {self.depth}")
+        # What is found wrong above is why the cycles are.
+        return found or self._cycles(result, peak)
+
+    def _cycles(self, result, peak):
+        if self.prediction is None:
+            return []
+        got = {"total_cycles": result.total_cycles, "first_output_latency": result.first_output_latency,
+               "steady_throughput": result.steady_throughput, "peak_words": peak}
+        return [f"cycles: {name} is {got[name]}, predicted {wanted}"
+                for name, wanted in dataclasses.asdict(self.prediction).items() if got[name] != wanted]
+
+
+def regression(config, parameters, *, seed=1, beats=0):
+    """A block's runs, the quickest that finds most first.
+
+    Parameters
+    ----------
+    config : Config
+    parameters : Parameters
+        What is baked in, or is loaded.
+    seed : int
+        Of frames, their order, and pauses.
+    beats : int
+        How many each of the runs with whole frames sends at least; all of its frames at least once.
+
+    Returns
+    -------
+    tuple of Run
+    """
+    vectors = _Vectors(config, parameters, np.random.default_rng(seed), seed)
+    runs = [vectors.frames(stalls, beats) for stalls in STALLS]
+    runs += [vectors.cuts(stalls) for stalls in STALLS]
+    runs += [vectors.pauses(), *(vectors.resets(stalls) for stalls in STALLS[:2])]
+    if config.loadable:
+        runs += [vectors.reloads(), vectors.reloads_in_time(), vectors.refused()]
+    return tuple(runs)
+
+
+class _Vectors:
+    """Makes runs for one block."""
+
+    def __init__(self, config, parameters, rng, seed):
+        self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
+        self.kind = np.int8 if config.signed else np.uint8
+        self.low = -128 if config.signed else 0
+        self.row = config.width * config.groups
+        self.model = IntegerModel(config, parameters)
+        self.status = {"status_frame_error": 0}
+        if config.loadable:
+            self.status |= {"status_loaded": 1, "status_load_error": 0}
+
+    # Parts of a job.
+
+    def start(self):
+        """From any state to that of a block that waits for frames."""
+        return (Reset(), self.load(self.parameters)) if self.config.loadable else (Reset(),)
+
+    def load(self, parameters, **options):
+        return Load(np.array(stream_words(self.config, parameters), np.uint32), **options)
+
+    @functools.cached_property
+    def other(self):
+        """Other parameters of the same formats, and a zero point of their own: (Parameters, IntegerModel)."""
+        second = self.parameters.layer2
+        turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
+        parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
+                                         working_zero=-1 - self.parameters.working_zero)
+        return parameters, IntegerModel(self.config, parameters)
+
+    def frame(self, x, model=None):
+        """A frame of (H, W, C) and what the golden model gives for it."""
+        y = (model or self.model).run(x).y.numpy()
+        return Frame.of(x.astype(self.kind), y.astype(self.kind), lanes=self.config.lanes)
+
+    def random(self, height, model=None):
+        shape = (height, self.config.width, self.config.channels)
+        return self.frame(self.rng.integers(self.low, self.low + 256, shape), model)
+
+    def cut(self, beats):
+        """A frame of any number of beats."""
+        x = self.rng.integers(self.low, self.low + 256, (beats, self.config.lanes))
+        return Frame(x.astype(self.kind), self.model.run_beats(x).y.numpy().astype(self.kind))
+
+    def job(self, *steps, stalls=(0, 0), idle=0):
+        pause = (Idle(idle),) if idle else ()
+        return Job(steps=(*self.start(), *pause, *steps), lanes=self.config.lanes, width=self.config.width,
+                   channels=self.config.channels, signed=self.config.signed, stall_in=stalls[0], stall_out=stalls[1],
+                   seed=self.seed, hang_cycles=2000 + 10 * Timing(self.config).tile_latency)
+
+    def run(self, name, job, prediction=None, snapshots=None, **status):
+        return Run(name, job, self.status | status, Timing(self.config).buffer_words, snapshots or {}, prediction)
+
+    # Runs.
+
+    @functools.cached_property
+    def whole(self):
+        """Frames of many heights, ragged ones and one-row ones among them, and extreme ones."""
+        k = self.config.k
+        heights = (1, 2 * k + 1, 3 * k, 1, 1, k, k + 2) if k < 40 else (k - 1, 1, k, 7)
+        return tuple(self.random(height) for height in heights) + tuple(self.extremes())
+
+    def extremes(self):
+        """Frames at both ends of the range, alternating between them, and driving the first hidden unit both ways."""
+        low, shape = self.low, (2 * self.config.k + 1, self.config.width, self.config.channels)
+        sign = (self.parameters.layer1.weight[0] > 0).astype(np.int64)
+        values = (np.full(shape, low), np.full(shape, low + 255), low + 255 * (np.indices(shape).sum(0) % 2),
+                  np.broadcast_to(low + 255 * sign, shape), np.broadcast_to(low + 255 * (1 - sign), shape))
+        return [self.frame(np.ascontiguousarray(value)) for value in values]
+
+    def frames(self, stalls, beats):
+        """Back to back, tall after short in many orders: new in each round."""
+        whole = self.whole
+        rounds = max(1, -(-beats // sum(len(frame.beats) for frame in whole)))
+        sent = whole + tuple(whole[i] for _ in range(rounds - 1) for i in self.rng.permutation(len(whole)))
+        prediction = None if any(stalls) else predict(self.config, [len(frame.beats) // self.row for frame in sent])
+        return self.run(f"frames, stalls {stalls}", self.job(Send(sent), stalls=stalls, idle=SETTLE), prediction)
+
+    def cuts(self, stalls):
+        """Frames that end off a row's end, each with a whole one behind it; then many in a row."""
+        row, k = self.row, self.config.k
+        lengths = [n for n in (1, 2, row - 1, row + 1, k * row - 1, k * row + 2, (k + 1) * row - 2, 5) if n > 0]
+        crowd = [n for n in (1, 1, 1, 2, 1, row - 1, 1, row + 1, 1, 1, k * row + 1, 2, 2, 1) if n > 0]
+        frames = [frame for n in lengths for frame in (self.cut(n), self.random(2))]
+        frames += [self.cut(n) for n in crowd] + [self.random(k + 1)]
+        cut = any(len(frame.beats) % row for frame in frames)
+        steps = (Send((self.random(k + 1),)), Drain(), Snapshot("before"), Send(tuple(frames)))
+        return self.run(f"cut frames, stalls {stalls}", self.job(*steps, stalls=stalls),
+                        snapshots={"before": {"status_frame_error": 0}}, status_frame_error=int(cut))
+
+    def pauses(self):
+        """A source that stops at every place of a row and about a tile's end, until all that can come has come."""
+        tile = self.config.tile_words
+        frame = self.random(2 * self.config.k + 1)
+        steps, snapshots = [], {}
+        for at in sorted({1, self.row - 1, self.row, tile - 1, tile, tile + 1, 2 * tile} - {0}):
+            # A hold counts beats since the last reset.
+            name = f"held at {at}"
+            steps += [*self.start(), Hold(at), Send((frame,), wait=False),
+                      Idle(3 * tile + 2 * Timing(self.config).output_latency), Snapshot(name), Hold(None), Drain()]
+            snapshots[name] = {"accepted": at, "delivered": at // tile * tile}
+        return self.run("paused source", self.job(*steps), snapshots=snapshots)
+
+    def resets(self, stalls):
+        """Resets in the middle of frames; nothing of what was before is left."""
+        lost, kept = self.random(2 * self.config.k + 2), tuple(self.random(height) for height in (1, self.config.k + 1))
+        places = np.unique(np.linspace(1, len(lost.beats) - 1, 24, dtype=int)).tolist()
+        steps = [Send((self.cut(self.row + 1),)), Drain()]
+        for number, beats in enumerate(places):
+            again = self.start()[1:]
+            steps += [Reset(), *again, Send((lost,), wait=False), ResetAfter(beats, cycles=1 + number % 4), *again,
+                      Send(kept), Drain()]
+        return self.run(f"resets, stalls {stalls}", self.job(*steps, stalls=stalls))
+
+    def reloads(self):
+        """Streams that come while frames are under way wait for them; each frame has its time's parameters."""
+        parameters, model = self.other
+        height = self.config.k + 1
+        steps = []
+        # A stream that waits comes before a frame that has not begun: these have.
+        for wait in (20, 27, 43, 60):
+            steps += [Send((self.random(height),), wait=False), Idle(wait), self.load(parameters),
+                      Send((self.random(height, model),), wait=False), Idle(wait), self.load(self.parameters),
+                      Send((self.random(1),)), Drain()]
+        return self.run("reloads", self.job(*steps, stalls=(0.2, 0.3)))
+
+    def reloads_in_time(self):
+        """A stream right behind a frame of one tile touches nothing that excite still reads, whenever it comes."""
+        parameters, model = self.other
+        steps = []
+        for wait in range(0, Timing(self.config).tile_latency, 3):
+            steps += [Send((self.random(1),)), Idle(wait), self.load(parameters), Send((self.random(1, model),)),
+                      self.load(self.parameters)]
+        return self.run("reloads right behind a tile", self.job(*steps, Send((self.random(1),))))
+
+    def refused(self):
+        """Streams that are foreign, too short or too long, each with a frame that must wait for a right one."""
+        words = np.array(stream_words(self.config, self.parameters), np.uint32)
+        foreign = words.copy()
+        foreign[0] ^= 1 << 31
+        bad = {"foreign": foreign, "one word": words[:1], "two words": words[:2], "one short": words[:-1],
+               "half": words[:len(words) // 2], "one long": np.append(words, words[:1]),
+               "twice": np.concatenate([words, words])}
+        frame, steps, snapshots, accepted = self.random(2), [], {}, 0
+        for number, (name, stream) in enumerate(bad.items()):
+            error = 1 if number else 0
+            steps += [Send((frame,)), Drain(), Snapshot(f"before {name}"), Load(stream), Idle(TOLD),
+                      Send((frame,), wait=False), Idle(20), Snapshot(name), self.load(self.parameters), Drain()]
+            accepted += len(frame.beats)
+            snapshots[f"before {name}"] = {"status_loaded": 1, "status_load_error": error}
+            snapshots[name] = {"status_loaded": 0, "status_load_error": 1, "accepted": accepted}
+            accepted += len(frame.beats)
+        return self.run("refused streams", self.job(*steps), snapshots=snapshots, status_load_error=1)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The regression's vectors: each kind of run is there, and a result that is wrong in any one way is called so."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from tiled_se.cosim.job import Load, ResetAfter, Send
+from tiled_se.gen.regression import STALLS, regression
+from tiled_se.golden.integer import IntegerModel
+from tiled_se.hdl.timing import Timing
+
+from .blocks import quantised
+
+SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20)
+
+
+@pytest.fixture(scope="module")
+def block():
+    return quantised(**SHAPE, loadable=True)
+
+
+@pytest.fixture(scope="module")
+def runs(block):
+    return {run.name: run for run in regression(*block)}
+
+
+def shown(run, **changes):
+    """What a block that is right shows in `run`, with changes."""
+    right = dataclasses.asdict(run.prediction) if run.prediction else {}
+    peak = right.pop("peak_words", run.depth)
+    status = {"status_peak_words": peak, **run.status, **changes.pop("status", {})}
+    return types.SimpleNamespace(**{
+        "failures": [], "status": status, "snapshots": {**run.snapshots, **changes.pop("snapshots", {})},
+        **right, **changes})
+
+
+def test_what_is_right_passes(runs):
+    for run in runs.values():
+        assert run.failures(shown(run)) == []
+
+
+@pytest.mark.parametrize(("name", "changes", "text"), [
+    ("frames, stalls (0.3, 0.9)", {"failures": ["output has only 7 of 8 beats"]},
+     "stream: output has only 7 of 8 beats"),
+    ("frames, stalls (0, 0)", {"total_cycles": 1}, "cycles: total_cycles is 1, predicted "),
+    ("frames, stalls (0, 0)", {"first_output_latency": 2}, "cycles: first_output_latency is 2, predicted "),
+    ("frames, stalls (0, 0)", {"status": {"status_peak_words": 3}}, "cycles: peak_words is 3, predicted "),
+    ("frames, stalls (0, 0)", {"status": {"status_frame_error": 1}},
+     "status: status_frame_error is 1 at the end, not 0"),
+    ("cut frames, stalls (0, 0)", {"status": {"status_frame_error": 0}}, "status: status_frame_error is 0 at the end"),
+    ("cut frames, stalls (0, 0)", {"snapshots": {"before": {"status_frame_error": 1}}},
+     "status: status_frame_error is 1 before, not 0"),
+    ("refused streams", {"snapshots": {"one short": {"status_loaded": 1, "status_load_error": 1, "accepted": 1}}},
+     "status: status_loaded is 1 one short, not 0"),
+    ("reloads", {"status": {"status_peak_words": 1000}}, "status: status_peak_words is 1000, of "),
+])
+def test_what_is_wrong_is_called_so(runs, name, changes, text):
+    run = runs[name]
+    first = run.failures(shown(run, **changes))[0]
+    assert first.startswith(text)
+
+
+def test_predictions_are_of_what_never_stalls(runs):
+    for run in runs.values():
+        stalls = run.job.stall_in or run.job.stall_out
+        assert not (run.prediction and stalls)
+    assert runs["frames, stalls (0, 0)"].prediction is not None
+
+
+def test_every_run_holds_data_to_the_golden_model(runs):
+    for run in runs.values():
+        assert run.job.frames, run.name
+        assert all(frame.expected is not None for frame in run.job.frames), run.name
+
+
+def test_frames_of_many_kinds(block, runs):
+    """Ragged tiles, one-row frames, cuts in every part of a tile, resets that strike, streams that differ."""
+    config, _ = block
+    row = config.width * config.groups
+    rows = {len(frame.beats) / row for frame in runs["frames, stalls (0, 0)"].job.frames}
+    assert {1, config.k, 3 * config.k, config.k + 2} <= rows
+    cut = {len(frame.beats) % (config.k * row) for frame in runs["cut frames, stalls (0, 0)"].job.frames}
+    assert {1, row - 1, row + 1, config.k * row - 1} <= cut
+    resets = [step for step in runs["resets, stalls (0, 0)"].job.steps if isinstance(step, ResetAfter)]
+    assert len({step.beats for step in resets}) == 24
+    assert {step.cycles for step in resets} == {1, 2, 3, 4}
+    loaded = {step.words.tobytes() for step in runs["refused streams"].job.steps if isinstance(step, Load)}
+    assert len(loaded) == 8
+
+
+def test_reloaded_parameters_differ(block, runs):
+    """A block that kept the old parameters, or the old zero point, would be seen."""
+    config, parameters = block
+    model = IntegerModel(config, parameters)
+    sends = [step for step in runs["reloads"].job.steps if isinstance(step, Send)]
+    _, other, _ = (step.frames[0] for step in sends[:3])
+    x = other.beats.view(np.int8).reshape(-1, config.width, config.channels).astype(np.int64)
+    assert not np.array_equal(model.run(x).y.numpy().astype(np.int8).view(np.uint8).reshape(other.beats.shape),
+                              other.expected)
+
+
+def test_more_beats_are_asked_for(block):
+    few, many = (regression(*block, beats=beats)[0].job for beats in (0, 5000))
+    assert sum(len(frame.beats) for frame in few.frames) < 5000 <= sum(len(frame.beats) for frame in many.frames)
+
+
+def test_baked_blocks_have_no_parameter_streams():
+    config, parameters = quantised(**SHAPE)
+    runs = regression(config, parameters)
+    assert len(runs) == 2 * len(STALLS) + 3
+    assert not any(isinstance(step, Load) for run in runs for step in run.job.steps)
+    assert all(run.depth == Timing(config).buffer_words for run in runs)
