@@ -15,6 +15,10 @@
 ##   make context MODEL=net.onnx CALIBRATION=images   see how well tiles stand for whole feature maps
 ##   make demo                    a trained text detector with tiled blocks, in float, in integers, in RTL
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
+##   make prove                   prove that the block loses, repeats and mixes up nothing
+##   make mutate                  measure how many faults in the netlist the regression notices
+##   make opinions                compare simulators and the synthesised netlist
+##   make soak                    millions of beats through random blocks, rubbish into all commands
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
 ##   make help                    this text; `.venv/bin/tiled-se sim --help` has the options at full length
@@ -83,13 +87,22 @@
 ##             KS=1,3,5,7,9    rows of a tile that context looks at
 ##   demo      PAGES=42        pages of text to render
 ##
+## Variables of prove, mutate, opinions and soak, besides JOBS= and OUT= (default: build/ and the command's name)
+##
+##   verify    ONLY=           names of proofs or configurations with commas between (default: all); not of mutate
+##             N=1000          mutants, of mutate
+##             BEATS=10000000   to stream in all, of soak
+##             BUILDS=200      random configurations to build, of soak
+##             LINES=10000     random command lines and changed files, of soak
+##             SEED=1          of what mutate and soak draw
+##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
 ## An empty value is no value. Variables are taken from make's command line only, never from the environment.
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog synth bench bench-sim sweep inspect swap build report context demo test lint clean help variables \
-  tools stale
+.PHONY: sim verilog synth bench bench-sim sweep inspect swap build report context demo prove mutate opinions soak test lint \
+  clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
@@ -97,7 +110,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM
   INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
   TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs \
   REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model CALIBRATION:calibration \
-  LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks JSON:json PAGES:pages
+  LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks JSON:json PAGES:pages \
+  ONLY:only N:mutants BEATS:beats BUILDS:builds LINES:lines
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -159,6 +173,9 @@ build report context: tools $(VENV)/.ready
 
 demo: tools $(VENV)/.ready-demo
 	@$(BIN)/tiled-se demo $(arguments)
+
+prove mutate opinions soak: tools $(VENV)/.ready-verify
+	@$(BIN)/tiled-se $@ $(arguments)
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
@@ -240,4 +257,10 @@ $(VENV)/.ready-demo: $(VENV)/.ready
 	@echo "adding the packages of the demo to $(VENV)"
 	@$(PIP) --no-build-isolation --editable '.[demo]' 2>&1 || \
 	  $(call fail,pip could not install the packages of the demo; what it said is above)
+	@touch $@
+
+$(VENV)/.ready-verify: $(VENV)/.ready
+	@echo "adding yosys and a solver to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[verify]' 2>&1 || \
+	  $(call fail,pip could not install yosys and the solver; what it said is above)
 	@touch $@

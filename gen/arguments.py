@@ -147,6 +147,48 @@ input.
 """, """
   tiled-se demo
 """),
+    "prove": (
+        "prove that the block loses, repeats and mixes up nothing",
+        """
+Prove the properties of every component and of the block's control with a model checker, show that each proof's
+assumptions allow what matters, and that each of its seeded faults makes it fail. Writes OUT/prove.json. Needs the
+packages of tiled-se[verify]. Exit status: 0 all proved and every fault found, 1 not, 2 bad input, 3 a tool failed.
+""", """
+  tiled-se prove
+  tiled-se prove --only queue,tile_buffer --jobs 2
+"""),
+    "mutate": (
+        "measure how many faults in the netlist the regression notices",
+        """
+Put N small changes into the netlist of generated blocks, one at a time, and run the regression's vectors on each. What
+survives is proved equivalent where it is. Writes OUT/mutate.json. Needs the packages of tiled-se[verify].
+Exit status: 0 at least 99 % were killed or proved equivalent, 1 less, 2 bad input, 3 a tool failed.
+""", """
+  tiled-se mutate
+  tiled-se mutate --mutants 200 --seed 5
+"""),
+    "opinions": (
+        "compare simulators, and the synthesised netlist, on every named configuration",
+        """
+Run the same frames, pauses, resets and parameter streams through each simulator, and through the netlist as synthesised
+for ECP5: outputs, status and cycles must be the same. Simulators that are not there are left out. Writes
+OUT/opinions.json. Needs the packages of tiled-se[verify].
+Exit status: 0 all agree, 1 not, 2 bad input, 3 a tool failed.
+""", """
+  tiled-se opinions
+  tiled-se opinions --only headline
+"""),
+    "soak": (
+        "stream millions of beats through random blocks, and feed the commands with rubbish",
+        """
+Build random configurations and stream frames through them with random pauses, resets, cut frames and broken parameter
+streams, every beat compared with the golden model; then run random command lines and damaged files. Writes
+OUT/soak.json. Needs the packages of tiled-se[verify]. Exit status: 0 nothing was lost or wrong, 1 something was, 2 bad
+input, 3 a tool failed.
+""", """
+  tiled-se soak
+  tiled-se soak --builds 20 --beats 1000000 --lines 500
+"""),
 }
 
 # Before a field's name, of one that stands without its flag.
@@ -164,6 +206,7 @@ GROUPS = {
     "sweep": "sweep",
     "batch": "many at a time",
     "model": "network and its data",
+    "verification": "verification",
 }
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `tiled-se`."""
 
+import importlib
 import importlib.metadata
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 
 from ..hdl.config import ConfigError
 from .arguments import UsageError, parse
-from .options import describe, from_texts
+from .options import VERIFYING, describe, from_texts
 from .signals import terminated_as_interrupted
 
 __all__ = ["main"]
@@ -73,6 +74,8 @@ def _run(command, options):
         return _simulated(bench_sim, options, folder)
     if command == "sweep":
         return _sweep(options, folder)
+    if command in VERIFYING:
+        return _verify(command, options, folder)
     job = prepare(options)
     if command == "verilog":
         from .manifest import write_verilog
@@ -137,6 +140,17 @@ def _simulated(command, *arguments):
         return _fail(first.rstrip(":"), TOOL_FAILED)
 
 
+def _verify(command, options, folder):
+    """A command that holds the generator itself to what it promises."""
+    from .tools import ToolError
+
+    module = importlib.import_module(f".{command}.command", __package__)
+    try:
+        return _simulated(getattr(module, command), options, folder)
+    except ToolError as error:
+        return _fail(str(error), TOOL_FAILED)
+
+
 def _sweep(options, folder):
     from .batch.lost import EngineLost
     from .sweep.command import sweep
@@ -149,7 +163,7 @@ def _sweep(options, folder):
 
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
-    if command in ("bench", "bench-sim", "demo"):
+    if command in ("bench", "bench-sim", "demo", *VERIFYING):
         return os.path.join("build", command)
     if command in ("build", "context", "report"):
         return os.path.join("build", f"{command}_{_stem(options.model or 'model', '.onnx')}")

@@ -35,6 +35,8 @@ SHAPED = (*BLOCK, "bench-sim")
 NETWORK = ("inspect", "swap", "build", "report", "context")
 IMAGES = ("build", "context")
 HARDWARE = (*SHAPED, "build", "report")
+# Commands that hold the generator itself to what it promises.
+VERIFYING = ("prove", "mutate", "opinions", "soak")
 
 
 def _option(group, variable, convert, default, metavar, text, commands=SHAPED, other=None, positional=()):
@@ -109,8 +111,10 @@ class Options:
         "frames, back to back (default: INPUT's, else 2)", (*SHAPED, "build"),
         {"build": "images whose feature maps are simulated (default: 2)"})
     seed: int = _option("data", "SEED", integer(0, (1 << 32) - 1), 1, "N",
-        "of random weights, data and pauses (default: 1)", (*SHAPED, "build", "demo"),
-        {"build": "of the pauses (default: 1)", "demo": "of the pages (default: 1)"})
+        "of random weights, data and pauses (default: 1)", (*SHAPED, "build", "demo", "mutate", "soak"),
+        {"build": "of the pauses (default: 1)", "demo": "of the pages (default: 1)",
+         "mutate": "of which mutants are drawn (default: 1)",
+         "soak": "of configurations, frames, pauses and command lines (default: 1)"})
     stall: float = _option("run", "STALL", number(0, 1, exclusive=True), 0.0, "P",
         "probability that either side pauses in a cycle, from 0 to under 1 (default: 0.0)", (*SHAPED, "build"))
     sim: str = _option("run", "SIM", choice("verilator", "icarus"), "verilator", "NAME",
@@ -146,7 +150,7 @@ class Options:
         "pages of text to render (default: 42)", ("demo",))
     out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
         "where results go (default: build/ and a name that tells command and shape)",
-        (*SHAPED, "bench", "sweep", "swap", "build", "report", "context", "demo"),
+        (*SHAPED, "bench", "sweep", "swap", "build", "report", "context", "demo", *VERIFYING),
         {"swap": "the .onnx file to write (default: the model's name with _tseK)"})
     name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",
         "top module and file (default: tiled_se)")
@@ -157,7 +161,7 @@ class Options:
         "blocks to measure instead (default: those of the networks)", ("bench",))
     jobs: int | None = _option("batch", "JOBS", integer(1, 1024), None, "N",
         "measurements at a time (default: one for each core, or for each thread of a scheduler's workers)",
-        ("bench", "sweep", "build", "report"))
+        ("bench", "sweep", "build", "report", *VERIFYING))
     docs: str | None = _option("bench", "DOCS", file_name, None, "FOLDER",
         "bench: where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT); bench-sim: the "
         "folder whose benchmarks.md takes the figures in (default: none)", ("bench", "bench-sim"))
@@ -169,6 +173,18 @@ class Options:
         ".toml with the configurations to simulate (default: a list of 24 that comes along)", ("sweep",))
     scheduler: str | None = _option("sweep", "SCHEDULER", address, None, "tcp://HOST:PORT",
         "dask.distributed scheduler whose workers simulate (default: this machine's cores)", ("sweep",))
+    only: tuple | None = _option("verification", "ONLY", names, None, "NAME,NAME,...",
+        "proofs to do (default: all)", ("prove", "opinions", "soak"),
+        {"opinions": "configurations to compare, by words that their names have (default: all)",
+         "soak": "numbers of the configurations to run (default: all)"})
+    mutants: int = _option("verification", "N", integer(1, 100_000), 1000, "N",
+        "mutants to draw, over all blocks (default: 1000)", ("mutate",))
+    beats: int = _option("verification", "BEATS", integer(0, 10**12), 10_000_000, "N",
+        "to stream in all (default: 10000000)", ("soak",))
+    builds: int = _option("verification", "BUILDS", integer(0, 100_000), 200, "N",
+        "random configurations to build (default: 200)", ("soak",))
+    lines: int = _option("verification", "LINES", integer(0, 10**7), 10_000, "N",
+        "random command lines and changed files to try (default: 10000)", ("soak",))
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Options)}
