@@ -15,7 +15,7 @@ from .signals import terminated_as_interrupted
 __all__ = ["main"]
 
 # Exit statuses.
-OK, MISMATCH, BAD_INPUT, TOOL_FAILED, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 130, 141
+OK, MISMATCH, BAD_INPUT, TOOL_FAILED, NO_OUTPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 74, 130, 141
 
 
 def main(arguments=None):
@@ -31,6 +31,32 @@ def main(arguments=None):
     int
         Exit status. 2 comes with one line on stderr, and then nothing was written.
     """
+    _show_anything()
+    try:
+        try:
+            return _command(arguments)
+        finally:
+            # What is still to be written would fail behind us, with a traceback.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or sys.stdout is None:
+            raise
+        # What Python would still flush has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has gone.
+            return CLOSED_PIPE
+        return _fail(f"standard output can't be written: {error.strerror}", NO_OUTPUT)
+
+
+def _show_anything():
+    """Names of files may be no text, or have characters that the terminal lacks: have them shown escaped."""
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _command(arguments):
     try:
         command, texts = parse(sys.argv[1:] if arguments is None else arguments)
         if command == "version":
@@ -47,10 +73,6 @@ def main(arguments=None):
         return _fail("this machine has too little memory for that; fewer or smaller frames need less", BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone; what Python would still flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
 
 
 def _run(command, options):

@@ -10,6 +10,8 @@ from ..hdl.config import ConfigError, Gate, Mid
 from . import npz
 from .files import npz_bytes
 from .formats import gate, middle
+from .options import shortened
+from .shape import MOST_ELEMENTS, MOST_WEIGHTS
 
 __all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
 
@@ -49,7 +51,7 @@ class Input:
 
 def load_weights(path):
     """The :class:`Weights` in file `path`; ConfigError ("weights") says what is wrong with it."""
-    found = npz.read("weights", path, ("w1", "b1", "w2", "b2", "mid", "gate", "residual"))
+    found = npz.read("weights", path, ("w1", "b1", "w2", "b2", "mid", "gate", "residual"), MOST_WEIGHTS)
     missing = [name for name in ("w1", "b1", "w2", "b2") if name not in found]
     if missing:
         raise ConfigError("weights", path, f"lacks {', '.join(missing)}; {WEIGHTS_HOLD}")
@@ -87,7 +89,7 @@ def _named(path, name, found, convert):
     try:
         return convert(value)
     except ValueError as error:
-        raise ConfigError("weights", path, f"{name} is {value!r}: {error}") from None
+        raise ConfigError("weights", path, f"{name} is {shortened(repr(value))}: {error}") from None
 
 
 def _residual(path, found):
@@ -107,7 +109,7 @@ def load_input(path, options):
     ConfigError
         What is wrong with the file ("input"), or which option contradicts it.
     """
-    found = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"))
+    found = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"), MOST_ELEMENTS)
     if ("x" in found) == ("x_q" in found):
         raise ConfigError("input", path, f"has both x and x_q; {INPUT_HOLDS}" if "x" in found
                           else f"lacks x; {INPUT_HOLDS}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing a command's results: all of a file or nothing of it."""
 
+import contextlib
 import io
 import json
 import os
@@ -10,57 +11,86 @@ import numpy as np
 
 from ..hdl.config import ConfigError
 
-__all__ = ["check_folder", "json_bytes", "npz_bytes", "write_all"]
+__all__ = ["check_file", "check_folder", "json_bytes", "npz_bytes", "write_all"]
+
+# Bytes of a name and of a path, as nearly every system has them, and those that our own and temporary names take.
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+NAME_ROOM, PATH_ROOM = 16, 192
 
 
-def check_folder(path):
-    """Raise ConfigError ("out") unless folder `path` can be written or made; nothing is made yet."""
+def check_folder(path, option="out"):
+    """Raise ConfigError (`option`) unless folder `path` can be written or made; nothing is made yet."""
+    _check_length(path, option)
     if os.path.lexists(path):
         if not os.path.isdir(path):
-            raise ConfigError("out", path, "is not a folder; must be one, or a name that is free")
+            raise ConfigError(option, path, "is not a folder; must be one, or a name that is free")
         parent = path
     else:
         parent = os.path.dirname(os.path.abspath(path))
         while not os.path.lexists(parent):
             parent = os.path.dirname(parent)
         if not os.path.isdir(parent):
-            raise ConfigError("out", path, f"must be in a folder, which {parent} is not")
+            raise ConfigError(option, path, f"must be in a folder, which {parent} is not")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError("out", path, f"must be writable, which {parent} is not")
+        raise ConfigError(option, path, f"must be writable, which {parent} is not")
 
 
-def write_all(folder, contents):
+def check_file(path, option):
+    """Raise ConfigError (`option`) unless file `path` can be written, and its folder be made; nothing is made yet."""
+    folder, name = os.path.split(path)
+    if os.path.isdir(path) or not name:
+        raise ConfigError(option, path, "is a folder; must be a file's name")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(option, path, "is not a regular file; must be one, or a name that is free")
+    if len(os.fsencode(name)) > LONGEST_NAME - NAME_ROOM:
+        raise ConfigError(option, path, f"is too long: a name may have {LONGEST_NAME - NAME_ROOM} bytes at most")
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise ConfigError(option, path, f"must be in a folder, which {folder} is not")
+    check_folder(folder or ".", option)
+
+
+def _check_length(path, option):
+    """What is too long is not noticed before the folders in front of it are made."""
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split(os.sep)):
+        raise ConfigError(option, path, f"is too long: a name may have {LONGEST_NAME} bytes at most")
+    if len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH - PATH_ROOM:
+        raise ConfigError(option, path, f"is too long: a path may have {LONGEST_PATH - PATH_ROOM} bytes at most")
+
+
+def write_all(folder, contents, option="out"):
     """Write files into `folder`, which is made where needed, in order.
 
     Parameters
     ----------
     folder : str
     contents : dict of str to bytes
-        Each file appears complete under its name, or not at all.
+        Each file appears complete under its name, or not at all; none does while another can't be written.
 
     Raises
     ------
     ConfigError
-        ("out") where the system refuses.
+        (`option`) where the system refuses, or something that is no regular file has a file's name.
     """
+    written = {}
     try:
         os.makedirs(folder, exist_ok=True)
         for name, content in contents.items():
-            _write(os.path.join(folder, name), content)
+            path = os.path.join(folder, name)
+            if os.path.exists(path) and not os.path.isfile(path):
+                kind = "Is a directory" if os.path.isdir(path) else "Is not a regular file"
+                raise ConfigError(option, folder, f"can't be written: {kind} ({path})")
+            temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+            written[temporary] = path
+            with open(temporary, "xb") as file:
+                file.write(content)
+        for temporary, path in written.items():
+            os.replace(temporary, path)
     except OSError as error:
-        raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
-
-
-def _write(path, content):
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        raise
+        raise ConfigError(option, folder, f"can't be written: {error.strerror} ({error.filename})") from None
+    finally:
+        for temporary in written:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
 def json_bytes(value):

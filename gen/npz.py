@@ -3,6 +3,7 @@
 
 import math
 import os
+import warnings
 import zipfile
 
 import numpy as np
@@ -15,8 +16,8 @@ __all__ = ["floats", "integers", "members", "read", "scalar", "text"]
 LIMIT_BYTES = 4 << 30
 
 
-def read(option, path, names):
-    """Those of the arrays `names` that the file has.
+def read(option, path, names, most=None):
+    """Those of the arrays `names` that the file has, none of which has more than `most` elements.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def read(option, path, names):
     ConfigError
         Naming `option` and `path`, where the file is missing, no .npz, damaged, or larger than 4 GiB.
     """
-    return _opened(option, path, lambda archive: _members(archive, names))
+    return _opened(option, path, lambda archive: _members(archive, names, most))
 
 
 def members(option, path):
@@ -43,7 +44,9 @@ def _opened(option, path, function):
     if not os.path.isfile(path):
         raise ConfigError(option, path, "is not a regular file; must be an .npz file")
     try:
-        with zipfile.ZipFile(path) as archive:
+        # What numpy thinks of an old or odd header is no line of ours.
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")
             return function(archive)
     except PermissionError:
         raise ConfigError(option, path, "can't be read: permission denied") from None
@@ -58,23 +61,26 @@ class _Refused(Exception):
     """A well-formed file that is not read all the same."""
 
 
-def _members(archive, names):
+def _members(archive, names, most):
     present = set(archive.namelist())
     arrays, left = {}, LIMIT_BYTES
     for name in names:
         if name + ".npy" not in present:
             continue
         with archive.open(name + ".npy") as file:
-            left -= _declared_bytes(name, file)
+            shape, size = _declared(name, file)
+        left -= size
         if left < 0:
             raise _Refused(f"{name} makes it larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
+        if most is not None and math.prod(shape) > most:
+            raise _Refused(f"{name} has the shape {list(shape)}; may have {most} elements at most")
         with archive.open(name + ".npy") as file:
             arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     return arrays
 
 
-def _declared_bytes(name, file):
-    """The size that a member's header declares, before any memory is taken for it."""
+def _declared(name, file):
+    """The shape and the bytes that a member's header declares, before any memory is taken for it."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise _Refused(f"{name} is no plain array")
@@ -84,7 +90,7 @@ def _declared_bytes(name, file):
         raise _Refused(f"{name} holds Python objects, which are never read")
     if any(n < 0 for n in shape):
         raise _Refused(f"{name} has the shape {shape}")
-    return math.prod(shape) * dtype.itemsize
+    return shape, math.prod(shape) * dtype.itemsize
 
 
 def floats(option, path, name, array):
@@ -107,12 +113,20 @@ def scalar(option, path, name, array):
     """The one number in `array`, as a float."""
     if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise ConfigError(option, path, f"{name} is {array.dtype}{list(array.shape)}; must be one finite number")
-    return float(array.reshape(()))
+    value = float(array.reshape(()))
+    if not math.isfinite(value):
+        raise ConfigError(option, path, f"{name} is beyond any float64; must be one finite number")
+    return value
 
 
 def text(option, path, name, array):
     """The one string in `array`."""
     if array.size != 1 or array.dtype.kind not in "US":
         raise ConfigError(option, path, f"{name} is {array.dtype}{list(array.shape)}; must be one string")
-    value = array.reshape(()).item()
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if array.dtype.kind == "S":
+        return array.reshape(()).item().decode("utf-8", "replace")
+    try:
+        # numpy itself makes characters of any four bytes.
+        return array.tobytes().decode("utf-32-be" if array.dtype.str[0] == ">" else "utf-32-le").rstrip("\0")
+    except ValueError:
+        raise ConfigError(option, path, f"{name} is damaged; must be one string") from None

@@ -48,7 +48,7 @@ def bench(options, folder):
                      None if options.blocks is None else chosen_blocks(options.blocks), headline=not limited)
     # A part of the document must not replace the whole.
     docs = options.docs or (folder if limited else DOCS)
-    check_folder(docs)
+    check_folder(docs, "docs" if options.docs else "out")
     read_page(docs)
     failures = _measure(plan.tasks, folder, options.jobs or cores())
     results = {task: result for task in plan.tasks if (result := finished(task, Store(folder))) is not None}
@@ -79,5 +79,5 @@ def _write(plan, results, failures, docs, options):
                     if value is not None)
     files = document(plan, results, failures, f"make bench{given}")
     files[DOCUMENT] = with_section_of(files[DOCUMENT].decode(), read_page(docs)).encode()
-    write_all(docs, files)
+    write_all(docs, files, "docs" if options.docs else "out")
     print(f"wrote       {', '.join(os.path.join(docs, name) for name in files)}")

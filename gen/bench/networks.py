@@ -4,6 +4,7 @@
 import dataclasses
 import importlib.resources
 import json
+import os
 import re
 
 from ...hdl.config import ConfigError
@@ -46,6 +47,8 @@ def load_networks(wanted=None):
         ("network") where there is no such network, or the file isn't one.
     """
     if wanted is not None and wanted.endswith(".json"):
+        if os.path.exists(wanted) and not os.path.isfile(wanted):
+            raise ConfigError("network", wanted, "is not a regular file; must be a .json file")
         try:
             with open(wanted, encoding="utf-8") as file:
                 return _parse(wanted, file.read())
@@ -67,7 +70,12 @@ def _parse(path, text):
     """The networks in a file's text."""
     try:
         networks = json.loads(text)["networks"]
-        return tuple(_network(name, **about) for name, about in networks.items())
+        found = tuple(_network(name, **about) for name, about in networks.items())
+        if not found:
+            raise ValueError(path)
+        return found
+    except RecursionError:
+        raise ConfigError("network", path, "is nested too deeply for a file of networks") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("network", path, FILE_HOLDS) from None
 
@@ -75,7 +83,9 @@ def _parse(path, text):
 def _network(name, input, source, blocks):
     pairs = tuple((Block(*block), count) for *block, count in blocks)
     numbers = [*input, *(n for block, count in pairs for n in (*dataclasses.astuple(block), count))]
-    if not pairs or len(input) != 2 or any(type(n) is not int or n < 1 for n in numbers):
+    # Names are shown, in tables and in plots.
+    shown = name and name.isprintable()
+    if not shown or not pairs or len(input) != 2 or any(type(n) is not int or n < 1 for n in numbers):
         raise ValueError(name)
     return Network(name, tuple(input), str(source), pairs)
 

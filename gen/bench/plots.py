@@ -2,6 +2,7 @@
 """The document's plots, as SVG that is the same from run to run."""
 
 import io
+import warnings
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -27,7 +28,9 @@ MEGABIT, THOUSAND = 1e6, 1e3
 
 def svg(draw, width, height):
     """What `draw` puts into axes, as bytes of an SVG file of `width` x `height` inches; None if it has nothing to."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # The file has text as text: that a letter of a name is not in the font here is no matter.
+        warnings.filterwarnings("ignore", "Glyph ", UserWarning)
         figure = Figure((width, height), layout="constrained")
         if draw(figure.add_subplot()) is False:
             return None

@@ -2,6 +2,7 @@
 """The plot of `tiled-se context`: a row of panels for each block, like the paper's Figure 4."""
 
 import io
+import warnings
 
 import numpy as np
 
@@ -33,7 +34,9 @@ def draw(blocks, found):
         _over_k(row[2], items)
     handle = io.BytesIO()
     # No date: the same figures give the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "tiled-se"}):
+    with matplotlib.rc_context({"svg.hashsalt": "tiled-se"}), warnings.catch_warnings():
+        # Names of blocks may be of any letters.
+        warnings.filterwarnings("ignore", "Glyph ", UserWarning)
         figure.savefig(handle, format="svg", metadata={"Date": None}, dpi=120)
     plt.close(figure)
     return handle.getvalue()
@@ -57,7 +60,8 @@ def _scatter(axis, items, name, colour, sized):
     whole, tiles = _picked(item.whole_means, item.means)
     axis.axline((float(whole[0]), float(whole[0])), slope=1, color="0.7", linewidth=0.8)
     axis.plot(whole, tiles, ".", color=colour, markersize=2.5, alpha=0.5, rasterized=True)
-    axis.set_title(f"{sized.name}: {sized.height} x {sized.width} x {sized.channels}", fontsize=9, loc="left")
+    axis.set_title(f"{sized.name}: {sized.height} x {sized.width} x {sized.channels}", fontsize=9, loc="left",
+                   parse_math=False)
     axis.set_xlabel("mean of the map", fontsize=8)
     axis.set_ylabel(f"mean of a tile, k={item.k}", fontsize=8)
     axis.tick_params(labelsize=7)

@@ -3,7 +3,7 @@
 
 import os
 
-from ..files import check_folder, json_bytes, write_all
+from ..files import check_file, json_bytes, write_all
 from .blocks import open_network, parse_shape
 from .texts import aligned, number
 
@@ -16,11 +16,11 @@ def inspect(options):
     """List the blocks of ``options.model``; ConfigError where something is wrong with it. Returns True."""
     folder, name = os.path.split(options.json or "")
     if options.json:
-        check_folder(folder or ".")
+        check_file(options.json, "json")
     network = open_network(options.model, parse_shape(options.input) if options.input else None)
     contents = about(network, options.k)
     if options.json:
-        write_all(folder or ".", {name: json_bytes(contents)})
+        write_all(folder or ".", {name: json_bytes(contents)}, "json")
     print(_table(contents))
     if options.json:
         print(f"wrote {options.json}")

@@ -6,7 +6,7 @@ import os
 import onnx
 
 from ...hdl.config import ConfigError
-from ..files import check_folder, write_all
+from ..files import check_file, write_all
 from .blocks import naming, open_network, parse_shape
 from .swap import tile
 
@@ -17,9 +17,7 @@ def swap(options):
     """Write ``options.model`` with its blocks tiled, into ``options.out``; ConfigError for bad input. Returns True."""
     path = options.out or _default(options)
     folder, name = os.path.split(path)
-    if os.path.isdir(path) or not name:
-        raise ConfigError("out", path, "is a folder; must be a file's name")
-    check_folder(folder or ".")
+    check_file(path, "out")
     network = open_network(options.model, parse_shape(options.input) if options.input else None)
     chosen = network.chosen(options.skip or ())
     if os.path.exists(path) and os.path.samefile(path, options.model):

@@ -4,6 +4,7 @@
 import dataclasses
 import itertools
 import math
+import os
 import pathlib
 
 from ...hdl.config import ConfigError
@@ -90,9 +91,13 @@ def _read(path, shown):
         import tomllib
     except ImportError:  # Python 3.10
         import tomli as tomllib
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError("configs", shown, "is not a regular file; must be a TOML file")
     try:
         with open(path, "rb") as file:
-            return tomllib.loads(file.read().decode())
+            content = tomllib.loads(file.read().decode())
+        _check_integers(content)
+        return content
     except OSError as error:
         raise ConfigError("configs", shown, f"can't be read: {error.strerror}; must be a TOML file") from None
     except RecursionError:
@@ -102,15 +107,23 @@ def _read(path, shown):
         raise ConfigError("configs", shown, reason.split("\n")[0]) from None
 
 
+def _check_integers(value):
+    """Raise ValueError for an integer that TOML doesn't have, and that might have more digits than Python prints."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("an integer of more than 64 bits")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_integers(item)
+
+
 def _wrong(path, where, key, value, allowed):
-    return ConfigError("configs", path, f"{where} {key}={shortened(value)}: {allowed}")
+    return ConfigError("configs", path, f"{where} {shortened(key)}={shortened(value)}: {allowed}")
 
 
 def _tables(content, path):
     """Raise ConfigError unless each table is known and of its type."""
     for name in content:
         if name not in ("defaults", "grid", "configurations"):
-            raise ConfigError("configs", path, f"[{name}] is unknown; {TABLES}")
+            raise ConfigError("configs", path, f"[{shortened(name)}] is unknown; {TABLES}")
     if not isinstance(content.get("defaults", {}), dict):
         raise ConfigError("configs", path, f"defaults is no table; {TABLES}")
     for name in ("grid", "configurations"):

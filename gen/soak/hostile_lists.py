@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sweep's TOML, networks' JSON and small ONNX files: good ones, and damaged ones."""
+
+import functools
+import json
+
+import numpy as np
+
+__all__ = ["damaged_list", "damaged_model", "failing_sweep", "good_networks", "model_bytes"]
+
+# All of its configurations fail when they are prepared: LANES doesn't divide C.
+FAILING = """# a list
+[defaults]
+W = 6
+C = 8
+LANES = 3
+
+[grid]
+MID = ["relu", "silu"]
+STALL = [0, 0.5]
+
+[[configurations]]
+label = "exactly K rows"
+K = 3
+SLACK = 0
+"""
+# Each is wrong as a whole.
+WRONG_TOML = (
+    "", "[grid]\n", "[grid]\nK = 3\n", "[grid]\nK = []\n", "[[grid]]\n", "defaults = 3\n", "grid = [1, 2]\n",
+    "[other]\n", "[[defaults]]\nK = 3\n", "[configurations]\nK = 3\n", "[[configurations]]\nKK = 3\n",
+    "[[configurations]]\nOUT = \"x\"\n", "[[configurations]]\nWAVES = 1\n", "[[configurations]]\nK = 1979-05-27\n",
+    "[[configurations]]\nK = 07:32:00\n", "[[configurations]]\nK = [3]\n", "[[configurations]]\nK = {a = 1}\n",
+    "[[configurations]]\nK = true\n", "[[configurations]]\nK = 3\nK = 4\n", "[[configurations]]\nlabel = 3\nK = 3\n",
+    "[[configurations]]\nlabel = \"\"\n", "[[configurations]]\nlabel = \"a\\nb\"\n", "[[configurations]]\nK = nan\n",
+    "[[configurations]]\nK = -inf\n", "[[configurations]]\nSTALL = nan\n", "[[configurations]]\nK = 3.0\n",
+    "[[configurations]]\nK = 0x" + "F" * 5000 + "\n", "[[configurations]]\nK = " + "9" * 5000 + "\n",
+    "[[configurations]]\nK = 0b" + "1" * 20000 + "\n", "[[configurations]]\nSTALL = 1e999\n",
+    "[grid]\nK = [0x" + "F" * 5000 + "]\n", "[defaults]\nlabel = 0x" + "F" * 5000 + "\n",
+    "[[configurations]]\nK = 3\n[[configurations]]\nK = 3\n", "[defaults]\nlabel = \"x\"\n", "a = " + "[" * 3000,
+    "a" + ".a" * 3000 + " = 1\n", "a = " + "[" * 100 + "]" * 100, "a = " + "{a = " * 900 + "1" + "}" * 900,
+    "[grid]\n" + "".join(f"{name} = [{', '.join(map(str, range(1, 60)))}]\n" for name in ("K", "W", "C")),
+    "[[configurations]]\n\"K\\u0000\" = 1\n", "[[configurations]]\nNAME = \"\\u202e\"\n", "\ufeff[defaults]\n",
+    "[[configurations]]\nWEIGHTS = \"a\\u0000b\"\n", "[[configurations]]\n" + "K" * 100_000 + " = 1\n",
+    "[[configurations]]\nMID = \"" + "x" * 100_000 + "\"\n", "[[configurations]]\nSEEDS = \"1\"\n", "K = 3\n",
+)
+NETWORK = {"input": [8, 8], "source": "a test", "blocks": [[2, 3, 4, 1, 1], [1, 2, 4, 2, 3]]}
+# What replaces a value somewhere in a file of networks, and is wrong there.
+WRONG_JSON = (None, True, -1, 0, 1.5, "8", [], {}, [[]], float("nan"), float("inf"), "\ud800", [1] * 5)
+WRONG_TEXTS = ("", "[]", "{}", "null", "3", '{"networks": 3}', '{"networks": [1]}', '{"networks": {"a": 1}}',
+               '{"networks": {"a": {}}}', "[" * 100_000, '{"networks": ' + '{"a":' * 5000, "\ufeff{}", "9" * 5000,
+               '{"networks": {}}',
+               '{"networks": {"\\ud800": {"input": [1, 1], "source": "", "blocks": [[1, 1, 1, 1, 1]]}}}')
+
+
+def failing_sweep():
+    """A sound TOML file, of which every configuration fails at once."""
+    return FAILING.encode()
+
+
+def good_networks(rng):
+    """A sound JSON file of a network with small blocks."""
+    name = rng.choice(("mine", "\u00e9\u4e16", "a b", "x" * 300, "$\\frac{$"))
+    return json.dumps({"networks": {name: NETWORK}}).encode()
+
+
+def damaged_list(rng, kind):
+    """A TOML ("configs") or JSON ("network") file with something wrong.
+
+    Returns
+    -------
+    (bytes, bool)
+        Whether it must be refused; else what is wrong may be where it doesn't count.
+    """
+    if rng.random() < 0.25:
+        return _flipped(rng, FAILING.encode() if kind == "configs" else good_networks(rng)), False
+    if kind == "configs":
+        return rng.choice(WRONG_TOML).encode(), True
+    if rng.random() < 0.4:
+        return rng.choice(WRONG_TEXTS).encode(), True
+    return _replaced(rng), True
+
+
+def _flipped(rng, content):
+    content = bytearray(content)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(content))
+        # The end of the file first of all: a copy that was cut short.
+        content[at:] = rng.choice((b"", rng.randbytes(1) + content[at + 1:], rng.randbytes(3) + content[at:]))
+        content = content or bytearray(b"?")
+    return bytes(content)
+
+
+def _replaced(rng):
+    network = json.loads(json.dumps(NETWORK))
+    wrong = rng.choice(WRONG_JSON)
+    kind = rng.choice(("input", "side", "block", "number", "blocks", "extra", "lacking"))
+    if kind == "input":
+        network["input"] = [1] * 5 if wrong == "\ud800" else wrong
+    elif kind == "side":
+        network["input"][rng.randrange(2)] = wrong
+    elif kind == "block":
+        network["blocks"][rng.randrange(2)] = [1] * 4 if wrong == [1] * 5 else wrong
+    elif kind == "number":
+        network["blocks"][rng.randrange(2)][rng.randrange(5)] = wrong
+    elif kind == "blocks":
+        network["blocks"] = wrong
+    elif kind == "extra":
+        network["more"] = wrong
+    else:
+        network.pop(rng.choice(list(network)))
+    return json.dumps({"networks": {"mine": network}}).encode()
+
+
+@functools.cache
+def model_bytes(channels=4, squeeze=2):
+    """A small ONNX network with one squeeze-and-excite block, of 6 rows and 5 columns."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    numbers = np.random.default_rng(7)
+    shapes = {"w1": (squeeze, channels, 1, 1), "b1": (squeeze,), "w2": (channels, squeeze, 1, 1), "b2": (channels,)}
+    weights = [numpy_helper.from_array(numbers.normal(size=shape).astype(np.float32), name)
+               for name, shape in shapes.items()]
+    nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in (
+        ("GlobalAveragePool", ["x"], "mean"), ("Conv", ["mean", "w1", "b1"], "pre"), ("Relu", ["pre"], "hidden"),
+        ("Conv", ["hidden", "w2", "b2"], "logits"), ("Sigmoid", ["logits"], "gates"), ("Mul", ["x", "gates"], "y"))]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 6, 5]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+
+
+def damaged_model(rng):
+    """That network with bytes flipped, or cut: it may still be one."""
+    return _flipped(rng, model_bytes())
