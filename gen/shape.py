@@ -24,6 +24,11 @@ class Shape:
     height: int
     frames: int
 
+    def check_frames(self):
+        """Raise ConfigError ("height") where frames are more than a machine holds; only who makes them needs that."""
+        product = self.frames * self.height * self.width * self.channels
+        _limit("height", self.height, "FRAMES*H*W*C", product, MOST_ELEMENTS)
+
 
 def resolve(options, weights, data):
     """The :class:`Shape` of `options` with the files `weights` and `data` (:mod:`tiled_se.gen.data`, or None).
@@ -47,8 +52,11 @@ def resolve(options, weights, data):
     lanes = _or(options.lanes, max(n for n in range(1, 9) if channels % n == 0))
     _limit("k", options.k, "K*W*C", options.k * width * channels, MOST_TILE)
     _limit("squeeze", squeeze, "C*CR", channels * squeeze, MOST_WEIGHTS)
-    _limit("height", height, "FRAMES*H*W*C", frames * height * width * channels, MOST_ELEMENTS)
-    return Shape(width, channels, squeeze, lanes, height, frames)
+    shape = Shape(width, channels, squeeze, lanes, height, frames)
+    # Nobody who wants the Verilog of a wide block has asked for square frames.
+    if options.height is not None or options.frames is not None:
+        shape.check_frames()
+    return shape
 
 
 def _claims(weights, data):

@@ -69,6 +69,7 @@ def simulate(job, folder):
     from .report import arrays, report, table
 
     check_simulator(job.options.sim)
+    job.shape.check_frames()
     _say("generating the block")
     design = generate(job.config, job.baked, job.options.name)
     outcome = run(job, design, folder, say=_say, progress=_progress())
@@ -105,6 +106,7 @@ def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, pro
     from ..cosim import run as cosim
 
     options = job.options
+    job.shape.check_frames()
     say(f"building the simulation with {options.sim}")
     built = build.build(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
     x = job.frames()
@@ -123,6 +125,7 @@ def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, pro
 
 def bench_job(job):
     """cosim's Job of `job`: reset, load if loadable, all frames back to back, what must come out beside them."""
+    job.shape.check_frames()
     x = job.frames()
     return _script(job, x, _golden(job, x)[0], occupancy=False)
 

@@ -118,6 +118,16 @@ def test_refused(tiled_se, npz, command, options, line):
     says(tiled_se, command, SHAPE | options, line)
 
 
+def test_wide_blocks_have_verilog_though_square_frames_would_not_fit(tiled_se):
+    """Frames are no part of the hardware: only who simulates them needs room for them."""
+    shape = ("--k=1", "--width=16384", "--channels=1", "--squeeze=1")
+    assert tiled_se("verilog", *shape, "--out=out").status == 0
+    finished = tiled_se("sim", *shape, "--out=other")
+    assert (finished.status, finished.err) == (
+        2, "tiled-se: error: H=16384 (--height): must be smaller: FRAMES*H*W*C = 536870912 may be 268435456 at most\n")
+    assert not os.path.exists("other")
+
+
 def test_width_that_the_error_needs_is_named(tiled_se):
     finished = tiled_se("verilog", *arguments(SHAPE), "--operand-bits=11", "--out=out")
     assert finished.status == 2

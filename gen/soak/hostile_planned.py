@@ -25,6 +25,7 @@ def _write(job, folder):
     about = {"config": config_fields(job.config), "x_scale": data.scale, "x_zero_point": data.zero_point,
              "y_scale": quantised.y_scale, "error_bound_lsb": quantised.error_bound_lsb, "name": job.options.name,
              "shape": {"height": job.shape.height, "frames": job.shape.frames}}
+    job.shape.check_frames()
     write_all(folder, {NUMBERS: npz_bytes(arrays | {"x_q": job.frames()}), CONFIG: json_bytes(about)})
     print(os.path.join(folder, CONFIG))
 
