@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a proof's model to what a solver reads."""
+
+import dataclasses
+import pathlib
+import re
+
+from amaranth.back import rtlil
+
+from .tools import yosys
+
+__all__ = ["Model", "Property", "write_model"]
+
+# No register and no memory has an initial value: they start with anything, and the first cycle is a reset.
+SCRIPT = """
+read_rtlil model.il
+hierarchy -check -top top
+proc
+flatten
+opt_clean
+memory_nordff
+memory_map -formal
+async2sync
+chformal -lower
+setattr -unset init w:*
+opt -fast
+dffunmap
+opt_clean
+write_smt2 -wires model.smt2
+delete t:$assert
+opt_clean
+write_smt2 cover.smt2
+"""
+
+# As the RTLIL writer has it: the cell's name, its lines.
+CHECK = re.compile(r'  attribute \\src "(?P<src>[^"]*)"\n  cell \$check \$\d+\n(?P<body>(?:    .*\n)*)  end\n')
+
+
+@dataclasses.dataclass(frozen=True)
+class Property:
+    """An Assert, Assume or Cover statement: what it is (``assert`` ...), its name, ``file.py:line``."""
+
+    kind: str
+    name: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What a folder's ``model.smt2`` holds, and ``cover.smt2`` without what is to be proved.
+
+    Attributes
+    ----------
+    cells : dict of str to Property
+        The statements by the names of their cells.
+    constant : frozenset of str
+        Cells of those that yosys found to be constant, as some properties are at the smallest sizes.
+    """
+
+    cells: dict
+    constant: frozenset = frozenset()
+
+    def of_kind(self, kind):
+        """The statements of one kind, in order."""
+        return [found for found in self.cells.values() if found.kind == kind]
+
+
+def write_model(module, folder, only=None):
+    """Write ``model.smt2`` and ``cover.smt2`` of `module` into `folder`.
+
+    Parameters
+    ----------
+    module : Module
+        With the statements; its clock and its reset are inputs.
+    folder : pathlib.Path
+    only : str, optional
+        Leave out all Assert statements but that of this name.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ValueError
+        Where an Assert or a Cover has no name or another one's, or there is none of name `only`.
+    ToolError
+        Where yosys fails.
+    """
+    text, cells = _named(rtlil.convert(module, name="top", ports=()), only)
+    model = Model(cells)
+    names = [found.name for found in model.of_kind("assert") + model.of_kind("cover")]
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise ValueError(f"a property's name must be its own, which {name!r} is not")
+    if only is not None and not model.of_kind("assert"):
+        raise ValueError(f"there is no property {only!r}")
+    (folder / "model.il").write_text(text)
+    (folder / "model.ys").write_text(SCRIPT)
+    yosys(folder, "model.ys")
+    kept = re.findall(r"^; yosys-smt2-\w+ \d+ (check_\d+)$", (folder / "model.smt2").read_text(), re.M)
+    return Model(cells, frozenset(cells) - frozenset(kept))
+
+
+def _named(text, only):
+    """RTLIL whose statements' cells have names that outlive yosys, and these statements by these names."""
+    cells = {}
+
+    def rename(match):
+        body = match["body"]
+        kind = re.search(r'parameter \\FLAVOR "(\w+)"', body)[1]
+        name = re.search(r'parameter \\FORMAT "(.*)"', body)[1].replace("{{", "{").replace("}}", "}")
+        if kind == "assert" and only not in (None, name):
+            return ""
+        path, line = match["src"].rsplit(":", 1)
+        cell = f"check_{len(cells)}"
+        cells[cell] = Property(kind, name, f"{pathlib.Path(path).name}:{line}")
+        return f'  attribute \\src "{match["src"]}"\n  cell $check \\{cell}\n{body}  end\n'
+
+    named, count = CHECK.subn(rename, text)
+    if count != text.count("cell $check "):
+        raise ValueError("statements are written as RTLIL in another way than was expected")
+    return named, cells

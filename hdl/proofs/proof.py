@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a proof is: a model with properties, how it is proved, and the faults that it must notice."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+
+from amaranth.hdl import Const, Elaboratable, Fragment, MemoryInstance, Module, Signal, Value, ValueCastable
+from amaranth.lib import wiring
+
+__all__ = ["Fault", "Inside", "Proof"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A change of a component's source that breaks a property.
+
+    Attributes
+    ----------
+    name : str
+        What is broken, in words.
+    file : str
+        Of the folder of components, like ``queue.py``.
+    old, new : str
+        Source text, which must occur once, and what stands there instead.
+    breaks : str
+        The property that must fail, alone: all others are left out.
+    depth : int
+        Within how many cycles.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    breaks: str
+    depth: int = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """Properties of a component of one size.
+
+    Attributes
+    ----------
+    name : str
+        Component and size: ``queue depth=3``.
+    make : callable
+        ``make()`` gives the model, a Module: the component, what drives it (``AnySeq`` of amaranth.asserts for what is
+        free in every cycle, ``AnyConst`` for what is free but constant), and ``Assert``, ``Assume`` and ``Cover``
+        statements, whose messages are their names, each its own. Registers and memories start with anything, the first
+        cycle is a reset, and the reset is free from then on: properties hold whenever it comes.
+    depth : int
+        Cycles of induction; of the whole proof, where it is a bounded one.
+    cover : int
+        Within how many cycles each ``Cover`` must be reached; there must be one at least.
+    faults : tuple of Fault
+    why : str
+        Of a bounded proof: the reason that it is no induction. Empty for an induction.
+    """
+
+    name: str
+    make: Callable[[], Module]
+    depth: int = 2
+    cover: int = 20
+    faults: tuple = ()
+    why: str = ""
+
+    @property
+    def method(self):
+        """``induction`` or ``bounded``."""
+        return "bounded" if self.why else "induction"
+
+
+class Inside(Elaboratable):
+    """A component as a submodule of a model that sees what else is nobody's business: its signals and memories.
+
+    It is elaborated at once, for no platform.
+    """
+
+    def __init__(self, component):
+        self._fragment, self._locals = _elaborated(component)
+
+    def elaborate(self, platform):
+        return self._fragment
+
+    def __getitem__(self, name):
+        """A signal or a component, under the name of a local variable of the component's methods or the signal's own.
+
+        A name with slashes leads into submodules: ``"ram/we"``.
+        """
+        *path, last = name.split("/")
+        fragment = self._find(path)
+        owner = next((id(part) for part in fragment.origins or () if id(part) in self._locals), None)
+        found = self._locals.get(owner, {}).get(last)
+        if not found:
+            found = {id(signal): signal for statements in fragment.statements.values() for statement in statements
+                     for signal in statement._lhs_signals() if signal.name == last}
+        if len(found) != 1:
+            raise KeyError(f"{name}: {len(found)} of that name")
+        return next(iter(found.values()))
+
+    def word(self, m, memory, address):
+        """What the memory in the submodule `memory`, a path, holds at `address`: of a read port beside its own."""
+        instance, = (part for part in _walk(self._find(memory.split("/"))) if isinstance(part, MemoryInstance))
+        where, word = Signal(range(instance._data.depth)), Signal(instance._data.shape)
+        m.d.comb += where.eq(address)
+        instance.read_port(domain="comb", addr=where, data=word, en=Const(1), transparent_for=())
+        return word
+
+    def _find(self, path):
+        fragment = self._fragment
+        for part in path:
+            fragment = fragment.find_subfragment(part)
+        return fragment
+
+
+def _walk(fragment):
+    yield fragment
+    for part, *_ in fragment.subfragments:
+        yield from _walk(part)
+
+
+def _elaborated(component):
+    """The fragment that `component` is, and the local variables of what was called on it and on its submodules.
+
+    Returns
+    -------
+    (Fragment, dict)
+        The latter by the component's id and by name, all values that were seen by their ids.
+    """
+    found = {}
+
+    def note(frame, event, _):
+        if event == "return" and isinstance(owner := frame.f_locals.get("self"), wiring.Component):
+            for name, value in frame.f_locals.items():
+                if isinstance(value, Value | ValueCastable | wiring.Component):
+                    found.setdefault(id(owner), {}).setdefault(name, {})[id(value)] = value
+
+    previous = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        return Fragment.get(component, None), found
+    finally:
+        sys.setprofile(previous)

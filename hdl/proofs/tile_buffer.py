@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tile buffer, whose writer obeys `ready` and whose reader reads what is there: every beat once, in order."""
+
+import functools
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
+
+from ..arithmetic import delay
+from ..config import Config
+from ..latency import ram_latency
+from ..tile_buffer import TileBuffer
+from .checks import around, watch
+from .proof import Fault, Inside, Proof
+
+__all__ = ["PROOFS"]
+
+# Deeper buffers take solvers long to fill.
+SMALL = 8
+
+
+def _model(config):
+    m = Module()
+    buffer = TileBuffer(config)
+    m.submodules.buffer = inside = Inside(buffer)
+    m.d.comb += [buffer.write.eq(AnySeq(1)), buffer.read.eq(AnySeq(1)), buffer.i.eq(AnySeq(8 * config.lanes))]
+    count = Signal(range(buffer.depth + 1))
+    m.d.sync += count.eq(count + buffer.write - buffer.read)
+    allowed, written = Signal(), Signal()
+    m.d.sync += [allowed.eq(buffer.ready), written.eq(buffer.write)]
+    m.d.comb += [
+        Assume(~buffer.write | allowed),
+        # A beat that was taken in the cycle before is being written.
+        Assume(~buffer.read | (count > written)),
+    ]
+    _level(m, buffer, inside, count)
+    _pointers(m, buffer.depth, buffer, inside, count)
+    _order(m, buffer, inside, count)
+    return m
+
+
+def _level(m, buffer, inside, count):
+    depth, most, before = buffer.depth, Signal.like(buffer.peak), Signal.like(buffer.peak)
+    m.d.sync += [most.eq(Mux(count > most, count, most)), before.eq(buffer.peak)]
+    m.d.comb += [
+        Assert(count <= depth, "there are never more beats than places"),
+        Assert(buffer.ready == (count + buffer.write - buffer.read != depth),
+               "ready is low only where the next cycle has no room"),
+        Assert(inside["level"] == count, "the level is beats written less beats read"),
+        Assert(inside["full"] == (count == depth), "full tells of no place"),
+        Assert(inside["almost"] == (count == depth - 1), "almost tells of one place"),
+        Assert(buffer.empty == (count == 0), "empty tells of no beat"),
+        Assert(buffer.peak == most, "the peak is the highest level of an earlier cycle"),
+        Assert((before <= buffer.peak) & (buffer.peak <= depth), "the peak never wraps"),
+    ]
+    if depth <= SMALL:
+        m.d.comb += [
+            Cover((count == depth) & (buffer.peak == depth) & buffer.read, "full, and read"),
+            Cover((buffer.peak == depth) & buffer.empty, "empty again after being full"),
+        ]
+
+
+def _pointers(m, depth, buffer, inside, count):
+    head, tail, ahead, ram = inside["head"], buffer.tail, buffer.ahead, inside["ram"]
+    m.d.comb += [
+        Assert((head < depth) & (tail < depth) & (ahead < depth), "pointers are within the depth"),
+        Assert(tail == around(head + count, depth), "pointers are as far apart as there are beats"),
+        Assert(ahead == around(head + 1, depth), "the pointer ahead is one ahead"),
+        Assert((inside["write_pointer_last"] == (tail == depth - 1)) & (inside["ahead_last"] == (ahead == depth - 1)),
+               "pointers know where they wrap"),
+        Assert(~(ram.we & ram.re) | (ram.waddr != ram.raddr), "no word is written to the address that is being read"),
+    ]
+    if 1 < depth <= SMALL:
+        m.d.comb += Cover(ram.we & ram.re & (ram.waddr == depth - 1), "the last address is written while one is read")
+
+
+def _order(m, buffer, inside, count):
+    ram = inside["ram"]
+    mark, watched, ahead = watch(m, buffer.write, buffer.read, count)
+    value, place = Signal.like(buffer.i), Signal(range(buffer.depth))
+    marked = delay(m, mark, 1, name="marked", reset_less=False)
+    with m.If(marked):
+        m.d.sync += value.eq(buffer.i)
+    m.d.comb += place.eq(around(inside["head"] + ahead, buffer.depth))
+    word = inside.word(m, "ram/storage", place)
+    m.d.comb += [
+        Assert(~watched | (ahead < count), "a beat that was not read is inside"),
+        Assert(~(watched & marked) | (ram.we & (ram.waddr == place)), "a beat is written to its place"),
+        Assert(~(watched & ~marked) | (word == value), "a beat stays in the memory as it was written"),
+    ]
+    latency = ram_latency(buffer.depth)
+    given = delay(m, watched & buffer.read & (ahead == 0), latency, name="given", reset_less=False)
+    late = delay(m, value, latency, name="late")
+    m.d.comb += [
+        Assert(~given | (buffer.o == late), "beats are given in the order in which they were written"),
+        Cover(given & (count == min(buffer.depth, SMALL) - 1), "the watched beat is given while others wait"),
+    ]
+
+
+_FAULTS = (
+    Fault("full is a cycle late", "tile_buffer.py", "full.eq(~self.ready)", "full.eq(level == self.depth)",
+          "there are never more beats than places"),
+    Fault("almost full is forgotten when a beat is read", "tile_buffer.py", "almost.eq(full)", "almost.eq(0)",
+          "there are never more beats than places"),
+    Fault("the read pointer wraps one late", "tile_buffer.py", "self.ahead == self.depth - 2",
+          "self.ahead == self.depth - 1", "beats are given in the order in which they were written"),
+    Fault("the address is a cycle early", "tile_buffer.py", 'delay(m, tail, 1, name="waddr")', "tail",
+          "beats are given in the order in which they were written"),
+    Fault("empty with two beats, of which one is read", "tile_buffer.py", "empty.eq(level == 1)",
+          "empty.eq(level <= 2)", "empty tells of no beat"),
+)
+_FOUR = (
+    Fault("the level can't count up to the depth", "tile_buffer.py", "level = Signal(range(self.depth + 1))",
+          "level = Signal(range(self.depth))", "the peak is the highest level of an earlier cycle"),
+)
+
+
+def _config(depth):
+    """A block whose tile buffer has so many words."""
+    return Config(k=1, width=1, channels=1, squeeze=1, slack=depth - 1)
+
+
+PROOFS = tuple(Proof(f"tile buffer depth={depth}", functools.partial(_model, _config(depth)),
+                     cover=2 * min(depth, SMALL) + 8, faults=faults)
+               for depth, faults in ((1, ()), (2, ()), (3, ()), (4, _FOUR), (5, _FAULTS), (6, ()), (33, ())))

