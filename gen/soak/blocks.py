@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random legal blocks, with parameters: what a soak test builds and streams through.
+
+Small ones, because building one takes far longer than streaming through it; but each form that decides something in the
+hardware comes up: a beat a tile and thousands, one group a pixel and many, memories of one to three registers.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ...golden.block import FloatBlock
+from ...golden.quantise import fit, quantise
+from ...hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from ...hdl.sizing import choose_macs
+from ...hdl.timing import Timing
+
+__all__ = ["Block", "draw"]
+
+# Streams of random numbers that a seed and a number give; those of work.py begin behind it.
+SHAPE_STREAM = 1
+# Cycles that a tile of k rows may take for each of its beats: more would be waiting for excite most of the time.
+MOST_CYCLES = 60
+# Beats of a tile, and multipliers, that are still built and run in a few seconds.
+MOST_WORDS, MOST_MACS = 4000, 24
+# Sets of parameters that a loadable block gets, and attempts to find one that keeps the first one's widths.
+SETS, ATTEMPTS = 3, 6
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Block:
+    """A block to build.
+
+    Attributes
+    ----------
+    config : Config
+    sets : tuple of (Config, Parameters)
+        What it may be loaded with, each with `config` but for the zero point; the one set that is baked in otherwise.
+    """
+
+    config: Config
+    sets: tuple
+
+    @functools.cached_property
+    def row(self):
+        """Beats of a row."""
+        return self.config.width * self.config.groups
+
+    def __str__(self):
+        c = self.config
+        slack = "auto" if c.slack is None else c.slack
+        data = f"{'' if c.signed else 'u'}int8 about {c.zero_point}"
+        return (f"K={c.k} W={c.width} C={c.channels} CR={c.squeeze} LANES={c.lanes} MACS={c.macs} SLACK={slack} "
+                f"{c.mid.value} {c.gate}{' residual' if c.residual else ''} {data} {c.operand_bits} bits "
+                f"{'loadable' if c.loadable else 'baked'}")
+
+
+def draw(seed, number):
+    """Block `number` of those that `seed` gives: always the same :class:`Block`."""
+    rng = np.random.default_rng([seed, number, SHAPE_STREAM])
+    while True:
+        try:
+            block = _draw(rng)
+        except ConfigError:
+            # No width keeps the error bound with these weights.
+            continue
+        if Timing(block.config).period(block.config.tile_words) <= MOST_CYCLES * block.config.tile_words:
+            return block
+
+
+def _draw(rng):
+    config = Config(**_geometry(rng), **_functions(rng), **_data(rng), loadable=bool(rng.random() < 0.5),
+                    slack=[None, 0, int(rng.integers(1, 30))][rng.choice(3, p=(0.5, 0.25, 0.25))])
+    x_scale = float(2.0 ** rng.uniform(-8, 2))
+    # Wider formats, narrower ones, and those that have no room to spare.
+    least, error = int(rng.choice([10, 10, 14, 22])), float(rng.choice([1, 1, 1, 4]))
+    if config.loadable:
+        least = max(least, 18)
+    config, numbers = fit(config, _weights(rng, config), x_scale, error, least)
+    config = dataclasses.replace(config, macs=_macs(rng, config))
+    sets = [(config, numbers.parameters)]
+    while config.loadable and len(sets) < SETS:
+        other = _other(rng, config, x_scale, error)
+        if other is None:
+            break
+        sets.append(other)
+    return Block(config, tuple(sets))
+
+
+def _geometry(rng):
+    """k, width, channels, squeeze, lanes."""
+    lanes, groups, squeeze = (int(rng.choice(choices)) for choices in (
+        (1, 1, 2, 2, 3, 4, 4, 5, 7, 8), (1, 1, 2, 3, 4, 5, 6, 8, 11, 16), (1, 1, 2, 3, 4, 5, 7, 9, 16)))
+    k = int(rng.choice([1, 1, 2, 3, 3, 4, 5, 7, 8, 13, 40]))
+    width = int(rng.choice([1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 25, 33]))
+    form = rng.random()
+    if form < 0.06:
+        # Every memory of sums, gates and records has three registers.
+        k, width, lanes, groups, squeeze = 1, int(rng.integers(1, 4)), 1, int(rng.integers(513, 640)), 2
+    elif form < 0.12:
+        k, width, squeeze = 3, int(rng.choice([7, 40])), int(rng.integers(513, 600))
+    elif form < 0.2:
+        # Two registers.
+        lanes, groups, squeeze = 1, int(rng.integers(33, 70)), int(rng.integers(20, 70))
+    elif form < 0.25:
+        # A beat a tile, or a few.
+        k, width, groups = int(rng.integers(1, 3)), int(rng.integers(1, 3)), 1
+    elif form < 0.35:
+        # A deep tile buffer.
+        k, width = int(rng.integers(3, 20)), int(rng.integers(20, 80))
+    k = max(1, min(k, MOST_WORDS // (width * groups)))
+    return {"k": k, "width": width, "channels": lanes * groups, "squeeze": squeeze, "lanes": lanes}
+
+
+def _functions(rng):
+    """mid, gate, residual."""
+    hard = Gate(GateKind.HARDSIGMOID, float(rng.choice([1 / 6, 0.2, rng.uniform(0.05, 1)])),
+                float(rng.choice([0.5, rng.uniform(0, 1)])))
+    return {"mid": list(Mid)[rng.integers(len(Mid))], "gate": hard if rng.random() < 0.4 else Gate(),
+            "residual": bool(rng.random() < 0.3)}
+
+
+def _data(rng):
+    """signed, zero_point."""
+    signed = bool(rng.random() < 0.6)
+    low = -128 if signed else 0
+    return {"signed": signed, "zero_point": low + int(rng.choice([0, 128, 255, rng.integers(256)]))}
+
+
+def _weights(rng, config, loudest=12.0):
+    """A FloatBlock of a random loudness: quiet gates, and gates that saturate."""
+    gain = float(np.exp(rng.uniform(np.log(0.3), np.log(loudest))))
+    shape = config.squeeze, config.channels
+    return FloatBlock(
+        rng.normal(size=shape) * gain / config.channels**0.5, 0.3 * rng.normal(size=config.squeeze),
+        rng.normal(size=shape[::-1]) * 2 * gain / config.squeeze**0.5, rng.normal(size=config.channels),
+        config.mid, config.gate, config.residual)
+
+
+def _macs(rng, config):
+    """Multipliers: few, many, more than there are channels, or what MACS=auto takes."""
+    most = max(config.channels, config.squeeze)
+    chosen = rng.choice(["auto", "few", "any", "all", "more"])
+    if chosen == "auto" and most <= 64:
+        return min(choose_macs(config, 0.05), MOST_MACS)
+    numbers = {"few": int(rng.integers(1, 4)), "all": config.channels, "more": most + int(rng.integers(1, 4))}
+    return min(numbers.get(chosen) or int(rng.integers(1, most + 1)), MOST_MACS)
+
+
+def _other(rng, config, x_scale, error):
+    """Other parameters, for another zero point, that `config`'s widths hold; None where none was found."""
+    loudest = 12.0
+    for _ in range(ATTEMPTS):
+        other = dataclasses.replace(config, zero_point=_data_like(rng, config))
+        try:
+            return other, quantise(other, _weights(rng, other, loudest), x_scale, error).parameters
+        except ConfigError:
+            # They need wider formats.
+            loudest = max(loudest / 2, 0.4)
+    return None
+
+
+def _data_like(rng, config):
+    return int(rng.integers(-128, 128) if config.signed else rng.integers(256))

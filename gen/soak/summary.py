@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a soak test has found: soak.json, and the table for a person.
+
+The same seed, sources and tools give the same soak.json, in however many runs it came to be.
+"""
+
+import collections
+
+__all__ = ["failed", "summarise", "table"]
+
+SHOWN = 10
+
+
+def failed(result):
+    """Whether anything about a configuration's result (see :func:`.work.work`) is wrong."""
+    return bool(result["lost"] or result["wrong"] or result["faults"])
+
+
+def summarise(options, results, reasons, commands):
+    """The contents of soak.json.
+
+    Parameters
+    ----------
+    options : Options
+    results : list of dict
+        Of :func:`.work.work`, in order.
+    reasons : dict of int to str
+        Why configurations have no result, by number.
+    commands : HostileResult or None
+    """
+    counts = sum((collections.Counter(result["counts"]) for result in results), collections.Counter())
+    broken = [result["number"] for result in results if failed(result)] + list(reasons)
+    return {
+        "seed": options.seed, "configurations": len(results) + len(reasons),
+        **{name: sum(result[name] for result in results) for name in ("beats", "cycles", "lost", "wrong")},
+        "counts": dict(sorted(counts.items())),
+        "failed": [{"number": number, "repeat": _repeat(options, number)} for number in sorted(broken)],
+        "without_result": {str(number): reason for number, reason in sorted(reasons.items())},
+        "commands": commands and {"lines": commands.count, "failures": [str(f) for f in commands.failures]},
+        "results": results,
+    }
+
+
+def _repeat(options, number):
+    """A command line that does the same once more, and keeps its files."""
+    return (f"tiled-se soak --seed {options.seed} --beats {options.beats} --builds {options.builds} "
+            f"--only {number}")
+
+
+def table(summary):
+    """soak.json for a person."""
+    counts = collections.Counter(summary["counts"])
+    clean = summary["configurations"] - len(summary["failed"])
+    rows = [
+        ("soak", f"{summary['configurations']} configurations of seed {summary['seed']}, {clean} of them right"),
+        ("beats", f"{summary['beats']:,} compared in {summary['cycles']:,} cycles"),
+        ("lost", f"{summary['lost']:,}"),
+        ("wrong", f"{summary['wrong']:,}"),
+        ("frames", f"{counts['frames']:,}, {counts['cut frames']:,} of them cut, {counts['doubled tlast']:,} with "
+                   "tlast on the next beats, too"),
+        ("resets", f"{counts['resets']:,}, {counts['resets in mid stream']:,} of them in mid stream"),
+        ("parameters", f"{counts['loads']:,} loads; {counts['bad loads'] + counts['endless loads']:,} bad streams"),
+    ]
+    if commands := summary["commands"]:
+        rows.append(("commands", f"{commands['lines']:,} lines, {len(commands['failures'])} of them failed"))
+        rows += [("failed", text) for text in commands["failures"][:SHOWN]]
+    faults = {result["number"]: result["faults"] for result in summary["results"]}
+    for one in summary["failed"][:SHOWN]:
+        number = one["number"]
+        texts = faults.get(number) or [summary["without_result"].get(str(number), "beats lost or wrong")]
+        rows += [("failed", f"configuration {number}: {texts[0]}"), ("repeat", one["repeat"])]
+    return "\n".join(f"{name:<12}{text}" for name, text in rows)
