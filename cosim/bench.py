@@ -15,6 +15,7 @@ import numpy as np
 from .compiled import Compiled
 from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, Job, load_facts
 from .per_beat import PerBeat
+from .result import findings
 
 
 @cocotb.test()
@@ -26,7 +27,9 @@ async def run_job(dut):
     wall, cpu = time.perf_counter(), time.process_time()
     bench = (PerBeat if facts["per_beat"] else Compiled)(dut, job, facts["ports"], _progress(folder, job))
     await bench.run()
-    result = _result(bench) | {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    seconds = {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    stages = {"section_frames": bench.scoreboard.section_frames, "taps": bench.taps}
+    result = findings(bench) | seconds | stages
     outputs = bench.scoreboard.outputs
     np.savez(folder / OUTPUTS, occupancy=np.array(bench.occupancy, np.int64),
              beats=np.concatenate([np.zeros((0, job.lanes), np.uint8), *outputs]),
@@ -44,12 +47,3 @@ def _progress(folder, job):
         temporary.rename(folder / PROGRESS)
 
     return progress
-
-
-def _result(bench):
-    """Everything to know about the run, JSON-serialisable."""
-    board = bench.scoreboard
-    return {"failures": bench.failures + board.texts() + bench.violations, "mismatches": board.mismatches,
-            "compared": board.compared, "first_mismatches": board.first, "sections": bench.sections,
-            "status": bench.status, "snapshots": bench.snapshots, "peak_in_flight": bench.peak,
-            "cycles": bench.cycle, "section_frames": board.section_frames, "taps": bench.taps}

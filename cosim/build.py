@@ -14,7 +14,7 @@ from .cache import Cache
 from .ports import module_ports
 from .tools import BuildError
 
-__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build"]
+__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build", "digest", "entry"]
 
 SIMULATORS = ("verilator", "icarus")
 STANDARDS = ("2005", "2012")
@@ -114,7 +114,7 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=Fal
         identity, name = icarus.identity(standard), icarus.EXECUTABLE
     else:
         identity, name = harness.identity(waves, per_beat), verilate.EXECUTABLE
-    key = _key(verilog_text, top, visible, waves, simulator, identity)
+    key = digest(verilog_text, top, visible, waves, simulator, identity)
 
     def compiling():
         if simulator == "icarus":
@@ -122,12 +122,12 @@ def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=Fal
         runtime = verilate.runtime(cache)
         return lambda work: harness.compile_design(work, runtime, verilog_text, top, ports, visible, waves, per_beat)
 
-    folder, cached = _entry(cache, key, name, compiling)
+    folder, cached = entry(cache, key, name, compiling)
     return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator, per_beat, ports,
                  tapped, verilog_text, cache)
 
 
-def _entry(cache, key, name, compiling):
+def entry(cache, key, name, compiling):
     """The cache's folder with the executable `name`, and whether it was there.
 
     If not, ``compiling()`` gives a function that leaves it in a folder for scratch files.
@@ -149,7 +149,8 @@ def _entry(cache, key, name, compiling):
         return cache.get(key, make)
 
 
-def _key(*parts):
+def digest(*parts):
+    """A key for the cache: different for different parts, which are JSON-serialisable."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

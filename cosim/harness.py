@@ -13,7 +13,7 @@ import cocotb_tools.config
 from . import verilate
 from .ports import INSTANCE, status_ports
 
-__all__ = ["bench_top", "compile_design", "identity"]
+__all__ = ["bench_top", "compile_design", "identity", "ports_file"]
 
 # Ports that Python drives or reads. Only what it writes is writable, because Verilator re-evaluates all that hangs on
 # a publicly writable signal.
@@ -46,7 +46,7 @@ def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves
     """Leave ``EXECUTABLE`` in ``folder``; scratch files go there too and are the caller's to remove."""
     (folder / "design.v").write_text(verilog_text)
     (folder / "control.vlt").write_text(_control_file(top, taps, per_beat))
-    (folder / "ports.svh").write_text(_ports_file(top, ports))
+    (folder / "ports.svh").write_text(ports_file(top, ports))
     bench = [] if per_beat else [str(verilate.CPP / "bench.sv")]
     fast, slow = verilate.translate(folder, [
         "--vpi", *(_TRACE_FLAGS if waves else ()), "--top-module", bench_top(top, per_beat), "+incdir+.", "control.vlt",
@@ -73,11 +73,14 @@ def _control_file(top, taps, per_beat):
     return "\n".join(lines) + "\n"
 
 
-def _ports_file(top, ports):
-    """What bench.sv includes."""
+def ports_file(top, ports, select=None):
+    """What bench.sv includes; ``select`` is the name and bits of an input of `top` that comes from outside."""
     status = status_ports(ports)
     wires = " ".join(f"wire [{ports[name] - 1}:0] {name};" for name in status)
     reports = " ".join(f"bench_status({number}, 32'({name}));" for number, name in enumerate(status))
     macros = {"BENCH": bench_top(top, False), "DUT": top, "INSTANCE": INSTANCE, "DATA_BITS": ports["s_axis_tdata"],
-              "STATUS_WIRES": wires, "STATUS_REPORT": reports}
+              "STATUS_WIRES": wires, "STATUS_REPORT": reports, "SELECT_PORT": "", "SELECT_PIN": ""}
+    if select is not None:
+        name, bits = select
+        macros |= {"SELECT_PORT": f", input bit [{bits - 1}:0] cosim_select", "SELECT_PIN": f", .{name}(cosim_select)"}
     return "".join(f"`define {name} {text}\n" for name, text in macros.items())

@@ -12,7 +12,7 @@ import numpy as np
 from . import verilate
 from .cache import Cache
 from .job import Load, Send
-from .run import SimulationError
+from .result import SimulationError
 
 __all__ = ["LoopResult", "build_loop", "run_loop", "write_stimulus"]
 

@@ -48,12 +48,20 @@ class PerBeat:
         """Run all steps. Failures of the block are no exceptions."""
         Clock(self.dut.clk, 10, unit="ns").start()
         edge = RisingEdge(self.dut.clk)
+        for _ in self.cycles():
+            await edge
+
+    def cycles(self):
+        """All steps as a generator, for whoever has a clock: it yields when the next cycle's inputs are set.
+
+        It is to be resumed at that cycle's rising edge, and then reads what the block showed in front of it.
+        """
         try:
             for _ in script(self):
                 for source in self.sources:
                     source.drive()
                 self.sink.drive()
-                await edge
+                yield
                 self._sample()
             self.close(complete=True)
         except Stopped as stopped:

@@ -5,7 +5,7 @@ import re
 
 from .tools import BuildError
 
-__all__ = ["INSTANCE", "MOST_STATUS_PORTS", "module_ports", "status_ports"]
+__all__ = ["INSTANCE", "MOST_STATUS_PORTS", "input_bits", "module_ports", "status_ports"]
 
 # The block's name in cpp/bench.sv.
 INSTANCE = "cosim_dut"
@@ -27,16 +27,29 @@ def module_ports(verilog_text, top):
     BuildError
         There is no such module, it lacks a port, or one has a width that no bench takes.
     """
-    module = re.search(rf"\bmodule\s+\\?{re.escape(top)}(?=[\s(;#])(.*?)\bendmodule\b",
-                       _COMMENT.sub(" ", verilog_text), re.DOTALL)
-    if module is None:
-        raise BuildError(f"the Verilog has no module {top}")
-    ports = {name: int(high or 0) + 1 for high, name in _PORT.findall(module[1])}
+    ports = {name: int(high or 0) + 1 for high, name in _PORT.findall(_body(verilog_text, top))}
     for name in _NEEDED:
         if name not in ports:
             raise BuildError(f"module {top} has no port {name}")
     _check_widths(top, ports)
     return ports
+
+
+def input_bits(verilog_text, top, name):
+    """Bits of input `name` of module `top`, which is not one of those above; raises BuildError where there is none."""
+    found = re.search(rf"\binput\b(?:\s+(?:wire|logic))*\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}\b",
+                      _body(verilog_text, top))
+    if found is None:
+        raise BuildError(f"module {top} has no input {name}")
+    return int(found[1] or 0) + 1
+
+
+def _body(verilog_text, top):
+    module = re.search(rf"\bmodule\s+\\?{re.escape(top)}(?=[\s(;#])(.*?)\bendmodule\b",
+                       _COMMENT.sub(" ", verilog_text), re.DOTALL)
+    if module is None:
+        raise BuildError(f"the Verilog has no module {top}")
+    return module[1]
 
 
 def _check_widths(top, ports):

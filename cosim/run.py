@@ -17,7 +17,8 @@ import numpy as np
 from cocotb_tools.check_results import get_results
 
 from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, save_facts
-from .taps import Difference, first_difference
+from .result import SimResult, SimulationError
+from .taps import first_difference
 from .waves import write_save_file
 
 __all__ = ["SimResult", "SimulationError", "simulate"]
@@ -25,58 +26,6 @@ __all__ = ["SimResult", "SimulationError", "simulate"]
 _LOG, _XML = "simulation.log", "results.xml"
 _SHOWN_LINES = 20
 _POLL_SECONDS, _QUIET_SECONDS = 0.5, 2.0
-
-
-class SimulationError(RuntimeError):
-    """The simulator itself failed: it crashed, could not start, or did not run the test. Ends with its last lines."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SimResult:
-    """What a run showed. ``failures`` is empty if everything was right; the other figures hold either way.
-
-    ``first_mismatches`` are dicts of frame, row, column, channel, wanted and got; ``outputs`` has each frame's beats
-    (uint8, (n, lanes)), as many as came. ``sections`` has figures from one reset to the next, and ``total_cycles``
-    (first beat offered to last beat out, both counted), ``first_output_latency`` (first beat in to first beat out),
-    ``steady_throughput`` (beats out per cycle between the first and the last) and ``in_stall_cycles`` (a beat was
-    offered and not taken) are those of the last section, None where too little came out. ``status`` has the status
-    ports' final values, ``snapshots`` what was asked for. ``peak_in_flight`` is the largest number of beats accepted
-    and not delivered, ``occupancy`` that number in each cycle, if it was asked for. ``difference`` names the first
-    stage that went wrong, if that is known.
-    """
-
-    failures: list
-    mismatches: int
-    compared: int
-    first_mismatches: list
-    outputs: list
-    sections: list
-    status: dict
-    snapshots: dict
-    peak_in_flight: int
-    occupancy: np.ndarray
-    cycles: int
-    run_seconds: float
-    cpu_seconds: float
-    difference: Difference | None = None
-
-    @property
-    def ok(self):
-        """Whether nothing at all was wrong."""
-        return not self.failures
-
-    @property
-    def cycles_per_second(self):
-        """Simulated cycles a second, without the simulator's start."""
-        return self.cycles / self.run_seconds
-
-    def _last(self, name):
-        return self.sections[-1][name]
-
-    total_cycles = property(lambda self: self._last("total"))
-    first_output_latency = property(lambda self: self._last("first_output_latency"))
-    steady_throughput = property(lambda self: self._last("steady_throughput"))
-    in_stall_cycles = property(lambda self: self._last("in_stall_cycles"))
 
 
 def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, progress=None, timeout=None,

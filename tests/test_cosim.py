@@ -15,45 +15,20 @@ import pytest
 from tiled_se.cosim.build import build
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
+from tiled_se.gen.opinions.configurations import CONFIGS, HEADLINE
 from tiled_se.gen.regression import STALLS, regression
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
-from tiled_se.hdl.config import Gate, GateKind, Mid
+from tiled_se.hdl.config import GateKind
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
 
 from .blocks import expected, quantised, random_frame
 
-HARD = Gate(GateKind.HARDSIGMOID)
-PADDLE = Gate(GateKind.HARDSIGMOID, slope=0.2)
-
 # Of each run of `test_bit_exact`, in three runs of each configuration.
 BEATS = 60_000
-
-CONFIGS = {
-    "original SE: no frame is taller than k": dict(k=40, width=6, channels=8, squeeze=3, lanes=2, slack=5),
-    "K=1, CR=1": dict(k=1, width=7, channels=6, squeeze=1, lanes=2),
-    "W=1, one lane, MACS=1": dict(k=3, width=1, channels=8, squeeze=2, lanes=1, macs=1),
-    "LANES=C, relu6": dict(k=2, width=9, channels=5, squeeze=4, lanes=5, mid=Mid.RELU6, macs=3),
-    "C/LANES=1 with a tile of one beat": dict(k=1, width=1, channels=4, squeeze=2, lanes=4),
-    "two groups a pixel, MACS more than C": dict(k=2, width=5, channels=4, squeeze=9, lanes=2, macs=7),
-    "three groups a pixel, CR more than C, hardswish": dict(
-        k=3, width=4, channels=9, squeeze=13, lanes=3, mid=Mid.HARDSWISH, macs=5),
-    "identity, loud weights that saturate the gate": dict(
-        k=3, width=5, channels=12, squeeze=5, lanes=4, mid=Mid.IDENTITY, gain=20.0),
-    "silu, loud, hard sigmoid x/6 + 1/2": dict(
-        k=4, width=6, channels=10, squeeze=4, lanes=2, mid=Mid.SILU, gate=HARD, gain=6.0),
-    "residual, hard sigmoid of slope 0.2": dict(
-        k=3, width=6, channels=7, squeeze=3, lanes=7, gate=PADDLE, residual=True, gain=6.0),
-    "residual, sigmoid, uint8 about 100": dict(
-        k=3, width=6, channels=6, squeeze=4, lanes=3, residual=True, signed=False, zero_point=100),
-    "int8 about -128, SLACK=0": dict(k=3, width=8, channels=16, squeeze=4, lanes=8, zero_point=-128, slack=0),
-    "uint8 about 255, loadable": dict(
-        k=2, width=8, channels=8, squeeze=6, lanes=2, signed=False, zero_point=255, loadable=True, macs=5),
-}
-HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
 
 
 @dataclasses.dataclass(frozen=True)

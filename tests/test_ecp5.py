@@ -2,7 +2,6 @@
 """The ECP5 form of memories and multipliers: the plan of banks, and the whole block with the primitives' models."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tiled_se.cosim.build import build
 from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
+from tiled_se.gen.opinions.models import OURS
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Mid
@@ -18,7 +18,7 @@ from tiled_se.hdl.parameters import stream_words
 
 from .blocks import expected, quantised, random_frame
 
-CELLS = (pathlib.Path(__file__).parent / "ecp5_cells.v").read_text()
+CELLS = OURS.read_text()
 
 
 @pytest.mark.parametrize(("width", "depth", "words", "blocks"), [

@@ -3,13 +3,14 @@
 // cycle that ends, and returns what it shall see in the next one. All that the block sees comes out of registers, so
 // nothing hangs on this module's ports but the clock.
 //
-// ports.svh, written for each block, has the macros BENCH, DUT and INSTANCE (names), DATA_BITS, STATUS_WIRES (declarations)
-// and STATUS_REPORT (calls of bench_status).
+// ports.svh, written for each block, has the macros BENCH, DUT and INSTANCE (names), DATA_BITS, STATUS_WIRES (declarations),
+// STATUS_REPORT (calls of bench_status), and SELECT_PORT and SELECT_PIN: an input that is held throughout a run, or nothing.
 `include "ports.svh"
 `timescale 1ns / 1ps
 
 module `BENCH (
     input bit clk
+    `SELECT_PORT
 );
   import "DPI-C" function int unsigned bench_edge(
     input int unsigned seen,
@@ -34,7 +35,7 @@ module `BENCH (
   wire [`DATA_BITS-1:0] m_axis_tdata;
   `STATUS_WIRES
 
-  `DUT `INSTANCE (.*);
+  `DUT `INSTANCE (.* `SELECT_PIN);
 
   bit [`DATA_BITS-1:0] s_data;
   int unsigned w_data, drive;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a job's steps against the block, a call a clock edge: script.py and per_beat.py without Python in the cycle. It
-// doesn't know the design, and is compiled once for all of them. compiled.py sets it up, starts it, and reads the tables that it
-// leaves. Numbers of steps, tables and columns are the same there.
+// doesn't know the design, and is compiled once for all of them. transactor.py sets it up, starts it, and reads the tables
+// that it leaves. Numbers of steps, tables and columns are the same there.
 #include "transactor.h"
 
 #include <svdpi.h>
@@ -274,8 +274,11 @@ extern "C" int bench_edge(int seen, const svBitVecVal* m_data, svBitVecVal* s_da
 
 extern "C" void bench_status(int port, int value) { bench.status(size_t(port), uint32_t(value)); }
 
-// Called by compiled.py.
+// Called by transactor.py, the taps' by compiled.py.
 extern "C" {
+// Forgets everything: the next run begins.
+void bench_new() { bench = Transactor(); }
+
 // Both inputs: 0 is s_axis, 1 is w_axis.
 void bench_source(int which, int64_t lanes, uint64_t seed, uint64_t stall) {
   (which ? bench.parameters : bench.input).set(size_t(lanes), seed, stall);

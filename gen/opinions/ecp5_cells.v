@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models of the two ECP5 primitives that hdl/ecp5.py builds of, in the modes that it uses, from Lattice's memory and
-// sysDSP usage guides (FPGA-TN-02204, FPGA-TN-02205). Pins are scalars, as in the vendor's library. What is not modelled
-// is refused: a build that uses it doesn't simulate.
+// Models of the two ECP5 primitives that yosys has none of, in the modes in which hdl/ecp5.py and yosys use them, from
+// Lattice's memory and sysDSP usage guides (FPGA-TN-02204, FPGA-TN-02205). Pins are scalars, as in the vendor's library.
+// What is not modelled is refused: a build that uses it doesn't simulate.
 
 // True dual port: A writes, B reads; a word of 36 bits takes both ports' data pins (A's are the low half).
 module DP16KD (
@@ -38,7 +38,7 @@ module DP16KD (
 
     initial begin
         if (DATA_WIDTH_A != DATA_WIDTH_B || REGMODE_A != "OUTREG" || REGMODE_B != "OUTREG" || RESETMODE != "SYNC"
-            || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL" || GSR != "AUTO") begin
+            || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL") begin
             $display("DP16KD: a mode that is not modelled");
             $finish;
         end
@@ -58,6 +58,7 @@ module DP16KD (
             DOA1, DOA0} = pins;
 endmodule
 
+// With registers in front and behind, all at CLK0; or without any, as yosys makes wide multipliers of several.
 module MULT18X18D (
     input A0, A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11, A12, A13, A14, A15, A16, A17,
     input B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B13, B14, B15, B16, B17,
@@ -75,22 +76,25 @@ module MULT18X18D (
     parameter GSR = "ENABLED";
     wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
+    localparam REGISTERS = REG_INPUTA_CLK == "CLK0" && REG_INPUTB_CLK == "CLK0" && REG_OUTPUT_CLK == "CLK0";
+    localparam BARE = REG_INPUTA_CLK == "NONE" && REG_INPUTB_CLK == "NONE" && REG_OUTPUT_CLK == "NONE";
     reg signed [18:0] a_in, b_in;
     reg signed [35:0] product;
     initial begin
-        if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "CLK0"
-            || RESETMODE != "SYNC" || GSR != "DISABLED") begin
+        if (!(REGISTERS || BARE) || REG_PIPELINE_CLK != "NONE" || RESETMODE != "SYNC"
+            || (REGISTERS && GSR != "DISABLED")) begin
             $display("MULT18X18D: a mode that is not modelled");
             $finish;
         end
     end
     wire tied = CE0 & ~(RST0 | SOURCEA | SOURCEB);
-    wire signed [35:0] full = a_in * b_in;
+    wire signed [18:0] a_wide = {SIGNEDA & a[17], a}, b_wide = {SIGNEDB & b[17], b};
+    wire signed [35:0] full = a_in * b_in, bare = a_wide * b_wide;
     always @(posedge CLK0) begin
-        a_in <= {SIGNEDA & a[17], a};
-        b_in <= {SIGNEDB & b[17], b};
+        a_in <= a_wide;
+        b_in <= b_wide;
         product <= tied ? full : 36'bx;
     end
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15, P14,
-            P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = product;
+            P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = BARE ? bare : product;
 endmodule

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A block and the compiled transactor in one shared library, run in this process without cocotb.
+
+It starts in no time, and one build serves many variants of a block that an input selects: what a mutation score and
+a soak need. The same job gives the same beats in the same cycles as in the cocotb benches.
+"""
+
+import ctypes
+import dataclasses
+import functools
+import threading
+import time
+from pathlib import Path
+
+from . import cxxrtl, harness, verilate
+from .build import digest, entry
+from .cache import Cache
+from .ports import input_bits, module_ports
+from .result import SimResult, SimulationError, findings
+from .transactor import Transactor
+
+__all__ = ["ENGINES", "Model", "build_model"]
+
+ENGINES = ("verilator", "cxxrtl")
+
+_LIBRARY = "model.so"
+# An error in the model is ours to tell, not the end of the process.
+_SHARED = ("-fPIC", "-fno-semantic-interposition", "-DVL_USER_FATAL", "-DVL_USER_FINISH", "-DVL_USER_STOP")
+_SOURCES = ("bench.sv", "standalone.h", "verilated.cpp", "cxxrtl.cpp")
+_MOST_SELECT_BITS = 32
+# Verilator takes seeds from 1 to 2**31 - 1.
+_SEEDS = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A block to run jobs in, one at a time; it can be sent to other processes of this machine, which then run theirs.
+
+    ``library`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before;
+    ``ports`` are the block's with their bits, ``select`` the name and bits of the input that is held, or None.
+    """
+
+    library: Path
+    seconds: float
+    cached: bool
+    engine: str
+    ports: dict
+    select: tuple | None = None
+
+    def run(self, job, *, seed=1, select=0):
+        """Run ``job`` from the start, in a model of its own, and return its :class:`.result.SimResult`.
+
+        Parameters
+        ----------
+        job : Job
+            Without taps. The numbers of its pauses come from its own seed.
+        seed : int
+            Decides what uninitialised state starts with, where the engine starts it at random (verilator).
+        select : int
+            What the input that was named as ``select`` is held at.
+
+        Raises
+        ------
+        ValueError
+            The job has taps or other lanes than the block, or `select` doesn't fit into its input.
+        SimulationError
+            The model itself failed: it found no stable state, or the design has ended the simulation; or it has gone
+            from the cache.
+        """
+        if job.taps:
+            raise ValueError(f"taps: {len(job.taps)}; must be none without cocotb")
+        if self.ports["s_axis_tdata"] != 8 * job.lanes:
+            raise ValueError(f"lanes={job.lanes}: the block has {self.ports['s_axis_tdata'] // 8}")
+        most = 2 ** self.select[1] - 1 if self.select else 0
+        if not 0 <= select <= most:
+            raise ValueError(f"select={select}: must be from 0 to {most}")
+        library, lock = _load(self.library)
+        with lock:
+            return self._run(library, job, seed % _SEEDS + 1, select)
+
+    def _run(self, library, job, seed, select):
+        bench = Transactor(library, job, self.ports)
+        wall, cpu = time.perf_counter(), time.process_time()
+        bench.start()
+        complaint = library.model_run(seed, select)
+        if complaint is not None:
+            raise SimulationError(f"the model failed: {complaint.decode(errors='replace')}")
+        seconds = {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+        bench.judge()
+        return SimResult(outputs=bench.scoreboard.outputs, occupancy=bench.occupancy, **findings(bench), **seconds)
+
+
+@functools.cache
+def _load(path):
+    """The library at `path`, and the lock of the one run at a time that it has room for."""
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise SimulationError(f"{error}; it has to be built again") from error
+    library.model_run.restype, library.model_run.argtypes = ctypes.c_char_p, (ctypes.c_uint64, ctypes.c_uint64)
+    return library, threading.Lock()
+
+
+def build_model(verilog_text, top, *, engine="verilator", source=None, select=None, cache=None):
+    """Build the module ``top`` of ``verilog_text``, once, then take it from the cache.
+
+    Parameters
+    ----------
+    verilog_text : str
+        Complete: nothing else is read.
+    top : str
+        A module with the ports that :func:`.build.build` asks for.
+    engine : str
+        One of ``ENGINES``.
+    source : str, optional
+        For engine cxxrtl: the C++ that yosys' ``write_cxxrtl`` made of ``top``, flattened.
+    select : str, optional
+        An input of `top` of at most 32 bits, held at one number throughout a run.
+    cache : Cache, optional
+        Where builds are kept; the user's own cache if None.
+
+    Raises
+    ------
+    BuildError
+        A tool is missing or has failed, the module or a port is missing, or the cache folder can't be written.
+    ValueError
+        Unknown engine; a source where none is used, or none where one is; a select of too many bits.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r}: must be one of {', '.join(ENGINES)}")
+    if (source is None) != (engine == "verilator"):
+        raise ValueError(f"source: must be given for engine cxxrtl, and for no other; engine={engine!r}")
+    start = time.perf_counter()
+    cache = Cache() if cache is None else cache
+    ports = module_ports(verilog_text, top)
+    if select is not None:
+        select = (select, input_bits(verilog_text, top, select))
+        if select[1] > _MOST_SELECT_BITS:
+            raise ValueError(f"select={select[0]!r}: has {select[1]} bits; must have at most {_MOST_SELECT_BITS}")
+    sources = [*(verilate.CPP / name for name in _SOURCES), Path(__file__),
+               *(Path(module.__file__) for module in (cxxrtl, harness, verilate))]
+    identity = [verilate.runtime_identity(_SHARED), cxxrtl.identity() if engine == "cxxrtl" else None,
+                [source.read_text() for source in sources]]
+    key = digest(verilog_text, source, top, engine, select, identity)
+
+    def compiling():
+        runtime = verilate.runtime(cache, _SHARED)
+        if engine == "cxxrtl":
+            header = cxxrtl.header(cache, _SHARED)
+            return lambda work: _compile_cxxrtl(work, runtime, header, source, top, ports, select)
+        return lambda work: _compile_verilated(work, runtime, verilog_text, top, ports, select)
+
+    folder, cached = entry(cache, f"{key}-{engine}", _LIBRARY, compiling)
+    return Model(folder / _LIBRARY, time.perf_counter() - start, cached, engine, ports, select)
+
+
+def _compile_verilated(folder, runtime, verilog_text, top, ports, select):
+    (folder / "design.v").write_text(verilog_text)
+    (folder / "ports.svh").write_text(harness.ports_file(top, ports, select))
+    fast, slow = verilate.translate(folder, ["--top-module", harness.bench_top(top, False), "+incdir+.", "design.v",
+                                             str(verilate.CPP / "bench.sv")])
+    units = {"fast": (verilate.FAST, [*fast, verilate.CPP / "verilated.cpp"]), "slow": (verilate.SLOW, slow)}
+    flags = [f"-DBENCH_DIRECT={int(verilate.direct([*fast, *slow]))}", f"-DBENCH_SELECT={int(select is not None)}"]
+    verilate.compile_units(folder, units, [*verilate.cxx_flags(False), *_SHARED, *flags], runtime)
+    _link(folder, units, runtime, ("verilated", "verilated_threads", "verilated_dpi"))
+
+
+def _compile_cxxrtl(folder, runtime, header, source, top, ports, select):
+    (folder / "design.cc").write_text(source)
+    (folder / "pins.h").write_text(cxxrtl.pins(top, ports, select))
+    cxxrtl.compile_model(folder, header, _SHARED)
+    _link(folder, ("model",), runtime, ())
+
+
+def _link(folder, units, runtime, names):
+    """Link the objects of ``units`` with the transactor and objects `names` of Verilator's runtime."""
+    # A process may load several libraries, in which everything has the same name.
+    verilate.link(folder, units, runtime, [*names, verilate.TRANSACTOR], ["-shared", "-Wl,-Bsymbolic"], _LIBRARY)

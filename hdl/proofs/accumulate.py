@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accumulator behind ingress: the sums that are handed over are those of their tile's beats, all of them and no others.
+
+Assumed is that excite holds a tile's sums at least as long as layer 1 takes, which the sequencer's proof has.
+"""
+
+import functools
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Module, Mux, Signal
+
+from ..accumulate import Accumulator, uses_registers
+from ..arithmetic import delay
+from ..config import Config
+from ..ingress import Ingress
+from ..latency import ram_latency
+from ..timing import Timing
+from .ingress import neighbours, place, position, sums
+from .proof import Fault, Inside, Proof
+
+__all__ = ["PROOFS"]
+
+
+def _watch(m, config, ingress, accumulate, number, ends, age, data):
+    """Any one sum of any one tile; returns its group, 'it is not handed over yet', and what it has to be."""
+    group, active, closed, flushed, reached = Signal(range(config.groups)), Signal(), Signal(), Signal(), Signal()
+    expected = Signal(config.sum_bits)
+    start, adds, handed = Signal(), Signal(), Signal()
+    if config.groups > 1:
+        m.d.comb += [group.eq(AnyConst(len(group))), Assume(group < config.groups)]
+    m.d.comb += [
+        start.eq(ingress.take & (number == 0) & ~active & AnySeq(1)),
+        adds.eq(ingress.take & (start | (active & ~closed)) & (ingress.group == group)),
+        handed.eq(flushed & accumulate.o_valid & (accumulate.o_group == group)),
+    ]
+    with m.If(start):
+        m.d.sync += [active.eq(1), closed.eq(0), flushed.eq(0), reached.eq(0), expected.eq(0)]
+    with m.If(adds):
+        m.d.sync += [reached.eq(1), expected.eq(Mux(start, 0, expected) + data)]
+    with m.If(ends & (start | (active & ~closed))):
+        m.d.sync += closed.eq(1)
+    with m.If(active & closed & ingress.flush):
+        m.d.sync += flushed.eq(1)
+    with m.If(active & handed):
+        m.d.sync += active.eq(0)
+    m.d.comb += [
+        Assert(~(active & ~closed) | ((number != 0) & ~flushed & (reached == (number > group))),
+               "the watched tile is the one that is being taken"),
+        Assert(~active | reached | (expected == 0), "nothing is added up before the group's first beat"),
+        Assert(~(active & flushed) | (closed & (age <= ram_latency(config.groups) + group)),
+               "the watched sum is handed over in its turn"),
+        Assert(~(active & handed & reached) | (accumulate.o_sums.as_value()[:config.sum_bits] == expected),
+               "a sum is that of all of its tile's beats, and of no others"),
+        Cover(active & handed & reached & (expected == config.k * config.width) & ingress.take,
+              "a full sum is handed over while the next tile comes"),
+    ]
+    return group, active & reached, adds, expected, active & closed & ~flushed
+
+
+def _stored(m, config, inside, group, live, adds, expected):
+    """The running sum in registers or memory: right whenever none of its beats is on its way."""
+    if uses_registers(config):
+        word, cycles = Array(inside[f"sums_{i}"] for i in range(config.groups))[group], 1
+    else:
+        word, cycles = inside.word(m, "ram/storage", group), ram_latency(config.groups) + 2
+    pending = Cat(delay(m, adds, i + 1, name=f"pending_{i}", reset_less=False) for i in range(cycles)).any()
+    m.d.comb += Assert(~(live & ~pending) | (word[:config.sum_bits] == expected), "a running sum is that of its beats")
+
+
+def _model(config):
+    m = Module()
+    depth, timing = Timing(config).buffer_words, Timing(config)
+    ingress, accumulate = Ingress(config, range(depth)), Accumulator(config)
+    m.submodules.ingress = inside_ingress = Inside(ingress)
+    m.submodules.accumulate = inside = Inside(accumulate)
+    latency = ram_latency(config.groups)
+    age = neighbours(m, ingress, depth, timing.sums_latency + timing.layer_cycles[0] - 1)
+    number, ends = place(m, ingress, config)
+    data = Signal()
+    m.d.comb += [
+        data.eq(AnySeq(1)), ingress.busy.eq(accumulate.busy), accumulate.i_valid.eq(ingress.take),
+        accumulate.i_group.eq(ingress.group), accumulate.i_first.eq(ingress.first_pixel),
+        accumulate.i_data[0].eq(delay(m, data, 1, name="data")), accumulate.flush.eq(ingress.flush),
+    ]
+    position(m, ingress, inside_ingress, config, number, ends)
+    owed = sums(m, ingress, inside_ingress, config, number, ends)
+    *watched, waits = _watch(m, config, ingress, accumulate, number, ends, age, data)
+    _stored(m, config, inside, *watched)
+    turn = age - latency
+    m.d.comb += [
+        Assert(~waits | owed, "the watched sums are those that wait"),
+        Assert(accumulate.o_valid == ((age >= latency) & (age < latency + config.groups)),
+               "sums come without a pause, from the memory's latency on"),
+        Assert(~accumulate.o_valid | (accumulate.o_group == turn[:len(accumulate.o_group)]), "sums come in order"),
+        Assert(inside["more"] == ((age >= 1) & (age < config.groups)), "copying takes a cycle a group"),
+        Assert(inside["copy"] == Mux(inside["more"], age, 0), "groups are copied in order"),
+        Assert(inside["copy_last"] == (inside["copy"] == config.groups - 1), "the last group to be copied is known"),
+        Assert(~inside["more"] | (number <= age), "words are copied before they are overwritten"),
+        Assert(~ingress.flush | ~inside["more"], "no copy starts while another goes on"),
+    ]
+    return m
+
+
+_SUM = "a sum is that of all of its tile's beats, and of no others"
+_REGISTERS = (
+    Fault("a RAM where a pixel is shorter than its read-modify-write", "accumulate.py",
+          "return ram_latency(config.groups) + 3", "return ram_latency(config.groups) + 1", _SUM),
+    Fault("beats are taken while finished sums wait", "ingress.py", "self._sums(m, position) &",
+          "(self._sums(m, position) | 1) &", _SUM),
+)
+_MEMORY = (
+    Fault("a cut tile's last sum is handed over before it has landed", "ingress.py", "free & ~(cut & self.busy)",
+          "free", _SUM),
+    Fault("the first pixel adds to the tile before it", "accumulate.py", "delay(m, self.i_first, self.latency, name",
+          "delay(m, self.i_first, self.latency + 1, name", _SUM),
+)
+_SIZES = (
+    (Config(k=2, width=2, channels=3, squeeze=1, slack=1), _REGISTERS),
+    (Config(k=2, width=1, channels=5, squeeze=1, slack=1), _MEMORY),
+    (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), ()),
+)
+PROOFS = tuple(
+    Proof(f"accumulate k={c.k} width={c.width} groups={c.groups}", functools.partial(_model, c), depth=7, faults=faults,
+          cover=25) for c, faults in _SIZES)

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The block's control, as it is wired, with any excite that keeps its contract.
+
+Excite's multipliers and what only they need are left out: a stand-in hands a tile's gates over after any time.
+"""
+
+import functools
+from unittest import mock
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
+from amaranth.lib import enum
+
+from .. import tiled_se
+from ..config import Config
+from ..timing import GATE_TILES, QUEUE, TILES_UNDER_WAY, Timing
+from .checks import around, watch
+from .ingress import frames, place, position, sums, tiles
+from .part import Part
+from .proof import Fault, Inside, Proof
+from .scale import pipeline
+from .stand_in import AnyExcite, nothing
+
+__all__ = ["PROOFS"]
+
+
+def _most(buffer):
+    """Beats that the tile buffer can get to hold: tiles of a single row may be too many before it is full."""
+    return min(buffer.depth, TILES_UNDER_WAY * buffer.config.tile_words)
+
+
+def _buffer(m, buffer, inside, count):
+    """The tile buffer's invariants, and that its writer and its reader do what its own proof assumes."""
+    depth, head = buffer.depth, inside["head"]
+    allowed, written = Signal(), Signal()
+    m.d.sync += [allowed.eq(buffer.ready), written.eq(buffer.write), count.eq(count + buffer.write - buffer.read)]
+    m.d.comb += [
+        Assert(~buffer.write | allowed, "beats are taken only where the tile buffer had room"),
+        Assert(~buffer.read | (count > written), "beats are read only where there are some"),
+        Assert(count <= depth, "there are never more beats than places"),
+        Assert((inside["level"] == count) & (inside["full"] == (count == depth))
+               & (inside["almost"] == (count == depth - 1)) & (buffer.empty == (count == 0)),
+               "the tile buffer's level is known"),
+        Assert((buffer.tail == around(head + count, depth)) & (buffer.ahead == around(head + 1, depth))
+               & (head < depth) & (buffer.tail < depth), "the tile buffer's pointers are known"),
+        Assert((inside["write_pointer_last"] == (buffer.tail == depth - 1))
+               & (inside["ahead_last"] == (buffer.ahead == depth - 1)), "the pointers know where they wrap"),
+        Cover((count == _most(buffer)) & buffer.read, "the tile buffer is full, and read"),
+    ]
+
+
+def _gates(m, config, fifo, inside, excite):
+    """The scale FIFO's invariants, and that its neighbours do what its own proof assumes."""
+    channel, due, trigger = excite["channel"], excite["due"], Timing(config).trigger
+    taken, ready = inside["taken"], inside["ready"]
+    last_group = inside["group"] == config.groups - 1 if config.groups > 1 else 1
+    m.d.comb += [
+        Assert(~fifo.take | fifo.free, "a place for gates is taken only where there is one"),
+        Assert(~fifo.release | fifo.read, "gates are released with a read"),
+        Assert(~fifo.read | fifo.tile_valid, "gates are read only where there are some"),
+        Assert((taken <= GATE_TILES) & (due <= GATE_TILES), "never more tiles have a place for gates than can"),
+        Assert(ready + due == taken + (channel > trigger), "gates are ready, or are due"),
+        Assert(fifo.tile_valid == (ready != 0), "gates are offered when they are ready"),
+        Assert(inside["channel"] == channel, "gates are counted"),
+        Assert(inside["here"] == (channel == trigger), "the gate with which reading starts is known"),
+        Assert(channel < config.channels, "a tile has as many gates as channels"),
+        Assert((due != 0) | (channel == 0), "gates come only when they are due"),
+        Assert((inside["lane"] == channel % config.lanes)
+               & (inside["lane_last"] == (inside["lane"] == config.lanes - 1)), "the lane is the gate's"),
+        Assert((inside["group"] == channel // config.lanes) & (inside["group_last"] == last_group),
+               "the group is the gate's"),
+    ]
+    if config.groups > 1:
+        # A tile of fewer beats is read before the next one's gates are there.
+        m.d.comb += Cover(ready == GATE_TILES, "two tiles' gates are ready")
+    return taken
+
+
+class _Records:
+    """The records of finished tiles, the oldest first: which there are, and how far each reaches from the head."""
+
+    def __init__(self, m, ingress, inside, head, depth, number, count):
+        words = [(ingress.tile_valid, ingress.tile.as_value())]
+        level, first = inside["tiles/level"], inside["tiles/head"]
+        for i in range(TILES_UNDER_WAY):
+            words.append((level > i, inside.word(m, "tiles/storage", (first + i)[:2])))
+        self.entries, reached = [], 0
+        fine, proper = [], []
+        for i, (valid, word) in enumerate(words):
+            reach = Signal(range(depth + 1), name=f"reach_{i}")
+            m.d.comb += reach.eq(around(word[:-2] + depth - head, depth) + 1 if depth > 1 else 1)
+            self.entries.append((valid, reach, word[-1]))
+            fine.append(~valid | ((reach > reached) & (word[:-2] < depth)))
+            if i:
+                proper.append(~valid | (word[-2] == (reach == reached + 1)))
+            reached = Mux(valid, reach, reached)
+        m.d.comb += [
+            Assert(Cat(fine).all(), "tiles end one behind the other"),
+            Assert(Cat(proper).all(), "tiles of a single beat are known"),
+            Assert(reached + number == count, "beats are those of finished tiles and of the one that comes"),
+            Assert(inside["tiles/tail"] == (first + level)[:2], "records are where they are counted"),
+            Assert((inside["tiles/head_last"] == (first == TILES_UNDER_WAY - 1))
+                   & (inside["tiles/tail_last"] == (inside["tiles/tail"] == TILES_UNDER_WAY - 1)),
+                   "pointers of records know where they wrap"),
+        ]
+
+    def at(self, ahead):
+        """Whether the beat behind `ahead` others ends a tile, and whether that has its frame's last."""
+        here = [valid & (reach == ahead + 1) for valid, reach, _ in self.entries]
+        return Cat(here).any(), Cat(h & last for h, (_, _, last) in zip(here, self.entries, strict=True)).any()
+
+
+def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
+    """Any beat: when it is read, it ends its tile, and its frame, if it did so when it was taken."""
+    fresh, compared = inside["fresh"], inside["compared"]
+    reach = records.entries[0][1]
+    mark, watched, ahead = watch(m, ingress.take, scale.read, count)
+    is_end, is_last = Signal(), Signal()
+    with m.If(mark):
+        m.d.sync += [is_end.eq(ends), is_last.eq(ingress.i_last)]
+    found, last = records.at(ahead)
+    read = watched & scale.read & (ahead == 0)
+    m.d.comb += [
+        Assert(~watched | (ahead < count), "a beat that was not read is inside"),
+        Assert(~watched | ((found == is_end) & (~is_end | (last == is_last))),
+               "a record is kept for each tile's last beat"),
+        Assert(Mux(fresh, ~ingress.tile_valid | (ingress.tile.single == (reach == 1)),
+                   ingress.tile_valid & fifo.tile_valid & (compared == (reach == 1))),
+               "the last beat is known before it is read"),
+        Assert(~scale.read | ingress.tile_valid, "beats are read of finished tiles only"),
+        Assert(~read | (scale.release == is_end), "a tile is released with its own last beat, and with no other"),
+        Assert(~(read & is_end) | (scale.tile.last == is_last), "tlast goes with the beat that it came with"),
+        Assert(~(is_last & watched) | is_end, "a frame's last beat ends its tile"),
+        Cover(read & is_end & is_last & (count == _most(buffer)), "a frame's last beat is read from a full buffer"),
+    ]
+
+
+class _Stage(enum.Enum, shape=2):
+    """Where a finished tile's sums or gates are."""
+
+    OWED = 0
+    HELD = 1
+    SECOND = 2
+    GATES = 3
+
+
+def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
+    """Any tile: its beats are read with its own gates, and no other tile's are."""
+    count = inside["ingress/count"]
+    mark, watched, ahead = watch(m, ends, scale.release, count)
+    stage, before = Signal(_Stage), Signal(range(GATE_TILES + 1))
+    held, second, done = excite["held"], excite["second"], excite["done"]
+    with m.If(mark):
+        m.d.sync += stage.eq(_Stage.OWED)
+    with m.Elif((stage == _Stage.OWED) & ingress.flush):
+        m.d.sync += stage.eq(_Stage.HELD)
+    with m.Elif((stage == _Stage.HELD) & done):
+        m.d.sync += stage.eq(_Stage.SECOND)
+    with m.Elif((stage == _Stage.SECOND) & fifo.take):
+        m.d.sync += [stage.eq(_Stage.GATES), before.eq(taken - scale.release)]
+    with m.Elif((stage == _Stage.GATES) & scale.release):
+        m.d.sync += before.eq(before - 1)
+    its_gates = watched & (stage == _Stage.GATES) & (before == 0)
+    m.d.comb += [
+        Assert(count == owed + held + second + taken, "every finished tile is somewhere, once"),
+        Assert(~watched | (ahead < count), "a tile that was not released is inside"),
+        Assert(~watched | Mux(
+            stage == _Stage.OWED, owed & (ahead == held + second + taken), Mux(
+                stage == _Stage.HELD, held & (ahead == second + taken), Mux(
+                    stage == _Stage.SECOND, second & (ahead == taken), ahead == before))), "tiles keep their order"),
+        Assert(~(watched & scale.read) | ((ahead == 0) == its_gates), "a tile's beats are read with its own gates"),
+        Assert(~ingress.flush | ~held, "sums are handed over only where there is a place"),
+        Cover(watched & scale.release & (ahead == 0) & (count > GATE_TILES),
+              "a tile is released with two behind it"),
+    ]
+
+
+def _progress(m, block, within):
+    """While the source offers and the sink takes, a beat moves."""
+    offered = block.s_axis_tvalid & block.m_axis_tready
+    moves = (block.s_axis_tvalid & block.s_axis_tready) | (block.m_axis_tvalid & block.m_axis_tready)
+    quiet = Signal(range(within + 2))
+    m.d.sync += quiet.eq(Mux(offered & ~moves, quiet + (quiet <= within), 0))
+    m.d.comb += Assert(quiet <= within, "a beat moves while the source offers and the sink takes")
+
+
+def _within(config):
+    """Cycles in which a beat moves: each step of the stand-in takes two at most, and then comes a tile's first beat."""
+    steps = 2 + config.channels
+    return 2 * steps + Timing(config).scale_latency + QUEUE
+
+
+def _model(config, slow=True):
+    m = Module()
+    block = tiled_se.TiledSE(config, nothing(config))
+    stand_in = type("AnyExcite", (AnyExcite,), {"slow": slow})
+    with mock.patch.object(tiled_se, "Excite", stand_in):
+        m.submodules.block = inside = Inside(block)
+    ingress, buffer, fifo, scale = (inside[name] for name in ("ingress", "buffer", "gates", "scale"))
+    excite = Part(inside, "excite")
+    m.d.comb += [port.eq(AnySeq(1)) for port in (block.s_axis_tvalid, block.s_axis_tlast, block.m_axis_tready)]
+    number, ends = place(m, ingress, config)
+    part = Part(inside, "ingress")
+    position(m, ingress, part, config, number, ends)
+    tiles(m, config, ingress, part, number, ends)
+    owed = sums(m, ingress, part, config, number, ends)
+    frames(m, ingress, config, number)
+    count = Signal(range(buffer.depth + 1))
+    _buffer(m, buffer, Part(inside, "tile_buffer"), count)
+    taken = _gates(m, config, fifo, Part(inside, "scale_fifo"), excite)
+    pipeline(m, scale, Part(inside, "scale"), Timing(config))
+    records = _Records(m, ingress, part, inside["tile_buffer/head"], buffer.depth, number, count)
+    _beats(m, ingress, buffer, scale, Part(inside, "scale"), records, ends, count, fifo)
+    _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed)
+    if not slow:
+        _progress(m, block, _within(config))
+    return m
+
+
+_OWN, _MOVES = "a tile's beats are read with its own gates", "a beat moves while the source offers and the sink takes"
+_JOIN = "ingress.tile_valid & gates.tile_valid)"
+_WRONG_GATES = (
+    Fault("gates are released with every beat", "tiled_se.py", "gates.release.eq(scale.release)",
+          "gates.release.eq(scale.read)", _OWN),
+    Fault("gates are released a cycle late", "tiled_se.py", "gates.release.eq(scale.release)",
+          'gates.release.eq(delay(m, scale.release, 1, name="late", reset_less=False))', _OWN),
+    Fault("a tile is read before its gates are ready", "tiled_se.py", _JOIN, "ingress.tile_valid)",
+          "gates are read only where there are some"),
+    Fault("excite is given sums while it holds others", "tiled_se.py", "ingress.sums_free.eq(excite.sums_free)",
+          "ingress.sums_free.eq(1)", "sums are handed over only where there is a place"),
+)
+_FULL = (
+    Fault("the count of tiles wraps at exactly full", "ingress.py", "Signal(range(TILES_UNDER_WAY + 1))",
+          "Signal(range(TILES_UNDER_WAY))", "no tile ends without a place in the queue", depth=30),
+)
+_QUEUE = (
+    Fault("a credit too many", "scale.py", "depth=timing.credits - 1", "depth=timing.credits - 2",
+          "the output queue never overflows", depth=35),
+)
+_DEADLOCK = (
+    Fault("the output waits for a free place for gates, which it alone can give", "tiled_se.py", _JOIN,
+          "ingress.tile_valid & gates.tile_valid & gates.free)", _MOVES, depth=45),
+    Fault("a tile's sums wait for tiles that wait for their gates", "tiled_se.py",
+          "ingress.sums_free.eq(excite.sums_free)", "ingress.sums_free.eq(excite.sums_free & ~ingress.tile_valid)",
+          _MOVES, depth=45),
+)
+# Tiles of two words and of six, in a buffer that holds one and no more; tiles of a single beat.
+_SIZES = (
+    (Config(k=2, width=1, channels=3, squeeze=1, lanes=3, slack=1), _WRONG_GATES, _DEADLOCK),
+    (Config(k=2, width=1, channels=3, squeeze=1, slack=0), _QUEUE, ()),
+    (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=5), _FULL, ()),
+)
+
+
+def _name(config):
+    return f"k={config.k} width={config.width} groups={config.groups} slack={config.slack}"
+
+
+PROOFS = tuple(
+    Proof(f"control {_name(c)}", functools.partial(_model, c), depth=3, faults=faults, cover=20)
+    for c, faults, _ in _SIZES
+) + tuple(
+    Proof(f"progress {_name(c)}", functools.partial(_model, c, slow=False), depth=_within(c) + 2, faults=faults,
+          cover=20)
+    for c, _, faults in _SIZES
+)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Excite: keeps what its neighbours' proofs assume of it, for any data.
+
+Assumed is what the accumulator is proved to do: sums come a group a cycle, in order, from the memory's latency on.
+"""
+
+import functools
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal
+
+from ..arithmetic import delay
+from ..config import Config
+from ..excite import Excite
+from ..latency import MAC, MEANS, gate_latency, ram_latency, record_ahead
+from ..timing import ISSUE, Timing
+from .part import Part
+from .proof import Fault, Inside, Proof
+from .sequencer import Walk, issues, registers
+
+__all__ = ["PROOFS"]
+
+
+def _sums(m, config, excite):
+    """Tiles' sums, whenever excite can take them; returns cycles since the last start, as many as can matter."""
+    timing, latency = Timing(config), ram_latency(config.groups)
+    held = timing.sums_latency + timing.layer_cycles[0]
+    age = Signal(range(held + config.groups + 2), init=held + config.groups + 1)
+    m.d.comb += [
+        excite.i_start.eq(AnySeq(1) & excite.sums_free), excite.i_rows.eq(AnySeq(len(excite.i_rows))),
+        excite.i_words.eq(AnySeq(len(excite.i_words))), excite.gates_free.eq(AnySeq(1)),
+        excite.i_valid.eq((age >= latency) & (age < latency + config.groups)), excite.i_group.eq(age - latency),
+        Assert(~excite.sums_free | (age >= held), "sums are held as long as layer 1 takes"),
+        Assert(age <= held + config.groups + 1, "cycles are counted"),
+    ]
+    m.d.sync += age.eq(Mux(excite.i_start, 1, age + (age <= held + config.groups)))
+    return age
+
+
+def _model(config, paced):
+    m = Module()
+    excite = Excite(config)
+    m.submodules.excite = inside = Inside(excite)
+    for name in ("weights", "record"):
+        port = getattr(excite, name)
+        m.d.comb += port.as_value().eq(AnySeq(len(port.as_value())))
+    age = _sums(m, config, excite)
+    walk = _reads(m, config, excite, inside, age)
+    _passes(m, config, excite, inside, walk)
+    if paced:
+        _gates(m, config, excite, walk)
+    return m
+
+
+def _reads(m, config, excite, inside, age):
+    """Any group of sums: it is there when it is read, and the tile's rows and words with it."""
+    latency, sums = ram_latency(config.groups), inside["sums"]
+    group, there = Signal(range(config.groups)), Signal(init=1)
+    if config.groups > 1:
+        m.d.comb += [group.eq(AnyConst(len(group))), Assume(group < config.groups)]
+    with m.If(excite.i_start):
+        m.d.sync += there.eq(0)
+    with m.If(sums.we & (sums.waddr == group)):
+        m.d.sync += there.eq(1)
+    coming, rows, words = Signal(), Signal.like(excite.i_rows), Signal.like(excite.i_words)
+    next_rows, next_words = Signal.like(rows), Signal.like(words)
+    sequencer = inside["sequencer"]
+    start = sequencer.start
+    with m.If(excite.i_start):
+        m.d.sync += [next_rows.eq(excite.i_rows), next_words.eq(excite.i_words)]
+    with m.If(start):
+        # In the very cycle in which they come, where the memory is fast.
+        m.d.sync += [rows.eq(Mux(excite.i_start, excite.i_rows, next_rows)),
+                     words.eq(Mux(excite.i_start, excite.i_words, next_words))]
+    part = Part(inside, "sequencer")
+    walk = Walk(m, config, sequencer, part)
+    registers(m, config, part, walk, issues(m, config, sequencer, walk))
+    issue = inside["sequencer/running"] & ~inside["sequencer/layer2"]
+    used = Cat(delay(m, issue, i, name=f"used_{i}", reset_less=False) for i in range(1, ISSUE + latency + MEANS))
+    m.d.sync += coming.eq((coming | excite.i_start) & ~start)
+    m.d.comb += [
+        Assert(~(sums.re & (sums.raddr == group)) | there,
+               "a sum is there when it is read, and none takes its place before"),
+        Assert(~(sums.we & sums.re) | (sums.waddr != sums.raddr), "no sum is read while it is written"),
+        Assert(~used.any() | ((inside["rows"] == rows) & (inside["words"] == words)),
+               "rows and words are the tile's own"),
+        Assert((inside["waiting_rows"] == next_rows) & (inside["waiting_words"] == next_words), "rows and words wait"),
+        Assert(Mux(inside["started_1"], (inside["waiting_rows"] == rows) & (inside["waiting_words"] == words),
+                   (inside["rows"] == rows) & (inside["words"] == words)), "rows and words go with layer 1"),
+        Assert(there == (age > latency + group), "sums are there once they have come"),
+        Assert((inside["held"] == (coming | (walk.running & ~walk.layer))) & ~(coming & walk.running & ~walk.layer),
+               "sums are held until layer 1 is done with them"),
+        Assert(inside["waiting"] == (coming & (age >= latency)), "sums that have come wait for layer 1"),
+        Assert(~(walk.running & ~walk.layer) | (age >= walk.cycle + latency), "layer 1 starts behind its sums"),
+        Assert(~start | coming | excite.i_start, "layer 1 starts once a tile"),
+        Cover(excite.i_start & inside["sequencer/layer2"], "a tile's sums come while layer 2 works on another"),
+    ]
+    return walk
+
+
+def _passes(m, config, excite, inside, walk):
+    """Passes whose accumulators are on their way to be requantised: each finds its own record."""
+    timing, (first, second) = Timing(config), config.passes
+    count = first + second
+    outputs = [min(config.macs, total - i * config.macs) for total, passes in
+               zip((config.squeeze, config.channels), config.passes, strict=True) for i in range(passes)]
+    before = [i * config.macs for passes in config.passes for i in range(passes)]
+    sent, stages = inside["sequencer"].o, timing.issue_to_operand + MAC - record_ahead(config) - ISSUE
+    ends = [(inside["ends"], sent.outputs)]
+    ends += [(inside[f"drains_{i}"], inside[f"outputs_{i}"]) for i in range(1, stages + 1)]
+    start = inside["requantise"].i_start
+    reads, left, index, layer = (inside[f"requantise/{name}"] for name in ("reads", "left", "index", "layer2"))
+    # The pass that is requantised next, and the one that the sequencer is about to end.
+    number, present = Signal(range(count)), Signal(range(count))
+    with m.If(start):
+        m.d.sync += [number.eq(Mux(number == count - 1, 0, number + 1)), present.eq(number)]
+    ended = walk.place >= walk.inputs
+    position = Mux(walk.layer, first, 0) + walk.number + ended
+    ahead, fits = 0, []
+    for valid, field in reversed(ends):
+        fits.append(~valid | (field == Array(Const(n, 8) for n in outputs * 3)[number + ahead]))
+        ahead = ahead + valid
+    # Within two rounds of passes, however many are on their way.
+    m.d.comb += [
+        Assert((number + ahead - position) % count == 0, "passes are requantised in the order in which they end"),
+        Assert(Cat(fits).all(), "as many accumulators as a pass has are on their way"),
+        Assert(~start | ~reads | (left == 1), "a pass's accumulators are through before the next one's"),
+        Assert(~reads | ((left != 0) & (left <= Array(Const(n, 8) for n in outputs)[present])),
+               "accumulators are counted down"),
+        Assert((index == Mux(reads, Array(Const(b + n, 8) for b, n in zip(before, outputs, strict=True))[present]
+                             - left, Array(Const(b, 8) for b in before)[number]))
+               & (layer == (Mux(reads, present, number) >= first)), "an accumulator is requantised by its own record"),
+        Assert((inside["requantise/address"] == Mux(layer, config.squeeze, 0) + index)
+               & (inside["requantise/last"] == (inside["requantise/address"] == config.squeeze + config.channels - 1)),
+               "records are counted around"),
+        Assert((number < count) & (present < count), "there are no more passes"),
+        Assert(~reads | (number == Mux(present == count - 1, 0, present + 1)), "passes follow each other"),
+    ]
+
+
+def _gates(m, config, excite, walk):
+    """Gates come when `Timing` says, counted from the issue of their pass's last input."""
+    cycles = Timing(config).issue_to_value + gate_latency(config)
+    rest = config.channels - (config.passes[1] - 1) * config.macs
+    ends, last = Signal(), Signal()
+    m.d.comb += [ends.eq(walk.running & walk.layer & (walk.place == walk.inputs - 1)),
+                 last.eq(walk.number == walk.passes - 1)]
+    due, few = (delay(m, value, cycles, name=f"due_{i}", reset_less=False) for i, value in enumerate((ends, last)))
+    left = Signal(range(config.macs + 1))
+    m.d.sync += left.eq(Mux(due, Mux(few, rest, config.macs) - 1, left - (left != 0)))
+    m.d.comb += Assert(excite.o_valid == (due | (left != 0)), "gates come at the pace of Timing")
+
+
+_SUMS = (
+    Fault("a tile's words are taken when they come", "excite.py",
+          'with m.If(delay(m, sequencer.start, 1, name="started", reset_less=False)):',
+          'started = delay(m, sequencer.start, 1, name="started", reset_less=False)\n        with m.If(self.i_start):',
+          "rows and words are the tile's own"),
+    Fault("layer 2 starts with a record too late", "requantise.py", "address == config.squeeze - 1",
+          "address == config.squeeze", "an accumulator is requantised by its own record", depth=30),
+)
+_SHORT = (
+    Fault("layer 1 has a pass too few", "sequencer.py", "next_last = left == 2", "next_last = left == 3",
+          "sums are held as long as layer 1 takes", depth=40),
+)
+_PACE = (
+    Fault("gates are offered a cycle early", "excite.py", "latency - LOGIT, name=\"gate_valid\"",
+          "latency - LOGIT - 1, name=\"gate_valid\"", "gates come at the pace of Timing", depth=50),
+)
+# The pace of gates takes as many cycles of induction as a gate takes to be made.
+_SIZES = (
+    (Config(k=2, width=1, channels=3, squeeze=2, macs=2), False, _SUMS),
+    (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), False, ()),
+    (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), False, _SHORT),
+    (Config(k=2, width=1, channels=3, squeeze=2, macs=2), True, _PACE),
+)
+
+
+def _depth(config, paced):
+    timing = Timing(config)
+    return timing.issue_to_value + gate_latency(config) + config.macs + 2 if paced else 12
+
+
+PROOFS = tuple(
+    Proof(f"excite{' pace' if paced else ''} C={c.channels} CR={c.squeeze} lanes={c.lanes} macs={c.macs}",
+          functools.partial(_model, c, paced), depth=_depth(c, paced), faults=faults,
+          cover=Timing(c).excite_cycles + 10)
+    for c, paced, faults in _SIZES)

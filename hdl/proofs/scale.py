@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scale: every word of a tile is read once and given once, in order, and the output queue always has room for it.
+
+Assumed is what ingress, tile buffer and scale FIFO are proved to do: a tile that is offered stays so until it is
+released; its last address is where its words end; data and gates come when they are due.
+"""
+
+import functools
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
+
+from ..arithmetic import counter, delay
+from ..config import GATE_FRAC, Config
+from ..scale import Scale
+from ..timing import DEVIATE, QUEUE, Timing
+from .checks import around, held
+from .proof import Fault, Inside, Proof
+
+__all__ = ["PROOFS", "pipeline"]
+
+
+def _tiles(m, scale, inside, depth):
+    """Tiles of 1 to `depth` words at any time, and the tile buffer's read pointer; returns the words left of a tile."""
+    valid, left = Signal(), Signal(range(depth + 1))
+    end, single, last = Signal(range(depth)), Signal(), Signal()
+    head, head_last = counter(m, depth, scale.read, name="head")
+    length, first = Signal(range(depth + 1)), Signal(range(depth))
+    m.d.comb += [
+        length.eq(AnySeq(len(length))), Assume((length != 0) & (length <= depth)),
+        scale.ahead.eq(around(head + 1, depth)), first.eq(Mux(scale.read, scale.ahead, head)),
+        scale.tile_valid.eq(valid), scale.tile.as_value().eq(Cat(end, single, last)),
+    ]
+    with m.If(scale.read):
+        m.d.sync += left.eq(left - 1)
+    with m.If(~valid | scale.release):
+        m.d.sync += [
+            valid.eq(AnySeq(1)), left.eq(length), single.eq(length == 1), last.eq(AnySeq(1)),
+            end.eq(around(first + length - 1, depth)),
+        ]
+    m.d.comb += [
+        Assert((head < depth) & (head_last == (head == depth - 1)), "the tile buffer's pointer is within its depth"),
+        Assert(~valid | ((left != 0) & (left <= depth) & (end == around(head + left - 1, depth))),
+               "the tile's end is as far ahead as it has words left"),
+        Assert(Mux(inside["fresh"], ~valid | (single == (left == 1)), valid & (inside["compared"] == (left == 1))),
+               "the last word is known before it is read"),
+    ]
+    return left
+
+
+def _beats(m, scale, inside, timing):
+    """Data, gates and tlast of every beat that is read meet at the queue, which then gives them in order.
+
+    Data are 0 or 1, and so are gates: all arithmetic but that is another's matter.
+    """
+    latency = timing.scale_latency
+    data, gate = Signal(), Signal()
+    m.d.comb += [data.eq(AnySeq(1)), gate.eq(AnySeq(1))]
+
+    def due(value, cycles, name):
+        return delay(m, value, cycles, name=name, reset_less=False)
+
+    m.d.comb += [
+        scale.x[0].eq(due(data, timing.read_latency, "data")),
+        scale.gates[0].eq(due(gate, timing.read_latency + DEVIATE, "gate") << GATE_FRAC),
+    ]
+    queue = inside["queue"]
+    m.d.comb += [
+        Assert(queue.i_valid == due(scale.read, latency, "read"),
+               "a beat that is read comes to the queue, and no other"),
+        Assert(~queue.i_valid | (queue.i[:8] == due(data & gate, latency, "product")), "a beat meets its own gate"),
+        Assert(~queue.i_valid | (queue.i[-1] == due(scale.release & scale.tile.last, latency, "end")),
+               "tlast comes with the frame's last beat, and no other"),
+    ]
+
+
+def pipeline(m, scale, inside, timing):
+    """Credits, queue and what is between; returns the number of beats that are read and not given."""
+    queue, level, credits = inside["queue"], inside["queue/level"], inside["credits"]
+    stages = Cat(inside[f"valid_{i + 1}"] for i in range(timing.scale_latency))
+    under_way = Signal(range(timing.credits + 1))
+    m.d.sync += under_way.eq(under_way + scale.read - (scale.o_valid & scale.o_ready))
+    in_stages = sum(stages[1:], start=stages[0])
+    m.d.comb += [
+        Assert(credits + under_way == timing.credits, "credits are the places that no beat is under way to"),
+        Assert(in_stages + level + scale.o_valid == under_way, "beats are in the pipeline or in the queue"),
+        Assert(~scale.read | (under_way != timing.credits), "no beat is read without a place for it"),
+        Assert(~queue.i_valid | (level + queue.o_valid <= queue.depth), "the output queue never overflows"),
+        Assert(inside["some"] == (credits != 0), "some tells of a credit"),
+        Assert(inside["queue/filled"] == (level != 0), "filled tells whether there are words"),
+        Assert(~scale.idle | (under_way == 0), "idle means that no beat is under way"),
+    ]
+    return under_way
+
+
+def _model(config):
+    m = Module()
+    timing = Timing(config)
+    depth = timing.buffer_words
+    scale = Scale(config, range(depth))
+    m.submodules.scale = inside = Inside(scale)
+    m.d.comb += scale.o_ready.eq(AnySeq(1))
+    left = _tiles(m, scale, inside, depth)
+    under_way = pipeline(m, scale, inside, timing)
+    m.d.comb += Cover(inside["credits"] == 0, "no credit is left")
+    _beats(m, scale, inside, timing)
+    group, last_group = counter(m, config.groups, scale.read, scale.release, name="expected_group")
+    m.d.comb += [
+        Assert(scale.release == (scale.read & (left == 1)), "a tile is released with its last word, and only then"),
+        Assert(~scale.read | (scale.tile_valid & (left != 0)), "nothing is read but a finished tile's words"),
+        Assert(scale.group == group, "gates are read a group a word"),
+        Assert((group < config.groups) & (last_group == (group == config.groups - 1)), "groups are counted around"),
+        Assert(inside["group_count_last"] == last_group, "the last group is known"),
+        Cover(scale.release & (left == 1) & (scale.tile.end == 0), "a tile ends where the buffer wraps"),
+    ]
+    held(m, scale.o_valid, scale.o_ready, scale.o_data.as_value(), scale.o_last)
+    _progress(m, scale, timing, under_way)
+    return m
+
+
+def _progress(m, scale, timing, under_way):
+    """Bounded answers: an output for what is read, and reads at full rate where nothing ever stalled for long."""
+    latency = timing.scale_latency + QUEUE
+    silent, flowing, calm = (Signal(range(n + 2), name=name) for n, name in (
+        (latency, "silent"), (latency, "flowing"), (2, "calm")))
+    m.d.sync += [
+        silent.eq(Mux((under_way == 0) | scale.o_valid, 0, silent + (silent <= latency))),
+        flowing.eq(Mux(scale.o_ready, flowing + (flowing <= latency), 0)),
+        calm.eq(Mux((under_way == 0) & ~scale.read, calm + (calm <= 2), 0)),
+    ]
+    m.d.comb += [
+        Assert(silent < latency, "what is read is offered within its latency"),
+        Assert(~(scale.tile_valid & (flowing > latency)) | scale.read, "reading is at full rate when the output is"),
+        Assert((calm < 2) | scale.idle, "idle comes when no beat is under way"),
+        Cover((flowing > latency) & (under_way == timing.credits - 1), "full rate"),
+    ]
+
+
+_FAULTS = (
+    Fault("a credit too many", "scale.py", "depth=timing.credits - 1", "depth=timing.credits - 2",
+          "the output queue never overflows"),
+    Fault("a read may follow the one that took the last credit", "scale.py", "((credits == 1) & ~self.read)",
+          "(credits == 1)", "no beat is read without a place for it"),
+    Fault("a credit is given back for a beat that is only offered", "scale.py",
+          "returned = self.o_valid & self.o_ready", "returned = self.o_valid", "the output queue never overflows"),
+    Fault("a tile of a single word is taken for a longer one", "scale.py", "Mux(fresh, self.tile.single, compared)",
+          "compared", "a tile is released with its last word, and only then"),
+    Fault("tlast a stage early", "scale.py", 'timing.scale_latency, name="last")',
+          'timing.scale_latency - 1, name="last")', "tlast comes with the frame's last beat, and no other"),
+    Fault("idle while a beat is offered", "scale.py", "credits + returned == timing.credits",
+          "credits + self.o_valid == timing.credits", "idle means that no beat is under way"),
+)
+
+_SIZES = (
+    (Config(k=2, width=1, channels=3, squeeze=1, slack=1), _FAULTS),
+    (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), ()),
+    (Config(k=7, width=5, channels=3, squeeze=1, lanes=3, slack=5), ()),
+)
+PROOFS = tuple(
+    Proof(f"scale groups={c.groups} depth={Timing(c).buffer_words}", functools.partial(_model, c),
+          depth=Timing(c).scale_latency + QUEUE + 1, faults=faults)
+    for c, faults in _SIZES)

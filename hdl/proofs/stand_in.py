@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in for excite where only the block's control is looked at."""
+
+import numpy as np
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Module, Mux, Signal
+
+from ..excite import Excite
+from ..parameters import Layer, Parameters
+from ..timing import GATE_TILES
+
+__all__ = ["AnyExcite", "nothing"]
+
+
+class AnyExcite(Excite):
+    """Takes sums when it has a place for them, gives gates for each, in order; every step takes one cycle or two.
+
+    How long steps take is not the control's business: they can take as long as `slow` says.
+    """
+
+    slow = True
+
+    def elaborate(self, platform):
+        m = Module()
+        held, second, channel = Signal(), Signal(), Signal(range(self.config.channels))
+        due = Signal(range(GATE_TILES + 1))
+        done, gate_end = Signal(), Signal()
+
+        def some_day(possible, name):
+            waited = Signal(name=f"{name}_waited")
+            m.d.sync += waited.eq(possible)
+            return possible & (AnySeq(1) if self.slow else (AnySeq(1) | waited))
+
+        m.d.comb += [
+            done.eq(some_day(held & ~second, "done")), self.sums_free.eq(~held),
+            self.gates_take.eq(some_day(second & self.gates_free & (due != GATE_TILES), "take")),
+            self.o_valid.eq(some_day(due != 0, "gate")),
+            gate_end.eq(self.o_valid & (channel == self.config.channels - 1)),
+        ]
+        m.d.sync += [
+            held.eq((held & ~done) | self.i_start), second.eq((second & ~self.gates_take) | done),
+            due.eq(due + self.gates_take - gate_end),
+        ]
+        with m.If(self.o_valid):
+            m.d.sync += channel.eq(Mux(gate_end, 0, channel + 1))
+        return m
+
+
+def nothing(config):
+    """Parameters, all zeros."""
+    def layer(outputs, inputs):
+        return Layer(np.zeros((outputs, inputs), np.int64), *(np.zeros(outputs, np.int64) for _ in range(3)))
+
+    return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0)
