@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutation score: how many faults in a block's netlist its own regression notices."""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""And-inverter graphs with registers: read and written as AIGER files, copied with changes.
+
+A literal is an int: twice a node's number, plus 1 if it is inverted; 0 is false, 1 is true. Nodes that compute the same
+of the same are one node.
+"""
+
+__all__ = ["FALSE", "TRUE", "Graph", "Machine", "read", "write"]
+
+FALSE, TRUE = 0, 1
+
+
+class Graph:
+    """Nodes: leaves, which are inputs or registers, and ANDs of two literals."""
+
+    def __init__(self):
+        # A leaf has no operands; node 0 is the constant.
+        self.nodes, self.known = [None], {}
+
+    def leaf(self):
+        """A new leaf's literal."""
+        self.nodes.append(None)
+        return 2 * len(self.nodes) - 2
+
+    def land(self, a, b):
+        """The literal of a AND b."""
+        if a > b:
+            a, b = b, a
+        if a == FALSE or a == b ^ 1:
+            return FALSE
+        if a == TRUE or a == b:
+            return b
+        found = self.known.get((a, b))
+        if found is None:
+            self.nodes.append((a, b))
+            found = self.known[a, b] = 2 * len(self.nodes) - 2
+        return found
+
+    def lor(self, a, b):
+        """The literal of a OR b."""
+        return self.land(a ^ 1, b ^ 1) ^ 1
+
+    def differ(self, a, b):
+        """The literal of a XOR b."""
+        return self.lor(self.land(a, b ^ 1), self.land(a ^ 1, b))
+
+    def choose(self, condition, a, b):
+        """The literal of `a` where `condition`, else `b`."""
+        return self.lor(self.land(condition, a), self.land(condition ^ 1, b))
+
+    def some(self, literals):
+        """The literal of the OR of `literals`, as a balanced tree."""
+        level = list(literals) or [FALSE]
+        while len(level) > 1:
+            level = [self.lor(*level[i:i + 2]) if i + 1 < len(level) else level[i] for i in range(0, len(level), 2)]
+        return level[0]
+
+
+class Machine:
+    """A netlist as it was read: ANDs in order, over leaves that are inputs and registers, which start at 0.
+
+    Attributes
+    ----------
+    inputs, outputs : dict of str to list
+        By name; of inputs the leaves' node numbers, of outputs literals, lowest bit first.
+    registers : list of (int, int)
+        A leaf's node number and the literal of what it is next.
+    ands : list of (int, int, int)
+        Node number and its two operands.
+    """
+
+    def __init__(self, inputs, outputs, registers, ands):
+        self.inputs, self.outputs, self.registers, self.ands = inputs, outputs, registers, ands
+
+    def copy(self, graph, leaves):
+        """Build all nodes in `graph`, `leaves` giving the literals of leaves' node numbers; a list of all literals."""
+        literals = [FALSE] * (1 + max((node for node, _, _ in self.ands), default=max(leaves, default=0)))
+        for node, literal in leaves.items():
+            literals[node] = literal
+        land = graph.land
+        for node, a, b in self.ands:
+            literals[node] = land(literals[a >> 1] ^ (a & 1), literals[b >> 1] ^ (b & 1))
+        return literals
+
+
+def read(data, names):
+    """The :class:`Machine` in a binary AIGER file, and yosys' map of the names of its inputs and outputs."""
+    header, _, rest = data.partition(b"\n")
+    _, inputs, latches, outputs, ands = (int(word) for word in header.split()[1:6])
+    lines = rest.split(b"\n", latches + outputs)
+    registers = [(1 + inputs + i, int(line.split()[0])) for i, line in enumerate(lines[:latches])]
+    results = [int(line) for line in lines[latches:latches + outputs]]
+    found, position, body = [], 0, lines[-1]
+    for node in range(1 + inputs + latches, 1 + inputs + latches + ands):
+        first, position = _delta(body, position)
+        second, position = _delta(body, position)
+        found.append((node, 2 * node - first, 2 * node - first - second))
+    named = {"input": {}, "output": {}}
+    for line in names.splitlines():
+        kind, *words = line.split(maxsplit=3)
+        if kind in named:
+            index, bit, name = words
+            named[kind].setdefault(name, {})[int(bit)] = int(index)
+    ordered = {kind: {name: [bits[i] for i in sorted(bits)] for name, bits in about.items()}
+               for kind, about in named.items()}
+    return Machine({name: [1 + i for i in bits] for name, bits in ordered["input"].items()},
+                   {name: [results[i] for i in bits] for name, bits in ordered["output"].items()}, registers, found)
+
+
+def _delta(data, position):
+    """AIGER's numbers of variable length: seven bits a byte, lowest first."""
+    value = shift = 0
+    while data[position] & 0x80:
+        value |= (data[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return value | data[position] << shift, position + 1
+
+
+def write(graph, registers, bad):
+    """Binary AIGER of all that `bad`, the one output, depends on; other leaves than `registers` are inputs.
+
+    Parameters
+    ----------
+    registers : dict of int to int
+        A leaf's node number to the literal of what it is next. They start at 0.
+    """
+    order, latches, seen, waiting = [], [], set(), [bad >> 1]
+    while waiting:
+        node = waiting.pop()
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top in seen:
+                stack.pop()
+                continue
+            operands = graph.nodes[top] or ()
+            missing = [a >> 1 for a in operands if a >> 1 not in seen]
+            if missing:
+                stack.extend(missing)
+                continue
+            seen.add(stack.pop())
+            if operands:
+                order.append(top)
+            elif top in registers:
+                latches.append(top)
+                waiting.append(registers[top] >> 1)
+    inputs = sorted(node for node in seen if node and graph.nodes[node] is None and node not in registers)
+    new = {node: number for number, node in enumerate([0, *inputs, *latches, *order])}
+
+    def renamed(literal):
+        return 2 * new[literal >> 1] | literal & 1
+
+    lines = [f"aig {len(new) - 1} {len(inputs)} {len(latches)} 1 {len(order)}",
+             *(str(renamed(registers[node])) for node in latches), str(renamed(bad))]
+    body = bytearray()
+    for node in order:
+        low, high = sorted(renamed(a) for a in graph.nodes[node])
+        for value in (2 * new[node] - high, high - low):
+            while value >= 0x80:
+                body.append(value & 0x7F | 0x80)
+                value >>= 7
+            body.append(value)
+    return ("\n".join(lines) + "\n").encode() + bytes(body)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se mutate`: put faults into blocks, see whether their regressions notice them, prove the rest harmless."""
+
+import dataclasses
+import functools
+import os
+import time
+
+from ...cosim.standalone import build_model
+from ..batch.local import Local, cores
+from ..batch.pool import run_all
+from ..files import json_bytes, write_all
+from ..tools import TOOLS, Workbench
+from .blocks import Block, blocks_of, shares
+from .netlist import SELECT, TOP, flatten, mutate_all, mutations
+from .progress import Tally
+from .prove import prove
+from .replay import CRASH, Kill, Replay, further, order, replay
+from .summary import passed, record, table
+
+__all__ = ["Judged", "RESULT", "judge", "mutate"]
+
+RESULT = "mutate.json"
+# The regression's own seed: that of the options decides which mutants are drawn.
+REGRESSION_SEED = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A block with its mutants.
+
+    Attributes
+    ----------
+    block : Block
+    mutations : tuple of Mutation
+    kills : list of Kill or None
+    proofs : dict of int to Proof
+        Of those without a kill, by their places.
+    wrong : list of str
+        What the regression finds wrong in the block with no fault chosen; nothing was judged then.
+    """
+
+    block: Block
+    mutations: tuple
+    kills: list
+    proofs: dict
+    wrong: list
+
+
+def mutate(options, folder):
+    """Mutate, judge, print a table, write ``mutate.json`` into `folder`.
+
+    Returns
+    -------
+    bool
+        Whether at least 99 of 100 mutants are killed or proved equivalent.
+
+    Raises
+    ------
+    ConfigError
+        Where an option is wrong, or `folder` can't be written.
+    ToolError, BuildError
+        Where a tool is missing or failed; there is no ``mutate.json`` then.
+    """
+    TOOLS["yosys"].check()
+    start = time.monotonic()
+    blocks = blocks_of(options)
+    write_all(folder, {})
+    jobs = options.jobs or cores()
+    judged = [judge(block, count, options.seed, folder, jobs)
+              for block, count in zip(blocks, shares(options.mutants, len(blocks)), strict=True) if count]
+    summary = record(judged, options, time.monotonic() - start)
+    write_all(folder, {RESULT: json_bytes(summary)})
+    print(table(summary))
+    print(f"wrote       {os.path.join(folder, RESULT)}")
+    return passed(summary)
+
+
+def judge(block, count, seed, folder, jobs, *, runs=None):
+    """The :class:`Judged` block with `count` mutants.
+
+    Parameters
+    ----------
+    block : Block
+    count, seed : int
+        How many mutants, and which.
+    folder : str
+        Where the tools' logs go.
+    jobs : int
+        Processes at a time.
+    runs : sequence of int, optional
+        Places of the regression's runs that are replayed; all by default.
+    """
+    config, parameters = block.config, block.parameters
+    with Workbench(folder) as bench:
+        _say(block, "making mutants")
+        flatten(bench, config, block.baked)
+        chosen = mutations(bench, count, seed)
+        text = mutate_all(bench, chosen)
+        _say(block, f"building the simulation of {len(chosen)} mutants")
+        model = build_model(text, TOP, select=SELECT)
+        places, wrong = order(model, config, parameters, REGRESSION_SEED)
+        if wrong:
+            return Judged(block, chosen, [None] * len(chosen), {}, wrong)
+        first = Replay(block.name, model, config, ((parameters, REGRESSION_SEED, 0),),
+                       places if runs is None else tuple(place for place in places if place in runs))
+        kills = _kills(first, range(1, len(chosen) + 1), jobs)
+        if runs is None:
+            kills |= _kills(further(first), [number for number, kill in kills.items() if kill is None], jobs)
+        alive = [number for number, kill in kills.items() if kill is None]
+        _say(block, f"{len(chosen) - len(alive)} of {len(chosen)} killed; proofs for {len(alive)}")
+        tally = Tally(len(alive), f"{block.name}: survivors looked at")
+        proofs = prove(bench, [chosen[number - 1] for number in alive], jobs, tally.at) if alive else []
+    found = {number - 1: proof for number, proof in zip(alive, proofs, strict=True)}
+    return Judged(block, chosen, [kills[number] for number in range(1, len(chosen) + 1)], found, [])
+
+
+def _kills(vectors, numbers, jobs):
+    """What noticed each mutant, by its number; None where nothing did."""
+    found, tasks = {}, list(numbers)
+
+    def finish(number, kill):
+        found[number] = kill
+
+    tally = Tally(len(tasks), f"{vectors.block}: mutants run")
+    died = run_all(tasks, lambda number: functools.partial(replay, vectors, number), Local(jobs), tally, finish)
+    return found | {number: Kill("", CRASH, reason) for number, reason in died.items()}
+
+
+def _say(block, text):
+    print(f"{block.name}: {text} ...", flush=True)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A block's flat netlist, the mutations that yosys finds for it, and all chosen ones in one netlist."""
+
+import pathlib
+
+from amaranth.back import rtlil
+
+from ...hdl.technology import LEAVES_VERILOG, Technology
+from ...hdl.tiled_se import TiledSE
+from ..tools import TOOLS
+from .mutation import parse
+
+__all__ = ["FLAT", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]
+
+TOP, FLAT = "tiled_se", "flat.il"
+SELECT, SELECT_BITS = "mutsel", 16
+# More are asked for than are wanted: some are left out.
+SPARE = 50
+PACKAGE = pathlib.Path(__file__).resolve().parents[2]
+
+# As the generator's own conversion to Verilog, and the leaf modules with it; then one module. Names of instances stay
+# in the names of cells and signals. Registers that yosys would count as a memory's are registers here, so that they are
+# mutated, too. Stages' taps, which nothing in the block reads, go.
+FLATTEN = """
+read_rtlil block.il
+read_verilog leaves.v
+hierarchy -top {top}
+proc -norom
+setattr -unset keep w:tap_*
+memory_collect
+memory_nordff
+opt_expr -mux_undef -fine
+pmux2shiftx -norange
+opt_muxtree
+opt_clean
+flatten
+opt_expr -mux_undef
+opt_clean
+delete */t:$scopeinfo
+check -assert
+write_rtlil {flat}
+"""
+
+# Contents of memories are no logic: what is wrong around them is found in the cells that drive and read them.
+LIST = """
+read_rtlil {flat}
+select -set logic {top}/t:* {top}/t:$mem_v2 %d
+mutate -list {count} -seed {seed} -o list.txt @logic
+"""
+
+
+def flatten(bench, config, parameters):
+    """Leave the flat netlist of a block, without its bench's taps, in the workbench as ``FLAT``.
+
+    Raises
+    ------
+    ToolError
+    """
+    text = rtlil.convert(TiledSE(config, parameters), name=TOP, platform=Technology(TOP), emit_src=True)
+    (bench.folder / "block.il").write_text(text)
+    (bench.folder / "leaves.v").write_text(LEAVES_VERILOG.format(name=TOP))
+    bench.run(TOOLS["yosys"], ["-p", FLATTEN.format(top=TOP, flat=FLAT)], "flatten.log")
+
+
+def mutations(bench, count, seed):
+    """`count` mutations of ``FLAT``, spread by yosys evenly over cells, signals, bits and lines of source.
+
+    Clocks are left out: a register on the wrong edge, or on none, is a fault of layout, which no generator makes.
+
+    Returns
+    -------
+    tuple of Mutation
+        Fewer than `count` where the netlist has no more.
+    """
+    # Yosys names them in the order in which it picks them, so that the first ones are as even a sample as all.
+    asked = count + count // 4 + SPARE
+    bench.run(TOOLS["yosys"], ["-p", LIST.format(top=TOP, flat=FLAT, count=asked, seed=seed)], "list.log")
+    lines = (bench.folder / "list.txt").read_text().splitlines()
+    found = (parse(line, PACKAGE) for line in lines if line.strip())
+    return tuple(mutation for mutation in found if mutation.port != "CLK")[:count]
+
+
+def controlled(chosen):
+    """Yosys' commands that put all of `chosen` into a netlist, the first for ``SELECT`` = 1."""
+    return [mutation.text.replace("mutate ", f"mutate -ctrl {SELECT} {SELECT_BITS} {number} ", 1)
+            for number, mutation in enumerate(chosen, 1)]
+
+
+def mutate_all(bench, chosen):
+    """Verilog of the netlist with all of `chosen` in it.
+
+    Input ``SELECT`` chooses one: 1 is the first; 0 and numbers without a mutation are the block as it is.
+    """
+    script = "\n".join([f"read_rtlil {FLAT}", *controlled(chosen), "opt_clean", "write_verilog -noattr mutants.v", ""])
+    (bench.folder / "mutants.ys").write_text(script)
+    bench.run(TOOLS["yosys"], ["-s", "mutants.ys"], "mutants.log")
+    return (bench.folder / "mutants.v").read_text()

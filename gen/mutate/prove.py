@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Survivors that no input can tell from the block: proved by ABC's property-directed reachability, which yosys has."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import json
+
+from ..tools import TOOLS, ToolError
+from .aig import FALSE, read, write
+from .miter import Faults, cut
+from .netlist import FLAT, SELECT, TOP, controlled
+
+__all__ = ["Proof", "prove"]
+
+# Seconds for each window, first for all of a survivor's, then for those that are left.
+QUICK, LONG = 2, 12
+# Levels of registers behind the fault that have a copy of their own, of those that are tried.
+WINDOWS = (0, 1, 2, 4, 8)
+
+# Everything but memories and multipliers as ANDs and registers; a register's own start stays what it is, and one
+# without a start has any, the same in block and mutant.
+TO_AIG = """
+read_json cut.json
+opt_expr -mux_undef
+opt_clean
+setundef -undriven -zero
+setundef -zero
+techmap
+opt_expr
+opt_clean
+dffunmap
+aigmap
+opt_clean
+write_aiger -zinit -map faults.map faults.aig
+"""
+ABC = """read_aiger {name}.aig
+pdr -T {seconds}
+write_status {name}.status
+"""
+# ABC wants something to map, too; nobody looks at the result.
+IDLE = "module idle(input a, output b); assign b = !a; endmodule\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What became of a survivor: ``equivalent`` or not proved to be so; ``how`` in words."""
+
+    equivalent: bool
+    how: str
+
+
+def prove(bench, survivors, jobs, told=lambda done: None):
+    """A :class:`Proof` for each of the mutations `survivors` of the workbench's ``FLAT``.
+
+    Parameters
+    ----------
+    bench : Workbench
+    survivors : sequence of Mutation
+    jobs : int
+        Proofs at a time.
+    told : callable
+        Called with the number of finished ones.
+
+    Raises
+    ------
+    ToolError
+        Where the netlist can't be prepared; a proof that fails for want of memory proves nothing, no more.
+    """
+    faults = _faults(bench, survivors)
+    (bench.folder / "idle.v").write_text(IDLE)
+    proofs = []
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        numbers = range(1, len(survivors) + 1)
+        # Graphs are made here, one after the other; what runs beside is ABC.
+        found = [pool.submit(_prove, bench, number, _windows(faults, number)) for number in numbers]
+        for done, future in enumerate(found, 1):
+            proofs.append(future.result())
+            told(done)
+    return proofs
+
+
+def _faults(bench, survivors):
+    script = "\n".join([f"read_rtlil {FLAT}", *controlled(survivors), "opt_clean", "write_json faults.json", ""])
+    (bench.folder / "faults.ys").write_text(script)
+    _, netlist = bench.run(TOOLS["yosys"], ["-s", "faults.ys"], "faults.log", "faults.json")
+    cut(netlist["modules"][TOP])
+    (bench.folder / "cut.json").write_text(json.dumps(netlist))
+    bench.run(TOOLS["yosys"], ["-p", TO_AIG], "aig.log")
+    folder = bench.folder
+    return Faults(read((folder / "faults.aig").read_bytes(), (folder / "faults.map").read_text()), SELECT)
+
+
+def _windows(faults, number):
+    """What to prove one of: (levels, AIGER file, whether all that the fault reaches is in it); empty if nothing is."""
+    found, copied, levels = [], frozenset(), 0
+    while True:
+        miter = faults.miter(number, copied)
+        if miter.bad == FALSE:
+            return []
+        if levels in WINDOWS or not miter.reached:
+            found.append((levels, write(miter.graph, miter.registers, miter.bad), not miter.reached))
+        if not miter.reached:
+            return found
+        copied, levels = copied | miter.reached, levels + 1
+
+
+def _prove(bench, number, windows):
+    if not windows:
+        return Proof(True, "nothing that is read depends on it")
+    undecided = []
+    for levels, data, whole in windows:
+        status, frames = _reachable(bench, f"p{number}_{levels}", data, QUICK)
+        if status == "UNSAT":
+            return _proved(levels)
+        if status == "SAT" and whole:
+            return Proof(False, f"differs in cycle {frames}, if memories may hold anything")
+        if status != "SAT":
+            undecided.append((levels, data, whole))
+    for levels, data, _ in undecided[:1] + undecided[1:][-1:]:
+        if _reachable(bench, f"p{number}_{levels}", data, LONG)[0] == "UNSAT":
+            return _proved(levels)
+    return Proof(False, f"not decided in {LONG} s")
+
+
+def _proved(levels):
+    where = f", from the {levels + 1}th behind it on," if levels else ""
+    return Proof(True, f"no reachable state in which it changes what a register{where} or a memory takes, or an output "
+                       "(data and tlast: while valid is high)")
+
+
+def _reachable(bench, name, data, seconds):
+    """What ABC says of `data` in so many seconds: ("UNSAT", frames), ("SAT", frames) or ("UNK", frames)."""
+    paths = [bench.folder / f"{name}.{kind}" for kind in ("aig", "abc", "status")]
+    paths[0].write_bytes(data)
+    paths[1].write_text(ABC.format(name=name, seconds=seconds))
+    # It ends without a netlist, which yosys calls an error: what counts is the file with ABC's verdict.
+    with contextlib.suppress(ToolError):
+        bench.run(TOOLS["yosys"], ["-p", f"read_verilog idle.v; techmap; abc -script {name}.abc"], f"{name}.log")
+    try:
+        verdict, frames = paths[2].read_text().split()[:2]
+    except (OSError, ValueError):
+        return "UNK", 0
+    finally:
+        for path in (*paths, bench.folder / f"{name}.log", bench.logs / f"{name}.log"):
+            path.unlink(missing_ok=True)
+    return verdict.removeprefix("snl_"), int(frames)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replaying a regression on mutants: which run notices each, and by what."""
+
+import dataclasses
+import faulthandler
+import os
+
+from ...cosim.result import SimulationError
+from ..regression import regression
+from .parameters import spread
+
+__all__ = ["CRASH", "KINDS", "Kill", "Replay", "further", "kind_of", "order", "replay"]
+
+KINDS = ("data", "protocol", "hang", "status", "cycles", "crash")
+CRASH = "crash"
+# A run takes a fraction of a second; only a model that goes round in circles within a cycle takes longer.
+_LIMIT_SECONDS = 120
+# Of what is tried on those that the regression has not noticed: beats in all, and sets of parameters.
+_BEATS, _SETS = 24_000, 8
+_REGRESSIONS = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """What noticed a mutant: a run's name, what it said, and of what kind that is, one of ``KINDS``."""
+
+    run: str
+    kind: str
+    said: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Replay:
+    """What is replayed on each mutant of a block.
+
+    Attributes
+    ----------
+    block : str
+        Names the block among all whose mutants a process works on.
+    model : Model
+    config : Config
+    vectors : tuple of (Parameters, int, int)
+        What the regression is made of, once for each: parameters, seed, beats.
+    runs : tuple of int
+        The runs to replay, by their places in a regression, in the order to try.
+    """
+
+    block: str
+    model: object
+    config: object
+    vectors: tuple
+    runs: tuple
+
+
+def further(replay):
+    """A Replay for what `replay` has not noticed: more frames, where nothing stalls; faults in low bits take them.
+
+    A loadable block gets them with parameters that lie far apart, a different set each time.
+    """
+    parameters = replay.vectors[0][0]
+    if replay.config.loadable:
+        sets = [spread(replay.config, parameters, seed) for seed in range(2, 2 + _SETS)]
+    else:
+        sets = [parameters]
+    vectors = tuple((some, seed, _BEATS // len(sets)) for seed, some in enumerate(sets, 2))
+    return dataclasses.replace(replay, vectors=vectors, runs=(0,))
+
+
+def _runs(replay):
+    """The runs, in order, made once in a process."""
+    key = (replay.block, *(vector[1:] for vector in replay.vectors))
+    if key not in _REGRESSIONS:
+        _REGRESSIONS[key] = [(run[place], seed) for parameters, seed, beats in replay.vectors
+                             for run in [regression(replay.config, parameters, seed=seed, beats=beats)]
+                             for place in replay.runs]
+    return _REGRESSIONS[key]
+
+
+def order(model, config, parameters, seed):
+    """Places of the regression's runs, the shortest first, and what they find wrong in the block as it is: texts."""
+    runs = regression(config, parameters, seed=seed)
+    results = [model.run(run.job, seed=seed) for run in runs]
+    wrong = [f"{run.name}: {text}" for run, result in zip(runs, results, strict=True) for text in run.failures(result)]
+    return tuple(sorted(range(len(runs)), key=lambda i: results[i].cycles)), wrong
+
+
+def replay(vectors, number):
+    """The :class:`Kill` of mutant `number` by the first run of a Replay that notices it; None if none does.
+
+    A mutant whose model never ends takes its process with it, which is for the caller to notice.
+    """
+    runs = _runs(vectors)
+    with open(os.devnull, "w") as nowhere:
+        for run, seed in runs:
+            faulthandler.dump_traceback_later(_LIMIT_SECONDS, exit=True, file=nowhere)
+            try:
+                found = run.failures(vectors.model.run(run.job, seed=seed, select=number))
+            except SimulationError as error:
+                return Kill(run.name, CRASH, str(error).splitlines()[0])
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+            if found:
+                return Kill(run.name, kind_of(found[0]), found[0])
+    return None
+
+
+def kind_of(failure):
+    """The kind of a regression's failure, one of ``KINDS``."""
+    origin, _, text = failure.partition(": ")
+    if origin in ("status", "cycles"):
+        return origin
+    if "hang" in text:
+        return "hang"
+    return "data" if "differ" in text or "output has" in text else "protocol"

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mutation score: mutants of a small block, kills by its regression, proofs of equivalence and their limits."""
+
+import json
+import types
+
+import pytest
+
+from tiled_se.cosim.result import SimulationError
+from tiled_se.gen.mutate import command
+from tiled_se.gen.mutate.aig import Graph, read, write
+from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
+from tiled_se.gen.mutate.mutation import component_of, parse
+from tiled_se.gen.mutate.netlist import FLAT
+from tiled_se.gen.mutate.prove import prove
+from tiled_se.gen.mutate.replay import Kill, Replay, kind_of, replay
+from tiled_se.gen.mutate.summary import passed, record
+from tiled_se.gen.options import from_texts
+from tiled_se.gen.tools import TOOLS, Workbench
+
+# A count of 0 to 9 that goes on with `s`; from 8 on it is shown, and with `s` it is written to a memory.
+TOY = r"""
+module tiled_se(input clk, input rst, input s, input [1:0] at, output m_axis_tvalid, output [3:0] m_axis_tdata,
+                output [3:0] held);
+  reg [3:0] count = 0;
+  reg [3:0] mem [0:3];
+  wire last;
+  wire [3:0] more, shown, kept;
+  \$eq #(.A_WIDTH(4), .B_WIDTH(4), .A_SIGNED(0), .B_SIGNED(0), .Y_WIDTH(1)) at_end (.A(count), .B(4'd9), .Y(last));
+  \$mux #(.WIDTH(4)) show (.A(4'd5), .B(count), .S(m_axis_tvalid), .Y(shown));
+  \$mux #(.WIDTH(4)) keep_data (.A(4'd5), .B(count), .S(s), .Y(kept));
+  assign m_axis_tvalid = count[3], m_axis_tdata = shown, held = mem[at], more = last ? 4'd0 : count + 4'd1;
+  always @(posedge clk) begin
+    if (rst) count <= 0; else if (s) count <= more;
+    if (s) mem[count[1:0]] <= kept;
+  end
+endmodule
+"""
+# What is done to it, whether that can be seen, and why.
+FAULTS = {
+    "-mode const0 -cell at_end -port A -portbit 1": True,     # 11 would be an end, but comes never
+    "-mode const1 -cell at_end -port A -portbit 0": False,    # 8 is one now
+    "-mode cnot1 -cell at_end -port A -portbit 2 -ctrlbit 1": True,   # where bit 1 is set it is none anyway, up to 13
+    "-mode inv -cell show -port A -portbit 0": True,          # data while not valid
+    "-mode const1 -cell show -port S -portbit 0": True,       # the same
+    "-mode const0 -cell show -port S -portbit 0": False,
+    "-mode inv -cell show -port B -portbit 3": False,
+    "-mode inv -cell keep_data -port A -portbit 2": True,     # data of a memory while not written
+    "-mode inv -cell keep_data -port B -portbit 2": False,
+}
+
+
+def fault(text, **more):
+    """A Mutation from options of yosys' command."""
+    return parse(f"mutate -module tiled_se {text}" + "".join(f" -{key} {value}" for key, value in more.items()))
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """A block of one lane, 24 mutants: what the command has written, and what it has judged."""
+    folder, seen = tmp_path_factory.mktemp("mutate"), []
+    options = from_texts({"k": "2", "width": "2", "channels": "2", "squeeze": "2", "lanes": "1", "macs": "2",
+                          "loadable": "0", "slack": "0", "mutants": "24", "jobs": "1"})
+    original = command.judge
+
+    def judge(*arguments, **options):
+        seen.append(original(*arguments, **options))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "judge", judge)
+        # Proofs here are about the command, not about how many of them there are.
+        for name, value in (("QUICK", 1), ("LONG", 1), ("WINDOWS", (0,))):
+            patch.setattr(f"tiled_se.gen.mutate.prove.{name}", value)
+        good = command.mutate(options, str(folder))
+    return good, json.loads((folder / command.RESULT).read_text()), seen[0]
+
+
+def test_a_blocks_mutants_are_killed_or_looked_at(outcome):
+    good, summary, _ = outcome
+    assert summary["mutants"] == 24 == summary["killed"] + summary["equivalent"] + len(summary["survivors"])
+    assert summary["killed"] >= 12
+    assert sum(summary["by_kind"].values()) == summary["killed"] == sum(summary["by_run"].values())
+    assert sum(row["mutants"] for row in summary["by_component"].values()) == 24
+    assert len(summary["by_component"]) >= 5
+    assert good == (summary["killed"] + summary["equivalent"] >= 0.99 * 24)
+    assert all(mutant["change"].startswith("mutate -mode") for mutant in summary["survivors"])
+    assert summary["blocks"][0]["unmutated"] == "passes"
+
+
+def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
+    _, _, judged = outcome
+    assert any(judged.kills)
+    nothing = Replay("none", None, None, ((None, 1, 0),), ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: ())
+        kills = [replay(nothing, number) for number in range(1, 25)]
+    bad = command.Judged(judged.block, judged.mutations, kills, {}, [])
+    summary = record([bad], from_texts({}), 0)
+    assert summary["killed"] == 0
+    assert len(summary["survivors"]) == 24
+    assert not passed(summary)
+
+
+def test_a_block_that_is_wrong_itself_does_not_pass(outcome):
+    _, _, judged = outcome
+    kills = [Kill("frames", "data", "")] * 24
+    right = command.Judged(judged.block, judged.mutations, kills, {}, [])
+    wrong = command.Judged(judged.block, judged.mutations, kills, {}, ["frames: hang"])
+    assert passed(record([right], from_texts({}), 0))
+    assert not passed(record([wrong], from_texts({}), 0))
+
+
+def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
+    with Workbench(str(tmp_path)) as bench:
+        (bench.folder / "toy.v").write_text(TOY)
+        bench.run(TOOLS["yosys"], ["-p", "read_verilog -icells toy.v; hierarchy -top tiled_se; proc; memory_collect; "
+                                         f"memory_nordff; opt_clean; write_rtlil {FLAT}"], "toy.log")
+        proofs = prove(bench, [fault(text) for text in FAULTS], 1)
+    assert {text: proof.equivalent for text, proof in zip(FAULTS, proofs, strict=True)} == FAULTS
+
+
+def test_a_model_that_fails_is_a_kill():
+    class Model:
+        def run(self, job, *, seed, select):
+            raise SimulationError("the model failed: it found no stable state")
+
+    run = types.SimpleNamespace(name="frames", job=None, failures=list)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: (run,))
+        kill = replay(Replay("failing", Model(), None, ((None, 1, 0),), (0,)), 3)
+    assert kill == Kill("frames", "crash", "the model failed: it found no stable state")
+
+
+@pytest.mark.parametrize(("failure", "kind"), [
+    ("stream: 2 of 884 elements differ, the first in frame 1", "data"),
+    ("stream: output has only 2 of 3 beats", "data"),
+    ("stream: m_axis: tvalid fell before the beat was taken, cycle 7", "protocol"),
+    ("stream: hang: no beat moved for 2650 cycles", "hang"),
+    ("status: status_frame_error is 1 at the end, not 0", "status"),
+    ("cycles: total_cycles is 1214, predicted 1188", "cycles"),
+])
+def test_kinds(failure, kind):
+    assert kind_of(failure) == kind
+
+
+@pytest.mark.parametrize(("cell", "component"), [
+    (r"$flatten\excite.\mac.\multiply_1.\leaf.$procdff$5", "excite.mac"),
+    (r"$flatten\accumulate.\ram.\leaf.$procmux$9", "accumulate"),
+    (r"$flatten\ingress.\position.$31", "ingress.position"),
+    ("$19", "tiled_se"),
+])
+def test_components(cell, component):
+    assert component_of(cell) == component
+
+
+def test_a_line_of_yosys_is_read():
+    mutation = parse(r"mutate -mode cnot1 -module tiled_se -cell $flatten\scale.$96 -port Y -portbit 9 -ctrlbit 18 "
+                     r"-wire scale.o_data -wirebit 9 -src /some/where/hdl/scale.py:112", "/some/where")
+    assert (mutation.mode, mutation.cell, mutation.port) == ("cnot1", r"$flatten\scale.$96", "Y")
+    assert (mutation.bit, mutation.control) == (9, 18)
+    assert mutation.words == ("in scale: bit 9 of port Y, scale.o_data[9], of a cell is inverted while bit 18 of the "
+                              "same port is 1 (hdl/scale.py:112)")
+
+
+def test_graphs_are_written_as_they_are_read():
+    graph = Graph()
+    a, b, state = (graph.leaf() for _ in range(3))
+    bad = graph.differ(graph.land(a, state), b)
+    data = write(graph, {state >> 1: graph.lor(a, state)}, bad)
+    machine = read(data, "input 0 0 a\ninput 1 0 b\noutput 0 0 bad\n")
+    assert machine.inputs == {"a": [1], "b": [2]}
+    assert len(machine.registers) == 1
+    other = Graph()
+    leaves = {node: other.leaf() for node in (1, 2, 3)}
+    literals = machine.copy(other, leaves)
+    result = literals[machine.outputs["bad"][0] >> 1] ^ machine.outputs["bad"][0] & 1
+    # Structural hashing makes it the same literal as the same expression.
+    assert result == other.differ(other.land(leaves[1], leaves[3]), leaves[2])
+
+
+def test_the_default_blocks_have_every_component():
+    blocks = blocks_of(from_texts({}))
+    assert [block.name for block in blocks] == list(BLOCKS)
+    assert {block.config.loadable for block in blocks} == {True, False}
+    assert {block.config.signed for block in blocks} == {True, False}
+    assert {block.config.lanes > 1 for block in blocks} == {True, False}
+    assert len({block.config.mid for block in blocks}) == 3
+    assert {block.config.gate.kind.value for block in blocks} == {"sigmoid", "hardsigmoid"}
+
+
+def test_an_option_of_a_block_makes_it_the_only_one():
+    (block,) = blocks_of(from_texts({"width": "3", "channels": "4"}))
+    assert (block.config.width, block.config.channels) == (3, 4)
+
+
+def test_mutants_are_shared_out():
+    assert shares(1000, 3) == (334, 333, 333)
+    assert shares(2, 3) == (1, 1, 0)
