@@ -13,7 +13,7 @@ from ..cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, 
 from ..golden.integer import IntegerModel
 from ..hdl.parameters import stream_words
 from ..hdl.schedule import Prediction, predict
-from ..hdl.timing import Timing
+from ..hdl.timing import TILES_UNDER_WAY, Timing
 
 __all__ = ["STALLS", "Run", "regression"]
 
@@ -21,6 +21,8 @@ __all__ = ["STALLS", "Run", "regression"]
 STALLS = ((0, 0), (0.3, 0.9), (0.9, 0.3))
 # Cycles from reset, or from parameters, to frames: a prediction's count begins with the first beat, taken at once.
 SETTLE = 4
+# Places of the first two pixels in which a frame is cut.
+MOST_CUTS = 24
 # A stream's last word has had its effect, cycles later.
 TOLD = 3
 
@@ -98,7 +100,7 @@ def regression(config, parameters, *, seed=1, beats=0):
     vectors = _Vectors(config, parameters, np.random.default_rng(seed), seed)
     runs = [vectors.frames(stalls, beats) for stalls in STALLS]
     runs += [vectors.cuts(stalls) for stalls in STALLS]
-    runs += [vectors.pauses(), *(vectors.resets(stalls) for stalls in STALLS[:2])]
+    runs += [vectors.pauses(), vectors.blocked(), *(vectors.resets(stalls) for stalls in STALLS[:2])]
     if config.loadable:
         runs += [vectors.reloads(), vectors.reloads_in_time(), vectors.refused()]
     return tuple(runs)
@@ -186,9 +188,11 @@ class _Vectors:
     def cuts(self, stalls):
         """Frames that end off a row's end, each with a whole one behind it; then many in a row."""
         row, k = self.row, self.config.k
-        lengths = [n for n in (1, 2, row - 1, row + 1, k * row - 1, k * row + 2, (k + 1) * row - 2, 5) if n > 0]
+        # In each place of the first two pixels, where sums are not all there.
+        first = np.unique(np.linspace(1, 2 * self.config.groups + 1, MOST_CUTS, dtype=int)).tolist()
+        lengths = [n for n in (*first, row - 1, row + 1, k * row - 1, k * row + 2, (k + 1) * row - 2) if n > 0]
         crowd = [n for n in (1, 1, 1, 2, 1, row - 1, 1, row + 1, 1, 1, k * row + 1, 2, 2, 1) if n > 0]
-        frames = [frame for n in lengths for frame in (self.cut(n), self.random(2))]
+        frames = [frame for n in lengths for frame in (self.cut(n), self.random(1 + n % 2))]
         frames += [self.cut(n) for n in crowd] + [self.random(k + 1)]
         cut = any(len(frame.beats) % row for frame in frames)
         steps = (Send((self.random(k + 1),)), Drain(), Snapshot("before"), Send(tuple(frames)))
@@ -197,16 +201,24 @@ class _Vectors:
 
     def pauses(self):
         """A source that stops at every place of a row and about a tile's end, until all that can come has come."""
-        tile = self.config.tile_words
+        tile, depth = self.config.tile_words, Timing(self.config).buffer_words
         frame = self.random(2 * self.config.k + 1)
-        steps, snapshots = [], {}
+        steps, snapshots = [Snapshot("empty")], {"empty": {"status_peak_words": 0, "accepted": 0}}
         for at in sorted({1, self.row - 1, self.row, tile - 1, tile, tile + 1, 2 * tile} - {0}):
             # A hold counts beats since the last reset.
             name = f"held at {at}"
             steps += [*self.start(), Hold(at), Send((frame,), wait=False),
                       Idle(3 * tile + 2 * Timing(self.config).output_latency), Snapshot(name), Hold(None), Drain()]
             snapshots[name] = {"accepted": at, "delivered": at // tile * tile}
+            if at <= tile + 1:
+                # Nothing has been read when the last of them came.
+                snapshots[name]["status_peak_words"] = min(at, depth)
         return self.run("paused source", self.job(*steps), snapshots=snapshots)
+
+    def blocked(self):
+        """A sink that hardly takes anything, until nothing more fits in."""
+        frame = self.random(TILES_UNDER_WAY * self.config.k + 1)
+        return self.run("blocked sink", self.job(Send((frame, self.random(1))), stalls=(0, 0.98)))
 
     def resets(self, stalls):
         """Resets in the middle of frames; nothing of what was before is left."""

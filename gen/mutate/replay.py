@@ -16,7 +16,7 @@ CRASH = "crash"
 # A run takes a fraction of a second; only a model that goes round in circles within a cycle takes longer.
 _LIMIT_SECONDS = 120
 # Of what is tried on those that the regression has not noticed: beats in all, and sets of parameters.
-_BEATS, _SETS = 24_000, 8
+_BEATS, _SETS = 64_000, 64
 _REGRESSIONS = {}
 
 
