@@ -102,7 +102,7 @@ def regression(config, parameters, *, seed=1, beats=0):
     runs += [vectors.cuts(stalls) for stalls in STALLS]
     runs += [vectors.pauses(), vectors.blocked(), *(vectors.resets(stalls) for stalls in STALLS[:2])]
     if config.loadable:
-        runs += [vectors.reloads(), vectors.reloads_in_time(), vectors.refused()]
+        runs += [vectors.reloads(), vectors.reloads_in_time(), vectors.refused(), vectors.foreign(), vectors.padded()]
     return tuple(runs)
 
 
@@ -255,18 +255,40 @@ class _Vectors:
     def refused(self):
         """Streams that are foreign, too short or too long, each with a frame that must wait for a right one."""
         words = np.array(stream_words(self.config, self.parameters), np.uint32)
-        foreign = words.copy()
-        foreign[0] ^= 1 << 31
-        bad = {"foreign": foreign, "one word": words[:1], "two words": words[:2], "one short": words[:-1],
-               "half": words[:len(words) // 2], "one long": np.append(words, words[:1]),
-               "twice": np.concatenate([words, words])}
-        frame, steps, snapshots, accepted = self.random(2), [], {}, 0
-        for number, (name, stream) in enumerate(bad.items()):
-            error = 1 if number else 0
-            steps += [Send((frame,)), Drain(), Snapshot(f"before {name}"), Load(stream), Idle(TOLD),
+        bad = {"one word": words[:1], "two words": words[:2], "one short": words[:-1], "half": words[:len(words) // 2],
+               "one long": np.append(words, words[:1]), "twice": np.concatenate([words, words]),
+               "foreign": self._foreign(31)}
+        frame, steps, snapshots = self.random(2), [], {}
+        for name, stream in bad.items():
+            steps += [*self.start(), Send((frame,)), Drain(), Snapshot(f"before {name}"), Load(stream), Idle(TOLD),
                       Send((frame,), wait=False), Idle(20), Snapshot(name), self.load(self.parameters), Drain()]
-            accepted += len(frame.beats)
-            snapshots[f"before {name}"] = {"status_loaded": 1, "status_load_error": error}
-            snapshots[name] = {"status_loaded": 0, "status_load_error": 1, "accepted": accepted}
-            accepted += len(frame.beats)
+            snapshots[f"before {name}"] = {"status_loaded": 1, "status_load_error": 0}
+            snapshots[name] = {"status_loaded": 0, "status_load_error": 1, "accepted": len(frame.beats)}
         return self.run("refused streams", self.job(*steps), snapshots=snapshots, status_load_error=1)
+
+    def _foreign(self, bit):
+        """The stream of a configuration whose fingerprint differs in one bit."""
+        words = np.array(stream_words(self.config, self.parameters), np.uint32)
+        words[0] ^= np.uint32(1 << bit)
+        return words
+
+    def foreign(self):
+        """A fingerprint that is wrong in any bit."""
+        steps, snapshots = [], {}
+        for bit in range(32):
+            steps += [Load(self._foreign(bit)), Idle(TOLD), Snapshot(f"bit {bit}")]
+            snapshots[f"bit {bit}"] = {"status_loaded": 0, "status_load_error": 1}
+        job = self.job(*steps, self.load(self.parameters), Send((self.random(1),)))
+        return self.run("foreign streams", job, snapshots=snapshots, status_load_error=1)
+
+    def padded(self):
+        """Bits of a stream's words that no memory has may be anything."""
+        words = np.array(stream_words(self.config, self.parameters), np.uint32)
+        used = [32, 8]
+        for count, bits in ((self.config.weight_depth, 8 * self.config.macs),
+                            (self.config.squeeze + self.config.channels, self.config.record_bits)):
+            used += [min(32, bits - i) for i in range(0, bits, 32)] * count
+        noise = self.rng.integers(0, 1 << 32, len(words), dtype=np.uint64)
+        words |= (noise >> np.array(used, np.uint64) << np.array(used, np.uint64)).astype(np.uint32)
+        frames = tuple(self.random(height) for height in (1, 2 * self.config.k, self.config.k + 1))
+        return self.run("padded stream", self.job(Load(words), Send(frames)))

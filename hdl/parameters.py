@@ -105,7 +105,7 @@ def stream_words(config, parameters):
     """The 32-bit words that load a block through ``w_axis``, in order; the last goes with ``tlast``.
 
     Fingerprint of the configuration, zero point (working range, low byte), the weight memory and the records; each
-    memory word in as many 32-bit words as it needs, low bits first.
+    memory word in as many 32-bit words as it needs, low bits first; bits that are not needed are 0, and not looked at.
     """
     words = [config.fingerprint, parameters.working_zero & 0xFF]
     for memory, bits in ((weight_words(config, parameters), 8 * config.macs),

@@ -89,6 +89,7 @@ def test_frames_of_many_kinds(block, runs):
     assert {step.cycles for step in resets} == {1, 2, 3, 4}
     loaded = {step.words.tobytes() for step in runs["refused streams"].job.steps if isinstance(step, Load)}
     assert len(loaded) == 8
+    assert len({step.words[0] for step in runs["foreign streams"].job.steps if isinstance(step, Load)}) == 33
 
 
 def test_reloaded_parameters_differ(block, runs):
@@ -110,6 +111,6 @@ def test_more_beats_are_asked_for(block):
 def test_baked_blocks_have_no_parameter_streams():
     config, parameters = quantised(**SHAPE)
     runs = regression(config, parameters)
-    assert len(runs) == 2 * len(STALLS) + 3
+    assert len(runs) == 2 * len(STALLS) + 4
     assert not any(isinstance(step, Load) for run in runs for step in run.job.steps)
     assert all(run.depth == Timing(config).buffer_words for run in runs)

@@ -12,9 +12,10 @@ __all__ = ["BLOCKS", "Block", "blocks_of", "shares"]
 # more tiles than can be under way is never full. All are loadable: a baked block is the same less the loader, with
 # parameters that never change, and these leave most of the data path one thing to do.
 BLOCKS = {
-    # A table in mid and sigmoid's, RAM for sums, lanes, several passes in both layers, uint8 with a zero point.
-    "lanes": dict(k=2, width=3, channels=8, squeeze=3, lanes=2, macs=2, mid="hardswish", gate="sigmoid",
-                  dtype="uint8", zero_point=100, slack=5, loadable=1),
+    # A table in mid and sigmoid's, RAM for sums, a tile buffer with a second register, lanes, several passes in both
+    # layers, uint8 with a zero point.
+    "lanes": dict(k=2, width=3, channels=10, squeeze=3, lanes=2, macs=2, mid="hardswish", gate="sigmoid",
+                  dtype="uint8", zero_point=100, slack=12, loadable=1),
     # Registers for sums, one lane, no table, int8, the residual form; more limits that its tiles reach.
     "one lane": dict(k=3, width=2, channels=3, squeeze=4, lanes=1, macs=2, mid="relu", gate="hardsigmoid",
                      residual=1, slack=4, loadable=1),

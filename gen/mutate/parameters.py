@@ -5,9 +5,10 @@ import dataclasses
 
 import numpy as np
 
-from ...hdl.config import MULTIPLIER_BITS
+from ...golden.integer import IntegerModel
+from ...hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS
 
-__all__ = ["spread"]
+__all__ = ["centred", "spread"]
 
 
 def spread(config, parameters, seed):
@@ -20,8 +21,57 @@ def spread(config, parameters, seed):
     layers = (_layer(layer, shifts, config.pre_bits, rng)
               for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
     layer1, layer2 = layers
-    zero = int(rng.integers(-128, 128)) if config.loadable else parameters.working_zero
-    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, working_zero=zero)
+    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, working_zero=_zero(config, parameters, rng))
+
+
+def centred(config, parameters, seed):
+    """Parameters for `config` whose hidden values and logits lie about 0, in a range that is drawn for each of them.
+
+    Where it is a narrow one, a change of an accumulator's last bits is a change of gates: so those bits matter, too.
+    """
+    rng = np.random.default_rng([seed, 1])
+    heights = [int(height) for height in rng.integers(1, 4 * config.k + 1, 6)]
+    x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
+         for height in heights]
+    found = dataclasses.replace(parameters, working_zero=_zero(config, parameters, rng))
+    ends = {"layer1": config.pre_bits - 1, "layer2": LOGIT_BITS + GUARD + 1}
+    for name, accumulators in (("layer1", "acc1"), ("layer2", "acc2")):
+        layer = getattr(found, name)
+        layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
+        model = IntegerModel(config, dataclasses.replace(found, **{name: layer}))
+        acc = np.concatenate([getattr(model.run(one), accumulators).numpy()[0] for one in x])
+        shifts = config.shifts[int(name == "layer2")]
+        found = dataclasses.replace(found, **{name: _scaled(layer, acc, shifts, config.pre_bits, ends[name], rng)})
+    return found
+
+
+def _zero(config, parameters, rng):
+    return int(rng.integers(-128, 128)) if config.loadable else parameters.working_zero
+
+
+def _weights(shape, rng):
+    """Rows of few weights and of many, small ones and large ones."""
+    largest = 2 ** rng.uniform(0, 7, (shape[0], 1))
+    weight = np.rint(rng.uniform(-1, 1, shape) * largest).astype(np.int64)
+    weight *= rng.random(shape) < rng.random((shape[0], 1))
+    # None without any.
+    weight[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = rng.choice([-127, -1, 1, 127], shape[0])
+    return weight
+
+
+def _scaled(layer, acc, shifts, pre_bits, end, rng):
+    """The layer with multipliers, shifts and biases that put accumulators like `acc` (tiles, outputs) about 0."""
+    outputs, limit = acc.shape[1], 1 << (pre_bits - 2)
+    multiplier, shift, bias = (np.zeros(outputs, np.int64) for _ in range(3))
+    for i in range(outputs):
+        extent = max(1, int(acc[:, i].max() - acc[:, i].min()))
+        ratio = 2 ** rng.uniform(GUARD, end) / extent
+        fits = [n for n, s in enumerate(shifts) if 1 <= ratio * 2.0**s < 1 << MULTIPLIER_BITS]
+        shift[i] = rng.choice(fits) if fits else 0
+        multiplier[i] = min(max(1, int(ratio * 2.0 ** shifts[shift[i]])), (1 << MULTIPLIER_BITS) - 1)
+        middle = int(np.median(acc[:, i])) * int(multiplier[i]) >> shifts[shift[i]]
+        bias[i] = min(max(-limit, int(rng.integers(-64, 65)) - middle), limit)
+    return dataclasses.replace(layer, multiplier=multiplier, shift=shift, bias=bias)
 
 
 def _layer(layer, shifts, pre_bits, rng):
