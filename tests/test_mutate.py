@@ -17,6 +17,9 @@ from tiled_se.gen.mutate.replay import Kill, Replay, kind_of, replay
 from tiled_se.gen.mutate.summary import passed, record
 from tiled_se.gen.options import from_texts
 from tiled_se.gen.tools import TOOLS, Workbench
+from tiled_se.hdl.accumulate import uses_registers
+from tiled_se.hdl.latency import ram_latency
+from tiled_se.hdl.timing import Timing
 
 # A count of 0 to 9 that goes on with `s`; from 8 on it is shown, and with `s` it is written to a memory.
 TOY = r"""
@@ -182,7 +185,11 @@ def test_graphs_are_written_as_they_are_read():
 def test_the_default_blocks_have_every_component():
     blocks = blocks_of(from_texts({}))
     assert [block.name for block in blocks] == list(BLOCKS)
-    assert {block.config.loadable for block in blocks} == {True, False}
+    assert {block.config.residual for block in blocks} == {True, False}
+    assert {uses_registers(block.config) for block in blocks} == {True, False}
+    assert {ram_latency(Timing(block.config).buffer_words) for block in blocks} == {1, 2}
+    # Constant parameters would leave most of the data path one thing to do.
+    assert all(block.config.loadable for block in blocks)
     assert {block.config.signed for block in blocks} == {True, False}
     assert {block.config.lanes > 1 for block in blocks} == {True, False}
     assert len({block.config.mid for block in blocks}) == 3
