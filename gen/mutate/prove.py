@@ -14,7 +14,7 @@ from .netlist import FLAT, SELECT, TOP, controlled
 __all__ = ["Proof", "prove"]
 
 # Seconds for each window, first for all of a survivor's, then for those that are left.
-QUICK, LONG = 2, 40
+QUICK, LONG = 2, 12
 # Levels of registers behind the fault that have a copy of their own, of those that are tried.
 WINDOWS = (0, 1, 2, 4, 8)
 
