@@ -20,8 +20,8 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 
 # As the generator's own conversion to Verilog, and the leaf modules with it; then one module. Names of instances stay
 # in the names of cells and signals. Registers that yosys would count as a memory's are registers here, so that they are
-# mutated, too. Stages' taps, which nothing in the block reads, go, and so does what synthesis would drop at once: second
-# copies of a cell, bits and registers that nothing reads or that never change. A fault in them is none.
+# mutated, too. Stages' taps, which nothing in the block reads, go, and so do second copies of a cell, of which Amaranth
+# makes one for each bit of an expression that is sliced: a fault in one of many copies says little.
 FLATTEN = """
 read_rtlil block.il
 read_verilog leaves.v
@@ -38,9 +38,6 @@ flatten
 opt_expr -mux_undef
 opt_clean
 opt_merge
-wreduce
-opt_merge
-opt_dff -nosdff -nodffe
 opt_clean
 delete */t:$scopeinfo
 check -assert
