@@ -114,7 +114,9 @@ def _prove(bench, number, windows):
         if status == "UNSAT":
             return _proved(levels)
         if status == "SAT" and whole:
-            return Proof(False, f"differs in cycle {frames}, if memories may hold anything")
+            # ABC doesn't count the cycles of every counterexample.
+            where = f"in cycle {frames}" if frames >= 0 else "somewhere"
+            return Proof(False, f"differs {where}, if memories may hold anything")
         if status != "SAT":
             undecided.append((levels, data, whole))
     for levels, data, _ in undecided[:1] + undecided[1:][-1:]:
