@@ -13,7 +13,7 @@ import cocotb_tools.config
 from . import verilate
 from .ports import INSTANCE, status_ports
 
-__all__ = ["bench_top", "compile_design", "identity", "ports_file"]
+__all__ = ["bench_top", "compile_design", "control_file", "identity", "ports_file"]
 
 # Ports that Python drives or reads. Only what it writes is writable, because Verilator re-evaluates all that hangs on
 # a publicly writable signal.
@@ -23,7 +23,7 @@ _READ_PORTS = ("s_axis_tready", "w_axis_tready", "m_axis_tdata", "m_axis_tvalid"
 _TRACE_FLAGS = ("--trace-vcd", "--trace-structs")
 _RUNTIME = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
 _BENCH = "cosim_bench"
-_SOURCES = (verilate.CPP / "bench.sv", verilate.CPP / "main.cpp", *(
+_SOURCES = (*(verilate.CPP / name for name in ("bench.sv", "main.cpp", "find.h")), *(
     Path(__file__).parent / f"{name}.py" for name in ("harness", "ports", "verilate")))
 
 
@@ -45,7 +45,7 @@ def bench_top(top, per_beat):
 def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves, per_beat):
     """Leave ``EXECUTABLE`` in ``folder``; scratch files go there too and are the caller's to remove."""
     (folder / "design.v").write_text(verilog_text)
-    (folder / "control.vlt").write_text(_control_file(top, taps, per_beat))
+    (folder / "control.vlt").write_text(control_file(taps, top if per_beat else None))
     (folder / "ports.svh").write_text(ports_file(top, ports))
     bench = [] if per_beat else [str(verilate.CPP / "bench.sv")]
     fast, slow = verilate.translate(folder, [
@@ -62,9 +62,10 @@ def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves
                   [str(library), f"-Wl,-rpath,{library.parent}", "-rdynamic"])
 
 
-def _control_file(top, taps, per_beat):
+def control_file(taps, top=None):
+    """What Verilator is told to make visible: the signals of `taps`, and the ports of module `top`, if one is given."""
     lines = ["`verilator_config"]
-    if per_beat:
+    if top is not None:
         lines += [f'public_flat_rw -module "{top}" -var "{port}"' for port in _WRITTEN_PORTS]
         lines += [f'public_flat_rd -module "{top}" -var "{port}"' for port in _READ_PORTS]
     for tap in taps:

@@ -5,7 +5,7 @@ import re
 
 from .tools import BuildError
 
-__all__ = ["INSTANCE", "MOST_STATUS_PORTS", "input_bits", "module_ports", "status_ports"]
+__all__ = ["INSTANCE", "MOST_STATUS_PORTS", "input_bits", "module_ports", "signal_bits", "status_ports"]
 
 # The block's name in cpp/bench.sv.
 INSTANCE = "cosim_dut"
@@ -41,6 +41,15 @@ def input_bits(verilog_text, top, name):
                       _body(verilog_text, top))
     if found is None:
         raise BuildError(f"module {top} has no input {name}")
+    return int(found[1] or 0) + 1
+
+
+def signal_bits(verilog_text, module, name):
+    """Bits of wire or register `name` of `module`; raises BuildError where there is none."""
+    found = re.search(rf"\b(?:wire|reg|logic)\b(?:\s+signed)?\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}"
+                      r"\s*[;=,)]", _body(verilog_text, module))
+    if found is None:
+        raise BuildError(f"module {module} has no signal {name}")
     return int(found[1] or 0) + 1
 
 

@@ -12,11 +12,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+
 from . import cxxrtl, harness, verilate
 from .build import digest, entry
 from .cache import Cache
-from .ports import input_bits, module_ports
+from .ports import INSTANCE, input_bits, module_ports, signal_bits
 from .result import SimResult, SimulationError, findings
+from .taps import first_difference, repeats
 from .transactor import Transactor
 
 __all__ = ["ENGINES", "Model", "build_model"]
@@ -26,7 +29,7 @@ ENGINES = ("verilator", "cxxrtl")
 _LIBRARY = "model.so"
 # An error in the model is ours to tell, not the end of the process.
 _SHARED = ("-fPIC", "-fno-semantic-interposition", "-DVL_USER_FATAL", "-DVL_USER_FINISH", "-DVL_USER_STOP")
-_SOURCES = ("bench.sv", "standalone.h", "verilated.cpp", "cxxrtl.cpp")
+_SOURCES = ("bench.sv", "find.h", "standalone.h", "verilated.cpp", "cxxrtl.cpp")
 _MOST_SELECT_BITS = 32
 # Verilator takes seeds from 1 to 2**31 - 1.
 _SEEDS = 2**31 - 1
@@ -37,7 +40,8 @@ class Model:
     """A block to run jobs in, one at a time; it can be sent to other processes of this machine, which then run theirs.
 
     ``library`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before;
-    ``ports`` are the block's with their bits, ``select`` the name and bits of the input that is held, or None.
+    ``ports`` are the block's with their bits, ``select`` the name and bits of the input that is held, or None; ``taps``
+    its stage taps, each with the bits of its data and of its index.
     """
 
     library: Path
@@ -46,18 +50,22 @@ class Model:
     engine: str
     ports: dict
     select: tuple | None = None
+    taps: tuple = ()
 
-    def run(self, job, *, seed=1, select=0):
+    def run(self, job, *, seed=1, select=0, golden_stages=None):
         """Run ``job`` from the start, in a model of its own, and return its :class:`.result.SimResult`.
 
         Parameters
         ----------
         job : Job
-            Without taps. The numbers of its pauses come from its own seed.
+            Without taps: they are the model's. The numbers of its pauses come from its own seed.
         seed : int
             Decides what uninitialised state starts with, where the engine starts it at random (verilator).
         select : int
             What the input that was named as ``select`` is held at.
+        golden_stages : dict, optional
+            The golden model's stages as :func:`.taps.first_difference` takes them: what the model's taps show is
+            compared with them, and the result has the first difference.
 
         Raises
         ------
@@ -68,7 +76,7 @@ class Model:
             from the cache.
         """
         if job.taps:
-            raise ValueError(f"taps: {len(job.taps)}; must be none without cocotb")
+            raise ValueError(f"taps: {len(job.taps)}; must be none: they are given when the model is built")
         if self.ports["s_axis_tdata"] != 8 * job.lanes:
             raise ValueError(f"lanes={job.lanes}: the block has {self.ports['s_axis_tdata'] // 8}")
         most = 2 ** self.select[1] - 1 if self.select else 0
@@ -76,10 +84,14 @@ class Model:
             raise ValueError(f"select={select}: must be from 0 to {most}")
         library, lock = _load(self.library)
         with lock:
-            return self._run(library, job, seed % _SEEDS + 1, select)
+            return self._run(library, job, seed % _SEEDS + 1, select, golden_stages)
 
-    def _run(self, library, job, seed, select):
+    def _run(self, library, job, seed, select, golden_stages):
         bench = Transactor(library, job, self.ports)
+        for tap, *bits in self.taps if golden_stages else ():
+            path = [harness.bench_top(tap["module_path"].split(".")[0], False), INSTANCE]
+            scope = ".".join([*path, *tap["module_path"].split(".")[1:]])
+            library.model_tap(*bench.watch(tap, scope, *bits))
         wall, cpu = time.perf_counter(), time.process_time()
         bench.start()
         complaint = library.model_run(seed, select)
@@ -87,7 +99,15 @@ class Model:
             raise SimulationError(f"the model failed: {complaint.decode(errors='replace')}")
         seconds = {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         bench.judge()
-        return SimResult(outputs=bench.scoreboard.outputs, occupancy=bench.occupancy, **findings(bench), **seconds)
+        difference = self._difference(bench, golden_stages) if golden_stages else None
+        return SimResult(outputs=bench.scoreboard.outputs, occupancy=bench.occupancy, **findings(bench), **seconds,
+                         difference=difference)
+
+    def _difference(self, bench, golden):
+        outputs = [output.reshape(-1).view(np.int8 if bench.job.signed else np.uint8)
+                   for output in bench.scoreboard.outputs]
+        return first_difference({"frames": bench.scoreboard.section_frames, "stages": bench.taps,
+                                 "repeats": repeats(tap for tap, *_ in self.taps), "outputs": outputs}, golden)
 
 
 @functools.cache
@@ -98,10 +118,12 @@ def _load(path):
     except OSError as error:
         raise SimulationError(f"{error}; it has to be built again") from error
     library.model_run.restype, library.model_run.argtypes = ctypes.c_char_p, (ctypes.c_uint64, ctypes.c_uint64)
+    text, integer = ctypes.c_char_p, ctypes.c_int64
+    library.model_tap.restype, library.model_tap.argtypes = None, (text, text, text, text, integer, integer)
     return library, threading.Lock()
 
 
-def build_model(verilog_text, top, *, engine="verilator", source=None, select=None, cache=None):
+def build_model(verilog_text, top, *, engine="verilator", source=None, select=None, taps=(), cache=None):
     """Build the module ``top`` of ``verilog_text``, once, then take it from the cache.
 
     Parameters
@@ -116,6 +138,8 @@ def build_model(verilog_text, top, *, engine="verilator", source=None, select=No
         For engine cxxrtl: the C++ that yosys' ``write_cxxrtl`` made of ``top``, flattened.
     select : str, optional
         An input of `top` of at most 32 bits, held at one number throughout a run.
+    taps : sequence of dict, optional
+        For engine verilator: internal signals to make visible, see :mod:`.taps`. Costs some of the speed.
     cache : Cache, optional
         Where builds are kept; the user's own cache if None.
 
@@ -124,12 +148,15 @@ def build_model(verilog_text, top, *, engine="verilator", source=None, select=No
     BuildError
         A tool is missing or has failed, the module or a port is missing, or the cache folder can't be written.
     ValueError
-        Unknown engine; a source where none is used, or none where one is; a select of too many bits.
+        Unknown engine; a source where none is used, or none where one is; taps where none are; a select of too many
+        bits.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: must be one of {', '.join(ENGINES)}")
     if (source is None) != (engine == "verilator"):
         raise ValueError(f"source: must be given for engine cxxrtl, and for no other; engine={engine!r}")
+    if taps and engine != "verilator":
+        raise ValueError(f"taps: {len(taps)}; must be none for engine {engine}")
     start = time.perf_counter()
     cache = Cache() if cache is None else cache
     ports = module_ports(verilog_text, top)
@@ -137,28 +164,31 @@ def build_model(verilog_text, top, *, engine="verilator", source=None, select=No
         select = (select, input_bits(verilog_text, top, select))
         if select[1] > _MOST_SELECT_BITS:
             raise ValueError(f"select={select[0]!r}: has {select[1]} bits; must have at most {_MOST_SELECT_BITS}")
+    taps = tuple((dict(tap), *(signal_bits(verilog_text, tap["module_path"], tap[role]) if tap[role] else 0
+                               for role in ("data", "index"))) for tap in taps)
     sources = [*(verilate.CPP / name for name in _SOURCES), Path(__file__),
                *(Path(module.__file__) for module in (cxxrtl, harness, verilate))]
     identity = [verilate.runtime_identity(_SHARED), cxxrtl.identity() if engine == "cxxrtl" else None,
                 [source.read_text() for source in sources]]
-    key = digest(verilog_text, source, top, engine, select, identity)
+    key = digest(verilog_text, source, top, engine, select, [tap for tap, *_ in taps], identity)
 
     def compiling():
         runtime = verilate.runtime(cache, _SHARED)
         if engine == "cxxrtl":
             header = cxxrtl.header(cache, _SHARED)
             return lambda work: _compile_cxxrtl(work, runtime, header, source, top, ports, select)
-        return lambda work: _compile_verilated(work, runtime, verilog_text, top, ports, select)
+        return lambda work: _compile_verilated(work, runtime, verilog_text, top, ports, select, taps)
 
     folder, cached = entry(cache, f"{key}-{engine}", _LIBRARY, compiling)
-    return Model(folder / _LIBRARY, time.perf_counter() - start, cached, engine, ports, select)
+    return Model(folder / _LIBRARY, time.perf_counter() - start, cached, engine, ports, select, taps)
 
 
-def _compile_verilated(folder, runtime, verilog_text, top, ports, select):
+def _compile_verilated(folder, runtime, verilog_text, top, ports, select, taps):
     (folder / "design.v").write_text(verilog_text)
+    (folder / "control.vlt").write_text(harness.control_file([tap for tap, *_ in taps]))
     (folder / "ports.svh").write_text(harness.ports_file(top, ports, select))
-    fast, slow = verilate.translate(folder, ["--top-module", harness.bench_top(top, False), "+incdir+.", "design.v",
-                                             str(verilate.CPP / "bench.sv")])
+    fast, slow = verilate.translate(folder, ["--top-module", harness.bench_top(top, False), "+incdir+.", "control.vlt",
+                                             "design.v", str(verilate.CPP / "bench.sv")])
     units = {"fast": (verilate.FAST, [*fast, verilate.CPP / "verilated.cpp"]), "slow": (verilate.SLOW, slow)}
     flags = [f"-DBENCH_DIRECT={int(verilate.direct([*fast, *slow]))}", f"-DBENCH_SELECT={int(select is not None)}"]
     verilate.compile_units(folder, units, [*verilate.cxx_flags(False), *_SHARED, *flags], runtime)

@@ -8,7 +8,8 @@ A tap is a dict that the generator gives:
 - ``valid``, ``index``, ``data``: names of signals in it. In each cycle in which ``valid`` is high, ``data`` holds value
   ``index`` of the current tile's vector; ``index`` may be None, where it could only be 0;
 - optionally ``signed`` (default False) and ``lanes`` (default 1): ``data`` then holds that many values, the first in
-  its lowest bits, and ``index`` counts groups of them.
+  its lowest bits, and ``index`` counts groups of them;
+- optionally ``repeats`` (default 1): how many times a value comes for each tile.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ import numpy as np
 
 from .drivers import reader
 
-__all__ = ["STAGES", "Difference", "Recorder", "first_difference", "storage_bytes", "unpack"]
+__all__ = ["STAGES", "Difference", "Recorder", "first_difference", "repeats", "storage_bytes", "unpack"]
 
 # In the order in which they are computed (docs/design.md, "Numbers").
 STAGES = ("sums", "means", "hidden", "logits", "gates", "outputs")
@@ -91,16 +92,16 @@ def unpack(data, tap, bits):
     """What the compiled transactor recorded of a tap: the same list of [index, value] as a :class:`Recorder`'s.
 
     ``data`` (uint8) has for each valid cycle the index in four bytes and the tap's `bits` in their
-    :func:`storage_bytes`, all little-endian.
+    :func:`storage_bytes`, all little-endian. A value has at most 63 bits.
     """
-    lanes, signed = tap.get("lanes", 1), tap.get("signed", False)
-    width, values = bits // lanes, []
-    for row in data.reshape(-1, 4 + storage_bytes(bits)):
-        first, word = (int.from_bytes(part.tobytes(), "little") for part in np.split(row, [4]))
-        for lane in range(lanes):
-            value = word >> (width * lane) & ((1 << width) - 1)
-            values.append([first * lanes + lane, value - (1 << width) if signed and value >> (width - 1) else value])
-    return values
+    lanes, width = tap.get("lanes", 1), bits // tap.get("lanes", 1)
+    rows = data.reshape(-1, 4 + storage_bytes(bits))
+    first = np.ascontiguousarray(rows[:, :4]).view("<u4").astype(np.int64) * lanes
+    ones = np.unpackbits(rows[:, 4:], axis=1, bitorder="little")[:, :bits].reshape(-1, lanes, width).astype(np.int64)
+    weights = 1 << np.arange(width, dtype=np.int64)
+    if tap.get("signed", False):
+        weights[-1] *= -1
+    return np.stack([first + np.arange(lanes), ones @ weights], axis=-1).reshape(-1, 2).tolist()
 
 
 def first_difference(recorded, golden):
@@ -111,6 +112,7 @@ def first_difference(recorded, golden):
     recorded : dict
         ``frames``: for each section (from reset to reset) its frames' numbers. ``stages``: for each tapped stage and
         each section a list of [index, value]; the n-th value with an index belongs to the section's n-th tile.
+        ``repeats``: how many such values are one tile's, for stages where it is not 1.
         ``outputs``: for each frame a flat array of what came. All sections but the last were cut short by a reset.
     golden : dict
         For each stage one entry a frame: an integer array (tiles, index), or a list with an array for each tile where
@@ -125,7 +127,7 @@ def first_difference(recorded, golden):
         if stage not in recorded["stages"] or stage not in golden:
             continue
         for frames, values in zip(recorded["frames"], recorded["stages"][stage], strict=True):
-            wrong, absent = _compare_section(stage, frames, values, golden[stage])
+            wrong, absent = _compare_section(stage, frames, values, golden[stage], recorded["repeats"].get(stage, 1))
             if wrong:
                 return wrong
         # Only the last section's: what a reset cut short may well lack something.
@@ -133,19 +135,24 @@ def first_difference(recorded, golden):
     return _compare_outputs(recorded["outputs"], golden.get("outputs", ())) or missing
 
 
-def _compare_section(stage, frames, values, golden):
+def repeats(taps):
+    """The stages' ``repeats``, as :func:`first_difference` takes them."""
+    return {tap["stage"]: tap.get("repeats", 1) for tap in taps}
+
+
+def _compare_section(stage, frames, values, golden, times):
     """The first wrong and the first missing value of one section."""
     tiles = [(frame, tile, vector) for frame in frames for tile, vector in enumerate(golden[frame])]
     counts = {}
     for index, value in values:
         number = counts[index] = counts.get(index, -1) + 1
-        if number < len(tiles):
-            frame, tile, vector = tiles[number]
+        if number < len(tiles) * times:
+            frame, tile, vector = tiles[number // times]
             if 0 <= index < len(vector) and value != vector[index]:
                 return Difference(stage, frame, tile, index, int(vector[index]), value), None
     for number, (frame, tile, vector) in enumerate(tiles):
         for index, wanted in enumerate(vector):
-            if counts.get(index, -1) < number:
+            if counts.get(index, -1) < (number + 1) * times - 1:
                 return None, Difference(stage, frame, tile, index, int(wanted), None)
     return None, None
 

@@ -14,6 +14,7 @@ from .job import Load, Send, Snapshot
 from .ports import MOST_STATUS_PORTS, status_ports
 from .prng import limit, seed
 from .scoreboard import Scoreboard, figures
+from .taps import storage_bytes, unpack
 
 __all__ = ["Transactor"]
 
@@ -22,7 +23,7 @@ _OPS = ("drain", "hold", "idle", "load", "reset", "reset_after", "send", "snapsh
 _DONE, _HANG, _EXTRA, _NO_LOADER = range(1, 5)
 _VIOLATIONS = (texts.VALID_FELL, texts.DATA_CHANGED)
 # Tables and their columns.
-_SECTIONS, _SNAPSHOTS, _BROKEN, _UNEXPECTED, _OCCUPANCY, TAP_ENDS = range(6)
+_SECTIONS, _SNAPSHOTS, _BROKEN, _UNEXPECTED, _OCCUPANCY, _TAP_ENDS = range(6)
 _COLUMNS = (9, 4 + MOST_STATUS_PORTS, 2, 4, 1, 1)
 _NUMBERS = 6
 
@@ -40,6 +41,7 @@ class Transactor:
         self.library.bench_new()
         self.scoreboard = Scoreboard(job)
         self.failures, self.violations, self.sections = [], [], []
+        self.taps, self._watched = {}, []
         # The simulator uses their memory: they have to stay.
         self._kept = []
         self._set_streams()
@@ -89,6 +91,16 @@ class Transactor:
         table = np.array(rows, np.int64).reshape(-1, 4)
         self.library.bench_steps(table.ctypes.data, len(table))
 
+    def watch(self, tap, scope, bits, index_bits):
+        """Have a tap read in the end: its signals lie in the simulator's `scope`, its data have `bits`.
+
+        Returns what ``bench_tap`` has to be called with, once the simulator can find the signals.
+        """
+        self._watched.append((tap, bits))
+        index = tap["index"].encode() if tap["index"] else None
+        return (scope.encode(), tap["valid"].encode(), index, tap["data"].encode(),
+                storage_bytes(index_bits) if index else 0, storage_bytes(bits))
+
     @property
     def stopped(self):
         """Whether the steps have come to an end."""
@@ -133,6 +145,14 @@ class Transactor:
             self.scoreboard.close(self._beats[taken:end], self._lasts[taken:end], complete=final)
             self.sections.append(figures(accepted, delivered, stalled, offered, first_in, *out))
             begun, taken = steps, end
+        self._read_taps()
+
+    def _read_taps(self):
+        ends = self.table(_TAP_ENDS).reshape(-1, max(len(self._watched), 1))
+        for number, (tap, bits) in enumerate(self._watched):
+            data = ctypes.string_at(self.library.bench_tap_bytes(number), int(ends[-1, number]))
+            pieces = np.split(np.frombuffer(data, np.uint8), ends[:-1, number])
+            self.taps[tap["stage"]] = [unpack(piece, tap, bits) for piece in pieces]
 
     def _why(self, stop, accepted, delivered, pending):
         if stop == _EXTRA:

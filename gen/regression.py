@@ -9,22 +9,31 @@ import functools
 
 import numpy as np
 
-from ..cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
-from ..golden.integer import IntegerModel
+from ..cosim.job import Drain, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from ..hdl.parameters import stream_words
 from ..hdl.schedule import Prediction, predict
 from ..hdl.timing import TILES_UNDER_WAY, Timing
+from .vectors import Vectors
 
-__all__ = ["STALLS", "Run", "regression"]
+__all__ = ["MISUSED", "STALLS", "Run", "regression"]
 
 # Probabilities that the source and the sink pause in a cycle.
 STALLS = ((0, 0), (0.3, 0.9), (0.9, 0.3))
 # Cycles from reset, or from parameters, to frames: a prediction's count begins with the first beat, taken at once.
 SETTLE = 4
+# A status port that models with checked memories have: a bit for each that was read where it was written in the same
+# cycle, or beyond its end.
+MISUSED = "status_misused"
 # Places of the first two pixels in which a frame is cut.
 MOST_CUTS = 24
+# Places of a tile behind which a source stops.
+MOST_COUNTS = 64
+# Tiles of one beat beyond those that fit in, and how much slower than excite a sink is that lets them pile up.
+SPARE, SLOWER = 6, 8
 # A stream's last word has had its effect, cycles later.
 TOLD = 3
+# A beat that was taken is in the peak, cycles later.
+COUNTED = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +53,10 @@ class Run:
         Words of the tile buffer, which ``status_peak_words`` can't pass.
     prediction : Prediction or None
         Of the cycles; None where something stalls.
+    stages : dict
+        What the stages must compute, for a model with taps.
+    in_flight : int or None
+        The most beats that are accepted and not yet delivered; None where that depends on the pauses.
     """
 
     name: str
@@ -52,6 +65,8 @@ class Run:
     depth: int
     snapshots: dict = dataclasses.field(default_factory=dict)
     prediction: Prediction | None = None
+    stages: dict = dataclasses.field(default_factory=dict)
+    in_flight: int | None = None
 
     def failures(self, result):
         """What of a simulation's result is wrong: texts that begin with what kind of thing it is; none if all is right.
@@ -61,6 +76,8 @@ class Run:
         result : SimResult
         """
         found = [f"stream: {text}" for text in result.failures]
+        if result.difference is not None:
+            found.append(f"stages: {result.difference}")
         for place, got, wanted in (("at the end", result.status, self.status), *(
                 (name, result.snapshots.get(name, {}), wanted) for name, wanted in self.snapshots.items())):
             found += [f"status: {name} is {got.get(name)} {place}, not {value}"
@@ -68,6 +85,10 @@ class Run:
         peak = result.status["status_peak_words"]
         if not 0 < peak <= self.depth:
             found.append(f"status: status_peak_words is {peak}, of {self.depth}")
+        if self.in_flight not in (None, result.peak_in_flight):
+            found.append(f"occupancy: at most {result.peak_in_flight} beats were in flight, not {self.in_flight}")
+        if result.status.get(MISUSED):
+            found.append(f"memory: {MISUSED} is {result.status[MISUSED]:#b}")
         # What is found wrong above is why the cycles are.
         return found or self._cycles(result, peak)
 
@@ -80,7 +101,7 @@ class Run:
                 for name, wanted in dataclasses.asdict(self.prediction).items() if got[name] != wanted]
 
 
-def regression(config, parameters, *, seed=1, beats=0):
+def regression(config, parameters, *, seed=1, beats=0, places=None):
     """A block's runs, the quickest that finds most first.
 
     Parameters
@@ -92,75 +113,35 @@ def regression(config, parameters, *, seed=1, beats=0):
         Of frames, their order, and pauses.
     beats : int
         How many each of the runs with whole frames sends at least; all of its frames at least once.
+    places : sequence of int, optional
+        Make only these, counted from 0. They may have other data than among all.
 
     Returns
     -------
     tuple of Run
     """
-    vectors = _Vectors(config, parameters, np.random.default_rng(seed), seed)
-    runs = [vectors.frames(stalls, beats) for stalls in STALLS]
-    runs += [vectors.cuts(stalls) for stalls in STALLS]
-    runs += [vectors.pauses(), vectors.blocked(), *(vectors.resets(stalls) for stalls in STALLS[:2])]
+    vectors = _Runs(config, parameters, np.random.default_rng(seed), seed)
+    makers = [functools.partial(vectors.frames, stalls, beats) for stalls in STALLS]
+    makers += [functools.partial(vectors.cuts, stalls) for stalls in STALLS]
+    makers += [vectors.pauses, vectors.counted, vectors.blocked, vectors.crowded]
+    makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
     if config.loadable:
-        runs += [vectors.reloads(), vectors.reloads_in_time(), vectors.refused(), vectors.foreign(), vectors.padded()]
-    return tuple(runs)
+        makers += [vectors.reloads, vectors.reloads_in_time, vectors.refused, vectors.foreign, vectors.padded]
+    return tuple(make() for place, make in enumerate(makers) if places is None or place in places)
 
 
-class _Vectors:
+class _Runs(Vectors):
     """Makes runs for one block."""
 
-    def __init__(self, config, parameters, rng, seed):
-        self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
-        self.kind = np.int8 if config.signed else np.uint8
-        self.low = -128 if config.signed else 0
-        self.row = config.width * config.groups
-        self.model = IntegerModel(config, parameters)
-        self.status = {"status_frame_error": 0}
-        if config.loadable:
-            self.status |= {"status_loaded": 1, "status_load_error": 0}
-
-    # Parts of a job.
-
-    def start(self):
-        """From any state to that of a block that waits for frames."""
-        return (Reset(), self.load(self.parameters)) if self.config.loadable else (Reset(),)
-
-    def load(self, parameters, **options):
-        return Load(np.array(stream_words(self.config, parameters), np.uint32), **options)
-
-    @functools.cached_property
-    def other(self):
-        """Other parameters of the same formats, and a zero point of their own: (Parameters, IntegerModel)."""
-        second = self.parameters.layer2
-        turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
-        parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
-                                         working_zero=-1 - self.parameters.working_zero)
-        return parameters, IntegerModel(self.config, parameters)
-
-    def frame(self, x, model=None):
-        """A frame of (H, W, C) and what the golden model gives for it."""
-        y = (model or self.model).run(x).y.numpy()
-        return Frame.of(x.astype(self.kind), y.astype(self.kind), lanes=self.config.lanes)
-
-    def random(self, height, model=None):
-        shape = (height, self.config.width, self.config.channels)
-        return self.frame(self.rng.integers(self.low, self.low + 256, shape), model)
-
-    def cut(self, beats):
-        """A frame of any number of beats."""
-        x = self.rng.integers(self.low, self.low + 256, (beats, self.config.lanes))
-        return Frame(x.astype(self.kind), self.model.run_beats(x).y.numpy().astype(self.kind))
-
-    def job(self, *steps, stalls=(0, 0), idle=0):
-        pause = (Idle(idle),) if idle else ()
-        return Job(steps=(*self.start(), *pause, *steps), lanes=self.config.lanes, width=self.config.width,
-                   channels=self.config.channels, signed=self.config.signed, stall_in=stalls[0], stall_out=stalls[1],
-                   seed=self.seed, hang_cycles=2000 + 10 * Timing(self.config).tile_latency)
+    @property
+    def status(self):
+        """Status ports after runs that nothing went wrong in."""
+        loaded = {"status_loaded": 1, "status_load_error": 0} if self.config.loadable else {}
+        return {"status_frame_error": 0, **loaded}
 
     def run(self, name, job, prediction=None, snapshots=None, **status):
-        return Run(name, job, self.status | status, Timing(self.config).buffer_words, snapshots or {}, prediction)
-
-    # Runs.
+        return Run(name, job, self.status | status, Timing(self.config).buffer_words, snapshots or {}, prediction,
+                   self.stages(job))
 
     @functools.cached_property
     def whole(self):
@@ -219,6 +200,27 @@ class _Vectors:
         """A sink that hardly takes anything, until nothing more fits in."""
         frame = self.random(TILES_UNDER_WAY * self.config.k + 1)
         return self.run("blocked sink", self.job(Send((frame, self.random(1))), stalls=(0, 0.98)))
+
+    def counted(self):
+        """A source that stops behind each of a tile's beats, or many of them: the status counts them."""
+        tile, depth = self.config.tile_words, Timing(self.config).buffer_words
+        places = np.unique(np.linspace(1, tile, MOST_COUNTS, dtype=int)).tolist()
+        frame = self.random(self.config.k + 1)
+        steps, snapshots = [Hold(0), Send((frame,), wait=False)], {}
+        for before, at in zip([0, *places], places, strict=False):
+            steps += [Hold(at), Idle(at - before + COUNTED), Snapshot(f"{at} beats")]
+            snapshots[f"{at} beats"] = {"accepted": at, "delivered": 0, "status_peak_words": min(at, depth)}
+        return self.run("counted beats", self.job(*steps, Hold(None), Drain()), snapshots=snapshots)
+
+    def crowded(self):
+        """Tiles of one beat each, and a sink so slow that as many are under way as there can be."""
+        timing = Timing(self.config)
+        most = min(TILES_UNDER_WAY, timing.buffer_words) + timing.credits
+        frames = tuple(self.cut(1) for _ in range(most + SPARE))
+        patience = SLOWER * timing.tile_latency
+        job = self.job(Send(frames), stalls=(0, 1 - 1 / patience))
+        job = dataclasses.replace(job, hang_cycles=100 * patience)
+        return dataclasses.replace(self.run("slow sink", job, status_frame_error=int(self.row > 1)), in_flight=most)
 
     def resets(self, stalls):
         """Resets in the middle of frames; nothing of what was before is left."""

@@ -163,12 +163,8 @@ def _golden(job, x):
 
 
 def bench_taps(design):
-    """The generator's taps as cosim takes them; an index that can only be 0 has no bits, and so no signal."""
-    return tuple(
-        {"stage": tap.stage, "module_path": f"{design.top}.{tap.path}", "valid": tap.valid,
-         "index": tap.index if tap.index in design.verilog else None,
-         "data": tap.data, "signed": tap.signed, "lanes": tap.count}
-        for tap in design.taps)
+    """The generator's taps as cosim takes them."""
+    return tuple(tap.signals(design.verilog, f"{design.top}.{tap.path}") for tap in design.taps)
 
 
 def _collect(job, result, golden):

@@ -43,7 +43,7 @@ class Tap:
 
     ``path`` is the instance below the top; ``valid``, ``index`` and ``data`` are signals in it; ``data`` holds
     ``count`` numbers of ``width`` bits each, for indices ``index * count`` and up. An ``index`` that can only be 0 has
-    no bits and thus no signal.
+    no bits and thus no signal. Each of a tile's numbers comes ``repeats`` times.
     """
 
     stage: str
@@ -54,6 +54,13 @@ class Tap:
     width: int
     signed: bool
     count: int
+    repeats: int
+
+    def signals(self, verilog, module):
+        """What :mod:`tiled_se.cosim.taps` calls a tap, where the signals are in `module` of the text `verilog`."""
+        return {"stage": self.stage, "module_path": module, "valid": self.valid,
+                "index": self.index if self.index in verilog else None, "data": self.data, "signed": self.signed,
+                "lanes": self.count, "repeats": self.repeats}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +84,18 @@ def _meaning(name):
     return MEANINGS.get(name) or {"tvalid": "the beat is valid", "tready": "it is taken"}[name.rsplit("_", 1)[1]]
 
 
-def _taps(config):
-    for stage, width, is_signed, count in (
-        ("sums", config.sum_bits, True, config.lanes),
-        ("means", config.operand_bits, True, 1),
-        ("hidden", config.hidden_bits, config.mid.signed, 1),
-        ("logits", config.logit_bits, True, 1),
-        ("gates", config.gate_bits, False, 1),
+def taps(config):
+    """The stages' taps of a block, each a :class:`Tap`."""
+    for stage, width, is_signed, count, repeats in (
+        ("sums", config.sum_bits, True, config.lanes, 1),
+        # They are made again for each pass.
+        ("means", config.operand_bits, True, 1, config.passes[0]),
+        ("hidden", config.hidden_bits, config.mid.signed, 1, 1),
+        ("logits", config.logit_bits, True, 1, 1),
+        ("gates", config.gate_bits, False, 1, 1),
     ):
         yield Tap(stage, "excite", *(f"tap_{stage}_{part}" for part in ("valid", "index", "data")),
-                  width, is_signed, count)
+                  width, is_signed, count, repeats)
 
 
 def _header(config, name):
@@ -124,4 +133,4 @@ def generate(config, parameters=None, name="tiled_se", technology=Technology):
              for port, about in netlist[name]["ports"].items()]
     order = ("clk", "rst", "s_axis", "m_axis", "w_axis", "status")
     ports.sort(key=lambda p: next(i for i, prefix in enumerate(order) if p.name.startswith(prefix)))
-    return Design(name, config, verilog, tuple(ports), memories(netlist, name), tuple(_taps(config)))
+    return Design(name, config, verilog, tuple(ports), memories(netlist, name), tuple(taps(config)))

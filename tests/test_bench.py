@@ -256,12 +256,28 @@ def test_taps_over_a_reset_and_outputs_without_a_tap(built):
 
 
 def test_first_difference_prefers_wrong_to_missing():
-    recorded = {"frames": [[0]], "outputs": [], "stages": {"sums": [[[0, 1], [1, 2], [9, 5]]], "gates": [[[0, 7]]]}}
+    recorded = {"frames": [[0]], "outputs": [], "repeats": {},
+                "stages": {"sums": [[[0, 1], [1, 2], [9, 5]]], "gates": [[[0, 7]]]}}
     golden = {"sums": [[[1, 2], [1, 2]]], "gates": [[[7, 7]]]}
     assert first_difference(recorded, golden) == Difference("sums", 0, 1, 0, 1, None)
     golden["gates"] = [[[8, 7]]]
     assert first_difference(recorded, golden) == Difference("gates", 0, 0, 0, 8, 7)
     assert first_difference(recorded, {}) is None
+
+
+def test_values_that_come_more_than_once():
+    """Two passes over two tiles of two values: each is held to its tile's, the missing ones are missed."""
+    values = [[0, 1], [1, 2], [0, 1], [1, 2], [0, 3], [1, 4], [0, 3], [1, 4]]
+    golden = {"means": [np.array([[1, 2], [3, 4]])]}
+
+    def first(values, repeats):
+        recorded = {"frames": [[0]], "outputs": [], "repeats": repeats, "stages": {"means": [values]}}
+        return first_difference(recorded, golden)
+
+    assert first(values, {"means": 2}) is None
+    assert first(values, {}) == Difference("means", 0, 1, 0, 3, 1)
+    assert first([*values[:2], [0, 1], [1, 9], *values[4:]], {"means": 2}) == Difference("means", 0, 0, 1, 2, 9)
+    assert first(values[:-1], {"means": 2}) == Difference("means", 0, 1, 1, 4, None)
 
 
 @pytest.mark.parametrize("kind", ["compiled", "per beat", "icarus"])

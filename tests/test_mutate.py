@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mutation score: mutants of a small block, kills by its regression, proofs of equivalence and their limits."""
 
+import dataclasses
 import json
 import types
 
 import pytest
 
 from tiled_se.cosim.result import SimulationError
+from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.mutate import command
 from tiled_se.gen.mutate.aig import Graph, read, write
 from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
 from tiled_se.gen.mutate.mutation import component_of, parse
-from tiled_se.gen.mutate.netlist import FLAT
+from tiled_se.gen.mutate.netlist import FLAT, SELECT, TOP, flatten, mutate_all, mutations
+from tiled_se.gen.mutate.parameters import pinned
 from tiled_se.gen.mutate.prove import prove
-from tiled_se.gen.mutate.replay import Kill, Replay, kind_of, replay
+from tiled_se.gen.mutate.replay import Kill, Replay, further, kind_of, order, replay
 from tiled_se.gen.mutate.summary import passed, record
 from tiled_se.gen.options import from_texts
 from tiled_se.gen.tools import TOOLS, Workbench
+from tiled_se.gen.verilog import taps
 from tiled_se.hdl.accumulate import uses_registers
 from tiled_se.hdl.latency import ram_latency
 from tiled_se.hdl.timing import Timing
@@ -114,6 +118,50 @@ def test_a_block_that_is_wrong_itself_does_not_pass(outcome):
     assert not passed(record([wrong], from_texts({}), 0))
 
 
+@pytest.fixture(scope="module")
+def looked_into(tmp_path_factory):
+    """A block with two passes and two faults whose outputs are right nearly always: its Replay, all faults, Verilog."""
+    (block,) = blocks_of(from_texts({"k": "2", "width": "2", "channels": "4", "squeeze": "3", "lanes": "1",
+                                     "macs": "2", "loadable": "1", "slack": "0"}))
+    with Workbench(str(tmp_path_factory.mktemp("mutate"))) as bench:
+        flatten(bench, block.config, block.baked)
+        drawn = mutations(bench, 10_000, 1)
+        # A read enable, and a mean's last bit.
+        chosen = [next(one for one in drawn if words in one.words)
+                  for words in ("excite.hidden_ram.re[0], of a cell is stuck at 1", "excite.means.halves[1], of")]
+        text = mutate_all(bench, chosen)
+    model = build_model(text, TOP, select=SELECT, taps=[tap.signals(text, TOP) for tap in taps(block.config)])
+    places, wrong = order(model, block.config, block.parameters, 1)
+    assert wrong == []
+    return Replay("seen", model, block.config, ((block.parameters, 1, 0),), places), drawn, text
+
+
+def test_memories_and_stages_tell_what_outputs_hide(looked_into):
+    vectors, _, _ = looked_into
+    assert [replay(vectors, number).kind for number in (1, 2)] == ["memory", "stages"]
+    more = further(vectors)
+    # Frames of many parameters, and none that the block as it is would fail.
+    assert len({parameters.layer1.bias.tobytes() for parameters, _, _ in more.vectors}) > 100
+    assert replay(dataclasses.replace(more, vectors=more.vectors[::16]), 0) is None
+
+
+def test_only_the_block_is_mutated(looked_into):
+    """What only the bench sees is in the simulated netlist, and nothing of it is mutated."""
+    _, drawn, text = looked_into
+    for name in ("excite.operand_index_2", "excite.hidden_ram.leaf.misused"):
+        assert rf"\{name} " in text
+        assert not any(name in one.words for one in drawn)
+    assert any("excite.hidden_re_" in one.words for one in drawn)
+
+
+def test_parameters_beside_powers_of_two(looked_into):
+    vectors, _, _ = looked_into
+    config, parameters = vectors.config, vectors.vectors[0][0]
+    biases = {abs(int(bias)) for seed in range(200) for bias in pinned(config, parameters, seed).layer1.bias}
+    assert {1 << n for n in range(config.pre_bits - 1)} <= biases
+    assert {(1 << n) + 1 for n in range(config.pre_bits - 2)} <= biases
+
+
 def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
     with Workbench(str(tmp_path)) as bench:
         (bench.folder / "toy.v").write_text(TOY)
@@ -125,10 +173,10 @@ def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
 
 def test_a_model_that_fails_is_a_kill():
     class Model:
-        def run(self, job, *, seed, select):
+        def run(self, job, *, seed, select, golden_stages):
             raise SimulationError("the model failed: it found no stable state")
 
-    run = types.SimpleNamespace(name="frames", job=None, failures=list)
+    run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: (run,))
         kill = replay(Replay("failing", Model(), None, ((None, 1, 0),), (0,)), 3)
@@ -142,6 +190,9 @@ def test_a_model_that_fails_is_a_kill():
     ("stream: hang: no beat moved for 2650 cycles", "hang"),
     ("status: status_frame_error is 1 at the end, not 0", "status"),
     ("cycles: total_cycles is 1214, predicted 1188", "cycles"),
+    ("stages: stage sums, frame 0, tile 1, index 2: wanted 1, got nothing", "stages"),
+    ("memory: status_misused is 0b10", "memory"),
+    ("occupancy: at most 12 beats were in flight, not 13", "occupancy"),
 ])
 def test_kinds(failure, kind):
     assert kind_of(failure) == kind

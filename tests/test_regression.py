@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tiled_se.cosim.job import Load, ResetAfter, Send
-from tiled_se.gen.regression import STALLS, regression
+from tiled_se.cosim.taps import Difference
+from tiled_se.gen.regression import MISUSED, STALLS, regression
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.timing import Timing
 
@@ -34,7 +35,7 @@ def shown(run, **changes):
     status = {"status_peak_words": peak, **run.status, **changes.pop("status", {})}
     return types.SimpleNamespace(**{
         "failures": [], "status": status, "snapshots": {**run.snapshots, **changes.pop("snapshots", {})},
-        **right, **changes})
+        "difference": None, "peak_in_flight": run.in_flight, **right, **changes})
 
 
 def test_what_is_right_passes(runs):
@@ -56,6 +57,11 @@ def test_what_is_right_passes(runs):
     ("refused streams", {"snapshots": {"one short": {"status_loaded": 1, "status_load_error": 1, "accepted": 1}}},
      "status: status_loaded is 1 one short, not 0"),
     ("reloads", {"status": {"status_peak_words": 1000}}, "status: status_peak_words is 1000, of "),
+    ("counted beats", {"snapshots": {"12 beats": {"accepted": 12, "delivered": 0, "status_peak_words": 11}}},
+     "status: status_peak_words is 11 12 beats, not 12"),
+    ("slow sink", {"peak_in_flight": 1}, "occupancy: at most 1 beats were in flight, not "),
+    ("padded stream", {"difference": Difference("means", 0, 1, 2, 7, 8)}, "stages: stage means, frame 0, tile 1, "),
+    ("padded stream", {"status": {MISUSED: 5}}, "memory: status_misused is 0b101"),
 ])
 def test_what_is_wrong_is_called_so(runs, name, changes, text):
     run = runs[name]
@@ -92,6 +98,24 @@ def test_frames_of_many_kinds(block, runs):
     assert len({step.words[0] for step in runs["foreign streams"].job.steps if isinstance(step, Load)}) == 33
 
 
+def test_stages_are_of_the_frames(block, runs):
+    """Golden stages go with the frames that are sent, in their order, and with the parameters of their time."""
+    config, parameters = block
+    model = IntegerModel(config, parameters)
+    run = runs["frames, stalls (0.3, 0.9)"]
+    for number, frame in enumerate(run.job.frames):
+        x = frame.beats.view(np.int8).reshape(-1, config.width, config.channels).astype(np.int64)
+        assert np.array_equal(run.stages["hidden"][number], model.run(x).hidden.numpy()[0])
+    gates = runs["reloads"].stages["gates"]
+    x = runs["reloads"].job.frames[1].beats.view(np.int8).reshape(-1, config.width, config.channels).astype(np.int64)
+    assert not np.array_equal(gates[1], model.run(x).gates.numpy()[0])
+
+
+def test_some_of_all_runs(block, runs):
+    some = regression(*block, places=(7, 3))
+    assert [run.name for run in some] == [list(runs)[3], list(runs)[7]]
+
+
 def test_reloaded_parameters_differ(block, runs):
     """A block that kept the old parameters, or the old zero point, would be seen."""
     config, parameters = block
@@ -111,6 +135,6 @@ def test_more_beats_are_asked_for(block):
 def test_baked_blocks_have_no_parameter_streams():
     config, parameters = quantised(**SHAPE)
     runs = regression(config, parameters)
-    assert len(runs) == 2 * len(STALLS) + 4
+    assert len(runs) == 2 * len(STALLS) + 6
     assert not any(isinstance(step, Load) for run in runs for step in run.job.steps)
     assert all(run.depth == Timing(config).buffer_words for run in runs)

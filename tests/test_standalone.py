@@ -15,7 +15,7 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.tools import BuildError
 from tiled_se.gen.opinions.models import cxxrtl
 
-from .test_bench import LOAD, TAPS, VERILOG, _facts, _frames, _job
+from .test_bench import LOAD, TAPS, VERILOG, _facts, _frames, _job, _stages
 
 # Passes its input on without a register; a selected number spoils the first lane, one a bit of status, one everything.
 SELECTED = """
@@ -47,6 +47,7 @@ def faulty():
     # yosys knows $finish in `initial` only, and needs no X.
     plain = VERILOG.replace("always @(posedge clk) if (fault == 18 && in_count == 20) $finish;", "")
     return {"cocotb": build(VERILOG, "faulty", TAPS, per_beat=False), "verilator": build_model(VERILOG, "faulty"),
+            "taps": build_model(VERILOG, "faulty", taps=TAPS),
             "cxxrtl": build_model(plain, "faulty", engine="cxxrtl", source=cxxrtl(plain, "faulty"))}
 
 
@@ -73,6 +74,24 @@ def test_agrees_with_the_cocotb_bench(faulty, engine, fault, stall_in, stall_out
              Snapshot("held"), Hold(None), Drain(), Send(last), Reset(1), LOAD, Send(last[:2]))
     job = _job(*steps, stall_in=stall_in, stall_out=stall_out, seed=7, occupancy=True, hang_cycles=300)
     assert _facts(faulty[engine].run(job)) == _facts(simulate(faulty["cocotb"], job))
+
+
+@pytest.mark.parametrize(("fault", "stage"), [(0, None), (13, "sums"), (3, "outputs")])
+def test_taps_name_the_first_wrong_stage(faulty, fault, stage):
+    """Also over a reset, and with no output that is wrong; without golden stages nothing is recorded."""
+    lost, frames = _frames(0, count=1), _frames(fault)
+    job = _job(Send(lost, wait=False), ResetAfter(9), LOAD, Send(frames))
+    golden = _stages((*lost, *frames))
+    result = faulty["taps"].run(job, golden_stages=golden)
+    assert result.difference == simulate(faulty["cocotb"], dataclasses.replace(job, taps=TAPS),
+                                         golden_stages=golden).difference
+    assert (result.difference.stage if result.difference else None) == stage
+    assert faulty["taps"].run(job).difference is None
+    if stage is None:
+        golden["sums"][2][1, 3] += 1
+        changed = faulty["taps"].run(job, golden_stages=golden)
+        assert changed.ok
+        assert (changed.difference.stage, changed.difference.frame, changed.difference.index) == ("sums", 2, 3)
 
 
 @pytest.mark.parametrize("engine", ["verilator", "cxxrtl"])
@@ -133,10 +152,14 @@ def test_a_model_that_has_gone(selected, tmp_path):
 def test_bad_calls(selected):
     job = frame_job()
     tap = {"stage": "sums"}
-    with pytest.raises(ValueError, match=r"^taps: 1; must be none without cocotb$"):
+    with pytest.raises(ValueError, match=r"^taps: 1; must be none: they are given when the model is built$"):
         selected.run(dataclasses.replace(job, taps=(tap,)))
     with pytest.raises(ValueError, match=r"^select=1024: must be from 0 to 1023$"):
         selected.run(job, select=1024)
+    with pytest.raises(ValueError, match=r"^taps: 1; must be none for engine cxxrtl$"):
+        build_model(SELECTED, "selected", engine="cxxrtl", source="", taps=TAPS)
+    with pytest.raises(BuildError, match=r"^module faulty\.tap has no signal nothing$"):
+        build_model(VERILOG, "faulty", taps=({**TAPS[0], "data": "nothing"},))
     with pytest.raises(ValueError, match=r"^lanes=1: the block has 2$"):
         selected.run(Job(steps=(Reset(),), lanes=1, width=1, channels=1))
     with pytest.raises(ValueError, match=r"^engine='vcs': must be one of verilator, cxxrtl$"):

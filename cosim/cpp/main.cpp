@@ -5,9 +5,9 @@
 #include <string>
 
 #include "Vtop.h"
+#include "find.h"
 #include "transactor.h"
 #include "verilated.h"
-#include "verilated_syms.h"
 #include "verilated_vpi.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -130,13 +130,6 @@ class Simulation {
 };
 
 }  // namespace
-
-bool bench_find(const char* scope, const char* name, const uint8_t** data) {
-  const VerilatedScope* found = Verilated::threadContextp()->scopeFind(scope);
-  const VerilatedVar* variable = found ? found->varFind(name) : nullptr;
-  if (variable) *data = static_cast<const uint8_t*>(variable->datap());
-  return variable;
-}
 
 int main(int argc, char** argv) {
   VerilatedContext& context = *Verilated::threadContextp();

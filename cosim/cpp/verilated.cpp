@@ -5,6 +5,7 @@
 #include <string>
 
 #include "Vtop.h"
+#include "find.h"
 #include "standalone.h"
 #include "verilated.h"
 
@@ -43,8 +44,10 @@ void run_model(uint64_t seed, uint64_t select) {
   model.cosim_select = select;
 #endif
   model.eval();
+  find_taps();
   while (bench_running()) {
     for (const int level : {0, 1}) {
+      if (level && bench_has_taps()) bench_sample_taps();
       model.clk = level;
 #if BENCH_DIRECT
       Vtop___024root___eval(model.rootp);

@@ -11,6 +11,7 @@ from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..files import json_bytes, write_all
 from ..tools import TOOLS, Workbench
+from ..verilog import taps
 from .blocks import Block, blocks_of, shares
 from .netlist import SELECT, TOP, flatten, mutate_all, mutations
 from .progress import Tally
@@ -98,7 +99,7 @@ def judge(block, count, seed, folder, jobs, *, runs=None):
         chosen = mutations(bench, count, seed)
         text = mutate_all(bench, chosen)
         _say(block, f"building the simulation of {len(chosen)} mutants")
-        model = build_model(text, TOP, select=SELECT)
+        model = build_model(text, TOP, select=SELECT, taps=[tap.signals(text, TOP) for tap in taps(config)])
         places, wrong = order(model, config, parameters, REGRESSION_SEED)
         if wrong:
             return Judged(block, chosen, [None] * len(chosen), {}, wrong)
@@ -106,7 +107,11 @@ def judge(block, count, seed, folder, jobs, *, runs=None):
                        places if runs is None else tuple(place for place in places if place in runs))
         kills = _kills(first, range(1, len(chosen) + 1), jobs)
         if runs is None:
-            kills |= _kills(further(first), [number for number, kill in kills.items() if kill is None], jobs)
+            # The block as it is, 0, has to pass these, too.
+            kills |= _kills(further(first), [0, *(number for number, kill in kills.items() if kill is None)], jobs)
+            if kills[0]:
+                return Judged(block, chosen, [None] * len(chosen), {}, [f"{kills[0].run}: {kills[0].said}"])
+            del kills[0]
         alive = [number for number, kill in kills.items() if kill is None]
         _say(block, f"{len(chosen) - len(alive)} of {len(chosen)} killed; proofs for {len(alive)}")
         tally = Tally(len(alive), f"{block.name}: survivors looked at")

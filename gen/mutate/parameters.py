@@ -8,7 +8,7 @@ import numpy as np
 from ...golden.integer import IntegerModel
 from ...hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS
 
-__all__ = ["centred", "spread"]
+__all__ = ["centred", "pinned", "spread"]
 
 
 def spread(config, parameters, seed):
@@ -43,6 +43,32 @@ def centred(config, parameters, seed):
         shifts = config.shifts[int(name == "layer2")]
         found = dataclasses.replace(found, **{name: _scaled(layer, acc, shifts, config.pre_bits, ends[name], rng)})
     return found
+
+
+def pinned(config, parameters, seed):
+    """Parameters for `config` that put every value beside a power of two, where carries and saturation begin.
+
+    Some rows have but one weight, others none, so that their biases are all that there is.
+    """
+    rng = np.random.default_rng([seed, 2])
+    layers = []
+    for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True):
+        outputs, inputs = layer.weight.shape
+        weight = np.zeros_like(layer.weight)
+        only = rng.integers(0, inputs, outputs)
+        weight[np.arange(outputs), only] = rng.choice([0, 0, -127, -64, -1, 1, 64, 127], outputs)
+        limit = 1 << (config.pre_bits - 2)
+        bias = rng.choice([-1, 1], outputs) * _beside(config.pre_bits - 1, outputs, rng)
+        layers.append(dataclasses.replace(
+            layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
+            multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
+    return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
+                               working_zero=_zero(config, parameters, rng))
+
+
+def _beside(bits, count, rng):
+    """Powers of two of less than so many bits, and the numbers on both sides of them."""
+    return (1 << rng.integers(0, bits, count)) + rng.integers(-1, 2, count)
 
 
 def _zero(config, parameters, rng):

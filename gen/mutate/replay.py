@@ -7,16 +7,17 @@ import os
 
 from ...cosim.result import SimulationError
 from ..regression import regression
-from .parameters import centred, spread
+from .parameters import centred, pinned, spread
 
 __all__ = ["CRASH", "KINDS", "Kill", "Replay", "further", "kind_of", "order", "replay"]
 
-KINDS = ("data", "protocol", "hang", "status", "cycles", "crash")
+KINDS = ("data", "stages", "protocol", "hang", "status", "memory", "occupancy", "cycles", "crash")
 CRASH = "crash"
 # A run takes a fraction of a second; only a model that goes round in circles within a cycle takes longer.
 _LIMIT_SECONDS = 120
-# Of what is tried on those that the regression has not noticed: beats in all, and sets of parameters.
-_BEATS, _SETS = 64_000, 64
+# Of what is tried on those that the regression has not noticed: beats in all, sets of parameters, and sets of which a
+# few frames are enough.
+_BEATS, _SETS, _PINNED = 64_000, 64, 192
 # The regression's runs with whole frames, and with cut ones, that nothing stalls.
 _FURTHER = (0, 3)
 _REGRESSIONS = {}
@@ -60,11 +61,11 @@ def further(replay):
     A loadable block gets them with parameters that lie far apart, a different set each time.
     """
     parameters = replay.vectors[0][0]
-    if replay.config.loadable:
-        sets = [(spread, centred)[seed % 2](replay.config, parameters, seed) for seed in range(2, 2 + _SETS)]
-    else:
-        sets = [parameters]
-    vectors = tuple((some, seed, _BEATS // len(sets)) for seed, some in enumerate(sets, 2))
+    if not replay.config.loadable:
+        return dataclasses.replace(replay, vectors=((parameters, 2, _BEATS),), runs=_FURTHER)
+    makers = (spread, centred) * (_SETS // 2) + (pinned,) * _PINNED
+    vectors = tuple((make(replay.config, parameters, seed), seed, 0 if make is pinned else _BEATS // _SETS)
+                    for seed, make in enumerate(makers, 2))
     return dataclasses.replace(replay, vectors=vectors, runs=_FURTHER)
 
 
@@ -72,16 +73,19 @@ def _runs(replay):
     """The runs, in order, made once in a process."""
     key = (replay.block, *(vector[1:] for vector in replay.vectors))
     if key not in _REGRESSIONS:
-        _REGRESSIONS[key] = [(run[place], seed) for parameters, seed, beats in replay.vectors
-                             for run in [regression(replay.config, parameters, seed=seed, beats=beats)]
-                             for place in replay.runs]
+        found = []
+        for parameters, seed, beats in replay.vectors:
+            made = regression(replay.config, parameters, seed=seed, beats=beats, places=replay.runs)
+            by_place = dict(zip(sorted(replay.runs), made, strict=True))
+            found += [(by_place[place], seed) for place in replay.runs]
+        _REGRESSIONS[key] = found
     return _REGRESSIONS[key]
 
 
 def order(model, config, parameters, seed):
     """Places of the regression's runs, the shortest first, and what they find wrong in the block as it is: texts."""
     runs = regression(config, parameters, seed=seed)
-    results = [model.run(run.job, seed=seed) for run in runs]
+    results = [model.run(run.job, seed=seed, golden_stages=run.stages) for run in runs]
     wrong = [f"{run.name}: {text}" for run, result in zip(runs, results, strict=True) for text in run.failures(result)]
     return tuple(sorted(range(len(runs)), key=lambda i: results[i].cycles)), wrong
 
@@ -96,7 +100,7 @@ def replay(vectors, number):
         for run, seed in runs:
             faulthandler.dump_traceback_later(_LIMIT_SECONDS, exit=True, file=nowhere)
             try:
-                found = run.failures(vectors.model.run(run.job, seed=seed, select=number))
+                found = run.failures(vectors.model.run(run.job, seed=seed, select=number, golden_stages=run.stages))
             except SimulationError as error:
                 return Kill(run.name, CRASH, str(error).splitlines()[0])
             finally:
@@ -109,7 +113,7 @@ def replay(vectors, number):
 def kind_of(failure):
     """The kind of a regression's failure, one of ``KINDS``."""
     origin, _, text = failure.partition(": ")
-    if origin in ("status", "cycles"):
+    if origin in ("stages", "status", "memory", "occupancy", "cycles"):
         return origin
     if "hang" in text:
         return "hang"
