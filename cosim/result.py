@@ -7,11 +7,15 @@ import numpy as np
 
 from .taps import Difference
 
-__all__ = ["SimResult", "SimulationError", "findings"]
+__all__ = ["ModelError", "SimResult", "SimulationError", "findings"]
 
 
 class SimulationError(RuntimeError):
     """The simulator itself failed: it crashed, could not start, or did not run the test. Ends with its last lines."""
+
+
+class ModelError(SimulationError):
+    """The model of the design failed: it found no stable state, or the design has ended the simulation."""
 
 
 @dataclasses.dataclass(frozen=True)

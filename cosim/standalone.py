@@ -18,7 +18,7 @@ from . import cxxrtl, harness, verilate
 from .build import digest, entry
 from .cache import Cache
 from .ports import INSTANCE, input_bits, module_ports, signal_bits
-from .result import SimResult, SimulationError, findings
+from .result import ModelError, SimResult, SimulationError, findings
 from .taps import first_difference, repeats
 from .transactor import Transactor
 
@@ -71,9 +71,10 @@ class Model:
         ------
         ValueError
             The job has taps or other lanes than the block, or `select` doesn't fit into its input.
+        ModelError
+            The model itself failed: it found no stable state, or the design has ended the simulation.
         SimulationError
-            The model itself failed: it found no stable state, or the design has ended the simulation; or it has gone
-            from the cache.
+            It has gone from the cache.
         """
         if job.taps:
             raise ValueError(f"taps: {len(job.taps)}; must be none: they are given when the model is built")
@@ -96,7 +97,7 @@ class Model:
         bench.start()
         complaint = library.model_run(seed, select)
         if complaint is not None:
-            raise SimulationError(f"the model failed: {complaint.decode(errors='replace')}")
+            raise ModelError(f"the model failed: {complaint.decode(errors='replace')}")
         seconds = {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         bench.judge()
         difference = self._difference(bench, golden_stages) if golden_stages else None

@@ -10,9 +10,11 @@ import functools
 import numpy as np
 
 from ..cosim.job import Drain, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from ..golden.integer import IntegerModel
 from ..hdl.parameters import stream_words
 from ..hdl.schedule import Prediction, predict
 from ..hdl.timing import TILES_UNDER_WAY, Timing
+from .parameter_sets import centred, pinned, spread
 from .vectors import Vectors
 
 __all__ = ["MISUSED", "STALLS", "Run", "regression"]
@@ -28,8 +30,11 @@ MISUSED = "status_misused"
 MOST_CUTS = 24
 # Places of a tile behind which a source stops.
 MOST_COUNTS = 64
-# Tiles of one beat beyond those that fit in, and how much slower than excite a sink is that lets them pile up.
-SPARE, SLOWER = 6, 8
+# Tiles of one beat, one more than fit in and some, and how many times as long as one takes a sink waits that lets them
+# pile up.
+SPARE, NEVER = 3, 10_000
+# Sets of parameters that a block is loaded with.
+KINDS_OF_PARAMETERS = 24
 # A stream's last word has had its effect, cycles later.
 TOLD = 3
 # A beat that was taken is in the peak, cycles later.
@@ -83,7 +88,7 @@ class Run:
             found += [f"status: {name} is {got.get(name)} {place}, not {value}"
                       for name, value in wanted.items() if got.get(name) != value]
         peak = result.status["status_peak_words"]
-        if not 0 < peak <= self.depth:
+        if not 0 < peak <= self.depth and not isinstance(self.job.steps[-1], Reset):
             found.append(f"status: status_peak_words is {peak}, of {self.depth}")
         if self.in_flight not in (None, result.peak_in_flight):
             found.append(f"occupancy: at most {result.peak_in_flight} beats were in flight, not {self.in_flight}")
@@ -126,7 +131,8 @@ def regression(config, parameters, *, seed=1, beats=0, places=None):
     makers += [vectors.pauses, vectors.counted, vectors.blocked, vectors.crowded]
     makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
     if config.loadable:
-        makers += [vectors.reloads, vectors.reloads_in_time, vectors.refused, vectors.foreign, vectors.padded]
+        makers += [vectors.reloads, vectors.reloads_in_time, vectors.refused, vectors.foreign, vectors.padded,
+                   vectors.constants]
     return tuple(make() for place, make in enumerate(makers) if places is None or place in places)
 
 
@@ -213,14 +219,29 @@ class _Runs(Vectors):
         return self.run("counted beats", self.job(*steps, Hold(None), Drain()), snapshots=snapshots)
 
     def crowded(self):
-        """Tiles of one beat each, and a sink so slow that as many are under way as there can be."""
+        """Tiles of one beat each pile up behind a sink that takes nothing, until as many are under way as there can be.
+
+        All but the last come when the one before has gone as far as it can, so that nothing but their number is in the
+        way of one too many, right behind the last.
+        """
         timing = Timing(self.config)
         most = min(TILES_UNDER_WAY, timing.buffer_words) + timing.credits
-        frames = tuple(self.cut(1) for _ in range(most + SPARE))
-        patience = SLOWER * timing.tile_latency
-        job = self.job(Send(frames), stalls=(0, 1 - 1 / patience))
-        job = dataclasses.replace(job, hang_cycles=100 * patience)
-        return dataclasses.replace(self.run("slow sink", job, status_frame_error=int(self.row > 1)), in_flight=most)
+        pause = Idle(2 * timing.tile_latency)
+        steps = [step for _ in range(most - 1) for step in (Send((self.cut(1),)), pause)]
+        steps += [Send(tuple(self.cut(1) for _ in range(SPARE)), wait=False), pause, Snapshot("full"), Reset()]
+        # What is inside never comes out.
+        job = self.job(*steps, stalls=(0, 1 - 1 / (NEVER * timing.tile_latency)))
+        reset = {"status_frame_error": 0, **({"status_loaded": 0} if self.config.loadable else {})}
+        return dataclasses.replace(self.run("crowd", job, **reset), in_flight=most)
+
+    def constants(self):
+        """Parameters of many kinds, each for two frames: with them, more of the data path's bits matter."""
+        steps = []
+        for seed in range(KINDS_OF_PARAMETERS):
+            parameters = (pinned, spread, pinned, centred)[seed % 4](self.config, self.parameters, 1000 + seed)
+            model = IntegerModel(self.config, parameters)
+            steps += [self.load(parameters), Send((self.random(1, model), self.random(self.config.k + 1, model)))]
+        return self.run("many parameters", self.job(*steps))
 
     def resets(self, stalls):
         """Resets in the middle of frames; nothing of what was before is left."""

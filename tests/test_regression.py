@@ -59,7 +59,7 @@ def test_what_is_right_passes(runs):
     ("reloads", {"status": {"status_peak_words": 1000}}, "status: status_peak_words is 1000, of "),
     ("counted beats", {"snapshots": {"12 beats": {"accepted": 12, "delivered": 0, "status_peak_words": 11}}},
      "status: status_peak_words is 11 12 beats, not 12"),
-    ("slow sink", {"peak_in_flight": 1}, "occupancy: at most 1 beats were in flight, not "),
+    ("crowd", {"peak_in_flight": 1}, "occupancy: at most 1 beats were in flight, not "),
     ("padded stream", {"difference": Difference("means", 0, 1, 2, 7, 8)}, "stages: stage means, frame 0, tile 1, "),
     ("padded stream", {"status": {MISUSED: 5}}, "memory: status_misused is 0b101"),
 ])

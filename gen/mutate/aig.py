@@ -84,7 +84,10 @@ class Machine:
 
 
 def read(data, names):
-    """The :class:`Machine` in a binary AIGER file, and yosys' map of the names of its inputs and outputs."""
+    """The :class:`Machine` in a binary AIGER file, and yosys' map of the names of its inputs and outputs.
+
+    What registers that may start with anything start with are inputs, too: "init" and the register's name.
+    """
     header, _, rest = data.partition(b"\n")
     _, inputs, latches, outputs, ands = (int(word) for word in header.split()[1:6])
     lines = rest.split(b"\n", latches + outputs)
@@ -98,7 +101,10 @@ def read(data, names):
     named = {"input": {}, "output": {}}
     for line in names.splitlines():
         kind, *words = line.split(maxsplit=3)
-        if kind in named:
+        if kind == "init":
+            index, bit, name = words
+            named["input"].setdefault(f"init {name}", {})[int(bit)] = int(index)
+        elif kind in named:
             index, bit, name = words
             named[kind].setdefault(name, {})[int(bit)] = int(index)
     ordered = {kind: {name: [bits[i] for i in sorted(bits)] for name, bits in about.items()}

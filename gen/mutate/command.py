@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se mutate`: put faults into blocks, see whether their regressions notice them, prove the rest harmless."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import time
 
 from ...cosim.standalone import build_model
+from ...hdl.config import ConfigError
 from ..batch.local import Local, cores
 from ..batch.pool import run_all
 from ..files import json_bytes, write_all
 from ..tools import TOOLS, Workbench
 from ..verilog import taps
 from .blocks import Block, blocks_of, shares
-from .netlist import SELECT, TOP, flatten, mutate_all, mutations
+from .netlist import MOST, SELECT, TOP, flatten, mutate_all, mutations
 from .progress import Tally
-from .prove import prove
-from .replay import CRASH, Kill, Replay, further, order, replay
+from .prove import Proof, prove
+from .replay import Replay, further, order, replay
 from .summary import passed, record, table
 
 __all__ = ["Judged", "RESULT", "judge", "mutate"]
@@ -38,7 +40,7 @@ class Judged:
     proofs : dict of int to Proof
         Of those without a kill, by their places.
     wrong : list of str
-        What the regression finds wrong in the block with no fault chosen; nothing was judged then.
+        What is found wrong in the block with no fault chosen; nothing was judged then.
     """
 
     block: Block
@@ -54,7 +56,7 @@ def mutate(options, folder):
     Returns
     -------
     bool
-        Whether at least 99 of 100 mutants are killed or proved equivalent.
+        Whether there are as many mutants as asked for, and at least 99 of 100 are killed or proved equivalent.
 
     Raises
     ------
@@ -66,10 +68,15 @@ def mutate(options, folder):
     TOOLS["yosys"].check()
     start = time.monotonic()
     blocks = blocks_of(options)
+    counts = shares(options.mutants, len(blocks))
+    if max(counts) > MOST:
+        raise ConfigError("mutants", options.mutants, f"must be at most {MOST * len(blocks)} for {len(blocks)} blocks")
     write_all(folder, {})
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, RESULT))
     jobs = options.jobs or cores()
     judged = [judge(block, count, options.seed, folder, jobs)
-              for block, count in zip(blocks, shares(options.mutants, len(blocks)), strict=True) if count]
+              for block, count in zip(blocks, counts, strict=True) if count]
     summary = record(judged, options, time.monotonic() - start)
     write_all(folder, {RESULT: json_bytes(summary)})
     print(table(summary))
@@ -105,23 +112,27 @@ def judge(block, count, seed, folder, jobs, *, runs=None):
             return Judged(block, chosen, [None] * len(chosen), {}, wrong)
         first = Replay(block.name, model, config, ((parameters, REGRESSION_SEED, 0),),
                        places if runs is None else tuple(place for place in places if place in runs))
-        kills = _kills(first, range(1, len(chosen) + 1), jobs)
+        kills, lost = _kills(first, range(1, len(chosen) + 1), jobs)
         if runs is None:
             # The block as it is, 0, has to pass these, too.
-            kills |= _kills(further(first), [0, *(number for number, kill in kills.items() if kill is None)], jobs)
-            if kills[0]:
-                return Judged(block, chosen, [None] * len(chosen), {}, [f"{kills[0].run}: {kills[0].said}"])
-            del kills[0]
+            more, gone = _kills(further(first), [0, *(number for number, kill in kills.items() if kill is None)], jobs)
+            kills, lost = kills | more, lost | gone
+            own = kills.pop(0, None)
+            if own or 0 in lost:
+                said = f"{own.run}: {own.said}" if own else lost[0]
+                return Judged(block, chosen, [None] * len(chosen), {}, [said])
         alive = [number for number, kill in kills.items() if kill is None]
         _say(block, f"{len(chosen) - len(alive)} of {len(chosen)} killed; proofs for {len(alive)}")
         tally = Tally(len(alive), f"{block.name}: survivors looked at")
         proofs = prove(bench, [chosen[number - 1] for number in alive], jobs, tally.at) if alive else []
     found = {number - 1: proof for number, proof in zip(alive, proofs, strict=True)}
-    return Judged(block, chosen, [kills[number] for number in range(1, len(chosen) + 1)], found, [])
+    found |= {number - 1: Proof(False, f"not judged: {reason}") for number, reason in lost.items()}
+    return Judged(block, chosen, [kills.get(number) for number in range(1, len(chosen) + 1)], found, [])
 
 
 def _kills(vectors, numbers, jobs):
-    """What noticed each mutant, by its number; None where nothing did."""
+    """What noticed each mutant, by its number, None where nothing did; and why others could not be run, which says
+    nothing of them: a machine without memory or disk ends processes, too."""
     found, tasks = {}, list(numbers)
 
     def finish(number, kill):
@@ -129,7 +140,7 @@ def _kills(vectors, numbers, jobs):
 
     tally = Tally(len(tasks), f"{vectors.block}: mutants run")
     died = run_all(tasks, lambda number: functools.partial(replay, vectors, number), Local(jobs), tally, finish)
-    return found | {number: Kill("", CRASH, reason) for number, reason in died.items()}
+    return found, died
 
 
 def _say(block, text):

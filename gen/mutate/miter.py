@@ -5,6 +5,9 @@ Memories and multipliers are cut out of both. What a memory gives for an address
 any number at all, but the same for both where the same is asked of both in the same cycle. That is more than real ones
 can do, so that a proof holds for these, as long as both memories are written alike: which is compared as outputs are.
 
+Registers start with anything, the same in both, and the first cycle is one of reset, which then is free. Nothing counts
+before that is over.
+
 Registers that the fault can't reach are one for both; of those that it reaches only so many levels behind it get a copy
 for the mutant as are asked for, and what the first ones without a copy take next must be the same. A proof with few
 copies holds all the same.
@@ -12,13 +15,14 @@ copies holds all the same.
 
 import dataclasses
 
-from .aig import FALSE, Graph, Machine
+from .aig import FALSE, TRUE, Graph, Machine
 
 __all__ = ["Faults", "Miter", "cut"]
 
 # Data and tlast of a stream mean nothing while its valid is low: AXI4-Stream leaves them undefined.
 _PAYLOADS = {"m_axis_tdata": "m_axis_tvalid", "m_axis_tlast": "m_axis_tvalid"}
 _MEMORY, _MULTIPLIER = "$mem_v2", "$mul"
+_RESET = "rst"
 
 
 def cut(module):
@@ -72,6 +76,10 @@ class Faults:
         self.shared = {node: self.graph.leaf() for name, nodes in machine.inputs.items() if name != select
                        for node in nodes}
         self.states = {node: self.graph.leaf() for node, _ in machine.registers}
+        # 0 in the first cycle only.
+        self.begun = self.graph.leaf()
+        self.shared |= {node: self.graph.lor(self.shared[node], self.begun ^ 1)
+                        for node in machine.inputs.get(_RESET, ())}
         self.gold = self._copy(0, self.states, {})
         self.next = {node: self._at(self.gold, literal) for node, literal in machine.registers}
 
@@ -88,7 +96,7 @@ class Faults:
         graph = self.graph
         states = {node: graph.leaf() if node in copied else literal for node, literal in self.states.items()}
         mutant = self._with_values(number, states)
-        registers = {literal >> 1: self.next[node] for node, literal in self.states.items()}
+        registers = {literal >> 1: self.next[node] for node, literal in self.states.items()} | {self.begun >> 1: TRUE}
         reached, differences = set(), []
         for node, literal in self.machine.registers:
             after = self._at(mutant, literal)
@@ -98,7 +106,8 @@ class Faults:
                 reached.add(node)
                 differences.append(graph.differ(after, self.next[node]))
         outputs = [d for name in self.machine.outputs for d in self._output(name, mutant) if d != FALSE]
-        return Miter(graph, registers, graph.some(differences + outputs), copied, frozenset(reached), bool(outputs))
+        bad = graph.land(self.begun, graph.some(differences + outputs))
+        return Miter(graph, registers, bad, copied, frozenset(reached), bool(outputs))
 
     def _with_values(self, number, states):
         """The mutant's literals; what is cut out gives the same to both only where the same is asked."""

@@ -12,11 +12,13 @@ from ..regression import MISUSED
 from ..tools import TOOLS
 from .mutation import parse
 
-__all__ = ["FLAT", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]
+__all__ = ["FLAT", "MOST", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]
 
 # The block is what is mutated and proved; with the bench's view of it, it is what is simulated.
 TOP, FLAT, SEEN = "tiled_se", "flat.il", "seen.il"
 SELECT, SELECT_BITS = "mutsel", 16
+# In one netlist.
+MOST = 2**SELECT_BITS - 1
 # More are asked for than are wanted: some are left out.
 SPARE = 50
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]

@@ -18,10 +18,10 @@ QUICK, LONG = 2, 12
 # Levels of registers behind the fault that have a copy of their own, of those that are tried.
 WINDOWS = (0, 1, 2, 4, 8)
 
-# Everything but memories and multipliers as ANDs and registers; a register's own start stays what it is, and one
-# without a start has any, the same in block and mutant.
+# Everything but memories and multipliers as ANDs and registers, which start with anything.
 TO_AIG = """
 read_json cut.json
+setattr -unset init w:*
 opt_expr -mux_undef
 opt_clean
 setundef -undriven -zero

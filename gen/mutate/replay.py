@@ -5,14 +5,16 @@ import dataclasses
 import faulthandler
 import os
 
-from ...cosim.result import SimulationError
+from ...cosim.result import ModelError
+from ..parameter_sets import centred, pinned, spread
 from ..regression import regression
-from .parameters import centred, pinned, spread
 
-__all__ = ["CRASH", "KINDS", "Kill", "Replay", "further", "kind_of", "order", "replay"]
+__all__ = ["KINDS", "PHASES", "Kill", "Replay", "further", "kind_of", "order", "replay"]
 
 KINDS = ("data", "stages", "protocol", "hang", "status", "memory", "occupancy", "cycles", "crash")
 CRASH = "crash"
+# The regression, and what is tried on those that it has not noticed.
+PHASES = ("regression", "further")
 # A run takes a fraction of a second; only a model that goes round in circles within a cycle takes longer.
 _LIMIT_SECONDS = 120
 # Of what is tried on those that the regression has not noticed: beats in all, sets of parameters, and sets of which a
@@ -25,11 +27,12 @@ _REGRESSIONS = {}
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-    """What noticed a mutant: a run's name, what it said, and of what kind that is, one of ``KINDS``."""
+    """What noticed a mutant: a run's name, what it said, of what kind that is (``KINDS``), and in which phase."""
 
     run: str
     kind: str
     said: str
+    phase: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +49,8 @@ class Replay:
         What the regression is made of, once for each: parameters, seed, beats.
     runs : tuple of int
         The runs to replay, by their places in a regression, in the order to try.
+    phase : str
+        One of ``PHASES``.
     """
 
     block: str
@@ -53,6 +58,7 @@ class Replay:
     config: object
     vectors: tuple
     runs: tuple
+    phase: str = "regression"
 
 
 def further(replay):
@@ -62,11 +68,11 @@ def further(replay):
     """
     parameters = replay.vectors[0][0]
     if not replay.config.loadable:
-        return dataclasses.replace(replay, vectors=((parameters, 2, _BEATS),), runs=_FURTHER)
+        return dataclasses.replace(replay, vectors=((parameters, 2, _BEATS),), runs=_FURTHER, phase="further")
     makers = (spread, centred) * (_SETS // 2) + (pinned,) * _PINNED
     vectors = tuple((make(replay.config, parameters, seed), seed, 0 if make is pinned else _BEATS // _SETS)
                     for seed, make in enumerate(makers, 2))
-    return dataclasses.replace(replay, vectors=vectors, runs=_FURTHER)
+    return dataclasses.replace(replay, vectors=vectors, runs=_FURTHER, phase="further")
 
 
 def _runs(replay):
@@ -94,6 +100,11 @@ def replay(vectors, number):
     """The :class:`Kill` of mutant `number` by the first run of a Replay that notices it; None if none does.
 
     A mutant whose model never ends takes its process with it, which is for the caller to notice.
+
+    Raises
+    ------
+    SimulationError
+        The model has gone from the cache.
     """
     runs = _runs(vectors)
     with open(os.devnull, "w") as nowhere:
@@ -101,12 +112,12 @@ def replay(vectors, number):
             faulthandler.dump_traceback_later(_LIMIT_SECONDS, exit=True, file=nowhere)
             try:
                 found = run.failures(vectors.model.run(run.job, seed=seed, select=number, golden_stages=run.stages))
-            except SimulationError as error:
-                return Kill(run.name, CRASH, str(error).splitlines()[0])
+            except ModelError as error:
+                return Kill(run.name, CRASH, str(error).splitlines()[0], vectors.phase)
             finally:
                 faulthandler.cancel_dump_traceback_later()
             if found:
-                return Kill(run.name, kind_of(found[0]), found[0])
+                return Kill(run.name, kind_of(found[0]), found[0], vectors.phase)
     return None
 
 
@@ -115,6 +126,6 @@ def kind_of(failure):
     origin, _, text = failure.partition(": ")
     if origin in ("stages", "status", "memory", "occupancy", "cycles"):
         return origin
-    if "hang" in text:
+    if "hang:" in text:
         return "hang"
     return "data" if "differ" in text or "output has" in text else "protocol"

@@ -4,7 +4,7 @@
 import collections
 
 from ..report import config_fields, describe_block, tool_versions
-from .replay import KINDS
+from .replay import KINDS, PHASES
 
 __all__ = ["passed", "record", "table"]
 
@@ -17,12 +17,14 @@ def record(judged, options, seconds):
     mutants = [_mutant(one, place) for one in judged for place in range(len(one.mutations))]
     states = collections.Counter(mutant["verdict"] for mutant in mutants)
     return {
-        "mutants": len(mutants), "killed": states["killed"], "equivalent": states["equivalent"],
+        "asked": options.mutants, "mutants": len(mutants),
+        "killed": states["killed"], "equivalent": states["equivalent"],
         "score": (states["killed"] + states["equivalent"]) / len(mutants) if mutants else 0.0,
         "survivors": [mutant for mutant in mutants if mutant["verdict"] == "survived"],
         "by_component": _groups(mutants, "component"),
         "by_mode": _groups(mutants, "mode"),
         "by_kind": {kind: sum(mutant.get("kind") == kind for mutant in mutants) for kind in KINDS},
+        "by_phase": {phase: sum(mutant.get("phase") == phase for mutant in mutants) for phase in PHASES},
         "by_run": dict(collections.Counter(mutant["run"] for mutant in mutants if mutant["verdict"] == "killed")),
         "by_proof": dict(collections.Counter(
             mutant["how"] for mutant in mutants if mutant["verdict"] == "equivalent").most_common()),
@@ -39,7 +41,8 @@ def _mutant(one, place):
     about = {"block": one.block.name, "component": mutation.component, "mode": mutation.mode,
              "change": mutation.text, "words": mutation.words}
     if kill is not None:
-        return about | {"verdict": "killed", "run": kill.run, "kind": kill.kind, "said": kill.said}
+        return about | {"verdict": "killed", "run": kill.run, "kind": kill.kind, "said": kill.said,
+                        "phase": kill.phase}
     if proof is not None and proof.equivalent:
         return about | {"verdict": "equivalent", "how": proof.how}
     return about | {"verdict": "survived", "how": "not looked at" if proof is None else proof.how}
@@ -55,8 +58,9 @@ def _groups(mutants, key):
 
 
 def passed(summary):
-    """Whether the score is good, and every block itself right."""
-    return summary["score"] >= LEAST_SCORE and all(block["unmutated"] == "passes" for block in summary["blocks"])
+    """Whether the score is good, of as many mutants as asked for, and every block itself right."""
+    return (summary["score"] >= LEAST_SCORE and summary["mutants"] >= summary["asked"]
+            and all(block["unmutated"] == "passes" for block in summary["blocks"]))
 
 
 def table(summary):
@@ -68,6 +72,9 @@ def table(summary):
               for name, row in rows.items()]
     kinds = ", ".join(f"{count} by {kind}" for kind, count in summary["by_kind"].items() if count)
     lines += [f"killed      {kinds or 'none'}"]
+    lines += [f"            {summary['by_phase']['regression']} of them by the regression's own vectors"]
+    if summary["mutants"] < summary["asked"]:
+        lines += [f"MISSING     {summary['asked'] - summary['mutants']} mutants: the netlist has no more"]
     lines += [f"survived    {mutant['block']}: {mutant['words']}; {mutant['how']}" for mutant in summary["survivors"]]
     lines += [f"WRONG       {block['name']} without a fault: {block['unmutated'][0]}"
               for block in summary["blocks"] if block["unmutated"] != "passes"]

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one simulator shows of a block, and where two of them differ."""
 
+import dataclasses
 import hashlib
 import time
+
+import numpy as np
 
 from ...cosim.job import Idle, Load
 from ..regression import regression
@@ -41,7 +44,7 @@ def ask(block, simulator, most=None, runs=None):
     start = time.perf_counter()
     simulate = simulator.prepare(block)
     built = time.perf_counter()
-    results = {run.name: (run, simulate(run.job)) for run in chosen}
+    results = {run.name: (run, simulate(dataclasses.replace(run.job, occupancy=True))) for run in chosen}
     return {
         "beats": sum(section["delivered"] for _, result in results.values() for section in result.sections),
         "cycles": sum(result.cycles for _, result in results.values()),
@@ -63,14 +66,17 @@ def _length(job):
 def facts(run, result):
     """All that must be the same in each simulator: JSON-serialisable.
 
-    ``failures`` are against the golden model; ``outputs`` stands for every element, by frames; ``sections`` have their
+    ``failures`` are against the golden model; ``outputs`` stands for every element, by frames; ``occupancy`` for the
+    beats that are inside in each cycle, and so for the cycle in which each comes and goes; ``sections`` have their
     cycles.
     """
     digest = hashlib.sha256()
     for output in result.outputs:
         digest.update(len(output).to_bytes(8, "little") + output.tobytes())
-    return {"failures": run.failures(result), "outputs": digest.hexdigest(), "sections": result.sections,
-            "status": result.status, "snapshots": result.snapshots, "cycles": result.cycles}
+    occupancy = hashlib.sha256(np.ascontiguousarray(result.occupancy, np.int64)).hexdigest()
+    return {"failures": run.failures(result), "outputs": digest.hexdigest(), "occupancy": occupancy,
+            "sections": result.sections, "status": result.status, "snapshots": result.snapshots,
+            "cycles": result.cycles}
 
 
 def differences(reference, other):

@@ -5,9 +5,10 @@ __all__ = ["table"]
 
 
 def table(document):
-    """A table of ``opinions.json``'s document: cycles that agree, then what differs, then speeds."""
+    """A table of ``opinions.json``'s document: cycles that agree, and in how many runs where that is not all of them;
+    then speeds, and what differs."""
     simulators, configurations = document["simulators"], document["configurations"]
-    rows = [["cycles that agree", *simulators]]
+    rows = [["cycles that agree (runs)", *simulators]]
     rows += [[name, *(_cell(found[simulator]) for simulator in simulators)] for name, found in configurations.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(text.rjust(width) if column else text.ljust(width)
@@ -22,7 +23,8 @@ def table(document):
 def _cell(about):
     if about["verdict"] != "agrees":
         return {"not asked": "n.a."}.get(about["verdict"], about["verdict"].upper())
-    return f"{about['cycles']:,}"
+    ran = len(about["runs"])
+    return f"{about['cycles']:,}" + (f" ({ran} of {ran + len(about['left_out'])})" if about["left_out"] else "")
 
 
 def _speed(simulator, configurations):

@@ -5,8 +5,8 @@ import dataclasses
 
 import numpy as np
 
-from ...golden.integer import IntegerModel
-from ...hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS
+from ..golden.integer import IntegerModel
+from ..hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS
 
 __all__ = ["centred", "pinned", "spread"]
 
