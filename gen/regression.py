@@ -221,14 +221,16 @@ class _Runs(Vectors):
     def crowded(self):
         """Tiles of one beat each pile up behind a sink that takes nothing, until as many are under way as there can be.
 
-        All but the last come when the one before has gone as far as it can, so that nothing but their number is in the
-        way of one too many, right behind the last.
+        All but the last come when the one before has gone as far as it can. The last one is a whole row, whose sums
+        excite takes at once: nothing but the number of tiles is in the way of the one right behind it.
         """
         timing = Timing(self.config)
-        most = min(TILES_UNDER_WAY, timing.buffer_words) + timing.credits
+        few = timing.credits + min(TILES_UNDER_WAY - 1, timing.buffer_words)
+        most = timing.credits + min(TILES_UNDER_WAY - 1 + self.row, timing.buffer_words)
         pause = Idle(2 * timing.tile_latency)
-        steps = [step for _ in range(most - 1) for step in (Send((self.cut(1),)), pause)]
-        steps += [Send(tuple(self.cut(1) for _ in range(SPARE)), wait=False), pause, Snapshot("full"), Reset()]
+        steps = [step for _ in range(few) for step in (Send((self.cut(1),)), pause)]
+        steps += [Send((self.random(1), *(self.cut(1) for _ in range(SPARE))), wait=False), pause, Snapshot("full"),
+                  Reset()]
         # What is inside never comes out.
         job = self.job(*steps, stalls=(0, 1 - 1 / (NEVER * timing.tile_latency)))
         reset = {"status_frame_error": 0, **({"status_loaded": 0} if self.config.loadable else {})}
