@@ -23,7 +23,8 @@ from tiled_se.gen.bench.plots import svg
 from tiled_se.gen.cli import main
 from tiled_se.gen.data import load_weights
 from tiled_se.gen.files import check_file, check_folder, write_all
-from tiled_se.gen.soak import hostile, hostile_checks, hostile_run
+from tiled_se.gen.options import FIELDS, options_of
+from tiled_se.gen.soak import hostile, hostile_checks, hostile_run, hostile_values, hostile_worker
 from tiled_se.gen.soak.hostile_builds import differences
 from tiled_se.gen.soak.hostile_lines import Line, line
 from tiled_se.gen.soak.hostile_lists import model_bytes
@@ -31,6 +32,7 @@ from tiled_se.gen.sweep.plan import load_plan
 from tiled_se.hdl.config import ConfigError
 
 from .conftest import weights
+from .hostile import with_cache
 
 SAID = {"k": "2", "width": "4", "channels": "6", "out": "out", "macs": "2", "slack": "1"}
 RIGHT = Line(number=0, command="verilog", files={}, said=SAID, verdict="right", blames=frozenset(), planned=True,
@@ -47,9 +49,10 @@ def test_some_hundred(tmp_path, figure):
     """Of the many that `tiled-se soak` runs."""
     lines = [line(1, number) for number in range(COUNT)]
     files = sum(bool(one.files) for one in lines)
-    result = hostile.hostile(tmp_path, COUNT, seed=1, jobs=2)
+    result = hostile.hostile(with_cache(tmp_path), COUNT, seed=1, jobs=2)
     assert [str(failure) for failure in result.failures] == []
-    assert sum(result.counts.values()) == COUNT
+    assert sum(result.counts.values()) == sum(result.kinds.values()) == COUNT
+    assert os.listdir(tmp_path) == ["finished.jsonl"]
     figure(f"{COUNT} hostile command lines, {files} of them with files: none does harm")
 
 
@@ -67,6 +70,12 @@ class TestLines:
         assert 0.25 < right / len(lines) < 0.45
         assert sum(one.command == "sim" and not one.planned and one.verdict == "right" for one in lines) < 10
         assert all(one.blames for one in lines if one.verdict == "wrong")
+
+    def test_options_are_those_of_the_commands(self):
+        """The table is written down from the documentation, and a command that took others would be wrong."""
+        assert {command: set(names) for command, names in hostile_values.OF.items()} == {
+            command: set(options_of(command)) for command in COMMANDS}
+        assert {name: field.metadata["variable"] for name, field in FIELDS.items()} == hostile_values.VARIABLES
 
     def test_in_another_process(self):
         code = "from tiled_se.gen.soak.hostile_lines import line; print([line(3, n).arguments for n in range(9)])"
@@ -218,7 +227,7 @@ class TestPlanted:
             "the Verilog has no complete module tiled_se"]
 
     def test_worker_that_dies(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(hostile, "SERVE", "import os; os._exit(3)  # {path} {module} {folder} {seed}")
+        monkeypatch.setattr(hostile_worker, "SERVE", "import os; os._exit(3)  # {path} {module} {folder} {seed}")
         result = hostile.hostile(tmp_path, 2)
         assert [failure.faults for failure in result.failures] == [("the process that ran it died",)] * 2
 

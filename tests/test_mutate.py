@@ -13,12 +13,12 @@ from tiled_se.gen.mutate import command
 from tiled_se.gen.mutate.aig import Graph, read, write
 from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
 from tiled_se.gen.mutate.mutation import component_of, parse
-from tiled_se.gen.mutate.netlist import FLAT, SELECT, TOP, flatten, mutate_all, mutations
-from tiled_se.gen.mutate.parameters import pinned
+from tiled_se.gen.mutate.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
 from tiled_se.gen.mutate.prove import prove
 from tiled_se.gen.mutate.replay import Kill, Replay, further, kind_of, order, replay
 from tiled_se.gen.mutate.summary import passed, record
 from tiled_se.gen.options import from_texts
+from tiled_se.gen.parameter_sets import pinned
 from tiled_se.gen.tools import TOOLS, Workbench
 from tiled_se.gen.verilog import taps
 from tiled_se.hdl.accumulate import uses_registers
@@ -166,7 +166,7 @@ def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
     with Workbench(str(tmp_path)) as bench:
         (bench.folder / "toy.v").write_text(TOY)
         bench.run(TOOLS["yosys"], ["-p", "read_verilog -icells toy.v; hierarchy -top tiled_se; proc; memory_collect; "
-                                         f"memory_nordff; opt_clean; write_rtlil {FLAT}"], "toy.log")
+                                         f"memory_nordff; opt_clean; write_rtlil {SEEN}"], "toy.log")
         proofs = prove(bench, [fault(text) for text in FAULTS], 1)
     assert {text: proof.equivalent for text, proof in zip(FAULTS, proofs, strict=True)} == FAULTS
 

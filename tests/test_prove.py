@@ -21,7 +21,7 @@ from tiled_se.hdl.scale_fifo import ScaleFifo
 HDL = "tiled_se.hdl"
 QUEUE = source.proofs_of("queue")[1]
 # Minutes each: `make prove` has the time.
-SLOW = ("control", "excite")
+SLOW = ("control", "excite", "hidden")
 
 
 def count(*, bad=7, reset_less=False):

@@ -4,15 +4,6 @@
 import pytest
 
 from tiled_se.gen.prove import model, source, tools, work
-from tiled_se.gen.tools import ToolError
-
-
-@pytest.fixture(scope="module", autouse=True)
-def solver():
-    try:
-        tools.check_tools()
-    except ToolError as error:
-        pytest.skip(str(error))
 
 
 def seeded(component, fault):

@@ -14,7 +14,7 @@ import pytest
 
 from tiled_se.cosim.build import BuildError
 from tiled_se.gen.batch.lost import EngineLost
-from tiled_se.gen.soak import command, work
+from tiled_se.gen.soak import blocks, command, hostile, work
 from tiled_se.gen.soak.blocks import Block, draw
 from tiled_se.gen.soak.judge import judge
 from tiled_se.hdl.config import ConfigError
@@ -52,7 +52,7 @@ class InPlace:
             future = concurrent.futures.Future()
             try:
                 future.set_result(job())
-            except BuildError as error:
+            except (BuildError, ConfigError) as error:
                 future.set_exception(error)
             return future
 
@@ -315,3 +315,70 @@ def test_a_block_that_cannot_be_built(in_place, monkeypatch, tmp_path):
 
 def broken(*given):
     raise BuildError("no compiler")
+
+
+def refused(*given):
+    raise ConfigError("k", 7, "is not wanted")
+
+
+def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
+    """That is a fault of ours, not of a tool: each is told."""
+    monkeypatch.setattr(command, "work", refused)
+    assert command.soak(options(), str(tmp_path)) is False
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert list(found["without_result"]) == ["0", "1", "2"]
+    assert "is not wanted" in found["without_result"]["0"]
+
+
+@pytest.mark.parametrize("given", [dict(builds=0), dict(beats=0), dict(beats=0, only=("1",))])
+def test_nothing_to_do(given, tmp_path):
+    """It is refused, where it would end as if all were right."""
+    with pytest.raises(ConfigError, match=": leaves nothing to do"):
+        command.soak(options(**given), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
+    """Fewer than were asked for are no success."""
+    few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
+               counts={})
+    monkeypatch.setattr(command, "work", lambda seed, number, *_: few | {"number": number})
+    assert command.soak(options(), str(tmp_path)) is False
+    assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)
+    assert json.loads((tmp_path / "soak.json").read_text())["redraws"] == 6
+
+
+def test_figures_of_command_lines(monkeypatch, tmp_path, capsys):
+    """They are in soak.json, and the table has them."""
+    failure = hostile.Failure(7, ("sim",), ("hangs",), "there")
+    result = hostile.HostileResult(
+        9, {("sim", "right", "0"): 5, ("", "wrong", "2"): 4}, {"planned": 3, "not": 4, "simulated": 2}, (failure,),
+        1.234, 3 << 20)
+    monkeypatch.setattr(hostile, "hostile", lambda *_: result)
+    assert command.soak(options(builds=0, lines=9), str(tmp_path)) is False
+    assert json.loads((tmp_path / "soak.json").read_text())["commands"] == {
+        "lines": 9, "planned": 3, "whole": 0, "simulated": 2, "longest_seconds": 1.23, "most_memory_bytes": 3 << 20,
+        "outcomes": [{"command": "sim", "verdict": "right", "outcome": "0", "lines": 5},
+                     {"command": "", "verdict": "wrong", "outcome": "2", "lines": 4}],
+        "failures": ["line 7: hangs; there"]}
+    out = capsys.readouterr().out
+    assert re.search(r"^accepted +5: 3 up to the plan, 0 in whole, 2 with a simulation\ntook most +1.2 s, 3 MiB$", out,
+                     re.M)
+
+
+@pytest.mark.parametrize(("option", "raised"), [("error_lsb", False), ("lanes", True)])
+def test_blocks_that_are_not_drawn(option, raised, monkeypatch):
+    """Only where no width keeps the error bound another block is drawn, which is counted; all else is a fault."""
+    own, given = blocks._draw, [ConfigError(option, 1, "no")]
+
+    def drawn(rng):
+        if given:
+            raise given.pop()
+        return own(rng)
+
+    monkeypatch.setattr(blocks, "_draw", drawn)
+    if raised:
+        with pytest.raises(ConfigError, match="^lanes=1"):
+            draw(1, 3)
+    else:
+        assert draw(1, 3).redraws == 1

@@ -15,14 +15,16 @@ copies holds all the same.
 
 import dataclasses
 
-from .aig import FALSE, TRUE, Graph, Machine
+from .aig import FALSE, TRUE, Graph, Machine, write
 
-__all__ = ["Faults", "Miter", "cut"]
+__all__ = ["KNOWN_PORT", "Faults", "Miter", "cut"]
 
 # Data and tlast of a stream mean nothing while its valid is low: AXI4-Stream leaves them undefined.
 _PAYLOADS = {"m_axis_tdata": "m_axis_tvalid", "m_axis_tlast": "m_axis_tvalid"}
 _MEMORY, _MULTIPLIER = "$mem_v2", "$mul"
 _RESET = "rst"
+# An output that is 1 where what is known of the block holds.
+KNOWN_PORT = "known"
 
 
 def cut(module):
@@ -68,7 +70,10 @@ class Miter:
 
 
 class Faults:
-    """A machine with faults in it, and ``select``, an input that chooses one: 0 is none."""
+    """A machine with faults in it, and ``select``, an input that chooses one: 0 is none.
+
+    If ``assume`` is set, what is known of the machine without a fault (``KNOWN_PORT``) is taken for granted.
+    """
 
     def __init__(self, machine: Machine, select):
         self.machine, self.select = machine, select
@@ -82,6 +87,19 @@ class Faults:
                         for node in machine.inputs.get(_RESET, ())}
         self.gold = self._copy(0, self.states, {})
         self.next = {node: self._at(self.gold, literal) for node, literal in machine.registers}
+        self.assume = False
+        known = [self._at(self.gold, literal) for literal in machine.outputs.get(KNOWN_PORT, [TRUE])]
+        self.broken = self.graph.land(self.begun, self.graph.some(literal ^ 1 for literal in known))
+        # Whether it ever was: what lies behind such a state counts for nothing.
+        self.was_broken = self.graph.leaf()
+
+    def unknown(self):
+        """AIGER of whether what is known can be false."""
+        return write(self.graph, self._registers(), self.broken)
+
+    def _registers(self):
+        return {literal >> 1: self.next[node] for node, literal in self.states.items()} | {
+            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, self.broken)}
 
     def _copy(self, number, states, values):
         selected = {node: number >> i & 1 for i, node in enumerate(self.machine.inputs[self.select])}
@@ -96,7 +114,7 @@ class Faults:
         graph = self.graph
         states = {node: graph.leaf() if node in copied else literal for node, literal in self.states.items()}
         mutant = self._with_values(number, states)
-        registers = {literal >> 1: self.next[node] for node, literal in self.states.items()} | {self.begun >> 1: TRUE}
+        registers = self._registers()
         reached, differences = set(), []
         for node, literal in self.machine.registers:
             after = self._at(mutant, literal)
@@ -107,6 +125,8 @@ class Faults:
                 differences.append(graph.differ(after, self.next[node]))
         outputs = [d for name in self.machine.outputs for d in self._output(name, mutant) if d != FALSE]
         bad = graph.land(self.begun, graph.some(differences + outputs))
+        if self.assume:
+            bad = graph.land(bad, graph.lor(self.broken, self.was_broken) ^ 1)
         return Miter(graph, registers, bad, copied, frozenset(reached), bool(outputs))
 
     def _with_values(self, number, states):
@@ -138,7 +158,7 @@ class Faults:
         graph, pairs = self.graph, self._pairs(name, mutant)
         differ = [graph.differ(g, m) for g, m in pairs]
         stem, _, end = name.partition(".")
-        if end == "key":
+        if end == "key" or name == KNOWN_PORT:
             return []
         if end in ("address", "data"):
             enables = [g for g, _ in self._pairs(f"{stem}.enable", mutant)]

@@ -7,12 +7,12 @@ import re
 from amaranth.back import rtlil
 
 from ...hdl.technology import LEAVES_VERILOG, Technology
-from ...hdl.tiled_se import TiledSE
 from ..regression import MISUSED
 from ..tools import TOOLS
+from .known import with_known
 from .mutation import parse
 
-__all__ = ["FLAT", "MOST", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]
+__all__ = ["FLAT", "MOST", "SEEN", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]
 
 # The block is what is mutated and proved; with the bench's view of it, it is what is simulated.
 TOP, FLAT, SEEN = "tiled_se", "flat.il", "seen.il"
@@ -90,7 +90,9 @@ def flatten(bench, config, parameters):
     ------
     ToolError
     """
-    text = rtlil.convert(TiledSE(config, parameters), name=TOP, platform=Technology(TOP), emit_src=True)
+    technology = Technology(TOP)
+    block, ports = with_known(config, parameters, technology)
+    text = rtlil.convert(block, name=TOP, platform=technology, ports=ports, emit_src=True)
     (bench.folder / "block.il").write_text(text)
     (bench.folder / "leaves.v").write_text(_leaves())
     bench.run(TOOLS["yosys"], ["-p", FLATTEN.format(top=TOP, flat=FLAT, seen=SEEN)], "flatten.log")

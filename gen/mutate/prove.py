@@ -8,13 +8,16 @@ import json
 
 from ..tools import TOOLS, ToolError
 from .aig import FALSE, read, write
-from .miter import Faults, cut
-from .netlist import FLAT, SELECT, TOP, controlled
+from .known import KNOWN
+from .miter import KNOWN_PORT, Faults, cut
+from .netlist import SEEN, SELECT, TOP, controlled
 
 __all__ = ["Proof", "prove"]
 
-# Seconds for each window, first for all of a survivor's, then for those that are left.
-QUICK, LONG = 2, 12
+# Seconds for each window and each way to search, first for all of a survivor's, then for some of those that are left.
+QUICK, LONG = 2, 10
+# Seconds for each way to prove what is known of the block.
+KNOWN_SECONDS = 60
 # Levels of registers behind the fault that have a copy of their own, of those that are tried.
 WINDOWS = (0, 1, 2, 4, 8)
 
@@ -35,9 +38,12 @@ opt_clean
 write_aiger -zinit -map faults.map faults.aig
 """
 ABC = """read_aiger {name}.aig
-pdr -T {seconds}
+pdr {how} -T {seconds}
 write_status {name}.status
 """
+# The same search with and without counterexamples to generalisation and abstraction: what one doesn't find in a minute
+# another finds in seconds.
+HOWS = ("", "-nct", "-nc")
 # ABC wants something to map, too; nobody looks at the result.
 IDLE = "module idle(input a, output b); assign b = !a; endmodule\n"
 
@@ -51,7 +57,7 @@ class Proof:
 
 
 def prove(bench, survivors, jobs, told=lambda done: None):
-    """A :class:`Proof` for each of the mutations `survivors` of the workbench's ``FLAT``.
+    """A :class:`Proof` for each of the mutations `survivors` of the workbench's netlist ``SEEN``.
 
     Parameters
     ----------
@@ -67,8 +73,9 @@ def prove(bench, survivors, jobs, told=lambda done: None):
     ToolError
         Where the netlist can't be prepared; a proof that fails for want of memory proves nothing, no more.
     """
-    faults = _faults(bench, survivors)
     (bench.folder / "idle.v").write_text(IDLE)
+    faults = _faults(bench, survivors)
+    faults.assume = _solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
     proofs = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         numbers = range(1, len(survivors) + 1)
@@ -81,7 +88,11 @@ def prove(bench, survivors, jobs, told=lambda done: None):
 
 
 def _faults(bench, survivors):
-    script = "\n".join([f"read_rtlil {FLAT}", *controlled(survivors), "opt_clean", "write_json faults.json", ""])
+    script = [f"read_rtlil {SEEN}", *controlled(survivors)]
+    # Of what only the bench sees, nothing else is left.
+    if KNOWN in (bench.folder / SEEN).read_text():
+        script += [f"cd {TOP}", f"rename -output {KNOWN} {KNOWN_PORT}", "cd .."]
+    script = "\n".join([*script, "setattr -unset keep w:*", "opt_clean", "write_json faults.json", ""])
     (bench.folder / "faults.ys").write_text(script)
     _, netlist = bench.run(TOOLS["yosys"], ["-s", "faults.ys"], "faults.log", "faults.json")
     cut(netlist["modules"][TOP])
@@ -110,7 +121,7 @@ def _prove(bench, number, windows):
         return Proof(True, "nothing that is read depends on it")
     undecided = []
     for levels, data, whole in windows:
-        status, frames = _reachable(bench, f"p{number}_{levels}", data, QUICK)
+        status, frames = _reachable(bench, f"p{number}_{levels}", data, "", QUICK)
         if status == "UNSAT":
             return _proved(levels)
         if status == "SAT" and whole:
@@ -118,11 +129,20 @@ def _prove(bench, number, windows):
             where = f"in cycle {frames}" if frames >= 0 else "somewhere"
             return Proof(False, f"differs {where}, if memories may hold anything")
         if status != "SAT":
-            undecided.append((levels, data, whole))
-    for levels, data, _ in undecided[:1] + undecided[1:][-1:]:
-        if _reachable(bench, f"p{number}_{levels}", data, LONG)[0] == "UNSAT":
+            undecided.append((levels, data))
+    for levels, data in undecided[:2] + undecided[2:][-1:]:
+        if _solved(bench, f"p{number}_{levels}", data, LONG) == "UNSAT":
             return _proved(levels)
     return Proof(False, f"not decided in {LONG} s")
+
+
+def _solved(bench, name, data, seconds):
+    """ABC's verdict by the first of ``HOWS`` that comes to one."""
+    for how in HOWS:
+        status, _ = _reachable(bench, name, data, how, seconds)
+        if status != "UNK":
+            return status
+    return "UNK"
 
 
 def _proved(levels):
@@ -131,11 +151,11 @@ def _proved(levels):
                        "(data and tlast: while valid is high)")
 
 
-def _reachable(bench, name, data, seconds):
+def _reachable(bench, name, data, how, seconds):
     """What ABC says of `data` in so many seconds: ("UNSAT", frames), ("SAT", frames) or ("UNK", frames)."""
     paths = [bench.folder / f"{name}.{kind}" for kind in ("aig", "abc", "status")]
     paths[0].write_bytes(data)
-    paths[1].write_text(ABC.format(name=name, seconds=seconds))
+    paths[1].write_text(ABC.format(name=name, how=how, seconds=seconds))
     # It ends without a netlist, which yosys calls an error: what counts is the file with ABC's verdict.
     with contextlib.suppress(ToolError):
         bench.run(TOOLS["yosys"], ["-p", f"read_verilog idle.v; techmap; abc -script {name}.abc"], f"{name}.log")

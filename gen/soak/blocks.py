@@ -24,6 +24,8 @@ SHAPE_STREAM = 1
 MOST_CYCLES = 60
 # Beats of a tile, and multipliers, that are still built and run in a few seconds.
 MOST_WORDS, MOST_MACS = 4000, 24
+# What golden/quantise.py blames where no width keeps the error bound, and where other parameters need other widths.
+ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "pre_bits")
 # Sets of parameters that a loadable block gets, and attempts to find one that keeps the first one's widths.
 SETS, ATTEMPTS = 3, 6
 
@@ -37,10 +39,13 @@ class Block:
     config : Config
     sets : tuple of (Config, Parameters)
         What it may be loaded with, each with `config` but for the zero point; the one set that is baked in otherwise.
+    redraws : int
+        Blocks that were drawn before it for which no width keeps the error bound.
     """
 
     config: Config
     sets: tuple
+    redraws: int = 0
 
     @functools.cached_property
     def row(self):
@@ -59,14 +64,18 @@ class Block:
 def draw(seed, number):
     """Block `number` of those that `seed` gives: always the same :class:`Block`."""
     rng = np.random.default_rng([seed, number, SHAPE_STREAM])
+    redraws = 0
     while True:
         try:
             block = _draw(rng)
-        except ConfigError:
-            # No width keeps the error bound with these weights.
+        except ConfigError as error:
+            if error.option != ERROR:
+                # All shapes that are drawn are legal.
+                raise
+            redraws += 1
             continue
         if Timing(block.config).period(block.config.tile_words) <= MOST_CYCLES * block.config.tile_words:
-            return block
+            return dataclasses.replace(block, redraws=redraws)
 
 
 def _draw(rng):
@@ -155,7 +164,9 @@ def _other(rng, config, x_scale, error):
         other = dataclasses.replace(config, zero_point=_data_like(rng, config))
         try:
             return other, quantise(other, _weights(rng, other, loudest), x_scale, error).parameters
-        except ConfigError:
+        except ConfigError as refused:
+            if refused.option not in WIDTHS:
+                raise
             # They need wider formats.
             loudest = max(loudest / 2, 0.4)
     return None

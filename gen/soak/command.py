@@ -21,6 +21,8 @@ from .work import identity, work
 __all__ = ["soak"]
 
 RESULTS, FILE, ONLY = "configurations", "soak.json", "only.json"
+# How a reason begins where a tool is missing, or has failed.
+BUILD = "BuildError: "
 # Lines of progress that the command lines' part has.
 LINES = 40
 
@@ -51,9 +53,7 @@ def soak(options, folder):
     """
     if importlib.util.find_spec("tqdm") is None:
         raise UsageError("soak needs tqdm: pip install 'tiled-se[verify]'")
-    numbers = range(options.builds if options.beats else 0)
-    if options.only is not None:
-        numbers = sorted({_number(text, options.builds) for text in options.only})
+    numbers = _numbers(options)
     start = time.monotonic()
     name = FILE if options.only is None else ONLY
     # Beside a run that was interrupted it would pass for its results.
@@ -65,17 +65,47 @@ def soak(options, folder):
     except BaseException:
         print(f"{len(run.results)} configurations are finished; the same command continues", flush=True)
         raise
-    if reasons and not run.results:
-        from ...cosim.build import BuildError
-
-        raise BuildError(next(iter(reasons.values())).removeprefix("BuildError: "))
+    _require_tools(run.results, reasons)
     commands = _commands(options, folder) if options.lines and options.only is None else None
     found = summarise(options, [run.results[number] for number in sorted(run.results)], reasons, commands)
     write_all(folder, {name: json_bytes(found)})
     print(table(found))
     print(f"{'took':<12}{(time.monotonic() - start) / 60:.1f} minutes")
     print(f"wrote       {os.path.join(folder, name)}")
-    return not found["failed"] and not (commands and commands.failures)
+    return _enough(found, options, numbers) and not found["failed"] and not (commands and commands.failures)
+
+
+def _enough(found, options, numbers):
+    """Whether as many beats as were asked for have come out; tells if not, and what was left out."""
+    if options.only is not None:
+        if options.lines:
+            print("left out    all command lines: ONLY names configurations")
+        return True
+    if not numbers or found["beats"] >= options.beats:
+        return True
+    print(f"{'failed':<12}{found['beats']:,} beats came out, of {options.beats:,}")
+    return False
+
+
+def _numbers(options):
+    """The numbers of the configurations to do; ConfigError where nothing is asked for, or what would be left out."""
+    numbers = range(options.builds if options.beats else 0)
+    if options.only is not None:
+        if not options.beats:
+            raise ConfigError("beats", 0, "leaves nothing to do with ONLY; must be at least 1")
+        return sorted({_number(text, options.builds) for text in options.only})
+    if not numbers and not options.lines:
+        raise ConfigError("lines", 0, "leaves nothing to do, with BUILDS=0 or BEATS=0")
+    return numbers
+
+
+def _require_tools(results, reasons):
+    """Raise BuildError where there is no result at all, because no block could be built."""
+    texts = list(reasons.values())
+    if texts and not results and all(text.startswith(BUILD) for text in texts):
+        from ...cosim.build import BuildError
+
+        raise BuildError(texts[0].removeprefix(BUILD))
 
 
 def _number(text, count):

@@ -8,28 +8,24 @@ what was asked. Line `number` of `seed` is the same wherever and whenever it is 
 import collections
 import concurrent.futures
 import dataclasses
-import gc
-import json
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import threading
 
 from .hostile_checks import faults, snapshot
+from .hostile_kept import Kept
 from .hostile_lines import line
+from .hostile_results import kind_of
 from .hostile_run import Place, run, shell_line
 from .hostile_twins import differs_from_twin
+from .hostile_worker import Worker, own_folder, remove_runs
 
 __all__ = ["Failure", "HostileResult", "hostile", "repeat"]
 
 # What a line may take; a simulation or a synthesis is compiled first.
 SECONDS, LONG_SECONDS = 90, 300
 LONG = ("sim", "bench", "bench-sim", "sweep", "report", "build", "synth", "demo")
-# What a worker process does: a line's number a line, answered by a line of JSON.
-SERVE = "import sys; sys.path[:] = {path!r}; import {module} as m; m._serve({folder!r}, {seed!r})"
-LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +51,8 @@ class HostileResult:
     counts : dict of (str, str, str) to int
         Lines by command (empty for none), verdict (``right``, ``wrong``, ``either``) and outcome, which is the exit
         status as text, or ``hang``.
+    kinds : dict of str to int
+        Lines by what has become of them: see :func:`.hostile_results.kind_of`.
     failures : tuple of Failure
         In the order of their numbers.
     longest : float
@@ -65,6 +63,7 @@ class HostileResult:
 
     count: int
     counts: dict
+    kinds: dict
     failures: tuple
     longest: float
     most_memory: int
@@ -72,6 +71,8 @@ class HostileResult:
 
 def hostile(folder, count, seed=1, jobs=1, progress=lambda done, failures: None):
     """Run lines 0 to `count` - 1 of `seed`, `jobs` at a time: the :class:`HostileResult`.
+
+    Lines that an earlier run has found right, of the same sources, are not run again.
 
     Parameters
     ----------
@@ -83,92 +84,53 @@ def hostile(folder, count, seed=1, jobs=1, progress=lambda done, failures: None)
     folder = pathlib.Path(folder).absolute()
     shutil.rmtree(folder / "failures", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    found, lock, own = {}, threading.Lock(), threading.local()
-    workers = []
+    remove_runs(folder)
+    kept = Kept(folder, seed)
+    found = {number: kept.found[number] for number in range(count) if number in kept.found}
+    lock, own, workers = threading.Lock(), threading.local(), []
 
     def attempt(number):
         if not hasattr(own, "worker"):
-            own.worker = _Worker(folder, seed)
+            own.worker = Worker(folder, seed)
             workers.append(own.worker)
         result = own.worker.run(number)
         with lock:
             found[number] = result
+            if not result["faults"]:
+                kept.add(number, result)
             progress(len(found), sum(bool(result["faults"]) for result in found.values()))
 
     pool = concurrent.futures.ThreadPoolExecutor(jobs)
     try:
-        for future in [pool.submit(attempt, number) for number in range(count)]:
+        for future in [pool.submit(attempt, number) for number in range(count) if number not in found]:
             future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.interrupt()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         for worker in workers:
             worker.close()
+        remove_runs(folder)
         _remove(folder / "cache")
+    return _summary(found, count, seed, folder)
+
+
+def _summary(found, count, seed, folder):
+    """The HostileResult of the results `found`, by number."""
     counts = collections.Counter((r["command"], r["verdict"], r["outcome"]) for r in found.values())
+    kinds = collections.Counter(r["kind"] for r in found.values())
     return HostileResult(
-        count, dict(sorted(counts.items())),
+        count, dict(sorted(counts.items())), dict(sorted(kinds.items())),
         tuple(Failure(n, line(seed, n).arguments, tuple(found[n]["faults"]), str(folder / "failures" / str(n)))
               for n in sorted(found) if found[n]["faults"]),
         *(max((r[name] for r in found.values()), default=0) for name in ("seconds", "grown")))
 
 
-class _Worker:
-    """A process that runs lines one after the other. It has the libraries loaded, and no threads of theirs."""
-
-    def __init__(self, folder, seed):
-        self.folder, self.seed, self.process = folder, seed, None
-
-    def run(self, number):
-        """The result of line `number`, a dict."""
-        if self.process is None:
-            code = SERVE.format(path=[*map(str, sys.path)], module=__name__, folder=str(self.folder), seed=self.seed)
-            self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True,
-                                            stdout=subprocess.PIPE, env=os.environ | dict.fromkeys(LIBRARIES, "1"))
-        try:
-            self.process.stdin.write(f"{number}\n")
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        if answer:
-            return json.loads(answer)
-        self.close()
-        return {"command": "", "verdict": "", "outcome": "lost", "seconds": 0, "grown": 0,
-                "faults": ["the process that ran it died"]}
-
-    def close(self):
-        """End the process."""
-        if self.process is not None:
-            self.process.stdin.close()
-            self.process.wait()
-            self.process.stdout.close()
-            self.process = None
-
-
-def _serve(folder, seed):
-    """What a worker process does."""
-    _load()
-    # What is there now is never looked through again, nor copied for a fork.
-    gc.collect()
-    gc.freeze()
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for number in sys.stdin:
-        print(json.dumps(repeat(folder, seed, int(number))), file=answers, flush=True)
-
-
-def _load():
-    """Import what the commands import late."""
-    import onnx  # noqa: F401 - for the processes that are forked from this one
-
-    from ...golden import integer  # noqa: F401 - the same; torch comes with it
-    from .. import cli, manifest, prepare, simulate, synth  # noqa: F401
-    from ..network import inspect, swap_command  # noqa: F401
-    from ..sweep import command  # noqa: F401
-
-
 def repeat(folder, seed, number, main=None):
-    """Run line `number` of `seed` alone: a dict with command, verdict, outcome, seconds, grown and faults.
+    """Run line `number` of `seed` alone: a dict with command, verdict, kind, outcome, seconds, grown and faults.
 
     `main` stands in for the command line's own, in tests of this module.
     """
@@ -179,7 +141,7 @@ def check(folder, one, main=None):
     """Run the Line `one` and look at what it did; `folder` keeps it if that was wrong."""
     from ..cli import main as own
 
-    place = Place(folder / f"run-{os.getpid()}", folder / "cache")
+    place = Place(pathlib.Path(own_folder(folder)), folder / "cache")
     _remove(place.base)
     place.make()
     for name, content in one.files.items():
@@ -196,7 +158,8 @@ def check(folder, one, main=None):
     if found:
         _keep(folder / "failures" / str(one.number), place, one, found)
     _remove(place.base)
-    return {"command": one.command, "verdict": one.verdict, "seconds": outcome.seconds, "grown": outcome.grown,
+    return {"command": one.command, "verdict": one.verdict, "kind": kind_of(one, outcome.status),
+            "seconds": outcome.seconds, "grown": outcome.grown,
             "outcome": "hang" if outcome.status is None else str(outcome.status), "faults": found}
 
 
@@ -217,7 +180,9 @@ def _put(work, name, content):
 
 
 def _remove(folder):
-    if folder.exists():
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         shutil.rmtree(folder)
 
 

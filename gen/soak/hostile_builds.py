@@ -9,12 +9,12 @@ import re
 
 import numpy as np
 
-__all__ = ["differences"]
+from .hostile_golden import RANDOM_SCALE, chosen_macs, format_of, random_frames, random_weights
+
+__all__ = ["TRUE", "arrays_of", "differences", "planned", "said_of", "wanted_fields"]
 
 DEFAULTS = {"k": 7, "mid": "relu", "gate": "sigmoid", "residual": False}
 TRUE = ("1", "yes", "true", "on")
-# Data that no file gives are on this grid, whose scale the real values of a plan show.
-RANDOM_SCALE = 1 / 16
 
 
 def differences(line, work, about, arrays=None, verilog=None):
@@ -33,22 +33,30 @@ def differences(line, work, about, arrays=None, verilog=None):
     verilog : str, optional
         The block.
     """
-    said = {name: text for name, text in line.said.items() if text != ""}
-    weights, data = (_arrays(work, said.get(name)) for name in ("weights", "input"))
-    wanted = _wanted(said, weights, data)
+    said = said_of(line)
+    weights, data = (arrays_of(work, said.get(name)) for name in ("weights", "input"))
+    wanted = wanted_fields(said, weights, data)
     config = about["config"]
     found = [f"{name} is {config.get(name)!r}, not {value!r}" for name, value in wanted.items()
              if not _same(name, config.get(name), value)]
     found += _within(said, config, about)
+    if "macs" not in wanted and config["macs"] != chosen_macs(said, wanted):
+        found.append(f"macs is {config['macs']}, where SRAM_OVERHEAD asks for {chosen_macs(said, wanted)}")
     if arrays is not None:
-        found += _weights_differ(weights, arrays, config) if weights else []
+        random = weights or random_weights(int(said.get("seed", 1)), wanted["channels"], wanted["squeeze"])
+        found += _weights_differ(random, arrays, config)
         found += _data_differ(said, data, arrays, wanted)
     if verilog is not None:
         found += _verilog_differs(said, verilog, wanted)
     return found
 
 
-def _arrays(work, path):
+def said_of(line):
+    """Options of a line by field; an empty value is no value."""
+    return {name: text for name, text in line.said.items() if text != ""}
+
+
+def arrays_of(work, path):
     """What an .npz holds as numpy reads it; empty without a path."""
     if path is None:
         return {}
@@ -57,7 +65,7 @@ def _arrays(work, path):
         return {name: archive[name] for name in wanted if name in archive.files}
 
 
-def _wanted(said, weights, data):
+def wanted_fields(said, weights, data):
     """The fields of the configuration that options, files and defaults fix."""
     x = data.get("x", data.get("x_q"))
     width = x.shape[-2] if x is not None else int(said["width"])
@@ -69,10 +77,7 @@ def _wanted(said, weights, data):
         wanted[name] = _function(name, said, weights)
     wanted["loadable"] = said["loadable"].lower() in TRUE if "loadable" in said else not weights
     wanted["signed"] = _signed(said, data)
-    if "x_q" in data:
-        wanted["zero_point"] = int(data["x_zero_point"].reshape(()))
-    elif "zero_point" in said or not data:
-        wanted["zero_point"] = int(said.get("zero_point", 0 if wanted["signed"] else 128))
+    wanted["zero_point"] = format_of(said, data, wanted["signed"])[1]
     if said.get("macs", "auto") != "auto":
         # More would never have an output to work on.
         wanted["macs"] = min(int(said["macs"]), max(channels, squeeze))
@@ -178,6 +183,8 @@ def _data_differ(said, data, arrays, wanted):
         shape = (frames, int(said.get("height", width)), width, wanted["channels"])
         if x.shape != shape or scale != RANDOM_SCALE:
             found.append(f"frames are {x.shape} of scale {scale}, not {shape} of {RANDOM_SCALE}")
+        elif (x != random_frames(int(said.get("seed", 1)), shape, wanted["zero_point"], wanted["signed"])).any():
+            found.append("frames aren't those of SEED")
     if x.dtype != (np.int8 if wanted["signed"] else np.uint8):
         found.append(f"x_q is {x.dtype}")
     return found

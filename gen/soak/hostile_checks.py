@@ -9,8 +9,7 @@ import stat
 
 import numpy as np
 
-from .hostile_builds import differences, planned
-from .hostile_twins import results_folder
+from .hostile_results import results
 
 __all__ = ["faults", "snapshot"]
 
@@ -24,7 +23,8 @@ STATUSES = {"sim": (0, 1, 2), "verilog": (0, 2), "synth": (0, 2, 3), "bench": (0
             "sweep": (0, 1, 2, 3), "inspect": (0, 2), "swap": (0, 2), "build": (0, 1, 2), "report": (0, 1, 2),
             "context": (0, 2), "demo": (0, 1, 2), "prove": (0, 1, 2, 3), "mutate": (0, 1, 2, 3),
             "opinions": (0, 1, 2, 3), "soak": (0, 1, 2, 3), "": (0, 2)}
-# Commands on lists, in which one may fail while the command does what it is for.
+# Commands on lists, in which one may fail while the command does what it is for; of a right list only a sweep's, which
+# :mod:`.hostile_sweeps` judges.
 LISTS = ("bench", "sweep", "report", "build")
 INTERRUPTED, CLOSED_PIPE, FULL = (130, -15, -2), 141, 74
 
@@ -52,7 +52,7 @@ def faults(line, outcome, place, before, after):
     found += _elsewhere(outcome, place)
     if outcome.status in (0, 1) and line.stdout == "file":
         try:
-            found += _results(line, outcome, place)
+            found += results(line, outcome, place)
         except Exception as error:
             found.append(f"results can't be checked: {type(error).__name__}: {error}"[:500])
     return found
@@ -71,7 +71,8 @@ def _manners(line, outcome):
         allowed += (CLOSED_PIPE,)
     if line.stdout == "full":
         allowed += (FULL,)
-    if status not in allowed or status == 1 and line.command not in LISTS:
+    fails = line.command in LISTS and (line.verdict != "right" or line.command == "sweep")
+    if status not in allowed or status == 1 and not fails:
         yield f"exit status {status}"
     if "Traceback" in err or "Exception ignored" in err or re.search(r"^\S*Warning:|: \w*Warning:", err, re.M):
         yield f"a traceback or a warning: {err.strip().splitlines()[-1][:300]}"
@@ -132,7 +133,7 @@ def _targets(line):
 def _elsewhere(outcome, place):
     """Changes anywhere in the file system that the process made itself, and what it unpickled."""
     allowed = [os.path.abspath(folder) + os.sep for folder in (
-        place.work, place.temporary, place.cache, place.base / "home")]
+        place.work, place.temporary, place.cache, os.path.realpath(place.cache), place.base / "home")]
     for path in outcome.changed:
         if not (path + os.sep).startswith(tuple(allowed)) and path != os.devnull:
             yield f"changed {path[:300]}"
@@ -174,28 +175,3 @@ def _unfinished(path):
         return None if text.rstrip().endswith("</svg>") else "its end"
     return None if re.findall(r"^module (\w+)", text, re.M) and len(re.findall(r"^endmodule", text, re.M)) == len(
         re.findall(r"^module ", text, re.M)) else "a module's end"
-
-
-def _results(line, outcome, place):
-    """The results of a command that ended well, against what was asked for."""
-    if line.command not in ("sim", "verilog", "synth") or outcome.status:
-        return [] if line.command or outcome.out.strip() or line.stdout != "file" else ["says nothing"]
-    folder = results_folder(line, place.work)
-    if line.planned:
-        about, arrays = planned(folder)
-        return differences(line, place.work, about, arrays)
-    if line.command == "sim":
-        about = json.loads((folder / "report.json").read_text())
-        with np.load(folder / "output.npz", allow_pickle=False) as archive:
-            arrays = dict(archive)
-        wrong = [] if about["bit_exact"] and (arrays["y_q"] == arrays["y_golden"]).all() else ["not bit-exact"]
-        return wrong + differences(line, place.work, about | {"name": about["config"]["name"]}, arrays)
-    name = line.said.get("name") or "tiled_se"
-    about = json.loads((folder / "manifest.json").read_text())
-    names = sorted(path.name for path in folder.iterdir() if path.name not in ("notes.txt", "report.json"))
-    listed = sorted([*(file["name"] for file in about["files"]), "manifest.json"])
-    wrong = [] if names == listed else [f"files are {names}"]
-    return wrong + differences(
-        line, place.work, {"config": about["config"], "name": about["top"],
-                           "error_bound_lsb": about["numbers"]["error_bound_lsb"]},
-        verilog=(folder / f"{name}.v").read_text())

@@ -4,10 +4,11 @@
 import dataclasses
 
 from .hostile_files import good_input, good_weights, pack
-from .hostile_lists import failing_sweep, good_networks, model_bytes
+from .hostile_lists import good_networks, model_bytes
+from .hostile_sweeps import failing_sweep, working_sweep
 from .hostile_values import OF, right_text
 
-__all__ = ["BLOCK", "Draft", "right"]
+__all__ = ["BLOCK", "Draft", "loadable", "right"]
 
 BLOCK = ("sim", "verilog", "synth", "bench-sim")
 # Options that stand without their flags, in order.
@@ -16,6 +17,12 @@ STANDING = {"inspect": ("model",), "swap": ("model",), "build": ("model",), "rep
 # Folders that exist or can be made.
 FOLDERS = ("out", "out", "out", "new/sub/out", "with space", "\u00fc\u4e16", "there", "-dash", "a'b", "line\nbreak",
            "\udcff", "x" * 200, "./out/../out", "out.v", "%d")
+# Loadable blocks, whose simulations are built once for all lines.
+LOADABLE = ({"k": "2", "width": "3", "channels": "4", "squeeze": "2", "lanes": "2", "macs": "1"},
+            {"k": "3", "width": "2", "channels": "6", "squeeze": "5", "mid": "silu", "slack": "0", "dtype": "uint8"},
+            {"k": "1", "width": "5", "channels": "3", "squeeze": "1", "gate": "hardsigmoid", "residual": "1"})
+# Lists of simulations that are right, each of which takes some seconds.
+WORKING = 0.3
 # Of the hardware and the network, which every command on a block takes.
 LOOSE = ("macs", "sram_overhead", "slack", "loadable", "mid", "gate", "residual", "seed", "stall", "waves", "target",
          "seeds", "name", "k", "sim")
@@ -74,6 +81,21 @@ def right(rng, draft):
         # An empty value is no value.
         name = rng.choice(draft.takes)
         draft.values.setdefault(name, "")
+
+
+def loadable(rng, draft):
+    """Fill the new Draft of `verilog` with one of a few loadable blocks: what differs are the parameters."""
+    draft.values |= rng.choice(LOADABLE)
+    draft.values["out"] = rng.choice(FOLDERS[:5])
+    for name in ("seed", "stall", "height", "frames", "waves", "target"):
+        if rng.random() < 0.4:
+            draft.values[name] = right_text(rng, name)
+    if rng.random() < 0.4:
+        draft.values["zero_point"] = str(rng.choice((0, 5, 127)))
+    if rng.random() < 0.5:
+        sizes = (int(draft.values[name]) for name in ("channels", "squeeze"))
+        draft.values |= {"loadable": "1", "weights": "w.npz"}
+        draft.files["w.npz"] = pack(good_weights(rng, *sizes, {}))
 
 
 def _block(rng, draft):
@@ -156,7 +178,7 @@ def _many(rng, draft):
         values |= {"pages": "2", "k": "7"}
     elif draft.command == "sweep":
         values |= {"configs": "list.toml", "jobs": "1"}
-        draft.files["list.toml"] = failing_sweep()
+        draft.files["list.toml"] = working_sweep() if rng.random() < WORKING else failing_sweep()
     elif draft.command == "bench":
         values |= {"blocks": "2x2x4x1", "jobs": "1"}
     else:

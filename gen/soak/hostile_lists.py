@@ -6,24 +6,13 @@ import json
 
 import numpy as np
 
-__all__ = ["damaged_list", "damaged_model", "failing_sweep", "good_networks", "model_bytes"]
+from .hostile_sweeps import failing_sweep
 
-# All of its configurations fail when they are prepared: LANES doesn't divide C.
-FAILING = """# a list
-[defaults]
-W = 6
-C = 8
-LANES = 3
+__all__ = ["MODEL_SHAPE", "NETWORK", "damaged_list", "damaged_model", "good_networks", "model_bytes"]
 
-[grid]
-MID = ["relu", "silu"]
-STALL = [0, 0.5]
+# H, W, C, CR of the network's one block.
+MODEL_SHAPE = (6, 5, 4, 2)
 
-[[configurations]]
-label = "exactly K rows"
-K = 3
-SLACK = 0
-"""
 # Each is wrong as a whole.
 WRONG_TOML = (
     "", "[grid]\n", "[grid]\nK = 3\n", "[grid]\nK = []\n", "[[grid]]\n", "defaults = 3\n", "grid = [1, 2]\n",
@@ -52,11 +41,6 @@ WRONG_TEXTS = ("", "[]", "{}", "null", "3", '{"networks": 3}', '{"networks": [1]
                '{"networks": {"\\ud800": {"input": [1, 1], "source": "", "blocks": [[1, 1, 1, 1, 1]]}}}')
 
 
-def failing_sweep():
-    """A sound TOML file, of which every configuration fails at once."""
-    return FAILING.encode()
-
-
 def good_networks(rng):
     """A sound JSON file of a network with small blocks."""
     name = rng.choice(("mine", "\u00e9\u4e16", "a b", "x" * 300, "$\\frac{$"))
@@ -72,7 +56,7 @@ def damaged_list(rng, kind):
         Whether it must be refused; else what is wrong may be where it doesn't count.
     """
     if rng.random() < 0.25:
-        return _flipped(rng, FAILING.encode() if kind == "configs" else good_networks(rng)), False
+        return _flipped(rng, failing_sweep() if kind == "configs" else good_networks(rng)), False
     if kind == "configs":
         return rng.choice(WRONG_TOML).encode(), True
     if rng.random() < 0.4:
@@ -112,10 +96,11 @@ def _replaced(rng):
 
 
 @functools.cache
-def model_bytes(channels=4, squeeze=2):
-    """A small ONNX network with one squeeze-and-excite block, of 6 rows and 5 columns."""
+def model_bytes():
+    """A small ONNX network with one squeeze-and-excite block of MODEL_SHAPE."""
     from onnx import TensorProto, helper, numpy_helper
 
+    height, width, channels, squeeze = MODEL_SHAPE
     numbers = np.random.default_rng(7)
     shapes = {"w1": (squeeze, channels, 1, 1), "b1": (squeeze,), "w2": (channels, squeeze, 1, 1), "b2": (channels,)}
     weights = [numpy_helper.from_array(numbers.normal(size=shape).astype(np.float32), name)
@@ -123,7 +108,7 @@ def model_bytes(channels=4, squeeze=2):
     nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in (
         ("GlobalAveragePool", ["x"], "mean"), ("Conv", ["mean", "w1", "b1"], "pre"), ("Relu", ["pre"], "hidden"),
         ("Conv", ["hidden", "w2", "b2"], "logits"), ("Sigmoid", ["logits"], "gates"), ("Mul", ["x", "gates"], "y"))]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 6, 5]) for name in ("x", "y")]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, height, width]) for name in ("x", "y")]
     graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
 

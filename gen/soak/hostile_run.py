@@ -22,7 +22,6 @@ POLL_SECONDS = 0.02
 GRACE_POLLS = 150
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Place:
     """Folders of a run: `base` with `work`, in which it runs, and `temporary`; `cache` is one for all runs."""
@@ -101,7 +100,12 @@ def run(line, place, main, seconds):
     start = time.monotonic()
     with open(err, "wb") as errors, _output(line.stdout, out) as output:
         pid = (_start if line.fresh else _fork)(line, place, main, output, errors.fileno(), seen)
-    status, usage = _wait(pid, start, seconds, line.interrupted)
+    try:
+        status, usage = _wait(pid, start, seconds, line.interrupted)
+    except BaseException:
+        # It is in a session of its own, which no interrupt of ours reaches.
+        _kill(pid)
+        raise
     took = time.monotonic() - start
     left = _end_group(pid)
     seen = [entry.split(" ", 1) for entry in seen.read_text(errors="surrogateescape").split("\0") if entry]
@@ -179,6 +183,15 @@ def _wait(pid, start, seconds, interrupted):
             pending = None
         time.sleep(pause)
         pause = min(pause * 1.5, POLL_SECONDS)
+
+
+def _kill(pid):
+    """End process `pid` with its group, which it may not have yet, and wait for it."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def _end_group(pid):

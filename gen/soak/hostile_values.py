@@ -1,16 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts for every option, right and wrong ones, after README.md and `make help`, not by the code that reads them."""
 
-from ..options import FIELDS, options_of
-
 __all__ = ["COMMANDS", "FILES", "FLAGS", "OF", "SWITCHES", "VARIABLES", "right_text", "wrong_text"]
 
-COMMANDS = ("sim", "verilog", "synth", "bench", "bench-sim", "sweep", "inspect", "swap", "build", "report", "context",
-            "demo", "prove", "mutate", "opinions", "soak")
-VARIABLES = {name: field.metadata["variable"] for name, field in FIELDS.items()}
-FLAGS = {name: "--" + name.replace("_", "-") for name in FIELDS}
-# Options of each command.
-OF = {command: tuple(options_of(command)) for command in COMMANDS}
+# Options of a block: its shape, hardware, network and data; of its simulation and synthesis.
+SHAPED = ("k", "width", "channels", "height", "squeeze", "lanes", "macs", "sram_overhead", "slack", "loadable",
+          "operand_bits", "error", "mid", "gate", "residual", "weights", "input", "dtype", "zero_point", "frames",
+          "seed", "stall")
+BLOCK = (*SHAPED, "sim", "waves", "target", "seeds", "out", "name")
+IMAGES = ("calibration", "limit", "mean", "std", "bgr")
+# Options of each command, as its help and README.md have them; a test holds the table that the commands read to it.
+OF = {
+    "sim": BLOCK, "verilog": BLOCK, "synth": BLOCK,
+    "bench": ("out", "network", "blocks", "jobs", "docs"),
+    "bench-sim": (*SHAPED, "out", "name", "docs", "repeats", "seconds"),
+    "sweep": ("out", "jobs", "configs", "scheduler"),
+    "inspect": ("k", "input", "model", "json"), "swap": ("k", "input", "model", "skip", "out"),
+    "build": ("k", "lanes", "macs", "sram_overhead", "slack", "loadable", "operand_bits", "error", "input", "dtype",
+              "frames", "seed", "stall", "model", *IMAGES, "skip", "out", "jobs"),
+    "report": ("k", "lanes", "macs", "sram_overhead", "slack", "input", "model", "out", "jobs"),
+    "context": ("input", "model", *IMAGES, "ks", "out"), "demo": ("k", "seed", "pages", "out"),
+    "prove": ("out", "jobs", "only"), "mutate": ("seed", "out", "jobs", "mutants"), "opinions": ("out", "jobs", "only"),
+    "soak": ("seed", "out", "jobs", "only", "beats", "builds", "lines"),
+}
+COMMANDS = tuple(OF)
+# Variables of make; all others are the option in capitals.
+NAMED = {"width": "W", "channels": "C", "height": "H", "squeeze": "CR", "mutants": "N"}
+OPTIONS = tuple(dict.fromkeys(name for names in OF.values() for name in names))
+VARIABLES = {name: NAMED.get(name, name.upper()) for name in OPTIONS}
+FLAGS = {name: "--" + name.replace("_", "-") for name in OPTIONS}
 # Options whose texts are names: what is wrong with one is in the file system, or in a network.
 FILES = ("weights", "input", "model", "calibration", "json", "out", "docs", "configs", "network", "skip", "only")
 SWITCHES = ("loadable", "residual", "waves", "bgr")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a soak test has found: soak.json, and the table for a person.
 
-The same seed, sources and tools give the same soak.json, in however many runs it came to be.
+The same seed, sources and tools give the same soak.json, in however many runs it came to be, but for the seconds and
+the memory that command lines took.
 """
 
 import collections
@@ -9,6 +10,8 @@ import collections
 __all__ = ["failed", "summarise", "table"]
 
 SHOWN = 10
+# What becomes of command lines: ended at the plan, all done, simulated as well.
+KINDS = ("planned", "whole", "simulated")
 
 
 def failed(result):
@@ -32,13 +35,23 @@ def summarise(options, results, reasons, commands):
     broken = [result["number"] for result in results if failed(result)] + list(reasons)
     return {
         "seed": options.seed, "configurations": len(results) + len(reasons),
-        **{name: sum(result[name] for result in results) for name in ("beats", "cycles", "lost", "wrong")},
+        **{name: sum(result[name] for result in results) for name in ("beats", "cycles", "lost", "wrong",
+                                                                            "redraws")},
         "counts": dict(sorted(counts.items())),
         "failed": [{"number": number, "repeat": _repeat(options, number)} for number in sorted(broken)],
         "without_result": {str(number): reason for number, reason in sorted(reasons.items())},
-        "commands": commands and {"lines": commands.count, "failures": [str(f) for f in commands.failures]},
+        "commands": commands and _commands(commands),
         "results": results,
     }
+
+
+def _commands(result):
+    """A HostileResult as JSON has it."""
+    return {"lines": result.count, **{kind: result.kinds.get(kind, 0) for kind in KINDS},
+            "longest_seconds": round(result.longest, 2), "most_memory_bytes": result.most_memory,
+            "outcomes": [{"command": command, "verdict": verdict, "outcome": outcome, "lines": lines}
+                         for (command, verdict, outcome), lines in result.counts.items()],
+            "failures": [str(failure) for failure in result.failures]}
 
 
 def _repeat(options, number):
@@ -62,7 +75,11 @@ def table(summary):
         ("parameters", f"{counts['loads']:,} loads; {counts['bad loads'] + counts['endless loads']:,} bad streams"),
     ]
     if commands := summary["commands"]:
-        rows.append(("commands", f"{commands['lines']:,} lines, {len(commands['failures'])} of them failed"))
+        rows += [
+            ("commands", f"{commands['lines']:,} lines, {len(commands['failures'])} of them failed"),
+            ("accepted", f"{sum(commands[kind] for kind in KINDS):,}: {commands['planned']:,} up to the plan, "
+                         f"{commands['whole']:,} in whole, {commands['simulated']:,} with a simulation"),
+            ("took most", f"{commands['longest_seconds']:.1f} s, {commands['most_memory_bytes'] / 2**20:,.0f} MiB")]
         rows += [("failed", text) for text in commands["failures"][:SHOWN]]
     faults = {result["number"]: result["faults"] for result in summary["results"]}
     for one in summary["failed"][:SHOWN]:

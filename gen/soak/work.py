@@ -51,7 +51,7 @@ def work(seed, number, beats, keep=None):
     dict
         JSON-serialisable, and always the same for the same arguments: ``number``, ``block`` (a text), ``config``,
         ``runs`` (of each its stalls, seed, beats, cycles), ``counts`` of events, and the sums of ``beats``, ``cycles``,
-        ``lost`` and ``wrong``; ``faults`` has the first ten texts.
+        ``lost`` and ``wrong``; ``redraws`` (see blocks.py); ``faults`` has the first ten texts.
     """
     # Torch takes seconds to load: commands that don't simulate shall not.
     import torch
@@ -67,7 +67,7 @@ def work(seed, number, beats, keep=None):
     built = build(design.verilog, design.top)
     pool = Pool(block, np.random.default_rng([seed, number, POOL_STREAM]))
     record = {"number": number, "block": str(block), "config": _plain(block.config), "runs": [], "beats": 0,
-              "cycles": 0, "lost": 0, "wrong": 0, "faults": []}
+              "cycles": 0, "lost": 0, "wrong": 0, "redraws": block.redraws, "faults": []}
     counts = collections.Counter()
     for run in range(RUNS):
         rng = np.random.default_rng([seed, number, RUN_STREAM, run])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accumulator behind ingress: the sums that are handed over are those of their tile's beats, all of them and no others.
 
+Data are 0 or 1 in every lane.
+
 Assumed is that excite holds a tile's sums at least as long as layer 1 takes, which the sequencer's proof has.
 """
 
@@ -22,12 +24,14 @@ __all__ = ["PROOFS"]
 
 
 def _watch(m, config, ingress, accumulate, number, ends, age, data):
-    """Any one sum of any one tile; returns its group, 'it is not handed over yet', and what it has to be."""
-    group, active, closed, flushed, reached = Signal(range(config.groups)), Signal(), Signal(), Signal(), Signal()
+    """Any one sum of any one tile; returns its group and lane, 'it is not handed over yet', and what it has to be."""
+    group, lane = Signal(range(config.groups)), Signal(range(config.lanes))
+    active, closed, flushed, reached = Signal(), Signal(), Signal(), Signal()
     expected = Signal(config.sum_bits)
     start, adds, handed = Signal(), Signal(), Signal()
-    if config.groups > 1:
-        m.d.comb += [group.eq(AnyConst(len(group))), Assume(group < config.groups)]
+    for constant, limit in ((group, config.groups), (lane, config.lanes)):
+        if limit > 1:
+            m.d.comb += [constant.eq(AnyConst(len(constant))), Assume(constant < limit)]
     m.d.comb += [
         start.eq(ingress.take & (number == 0) & ~active & AnySeq(1)),
         adds.eq(ingress.take & (start | (active & ~closed)) & (ingress.group == group)),
@@ -36,7 +40,7 @@ def _watch(m, config, ingress, accumulate, number, ends, age, data):
     with m.If(start):
         m.d.sync += [active.eq(1), closed.eq(0), flushed.eq(0), reached.eq(0), expected.eq(0)]
     with m.If(adds):
-        m.d.sync += [reached.eq(1), expected.eq(Mux(start, 0, expected) + data)]
+        m.d.sync += [reached.eq(1), expected.eq(Mux(start, 0, expected) + data.bit_select(lane, 1))]
     with m.If(ends & (start | (active & ~closed))):
         m.d.sync += closed.eq(1)
     with m.If(active & closed & ingress.flush):
@@ -49,22 +53,32 @@ def _watch(m, config, ingress, accumulate, number, ends, age, data):
         Assert(~active | reached | (expected == 0), "nothing is added up before the group's first beat"),
         Assert(~(active & flushed) | (closed & (age <= ram_latency(config.groups) + group)),
                "the watched sum is handed over in its turn"),
-        Assert(~(active & handed & reached) | (accumulate.o_sums.as_value()[:config.sum_bits] == expected),
+        Assert(~(active & handed & reached) | (accumulate.o_sums.as_value().word_select(lane, config.sum_bits)
+                                              == expected),
                "a sum is that of all of its tile's beats, and of no others"),
         Cover(active & handed & reached & (expected == config.k * config.width) & ingress.take,
               "a full sum is handed over while the next tile comes"),
     ]
-    return group, active & reached, adds, expected, active & closed & ~flushed
+    return group, lane, active & reached, adds, expected, active & closed & ~flushed
 
 
-def _stored(m, config, inside, group, live, adds, expected):
+def _stored(m, config, inside, group, lane, live, adds, expected):
     """The running sum in registers or memory: right whenever none of its beats is on its way."""
     if uses_registers(config):
         word, cycles = Array(inside[f"sums_{i}"] for i in range(config.groups))[group], 1
     else:
         word, cycles = inside.word(m, "ram/storage", group), ram_latency(config.groups) + 2
     pending = Cat(delay(m, adds, i + 1, name=f"pending_{i}", reset_less=False) for i in range(cycles)).any()
-    m.d.comb += Assert(~(live & ~pending) | (word[:config.sum_bits] == expected), "a running sum is that of its beats")
+    m.d.comb += Assert(~(live & ~pending) | (word.word_select(lane, config.sum_bits) == expected),
+                       "a running sum is that of its beats")
+    if not uses_registers(config):
+        ram = inside["ram"]
+        m.d.comb += [
+            Assert(~(ram.we & ram.re) | (ram.waddr != ram.raddr), "no sum is read while it is written"),
+            Assert((~ram.we | (ram.waddr < config.groups)) & (~ram.re | (ram.raddr < config.groups)),
+                   "sums are within the memory"),
+            Cover(ram.we & ram.re & (ram.waddr == config.groups - 1), "the last sum is written while one is read"),
+        ]
 
 
 def _model(config):
@@ -76,11 +90,13 @@ def _model(config):
     latency = ram_latency(config.groups)
     age = neighbours(m, ingress, depth, timing.sums_latency + timing.layer_cycles[0] - 1)
     number, ends = place(m, ingress, config)
-    data = Signal()
+    data = Signal(config.lanes)
+    late = delay(m, data, 1, name="data")
+    m.d.comb += [accumulate.i_data[lane].eq(late[lane]) for lane in range(config.lanes)]
     m.d.comb += [
-        data.eq(AnySeq(1)), ingress.busy.eq(accumulate.busy), accumulate.i_valid.eq(ingress.take),
+        data.eq(AnySeq(config.lanes)), ingress.busy.eq(accumulate.busy), accumulate.i_valid.eq(ingress.take),
         accumulate.i_group.eq(ingress.group), accumulate.i_first.eq(ingress.first_pixel),
-        accumulate.i_data[0].eq(delay(m, data, 1, name="data")), accumulate.flush.eq(ingress.flush),
+        accumulate.flush.eq(ingress.flush),
     ]
     position(m, ingress, inside_ingress, config, number, ends)
     owed = sums(m, ingress, inside_ingress, config, number, ends)
@@ -105,6 +121,9 @@ _SUM = "a sum is that of all of its tile's beats, and of no others"
 _REGISTERS = (
     Fault("a RAM where a pixel is shorter than its read-modify-write", "accumulate.py",
           "return ram_latency(config.groups) + 3", "return ram_latency(config.groups) + 1", _SUM),
+    Fault("a RAM where a pixel is as long as its read-modify-write", "accumulate.py",
+          "return ram_latency(config.groups) + 3", "return ram_latency(config.groups) + 2",
+          "no sum is read while it is written"),
     Fault("beats are taken while finished sums wait", "ingress.py", "self._sums(m, position) &",
           "(self._sums(m, position) | 1) &", _SUM),
 )
@@ -114,10 +133,15 @@ _MEMORY = (
     Fault("the first pixel adds to the tile before it", "accumulate.py", "delay(m, self.i_first, self.latency, name",
           "delay(m, self.i_first, self.latency + 1, name", _SUM),
 )
+_LANES = (
+    Fault("all lanes add up the first one", "accumulate.py", "old[lane] + beat[lane]", "old[lane] + beat[0]", _SUM),
+)
 _SIZES = (
     (Config(k=2, width=2, channels=3, squeeze=1, slack=1), _REGISTERS),
     (Config(k=2, width=1, channels=5, squeeze=1, slack=1), _MEMORY),
-    (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), ()),
+    (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _LANES),
+    # As few groups as a RAM can have: a sum is read in the cycle behind that in which it is written.
+    (Config(k=2, width=1, channels=8, squeeze=1, lanes=2, slack=1), ()),
 )
 PROOFS = tuple(
     Proof(f"accumulate k={c.k} width={c.width} groups={c.groups}", functools.partial(_model, c), depth=7, faults=faults,

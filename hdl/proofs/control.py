@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block's control, as it is wired, with any excite that keeps its contract.
 
-Excite's multipliers and what only they need are left out: a stand-in hands a tile's gates over after any time.
+Excite's multipliers and what only they need are left out: a stand-in hands a tile's gates over after any time. What
+the wires carry is `wiring`'s matter.
 """
 
 import functools
-from unittest import mock
 
-from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
+from amaranth.hdl import Assert, Cover, Module, Mux, Signal
 from amaranth.lib import enum
 
-from .. import tiled_se
 from ..config import Config
 from ..timing import GATE_TILES, QUEUE, TILES_UNDER_WAY, Timing
 from .checks import around, watch
 from .ingress import frames, place, position, sums, tiles
 from .part import Part
-from .proof import Fault, Inside, Proof
+from .proof import Fault, Proof
+from .records import Records
 from .scale import pipeline
-from .stand_in import AnyExcite, nothing
+from .stand_in import block_of
 
 __all__ = ["PROOFS"]
+
+_MOVES = "a beat moves while the source offers and the sink takes"
+_DRAINS = "what is finished comes out while the sink takes, whether or not the source offers"
 
 
 def _most(buffer):
@@ -45,7 +47,7 @@ def _buffer(m, buffer, inside, count):
                & (head < depth) & (buffer.tail < depth), "the tile buffer's pointers are known"),
         Assert((inside["write_pointer_last"] == (buffer.tail == depth - 1))
                & (inside["ahead_last"] == (buffer.ahead == depth - 1)), "the pointers know where they wrap"),
-        Cover((count == _most(buffer)) & buffer.read, "the tile buffer is full, and read"),
+        Cover((count == _most(buffer)) & buffer.read, "the tile buffer holds as much as it ever does, and is read"),
     ]
 
 
@@ -76,40 +78,6 @@ def _gates(m, config, fifo, inside, excite):
     return taken
 
 
-class _Records:
-    """The records of finished tiles, the oldest first: which there are, and how far each reaches from the head."""
-
-    def __init__(self, m, ingress, inside, head, depth, number, count):
-        words = [(ingress.tile_valid, ingress.tile.as_value())]
-        level, first = inside["tiles/level"], inside["tiles/head"]
-        for i in range(TILES_UNDER_WAY):
-            words.append((level > i, inside.word(m, "tiles/storage", (first + i)[:2])))
-        self.entries, reached = [], 0
-        fine, proper = [], []
-        for i, (valid, word) in enumerate(words):
-            reach = Signal(range(depth + 1), name=f"reach_{i}")
-            m.d.comb += reach.eq(around(word[:-2] + depth - head, depth) + 1 if depth > 1 else 1)
-            self.entries.append((valid, reach, word[-1]))
-            fine.append(~valid | ((reach > reached) & (word[:-2] < depth)))
-            if i:
-                proper.append(~valid | (word[-2] == (reach == reached + 1)))
-            reached = Mux(valid, reach, reached)
-        m.d.comb += [
-            Assert(Cat(fine).all(), "tiles end one behind the other"),
-            Assert(Cat(proper).all(), "tiles of a single beat are known"),
-            Assert(reached + number == count, "beats are those of finished tiles and of the one that comes"),
-            Assert(inside["tiles/tail"] == (first + level)[:2], "records are where they are counted"),
-            Assert((inside["tiles/head_last"] == (first == TILES_UNDER_WAY - 1))
-                   & (inside["tiles/tail_last"] == (inside["tiles/tail"] == TILES_UNDER_WAY - 1)),
-                   "pointers of records know where they wrap"),
-        ]
-
-    def at(self, ahead):
-        """Whether the beat behind `ahead` others ends a tile, and whether that has its frame's last."""
-        here = [valid & (reach == ahead + 1) for valid, reach, _ in self.entries]
-        return Cat(here).any(), Cat(h & last for h, (_, _, last) in zip(here, self.entries, strict=True)).any()
-
-
 def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
     """Any beat: when it is read, it ends its tile, and its frame, if it did so when it was taken."""
     fresh, compared = inside["fresh"], inside["compared"]
@@ -131,7 +99,8 @@ def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
         Assert(~read | (scale.release == is_end), "a tile is released with its own last beat, and with no other"),
         Assert(~(read & is_end) | (scale.tile.last == is_last), "tlast goes with the beat that it came with"),
         Assert(~(is_last & watched) | is_end, "a frame's last beat ends its tile"),
-        Cover(read & is_end & is_last & (count == _most(buffer)), "a frame's last beat is read from a full buffer"),
+        Cover(read & is_end & is_last & (count == _most(buffer)),
+              "a frame's last beat is read from a buffer as full as it gets"),
     ]
 
 
@@ -175,13 +144,21 @@ def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
     ]
 
 
-def _progress(m, block, within):
-    """While the source offers and the sink takes, a beat moves."""
-    offered = block.s_axis_tvalid & block.m_axis_tready
-    moves = (block.s_axis_tvalid & block.s_axis_tready) | (block.m_axis_tvalid & block.m_axis_tready)
-    quiet = Signal(range(within + 2))
-    m.d.sync += quiet.eq(Mux(offered & ~moves, quiet + (quiet <= within), 0))
-    m.d.comb += Assert(quiet <= within, "a beat moves while the source offers and the sink takes")
+def _progress(m, block, within, tiles, under_way):
+    """While the source offers and the sink takes, a beat moves; while the sink takes, finished tiles come out."""
+    given = block.m_axis_tvalid & block.m_axis_tready
+    moves = (block.s_axis_tvalid & block.s_axis_tready) | given
+    finished = (tiles != 0) | (under_way != 0)
+    quiet, silent = Signal(range(within + 2)), Signal(range(within + 2))
+    m.d.sync += [
+        quiet.eq(Mux(block.s_axis_tvalid & block.m_axis_tready & ~moves, quiet + (quiet <= within), 0)),
+        silent.eq(Mux(block.m_axis_tready & finished & ~given, silent + (silent <= within), 0)),
+    ]
+    m.d.comb += [
+        Assert(quiet <= within, _MOVES), Assert(silent <= within, _DRAINS),
+        Cover((silent != 0) & (tiles == 1) & block.s_axis_tready & ~block.s_axis_tvalid,
+              "the last tile is on its way while no beat is offered"),
+    ]
 
 
 def _within(config):
@@ -192,32 +169,29 @@ def _within(config):
 
 def _model(config, slow=True):
     m = Module()
-    block = tiled_se.TiledSE(config, nothing(config))
-    stand_in = type("AnyExcite", (AnyExcite,), {"slow": slow})
-    with mock.patch.object(tiled_se, "Excite", stand_in):
-        m.submodules.block = inside = Inside(block)
+    block, inside = block_of(m, config, slow)
     ingress, buffer, fifo, scale = (inside[name] for name in ("ingress", "buffer", "gates", "scale"))
     excite = Part(inside, "excite")
-    m.d.comb += [port.eq(AnySeq(1)) for port in (block.s_axis_tvalid, block.s_axis_tlast, block.m_axis_tready)]
     number, ends = place(m, ingress, config)
     part = Part(inside, "ingress")
     position(m, ingress, part, config, number, ends)
     tiles(m, config, ingress, part, number, ends)
     owed = sums(m, ingress, part, config, number, ends)
     frames(m, ingress, config, number)
-    count = Signal(range(buffer.depth + 1))
+    # Wider than the depth takes, so that it could show too many.
+    count = Signal(range(2 * buffer.depth + 2))
     _buffer(m, buffer, Part(inside, "tile_buffer"), count)
     taken = _gates(m, config, fifo, Part(inside, "scale_fifo"), excite)
-    pipeline(m, scale, Part(inside, "scale"), Timing(config))
-    records = _Records(m, ingress, part, inside["tile_buffer/head"], buffer.depth, number, count)
+    under_way = pipeline(m, scale, Part(inside, "scale"), Timing(config))
+    records = Records(m, ingress, part, inside["tile_buffer/head"], buffer.depth, number, count)
     _beats(m, ingress, buffer, scale, Part(inside, "scale"), records, ends, count, fifo)
     _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed)
     if not slow:
-        _progress(m, block, _within(config))
+        _progress(m, block, _within(config), part["count"], under_way)
     return m
 
 
-_OWN, _MOVES = "a tile's beats are read with its own gates", "a beat moves while the source offers and the sink takes"
+_OWN = "a tile's beats are read with its own gates"
 _JOIN = "ingress.tile_valid & gates.tile_valid)"
 _WRONG_GATES = (
     Fault("gates are released with every beat", "tiled_se.py", "gates.release.eq(scale.release)",
@@ -228,6 +202,19 @@ _WRONG_GATES = (
           "gates are read only where there are some"),
     Fault("excite is given sums while it holds others", "tiled_se.py", "ingress.sums_free.eq(excite.sums_free)",
           "ingress.sums_free.eq(1)", "sums are handed over only where there is a place"),
+    Fault("excite is given sums while it holds others, if a tile waits", "tiled_se.py",
+          "ingress.sums_free.eq(excite.sums_free)", "ingress.sums_free.eq(excite.sums_free | ingress.tile_valid)",
+          "tiles keep their order"),
+    Fault("every tile ends its frame", "ingress.py", "position.first_beat, self.i_last)",
+          "position.first_beat, position.tile_end)", "tlast goes with the beat that it came with"),
+    Fault("a tile's end is taken from the read pointer", "tiled_se.py", "ingress.tail.eq(buffer.tail)",
+          "ingress.tail.eq(buffer.ahead)", "a tile is released with its own last beat, and with no other"),
+    Fault("the tile buffer's room is not looked at", "tiled_se.py", "ingress.room.eq(buffer.ready)",
+          "ingress.room.eq(1)", "beats are taken only where the tile buffer had room"),
+    Fault("a place is not taken while one is given back", "tiled_se.py", "gates.take.eq(excite.gates_take)",
+          "gates.take.eq(excite.gates_take & ~scale.release)", "every finished tile is somewhere, once", depth=30),
+    Fault("a third tile's gates are let in", "tiled_se.py", "excite.gates_free.eq(gates.free)",
+          "excite.gates_free.eq(1)", "a place for gates is taken only where there is one", depth=30),
 )
 _FULL = (
     Fault("the count of tiles wraps at exactly full", "ingress.py", "Signal(range(TILES_UNDER_WAY + 1))",
@@ -243,6 +230,8 @@ _DEADLOCK = (
     Fault("a tile's sums wait for tiles that wait for their gates", "tiled_se.py",
           "ingress.sums_free.eq(excite.sums_free)", "ingress.sums_free.eq(excite.sums_free & ~ingress.tile_valid)",
           _MOVES, depth=45),
+    Fault("a tile comes out only while the next one comes in", "tiled_se.py", _JOIN,
+          "ingress.tile_valid & gates.tile_valid & self.s_axis_tvalid)", _DRAINS, depth=45),
 )
 # Tiles of two words and of six, in a buffer that holds one and no more; tiles of a single beat.
 _SIZES = (

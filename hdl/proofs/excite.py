@@ -18,7 +18,7 @@ from .part import Part
 from .proof import Fault, Inside, Proof
 from .sequencer import Walk, issues, registers
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "working"]
 
 
 def _sums(m, config, excite):
@@ -37,7 +37,13 @@ def _sums(m, config, excite):
     return age
 
 
-def _model(config, paced):
+def working(config):
+    """Excite at work, proved to keep its tiles, sums and passes apart.
+
+    Returns
+    -------
+    (Module, Excite, Inside, Walk)
+    """
     m = Module()
     excite = Excite(config)
     m.submodules.excite = inside = Inside(excite)
@@ -47,6 +53,11 @@ def _model(config, paced):
     age = _sums(m, config, excite)
     walk = _reads(m, config, excite, inside, age)
     _passes(m, config, excite, inside, walk)
+    return m, excite, inside, walk
+
+
+def _model(config, paced):
+    m, excite, _, walk = working(config)
     if paced:
         _gates(m, config, excite, walk)
     return m
@@ -158,6 +169,8 @@ _SUMS = (
           "rows and words are the tile's own"),
     Fault("layer 2 starts with a record too late", "requantise.py", "address == config.squeeze - 1",
           "address == config.squeeze", "an accumulator is requantised by its own record", depth=30),
+    Fault("sums are taken while others are held", "excite.py", "self.sums_free.eq(~held)", "self.sums_free.eq(1)",
+          "a sum is there when it is read, and none takes its place before", depth=30),
 )
 _SHORT = (
     Fault("layer 1 has a pass too few", "sequencer.py", "next_last = left == 2", "next_last = left == 3",
@@ -173,6 +186,8 @@ _SIZES = (
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), False, ()),
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), False, _SHORT),
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), True, _PACE),
+    (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), True, ()),
+    (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), True, ()),
 )
 
 

@@ -171,6 +171,16 @@ _ROWS = (
           "Cat(self.tail, position.first_beat, self.i_last)", "Cat(self.tail, position.first_pixel, self.i_last)",
           "a tile's record is the address of its last beat, whether it has but one, and its tlast"),
 )
+_ROWS += (
+    Fault("a tile that is cut in its first pixel has a word less", "ingress.py", "self.words.eq(position.group + 1)",
+          "self.words.eq(position.group)", "rows and words are the tile's own"),
+    Fault("sums that had to wait are handed over again", "ingress.py", "waiting.eq(0)", "waiting.eq(1)",
+          "sums are handed over once a tile"),
+    Fault("a frame ends with each of its tiles", "ingress.py", "goes_on.eq(~self.i_last)",
+          "goes_on.eq(~position.tile_end)", "a frame goes from its first beat to tlast"),
+    Fault("the error rises with every frame", "ingress.py", "with m.If(position.cut):",
+          "with m.If(self.take & self.i_last):", "the error rises with a tlast off a row's end, and stays"),
+)
 _BEATS = (
     Fault("the count of tiles wraps at exactly full", "ingress.py", "Signal(range(TILES_UNDER_WAY + 1))",
           "Signal(range(TILES_UNDER_WAY))", _PLACE),

@@ -161,6 +161,8 @@ _FAULTS = (
           "records are written in their order, within the memory"),
     Fault("a stream is taken a word at a time", "loader.py", "with m.If(take & self.i_last):", "with m.If(take):",
           "a stream is taken to its tlast without a pause"),
+    Fault("a word of weights is written for as long as the stream pauses", "loader.py",
+          "self.weights_write.eq(valid & weights", "self.weights_write.eq(weights", "weights are written once each"),
     Fault("a stream waits until parameters are loaded", "loader.py", "m.If(waiting & self.start)",
           "m.If(waiting & self.start & self.loaded)", "a stream that waits starts when it may"),
 )

@@ -62,6 +62,8 @@ _FAULTS = (
           "the first pixel is the tile's first"),
     Fault("a tile ends with the first beat of its last pixel", "position.py", "(last_group & last_column & last_row)",
           "(last_column & last_row)", _END),
+    Fault("rows go on over a frame's end", "position.py", 'config.k, row_end, self.tile_end, name="row"',
+          'config.k, row_end, name="row"', "rows are those that have begun, less one"),
     Fault("counters wrap one late", "arithmetic.py", "last.eq(count == limit - 2", "last.eq(count == limit - 1", _END),
 )
 _SIZES = ((1, 1, 1, ()), (2, 3, 1, ()), (3, 1, 3, ()), (2, 3, 2, _FAULTS), (3, 5, 3, ()))

@@ -75,11 +75,11 @@ class Proof:
 class Inside(Elaboratable):
     """A component as a submodule of a model that sees what else is nobody's business: its signals and memories.
 
-    It is elaborated at once, for no platform.
+    It is elaborated at once, for `platform`.
     """
 
-    def __init__(self, component):
-        self._fragment, self._locals = _elaborated(component)
+    def __init__(self, component, platform=None):
+        self._fragment, self._locals = _elaborated(component, platform)
 
     def elaborate(self, platform):
         return self._fragment
@@ -121,7 +121,7 @@ def _walk(fragment):
         yield from _walk(part)
 
 
-def _elaborated(component):
+def _elaborated(component, platform):
     """The fragment that `component` is, and the local variables of what was called on it and on its submodules.
 
     Returns
@@ -140,6 +140,6 @@ def _elaborated(component):
     previous = sys.getprofile()
     sys.setprofile(note)
     try:
-        return Fragment.get(component, None), found
+        return Fragment.get(component, platform), found
     finally:
         sys.setprofile(previous)

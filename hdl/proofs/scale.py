@@ -54,21 +54,22 @@ def _beats(m, scale, inside, timing):
     Data are 0 or 1, and so are gates: all arithmetic but that is another's matter.
     """
     latency = timing.scale_latency
-    data, gate = Signal(), Signal()
-    m.d.comb += [data.eq(AnySeq(1)), gate.eq(AnySeq(1))]
+    lanes = scale.config.lanes
+    data, gate = Signal(lanes), Signal(lanes)
+    m.d.comb += [data.eq(AnySeq(lanes)), gate.eq(AnySeq(lanes))]
 
     def due(value, cycles, name):
         return delay(m, value, cycles, name=name, reset_less=False)
 
-    m.d.comb += [
-        scale.x[0].eq(due(data, timing.read_latency, "data")),
-        scale.gates[0].eq(due(gate, timing.read_latency + DEVIATE, "gate") << GATE_FRAC),
-    ]
-    queue = inside["queue"]
+    x, factor = due(data, timing.read_latency, "data"), due(gate, timing.read_latency + DEVIATE, "gate")
+    m.d.comb += [scale.x[lane].eq(x[lane]) for lane in range(lanes)]
+    m.d.comb += [scale.gates[lane].eq(factor[lane] << GATE_FRAC) for lane in range(lanes)]
+    queue, product = inside["queue"], due(data & gate, latency, "product")
+    results = Cat(queue.i.word_select(lane, 8) == product[lane] for lane in range(lanes))
     m.d.comb += [
         Assert(queue.i_valid == due(scale.read, latency, "read"),
                "a beat that is read comes to the queue, and no other"),
-        Assert(~queue.i_valid | (queue.i[:8] == due(data & gate, latency, "product")), "a beat meets its own gate"),
+        Assert(~queue.i_valid | results.all(), "every lane of a beat meets its own gate"),
         Assert(~queue.i_valid | (queue.i[-1] == due(scale.release & scale.tile.last, latency, "end")),
                "tlast comes with the frame's last beat, and no other"),
     ]
@@ -149,11 +150,24 @@ _FAULTS = (
           'timing.scale_latency - 1, name="last")', "tlast comes with the frame's last beat, and no other"),
     Fault("idle while a beat is offered", "scale.py", "credits + returned == timing.credits",
           "credits + self.o_valid == timing.credits", "idle means that no beat is under way"),
+    Fault("groups go on over a tile's end", "scale.py", "config.groups, self.read, self.release, name",
+          "config.groups, self.read, name", "gates are read a group a word"),
+    Fault("only a tile's last beat comes to the queue", "scale.py", "delay(m, self.read, timing.scale_latency",
+          "delay(m, self.release, timing.scale_latency", "a beat that is read comes to the queue, and no other"),
+)
+
+_LANES = (
+    Fault("all lanes get the first one's gate", "scale.py", "multiply.i_b.eq(self.gates[lane])",
+          "multiply.i_b.eq(self.gates[0])", "every lane of a beat meets its own gate"),
+    Fault("data come a stage early", "scale.py", "multiply.i_a.eq(deviation)",
+          "multiply.i_a.eq(self.x[lane] - self.zero)", "every lane of a beat meets its own gate"),
+    Fault("what waits for ready is overwritten", "queue.py", "load.eq(filled & (~self.o_valid | self.o_ready))",
+          "load.eq(filled)", "payload 0 is held until ready"),
 )
 
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=1, slack=1), _FAULTS),
-    (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), ()),
+    (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _LANES),
     (Config(k=7, width=5, channels=3, squeeze=1, lanes=3, slack=5), ()),
 )
 PROOFS = tuple(

@@ -197,12 +197,18 @@ _FAULTS = (
           "(ready == 1)", "a tile can be read as soon as no gate can come too late"),
     Fault("the write pointer wraps one late", "scale_fifo.py", "counter(m, GATE_TILES * config.groups, group_end",
           "counter(m, GATE_TILES * config.groups + 1, group_end", _READ, 30),
+    Fault("a place is never given back", "scale_fifo.py", "taken.eq(taken + self.take - self.release)",
+          "taken.eq(taken + self.take)", "a place is free unless two tiles hold them"),
+    Fault("the first place is never read again", "scale_fifo.py", "second.eq(~second)", "second.eq(1)",
+          "tiles are read in their order", 30),
 )
 _EARLY = (
     Fault("reading starts with an earlier gate", "scale_fifo.py", "channel == trigger - 1", "channel == trigger - 2",
           "every gate is there when it is read"),
     Fault("a group's gates are written a gate early", "scale_fifo.py", "ram.waddr.eq(address), ram.wdata.eq(word)",
           "ram.waddr.eq(address), ram.wdata.eq(earlier)", _READ),
+    Fault("a group's first gate is lost", "scale_fifo.py", "earlier.eq(word[config.gate_bits:])", "earlier.eq(word)",
+          "a group's gates are collected"),
 )
 _SIZES = (
     ({"channels": 3, "macs": 3, "slack": 0}, _FAULTS),

@@ -140,6 +140,11 @@ _PASSES = (
           "layer 1 starts with a tile's sums, when the units are free"),
     Fault("the weights' address starts anew with layer 2", "sequencer.py", "pass_end, done & layer2)",
           "pass_end, done)", "an issued input's address is right", depth=40),
+    Fault("the last pass has as many outputs as any", "sequencer.py", "o.outputs.eq(outputs)",
+          "o.outputs.eq(self.config.macs)", "an issued input's outputs is right", depth=40),
+    Fault("the next tile is read on behind the last group", "sequencer.py",
+          "last_lane.eq(config.lanes == 1), group.eq(0)]", "last_lane.eq(config.lanes == 1)]",
+          "an issued sum's group and lane are right", depth=40),
 )
 _LANES = (
     Fault("sums are done with a pass early", "sequencer.py", "next_last = left == 2", "next_last = left == 3",

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands in for excite where only the block's control is looked at."""
 
+from unittest import mock
+
 import numpy as np
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Module, Mux, Signal
 
+from .. import tiled_se
 from ..excite import Excite
 from ..parameters import Layer, Parameters
 from ..timing import GATE_TILES
+from .proof import Inside
 
-__all__ = ["AnyExcite", "nothing"]
+__all__ = ["block_of"]
 
 
 class AnyExcite(Excite):
     """Takes sums when it has a place for them, gives gates for each, in order; every step takes one cycle or two.
 
-    How long steps take is not the control's business: they can take as long as `slow` says.
+    How long steps take is not the control's business: they can take as long as `slow` says. Gates are anything, and so
+    are the addresses of parameters.
     """
 
     slow = True
@@ -37,6 +42,7 @@ class AnyExcite(Excite):
             self.o_valid.eq(some_day(due != 0, "gate")),
             gate_end.eq(self.o_valid & (channel == self.config.channels - 1)),
         ]
+        m.d.comb += [port.eq(AnySeq(len(port))) for port in (self.o, self.weight_address, self.record_address)]
         m.d.sync += [
             held.eq((held & ~done) | self.i_start), second.eq((second & ~self.gates_take) | done),
             due.eq(due + self.gates_take - gate_end),
@@ -46,9 +52,28 @@ class AnyExcite(Excite):
         return m
 
 
-def nothing(config):
+def _nothing(config):
     """Parameters, all zeros."""
     def layer(outputs, inputs):
         return Layer(np.zeros((outputs, inputs), np.int64), *(np.zeros(outputs, np.int64) for _ in range(3)))
 
     return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0)
+
+
+def block_of(m, config, slow=True):
+    """The block, in `m`, with that in place of excite, and beats that come and go at any time.
+
+    Parameters
+    ----------
+    slow : bool
+        Whether excite's steps may take for ever.
+
+    Returns
+    -------
+    (TiledSE, Inside)
+    """
+    block = tiled_se.TiledSE(config, _nothing(config))
+    with mock.patch.object(tiled_se, "Excite", type("AnyExcite", (AnyExcite,), {"slow": slow})):
+        m.submodules.block = inside = Inside(block)
+    m.d.comb += [port.eq(AnySeq(1)) for port in (block.s_axis_tvalid, block.s_axis_tlast, block.m_axis_tready)]
+    return block, inside

@@ -24,7 +24,8 @@ def _model(config):
     buffer = TileBuffer(config)
     m.submodules.buffer = inside = Inside(buffer)
     m.d.comb += [buffer.write.eq(AnySeq(1)), buffer.read.eq(AnySeq(1)), buffer.i.eq(AnySeq(8 * config.lanes))]
-    count = Signal(range(buffer.depth + 1))
+    # Wider than the depth takes, so that it could show too many.
+    count = Signal(range(2 * buffer.depth + 2))
     m.d.sync += count.eq(count + buffer.write - buffer.read)
     allowed, written = Signal(), Signal()
     m.d.sync += [allowed.eq(buffer.ready), written.eq(buffer.write)]
@@ -112,6 +113,10 @@ _FAULTS = (
 _FOUR = (
     Fault("the level can't count up to the depth", "tile_buffer.py", "level = Signal(range(self.depth + 1))",
           "level = Signal(range(self.depth))", "the peak is the highest level of an earlier cycle"),
+    Fault("the peak can't count up to the depth", "tile_buffer.py", '"peak": Out(range(depth + 1))',
+          '"peak": Out(range(depth))', "the peak never wraps"),
+    Fault("the last place but one is not looked at", "tile_buffer.py", "| (almost & more)", "| 0",
+          "no word is written to the address that is being read"),
 )
 
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MAC units: every accumulator is the sum of its own pass's and its own unit's products, and leaves in its turn.
+
+Operands and weights are 0 or 1. Assumed is what the sequencer is proved to do: no operand comes in the cycle behind a
+pass's last one, and no pass ends before the accumulators of the one before it are through.
+"""
+
+import functools
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
+
+from ..arithmetic import delay
+from ..config import Config
+from ..latency import MAC, MULTIPLY
+from ..mac import MacArray
+from .proof import Fault, Inside, Proof
+
+__all__ = ["PROOFS"]
+
+
+def _passes(m, mac, unit):
+    """Passes of any length, with or without pauses; returns 'one ends'."""
+    macs = mac.config.macs
+    ends, behind, since = Signal(), Signal(), Signal(range(macs + 1), init=macs)
+    m.d.comb += [
+        mac.i_valid.eq(AnySeq(1)), mac.i_last.eq(AnySeq(1)), ends.eq(mac.i_valid & mac.i_last),
+        Assume(~(mac.i_valid & behind)), Assume(~ends | (since > unit)),
+    ]
+    m.d.sync += [behind.eq(ends), since.eq(Mux(ends, 1, since + (since != macs)))]
+    return ends
+
+
+def _model(config):
+    m = Module()
+    mac = MacArray(config)
+    m.submodules.mac = inside = Inside(mac)
+    unit, operand, weights = Signal(range(config.macs)), Signal(), Signal(config.macs)
+    if config.macs > 1:
+        m.d.comb += [unit.eq(AnyConst(len(unit))), Assume(unit < config.macs)]
+    ends = _passes(m, mac, unit)
+    m.d.comb += [operand.eq(AnySeq(1)), weights.eq(AnySeq(config.macs)), mac.i_operand.eq(operand)]
+    m.d.comb += [mac.i_weights[i].eq(weights[i]) for i in range(config.macs)]
+    total, whole = Signal(config.acc_bits), Signal(config.acc_bits)
+    m.d.comb += whole.eq(total + (mac.i_valid & operand & weights.bit_select(unit, 1)))
+    m.d.sync += total.eq(Mux(ends, 0, whole))
+    ended = delay(m, ends, MULTIPLY + 1, name="ended", reset_less=False)
+    expected = delay(m, whole, MULTIPLY + 1, name="expected", reset_less=False)
+    running = delay(m, total, MULTIPLY, name="running", reset_less=False)
+    # Behind its pass's end an accumulator steps through the second row, to the front.
+    left, kept = Signal(range(config.macs + 1)), Signal(config.acc_bits)
+    m.d.sync += left.eq(Mux(ended, unit + 1, left - (left != 0)))
+    with m.If(ended):
+        m.d.sync += kept.eq(expected)
+    acc = Array(inside[f"acc_{i}"] for i in range(config.macs))[unit].as_unsigned()
+    drain = Array(inside[f"drain_{i}"] for i in range(config.macs))[left - 1].as_unsigned()
+    m.d.comb += [
+        Assert(acc == Mux(ended, expected, running), "an accumulator is the sum of its unit's products of the pass"),
+        Assert(left <= unit + 1, "a unit waits for those before it"),
+        Assert((left == 0) | (drain == kept), "accumulators move up while they wait"),
+        Assert((left != 1) | (mac.o.as_unsigned() == kept), "accumulators leave one a cycle, unit 0's first"),
+        Assert(delay(m, ended, 1, name="moved", reset_less=False) == (left == unit + 1),
+               "the first leaves in its cycle, the others behind it"),
+        Cover((left == 1) & (unit == config.macs - 1) & (kept == 3) & mac.i_valid,
+              "the last unit's accumulator leaves while the next pass runs"),
+    ]
+    return m
+
+
+_TURN = "accumulators leave one a cycle, unit 0's first"
+_FAULTS = (
+    Fault("accumulators leave in reverse", "mac.py", "for unit in reversed(range(config.macs))",
+          "for unit in range(config.macs)", _TURN),
+    Fault("an accumulator is not cleared", "mac.py", "m.d.sync += acc.eq(0)", "m.d.sync += acc.eq(acc)",
+          "an accumulator is the sum of its unit's products of the pass"),
+    Fault("all units have the first one's weights", "mac.py", "self.i_weights[unit]", "self.i_weights[0]", _TURN),
+    Fault("accumulators move before the last product is there", "mac.py", "MULTIPLY + 1, name=\"last\"",
+          "MULTIPLY, name=\"last\"", _TURN),
+)
+PROOFS = tuple(
+    Proof(f"MAC units={macs}", functools.partial(_model, Config(k=1, width=1, channels=3, squeeze=2, macs=macs)),
+          depth=MAC + 1, faults=faults) for macs, faults in ((1, ()), (2, ()), (3, _FAULTS)))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requantisation: every accumulator meets the multiplier, shift and bias of its own record.
+
+Accumulators have a bit in each of two limbs, multipliers and biases are 0 or 1, shifts two constants, swapped between
+the layers: all arithmetic but that is another's matter. Assumed is what excite is proved to do: a pass's accumulators
+are through before the next one's come.
+"""
+
+import functools
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
+
+from ..arithmetic import counter, delay
+from ..config import GUARD, Config
+from ..latency import LIMB_BITS, ram_latency, record_ahead, requantise_latency
+from ..requantise import Requantise
+from .proof import Fault, Inside, Proof
+
+__all__ = ["PROOFS"]
+
+# By layer, by a record's index.
+SHIFTS = ((0, 1), (1, 0))
+# Bits of an accumulator, one in either limb, that no result loses.
+LOW, HIGH = GUARD + 1, LIMB_BITS + 1
+
+
+def _records(m, config, requantise):
+    """The memory of records, with any contents; returns a function: what a record has, by its address."""
+    count = config.squeeze + config.channels
+    contents = [Signal(3, name=f"contents_{i}") for i in range(count)]
+    m.d.comb += [word.eq(AnyConst(3)) for word in contents]
+    record = delay(m, Array(contents)[requantise.record_address], ram_latency(count), name="record")
+    m.d.comb += [
+        requantise.record.multiplier.eq(record[0]), requantise.record.shift.eq(record[1]),
+        requantise.record.bias.eq(record[2] << GUARD),
+    ]
+    return lambda address: Array(contents)[address]
+
+
+def _counters(m, config, requantise, inside):
+    """Which accumulator's record is read: whether there is one, the number of its record, its layer."""
+    count = config.squeeze + config.channels
+    left, reads = Signal(range(config.macs + 1)), Signal()
+    m.d.comb += [
+        requantise.i_start.eq(AnySeq(1)), requantise.i_outputs.eq(AnySeq(len(requantise.i_outputs))),
+        Assume((requantise.i_outputs != 0) & (requantise.i_outputs <= config.macs)),
+        Assume(~requantise.i_start | (left <= 1)), reads.eq(left != 0),
+    ]
+    m.d.sync += left.eq(Mux(requantise.i_start, requantise.i_outputs, left - reads))
+    number, last = counter(m, count, reads, name="number")
+    layer = number >= config.squeeze
+    m.d.comb += [
+        Assert((inside["reads"] == reads) & (~reads | (inside["left"] == left)), "as many records are read as are due"),
+        Assert((number < count) & (last == (number == count - 1)), "records are counted around"),
+        Assert((requantise.record_address == number) & (inside["last"] == last), "records are read in their order"),
+        Assert((inside["layer2"] == layer) & (inside["index"] == number - Mux(layer, config.squeeze, 0)),
+               "layer and index are the record's"),
+    ]
+    return reads, number
+
+
+def _model(config):
+    m = Module()
+    requantise = Requantise(config)
+    m.submodules.requantise = inside = Inside(requantise)
+    record = _records(m, config, requantise)
+    reads, number = _counters(m, config, requantise, inside)
+    acc = Signal.like(requantise.i)
+    m.d.comb += [acc.eq(AnySeq(1) << LOW | AnySeq(1) << HIGH), requantise.i.eq(acc)]
+
+    # An accumulator comes `record_ahead` cycles behind its pass's start, its record's address one behind that.
+    wait = record_ahead(config) - 1
+    here, its = (delay(m, value, wait, name=name, reset_less=False)
+                 for value, name in ((reads, "here"), (number, "its_number")))
+    layer, (multiplier, shift, bias) = its >= config.squeeze, record(its)
+    scaled = Mux(multiplier, acc >> Mux(shift ^ layer, SHIFTS[0][1], SHIFTS[0][0]), 0)
+    result = ((scaled >> GUARD) + bias)[:len(requantise.o)]
+    valid, due_layer, index, due = (
+        delay(m, value, requantise_latency(config), name=f"due_{i}", reset_less=False)
+        for i, value in enumerate((here, layer, its - Mux(layer, config.squeeze, 0), result)))
+    m.d.comb += [
+        Assert(requantise.o_valid == valid, "a value comes for each accumulator, in its cycle"),
+        Assert(~valid | ((requantise.o_layer == due_layer) & (requantise.o_index == index)),
+               "a value has its accumulator's layer and index"),
+        Assert(~valid | (requantise.o.as_unsigned() == due),
+               "an accumulator meets the multiplier, shift and bias of its own record"),
+        Cover(valid & due_layer & (index == config.channels - 1) & (due != 0), "a tile's last accumulator is through"),
+    ]
+    return m
+
+
+_RECORD = "an accumulator meets the multiplier, shift and bias of its own record"
+_FAULTS = (
+    Fault("the bias is that of the next accumulator", "requantise.py", "late + 2, name=\"bias\"",
+          "late + 1, name=\"bias\"", _RECORD),
+    Fault("the shift is that of the accumulator before", "requantise.py", "late, name=\"shift\"",
+          "late + 1, name=\"shift\"", _RECORD),
+    Fault("the layer is that of the accumulator behind", "requantise.py", "wait + late, name=\"layer\"",
+          "wait + late - 1, name=\"layer\"", "a value has its accumulator's layer and index"),
+    Fault("the upper limb meets a lower one of another accumulator", "requantise.py", "max(i - 1, 0)", "i", _RECORD),
+    Fault("the index is that of the accumulator before", "requantise.py", "latency, name=\"index\"",
+          "latency + 1, name=\"index\"", "a value has its accumulator's layer and index"),
+)
+_SIZES = (
+    ({"channels": 3, "squeeze": 2, "macs": 2}, _FAULTS),
+    ({"channels": 2, "squeeze": 1, "macs": 1}, ()),
+    ({"channels": 30, "squeeze": 3, "macs": 4}, ()),
+)
+
+
+def _proof(fields, faults):
+    config = Config(k=1, width=1, shifts=SHIFTS, **fields)
+    cycles = record_ahead(config) + requantise_latency(config)
+    return Proof(f"requantise C={config.channels} CR={config.squeeze} macs={config.macs}",
+                 functools.partial(_model, config), depth=cycles, cover=config.squeeze + config.channels + cycles + 2,
+                 faults=faults)
+
+
+PROOFS = tuple(_proof(fields, faults) for fields, faults in _SIZES)

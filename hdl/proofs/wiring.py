@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The block's wires: what each component gets is what another one gives, of the same beat and in the right cycle.
+
+Which beat, tile or gate that is, is the control's proof; what a component does with it is its own. Excite is left out,
+as there: what it gives is free.
+"""
+
+import functools
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Cat, Cover, Module
+
+from ..accumulate import uses_registers
+from ..arithmetic import counter, delay
+from ..config import Config
+from ..timing import Timing
+from .checks import around
+from .proof import Fault, Proof
+from .stand_in import block_of
+
+__all__ = ["PROOFS"]
+
+
+def _working(config, beat):
+    """The beat in the working range, -128 to 127."""
+    if config.signed:
+        return beat
+    return Cat((beat.word_select(lane, 8) - 128)[:8] for lane in range(config.lanes))
+
+
+def _input(m, block, inside):
+    """A beat that is taken goes into tile buffer and accumulator, its tile's sums to excite."""
+    config = block.config
+    ingress, accumulate, excite, buffer = (inside[name] for name in ("ingress", "accumulate", "excite", "buffer"))
+    take = block.s_axis_tvalid & block.s_axis_tready
+    took = delay(m, take, 1, name="took", reset_less=False)
+    beat = delay(m, _working(config, block.s_axis_tdata), 1, name="taken")
+    m.d.comb += [
+        Assert((buffer.write == take) & (accumulate.i_valid == take) & (ingress.take == take),
+               "a beat that is taken goes into tile buffer and accumulator, and no other"),
+        Assert(~take | (ingress.i_last == block.s_axis_tlast), "a beat is taken with its own tlast"),
+        Assert(~took | (buffer.i == beat), "the tile buffer gets the beat a cycle after it was taken"),
+        Assert(~took | (accumulate.i_data.as_value() == beat),
+               "the accumulator gets the beat a cycle after it was taken"),
+        Assert(~take | (accumulate.i_group == ingress.group), "a beat is added to its own group's sums"),
+        Assert(~take | (accumulate.i_first == ingress.first_pixel), "sums start anew with each tile"),
+        Assert((accumulate.flush == ingress.flush) & (excite.i_start == ingress.flush),
+               "accumulator and excite start together on a finished tile's sums"),
+        Assert((excite.i_rows == ingress.rows) & (excite.i_words == ingress.words),
+               "excite gets the tile's own rows and words"),
+        Assert((excite.i_valid == accumulate.o_valid) & (~excite.i_valid | (
+            (excite.i_group == accumulate.o_group) & (excite.i_sums.as_value() == accumulate.o_sums.as_value()))),
+            "excite gets the sums of the accumulator"),
+        Assert((ingress.busy == accumulate.busy) & (ingress.sums_free == excite.sums_free),
+               "ingress knows of a sum that is on its way, and of excite's place for sums"),
+        Assert((ingress.room == buffer.ready) & (ingress.tail == buffer.tail),
+               "ingress knows of the tile buffer's room and of the beat's address"),
+    ]
+    if config.k > 1:
+        m.d.comb += Cover(ingress.flush & (excite.i_rows != 0), "sums of a tile of more than one row are handed over")
+    if not uses_registers(config):
+        m.d.comb += Cover(ingress.busy & ingress.flush, "sums are handed over while one is on its way")
+
+
+def _output(m, block, inside):
+    """A beat that is read meets, in `scale`, the gates of the group that it belongs to; the result leaves the block."""
+    config, latency = block.config, Timing(block.config).read_latency
+    ingress, excite, buffer, fifo, scale = (inside[name] for name in
+                                            ("ingress", "excite", "buffer", "gates", "scale"))
+    group, last = counter(m, config.groups, scale.read, scale.release, name="expected_group")
+    depth, head, ahead = buffer.depth, inside["tile_buffer/head"], buffer.ahead
+    word = inside.word(m, "tile_buffer/ram/storage", head)
+    read, due = (delay(m, value, latency, name=name, reset_less=False)
+                 for value, name in ((scale.read, "read"), (word, "word")))
+    data = _working(config, scale.o_data.as_value())
+    m.d.comb += [
+        Assert((buffer.read == scale.read) & (fifo.read == scale.read) & (fifo.release == scale.release)
+               & (ingress.release == scale.release), "a beat is read together with its gates, and its tile released"),
+        Assert(fifo.group == group, "gates are read group by group, from group 0 for a tile's first beat on"),
+        Assert((group < config.groups) & (last == (group == config.groups - 1))
+               & (inside["scale/group_count_last"] == last), "groups are counted around"),
+        Assert((head < depth) & (ahead == around(head + 1, depth))
+               & (inside["tile_buffer/ahead_last"] == (ahead == depth - 1)), "data are read within the tile buffer"),
+        Assert(~read | (scale.x.as_value() == due), "data come to the multipliers when they are due"),
+        Assert(scale.gates.as_value() == fifo.o.as_value(), "the multipliers get the scale FIFO's gates"),
+        Assert((scale.tile.as_value() == ingress.tile.as_value()) & (scale.ahead == buffer.ahead),
+               "the oldest tile is read up to its own end"),
+        Assert(scale.tile_valid == (ingress.tile_valid & fifo.tile_valid),
+               "a tile is read when it has ended and its gates are ready"),
+        Assert((fifo.take == excite.gates_take) & (fifo.i_valid == excite.o_valid) & (fifo.i == excite.o)
+               & (excite.gates_free == fifo.free), "excite's gates go into the scale FIFO"),
+        Assert((block.m_axis_tvalid == scale.o_valid) & (scale.o_ready == block.m_axis_tready)
+               & (block.m_axis_tlast == scale.o_last) & (block.m_axis_tdata == data),
+               "what leaves is the result, in the data's range"),
+        Assert((block.status_frame_error == ingress.error) & (block.status_peak_words == buffer.peak),
+               "the status tells of the frame error and the peak"),
+        Cover(read & scale.release & (due != 0), "a beat comes to the multipliers while a tile ends"),
+    ]
+
+
+def _parameters(m, block, inside):
+    """The zero point, and weights and records at the addresses that excite asks for."""
+    excite, store, scale = (inside[name] for name in ("excite", "store", "scale"))
+    m.d.comb += [
+        Assert((store.weight_address == excite.weight_address) & (excite.weights == store.weights),
+               "excite gets the weights that it asks for"),
+        Assert((store.record_address == excite.record_address)
+               & (excite.record.as_value() == store.record.as_value()), "excite gets the record that it asks for"),
+    ]
+    if not block.config.loadable:
+        m.d.comb += Assert(scale.zero == block.parameters.working_zero, "data are scaled around the zero point")
+
+
+def _model(config):
+    m = Module()
+    block, inside = block_of(m, config)
+    m.d.comb += block.s_axis_tdata.eq(AnySeq(len(block.s_axis_tdata)))
+    _input(m, block, inside)
+    _output(m, block, inside)
+    _parameters(m, block, inside)
+    return m
+
+
+_LANES = (
+    Fault("every beat gets group 0's gates", "tiled_se.py", "gates.group.eq(scale.group)", "gates.group.eq(0)",
+          "gates are read group by group, from group 0 for a tile's first beat on"),
+    Fault("beats are written a cycle early", "tiled_se.py", "buffer.i.eq(beat)",
+          "buffer.i.eq(self._working(self.s_axis_tdata))", "the tile buffer gets the beat a cycle after it was taken"),
+    Fault("beats are added up a cycle early", "tiled_se.py", "accumulate.i_data.as_value().eq(beat)",
+          "accumulate.i_data.as_value().eq(self._working(self.s_axis_tdata))",
+          "the accumulator gets the beat a cycle after it was taken"),
+    Fault("sums never start anew", "tiled_se.py", "accumulate.i_first.eq(ingress.first_pixel)",
+          "accumulate.i_first.eq(0)", "sums start anew with each tile"),
+    Fault("every tile counts as one of a single row", "tiled_se.py", "excite.i_rows.eq(ingress.rows)",
+          "excite.i_rows.eq(0)", "excite gets the tile's own rows and words"),
+    Fault("cut tiles don't wait for a sum that is on its way", "tiled_se.py", "ingress.busy.eq(accumulate.busy)",
+          "ingress.busy.eq(0)", "ingress knows of a sum that is on its way, and of excite's place for sums"),
+    Fault("outputs stay in the working range", "tiled_se.py", "self._working(scale.o_data.as_value())",
+          "scale.o_data.as_value()", "what leaves is the result, in the data's range"),
+)
+_WAIT = (
+    Fault("data come a cycle late", "tiled_se.py", 'delay(m, buffer.o, wait, name="x")',
+          'delay(m, buffer.o, wait + 1, name="x")', "data come to the multipliers when they are due", depth=45),
+    Fault("data don't wait for gates that take longer", "tiled_se.py", 'delay(m, buffer.o, wait, name="x")',
+          "buffer.o", "data come to the multipliers when they are due", depth=45),
+)
+# Sums in a RAM, for which cut tiles wait; then a scale FIFO that is deeper than the tile buffer.
+_SIZES = (
+    (Config(k=2, width=1, channels=10, squeeze=1, lanes=2, slack=1, signed=False), _LANES),
+    (Config(k=1, width=1, channels=17, squeeze=1, slack=0), _WAIT),
+)
+PROOFS = tuple(
+    Proof(f"wiring groups={c.groups} lanes={c.lanes} {'int8' if c.signed else 'uint8'}", functools.partial(_model, c),
+          depth=Timing(c).read_latency + 1, cover=45, faults=faults) for c, faults in _SIZES)
