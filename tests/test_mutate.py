@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from tiled_se.cosim.result import SimulationError
+from tiled_se.cosim.result import ModelError, SimulationError
 from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.mutate import command
 from tiled_se.gen.mutate.aig import Graph, read, write
@@ -111,24 +111,27 @@ def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
 
 def test_a_block_that_is_wrong_itself_does_not_pass(outcome):
     _, _, judged = outcome
-    kills = [Kill("frames", "data", "")] * 24
+    kills = [Kill("frames", "data", "", "regression")] * 24
     right = command.Judged(judged.block, judged.mutations, kills, {}, [])
     wrong = command.Judged(judged.block, judged.mutations, kills, {}, ["frames: hang"])
-    assert passed(record([right], from_texts({}), 0))
-    assert not passed(record([wrong], from_texts({}), 0))
+    assert passed(record([right], from_texts({"mutants": "24"}), 0))
+    assert not passed(record([wrong], from_texts({"mutants": "24"}), 0))
+    # Fewer than were asked for are no score.
+    assert not passed(record([right], from_texts({"mutants": "25"}), 0))
 
 
 @pytest.fixture(scope="module")
 def looked_into(tmp_path_factory):
-    """A block with two passes and two faults whose outputs are right nearly always: its Replay, all faults, Verilog."""
+    """A block with two passes, some faults that its outputs nearly hide: its Replay, all faults, Verilog."""
     (block,) = blocks_of(from_texts({"k": "2", "width": "2", "channels": "4", "squeeze": "3", "lanes": "1",
                                      "macs": "2", "loadable": "1", "slack": "0"}))
     with Workbench(str(tmp_path_factory.mktemp("mutate"))) as bench:
         flatten(bench, block.config, block.baked)
         drawn = mutations(bench, 10_000, 1)
-        # A read enable, and a mean's last bit.
-        chosen = [next(one for one in drawn if words in one.words)
-                  for words in ("excite.hidden_ram.re[0], of a cell is stuck at 1", "excite.means.halves[1], of")]
+        # Read enables that are always on, and a mean's last bits: some of each.
+        enables = [one for one in drawn if "excite.hidden_r" in one.words and "stuck at 1" in one.words]
+        means = [one for one in drawn if any(f"excite.means.halves[{bit}]" in one.words for bit in (1, 2, 3))]
+        chosen = enables[:8] + means[:8]
         text = mutate_all(bench, chosen)
     model = build_model(text, TOP, select=SELECT, taps=[tap.signals(text, TOP) for tap in taps(block.config)])
     places, wrong = order(model, block.config, block.parameters, 1)
@@ -138,7 +141,8 @@ def looked_into(tmp_path_factory):
 
 def test_memories_and_stages_tell_what_outputs_hide(looked_into):
     vectors, _, _ = looked_into
-    assert [replay(vectors, number).kind for number in (1, 2)] == ["memory", "stages"]
+    kills = [replay(vectors, number) for number in range(1, 17)]
+    assert {"memory", "stages"} <= {kill.kind for kill in kills if kill}
     more = further(vectors)
     # Frames of many parameters, and none that the block as it is would fail.
     assert len({parameters.layer1.bias.tobytes() for parameters, _, _ in more.vectors}) > 100
@@ -174,13 +178,33 @@ def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
 def test_a_model_that_fails_is_a_kill():
     class Model:
         def run(self, job, *, seed, select, golden_stages):
-            raise SimulationError("the model failed: it found no stable state")
+            raise ModelError("the model failed: it found no stable state")
 
     run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: (run,))
         kill = replay(Replay("failing", Model(), None, ((None, 1, 0),), (0,)), 3)
-    assert kill == Kill("frames", "crash", "the model failed: it found no stable state")
+    assert kill == Kill("frames", "crash", "the model failed: it found no stable state", "regression")
+
+
+def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch):
+    """A model that has gone, or a process that died, says nothing of a mutant: it stays open, and is not proved."""
+    def gone(*_, **__):
+        raise SimulationError("model.so: cannot open shared object file; it has to be built again")
+
+    block = types.SimpleNamespace(name="gone", config=None, parameters=None, baked=None)
+    fakes = {"flatten": lambda *_: None, "mutations": lambda *_: ("first", "second"), "mutate_all": lambda *_: "",
+             "taps": lambda *_: (), "build_model": lambda *_, **__: None, "order": lambda *_: ((0,), []),
+             "_kills": lambda vectors, numbers, jobs: ({1: Kill("frames", "data", "", "regression")}, {2: "died"})}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(command, name, fake)
+    judged = command.judge(block, 2, 1, str(tmp_path), 1, runs=(0,))
+    assert judged.kills[1] is None
+    assert (judged.proofs[1].equivalent, judged.proofs[1].how) == (False, "not judged: died")
+    run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
+    monkeypatch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: (run,))
+    with pytest.raises(SimulationError, match="built again"):
+        replay(Replay("gone", types.SimpleNamespace(run=gone), None, ((None, 1, 0),), (0,)), 3)
 
 
 @pytest.mark.parametrize(("failure", "kind"), [
