@@ -18,7 +18,7 @@ from cocotb_tools.check_results import get_results
 
 from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, save_facts
 from .result import SimResult, SimulationError
-from .taps import first_difference, repeats
+from .taps import first_difference, recorded
 from .waves import write_save_file
 
 __all__ = ["SimResult", "SimulationError", "simulate"]
@@ -73,11 +73,9 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
             return result
         again = _run(build.with_taps(), dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout,
                      module)
-    outputs = [output.reshape(-1).view(np.int8 if job.signed else np.uint8) for output in result.outputs]
-    recorded = {"frames": again["section_frames"], "stages": again["taps"], "repeats": repeats(build.taps),
-                "outputs": outputs}
+    shown = recorded(build.taps, again["section_frames"], again["taps"], result.outputs, job.signed)
     golden = golden_stages() if callable(golden_stages) else golden_stages
-    return dataclasses.replace(result, difference=first_difference(recorded, golden))
+    return dataclasses.replace(result, difference=first_difference(shown, golden))
 
 
 def _run(build, job, folder, wave_file, progress, timeout, module):

@@ -12,14 +12,12 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
-
 from . import cxxrtl, harness, verilate
 from .build import digest, entry
 from .cache import Cache
 from .ports import INSTANCE, input_bits, module_ports, signal_bits
 from .result import ModelError, SimResult, SimulationError, findings
-from .taps import first_difference, repeats
+from .taps import first_difference, recorded
 from .transactor import Transactor
 
 __all__ = ["ENGINES", "Model", "build_model"]
@@ -105,10 +103,9 @@ class Model:
                          difference=difference)
 
     def _difference(self, bench, golden):
-        outputs = [output.reshape(-1).view(np.int8 if bench.job.signed else np.uint8)
-                   for output in bench.scoreboard.outputs]
-        return first_difference({"frames": bench.scoreboard.section_frames, "stages": bench.taps,
-                                 "repeats": repeats(tap for tap, *_ in self.taps), "outputs": outputs}, golden)
+        board = bench.scoreboard
+        return first_difference(recorded([tap for tap, *_ in self.taps], board.section_frames, bench.taps,
+                                         board.outputs, bench.job.signed), golden)
 
 
 @functools.cache

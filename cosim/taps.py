@@ -18,7 +18,7 @@ import numpy as np
 
 from .drivers import reader
 
-__all__ = ["STAGES", "Difference", "Recorder", "first_difference", "repeats", "storage_bytes", "unpack"]
+__all__ = ["STAGES", "Difference", "Recorder", "first_difference", "recorded", "storage_bytes", "unpack"]
 
 # In the order in which they are computed (docs/design.md, "Numbers").
 STAGES = ("sums", "means", "hidden", "logits", "gates", "outputs")
@@ -104,6 +104,13 @@ def unpack(data, tap, bits):
     return np.stack([first + np.arange(lanes), ones @ weights], axis=-1).reshape(-1, 2).tolist()
 
 
+def recorded(taps, frames, stages, outputs, signed):
+    """What a run has recorded, as :func:`first_difference` takes it; ``outputs`` has each frame's beats, in uint8."""
+    outputs = [output.reshape(-1).view(np.int8 if signed else np.uint8) for output in outputs]
+    return {"frames": frames, "stages": stages, "outputs": outputs,
+            "repeats": {tap["stage"]: tap.get("repeats", 1) for tap in taps}}
+
+
 def first_difference(recorded, golden):
     """The first difference between what a run computed and the golden stages, as a Difference, or None.
 
@@ -133,11 +140,6 @@ def first_difference(recorded, golden):
         # Only the last section's: what a reset cut short may well lack something.
         missing = missing or absent
     return _compare_outputs(recorded["outputs"], golden.get("outputs", ())) or missing
-
-
-def repeats(taps):
-    """The stages' ``repeats``, as :func:`first_difference` takes them."""
-    return {tap["stage"]: tap.get("repeats", 1) for tap in taps}
 
 
 def _compare_section(stage, frames, values, golden, times):
