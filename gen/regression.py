@@ -132,7 +132,7 @@ def regression(config, parameters, *, seed=1, beats=0, places=None):
     makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
     if config.loadable:
         makers += [vectors.reloads, vectors.reloads_in_time, vectors.refused, vectors.foreign, vectors.padded,
-                   vectors.constants]
+                   vectors.many_parameters]
     return tuple(make() for place, make in enumerate(makers) if places is None or place in places)
 
 
@@ -229,14 +229,13 @@ class _Runs(Vectors):
         most = timing.credits + min(TILES_UNDER_WAY - 1 + self.row, timing.buffer_words)
         pause = Idle(2 * timing.tile_latency)
         steps = [step for _ in range(few) for step in (Send((self.cut(1),)), pause)]
-        steps += [Send((self.random(1), *(self.cut(1) for _ in range(SPARE))), wait=False), pause, Snapshot("full"),
-                  Reset()]
+        steps += [Send((self.random(1), *(self.cut(1) for _ in range(SPARE))), wait=False), pause, Reset()]
         # What is inside never comes out.
         job = self.job(*steps, stalls=(0, 1 - 1 / (NEVER * timing.tile_latency)))
         reset = {"status_frame_error": 0, **({"status_loaded": 0} if self.config.loadable else {})}
         return dataclasses.replace(self.run("crowd", job, **reset), in_flight=most)
 
-    def constants(self):
+    def many_parameters(self):
         """Parameters of many kinds, each for two frames: with them, more of the data path's bits matter."""
         steps = []
         for seed in range(KINDS_OF_PARAMETERS):
