@@ -25,13 +25,16 @@ from tiled_se.hdl.accumulate import uses_registers
 from tiled_se.hdl.latency import ram_latency
 from tiled_se.hdl.timing import Timing
 
-# A count of 0 to 9 that goes on with `s`; from 8 on it is shown, and with `s` it is written to a memory.
+# A count of 0 to 9 that goes on with `s`; from 8 on it is shown, and with `s` it is written to a memory. A register
+# without a reset starts with anything, and is 0 behind the first `s`.
 TOY = r"""
 module tiled_se(input clk, input rst, input s, input [1:0] at, output m_axis_tvalid, output [3:0] m_axis_tdata,
-                output [3:0] held);
+                output [3:0] held, output fresh);
   reg [3:0] count = 0;
   reg [3:0] mem [0:3];
+  reg stale;
   wire last;
+  \$not #(.A_WIDTH(1), .A_SIGNED(0), .Y_WIDTH(1)) flip (.A(stale), .Y(fresh));
   wire [3:0] more, shown, kept;
   \$eq #(.A_WIDTH(4), .B_WIDTH(4), .A_SIGNED(0), .B_SIGNED(0), .Y_WIDTH(1)) at_end (.A(count), .B(4'd9), .Y(last));
   \$mux #(.WIDTH(4)) show (.A(4'd5), .B(count), .S(m_axis_tvalid), .Y(shown));
@@ -40,6 +43,7 @@ module tiled_se(input clk, input rst, input s, input [1:0] at, output m_axis_tva
   always @(posedge clk) begin
     if (rst) count <= 0; else if (s) count <= more;
     if (s) mem[count[1:0]] <= kept;
+    if (s) stale <= 0;
   end
 endmodule
 """
@@ -54,6 +58,7 @@ FAULTS = {
     "-mode inv -cell show -port B -portbit 3": False,
     "-mode inv -cell keep_data -port A -portbit 2": True,     # data of a memory while not written
     "-mode inv -cell keep_data -port B -portbit 2": False,
+    "-mode const0 -cell flip -port A -portbit 0": False,      # it may have started as 1
 }
 
 
