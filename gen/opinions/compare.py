@@ -15,7 +15,7 @@ __all__ = ["ask", "differences", "facts"]
 # Of frames, their order, and pauses.
 SEED = 11
 # Fewer frames than this show little.
-FEW = 8
+FEW = 3
 
 
 def ask(block, simulator, most=None, runs=None):
