@@ -28,6 +28,8 @@ SETTLE = 4
 MISUSED = "status_misused"
 # Places of the first two pixels in which a frame is cut.
 MOST_CUTS = 24
+# The tallest tile that frames end in after each of its rows.
+ALL_ROWS = 8
 # Places of a tile behind which a source stops.
 MOST_COUNTS = 64
 # Tiles of one beat, one more than fit in and some, and how many times as long as one takes a sink waits that lets them
@@ -131,7 +133,8 @@ def regression(config, parameters, *, seed=1, beats=0, places=None):
     makers += [vectors.pauses, vectors.counted, vectors.blocked, vectors.crowded]
     makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
     if config.loadable:
-        makers += [vectors.reloads, vectors.reloads_in_time, vectors.refused, vectors.foreign, vectors.padded,
+        makers += [vectors.reloads, vectors.reloads_in_time, vectors.reload_behind_beats,
+                   vectors.reloads_behind_two, vectors.refused, vectors.foreign, vectors.padded,
                    vectors.many_parameters]
     return tuple(make() for place, make in enumerate(makers) if places is None or place in places)
 
@@ -154,6 +157,8 @@ class _Runs(Vectors):
         """Frames of many heights, ragged ones and one-row ones among them, and extreme ones."""
         k = self.config.k
         heights = (1, 2 * k + 1, 3 * k, 1, 1, k, k + 2) if k < 40 else (k - 1, 1, k, 7)
+        # A last tile of each number of rows: each has a reciprocal of its own.
+        heights += tuple(range(3, k)) if k <= ALL_ROWS else (k // 2 + 1,)
         return tuple(self.random(height) for height in heights) + tuple(self.extremes())
 
     def extremes(self):
@@ -229,7 +234,8 @@ class _Runs(Vectors):
         most = timing.credits + min(TILES_UNDER_WAY - 1 + self.row, timing.buffer_words)
         pause = Idle(2 * timing.tile_latency)
         steps = [step for _ in range(few) for step in (Send((self.cut(1),)), pause)]
-        steps += [Send((self.random(1), *(self.cut(1) for _ in range(SPARE))), wait=False), pause, Reset()]
+        steps += [Send((self.random(1), *(self.cut(1) for _ in range(SPARE))), wait=False),
+                  Idle(self.row + pause.cycles), Reset()]
         # What is inside never comes out.
         job = self.job(*steps, stalls=(0, 1 - 1 / (NEVER * timing.tile_latency)))
         reset = {"status_frame_error": 0, **({"status_loaded": 0} if self.config.loadable else {})}
@@ -275,6 +281,32 @@ class _Runs(Vectors):
             steps += [Send((self.random(1),)), Idle(wait), self.load(parameters), Send((self.random(1, model),)),
                       self.load(self.parameters)]
         return self.run("reloads right behind a tile", self.job(*steps, Send((self.random(1),))))
+
+    def reload_behind_beats(self):
+        """A stream is not taken, not a word of it, while the sink has not taken the last beat."""
+        parameters, _ = self.other
+        stream, wait = self.load(parameters), 2 * Timing(self.config).tile_latency
+        words = len(stream.words)
+        stuck = [Send((self.cut(1),)), dataclasses.replace(stream, wait=False), Idle(wait), Snapshot("stuck"), Reset()]
+        job = self.job(*stuck, stalls=(0, 1 - 1 / (NEVER * wait)))
+        return dataclasses.replace(self.run("reload behind beats", job, status_loaded=0),
+                                   snapshots={"stuck": {"accepted": 1, "delivered": 0, "loaded": words}})
+
+    def reloads_behind_two(self):
+        """A stream waits for two frames, also where all of the first has come out and nothing of the second.
+
+        The second one's beats are all that the tile buffer holds then.
+        """
+        parameters, model = self.other
+        most = self.config.tile_words
+        before = (self.cut(1),) if Timing(self.config).buffer_words > 1 else ()
+        places = {1 << bit for bit in range(most.bit_length())}
+        places |= set(np.linspace(1, most, MOST_CUTS, dtype=int).tolist())
+        steps = []
+        for beats in sorted(places):
+            steps += [Send((*before, self.cut(beats)), wait=False), Idle(beats + 4 * COUNTED),
+                      self.load(parameters), Send((self.random(1, model),)), self.load(self.parameters)]
+        return self.run("reloads behind two frames", self.job(*steps), status_frame_error=int(self.row > 1))
 
     def refused(self):
         """Streams that are foreign, too short or too long, each with a frame that must wait for a right one."""

@@ -12,6 +12,7 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.mutate import command
 from tiled_se.gen.mutate.aig import Graph, read, write
 from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
+from tiled_se.gen.mutate.miter import cut
 from tiled_se.gen.mutate.mutation import component_of, parse
 from tiled_se.gen.mutate.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
 from tiled_se.gen.mutate.prove import prove
@@ -178,6 +179,17 @@ def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
                                          f"memory_nordff; opt_clean; write_rtlil {SEEN}"], "toy.log")
         proofs = prove(bench, [fault(text) for text in FAULTS], 1)
     assert {text: proof.equivalent for text, proof in zip(FAULTS, proofs, strict=True)} == FAULTS
+
+
+def test_multipliers_by_a_constant_are_not_cut_out():
+    """They are adders, and anything that is not theirs would be a result that no input gives."""
+    def multiplier(b):
+        return {"type": "$mul", "parameters": {}, "connections": {"A": [2, 3], "B": b, "Y": [6, 7, 8]}}
+
+    module = {"cells": {"by two bits": multiplier([4, "0"]), "by three": multiplier(["1", "1"])}, "ports": {}}
+    cut(module)
+    assert list(module["cells"]) == ["by three"]
+    assert module["ports"]["cut0.key"]["bits"] == [2, 3, 4]
 
 
 def test_a_model_that_fails_is_a_kill():

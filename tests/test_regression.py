@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from tiled_se.cosim.job import Load, ResetAfter, Send
+from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.taps import Difference
 from tiled_se.gen.regression import MISUSED, STALLS, regression
+from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.timing import Timing
 
@@ -59,6 +61,8 @@ def test_what_is_right_passes(runs):
     ("reloads", {"status": {"status_peak_words": 1000}}, "status: status_peak_words is 1000, of "),
     ("counted beats", {"snapshots": {"12 beats": {"accepted": 12, "delivered": 0, "status_peak_words": 11}}},
      "status: status_peak_words is 11 12 beats, not 12"),
+    ("reload behind beats", {"snapshots": {"stuck": {"accepted": 1, "delivered": 0, "loaded": 1000}}},
+     "status: loaded is 1000 stuck, not "),
     ("crowd", {"peak_in_flight": 1}, "occupancy: at most 1 beats were in flight, not "),
     ("padded stream", {"difference": Difference("means", 0, 1, 2, 7, 8)}, "stages: stage means, frame 0, tile 1, "),
     ("padded stream", {"status": {MISUSED: 5}}, "memory: status_misused is 0b101"),
@@ -88,6 +92,8 @@ def test_frames_of_many_kinds(block, runs):
     row = config.width * config.groups
     rows = {len(frame.beats) / row for frame in runs["frames, stalls (0, 0)"].job.frames}
     assert {1, config.k, 3 * config.k, config.k + 2} <= rows
+    # Each number of rows has a reciprocal of its own.
+    assert {(count - 1) % config.k + 1 for count in rows} == set(range(1, config.k + 1))
     cut = {len(frame.beats) % (config.k * row) for frame in runs["cut frames, stalls (0, 0)"].job.frames}
     assert {1, row - 1, row + 1, config.k * row - 1} <= cut
     resets = [step for step in runs["resets, stalls (0, 0)"].job.steps if isinstance(step, ResetAfter)]
@@ -96,6 +102,24 @@ def test_frames_of_many_kinds(block, runs):
     loaded = {step.words.tobytes() for step in runs["refused streams"].job.steps if isinstance(step, Load)}
     assert len(loaded) == 8
     assert len({step.words[0] for step in runs["foreign streams"].job.steps if isinstance(step, Load)}) == 33
+
+
+def test_streams_behind_as_many_beats_as_bits_can_tell_apart(block, runs):
+    """A stream behind two frames, the second of 1, 2, 4 ... beats: a bit of the level that is not looked at is seen."""
+    config, _ = block
+    sent = [step.frames for step in runs["reloads behind two frames"].job.steps if isinstance(step, Send)]
+    second = {len(frames[1].beats) for frames in sent if len(frames) == 2}
+    assert {1 << bit for bit in range(config.tile_words.bit_length())} <= second
+    assert {len(frames[0].beats) for frames in sent if len(frames) == 2} == {1}
+
+
+def test_a_row_that_takes_longer_than_a_tile_is_counted_whole():
+    """How many beats can be in flight: the last of a row come long after the tiles before it have gone through."""
+    config, parameters = quantised(**SHAPE | {"width": 40, "lanes": 1})
+    assert config.width * config.groups > 2 * Timing(config).tile_latency
+    model = build_model(generate(config, parameters).verilog, "tiled_se")
+    (run,) = (run for run in regression(config, parameters) if run.name == "crowd")
+    assert run.failures(model.run(run.job)) == []
 
 
 def test_stages_are_of_the_frames(block, runs):

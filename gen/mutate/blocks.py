@@ -10,17 +10,18 @@ __all__ = ["BLOCKS", "Block", "blocks_of", "shares"]
 
 # Small blocks that together have every component in every form it takes, and whose limits can be reached: a buffer for
 # more tiles than can be under way is never full. All are loadable: a baked block is the same less the loader, with
-# parameters that never change, and these leave most of the data path one thing to do.
+# parameters that never change, and these leave most of the data path one thing to do. Reciprocals of 3,
+# 5 and 6 rows have all their bits.
 BLOCKS = {
     # A table in mid and sigmoid's, RAM for sums, a tile buffer with a second register, lanes, several passes in both
     # layers, uint8 with a zero point.
-    "lanes": dict(k=2, width=3, channels=10, squeeze=3, lanes=2, macs=2, mid="hardswish", gate="sigmoid",
+    "lanes": dict(k=5, width=3, channels=10, squeeze=3, lanes=2, macs=2, mid="hardswish", gate="sigmoid",
                   dtype="uint8", zero_point=100, slack=12, loadable=1),
     # Registers for sums, one lane, no table, int8, the residual form; more limits that its tiles reach.
-    "one lane": dict(k=3, width=2, channels=3, squeeze=4, lanes=1, macs=2, mid="relu", gate="hardsigmoid",
+    "one lane": dict(k=7, width=2, channels=3, squeeze=4, lanes=1, macs=2, mid="relu", gate="hardsigmoid",
                      residual=1, slack=4, loadable=1),
     # The other tables, no slack, as many MAC units as layer 1 has outputs.
-    "one pass": dict(k=3, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid="silu", gate="sigmoid", residual=1,
+    "one pass": dict(k=5, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid="silu", gate="sigmoid", residual=1,
                      slack=0, loadable=1),
 }
 # Where an option that says what is built is given, it is about one block.

@@ -33,7 +33,7 @@ def cut(module):
     The n-th of them leaves ports ``cutN.key``, an output, and ``cutN.value``, an input; a memory that is written also
     ``cutN.enable`` (a bit for each of data), ``cutN.address`` and ``cutN.data``.
     """
-    names = sorted(name for name, cell in module["cells"].items() if cell["type"] in (_MEMORY, _MULTIPLIER))
+    names = sorted(name for name, cell in module["cells"].items() if _is_cut(cell))
     for number, name in enumerate(names):
         cell = module["cells"].pop(name)
         wires = cell["connections"]
@@ -51,6 +51,12 @@ def cut(module):
             bits = bits if end == "enable" else [bit for bit in bits if isinstance(bit, int)]
             module["ports"][f"cut{number}.{end}"] = {
                 "direction": "input" if end == "value" else "output", "bits": bits}
+
+
+def _is_cut(cell):
+    """Whether `cell` is a memory, or a multiplier of two variables: a constant factor makes it some adders."""
+    return cell["type"] == _MEMORY or (cell["type"] == _MULTIPLIER and all(
+        any(isinstance(bit, int) for bit in cell["connections"][port]) for port in "AB"))
 
 
 @dataclasses.dataclass(frozen=True)
