@@ -2,6 +2,7 @@
 """Other simulators, and the netlist of an FPGA's cells, show what Verilator shows: a part of `tiled-se opinions`."""
 
 import dataclasses
+import functools
 import json
 import re
 import types
@@ -25,13 +26,18 @@ SPOILT = {1: ("LUT4", "Z"), 2: ("CCU2C", "S0"), 3: ("TRELLIS_FF", "Q"), 4: ("MUL
           6: ("TRELLIS_DPR16X4", "DO[0]")}
 
 
+@functools.cache
 def block_of(name):
     return Block(*quantised(**NAMED[name]))
 
 
+@functools.lru_cache(1)
+def all_runs(block):
+    return regression(block.config, block.parameters, seed=SEED)
+
+
 def runs_of(block, *names):
-    found = regression(block.config, block.parameters, seed=SEED)
-    return [run for run in found if run.name in names] if names else found
+    return [run for run in all_runs(block) if not names or run.name in names]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
