@@ -28,7 +28,7 @@ SETTLE = 4
 MISUSED = "status_misused"
 # Places of the first two pixels in which a frame is cut.
 MOST_CUTS = 24
-# The tallest tile that frames end in after each of its rows.
+# The tallest tile that frames end in after each of its rows; of taller ones in some.
 ALL_ROWS = 8
 # Places of a tile behind which a source stops.
 MOST_COUNTS = 64
@@ -41,6 +41,8 @@ KINDS_OF_PARAMETERS = 24
 TOLD = 3
 # A beat that was taken is in the peak, cycles later.
 COUNTED = 5
+# Cycles in which a frame begins at the latest behind one of a single beat, whose sum has to land first.
+BEGUN = 20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,7 +159,7 @@ class _Runs(Vectors):
         """Frames of many heights, ragged ones and one-row ones among them, and extreme ones."""
         k = self.config.k
         heights = (1, 2 * k + 1, 3 * k, 1, 1, k, k + 2) if k < 40 else (k - 1, 1, k, 7)
-        # A last tile of each number of rows: each has a reciprocal of its own.
+        # Last tiles of each number of rows, which has a reciprocal of its own.
         heights += tuple(range(3, k)) if k <= ALL_ROWS else (k // 2 + 1,)
         return tuple(self.random(height) for height in heights) + tuple(self.extremes())
 
@@ -295,16 +297,17 @@ class _Runs(Vectors):
     def reloads_behind_two(self):
         """A stream waits for two frames, also where all of the first has come out and nothing of the second.
 
-        The second one's beats are all that the tile buffer holds then.
+        The second one's beats are all that the tile buffer holds then, if they have all come by then: as many as cycles
+        that a tile takes. Where the buffer has but one word, there is only that frame.
         """
-        parameters, model = self.other
-        most = self.config.tile_words
-        before = (self.cut(1),) if Timing(self.config).buffer_words > 1 else ()
+        (parameters, model), timing, most = self.other, Timing(self.config), self.config.tile_words
+        before = (self.cut(1),) if timing.buffer_words > 1 else ()
         places = {1 << bit for bit in range(most.bit_length())}
         places |= set(np.linspace(1, most, MOST_CUTS, dtype=int).tolist())
         steps = []
-        for beats in sorted(places):
-            steps += [Send((*before, self.cut(beats)), wait=False), Idle(beats + 4 * COUNTED),
+        # A tile of fewer beats has come out before its last gates, which nobody reads, are made.
+        for beats in sorted(place for place in places if place + timing.scale_latency >= timing.lead):
+            steps += [Send((*before, self.cut(beats)), wait=False), Idle(beats + BEGUN),
                       self.load(parameters), Send((self.random(1, model),)), self.load(self.parameters)]
         return self.run("reloads behind two frames", self.job(*steps), status_frame_error=int(self.row > 1))
 

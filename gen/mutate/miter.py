@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block and mutant side by side, with one bit that is 1 where they differ: what a proof of equivalence is about.
 
-Memories and multipliers are cut out of both. What a memory gives for an address, or a multiplier for two operands, is
-any number at all, but the same for both where the same is asked of both in the same cycle. That is more than real ones
-can do, so that a proof holds for these, as long as both memories are written alike: which is compared as outputs are.
+Memories, and multipliers of two variables, are cut out of both. What a memory gives for an address, or a multiplier for
+two operands, is any number at all, but the same for both where the same is asked of both in the same cycle. That is
+more than real ones can do, so that a proof holds for these, as long as both memories are written alike: which is
+compared as outputs are.
 
 Registers start with anything, the same in both, and the first cycle is one of reset, which then is free. Nothing counts
 before that is over.
@@ -28,7 +29,7 @@ KNOWN_PORT = "known"
 
 
 def cut(module):
-    """Take memories and multipliers out of `module` (as yosys' write_json has it), in place.
+    """Take memories, and multipliers of two variables, out of `module` (as yosys' write_json has it), in place.
 
     The n-th of them leaves ports ``cutN.key``, an output, and ``cutN.value``, an input; a memory that is written also
     ``cutN.enable`` (a bit for each of data), ``cutN.address`` and ``cutN.data``.

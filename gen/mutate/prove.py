@@ -21,7 +21,7 @@ KNOWN_SECONDS = 60
 # Levels of registers behind the fault that have a copy of their own, of those that are tried.
 WINDOWS = (0, 1, 2, 4, 8)
 
-# Everything but memories and multipliers as ANDs and registers, which start with anything.
+# Everything but what is cut out as ANDs and registers, which start with anything.
 TO_AIG = """
 read_json cut.json
 setattr -unset init w:*

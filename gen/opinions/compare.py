@@ -14,7 +14,8 @@ __all__ = ["ask", "differences", "facts"]
 
 # Of frames, their order, and pauses.
 SEED = 11
-# Fewer frames than this show little.
+# The run that is always made has as many frames at least: one shows little, and of eight a netlist in Icarus Verilog
+# would take an hour.
 FEW = 3
 
 
