@@ -288,11 +288,11 @@ class _Runs(Vectors):
         """A stream is not taken, not a word of it, while the sink has not taken the last beat."""
         parameters, _ = self.other
         stream, wait = self.load(parameters), 2 * Timing(self.config).tile_latency
-        words = len(stream.words)
-        stuck = [Send((self.cut(1),)), dataclasses.replace(stream, wait=False), Idle(wait), Snapshot("stuck"), Reset()]
-        job = self.job(*stuck, stalls=(0, 1 - 1 / (NEVER * wait)))
-        return dataclasses.replace(self.run("reload behind beats", job, status_loaded=0),
-                                   snapshots={"stuck": {"accepted": 1, "delivered": 0, "loaded": words}})
+        steps = [Send((self.cut(1),)), dataclasses.replace(stream, wait=False), Idle(wait), Snapshot("stuck"), Reset()]
+        job = self.job(*steps, stalls=(0, 1 - 1 / (NEVER * wait)))
+        # The words are those of the parameters that were there before.
+        stuck = {"accepted": 1, "delivered": 0, "loaded": len(stream.words)}
+        return self.run("reload behind beats", job, snapshots={"stuck": stuck}, status_loaded=0)
 
     def reloads_behind_two(self):
         """A stream waits for two frames, also where all of the first has come out and nothing of the second.

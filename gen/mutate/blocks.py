@@ -10,8 +10,8 @@ __all__ = ["BLOCKS", "Block", "blocks_of", "shares"]
 
 # Small blocks that together have every component in every form it takes, and whose limits can be reached: a buffer for
 # more tiles than can be under way is never full. All are loadable: a baked block is the same less the loader, with
-# parameters that never change, and these leave most of the data path one thing to do. Tiles of 5 and 7
-# rows have reciprocals of many bits, for 3 rows and others, so that a mean's low bits matter.
+# parameters that never change, and these leave most of the data path one thing to do. Tiles of 5 and 7 rows
+# have reciprocals of many bits, for 3 rows and others, so that a mean's low bits matter.
 BLOCKS = {
     # A table in mid and sigmoid's, RAM for sums, a tile buffer with a second register, lanes, several passes in both
     # layers, uint8 with a zero point.

@@ -14,8 +14,8 @@ __all__ = ["ask", "differences", "facts"]
 
 # Of frames, their order, and pauses.
 SEED = 11
-# The run that is always made has as many frames at least: one shows little, and of eight a netlist in Icarus Verilog
-# would take an hour.
+# The run that is always made has as many frames at least: one shows little, and many take too long for a large netlist
+# in Icarus Verilog.
 FEW = 3
 
 
