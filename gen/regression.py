@@ -35,6 +35,8 @@ MOST_COUNTS = 64
 # Tiles of one beat, one more than fit in and some, and how many times as long as one takes a sink waits that lets them
 # pile up.
 SPARE, NEVER = 3, 10_000
+# Cycles behind a tile in which a reset comes.
+MOST_RESETS = 96
 # Sets of parameters that a block is loaded with.
 KINDS_OF_PARAMETERS = 24
 # A stream's last word has had its effect, cycles later.
@@ -134,6 +136,7 @@ def regression(config, parameters, *, seed=1, beats=0, places=None):
     makers += [functools.partial(vectors.cuts, stalls) for stalls in STALLS]
     makers += [vectors.pauses, vectors.counted, vectors.blocked, vectors.crowded]
     makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
+    makers += [vectors.resets_behind_a_tile]
     if config.loadable:
         makers += [vectors.reloads, vectors.reloads_in_time, vectors.reload_behind_beats,
                    vectors.reloads_behind_two, vectors.refused, vectors.foreign, vectors.padded,
@@ -262,6 +265,13 @@ class _Runs(Vectors):
             steps += [Reset(), *again, Send((lost,), wait=False), ResetAfter(beats, cycles=1 + number % 4), *again,
                       Send(kept), Drain()]
         return self.run(f"resets, stalls {stalls}", self.job(*steps, stalls=stalls))
+
+    def resets_behind_a_tile(self):
+        """A reset of a single cycle, whatever excite does with a tile in it; nothing of that is left."""
+        again, steps = self.start()[1:], []
+        for wait in np.unique(np.linspace(0, Timing(self.config).tile_latency, MOST_RESETS, dtype=int)).tolist():
+            steps += [Send((self.random(1),)), Idle(wait), Reset(1), *again, Send((self.random(1),)), Drain()]
+        return self.run("resets behind a tile", self.job(*steps))
 
     def reloads(self):
         """Streams that come while frames are under way wait for them; each frame has its time's parameters."""

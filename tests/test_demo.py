@@ -231,6 +231,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.xdist_group("finished")  # one process makes what they share
 def test_two_pages_from_end_to_end(finished):
     found = json.loads((finished / "demo.json").read_text())
     assert (found["pages"], len(found["blocks"]), found["k"]) == (2, 13, 7)
@@ -262,6 +263,7 @@ def test_two_pages_from_end_to_end(finished):
     assert found["scan"]["se_boxes"] >= 5
 
 
+@pytest.mark.xdist_group("finished")
 def test_figures_that_the_readme_shows(finished):
     """Those that hold for any pages: of scores there is a whole run's in it."""
     found = json.loads((finished / "demo.json").read_text())
@@ -274,6 +276,7 @@ def test_figures_that_the_readme_shows(finished):
     assert f"bit-exact, all {elements:,} elements of block {found['rtl']['block']} on 43 maps" in readme
 
 
+@pytest.mark.xdist_group("finished")
 def test_the_picture_has_all_panels(finished):
     from PIL import Image
 
@@ -283,6 +286,7 @@ def test_the_picture_has_all_panels(finished):
     assert (colours == [0x00, 0x72, 0xB2]).all(1).sum() > 1000
 
 
+@pytest.mark.xdist_group("finished")
 def test_the_block_can_be_run_again(finished, capsys):
     found = json.loads((finished / "demo.json").read_text())["rtl"]
     status = main(["sim", "--k", "7", "--weights", found["weights"], "--input", found["input"], "--out",

@@ -42,10 +42,10 @@ WRONG = dataclasses.replace(RIGHT, arguments=("verilog", "--k=0", "--out=out"), 
 
 
 # Lines of the test: more take more than the half minute that is there.
-COUNT = 120
+COUNT = 72
 
 
-def test_some_hundred(tmp_path, figure):
+def test_many(tmp_path, figure):
     """Of the many that `tiled-se soak` runs."""
     lines = [line(1, number) for number in range(COUNT)]
     files = sum(bool(one.files) for one in lines)

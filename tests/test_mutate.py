@@ -12,7 +12,7 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.mutate import command
 from tiled_se.gen.mutate.aig import Graph, read, write
 from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
-from tiled_se.gen.mutate.miter import cut
+from tiled_se.gen.mutate.cut import cut
 from tiled_se.gen.mutate.mutation import component_of, parse
 from tiled_se.gen.mutate.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
 from tiled_se.gen.mutate.prove import prove
@@ -89,6 +89,7 @@ def outcome(tmp_path_factory):
     return good, json.loads((folder / command.RESULT).read_text()), seen[0]
 
 
+@pytest.mark.xdist_group("outcome")  # one process makes what they share
 def test_a_blocks_mutants_are_killed_or_looked_at(outcome):
     good, summary, _ = outcome
     assert summary["mutants"] == 24 == summary["killed"] + summary["equivalent"] + len(summary["survivors"])
@@ -101,6 +102,7 @@ def test_a_blocks_mutants_are_killed_or_looked_at(outcome):
     assert summary["blocks"][0]["unmutated"] == "passes"
 
 
+@pytest.mark.xdist_group("outcome")
 def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
     _, _, judged = outcome
     assert any(judged.kills)
@@ -115,6 +117,7 @@ def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
     assert not passed(summary)
 
 
+@pytest.mark.xdist_group("outcome")
 def test_a_block_that_is_wrong_itself_does_not_pass(outcome):
     _, _, judged = outcome
     kills = [Kill("frames", "data", "", "regression")] * 24
@@ -145,6 +148,7 @@ def looked_into(tmp_path_factory):
     return Replay("seen", model, block.config, ((block.parameters, 1, 0),), places), drawn, text
 
 
+@pytest.mark.xdist_group("looked_into")
 def test_memories_and_stages_tell_what_outputs_hide(looked_into):
     vectors, _, _ = looked_into
     kills = [replay(vectors, number) for number in range(1, 17)]
@@ -155,6 +159,7 @@ def test_memories_and_stages_tell_what_outputs_hide(looked_into):
     assert replay(dataclasses.replace(more, vectors=more.vectors[::16]), 0) is None
 
 
+@pytest.mark.xdist_group("looked_into")
 def test_only_the_block_is_mutated(looked_into):
     """What only the bench sees is in the simulated netlist, and nothing of it is mutated."""
     _, drawn, text = looked_into
@@ -164,6 +169,7 @@ def test_only_the_block_is_mutated(looked_into):
     assert any("excite.hidden_re_" in one.words for one in drawn)
 
 
+@pytest.mark.xdist_group("looked_into")
 def test_parameters_beside_powers_of_two(looked_into):
     vectors, _, _ = looked_into
     config, parameters = vectors.config, vectors.vectors[0][0]

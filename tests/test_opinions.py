@@ -13,7 +13,7 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.opinions import command, models
 from tiled_se.gen.opinions.command import opinions, select
 from tiled_se.gen.opinions.compare import SEED, ask, differences, facts
-from tiled_se.gen.opinions.configurations import CONFIGS, NAMED, quantised
+from tiled_se.gen.opinions.configurations import NAMED, quantised
 from tiled_se.gen.opinions.simulators import REFERENCE, SIMULATORS, Block
 from tiled_se.gen.regression import regression
 from tiled_se.hdl.config import ConfigError
@@ -21,6 +21,9 @@ from tiled_se.hdl.config import ConfigError
 # A run with all that the bench can do to a block that can't be loaded, of a thousand cycles and more.
 BUSY = "resets, stalls (0.3, 0.9)"
 SMALLEST = "C/LANES=1 with a tile of one beat"
+# Of the named ones, all of which `tiled-se opinions` runs, those that take most forms of every component.
+SOME = (SMALLEST, "three groups a pixel, CR more than C, hardswish", "silu, loud, hard sigmoid x/6 + 1/2",
+        "int8 about -128, SLACK=0", "uint8 about 255, loadable")
 # Of an input of the netlist: each number but 0 spoils an output pin of cells of a type.
 SPOILT = {1: ("LUT4", "Z"), 2: ("CCU2C", "S0"), 3: ("TRELLIS_FF", "Q"), 4: ("MULT18X18D", "P14"), 5: ("DP16KD", "DOA3"),
           6: ("TRELLIS_DPR16X4", "DO[0]")}
@@ -40,7 +43,7 @@ def runs_of(block, *names):
     return [run for run in all_runs(block) if not names or run.name in names]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", SOME)
 def test_cxxrtl(name):
     """The whole regression in CXXRTL: right, in the cycles that were predicted, and in those of Verilator."""
     block = block_of(name)
@@ -92,6 +95,7 @@ def spoilt(text, number, cell, pin):
     return text
 
 
+@pytest.mark.xdist_group("netlist")  # one process makes what they share
 def test_netlist(netlist):
     """The whole regression, in the netlist as it is synthesised for ECP5, with its cells' models."""
     block, model = netlist
@@ -101,6 +105,7 @@ def test_netlist(netlist):
     assert differences(wanted, shown) == []
 
 
+@pytest.mark.xdist_group("netlist")
 @pytest.mark.parametrize("number", SPOILT, ids=[" ".join(pin) for pin in SPOILT.values()])
 def test_a_spoilt_cell_is_seen(netlist, number):
     """Of each kind of cell a wrong pin shows: what agrees above does so because the cells are right."""

@@ -195,6 +195,6 @@ def test_more_beats_are_asked_for(block):
 def test_baked_blocks_have_no_parameter_streams():
     config, parameters = quantised(**SHAPE)
     runs = regression(config, parameters)
-    assert len(runs) == 2 * len(STALLS) + 6
+    assert len(runs) == 2 * len(STALLS) + 7
     assert not any(isinstance(step, Load) for run in runs for step in run.job.steps)
     assert all(run.depth == Timing(config).buffer_words for run in runs)

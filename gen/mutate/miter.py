@@ -18,46 +18,44 @@ import dataclasses
 
 from .aig import FALSE, TRUE, Graph, Machine, write
 
-__all__ = ["KNOWN_PORT", "Faults", "Miter", "cut"]
+__all__ = ["GIVEN_PORT", "KNOWN_PORT", "Faults", "Miter"]
 
 # Data and tlast of a stream mean nothing while its valid is low: AXI4-Stream leaves them undefined.
 _PAYLOADS = {"m_axis_tdata": "m_axis_tvalid", "m_axis_tlast": "m_axis_tvalid"}
-_MEMORY, _MULTIPLIER = "$mem_v2", "$mul"
 _RESET = "rst"
-# An output that is 1 where what is known of the block holds.
-KNOWN_PORT = "known"
+# Outputs that are 1 where what is known of the block holds, and what its parameters promise.
+KNOWN_PORT, GIVEN_PORT = "known", "given"
 
 
-def cut(module):
-    """Take memories, and multipliers of two variables, out of `module` (as yosys' write_json has it), in place.
+@dataclasses.dataclass(frozen=True)
+class Cycle:
+    """One cycle of the block without a fault.
 
-    The n-th of them leaves ports ``cutN.key``, an output, and ``cutN.value``, an input; a memory that is written also
-    ``cutN.enable`` (a bit for each of data), ``cutN.address`` and ``cutN.data``.
+    ``inputs`` and ``states`` are the literals of its leaves' node numbers, ``nodes`` all its literals, ``next`` what
+    registers take, by their node numbers; ``broken`` is whether what is known of the block does not hold, ``given``
+    whether what its parameters promise does.
     """
-    names = sorted(name for name, cell in module["cells"].items() if _is_cut(cell))
-    for number, name in enumerate(names):
-        cell = module["cells"].pop(name)
-        wires = cell["connections"]
-        if cell["type"] == _MULTIPLIER:
-            ends = {"key": wires["A"] + wires["B"], "value": wires["Y"]}
-        else:
-            ends = {"key": wires["RD_ADDR"], "value": wires["RD_DATA"]}
-            if int(cell["parameters"]["WR_PORTS"], 2):
-                written = [(enable, data) for enable, data in zip(wires["WR_EN"], wires["WR_DATA"], strict=True)
-                           if isinstance(data, int)]
-                ends |= {"enable": [enable for enable, _ in written], "address": wires["WR_ADDR"],
-                         "data": [data for _, data in written]}
-        for end, bits in ends.items():
-            # Constants are the same in both.
-            bits = bits if end == "enable" else [bit for bit in bits if isinstance(bit, int)]
-            module["ports"][f"cut{number}.{end}"] = {
-                "direction": "input" if end == "value" else "output", "bits": bits}
+
+    inputs: dict
+    states: dict
+    nodes: list
+    next: dict
+    broken: int
+    given: int
 
 
-def _is_cut(cell):
-    """Whether `cell` is a memory, or a multiplier of two variables: a constant factor makes it some adders."""
-    return cell["type"] == _MEMORY or (cell["type"] == _MULTIPLIER and all(
-        any(isinstance(bit, int) for bit in cell["connections"][port]) for port in "AB"))
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A cycle of a mutant beside one of the block.
+
+    ``next`` is what the copied registers take; ``reached`` are registers without a copy that the fault reaches;
+    ``seen`` tells whether it reaches an output; ``bad`` is 1 where either differs.
+    """
+
+    next: dict
+    reached: frozenset
+    seen: bool
+    bad: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,93 +82,102 @@ class Faults:
 
     def __init__(self, machine: Machine, select):
         self.machine, self.select = machine, select
-        self.graph = Graph()
-        self.shared = {node: self.graph.leaf() for name, nodes in machine.inputs.items() if name != select
-                       for node in nodes}
-        self.states = {node: self.graph.leaf() for node, _ in machine.registers}
+        self.graph, self.assume = Graph(), False
         # 0 in the first cycle only.
         self.begun = self.graph.leaf()
-        self.shared |= {node: self.graph.lor(self.shared[node], self.begun ^ 1)
-                        for node in machine.inputs.get(_RESET, ())}
-        self.gold = self._copy(0, self.states, {})
-        self.next = {node: self._at(self.gold, literal) for node, literal in machine.registers}
-        self.assume = False
-        known = [self._at(self.gold, literal) for literal in machine.outputs.get(KNOWN_PORT, [TRUE])]
-        self.broken = self.graph.land(self.begun, self.graph.some(literal ^ 1 for literal in known))
-        # Whether it ever was: what lies behind such a state counts for nothing.
+        self.cycle = self.run({node: self.graph.leaf() for node, _ in machine.registers}, self.begun ^ 1)
+        # Whether anything ever was wrong with it: what lies behind such a state counts for nothing.
         self.was_broken = self.graph.leaf()
+
+    def run(self, states, reset=FALSE):
+        """A :class:`Cycle` from `states`, with inputs of its own; one of reset at least where `reset` is 1."""
+        graph, machine = self.graph, self.machine
+        inputs = {node: graph.leaf() for name, nodes in machine.inputs.items() if name != self.select for node in nodes}
+        for node in machine.inputs.get(_RESET, ()):
+            inputs[node] = graph.lor(inputs[node], reset)
+        nodes = self._copy(0, inputs, states)
+        after = {node: _at(nodes, literal) for node, literal in machine.registers}
+        known, given = (_at(nodes, machine.outputs.get(port, [TRUE])[0]) for port in (KNOWN_PORT, GIVEN_PORT))
+        return Cycle(inputs, states, nodes, after, known ^ 1, given)
 
     def unknown(self):
         """AIGER of whether what is known can be false."""
-        return write(self.graph, self._registers(), self.broken)
+        return write(self.graph, self._registers(), self.graph.land(self.begun, self.cycle.broken))
 
     def _registers(self):
-        return {literal >> 1: self.next[node] for node, literal in self.states.items()} | {
-            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, self.broken)}
+        cycle = self.cycle
+        return {literal >> 1: cycle.next[node] for node, literal in cycle.states.items()} | {
+            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, cycle.broken)}
 
-    def _copy(self, number, states, values):
+    def _copy(self, number, inputs, states, values=()):
         selected = {node: number >> i & 1 for i, node in enumerate(self.machine.inputs[self.select])}
-        return self.machine.copy(self.graph, {**self.shared, **states, **selected, **values})
-
-    @staticmethod
-    def _at(literals, literal):
-        return literals[literal >> 1] ^ literal & 1
+        return self.machine.copy(self.graph, {**inputs, **states, **selected, **dict(values)})
 
     def miter(self, number, copied=frozenset()):
         """The :class:`Miter` of fault `number`, with copies of the registers `copied`."""
-        graph = self.graph
-        states = {node: graph.leaf() if node in copied else literal for node, literal in self.states.items()}
-        mutant = self._with_values(number, states)
-        registers = self._registers()
-        reached, differences = set(), []
-        for node, literal in self.machine.registers:
-            after = self._at(mutant, literal)
-            if node in copied:
-                registers[states[node] >> 1] = after
-            elif after != self.next[node]:
-                reached.add(node)
-                differences.append(graph.differ(after, self.next[node]))
-        outputs = [d for name in self.machine.outputs for d in self._output(name, mutant) if d != FALSE]
-        bad = graph.land(self.begun, graph.some(differences + outputs))
+        graph, cycle = self.graph, self.cycle
+        copies = {node: graph.leaf() for node in copied}
+        compared = self.compare(cycle, number, copies)
+        registers = self._registers() | {copies[node] >> 1: after for node, after in compared.next.items()}
+        bad = graph.land(self.begun, compared.bad)
         if self.assume:
-            bad = graph.land(bad, graph.lor(self.broken, self.was_broken) ^ 1)
-        return Miter(graph, registers, bad, copied, frozenset(reached), bool(outputs))
+            bad = graph.land(bad, graph.lor(cycle.broken, self.was_broken) ^ 1)
+        return Miter(graph, registers, bad, copied, compared.reached, compared.seen)
 
-    def _with_values(self, number, states):
+    def compare(self, cycle, number, copies):
+        """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are the literals of its own registers."""
+        mutant = self._with_values(cycle, number, cycle.states | copies)
+        after, reached, differences = {}, set(), []
+        for node, literal in self.machine.registers:
+            own = _at(mutant, literal)
+            if node in copies:
+                after[node] = own
+            elif own != cycle.next[node]:
+                reached.add(node)
+                differences.append(self.graph.differ(own, cycle.next[node]))
+        outputs = [d for name in self.machine.outputs for d in self._output(name, cycle.nodes, mutant) if d != FALSE]
+        return Compared(after, frozenset(reached), bool(outputs), self.graph.some(differences + outputs))
+
+    def _with_values(self, cycle, number, states):
         """The mutant's literals; what is cut out gives the same to both only where the same is asked."""
         values, others = {}, {}
         while True:
-            mutant = self._copy(number, states, values)
+            mutant = self._copy(number, cycle.inputs, states, values)
             changed = {}
             for name in self.machine.outputs:
                 if name.endswith(".key"):
-                    changed |= self._value(name.removesuffix("key") + "value", self._pairs(name, mutant), others)
+                    changed |= self._value(cycle, name, mutant, others)
             if changed == values:
                 return mutant
             values = changed
 
-    def _value(self, name, keys, others):
-        same = self.graph.some(self.graph.differ(g, m) for g, m in keys) ^ 1
+    def _value(self, cycle, key, mutant, others):
+        graph, name = self.graph, key.removesuffix("key") + "value"
+        same = graph.some(graph.differ(g, m) for g, m in self._pairs(key, cycle.nodes, mutant)) ^ 1
         nodes = self.machine.inputs.get(name, [])
-        if same != FALSE ^ 1 and name not in others:
-            others[name] = [self.graph.leaf() for _ in nodes]
-        return {node: self.graph.choose(same, self.shared[node], others[name][i]) if name in others else
-                self.shared[node] for i, node in enumerate(nodes)}
+        if same != TRUE and name not in others:
+            others[name] = [graph.leaf() for _ in nodes]
+        return {node: graph.choose(same, cycle.inputs[node], others[name][i]) if name in others else
+                cycle.inputs[node] for i, node in enumerate(nodes)}
 
-    def _pairs(self, name, mutant):
-        return [(self._at(self.gold, literal), self._at(mutant, literal)) for literal in self.machine.outputs[name]]
+    def _pairs(self, name, gold, mutant):
+        return [(_at(gold, literal), _at(mutant, literal)) for literal in self.machine.outputs[name]]
 
-    def _output(self, name, mutant):
+    def _output(self, name, gold, mutant):
         """Literals that are 1 where output `name` differs in a way that can be seen."""
-        graph, pairs = self.graph, self._pairs(name, mutant)
-        differ = [graph.differ(g, m) for g, m in pairs]
+        graph = self.graph
+        differ = [graph.differ(g, m) for g, m in self._pairs(name, gold, mutant)]
         stem, _, end = name.partition(".")
-        if end == "key" or name == KNOWN_PORT:
+        if end == "key" or name in (KNOWN_PORT, GIVEN_PORT):
             return []
         if end in ("address", "data"):
-            enables = [g for g, _ in self._pairs(f"{stem}.enable", mutant)]
+            enables = [g for g, _ in self._pairs(f"{stem}.enable", gold, mutant)]
             if end == "data":
                 return [graph.land(e, d) for e, d in zip(enables, differ, strict=True)]
             return [graph.land(graph.some(enables), graph.some(differ))]
-        valid = self._pairs(_PAYLOADS[name], mutant)[0][0] if name in _PAYLOADS else FALSE ^ 1
+        valid = self._pairs(_PAYLOADS[name], gold, mutant)[0][0] if name in _PAYLOADS else TRUE
         return [graph.land(valid, d) for d in differ]
+
+
+def _at(nodes, literal):
+    return nodes[literal >> 1] ^ literal & 1

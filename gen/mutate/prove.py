@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Survivors that no input can tell from the block: proved by ABC's property-directed reachability, which yosys has."""
+"""Survivors that no input can tell from the block: proved by ABC, which yosys has.
+
+By property-directed reachability first; what is left, over some cycles, with the smaller multipliers as they are.
+"""
 
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 
 from ..tools import TOOLS, ToolError
 from .aig import FALSE, read, write
-from .known import KNOWN
-from .miter import KNOWN_PORT, Faults, cut
+from .cut import cut
+from .known import GIVEN, KNOWN
+from .miter import GIVEN_PORT, KNOWN_PORT, Faults
 from .netlist import SEEN, SELECT, TOP, controlled
+from .unroll import CYCLES, later, sooner
 
 __all__ = ["Proof", "prove"]
 
@@ -20,6 +26,9 @@ QUICK, LONG = 2, 10
 KNOWN_SECONDS = 60
 # Levels of registers behind the fault that have a copy of their own, of those that are tried.
 WINDOWS = (0, 1, 2, 4, 8)
+# The same for proofs over some cycles; the most operands' bits of the multipliers that they have: those of tables and
+# gates.
+UNROLLED, MULTIPLIED = (3, 6), 29
 
 # Everything but what is cut out as ANDs and registers, which start with anything.
 TO_AIG = """
@@ -38,9 +47,10 @@ opt_clean
 write_aiger -zinit -map faults.map faults.aig
 """
 ABC = """read_aiger {name}.aig
-pdr {how} -T {seconds}
+{search}
 write_status {name}.status
 """
+REACH, SATISFY = "pdr {how} -T {seconds}", "fraig -C 1000; sat -C 300000"
 # The same search with and without counterexamples to generalisation and abstraction: what one doesn't find in a minute
 # another finds in seconds.
 HOWS = ("", "-nct", "-nc")
@@ -74,32 +84,37 @@ def prove(bench, survivors, jobs, told=lambda done: None):
         Where the netlist can't be prepared; a proof that fails for want of memory proves nothing, no more.
     """
     (bench.folder / "idle.v").write_text(IDLE)
-    faults = _faults(bench, survivors)
+    faults = Faults(_machine(bench, survivors), SELECT)
     faults.assume = _solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
-    proofs = []
+    numbers = range(1, len(survivors) + 1)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        numbers = range(1, len(survivors) + 1)
         # Graphs are made here, one after the other; what runs beside is ABC.
         found = [pool.submit(_prove, bench, number, _windows(faults, number)) for number in numbers]
-        for done, future in enumerate(found, 1):
+        proofs = []
+        for future in found:
             proofs.append(future.result())
-            told(done)
+            told(len(proofs))
+        left = [number for number in numbers if not proofs[number - 1].equivalent]
+        if left and faults.assume:
+            machine = _machine(bench, survivors, MULTIPLIED)
+            for number, proof in zip(left, pool.map(lambda n: _prove_unrolled(bench, machine, n), left), strict=True):
+                proofs[number - 1] = proof or proofs[number - 1]
     return proofs
 
 
-def _faults(bench, survivors):
+def _machine(bench, survivors, most=0):
     script = [f"read_rtlil {SEEN}", *controlled(survivors)]
     # Of what only the bench sees, nothing else is left.
     if KNOWN in (bench.folder / SEEN).read_text():
-        script += [f"cd {TOP}", f"rename -output {KNOWN} {KNOWN_PORT}", "cd .."]
+        script += [f"cd {TOP}", f"rename -output {KNOWN} {KNOWN_PORT}", f"rename -output {GIVEN} {GIVEN_PORT}", "cd .."]
     script = "\n".join([*script, "setattr -unset keep w:*", "opt_clean", "write_json faults.json", ""])
     (bench.folder / "faults.ys").write_text(script)
     _, netlist = bench.run(TOOLS["yosys"], ["-s", "faults.ys"], "faults.log", "faults.json")
-    cut(netlist["modules"][TOP])
+    cut(netlist["modules"][TOP], most)
     (bench.folder / "cut.json").write_text(json.dumps(netlist))
     bench.run(TOOLS["yosys"], ["-p", TO_AIG], "aig.log")
     folder = bench.folder
-    return Faults(read((folder / "faults.aig").read_bytes(), (folder / "faults.map").read_text()), SELECT)
+    return read((folder / "faults.aig").read_bytes(), (folder / "faults.map").read_text())
 
 
 def _windows(faults, number):
@@ -136,6 +151,26 @@ def _prove(bench, number, windows):
     return Proof(False, f"not decided in {LONG} s")
 
 
+def _prove_unrolled(bench, machine, number):
+    """A Proof over some cycles, or None."""
+    copied, levels = frozenset(), 0
+    while levels <= UNROLLED[-1]:
+        # Graphs of many cycles are large: one for each proof, that goes with it.
+        reached = Faults(machine, SELECT).miter(number, copied).reached
+        if levels in UNROLLED or not reached:
+            makers = (functools.partial(make, Faults(machine, SELECT), number, copied) for make in (later, sooner))
+            if all(_holds(bench, f"u{number}_{levels}", make()) for make in makers):
+                return _proved(levels, f" behind {CYCLES} cycles of reset")
+        if not reached:
+            break
+        copied, levels = copied | reached, levels + 1
+    return None
+
+
+def _holds(bench, name, data):
+    return data is None or _asked(bench, name, data, SATISFY)[0] == "UNSAT"
+
+
 def _solved(bench, name, data, seconds):
     """ABC's verdict by the first of ``HOWS`` that comes to one."""
     for how in HOWS:
@@ -145,17 +180,22 @@ def _solved(bench, name, data, seconds):
     return "UNK"
 
 
-def _proved(levels):
+def _proved(levels, when=""):
     where = f", from the {levels + 1}th behind it on," if levels else ""
-    return Proof(True, f"no reachable state in which it changes what a register{where} or a memory takes, or an output "
-                       "(data and tlast: while valid is high)")
+    return Proof(True, f"no reachable state{when} in which it changes what a register{where} or a memory takes, or an "
+                       "output (data and tlast: while valid is high)")
 
 
 def _reachable(bench, name, data, how, seconds):
-    """What ABC says of `data` in so many seconds: ("UNSAT", frames), ("SAT", frames) or ("UNK", frames)."""
+    """What ABC says of `data`, a graph with registers, in so many seconds: as :func:`_asked`."""
+    return _asked(bench, name, data, REACH.format(how=how, seconds=seconds))
+
+
+def _asked(bench, name, data, search):
+    """ABC's verdict by `search`: ("UNSAT", frames), ("SAT", frames) or ("UNK", frames)."""
     paths = [bench.folder / f"{name}.{kind}" for kind in ("aig", "abc", "status")]
     paths[0].write_bytes(data)
-    paths[1].write_text(ABC.format(name=name, how=how, seconds=seconds))
+    paths[1].write_text(ABC.format(name=name, search=search))
     # It ends without a netlist, which yosys calls an error: what counts is the file with ABC's verdict.
     with contextlib.suppress(ToolError):
         bench.run(TOOLS["yosys"], ["-p", f"read_verilog idle.v; techmap; abc -script {name}.abc"], f"{name}.log")
