@@ -6,9 +6,10 @@ import dataclasses
 import numpy as np
 
 from ..golden.integer import IntegerModel
-from ..hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS
+from ..hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS, GateKind
+from ..hdl.tables import MID_RANGE, SIGMOID_SEGMENT
 
-__all__ = ["centred", "pinned", "spread"]
+__all__ = ["centred", "pinned", "segments", "spread"]
 
 
 def spread(config, parameters, seed):
@@ -64,6 +65,37 @@ def pinned(config, parameters, seed):
             multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
     return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
                                working_zero=_zero(config, parameters, rng))
+
+
+def segments(config, parameters):
+    """Sets of Parameters that together bring the tables of `config` both ends of each segment, for either sign.
+
+    Hidden values and logits are biases alone in these. There are none where nothing is tabulated.
+    """
+    hidden = logits = np.zeros(0, np.int64)
+    if config.mid.tabulated:
+        hidden = _ends(MID_RANGE << config.segment_bits, config.hidden_frac - config.segment_bits)
+    if config.gate.kind is GateKind.SIGMOID:
+        logits = _ends(1 << (LOGIT_BITS - 1 - SIGMOID_SEGMENT), SIGMOID_SEGMENT)
+    count = max(-(-len(hidden) // config.squeeze), -(-len(logits) // config.channels))
+    return tuple(dataclasses.replace(parameters, layer1=_only(parameters.layer1, hidden, number),
+                                     layer2=_only(parameters.layer2, logits, number)) for number in range(count))
+
+
+def _ends(count, bits):
+    """First and last inputs of `count` segments of so many bits, and as many below 0."""
+    first = np.arange(count) << bits
+    magnitudes = np.concatenate([first, first + (1 << bits) - 1])
+    return np.concatenate([magnitudes, -magnitudes])
+
+
+def _only(layer, values, number):
+    """The layer with the `number`-th of `values` as its only results, as many as it has; itself behind the last."""
+    count = len(layer.bias)
+    values = values[number * count:(number + 1) * count]
+    if not len(values):
+        return layer
+    return dataclasses.replace(layer, weight=np.zeros_like(layer.weight), bias=np.resize(values, count) << GUARD)
 
 
 def _beside(bits, count, rng):

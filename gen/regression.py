@@ -12,9 +12,9 @@ import numpy as np
 from ..cosim.job import Drain, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from ..golden.integer import IntegerModel
 from ..hdl.parameters import stream_words
-from ..hdl.schedule import Prediction, predict
+from ..hdl.schedule import Prediction, in_flight, predict
 from ..hdl.timing import TILES_UNDER_WAY, Timing
-from .parameter_sets import centred, pinned, spread
+from .parameter_sets import centred, pinned, segments, spread
 from .vectors import Vectors
 
 __all__ = ["MISUSED", "STALLS", "Run", "regression"]
@@ -35,6 +35,8 @@ MOST_COUNTS = 64
 # Tiles of one beat, one more than fit in and some, and how many times as long as one takes a sink waits that lets them
 # pile up.
 SPARE, NEVER = 3, 10_000
+# About as many lengths of the gaps between frames.
+MOST_GAPS = 200
 # Cycles behind a tile in which a reset comes.
 MOST_RESETS = 96
 # Sets of parameters that a block is loaded with.
@@ -64,6 +66,8 @@ class Run:
         Words of the tile buffer, which ``status_peak_words`` can't pass.
     prediction : Prediction or None
         Of the cycles; None where something stalls.
+    occupancy : ndarray or None
+        With it, beats that are accepted and not yet delivered after each cycle, from the first one's.
     stages : dict
         What the stages must compute, for a model with taps.
     in_flight : int or None
@@ -76,6 +80,7 @@ class Run:
     depth: int
     snapshots: dict = dataclasses.field(default_factory=dict)
     prediction: Prediction | None = None
+    occupancy: np.ndarray | None = None
     stages: dict = dataclasses.field(default_factory=dict)
     in_flight: int | None = None
 
@@ -108,8 +113,23 @@ class Run:
             return []
         got = {"total_cycles": result.total_cycles, "first_output_latency": result.first_output_latency,
                "steady_throughput": result.steady_throughput, "peak_words": peak}
-        return [f"cycles: {name} is {got[name]}, predicted {wanted}"
-                for name, wanted in dataclasses.asdict(self.prediction).items() if got[name] != wanted]
+        found = [f"cycles: {name} is {got[name]}, predicted {wanted}"
+                 for name, wanted in dataclasses.asdict(self.prediction).items() if got[name] != wanted]
+        return found or self._beats(result.occupancy)
+
+    def _beats(self, occupancy):
+        """Where some beat comes or goes in another cycle than predicted."""
+        got, wanted = (np.trim_zeros(np.asarray(one)) for one in (occupancy, self.occupancy))
+        if np.array_equal(got, wanted):
+            return []
+        shared = min(len(got), len(wanted))
+        at = next(iter(np.flatnonzero(got[:shared] != wanted[:shared])), shared)
+        return [f"cycles: {_at(got, at)} beats are in flight {at} cycles behind the first one, predicted "
+                f"{_at(wanted, at)}"]
+
+
+def _at(counts, cycle):
+    return counts[cycle] if cycle < len(counts) else 0
 
 
 def regression(config, parameters, *, seed=1, beats=0, places=None):
@@ -136,11 +156,11 @@ def regression(config, parameters, *, seed=1, beats=0, places=None):
     makers += [functools.partial(vectors.cuts, stalls) for stalls in STALLS]
     makers += [vectors.pauses, vectors.counted, vectors.blocked, vectors.crowded]
     makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
-    makers += [vectors.resets_behind_a_tile]
+    makers += [vectors.resets_behind_a_tile, vectors.spaced]
     if config.loadable:
         makers += [vectors.reloads, vectors.reloads_in_time, vectors.reload_behind_beats,
                    vectors.reloads_behind_two, vectors.refused, vectors.foreign, vectors.padded,
-                   vectors.many_parameters]
+                   vectors.many_parameters, vectors.segmented]
     return tuple(make() for place, make in enumerate(makers) if places is None or place in places)
 
 
@@ -153,9 +173,15 @@ class _Runs(Vectors):
         loaded = {"status_loaded": 1, "status_load_error": 0} if self.config.loadable else {}
         return {"status_frame_error": 0, **loaded}
 
-    def run(self, name, job, prediction=None, snapshots=None, **status):
-        return Run(name, job, self.status | status, Timing(self.config).buffer_words, snapshots or {}, prediction,
-                   self.stages(job))
+    def run(self, name, job, snapshots=None, **status):
+        return Run(name, job, self.status | status, Timing(self.config).buffer_words, snapshots or {},
+                   stages=self.stages(job))
+
+    def timed(self, name, job, heights, pauses=()):
+        """A run of whole frames in which nothing stalls: each beat has its cycle."""
+        return dataclasses.replace(
+            self.run(name, dataclasses.replace(job, occupancy=True)), prediction=predict(self.config, heights, pauses),
+            occupancy=in_flight(self.config, heights, pauses))
 
     @functools.cached_property
     def whole(self):
@@ -179,8 +205,8 @@ class _Runs(Vectors):
         whole = self.whole
         rounds = max(1, -(-beats // sum(len(frame.beats) for frame in whole)))
         sent = whole + tuple(whole[i] for _ in range(rounds - 1) for i in self.rng.permutation(len(whole)))
-        prediction = None if any(stalls) else predict(self.config, [len(frame.beats) // self.row for frame in sent])
-        return self.run(f"frames, stalls {stalls}", self.job(Send(sent), stalls=stalls, idle=SETTLE), prediction)
+        name, job = f"frames, stalls {stalls}", self.job(Send(sent), stalls=stalls, idle=SETTLE)
+        return self.run(name, job) if any(stalls) else self.timed(name, job, [len(f.beats) // self.row for f in sent])
 
     def cuts(self, stalls):
         """Frames that end off a row's end, each with a whole one behind it; then many in a row."""
@@ -255,6 +281,14 @@ class _Runs(Vectors):
             steps += [self.load(parameters), Send((self.random(1, model), self.random(self.config.k + 1, model)))]
         return self.run("many parameters", self.job(*steps))
 
+    def segmented(self):
+        """Parameters that bring every segment of the tables; those at hand, where nothing is tabulated."""
+        steps = []
+        for parameters in segments(self.config, self.parameters) or (self.parameters,):
+            model = IntegerModel(self.config, parameters)
+            steps += [self.load(parameters), Send((self.random(1, model),))]
+        return self.run("segments of tables", self.job(*steps))
+
     def resets(self, stalls):
         """Resets in the middle of frames; nothing of what was before is left."""
         lost, kept = self.random(2 * self.config.k + 2), tuple(self.random(height) for height in (1, self.config.k + 1))
@@ -265,6 +299,17 @@ class _Runs(Vectors):
             steps += [Reset(), *again, Send((lost,), wait=False), ResetAfter(beats, cycles=1 + number % 4), *again,
                       Send(kept), Drain()]
         return self.run(f"resets, stalls {stalls}", self.job(*steps, stalls=stalls))
+
+    def spaced(self):
+        """Pairs of short frames whose sums wait for the ones before, or just don't: a cycle later each time."""
+        # Behind a pair that has found both layers taken, its second tile waits for two tiles before it.
+        longest, steps, heights, pauses = 2 * Timing(self.config).tile_latency, [], [], []
+        gaps = range(0, longest, max(1, longest // MOST_GAPS))
+        for before, gap in zip([0, *gaps], gaps, strict=False):
+            steps += [Send((self.random(1), self.random(1))), Idle(gap)]
+            heights += [1, 1]
+            pauses += [before, 0]
+        return self.timed("frames with gaps", self.job(*steps, idle=SETTLE), heights, pauses)
 
     def resets_behind_a_tile(self):
         """A reset of a single cycle, whatever excite does with a tile in it; nothing of that is left."""

@@ -10,7 +10,7 @@ import types
 import pytest
 
 from tiled_se.cosim.standalone import build_model
-from tiled_se.gen.opinions import command, models
+from tiled_se.gen.opinions import command, compare, models
 from tiled_se.gen.opinions.command import opinions, select
 from tiled_se.gen.opinions.compare import SEED, ask, differences, facts
 from tiled_se.gen.opinions.configurations import NAMED, quantised
@@ -111,6 +111,18 @@ def test_a_spoilt_cell_is_seen(netlist, number):
     """Of each kind of cell a wrong pin shows: what agrees above does so because the cells are right."""
     block, model = netlist
     assert any(run.failures(model.run(run.job, select=number)) for run in runs_of(block))
+
+
+@pytest.mark.parametrize(("most", "made"), [(15_000, {"crowd", "reload behind beats", "padded stream"}),
+                                            (0, {"padded stream"})])
+def test_a_sink_that_takes_nothing_makes_no_run_long(monkeypatch, most, made):
+    """Not where what is inside is lost in the end; but such a run is never all that a slow simulator makes."""
+    block = block_of("uint8 about 255, loadable")
+    nothing = types.SimpleNamespace(sections=[], cycles=0, run_seconds=0)
+    monkeypatch.setattr(compare, "facts", lambda run, result: {})
+    simulator = types.SimpleNamespace(most=most, prepare=lambda block: lambda job: nothing)
+    runs = [run for run in all_runs(block) if run.name in {*made, "crowd", "blocked sink"}]
+    assert set(ask(block, simulator, runs=runs)["runs"]) == made
 
 
 def test_what_differs_is_named():

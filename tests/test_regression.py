@@ -8,18 +8,24 @@ import types
 import numpy as np
 import pytest
 
-from tiled_se.cosim.job import Load, ResetAfter, Send
+from tiled_se.cosim.job import Idle, Load, ResetAfter, Send
 from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.taps import Difference
+from tiled_se.gen.parameter_sets import segments
 from tiled_se.gen.regression import MISUSED, STALLS, regression
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
+from tiled_se.hdl.accumulate import uses_registers
+from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.hdl.timing import Timing
 
 from .blocks import quantised
 
 SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20)
+HARD = Gate(GateKind.HARDSIGMOID)
+# The run with gaps, among all.
+PLACE = 13
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def shown(run, **changes):
     status = {"status_peak_words": peak, **run.status, **changes.pop("status", {})}
     return types.SimpleNamespace(**{
         "failures": [], "status": status, "snapshots": {**run.snapshots, **changes.pop("snapshots", {})},
-        "difference": None, "peak_in_flight": run.in_flight, **right, **changes})
+        "difference": None, "peak_in_flight": run.in_flight, "occupancy": run.occupancy, **right, **changes})
 
 
 def test_what_is_right_passes(runs):
@@ -53,6 +59,10 @@ def test_what_is_right_passes(runs):
     ("frames, stalls (0, 0)", {"total_cycles": 1}, "cycles: total_cycles is 1, predicted "),
     ("frames, stalls (0, 0)", {"first_output_latency": 2}, "cycles: first_output_latency is 2, predicted "),
     ("frames, stalls (0, 0)", {"status": {"status_peak_words": 3}}, "cycles: peak_words is 3, predicted "),
+    ("frames with gaps", {"occupancy": [0, 1, 2, 3, 3]}, "cycles: 3 beats are in flight 3 cycles behind the first one, "
+     "predicted 4"),
+    ("frames with gaps", {"occupancy": [1, 2]}, "cycles: 0 beats are in flight 2 cycles behind the first one, "
+     "predicted 3"),
     ("frames, stalls (0, 0)", {"status": {"status_frame_error": 1}},
      "status: status_frame_error is 1 at the end, not 0"),
     ("cut frames, stalls (0, 0)", {"status": {"status_frame_error": 0}}, "status: status_frame_error is 0 at the end"),
@@ -111,6 +121,43 @@ def test_last_tiles_of_each_number_of_rows(k):
     run, = regression(config, parameters, places=(0,))
     rows = {len(frame.beats) // (config.width * config.groups) for frame in run.job.frames}
     assert {(count - 1) % k + 1 for count in rows} == set(range(1, k + 1))
+
+
+def test_frames_behind_gaps_of_each_length(block, runs):
+    """Up to where nothing of the tiles before is in the way any more."""
+    config, _ = block
+    gaps = [step.cycles for step in runs["frames with gaps"].job.steps if isinstance(step, Idle)][1:]
+    assert gaps == list(range(len(gaps)))
+    assert len(gaps) >= 2 * Timing(config).tile_latency
+
+
+def test_a_tile_that_is_handed_over_late_is_seen():
+    """By the cycles of its own last sums, and only if those before are read last in just these: no beat is wrong."""
+    config, parameters = quantised(**SHAPE | {"channels": 10})
+    assert not uses_registers(config)
+    verilog, changes = re.subn(r"\\cut\$\d+ +& (busy;)", r"\1", generate(config, parameters).verilog)
+    assert changes == 1
+    model = build_model(verilog, "tiled_se")
+    runs = {run.name: run for run in regression(config, parameters, places=(0, PLACE))}
+    back_to_back, spaced = (runs[name] for name in ("frames, stalls (0, 0)", "frames with gaps"))
+    assert back_to_back.failures(model.run(back_to_back.job)) == []
+    assert spaced.failures(model.run(spaced.job)) != []
+
+
+@pytest.mark.parametrize(("mid", "gate"), [(Mid.SILU, Gate()), (Mid.RELU, Gate()), (Mid.HARDSWISH, HARD)])
+def test_every_segment_of_a_table(mid, gate):
+    """Both ends of each, and the same below 0, as what there is without any weight; in as many loads as it takes."""
+    config, parameters = quantised(**SHAPE, mid=mid, gate=gate, loadable=True)
+    sets = segments(config, parameters)
+    for name, tabulated, bits, count in (
+            ("layer1", mid.tabulated, config.hidden_frac - config.segment_bits, 16 << config.segment_bits),
+            ("layer2", gate.kind is GateKind.SIGMOID, 7, 64)):
+        layers = [layer for layer in (getattr(one, name) for one in sets) if not layer.weight.any()]
+        ends = {end for i in range(count if tabulated else 0) for end in (i << bits, ((i + 1) << bits) - 1)}
+        assert {int(bias) for layer in layers for bias in layer.bias} == {
+            sign * end << 6 for end in ends for sign in (1, -1)}
+    run = {run.name: run for run in regression(config, parameters)}["segments of tables"]
+    assert len([step for step in run.job.steps if isinstance(step, Load)]) == len(sets) + 1
 
 
 def test_a_stream_that_does_not_wait_is_seen(block, runs):
@@ -195,6 +242,6 @@ def test_more_beats_are_asked_for(block):
 def test_baked_blocks_have_no_parameter_streams():
     config, parameters = quantised(**SHAPE)
     runs = regression(config, parameters)
-    assert len(runs) == 2 * len(STALLS) + 7
+    assert len(runs) == 2 * len(STALLS) + 8
     assert not any(isinstance(step, Load) for run in runs for step in run.job.steps)
     assert all(run.depth == Timing(config).buffer_words for run in runs)

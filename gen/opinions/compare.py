@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from ...cosim.job import Idle, Load
+from ...cosim.job import Idle, Load, Reset
 from ..regression import regression
 
 __all__ = ["ask", "differences", "facts"]
@@ -39,8 +39,8 @@ def ask(block, simulator, most=None, runs=None):
     """
     most = simulator.most if most is None else most
     runs = regression(block.config, block.parameters, seed=SEED) if runs is None else runs
-    # One is always run, and not one of a single frame.
-    shortest = min(runs, key=lambda run: (len(run.job.frames) < FEW, _length(run.job)))
+    # One is always run, and not one of a single frame or of which nothing comes out.
+    shortest = min(runs, key=lambda run: (len(run.job.frames) < FEW or _is_lost(run.job), _length(run.job)))
     chosen = [run for run in runs if _length(run.job) <= most or run is shortest]
     start = time.perf_counter()
     simulate = simulator.prepare(block)
@@ -58,10 +58,15 @@ def ask(block, simulator, most=None, runs=None):
 
 def _length(job):
     """About how many cycles a job takes, without what it waits for."""
-    pace = min(1 - job.stall_in, 1 - job.stall_out)
+    # A job that ends in a reset waits for nothing that would come out.
+    pace = 1 - (job.stall_in if _is_lost(job) else max(job.stall_in, job.stall_out))
     beats = sum(len(frame.beats) for frame in job.frames)
     beats += sum(len(step.words) for step in job.steps if isinstance(step, Load))
     return beats / pace + sum(step.cycles for step in job.steps if isinstance(step, Idle))
+
+
+def _is_lost(job):
+    return isinstance(job.steps[-1], Reset)
 
 
 def facts(run, result):
