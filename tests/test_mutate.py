@@ -48,6 +48,19 @@ module tiled_se(input clk, input rst, input s, input [1:0] at, output m_axis_tva
   end
 endmodule
 """
+# Bit 1 of a square is 0, and bit 2 is not; a result is late by two registers, which start with anything.
+SQUARE = r"""
+module tiled_se(input clk, input rst, input [3:0] x, output reg [3:0] y);
+  reg [3:0] held;
+  reg [7:0] square;
+  wire [7:0] product;
+  wire [3:0] first, second;
+  \$mul #(.A_WIDTH(4), .B_WIDTH(4), .Y_WIDTH(8), .A_SIGNED(0), .B_SIGNED(0)) multiply (.A(held), .B(held), .Y(product));
+  \$mux #(.WIDTH(4)) never (.A(x), .B(4'd5), .S(square[1]), .Y(first));
+  \$mux #(.WIDTH(4)) sometimes (.A(first), .B(4'd5), .S(square[2]), .Y(second));
+  always @(posedge clk) begin held <= x; square <= product; y <= second; end
+endmodule
+"""
 # What is done to it, whether that can be seen, and why.
 FAULTS = {
     "-mode const0 -cell at_end -port A -portbit 1": True,     # 11 would be an end, but comes never
@@ -178,13 +191,25 @@ def test_parameters_beside_powers_of_two(looked_into):
     assert {(1 << n) + 1 for n in range(config.pre_bits - 2)} <= biases
 
 
-def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
-    with Workbench(str(tmp_path)) as bench:
-        (bench.folder / "toy.v").write_text(TOY)
+def proved(folder, verilog, faults):
+    """The Proof of each of `faults` of a module."""
+    with Workbench(str(folder)) as bench:
+        (bench.folder / "toy.v").write_text(verilog)
         bench.run(TOOLS["yosys"], ["-p", "read_verilog -icells toy.v; hierarchy -top tiled_se; proc; memory_collect; "
                                          f"memory_nordff; opt_clean; write_rtlil {SEEN}"], "toy.log")
-        proofs = prove(bench, [fault(text) for text in FAULTS], 1)
-    assert {text: proof.equivalent for text, proof in zip(FAULTS, proofs, strict=True)} == FAULTS
+        return dict(zip(faults, prove(bench, [fault(text) for text in faults], 1), strict=True))
+
+
+def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
+    assert {text: proof.equivalent for text, proof in proved(tmp_path, TOY, FAULTS).items()} == FAULTS
+
+
+def test_what_a_pipeline_never_holds_is_proved_over_some_cycles(tmp_path):
+    """By what the multiplier gives: any number at all, where it is cut out."""
+    faults = [f"-mode const0 -cell {cell} -port S -portbit 0" for cell in ("never", "sometimes")]
+    proofs = proved(tmp_path, SQUARE, faults)
+    assert [proof.equivalent for proof in proofs.values()] == [True, False]
+    assert "behind 17 cycles of reset" in next(iter(proofs.values())).how
 
 
 def test_multipliers_by_a_constant_are_not_cut_out():

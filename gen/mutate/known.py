@@ -3,7 +3,7 @@
 
 Each of these is an invariant of one or two components that their proofs state, too (``hdl/proofs``); but here it is
 proved anew, for the very netlist, before anything rests on it. What parameters promise (``Parameters.validate``) is
-given, as nothing in a block can.
+given: no part of the block sees to it, and one that is loaded with others is on its own.
 """
 
 from amaranth.hdl import Cat, Signal

@@ -85,7 +85,8 @@ def prove(bench, survivors, jobs, told=lambda done: None):
     """
     (bench.folder / "idle.v").write_text(IDLE)
     faults = Faults(_machine(bench, survivors), SELECT)
-    faults.assume = _solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
+    nothing = faults.cycle.broken == FALSE
+    faults.assume = nothing or _solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
     numbers = range(1, len(survivors) + 1)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         # Graphs are made here, one after the other; what runs beside is ABC.
@@ -160,7 +161,7 @@ def _prove_unrolled(bench, machine, number):
         if levels in UNROLLED or not reached:
             makers = (functools.partial(make, Faults(machine, SELECT), number, copied) for make in (later, sooner))
             if all(_holds(bench, f"u{number}_{levels}", make()) for make in makers):
-                return _proved(levels, f" behind {CYCLES} cycles of reset")
+                return _proved(levels, f" behind {CYCLES + 1} cycles of reset")
         if not reached:
             break
         copied, levels = copied | reached, levels + 1

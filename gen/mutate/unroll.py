@@ -2,16 +2,16 @@
 """Block and mutant side by side for some cycles: a proof of equivalence by what a pipeline forgets.
 
 Through some cycles, what a register of a pipeline holds has become a function of what has gone in: then it can be told
-that a mutant's differ from the block's where nothing comes of it, without an invariant about them. That takes two
-proofs:
+that a mutant's differ from the block's where nothing comes of it, without an invariant about them. As in
+:mod:`.miter`, some registers have a copy for the mutant; all others are one for both, as long as nothing has differed
+that is not copied. That it never does takes two proofs:
 
-- Later: from any state of the block and any of the mutant's own registers, in the last of ``CYCLES`` cycles nothing
-  differs that is not copied, whatever was before.
-- Sooner: from a state that ``CYCLES`` cycles of reset have left in the block (its pipelines hold what they may hold,
-  and not just anything, as behind a cycle of reset), in which the mutant's registers start with the block's, nothing
-  differs in each of as many cycles.
+- Sooner: the block's registers start with anything, and there are a cycle and ``CYCLES`` more of reset: its pipelines
+  hold what they may hold then. The mutant's copies start with that. In none of as many cycles anything differs.
+- Later: from any state of the block and of the copies, in the last of ``CYCLES`` cycles nothing differs. What was
+  before that cycle is either that again or the first proof.
 
-In both, what is known of the block, and given, holds.
+In both, what is known of the block holds behind the first cycle of reset, and so does what is given, throughout.
 """
 
 from .aig import FALSE, TRUE, write
@@ -22,21 +22,9 @@ __all__ = ["CYCLES", "later", "sooner"]
 CYCLES = 16
 
 
-def later(faults, number, copied):
-    """Combinational AIGER whose output can be 1 where the first proof of fault `number` fails; None if it can't."""
-    states, copies = _any(faults), {node: faults.graph.leaf() for node in copied}
-    holds, bad = TRUE, TRUE
-    for _ in range(CYCLES):
-        cycle = faults.run(states)
-        compared = faults.compare(cycle, number, copies)
-        holds, bad = _still(faults, holds, cycle), compared.bad
-        states, copies = cycle.next, compared.next
-    return _written(faults, faults.graph.land(holds, bad))
-
-
 def sooner(faults, number, copied):
-    """The same of the second proof."""
-    states, holds, found = _any(faults), TRUE, []
+    """Combinational AIGER whose output can be 1 where the first proof of fault `number` fails; None if it can't."""
+    states, holds, found = faults.run(_any(faults), TRUE).next, TRUE, []
     for _ in range(CYCLES):
         cycle = faults.run(states, TRUE)
         holds, states = _still(faults, holds, cycle), cycle.next
@@ -48,6 +36,18 @@ def sooner(faults, number, copied):
         found.append(faults.graph.land(holds, compared.bad))
         states, copies = cycle.next, compared.next
     return _written(faults, faults.graph.some(found))
+
+
+def later(faults, number, copied):
+    """The same of the second proof."""
+    states, copies = _any(faults), {node: faults.graph.leaf() for node in copied}
+    holds, bad = TRUE, TRUE
+    for _ in range(CYCLES):
+        cycle = faults.run(states)
+        compared = faults.compare(cycle, number, copies)
+        holds, bad = _still(faults, holds, cycle), compared.bad
+        states, copies = cycle.next, compared.next
+    return _written(faults, faults.graph.land(holds, bad))
 
 
 def _written(faults, bad):
