@@ -15,7 +15,7 @@ from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
 from tiled_se.gen.mutate.cut import cut
 from tiled_se.gen.mutate.mutation import component_of, parse
 from tiled_se.gen.mutate.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
-from tiled_se.gen.mutate.prove import prove
+from tiled_se.gen.mutate.prove import MULTIPLIED, can_hold, machine_with, prove, prove_over_cycles
 from tiled_se.gen.mutate.replay import Kill, Replay, further, kind_of, order, replay
 from tiled_se.gen.mutate.summary import passed, record
 from tiled_se.gen.options import from_texts
@@ -48,17 +48,51 @@ module tiled_se(input clk, input rst, input s, input [1:0] at, output m_axis_tva
   end
 endmodule
 """
-# Bit 1 of a square is 0, and bit 2 is not; a result is late by two registers, which start with anything.
+# Bit 1 of a square is 0, and bit 2 is not; a result is late by two registers, which start with anything. A count gets
+# to 40 long behind a reset.
 SQUARE = r"""
 module tiled_se(input clk, input rst, input [3:0] x, output reg [3:0] y);
   reg [3:0] held;
   reg [7:0] square;
+  reg [5:0] count = 0;
   wire [7:0] product;
-  wire [3:0] first, second;
-  \$mul #(.A_WIDTH(4), .B_WIDTH(4), .Y_WIDTH(8), .A_SIGNED(0), .B_SIGNED(0)) multiply (.A(held), .B(held), .Y(product));
+  wire [3:0] first, second, third;
+  \$mul #(.A_WIDTH(4), .B_WIDTH(4), .Y_WIDTH(8), .A_SIGNED(0), .B_SIGNED(0))
+    multiply (.A(held), .B(held), .Y(product));
   \$mux #(.WIDTH(4)) never (.A(x), .B(4'd5), .S(square[1]), .Y(first));
   \$mux #(.WIDTH(4)) sometimes (.A(first), .B(4'd5), .S(square[2]), .Y(second));
-  always @(posedge clk) begin held <= x; square <= product; y <= second; end
+  \$mux #(.WIDTH(4)) late (.A(second), .B(4'd6), .S(count == 40), .Y(third));
+  always @(posedge clk) begin
+    held <= x; square <= product; y <= third;
+    if (rst) count <= 0; else if (count < 40) count <= count + 1;
+  end
+endmodule
+"""
+# One of two inputs is said to be less than 8; a count is, behind a reset.
+GIVEN = r"""
+module tiled_se(input clk, input rst, input [3:0] x, input [3:0] z, output reg [3:0] y);
+  reg [3:0] held, count = 0;
+  wire [3:0] first, second, third, fourth;
+  (* keep *) wire tap_given = ~x[3], tap_known = ~count[3];
+  \$mux #(.WIDTH(4)) as_given (.A(x), .B(4'd5), .S(held[3]), .Y(first));
+  \$mux #(.WIDTH(4)) not_given (.A(first), .B(4'd6), .S(held[2]), .Y(second));
+  \$mux #(.WIDTH(4)) as_known (.A(second), .B(4'd7), .S(count[3]), .Y(third));
+  \$mux #(.WIDTH(4)) not_known (.A(third), .B(4'd9), .S(count[2]), .Y(fourth));
+  always @(posedge clk) begin
+    held <= x; y <= fourth;
+    if (rst) count <= 0; else count <= (count + z) & 7;
+  end
+endmodule
+"""
+# `seen` is 0 behind a reset, and stays so; `other` is known to be. With a fault of `clear`, `seen` has behind a reset
+# what `other` was before it.
+KNOWN_LATER = r"""
+module tiled_se(input clk, input rst, output reg seen, output reg copy);
+  reg other;
+  wire [1:0] next;
+  (* keep *) wire tap_known = ~other, tap_given = 1'b1;
+  \$mux #(.WIDTH(2)) clear (.A({copy, seen}), .B({other, 1'b0}), .S(rst), .Y(next));
+  always @(posedge clk) begin other <= other & ~rst; {copy, seen} <= next; end
 endmodule
 """
 # What is done to it, whether that can be seen, and why.
@@ -191,25 +225,53 @@ def test_parameters_beside_powers_of_two(looked_into):
     assert {(1 << n) + 1 for n in range(config.pre_bits - 2)} <= biases
 
 
-def proved(folder, verilog, faults):
-    """The Proof of each of `faults` of a module."""
-    with Workbench(str(folder)) as bench:
+@pytest.fixture
+def toy(tmp_path):
+    """A function that makes a workbench's netlist of a module."""
+    def make(verilog):
         (bench.folder / "toy.v").write_text(verilog)
         bench.run(TOOLS["yosys"], ["-p", "read_verilog -icells toy.v; hierarchy -top tiled_se; proc; memory_collect; "
                                          f"memory_nordff; opt_clean; write_rtlil {SEEN}"], "toy.log")
-        return dict(zip(faults, prove(bench, [fault(text) for text in faults], 1), strict=True))
+        return bench
+
+    with Workbench(str(tmp_path)) as bench:
+        yield make
 
 
-def test_only_faults_that_nothing_shows_are_proved_equivalent(tmp_path):
-    assert {text: proof.equivalent for text, proof in proved(tmp_path, TOY, FAULTS).items()} == FAULTS
+def test_only_faults_that_nothing_shows_are_proved_equivalent(toy):
+    proofs = prove(toy(TOY), [fault(text) for text in FAULTS], 1)
+    assert {text: proof.equivalent for text, proof in zip(FAULTS, proofs, strict=True)} == FAULTS
 
 
-def test_what_a_pipeline_never_holds_is_proved_over_some_cycles(tmp_path):
-    """By what the multiplier gives: any number at all, where it is cut out."""
-    faults = [f"-mode const0 -cell {cell} -port S -portbit 0" for cell in ("never", "sometimes")]
-    proofs = proved(tmp_path, SQUARE, faults)
-    assert [proof.equivalent for proof in proofs.values()] == [True, False]
-    assert "behind 17 cycles of reset" in next(iter(proofs.values())).how
+def test_nothing_is_known_in_the_state_that_a_block_is_switched_on_in(toy):
+    """Of such a state comes what shows this fault."""
+    proof, = prove(toy(KNOWN_LATER), [fault("-mode cnot1 -cell clear -port B -portbit 0 -ctrlbit 1")], 1)
+    assert not proof.equivalent
+
+
+def over_cycles(bench, *faults):
+    """Which of `faults` are proved over some cycles."""
+    mutations = [fault(f"-mode const0 -cell {cell} -port S -portbit 0") for cell in faults]
+    machine = machine_with(bench, mutations, MULTIPLIED)
+    assert can_hold(bench, machine)
+    return {cell for number, cell in enumerate(faults, 1) if prove_over_cycles(bench, machine, number)}
+
+
+def test_what_a_pipeline_never_holds_is_proved_over_some_cycles(toy):
+    """By what the multiplier gives; what comes only long after a reset does come."""
+    assert over_cycles(toy(SQUARE), "never", "sometimes", "late") == {"never"}
+
+
+def test_what_is_given_and_known_is_taken_for_granted_and_no_more(toy):
+    assert over_cycles(toy(GIVEN), "as_given", "not_given", "as_known", "not_known") == {"as_given", "as_known"}
+
+
+def test_what_cannot_be_is_no_proof(toy):
+    """If it is given that a bit is both 0 and 1, anything follows."""
+    bench = toy(GIVEN.replace("tap_known = ", "tap_known = x[3] & "))
+    machine = machine_with(bench, [fault("-mode inv -cell as_known -port Y -portbit 0")], MULTIPLIED)
+    assert prove_over_cycles(bench, machine, 1)
+    assert not can_hold(bench, machine)
 
 
 def test_multipliers_by_a_constant_are_not_cut_out():

@@ -6,12 +6,12 @@ two operands, is any number at all, but the same for both where the same is aske
 more than real ones can do, so that a proof holds for these, as long as both memories are written alike: which is
 compared as outputs are.
 
-Registers start with anything, the same in both, and the first cycle is one of reset, which then is free. Nothing counts
-before that is over.
+Registers start with anything, the same in both, and the first cycle is one of reset, which then is free. In that one
+only registers count that have a reset: what others take of the rest is rubbish in both.
 
 Registers that the fault can't reach are one for both; of those that it reaches only so many levels behind it get a copy
 for the mutant as are asked for, and what the first ones without a copy take next must be the same. A proof with few
-copies holds all the same.
+copies holds all the same, for a mutant and a block in which that rubbish is the same.
 """
 
 import dataclasses
@@ -49,13 +49,15 @@ class Compared:
     """A cycle of a mutant beside one of the block.
 
     ``next`` is what the copied registers take; ``reached`` are registers without a copy that the fault reaches;
-    ``seen`` tells whether it reaches an output; ``bad`` is 1 where either differs.
+    ``seen`` tells whether it reaches an output; ``bad`` is 1 where either differs, ``unreset`` where one of these
+    registers does that has a reset.
     """
 
     next: dict
     reached: frozenset
     seen: bool
     bad: int
+    unreset: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +88,11 @@ class Faults:
         # 0 in the first cycle only.
         self.begun = self.graph.leaf()
         self.cycle = self.run({node: self.graph.leaf() for node, _ in machine.registers}, self.begun ^ 1)
-        # Whether anything ever was wrong with it: what lies behind such a state counts for nothing.
+        # Whether what is known ever did not hold: what lies behind such a state counts for nothing.
         self.was_broken = self.graph.leaf()
+        # What a reset makes of these does not depend on what they were.
+        after = self.run({node: self.graph.leaf() for node, _ in machine.registers}, TRUE).next
+        self.resets = {node for node, literal in after.items() if literal in (FALSE, TRUE)}
 
     def run(self, states, reset=FALSE):
         """A :class:`Cycle` from `states`, with inputs of its own; one of reset at least where `reset` is 1."""
@@ -102,12 +107,16 @@ class Faults:
 
     def unknown(self):
         """AIGER of whether what is known can be false."""
-        return write(self.graph, self._registers(), self.graph.land(self.begun, self.cycle.broken))
+        return write(self.graph, self._registers(), self._unknown())
 
     def _registers(self):
         cycle = self.cycle
         return {literal >> 1: cycle.next[node] for node, literal in cycle.states.items()} | {
-            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, cycle.broken)}
+            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, self._unknown())}
+
+    def _unknown(self):
+        """Whether what is known does not hold, in any but the first cycle: before that, nothing is."""
+        return self.graph.land(self.begun, self.cycle.broken)
 
     def _copy(self, number, inputs, states, values=()):
         selected = {node: number >> i & 1 for i, node in enumerate(self.machine.inputs[self.select])}
@@ -119,15 +128,15 @@ class Faults:
         copies = {node: graph.leaf() for node in copied}
         compared = self.compare(cycle, number, copies)
         registers = self._registers() | {copies[node] >> 1: after for node, after in compared.next.items()}
-        bad = graph.land(self.begun, compared.bad)
+        bad = graph.lor(graph.land(self.begun, compared.bad), graph.land(self.begun ^ 1, compared.unreset))
         if self.assume:
-            bad = graph.land(bad, graph.lor(cycle.broken, self.was_broken) ^ 1)
+            bad = graph.land(bad, graph.lor(self._unknown(), self.was_broken) ^ 1)
         return Miter(graph, registers, bad, copied, compared.reached, compared.seen)
 
     def compare(self, cycle, number, copies):
         """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are the literals of its own registers."""
         mutant = self._with_values(cycle, number, cycle.states | copies)
-        after, reached, differences = {}, set(), []
+        after, reached, differences, unreset = {}, set(), [], []
         for node, literal in self.machine.registers:
             own = _at(mutant, literal)
             if node in copies:
@@ -135,8 +144,11 @@ class Faults:
             elif own != cycle.next[node]:
                 reached.add(node)
                 differences.append(self.graph.differ(own, cycle.next[node]))
+                if node in self.resets:
+                    unreset.append(differences[-1])
         outputs = [d for name in self.machine.outputs for d in self._output(name, cycle.nodes, mutant) if d != FALSE]
-        return Compared(after, frozenset(reached), bool(outputs), self.graph.some(differences + outputs))
+        return Compared(after, frozenset(reached), bool(outputs), self.graph.some(differences + outputs),
+                        self.graph.some(unreset))
 
     def _with_values(self, cycle, number, states):
         """The mutant's literals; what is cut out gives the same to both only where the same is asked."""

@@ -5,20 +5,20 @@ By property-directed reachability first; what is left, over some cycles, with th
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import json
 
-from ..tools import TOOLS, ToolError
+from ..tools import TOOLS
+from .abc import reachable, satisfiable, solved
 from .aig import FALSE, read, write
 from .cut import cut
 from .known import GIVEN, KNOWN
 from .miter import GIVEN_PORT, KNOWN_PORT, Faults
 from .netlist import SEEN, SELECT, TOP, controlled
-from .unroll import CYCLES, later, sooner
+from .unroll import CYCLES, granted, later, sooner
 
-__all__ = ["Proof", "prove"]
+__all__ = ["MULTIPLIED", "Proof", "can_hold", "machine_with", "prove", "prove_over_cycles"]
 
 # Seconds for each window and each way to search, first for all of a survivor's, then for some of those that are left.
 QUICK, LONG = 2, 10
@@ -26,8 +26,8 @@ QUICK, LONG = 2, 10
 KNOWN_SECONDS = 60
 # Levels of registers behind the fault that have a copy of their own, of those that are tried.
 WINDOWS = (0, 1, 2, 4, 8)
-# The same for proofs over some cycles; the most operands' bits of the multipliers that they have: those of tables and
-# gates.
+# The same for proofs over some cycles; the most operands' bits of the multipliers that they have: those of MAC
+# units, tables and gates.
 UNROLLED, MULTIPLIED = (3, 6), 29
 
 # Everything but what is cut out as ANDs and registers, which start with anything.
@@ -46,24 +46,17 @@ aigmap
 opt_clean
 write_aiger -zinit -map faults.map faults.aig
 """
-ABC = """read_aiger {name}.aig
-{search}
-write_status {name}.status
-"""
-REACH, SATISFY = "pdr {how} -T {seconds}", "fraig -C 1000; sat -C 300000"
-# The same search with and without counterexamples to generalisation and abstraction: what one doesn't find in a minute
-# another finds in seconds.
-HOWS = ("", "-nct", "-nc")
-# ABC wants something to map, too; nobody looks at the result.
-IDLE = "module idle(input a, output b); assign b = !a; endmodule\n"
+# What is said more of a proof over some cycles.
+WHEN = f" behind {CYCLES + 1} cycles of reset, with parameters as they have to be,"
 
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """What became of a survivor: ``equivalent`` or not proved to be so; ``how`` in words."""
+    """What became of a survivor: ``equivalent`` or not proved so; ``how`` in words; whether that is still open."""
 
     equivalent: bool
     how: str
+    undecided: bool = False
 
 
 def prove(bench, survivors, jobs, told=lambda done: None):
@@ -83,10 +76,9 @@ def prove(bench, survivors, jobs, told=lambda done: None):
     ToolError
         Where the netlist can't be prepared; a proof that fails for want of memory proves nothing, no more.
     """
-    (bench.folder / "idle.v").write_text(IDLE)
-    faults = Faults(_machine(bench, survivors), SELECT)
+    faults = Faults(machine_with(bench, survivors), SELECT)
     nothing = faults.cycle.broken == FALSE
-    faults.assume = nothing or _solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
+    faults.assume = nothing or solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
     numbers = range(1, len(survivors) + 1)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         # Graphs are made here, one after the other; what runs beside is ABC.
@@ -95,15 +87,19 @@ def prove(bench, survivors, jobs, told=lambda done: None):
         for future in found:
             proofs.append(future.result())
             told(len(proofs))
-        left = [number for number in numbers if not proofs[number - 1].equivalent]
-        if left and faults.assume:
-            machine = _machine(bench, survivors, MULTIPLIED)
-            for number, proof in zip(left, pool.map(lambda n: _prove_unrolled(bench, machine, n), left), strict=True):
-                proofs[number - 1] = proof or proofs[number - 1]
+    left = [number for number, proof in enumerate(proofs, 1) if proof.undecided]
+    if left and faults.assume:
+        machine = machine_with(bench, survivors, MULTIPLIED)
+        if can_hold(bench, machine):
+            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+                unrolled = pool.map(functools.partial(prove_over_cycles, bench, machine), left)
+                for number, proof in zip(left, unrolled, strict=True):
+                    proofs[number - 1] = proof or proofs[number - 1]
     return proofs
 
 
-def _machine(bench, survivors, most=0):
+def machine_with(bench, survivors, most=0):
+    """The Machine of the workbench's netlist with `survivors` in it, and :func:`.cut.cut`'s multipliers not in it."""
     script = [f"read_rtlil {SEEN}", *controlled(survivors)]
     # Of what only the bench sees, nothing else is left.
     if KNOWN in (bench.folder / SEEN).read_text():
@@ -137,7 +133,7 @@ def _prove(bench, number, windows):
         return Proof(True, "nothing that is read depends on it")
     undecided = []
     for levels, data, whole in windows:
-        status, frames = _reachable(bench, f"p{number}_{levels}", data, "", QUICK)
+        status, frames = reachable(bench, f"p{number}_{levels}", data, "", QUICK)
         if status == "UNSAT":
             return _proved(levels)
         if status == "SAT" and whole:
@@ -147,13 +143,19 @@ def _prove(bench, number, windows):
         if status != "SAT":
             undecided.append((levels, data))
     for levels, data in undecided[:2] + undecided[2:][-1:]:
-        if _solved(bench, f"p{number}_{levels}", data, LONG) == "UNSAT":
+        if solved(bench, f"p{number}_{levels}", data, LONG) == "UNSAT":
             return _proved(levels)
-    return Proof(False, f"not decided in {LONG} s")
+    return Proof(False, f"not decided in {LONG} s, nor over {CYCLES} cycles", undecided=True)
 
 
-def _prove_unrolled(bench, machine, number):
-    """A Proof over some cycles, or None."""
+def can_hold(bench, machine):
+    """Whether what :func:`prove_over_cycles` takes for granted is possible at all."""
+    data = granted(Faults(machine, SELECT))
+    return data is None or satisfiable(bench, "granted", data) == "SAT"
+
+
+def prove_over_cycles(bench, machine, number):
+    """A Proof of a machine's fault by :mod:`.unroll`, or None."""
     copied, levels = frozenset(), 0
     while levels <= UNROLLED[-1]:
         # Graphs of many cycles are large: one for each proof, that goes with it.
@@ -161,7 +163,7 @@ def _prove_unrolled(bench, machine, number):
         if levels in UNROLLED or not reached:
             makers = (functools.partial(make, Faults(machine, SELECT), number, copied) for make in (later, sooner))
             if all(_holds(bench, f"u{number}_{levels}", make()) for make in makers):
-                return _proved(levels, f" behind {CYCLES + 1} cycles of reset")
+                return _proved(levels, WHEN)
         if not reached:
             break
         copied, levels = copied | reached, levels + 1
@@ -169,42 +171,10 @@ def _prove_unrolled(bench, machine, number):
 
 
 def _holds(bench, name, data):
-    return data is None or _asked(bench, name, data, SATISFY)[0] == "UNSAT"
-
-
-def _solved(bench, name, data, seconds):
-    """ABC's verdict by the first of ``HOWS`` that comes to one."""
-    for how in HOWS:
-        status, _ = _reachable(bench, name, data, how, seconds)
-        if status != "UNK":
-            return status
-    return "UNK"
+    return data is None or satisfiable(bench, name, data) == "UNSAT"
 
 
 def _proved(levels, when=""):
     where = f", from the {levels + 1}th behind it on," if levels else ""
     return Proof(True, f"no reachable state{when} in which it changes what a register{where} or a memory takes, or an "
                        "output (data and tlast: while valid is high)")
-
-
-def _reachable(bench, name, data, how, seconds):
-    """What ABC says of `data`, a graph with registers, in so many seconds: as :func:`_asked`."""
-    return _asked(bench, name, data, REACH.format(how=how, seconds=seconds))
-
-
-def _asked(bench, name, data, search):
-    """ABC's verdict by `search`: ("UNSAT", frames), ("SAT", frames) or ("UNK", frames)."""
-    paths = [bench.folder / f"{name}.{kind}" for kind in ("aig", "abc", "status")]
-    paths[0].write_bytes(data)
-    paths[1].write_text(ABC.format(name=name, search=search))
-    # It ends without a netlist, which yosys calls an error: what counts is the file with ABC's verdict.
-    with contextlib.suppress(ToolError):
-        bench.run(TOOLS["yosys"], ["-p", f"read_verilog idle.v; techmap; abc -script {name}.abc"], f"{name}.log")
-    try:
-        verdict, frames = paths[2].read_text().split()[:2]
-    except (OSError, ValueError):
-        return "UNK", 0
-    finally:
-        for path in (*paths, bench.folder / f"{name}.log", bench.logs / f"{name}.log"):
-            path.unlink(missing_ok=True)
-    return verdict.removeprefix("snl_"), int(frames)
