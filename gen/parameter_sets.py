@@ -70,16 +70,16 @@ def pinned(config, parameters, seed):
 def segments(config, parameters):
     """Sets of Parameters that together bring the tables of `config` both ends of each segment, for either sign.
 
-    Hidden values and logits are biases alone in these. There are none where nothing is tabulated.
+    Hidden values and logits are biases alone in these, as far as biases go. There are none where nothing is tabulated.
     """
-    hidden = logits = np.zeros(0, np.int64)
+    hidden, logits, limit = np.zeros(0, np.int64), np.zeros(0, np.int64), 1 << (config.pre_bits - 2)
     if config.mid.tabulated:
         hidden = _ends(MID_RANGE << config.segment_bits, config.hidden_frac - config.segment_bits)
     if config.gate.kind is GateKind.SIGMOID:
         logits = _ends(1 << (LOGIT_BITS - 1 - SIGMOID_SEGMENT), SIGMOID_SEGMENT)
     count = max(-(-len(hidden) // config.squeeze), -(-len(logits) // config.channels))
-    return tuple(dataclasses.replace(parameters, layer1=_only(parameters.layer1, hidden, number),
-                                     layer2=_only(parameters.layer2, logits, number)) for number in range(count))
+    return tuple(dataclasses.replace(parameters, layer1=_only(parameters.layer1, hidden, number, limit),
+                                     layer2=_only(parameters.layer2, logits, number, limit)) for number in range(count))
 
 
 def _ends(count, bits):
@@ -89,13 +89,14 @@ def _ends(count, bits):
     return np.concatenate([magnitudes, -magnitudes])
 
 
-def _only(layer, values, number):
+def _only(layer, values, number, limit):
     """The layer with the `number`-th of `values` as its only results, as many as it has; itself behind the last."""
     count = len(layer.bias)
     values = values[number * count:(number + 1) * count]
     if not len(values):
         return layer
-    return dataclasses.replace(layer, weight=np.zeros_like(layer.weight), bias=np.resize(values, count) << GUARD)
+    bias = np.clip(np.resize(values, count) << GUARD, -limit, limit)
+    return dataclasses.replace(layer, weight=np.zeros_like(layer.weight), bias=bias)
 
 
 def _beside(bits, count, rng):

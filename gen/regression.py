@@ -118,7 +118,7 @@ class Run:
         return found or self._beats(result.occupancy)
 
     def _beats(self, occupancy):
-        """Where some beat comes or goes in another cycle than predicted."""
+        """The first cycle in which more or fewer beats are inside than predicted."""
         got, wanted = (np.trim_zeros(np.asarray(one)) for one in (occupancy, self.occupancy))
         if np.array_equal(got, wanted):
             return []
@@ -178,7 +178,7 @@ class _Runs(Vectors):
                    stages=self.stages(job))
 
     def timed(self, name, job, heights, pauses=()):
-        """A run of whole frames in which nothing stalls: each beat has its cycle."""
+        """A run of whole frames in which nothing stalls: it is known how many beats are inside in each cycle."""
         return dataclasses.replace(
             self.run(name, dataclasses.replace(job, occupancy=True)), prediction=predict(self.config, heights, pauses),
             occupancy=in_flight(self.config, heights, pauses))
@@ -301,7 +301,7 @@ class _Runs(Vectors):
         return self.run(f"resets, stalls {stalls}", self.job(*steps, stalls=stalls))
 
     def spaced(self):
-        """Pairs of short frames whose sums wait for the ones before, or just don't: a cycle later each time."""
+        """Pairs of short frames whose sums wait for the ones before, or just don't: a cycle or some later each time."""
         # Behind a pair that has found both layers taken, its second tile waits for two tiles before it.
         longest, steps, heights, pauses = 2 * Timing(self.config).tile_latency, [], [], []
         gaps = range(0, longest, max(1, longest // MOST_GAPS))
@@ -312,7 +312,7 @@ class _Runs(Vectors):
         return self.timed("frames with gaps", self.job(*steps, idle=SETTLE), heights, pauses)
 
     def resets_behind_a_tile(self):
-        """A reset of a single cycle, whatever excite does with a tile in it; nothing of that is left."""
+        """A reset of a single cycle, as far as excite may have come with a tile; nothing of that is left."""
         again, steps = self.start()[1:], []
         for wait in np.unique(np.linspace(0, Timing(self.config).tile_latency, MOST_RESETS, dtype=int)).tolist():
             steps += [Send((self.random(1),)), Idle(wait), Reset(1), *again, Send((self.random(1),)), Drain()]

@@ -45,6 +45,11 @@ def predict(config, heights, pauses=()):
         For each frame, how many cycles behind the last beat before it was taken its source offers nothing; 0 for the
         first.
 
+    Raises
+    ------
+    ValueError
+        There are fewer or more pauses than frames, or there is one before the first.
+
     Returns
     -------
     Prediction
@@ -61,7 +66,7 @@ def predict(config, heights, pauses=()):
 def in_flight(config, heights, pauses=()):
     """How many beats are taken and not given yet after each cycle, from that in which the first is taken: int64.
 
-    Parameters are those of :func:`predict`. The last number is 0.
+    Parameters and errors are those of :func:`predict`. The last number is 0.
     """
     taken, _, given = _run(config, heights, pauses)
     cycles = np.arange(taken[0], given[-1] + 1)
@@ -70,6 +75,8 @@ def in_flight(config, heights, pauses=()):
 
 def _run(config, heights, pauses):
     """Cycles in which each beat is taken, read again, and given."""
+    if len(pauses) not in (0, len(heights)) or any(pauses[:1]):
+        raise ValueError(f"pauses: {list(pauses)}; must be one for each of {len(heights)} frames, the first of them 0")
     row, timing = config.width * config.groups, Timing(config)
     tiles = [(min(config.k, height - start) * row, 0 if start else pause)
              for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0)

@@ -13,9 +13,10 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.opinions import command, compare, models
 from tiled_se.gen.opinions.command import opinions, select
 from tiled_se.gen.opinions.compare import SEED, ask, differences, facts
-from tiled_se.gen.opinions.configurations import NAMED, quantised
+from tiled_se.gen.opinions.configurations import CONFIGS, NAMED, quantised
 from tiled_se.gen.opinions.simulators import REFERENCE, SIMULATORS, Block
 from tiled_se.gen.regression import regression
+from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError
 
 # A run with all that the bench can do to a block that can't be loaded, of a thousand cycles and more.
@@ -54,6 +55,14 @@ def test_cxxrtl(name):
     busy = {"runs": {BUSY: shown["runs"].pop(BUSY)}}
     assert differences(wanted, busy) == []
     assert [text for about in shown["runs"].values() for text in about["failures"]] == []
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in SOME])
+def test_the_whole_regression(name):
+    """The others, in Verilator alone: right, and in the cycles that were predicted."""
+    block = block_of(name)
+    model = build_model(generate(block.config, block.baked).verilog, "tiled_se")
+    assert [text for run in runs_of(block) for text in run.failures(model.run(run.job))] == []
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "amaranth"])

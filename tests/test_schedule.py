@@ -3,21 +3,27 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
-from tiled_se.hdl.schedule import Prediction, predict
+from tiled_se.hdl.schedule import Prediction, in_flight, predict
 from tiled_se.hdl.timing import Timing
 
 from .test_timing import trace
 
 
-def measure(config, heights):
-    """A :class:`Prediction` of what really happens with both sides always ready."""
-    taken, given, peak = trace(config, heights)
+def measure(config, heights, pauses=()):
+    """A :class:`Prediction` of what really happens with both sides always ready, but for pauses; the beats inside."""
+    taken, given, peak = trace(config, heights, pauses)
     span = int(given[-1] - given[0])
+    inside = np.cumsum(np.bincount(taken, minlength=given[-1] + 1) - np.bincount(given))[taken[0]:]
     return Prediction(int(given[-1] - taken[0]) + 1, int(given[0] - taken[0]),
-                      (len(given) - 1) / span if span else 1.0, peak)
+                      (len(given) - 1) / span if span else 1.0, peak), inside.tolist()
+
+
+def predicted(config, heights, pauses=()):
+    return predict(config, heights, pauses), in_flight(config, heights, pauses).tolist()
 
 
 @pytest.mark.parametrize(("shape", "heights"), [
@@ -39,7 +45,7 @@ def measure(config, heights):
 ])
 def test_named(shape, heights):
     config = Config(**shape)
-    assert measure(config, heights) == predict(config, heights)
+    assert measure(config, heights) == predicted(config, heights)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -57,7 +63,15 @@ def test_random(seed):
         # Frames beyond these would repeat what the first ones do, and take most of the time.
         while len(heights) > 2 and predict(config, heights).total_cycles > 1200:
             heights.pop()
-        assert measure(config, heights) == predict(config, heights), (config, heights)
+        pauses = [0, *(rng.choice([0, 0, 1, 5, 20, 60]) for _ in heights[1:])]
+        assert measure(config, heights, pauses) == predicted(config, heights, pauses), (config, heights, pauses)
+
+
+@pytest.mark.parametrize("pauses", [[0, 0, 0], [1, 2]])
+def test_pauses_are_before_frames(pauses):
+    """As many as frames, and none before the first one, with which time begins."""
+    with pytest.raises(ValueError, match=r"^pauses: .*; must be one for each of 2 frames, the first of them 0$"):
+        predict(Config(k=1, width=1, channels=1, squeeze=1), [1, 2], pauses)
 
 
 def test_period():

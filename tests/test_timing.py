@@ -27,22 +27,30 @@ def dummy_parameters(config):
     return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0)
 
 
-def trace(config, heights):
-    """Cycles in which beats of frames of `heights` rows are taken and given, both sides always ready; and the peak."""
+def trace(config, heights, pauses=()):
+    """Cycles in which beats of frames of `heights` rows are taken and given, both sides always ready; and the peak.
+
+    But for `pauses`: before each frame the source offers nothing for so many cycles.
+    """
     dut = TiledSE(config, dummy_parameters(config))
     row = config.width * config.groups
     total, ends = sum(heights) * row, set((np.cumsum(heights) * row - 1).tolist())
     taken, given, peak = [], [], []
+    before = dict(zip(np.cumsum([0, *heights]).tolist(), pauses, strict=False))
 
     async def bench(ctx):
         ctx.set(dut.m_axis_tready, 1)
+        left = before.pop(0, 0)
         for cycle in range(60 * (total + 2000)):
             if len(given) == total:
                 break
-            ctx.set(dut.s_axis_tvalid, len(taken) < total)
+            offers = len(taken) < total and left == 0
+            ctx.set(dut.s_axis_tvalid, offers)
             ctx.set(dut.s_axis_tlast, len(taken) in ends)
-            if len(taken) < total and ctx.get(dut.s_axis_tready):
+            left = max(0, left - 1)
+            if offers and ctx.get(dut.s_axis_tready):
                 taken.append(cycle)
+                left = before.pop(len(taken) / row, 0)
             if ctx.get(dut.m_axis_tvalid):
                 given.append(cycle)
             await ctx.tick()
