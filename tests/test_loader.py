@@ -115,3 +115,22 @@ def test_waits_until_nothing_is_under_way():
         assert ctx.get(dut.busy)
 
     simulate(dut, bench)
+
+
+def test_a_word_a_cycle():
+    """Behind the first one, which waits for its turn, a stream is taken without a pause up to its tlast."""
+    config = Config(k=2, width=3, channels=4, squeeze=2, macs=5, loadable=True)
+    words, dut, taken = stream_words(config, parameters(config, np.random.default_rng(1))), Loader(config), []
+
+    async def bench(ctx):
+        ctx.set(dut.start, 1)
+        ctx.set(dut.i_valid, 1)
+        for cycle in range(2 * len(words)):
+            ctx.set(dut.i_data, words[min(len(taken), len(words) - 1)])
+            ctx.set(dut.i_last, len(taken) == len(words) - 1)
+            if ctx.get(dut.i_ready):
+                taken.append(cycle)
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert np.diff(taken[:len(words)]).tolist() == [1] * (len(words) - 1)
