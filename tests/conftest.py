@@ -10,7 +10,7 @@ import pytest
 from tiled_se.gen.cli import main
 
 # What takes longest, so that no process is left alone with it in the end.
-FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py")
+FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py", "test_mutate.py", "test_sweep.py")
 
 
 def pytest_collection_modifyitems(items):

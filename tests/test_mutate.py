@@ -129,9 +129,10 @@ def outcome(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "judge", judge)
-        # Proofs here are about the command, not about how many of them there are.
-        for name, value in (("QUICK", 1), ("LONG", 1), ("WINDOWS", (0,))):
+        # Proofs here are about the command, not about how many of them there are; nor are beats.
+        for name, value in (("QUICK", 1), ("LONG", 1), ("WINDOWS", (0,)), ("UNROLLED", (0,))):
             patch.setattr(f"tiled_se.gen.mutate.prove.{name}", value)
+        patch.setattr("tiled_se.gen.mutate.replay._BEATS", 8_000)
         good = command.mutate(options, str(folder))
     return good, json.loads((folder / command.RESULT).read_text()), seen[0]
 
