@@ -36,7 +36,7 @@ def _bias(inside, config):
 
 
 def _ingress(inside, config):
-    """Finished tiles are queued, as many as are counted; sums wait only between two tiles; rows are at most k."""
+    """Finished tiles are queued, as many as are counted; sums wait only between two tiles; rows are less than k."""
     count, waiting, flush = (inside[f"ingress/{name}"] for name in ("count", "waiting", "flush"))
     level, filled, offered = (inside[f"ingress/tiles/{name}"] for name in ("level", "filled", "o_valid"))
     ready, held = inside["ingress/ready"], inside["excite/held"]

@@ -48,14 +48,12 @@ class Cycle:
 class Compared:
     """A cycle of a mutant beside one of the block.
 
-    ``next`` is what the copied registers take; ``reached`` are registers without a copy that the fault reaches;
-    ``seen`` tells whether it reaches an output; ``bad`` is 1 where either differs, ``unreset`` where one of these
-    registers does that has a reset.
+    ``next`` is what the copied registers take; ``reached`` are registers without a copy that the fault reaches; ``bad``
+    is 1 where one of these or an output differs, ``unreset`` where one of these does that has a reset.
     """
 
     next: dict
     reached: frozenset
-    seen: bool
     bad: int
     unreset: int
 
@@ -64,16 +62,14 @@ class Compared:
 class Miter:
     """A miter: ``bad`` is FALSE if both are the same gates.
 
-    ``registers`` is as :func:`.aig.write` takes them; ``copied`` are those of the machine that have a copy, and
-    ``reached`` those that the fault reaches and that have none; ``seen`` tells whether it reaches an output.
+    ``registers`` is as :func:`.aig.write` takes them; ``reached`` are those of the machine that the fault reaches and
+    that have no copy.
     """
 
     graph: Graph
     registers: dict
     bad: int
-    copied: frozenset
     reached: frozenset
-    seen: bool
 
 
 class Faults:
@@ -131,7 +127,7 @@ class Faults:
         bad = graph.lor(graph.land(self.begun, compared.bad), graph.land(self.begun ^ 1, compared.unreset))
         if self.assume:
             bad = graph.land(bad, graph.lor(self._unknown(), self.was_broken) ^ 1)
-        return Miter(graph, registers, bad, copied, compared.reached, compared.seen)
+        return Miter(graph, registers, bad, compared.reached)
 
     def compare(self, cycle, number, copies):
         """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are the literals of its own registers."""
@@ -147,8 +143,7 @@ class Faults:
                 if node in self.resets:
                     unreset.append(differences[-1])
         outputs = [d for name in self.machine.outputs for d in self._output(name, cycle.nodes, mutant) if d != FALSE]
-        return Compared(after, frozenset(reached), bool(outputs), self.graph.some(differences + outputs),
-                        self.graph.some(unreset))
+        return Compared(after, frozenset(reached), self.graph.some(differences + outputs), self.graph.some(unreset))
 
     def _with_values(self, cycle, number, states):
         """The mutant's literals; what is cut out gives the same to both only where the same is asked."""

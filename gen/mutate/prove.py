@@ -94,7 +94,7 @@ def prove(bench, survivors, jobs, told=lambda done: None):
             with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
                 unrolled = pool.map(functools.partial(prove_over_cycles, bench, machine), left)
                 for number, proof in zip(left, unrolled, strict=True):
-                    proofs[number - 1] = proof or proofs[number - 1]
+                    proofs[number - 1] = proof or Proof(False, f"{proofs[number - 1].how}, nor over {CYCLES} cycles")
     return proofs
 
 
@@ -145,7 +145,7 @@ def _prove(bench, number, windows):
     for levels, data in undecided[:2] + undecided[2:][-1:]:
         if solved(bench, f"p{number}_{levels}", data, LONG) == "UNSAT":
             return _proved(levels)
-    return Proof(False, f"not decided in {LONG} s, nor over {CYCLES} cycles", undecided=True)
+    return Proof(False, f"not decided in {LONG} s", undecided=True)
 
 
 def can_hold(bench, machine):
