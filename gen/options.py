@@ -20,7 +20,7 @@ from .formats import (
     number,
     numbers,
 )
-from .targets import Target
+from .fpga.targets import Target
 
 __all__ = ["FIELDS", "Options", "describe", "flag", "from_texts", "options_of", "shortened"]
 

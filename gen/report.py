@@ -6,9 +6,9 @@ import enum
 import importlib.metadata
 import platform
 
+from ..golden.reference import error_lsb
 from ..hdl.schedule import predict
 from ..hdl.timing import Timing
-from .reference import error_lsb
 
 __all__ = ["arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
 

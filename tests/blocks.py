@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks with random, quantised parameters, and their expected outputs, for tests of generated hardware."""
 
-from tiled_se.gen.opinions.configurations import quantised
 from tiled_se.golden.integer import IntegerModel
+from tiled_se.verify.configurations import quantised
 
 __all__ = ["expected", "quantised", "random_frame"]
 

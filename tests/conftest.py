@@ -7,7 +7,7 @@ import gc
 import numpy as np
 import pytest
 
-from tiled_se.gen.cli import main
+from tiled_se.cli.main import main
 
 # What takes longest, so that no process is left alone with it in the end.
 FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py", "test_mutate.py", "test_sweep.py")

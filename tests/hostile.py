@@ -2,7 +2,7 @@
 """For tests of what looks at hostile command lines."""
 
 from tiled_se.cosim.cache import default_root
-from tiled_se.gen.soak.hostile_lines import Line
+from tiled_se.verify.soak.hostile_lines import Line
 
 __all__ = ["right", "with_cache"]
 

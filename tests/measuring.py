@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from tiled_se.gen.bench import measure
+from tiled_se.evaluate import measure
 
 
 def off_by_one(task, folder):

@@ -4,7 +4,7 @@
 import numpy as np
 from PIL import Image
 
-from tiled_se.gen.network.shapes import InputShape
+from tiled_se.network.read.shapes import InputShape
 
 from .onnx_net import Net
 from .onnx_networks import CHANNELS, Spelling, se

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 import torch
 
-from tiled_se.gen.network.graph import Graph
 from tiled_se.golden.float_module import TiledSE
+from tiled_se.network.read.graph import Graph
 
 from .onnx_net import Net
 from .onnx_networks import CHANNELS, WIDTH, Spelling, block, se

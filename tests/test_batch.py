@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from tiled_se.gen.batch.local import GRACE_SECONDS, Local
-from tiled_se.gen.batch.pool import run_all
+from tiled_se.batch.local import GRACE_SECONDS, Local
+from tiled_se.batch.pool import run_all
 
 from . import measuring
 
@@ -21,8 +21,8 @@ RUN = """
 import functools, sys
 from tests import measuring
 from tests.test_batch import Silent
-from tiled_se.gen.batch.local import Local
-from tiled_se.gen.batch.pool import run_all
+from tiled_se.batch.local import Local
+from tiled_se.batch.pool import run_all
 if __name__ == "__main__":
     run_all(["long"], lambda task: functools.partial(measuring.long, sys.argv[1]), Local(1), Silent())
 """

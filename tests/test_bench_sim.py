@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from tiled_se.cosim.job import Frame, Idle, Job, Load, Reset, Send
-from tiled_se.cosim.loop import build_loop, run_loop, write_stimulus
 from tiled_se.cosim.run import SimulationError, simulate
-from tiled_se.gen.bench.command import _write as write_bench
-from tiled_se.gen.bench.plan import Plan
-from tiled_se.gen.benchsim import benches, command, page, rounds
-from tiled_se.gen.benchsim.benches import BENCHES, Run
+from tiled_se.evaluate import page
+from tiled_se.evaluate.bench.command import _write as write_bench
+from tiled_se.evaluate.bench.plan import Plan
+from tiled_se.evaluate.simspeed import benches, command, rounds
+from tiled_se.evaluate.simspeed.benches import BENCHES, Run
+from tiled_se.evaluate.simspeed.cpp_loop import build_loop, run_loop, write_stimulus
 from tiled_se.gen.options import Options
 from tiled_se.gen.prepare import prepare
 from tiled_se.gen.simulate import bench_job, bench_taps

@@ -11,15 +11,16 @@ import shutil
 
 import pytest
 
+from tiled_se.batch import pool, store
+from tiled_se.batch.local import Local
+from tiled_se.batch.progress import Progress
+from tiled_se.batch.store import Store
+from tiled_se.evaluate import measure
+from tiled_se.evaluate.bench import command, document, plan, tables
+from tiled_se.evaluate.bench.sums import Findings, network_memory
+from tiled_se.evaluate.networks import Block, chosen_blocks, load_networks
+from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, lanes_within, original, simulated_height, tiled
 from tiled_se.gen import simulate
-from tiled_se.gen.batch import pool, store
-from tiled_se.gen.batch.local import Local
-from tiled_se.gen.batch.progress import Progress
-from tiled_se.gen.batch.store import Store
-from tiled_se.gen.bench import command, document, measure, plan, tables
-from tiled_se.gen.bench.networks import Block, chosen_blocks, load_networks
-from tiled_se.gen.bench.sums import Findings, network_memory
-from tiled_se.gen.bench.tasks import FRAMES, MOST_BEATS, K, Kind, lanes_within, original, simulated_height, tiled
 from tiled_se.hdl.config import ConfigError
 
 from . import measuring
@@ -148,7 +149,7 @@ class TestStore:
         for folder in ("hdl", "golden", "cosim/cpp", "gen/bench"):
             (tmp_path / folder).mkdir(parents=True)
         changes = {"hdl/a.py": {0}, "golden/a.py": {1}, "cosim/a.py": {1}, "cosim/cpp/a.cpp": {1}, "gen/a.py": {1},
-                   "gen/bench/measure.py": {1}, "gen/bench/tables.py": set()}
+                   "evaluate/measure.py": {1}, "evaluate/bench/tables.py": set()}
         for name in changes:
             (tmp_path / name).write_text("1")
         monkeypatch.setattr(store, "PACKAGE", tmp_path)

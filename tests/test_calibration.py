@@ -10,12 +10,12 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
-from tiled_se.gen.network import activations
-from tiled_se.gen.network.activations import feature_maps
-from tiled_se.gen.network.blocks import open_network
-from tiled_se.gen.network.images import find_images
 from tiled_se.gen.options import Options
 from tiled_se.hdl.config import ConfigError
+from tiled_se.network.calibration import feature_maps as activations
+from tiled_se.network.calibration.feature_maps import feature_maps
+from tiled_se.network.calibration.images import find_images
+from tiled_se.network.network import open_network
 
 from .onnx_images import HEIGHT, SHAPE, WIDTH, model, network_and_images
 from .onnx_net import Net

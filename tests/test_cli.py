@@ -11,10 +11,10 @@ import sys
 import numpy as np
 import pytest
 
-from tiled_se.gen import cli
+from tiled_se.cli import main as cli
 from tiled_se.gen.files import check_folder, write_all
+from tiled_se.gen.fpga.targets import Target
 from tiled_se.gen.options import FIELDS, Options, describe, from_texts, options_of
-from tiled_se.gen.targets import Target
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 from .conftest import weights
@@ -273,7 +273,7 @@ class TestHelp:
     (["verilog", "--k=2", "--width=4", "--channels=4", "--out=out"], ["torch", "cocotb"]),
 ])
 def test_what_is_not_needed_is_not_imported(tmp_path, texts, unloaded):
-    code = ("import sys\nfrom tiled_se.gen.cli import main\n"
+    code = ("import sys\nfrom tiled_se.cli.main import main\n"
             f"try: main({texts!r})\nexcept SystemExit: pass\n"
             f"print('loaded', [name for name in {unloaded!r} if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block in Verilator under cocotb, bit for bit against the golden model: a short list of named configurations.
 
-Each is there for what its name says. All take the regression's vectors (``gen/regression.py``): frames of many heights
+Each is there for what its name says. All take the regression's vectors (``verify/regression/suite.py``): frames of many heights
 back to back, ragged tiles and one-row frames among them, tall after short in many orders, with pauses on neither side,
 and on both with 0.3 against 0.9.
 """
@@ -15,8 +15,6 @@ import pytest
 from tiled_se.cosim.build import build
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.opinions.configurations import CONFIGS, HEADLINE
-from tiled_se.gen.regression import STALLS, regression
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
@@ -24,6 +22,8 @@ from tiled_se.hdl.config import GateKind
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
+from tiled_se.verify.configurations import CONFIGS, HEADLINE
+from tiled_se.verify.regression.suite import STALLS, regression
 
 from .blocks import expected, quantised, random_frame
 

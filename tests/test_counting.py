@@ -9,13 +9,13 @@ from fractions import Fraction
 
 import pytest
 
-from tiled_se.gen.bench.networks import load_networks
-from tiled_se.gen.counting.definitions import load_definitions
-from tiled_se.gen.counting.metric import WHOLE, Tile, added_macs, buffered, parse_tile, tiles
-from tiled_se.gen.counting.paper import Figure, load_paper, model_rows, tile_rows
-from tiled_se.gen.counting.rules import Rule, mflops
-from tiled_se.gen.counting.subject import Block
-from tiled_se.gen.counting.texts import paper_text
+from tiled_se.evaluate.networks import load_networks
+from tiled_se.evaluate.paper.definitions import load_definitions
+from tiled_se.evaluate.paper.paper import Figure, load_paper, model_rows, tile_rows
+from tiled_se.evaluate.paper.rules import Rule, mflops
+from tiled_se.evaluate.report.metric import WHOLE, Tile, added_macs, buffered, parse_tile, tiles
+from tiled_se.evaluate.report.subject import Block
+from tiled_se.evaluate.report.texts import paper_text
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared/data/networks.json"
 # Tile to Buffer and MFLOPs, as the paper prints them.

@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
-from tiled_se.gen.batch.store import Store
-from tiled_se.gen.bench.measure import measured
-from tiled_se.gen.counting import command
-from tiled_se.gen.counting import measure as measuring
-from tiled_se.gen.counting.measure import forms
-from tiled_se.gen.counting.subject import Block, Network, resolve
-from tiled_se.gen.counting.summary import SUMMED, network_summary
-from tiled_se.gen.counting.texts import network_text, plain
+from tiled_se.batch.store import Store
+from tiled_se.evaluate.measure import measured
+from tiled_se.evaluate.report import command
+from tiled_se.evaluate.report import measure as measuring
+from tiled_se.evaluate.report.measure import forms
+from tiled_se.evaluate.report.subject import Block, Network, resolve
+from tiled_se.evaluate.report.summary import SUMMED, network_summary
+from tiled_se.evaluate.report.texts import network_text, plain
 from tiled_se.gen.options import Options, describe
 from tiled_se.gen.prepare import prepare
 from tiled_se.gen.verilog import generate

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tiled_se.gen.demo: pages are repeatable and know where their text is, scores are right, and all of it runs."""
+"""tiled_se.evaluate.demo: pages are repeatable and know where their text is, scores are right, and all of it runs."""
 
 import importlib.util
 import io
@@ -16,9 +16,9 @@ MISSING = [name for name in ("matplotlib", "onnx", "onnxruntime", "rapidocr", "s
 if MISSING:
     pytest.skip(f"the demo needs {', '.join(MISSING)}: pip install 'tiled-se[demo]'", allow_module_level=True)
 
-from tiled_se.gen.cli import main  # noqa: E402  (behind the skip)
-from tiled_se.gen.demo import command, pages, summary  # noqa: E402
-from tiled_se.gen.demo.scoring import Counts, count, f_score, interval, matches, overlaps  # noqa: E402
+from tiled_se.cli.main import main  # noqa: E402  (behind the skip)
+from tiled_se.evaluate.demo import command, pages, summary  # noqa: E402
+from tiled_se.evaluate.demo.scoring import Counts, count, f_score, interval, matches, overlaps  # noqa: E402
 
 
 def box(left, top, right, bottom):
@@ -207,7 +207,7 @@ def test_the_detector_is_set_up_as_it_is_shipped():
     from rapidocr.main import DEFAULT_CFG_PATH
     from rapidocr.utils.parse_parameters import ParseParams
 
-    from tiled_se.gen.demo import detector
+    from tiled_se.evaluate.demo import detector
 
     class Settings(dict):
         __getattr__ = dict.__getitem__
@@ -297,7 +297,7 @@ def test_the_block_can_be_run_again(finished, capsys):
 
 
 def test_a_block_that_is_wrong_fails_the_demo(monkeypatch, tmp_path, capsys):
-    from tiled_se.gen.demo import rtl
+    from tiled_se.evaluate.demo import rtl
 
     def wrong(job, design, say):
         y = job.x.copy()

@@ -9,12 +9,12 @@ import pytest
 from tiled_se.cosim.build import build
 from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.opinions.models import OURS
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Mid
 from tiled_se.hdl.ecp5 import SHAPES, Ecp5, plan
 from tiled_se.hdl.parameters import stream_words
+from tiled_se.verify.simulators.models import OURS
 
 from .blocks import expected, quantised, random_frame
 

@@ -16,20 +16,20 @@ import numpy as np
 import onnx
 import pytest
 
+from tiled_se.cli.main import main
+from tiled_se.cli.parser import COMMANDS
+from tiled_se.evaluate.bench.plots import svg
+from tiled_se.evaluate.networks import load_networks
+from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen import npz as npz_files
-from tiled_se.gen.arguments import COMMANDS
-from tiled_se.gen.bench.networks import load_networks
-from tiled_se.gen.bench.plots import svg
-from tiled_se.gen.cli import main
 from tiled_se.gen.data import load_weights
 from tiled_se.gen.files import check_file, check_folder, write_all
 from tiled_se.gen.options import FIELDS, options_of
-from tiled_se.gen.soak import hostile, hostile_checks, hostile_run, hostile_values, hostile_worker
-from tiled_se.gen.soak.hostile_builds import differences
-from tiled_se.gen.soak.hostile_lines import Line, line
-from tiled_se.gen.soak.hostile_lists import model_bytes
-from tiled_se.gen.sweep.plan import load_plan
 from tiled_se.hdl.config import ConfigError
+from tiled_se.verify.soak import hostile, hostile_checks, hostile_run, hostile_values, hostile_worker
+from tiled_se.verify.soak.hostile_builds import differences
+from tiled_se.verify.soak.hostile_lines import Line, line
+from tiled_se.verify.soak.hostile_lists import model_bytes
 
 from .conftest import weights
 from .hostile import with_cache
@@ -78,7 +78,7 @@ class TestLines:
         assert {name: field.metadata["variable"] for name, field in FIELDS.items()} == hostile_values.VARIABLES
 
     def test_in_another_process(self):
-        code = "from tiled_se.gen.soak.hostile_lines import line; print([line(3, n).arguments for n in range(9)])"
+        code = "from tiled_se.verify.soak.hostile_lines import line; print([line(3, n).arguments for n in range(9)])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                               env=os.environ | {"PYTHONHASHSEED": "77", "PYTHONIOENCODING": "utf-8:surrogateescape"})
         assert done.stdout == f"{[line(3, n).arguments for n in range(9)]}\n"

@@ -13,10 +13,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tiled_se.gen.network import blocks, guard, messages
-from tiled_se.gen.network.graph import Graph
-from tiled_se.gen.network.guard import allow_memory_for, guarded
 from tiled_se.hdl.config import ConfigError
+from tiled_se.network import network as blocks
+from tiled_se.network.read import sandbox as guard
+from tiled_se.network.read import validation as messages
+from tiled_se.network.read.graph import Graph
+from tiled_se.network.read.sandbox import allow_memory_for, guarded
 
 from .onnx_net import Net
 from .onnx_networks import CHANNELS, Spelling, network

@@ -12,12 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tiled_se.gen.network.blocks import naming
-from tiled_se.gen.network.guard import guarded
-from tiled_se.gen.network.model import load_model
-from tiled_se.gen.network.recognise import recognise
-from tiled_se.gen.network.swap import tile
 from tiled_se.hdl.config import ConfigError
+from tiled_se.network.match.match import recognise
+from tiled_se.network.network import naming
+from tiled_se.network.read.model import load_model
+from tiled_se.network.read.sandbox import guarded
+from tiled_se.network.tile import tile
 
 from .onnx_net import Net
 from .onnx_networks import CHANNELS, Spelling, network
@@ -200,7 +200,7 @@ def test_a_script_that_reads_a_network_runs_once(tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit('a file of the working folder is no module of ours')")
     script = tmp_path / "script.py"
     script.write_text("import sys; sys.path.remove(sys.path[0])\n"
-                      "from tiled_se.gen.network.blocks import open_network\n"
+                      "from tiled_se.network.network import open_network\n"
                       "print(len(open_network('net.onnx').blocks))\n")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")

@@ -14,15 +14,15 @@ import time
 import numpy as np
 import pytest
 
-from tiled_se.gen.cli import main
+from tiled_se.cli.main import main
 from tiled_se.gen.report import config_fields
-from tiled_se.gen.soak import hostile, hostile_results, hostile_run, hostile_worker
-from tiled_se.gen.soak.hostile_apart import apart
-from tiled_se.gen.soak.hostile_golden import format_of, numbers_differ
-from tiled_se.gen.soak.hostile_kept import Kept
-from tiled_se.gen.soak.hostile_lines import LONG
-from tiled_se.gen.soak.hostile_lists import good_networks, model_bytes
-from tiled_se.gen.soak.hostile_sweeps import failing_sweep, sweep_differs
+from tiled_se.verify.soak import hostile, hostile_results, hostile_run, hostile_worker
+from tiled_se.verify.soak.hostile_apart import apart
+from tiled_se.verify.soak.hostile_golden import format_of, numbers_differ
+from tiled_se.verify.soak.hostile_kept import Kept
+from tiled_se.verify.soak.hostile_lines import LONG
+from tiled_se.verify.soak.hostile_lists import good_networks, model_bytes
+from tiled_se.verify.soak.hostile_sweeps import failing_sweep, sweep_differs
 
 from .blocks import quantised
 from .conftest import weights
@@ -239,7 +239,7 @@ class TestProcesses:
 
     def test_interrupt_of_a_worker(self, tmp_path):
         """Nothing is printed, and nothing stays but what is done."""
-        code = (f"import sys, time; from tiled_se.gen.soak import hostile, hostile_worker as w\n"
+        code = (f"import sys, time; from tiled_se.verify.soak import hostile, hostile_worker as w\n"
                 f"w._load = lambda: None\n"
                 f"hostile.repeat = lambda *_: (open({str(tmp_path / 'on')!r}, 'w'), time.sleep(60))\n"
                 f"import os; os.makedirs(w.own_folder({str(tmp_path)!r})); w.serve({str(tmp_path)!r}, 1)")

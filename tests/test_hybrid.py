@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tiled_se.gen.network.hybrid: a network in segments gives what the whole network gives."""
+"""tiled_se.evaluate.demo.hybrid: a network in segments gives what the whole network gives."""
 
 import weakref
 
@@ -11,7 +11,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (behind the skip)
 
-from tiled_se.gen.network.hybrid import Hybrid  # noqa: E402
+from tiled_se.evaluate.demo.hybrid import Hybrid  # noqa: E402
 
 CHANNELS, SQUEEZE = 6, 2
 

@@ -9,22 +9,22 @@ import pytest
 
 from tiled_se.cosim.result import ModelError, SimulationError
 from tiled_se.cosim.standalone import build_model
-from tiled_se.gen.mutate import command
-from tiled_se.gen.mutate.aig import Graph, read, write
-from tiled_se.gen.mutate.blocks import BLOCKS, blocks_of, shares
-from tiled_se.gen.mutate.cut import cut
-from tiled_se.gen.mutate.mutation import component_of, parse
-from tiled_se.gen.mutate.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
-from tiled_se.gen.mutate.prove import MULTIPLIED, can_hold, machine_with, prove, prove_over_cycles
-from tiled_se.gen.mutate.replay import Kill, Replay, further, kind_of, order, replay
-from tiled_se.gen.mutate.summary import passed, record
+from tiled_se.gen.fpga.tools import TOOLS, Workbench
 from tiled_se.gen.options import from_texts
-from tiled_se.gen.parameter_sets import pinned
-from tiled_se.gen.tools import TOOLS, Workbench
 from tiled_se.gen.verilog import taps
 from tiled_se.hdl.accumulate import uses_registers
 from tiled_se.hdl.latency import ram_latency
 from tiled_se.hdl.timing import Timing
+from tiled_se.verify.equivalence.aig import Graph, read, write
+from tiled_se.verify.equivalence.cut import cut
+from tiled_se.verify.equivalence.prove import MULTIPLIED, can_hold, machine_with, prove, prove_over_cycles
+from tiled_se.verify.mutation import command
+from tiled_se.verify.mutation.blocks import BLOCKS, blocks_of, shares
+from tiled_se.verify.mutation.mutation import component_of, parse
+from tiled_se.verify.mutation.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
+from tiled_se.verify.mutation.replay import Kill, Replay, further, kind_of, order, replay
+from tiled_se.verify.mutation.summary import passed, record
+from tiled_se.verify.regression.parameters import pinned
 
 # A count of 0 to 9 that goes on with `s`; from 8 on it is shown, and with `s` it is written to a memory. A register
 # without a reset starts with anything, and is 0 behind the first `s`.
@@ -131,8 +131,8 @@ def outcome(tmp_path_factory):
         patch.setattr(command, "judge", judge)
         # Proofs here are about the command, not about how many of them there are; nor are beats.
         for name, value in (("QUICK", 1), ("LONG", 1), ("WINDOWS", (0,)), ("UNROLLED", (0,))):
-            patch.setattr(f"tiled_se.gen.mutate.prove.{name}", value)
-        patch.setattr("tiled_se.gen.mutate.replay._BEATS", 8_000)
+            patch.setattr(f"tiled_se.verify.equivalence.prove.{name}", value)
+        patch.setattr("tiled_se.verify.mutation.replay._BEATS", 8_000)
         good = command.mutate(options, str(folder))
     return good, json.loads((folder / command.RESULT).read_text()), seen[0]
 
@@ -156,7 +156,7 @@ def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
     assert any(judged.kills)
     nothing = Replay("none", None, None, ((None, 1, 0),), ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: ())
+        patch.setattr("tiled_se.verify.mutation.replay.regression", lambda *_, **__: ())
         kills = [replay(nothing, number) for number in range(1, 25)]
     bad = command.Judged(judged.block, judged.mutations, kills, {}, [])
     summary = record([bad], from_texts({}), 0)
@@ -293,7 +293,7 @@ def test_a_model_that_fails_is_a_kill():
 
     run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: (run,))
+        patch.setattr("tiled_se.verify.mutation.replay.regression", lambda *_, **__: (run,))
         kill = replay(Replay("failing", Model(), None, ((None, 1, 0),), (0,)), 3)
     assert kill == Kill("frames", "crash", "the model failed: it found no stable state", "regression")
 
@@ -313,7 +313,7 @@ def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch):
     assert judged.kills[1] is None
     assert (judged.proofs[1].equivalent, judged.proofs[1].how) == (False, "not judged: died")
     run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
-    monkeypatch.setattr("tiled_se.gen.mutate.replay.regression", lambda *_, **__: (run,))
+    monkeypatch.setattr("tiled_se.verify.mutation.replay.regression", lambda *_, **__: (run,))
     with pytest.raises(SimulationError, match="built again"):
         replay(Replay("gone", types.SimpleNamespace(run=gone), None, ((None, 1, 0),), (0,)), 3)
 

@@ -8,12 +8,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from tiled_se.gen.network import build, context_command
-from tiled_se.gen.network.agreement import agreement
-from tiled_se.gen.network.names import file_name, unique
-from tiled_se.gen.network.recognise import find_blocks
-from tiled_se.gen.reference import squeeze_excite
+from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import Config
+from tiled_se.network.calibration.agreement import agreement
+from tiled_se.network.commands import build
+from tiled_se.network.commands import context as context_command
+from tiled_se.network.match.match import find_blocks
+from tiled_se.network.read.names import file_name, unique
 
 from .onnx_images import HEIGHT, WIDTH, network_and_images
 from .onnx_networks import CHANNELS, Spelling, network

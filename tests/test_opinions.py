@@ -10,14 +10,14 @@ import types
 import pytest
 
 from tiled_se.cosim.standalone import build_model
-from tiled_se.gen.opinions import command, compare, models
-from tiled_se.gen.opinions.command import opinions, select
-from tiled_se.gen.opinions.compare import SEED, ask, differences, facts
-from tiled_se.gen.opinions.configurations import CONFIGS, NAMED, quantised
-from tiled_se.gen.opinions.simulators import REFERENCE, SIMULATORS, Block
-from tiled_se.gen.regression import regression
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError
+from tiled_se.verify.configurations import CONFIGS, NAMED, quantised
+from tiled_se.verify.regression.suite import regression
+from tiled_se.verify.simulators import command, compare, models
+from tiled_se.verify.simulators.command import opinions, select
+from tiled_se.verify.simulators.compare import SEED, ask, differences, facts
+from tiled_se.verify.simulators.simulators import REFERENCE, SIMULATORS, Block
 
 # A run with all that the bench can do to a block that can't be loaded, of a thousand cycles and more.
 BUSY = "resets, stalls (0.3, 0.9)"

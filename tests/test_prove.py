@@ -10,13 +10,13 @@ import pytest
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cover, Fragment, Module, Mux, Signal
 
-from tiled_se.gen.batch.lost import EngineLost
-from tiled_se.gen.prove import command, run, source, table, tools, work
-from tiled_se.gen.tools import ToolError
+from tiled_se.batch.lost import EngineLost
+from tiled_se.gen.fpga.tools import ToolError
 from tiled_se.hdl.config import Config, ConfigError
 from tiled_se.hdl.proofs.proof import Fault, Inside, Proof
 from tiled_se.hdl.queue import Queue
 from tiled_se.hdl.scale_fifo import ScaleFifo
+from tiled_se.verify.formal import command, run, source, table, tools, work
 
 HDL = "tiled_se.hdl"
 QUEUE = source.proofs_of("queue")[1]

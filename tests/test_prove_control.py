@@ -3,7 +3,7 @@
 
 import pytest
 
-from tiled_se.gen.prove import model, source, tools, work
+from tiled_se.verify.formal import model, source, tools, work
 
 
 def seeded(component, fault):

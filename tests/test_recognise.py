@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from tiled_se.gen.network.recognise import find_blocks, recognise
-from tiled_se.gen.network.shapes import infer
+from tiled_se.network.match.match import find_blocks, recognise
+from tiled_se.network.read.shapes import infer
 
 from .onnx_lookalikes import LOOKALIKES, excite, gated, lookalike
 from .onnx_net import Net

@@ -11,8 +11,6 @@ import pytest
 from tiled_se.cosim.job import Idle, Load, ResetAfter, Send
 from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.taps import Difference
-from tiled_se.gen.parameter_sets import segments
-from tiled_se.gen.regression import MISUSED, STALLS, regression
 from tiled_se.gen.simulate import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
@@ -20,6 +18,8 @@ from tiled_se.hdl import mid
 from tiled_se.hdl.accumulate import uses_registers
 from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.hdl.timing import Timing
+from tiled_se.verify.regression.parameters import segments
+from tiled_se.verify.regression.suite import MISUSED, STALLS, regression
 
 from .blocks import quantised
 

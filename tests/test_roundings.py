@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tiled_se.gen.network.recognise import find_blocks
+from tiled_se.network.match.match import find_blocks
 
 from .onnx_lookalikes import between, excite, gated
 from .onnx_net import Net

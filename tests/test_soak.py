@@ -12,12 +12,12 @@ import types
 import numpy as np
 import pytest
 
+from tiled_se.batch.lost import EngineLost
 from tiled_se.cosim.build import BuildError
-from tiled_se.gen.batch.lost import EngineLost
-from tiled_se.gen.soak import blocks, command, hostile, work
-from tiled_se.gen.soak.blocks import Block, draw
-from tiled_se.gen.soak.judge import judge
 from tiled_se.hdl.config import ConfigError
+from tiled_se.verify.soak import blocks, command, hostile, work
+from tiled_se.verify.soak.blocks import Block, draw
+from tiled_se.verify.soak.judge import judge
 
 from .blocks import quantised
 

@@ -13,7 +13,7 @@ from tiled_se.cosim.result import SimulationError
 from tiled_se.cosim.run import simulate
 from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.tools import BuildError
-from tiled_se.gen.opinions.models import cxxrtl
+from tiled_se.verify.simulators.models import cxxrtl
 
 from .test_bench import LOAD, TAPS, VERILOG, _facts, _frames, _job, _stages
 

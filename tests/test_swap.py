@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from tiled_se.gen.network import swap_command
-from tiled_se.gen.network.recognise import find_blocks
-from tiled_se.gen.network.swap import tile
 from tiled_se.hdl.config import ConfigError
+from tiled_se.network.commands import swap as swap_command
+from tiled_se.network.match.match import find_blocks
+from tiled_se.network.tile import tile
 
 from .onnx_networks import SPELLINGS, Spelling, network
 from .onnx_runs import close, data, expected, run, two

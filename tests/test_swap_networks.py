@@ -10,9 +10,9 @@ import onnx
 import pytest
 import torch
 
-from tiled_se.gen.network.recognise import find_blocks
-from tiled_se.gen.network.swap import tile
 from tiled_se.golden.float_module import TiledSE
+from tiled_se.network.match.match import find_blocks
+from tiled_se.network.tile import tile
 
 from .onnx_runs import close, run
 

@@ -16,12 +16,12 @@ import time
 import numpy as np
 import pytest
 
+from tiled_se.batch.cluster import Cluster
+from tiled_se.batch.pool import DIED, run_all
+from tiled_se.evaluate.sweep import command, tables, work
+from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen import simulate
-from tiled_se.gen.batch.cluster import Cluster
-from tiled_se.gen.batch.pool import DIED, run_all
 from tiled_se.gen.prepare import prepare
-from tiled_se.gen.sweep import command, tables, work
-from tiled_se.gen.sweep.plan import load_plan
 from tiled_se.hdl.config import ConfigError
 
 from . import measuring

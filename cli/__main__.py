@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tiled_se.gen` is `tiled-se`."""
+
+import sys
+
+from .main import main
+
+sys.exit(main())

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""benchmarks.md and its plots, from results."""
+
+from ..page import DOCUMENT
+from ..tasks import DEFAULT_LANES, FRAMES, K
+from . import plots, tables
+from .plan import HEADLINE, LANES_LIMITS
+from .sums import Findings, network_memory
+
+__all__ = ["DOCUMENT", "document"]
+
+PLOTS = {"networks": "benchmarks-networks.svg", "macs": "benchmarks-macs.svg", "occupancy": "benchmarks-occupancy.svg"}
+TARGET_NETWORK = "EfficientDet-D2"
+
+
+def document(plan, results, failures, command):
+    """The document's files.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : dict of Task to dict
+        What there is; the others' rows say that they failed.
+    failures : dict of Task to str
+        Why.
+    command : str
+        The command that this is made by.
+
+    Returns
+    -------
+    dict of str to bytes
+        benchmarks.md last, behind the plots that it shows.
+    """
+    drawn = {"networks": plots.networks(plan, results),
+             "macs": plots.macs(plan, results) if plan.macs else None,
+             "occupancy": plots.occupancy(plan, results) if plan.occupancy else None}
+    files = {PLOTS[name]: content for name, content in drawn.items() if content is not None}
+    parts = [_introduction(command), *_headline(plan, results, files), *_blocks(plan, results),
+             *_networks(plan, results, files), *_synth(plan, results), _failed(failures)]
+    text = "\n".join(part.strip("\n") + "\n" for part in parts if part)
+    return files | {DOCUMENT: text.encode()}
+
+
+def _introduction(command):
+    return f"""
+<!-- SPDX-License-Identifier: Apache-2.0 -->
+# Benchmarks
+
+    {command}
+
+has written this page: it measures all that is on it and draws the plots. Figures are (n) read off the generated
+netlist, (s) measured in simulation of the RTL, where every output element is compared with the golden model, or (a)
+analytic: computed from the parameters, before anything is simulated. None of them
+depends on the machine, but for the speed of simulation, which `make bench-sim DOCS=docs` writes.
+
+TSE is tiled squeeze-and-excite with k = {K}; SE is the original one, from the same generator with k = H. Blocks are
+loadable, with random weights, ReLU and sigmoid, MACS=auto, and LANES the largest divisor of C up to {DEFAULT_LANES}
+unless a table says otherwise. The bound is 8\\*k\\*W\\*C bits; memory is all memory but that of the parameters. Cycles
+are counted from the first beat offered to the last beat out, over {FRAMES} frames back to back which nothing stalls;
+latency from the first beat in to the first beat out.
+"""
+
+
+def _picture(name, files, text):
+    return f"![{text}]({PLOTS[name]})" if PLOTS[name] in files else ""
+
+
+def _headline(plan, results, files):
+    if not plan.variants:
+        return
+    shape = f"K={K} W={HEADLINE.width} C={HEADLINE.channels}"
+    yield f"## One block: {shape}"
+    yield "`make sim` with the variables in the first column:"
+    yield tables.variants(plan, results)
+    yield """
+SRAM_OVERHEAD counts all memory but the parameters'. Where that much is out of reach, because sums, gates and two
+passes over the channels take more, MACS=auto takes the fewest multipliers within 1 % of the least memory. The three
+measured figures, each over the bound; block RAMs are counted whole, unused parts included:
+"""
+    yield tables.measured_memory(plan, results)
+    yield """
+Why k rows suffice: what the block holds, cycle by cycle. SE has to keep a map; TSE keeps a strip, and what arrives
+while that strip's gates are made.
+"""
+    yield _picture("occupancy", files, "Elements in the block over time, SE and TSE")
+    yield f"""
+More multipliers make gates sooner, so that fewer beats wait for them: the buffer's slack is exactly what that latency
+takes. `make verilog {shape} LANES= MACS=`:
+"""
+    yield tables.macs(plan, results)
+    yield _picture("macs", files, "Memory over the bound against multipliers")
+
+
+def _blocks(plan, results):
+    yield "## Every block"
+    yield _claims(plan, Findings(plan, results))
+    yield """
+`make sim W= C= CR= H=` for each row, with H as simulated: empty where it is the block's own. Fewer rows leave the last
+tile as it is, and at least two full ones in a frame.
+"""
+    yield tables.blocks(plan, results)
+    yield "### Where the bits are"
+    yield "`make verilog W= C= CR=` for each row; `sram` in manifest.json has these (n)."
+    yield tables.memory_roles(plan, results)
+    yield "### SE and TSE"
+    yield """
+`make verilog K= W= C= CR=` with K=H for SE, and `make sim` with K=H H= where SE is simulated, too.
+"""
+    yield tables.originals(plan, results)
+
+
+def _claims(plan, found):
+    rows = len(plan.cycles)
+    slow = f"{len(found.slow)} run slower" if found.slow else "none runs slower"
+    if found.broken:
+        slow += f", {len(found.broken)} of them though no tile has fewer beats than excite takes cycles"
+    elif found.slow:
+        slow += ": their shortest tile has fewer beats than excite takes cycles"
+    exact = f"all but {len(found.inexact)}" if found.inexact else "all"
+    long = "".join(f" {tables.name(block)}: {tables.steady(task):.6f}." for block, task in plan.cycles.items()
+                   if task in found.slow)
+    paces = f"\nOver many frames those run at, in beats a cycle, exactly (a):{long}\n" if long else ""
+    return f"""
+{rows} distinct blocks. One beat a cycle (1.0000) in {rows - len(found.slow)} of them; {slow}.
+{paces}Analytic cycles and latency equal the simulated ones in {exact} of {found.simulated} simulations on this page.
+"""
+
+
+def _networks(plan, results, files):
+    if not plan.networks:
+        return
+    yield "## Networks"
+    yield """
+Memory of all SE blocks (n), in bits, each block as often as the network has it; LANES is the largest divisor of C up to
+the number given. `make verilog K= W= C= CR= LANES=` for each block, with K=H for SE. MACS=auto lets either form have
+some percent of slack; the maps, 8\\*H\\*W\\*C bits, are what no SE can do without.
+"""
+    for network in plan.networks:
+        sums = [network_memory(network, most, plan, results) for most in LANES_LIMITS]
+        if network.name == TARGET_NETWORK and None not in sums:
+            less = ", ".join(f"{100 * found.reduction:.2f} % with up to {most} lane{'s' * (most > 1)}"
+                             for most, found in zip(LANES_LIMITS, sums, strict=True))
+            yield f"{network.name} takes less than SE by {less}: more lanes let more beats come while gates are made."
+    yield tables.networks(plan, results)
+    yield _picture("networks", files, "Memory of each network's blocks, SE and TSE")
+    yield "Where the blocks were read from:"
+    yield "".join(f"- {network.name}: {network.source}\n" for network in plan.networks)
+
+
+def _synth(plan, results):
+    if plan.synth:
+        yield "## Synthesis"
+        yield f"""
+`make synth TARGET= K={K} W={HEADLINE.width} C={HEADLINE.channels} LANES=`, with nextpnr's seeds 1, 2 and 3; ECP5 parts
+are of speed grade 6. LUTs are LUT4 and CCU2C cells on ECP5 (a CCU2C is an adder of two bits), SB_LUT4, and LUT1 to
+LUT6; distributed RAM and shift registers come on top (`cells` in synth.json). A dash is what a tool doesn't tell; the
+cells of a block that fits no part are those of the first one tried.
+"""
+        yield tables.synth(plan, results)
+
+
+def _failed(failures):
+    if not failures:
+        return ""
+    return "## Failed\n\n" + "".join(f"- `{task}`: {reason}\n" for task, reason in failures.items())

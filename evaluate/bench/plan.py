@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tasks make up the document, section by section."""
+
+import dataclasses
+
+from ..networks import Block
+from ..tasks import DEFAULT_LANES, Kind, lanes_within, original, tiled
+
+__all__ = ["HEADLINE", "LANES_LIMITS", "Plan", "make_plan"]
+
+# The block that the README begins with.
+HEADLINE = Block(56, 56, 64, 16)
+HEADLINE_LANES = (8, 1)
+# Networks are added up for beats of so many lanes at most.
+LANES_LIMITS = (1, 2, 4, DEFAULT_LANES)
+SWEPT_MACS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+# Ways to size the headline block, as options that differ from their defaults.
+VARIANTS = ({}, {"sram_overhead": 0.02}, {"slack": 0})
+# Original squeeze-and-excite is simulated, too, where its map has so few elements.
+MOST_ORIGINAL_ELEMENTS = 50_000
+SYNTH_TARGETS = ("ecp5", "ice40", "xilinx")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Tasks by section; a section that wasn't asked for is empty.
+
+    Attributes
+    ----------
+    networks : tuple of Network
+        Those whose memory is added up.
+    cycles : dict of Block to Task
+        A simulation for every distinct block.
+    latency : dict of Block to Task
+        The original form of every block: a simulation where that is small, else from the parameters.
+    memory : dict of (Block, int) to (Task, Task)
+        Tiled and original form of a block with that limit on the lanes.
+    variants : tuple of Task
+        Simulations of the headline block.
+    macs : dict of int to tuple of Task
+        By lanes: the headline block with growing numbers of multipliers.
+    occupancy : tuple of Task
+        The headline block, tiled and original, cycle by cycle.
+    synth : tuple of Task
+    """
+
+    networks: tuple = ()
+    cycles: dict = dataclasses.field(default_factory=dict)
+    latency: dict = dataclasses.field(default_factory=dict)
+    memory: dict = dataclasses.field(default_factory=dict)
+    variants: tuple = ()
+    macs: dict = dataclasses.field(default_factory=dict)
+    occupancy: tuple = ()
+    synth: tuple = ()
+
+    @property
+    def tasks(self):
+        """Every task once: what a synthesis tool does first, then long simulations before short ones."""
+        found = [*self.synth, *self.cycles.values(), *self.latency.values(), *self.variants, *self.occupancy,
+                 *(task for pair in self.memory.values() for task in pair),
+                 *(task for row in self.macs.values() for task in row)]
+        return sorted(dict.fromkeys(found), key=lambda task: (task.kind is not Kind.SYNTH, -task.beats))
+
+
+def make_plan(networks, blocks=None, headline=True):
+    """The :class:`Plan` for `networks`, or for `blocks` in their stead; `headline` adds the sweeps of one block."""
+    if blocks is None:
+        blocks = sorted({block for network in networks for block, _ in network.blocks})
+    else:
+        networks = ()
+    cycles = {block: tiled(Kind.CYCLES, block) for block in blocks}
+    latency = {block: original(_latency_kind(block), block) for block in blocks}
+    # Those have the netlist's memories, too.
+    memory = {(block, DEFAULT_LANES): (cycles[block], latency[block]) for block in blocks}
+    memory |= {(block, most): tuple(form(Kind.MEMORY, block, lanes_within(block.channels, most))
+                                    for form in (tiled, original))
+               for block in blocks for most in LANES_LIMITS if most != DEFAULT_LANES}
+    plan = Plan(tuple(networks), cycles, latency, memory)
+    return dataclasses.replace(plan, **_headline()) if headline else plan
+
+
+def _latency_kind(block):
+    small = block.height * block.width * block.channels <= MOST_ORIGINAL_ELEMENTS
+    return Kind.CYCLES if small else Kind.MEMORY
+
+
+def _headline():
+    return {
+        "variants": tuple(tiled(Kind.CYCLES, HEADLINE, lanes, **variant)
+                          for lanes in HEADLINE_LANES for variant in VARIANTS),
+        "macs": {lanes: tuple(tiled(Kind.MEMORY, HEADLINE, lanes, macs=macs) for macs in SWEPT_MACS)
+                 for lanes in HEADLINE_LANES},
+        "occupancy": tuple(form(Kind.CYCLES, HEADLINE, occupancy=True) for form in (tiled, original)),
+        "synth": tuple(tiled(Kind.SYNTH, HEADLINE, lanes, target=target)
+                       for target in SYNTH_TARGETS for lanes in HEADLINE_LANES),
+    }

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document's plots, as SVG that is the same from run to run."""
+
+import io
+import warnings
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from ..tasks import DEFAULT_LANES, K
+from .plan import HEADLINE, HEADLINE_LANES
+from .sums import network_memory
+
+__all__ = ["macs", "networks", "occupancy", "svg"]
+
+# Told apart by colour-blind readers, and in grey: of Okabe and Ito's palette.
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
+STYLE = {
+    "svg.hashsalt": "tiled-se", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.labelcolor": "#222222",
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#dddddd", "grid.linewidth": 0.6,
+    "xtick.color": "#222222", "ytick.color": "#222222", "xtick.major.size": 0, "ytick.major.size": 0,
+    "legend.frameon": False,
+}
+MEGABIT, THOUSAND = 1e6, 1e3
+
+
+def svg(draw, width, height):
+    """What `draw` puts into axes, as bytes of an SVG file of `width` x `height` inches; None if it has nothing to."""
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # The file has text as text: that a letter of a name is not in the font here is no matter.
+        warnings.filterwarnings("ignore", "Glyph ", UserWarning)
+        figure = Figure((width, height), layout="constrained")
+        if draw(figure.add_subplot()) is False:
+            return None
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    declaration, body = file.getvalue().split("\n", 1)
+    text = f"{declaration}\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n{body}"
+    return "".join(line.rstrip() + "\n" for line in text.splitlines()).encode()
+
+
+def networks(plan, results):
+    """Memory of each network's blocks, original and tiled; None where no network is complete."""
+    rows = []
+    for network in plan.networks:
+        found = [network_memory(network, most, plan, results) for most in (DEFAULT_LANES, 1)]
+        if None not in found:
+            rows.append((network.name, *found))
+
+    def draw(axes):
+        if not rows:
+            return False
+        places = range(len(rows))
+        whole, tiled, narrow = ([value / MEGABIT for value in column] for column in zip(
+            *((eight.original, eight.tiled, one.tiled) for _, eight, one in rows), strict=True))
+        axes.hlines(places, narrow, whole, color="#cccccc", linewidth=2, zorder=1)
+        axes.plot(whole, places, "s", color=ORANGE, label=f"SE, up to {DEFAULT_LANES} lanes")
+        axes.plot(tiled, places, "o", color=BLUE, label=f"TSE, up to {DEFAULT_LANES} lanes")
+        axes.plot(narrow, places, "o", color=BLUE, markerfacecolor="white", label="TSE, 1 lane")
+        for place, (_, eight, _) in enumerate(rows):
+            axes.annotate(f"{100 * eight.reduction:.1f} % less", (whole[place], place), (8, 0),
+                          textcoords="offset points", va="center", color=GREY)
+        axes.set_yticks(places, [name.replace("_", " ") for name, *_ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xscale("log")
+        axes.set_xlim(0.8 * min(narrow), 3.5 * max(whole))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlabel(f"memory of all SE blocks, without weights (Mbit), k = {K}")
+        axes.grid(False, axis="y")
+        axes.figure.legend(loc="outside upper center", ncols=3)
+
+    return svg(draw, 7.5, 1.2 + 0.27 * len(rows))
+
+
+def macs(plan, results):
+    """Memory of the headline block over the bound, against its multipliers."""
+    def draw(axes):
+        ticks = set()
+        # Those that were sized by MACS=auto and nothing else.
+        chosen = {task.options.lanes: results.get(task) for task in reversed(plan.variants)}
+        for lanes, colour, marker in zip(HEADLINE_LANES, (BLUE, ORANGE), "os", strict=True):
+            points = [(task.options.macs, 100 * (results[task]["sram"]["over_bound"] - 1), results[task]["full_rate"])
+                      for task in plan.macs[lanes] if task in results]
+            if not points:
+                return False
+            x, y, fast = zip(*points, strict=True)
+            ticks |= set(x)
+            name = f"LANES={lanes}"
+            axes.plot(x, y, "-", color=colour, linewidth=1.2)
+            for full, face in ((True, colour), (False, "white")):
+                shown = [(a, b) for a, b, c in points if c == full]
+                label = name if full else f"{name}, below full rate"
+                if shown:
+                    axes.plot(*zip(*shown, strict=True), marker, color=colour, markerfacecolor=face, label=label)
+            if chosen.get(lanes):
+                auto = chosen[lanes]
+                axes.annotate("auto", (auto["config"]["macs"], 100 * (auto["sram"]["over_bound"] - 1)), (6, 10),
+                              textcoords="offset points", color=colour,
+                              arrowprops={"arrowstyle": "-", "color": colour, "shrinkB": 4})
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlabel("multipliers (MACS)")
+        axes.set_ylabel("memory over the bound 8·k·W·C (%)")
+        axes.set_ylim(0)
+        axes.grid(False, axis="x")
+        axes.legend()
+
+    return svg(draw, 7, 3.6)
+
+
+def occupancy(plan, results):
+    """What the headline block holds over time, tiled and original."""
+    def draw(axes):
+        area = HEADLINE.width * HEADLINE.channels / THOUSAND
+        end = 0
+        for task, name, colour in zip(plan.occupancy, ("TSE", "SE"), (BLUE, ORANGE), strict=True):
+            if task not in results:
+                return False
+            curve = results[task]["simulated"]["occupancy"]
+            x = [place * curve["step"] / THOUSAND for place in range(len(curve["elements"]))]
+            y = [value / THOUSAND for value in curve["elements"]]
+            axes.fill_between(x, y, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(x, y, color=colour, linewidth=1.5)
+            rows = min(task.options.k, HEADLINE.height)
+            text = f"{name}: {rows} rows = {rows * area:,.1f} thousand, peak {max(y):,.1f}"
+            axes.axhline(rows * area, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
+            # Behind the rise, which the other curve shares.
+            axes.annotate(text, (x[-1] / 2, max(y)), (0, 5), textcoords="offset points", ha="center", color=colour)
+            end = max(end, x[-1])
+        axes.set_xlim(0, end)
+        axes.set_ylim(0, 1.12 * max(max(line.get_ydata()) for line in axes.lines))
+        axes.set_xlabel("time, two frames back to back (thousand cycles)")
+        axes.set_ylabel("elements in the block (thousand)")
+        axes.grid(False, axis="x")
+
+    return svg(draw, 7, 3.6)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document's tables, as Markdown. None has a time, a date or a machine: figures compare from run to run."""
+
+from ...gen.prepare import prepare
+from ...hdl.schedule import predict
+from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
+from .sums import network_memory
+
+__all__ = ["blocks", "macs", "measured_memory", "memory_roles", "name", "networks", "originals", "steady", "synth",
+           "variants"]
+
+FAILED = "failed"
+ROLES = ("tile_buffer", "accumulator", "scale_fifo", "other", "weight")
+
+
+def _table(head, rows):
+    """`head` and rows of cells; the first column is text, the others are numbers."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _filled(head, tasks, results, row):
+    """A table with a row for each (label, task), whose cells `row` makes of the result."""
+    return _table(head, [[label, *(row(task, results[task]) if task in results else [FAILED] + [""] * (len(head) - 2))]
+                         for label, task in tasks])
+
+
+def _yes(value):
+    return "yes" if value else "no"
+
+
+def _cycle_cells(result):
+    simulated, analytic = result["simulated"], result["analytic"]
+    return [f"{analytic['steady_throughput']:.4f}", f"{simulated['steady_throughput']:.4f}",
+            f"{analytic['total_cycles']:,}", f"{simulated['total_cycles']:,}"]
+
+
+def _memory_cells(result):
+    sram = result["sram"]
+    return [f"{sram['bound_bits']:,}", f"{sram['total_without_weights_bits']:,}", f"{sram['over_bound']:.3f}"]
+
+
+def blocks(plan, results):
+    """Every distinct block: what was chosen for it, cycles, memory."""
+    def row(task, result):
+        height = "" if task.options.height == heights[task] else task.options.height
+        return [result["config"]["lanes"], result["config"]["macs"], f"{result['excite_cycles']:,}",
+                f"{result['shortest_tile_beats']:,}", _yes(result["full_rate"]), height, *_cycle_cells(result),
+                f"{result['simulated']['peak_elements']:,}", *_memory_cells(result)]
+
+    heights = {task: block.height for block, task in plan.cycles.items()}
+    head = ["H x W x C x CR", "LANES", "MACS", "excite, cycles (a)", "shortest tile, beats (a)",
+            "full tiles at full rate (a)", "H simulated", "beats a cycle (a)", "beats a cycle (s)", "cycles (a)",
+            "cycles (s)", "peak, elements (s)", "bound, bits", "memory, bits (n)", "over bound"]
+    return _filled(head, [(name(block), task) for block, task in plan.cycles.items()], results, row)
+
+
+def steady(task, few=64, more=192):
+    """Beats a cycle of many frames of `task`'s, back to back, exactly: of those that come when all buffers are full."""
+    job = prepare(task.options)
+    height, row = job.shape.height, job.config.width * job.config.groups
+    cycles = [predict(job.config, [height] * frames).total_cycles for frames in (few, more)]
+    return (more - few) * height * row / (cycles[1] - cycles[0])
+
+
+def measured_memory(plan, results):
+    """The three figures of the headline block's memory, each over the bound."""
+    rows = []
+    for task in plan.variants:
+        made = next((s for s in plan.synth if s.target == "ecp5" and s.options.lanes == task.options.lanes), None)
+        # Synthesised as it is by default only.
+        if task not in results or made not in results or task.variables.count("SLACK") + task.variables.count("SRAM"):
+            continue
+        result, found, bound = results[task], results[made]["synth"], results[task]["sram"]["bound_bits"]
+        rows.append([f"LANES={task.options.lanes}", *(f"{value:.3f}" for value in (
+            result["sram"]["over_bound"], result["sram"]["tile_buffer_bits"] / bound,
+            8 * result["simulated"]["peak_elements"] / bound, found["block_ram_bits_over_bound"],
+            found["block_ram_bits_over_bound_without_weights"]))])
+    return _table(["over bound", "netlist, all but weights (n)", "tile buffer (n)", "tile buffer, peak (s)",
+                   "ECP5 block RAM, all", "ECP5 block RAM, all but weights"], rows) if rows else ""
+
+
+def name(block):
+    return str(block).replace("x", " x ")
+
+
+def memory_roles(plan, results):
+    """Where the bits of every block are."""
+    head = ["H x W x C x CR", "tile buffer", "sums", "scale FIFO", "other", "parameters"]
+    return _filled(head, [(name(block), task) for block, task in plan.cycles.items()], results,
+                   lambda task, result: [f"{result['sram'][f'{role}_bits']:,}" for role in ROLES])
+
+
+def originals(plan, results):
+    """Original squeeze-and-excite beside the tiled one, block by block."""
+    rows = []
+    for block, task in plan.cycles.items():
+        other = plan.latency[block]
+        if task not in results or other not in results:
+            rows.append([name(block), FAILED] + [""] * 6)
+            continue
+        tiled, whole = results[task], results[other]
+        bits = [result["sram"]["total_without_weights_bits"] for result in (tiled, whole)]
+        simulated = whole["simulated"]["first_output_latency"] if "simulated" in whole else None
+        rows.append([name(block), whole["config"]["macs"], f"{bits[1]:,}", f"{bits[0]:,}",
+                     f"{100 * (1 - bits[0] / bits[1]):.1f} %", f"{whole['first_output_latency']:,}",
+                     "" if simulated is None else f"{simulated:,}",
+                     f"{tiled['simulated']['first_output_latency']:,}"])
+    return _table(["H x W x C x CR", "MACS of SE", "SE, bits (n)", "TSE, bits (n)", "less",
+                   "SE latency (a)", "SE latency (s)", "TSE latency (s)"], rows)
+
+
+def networks(plan, results):
+    """Both forms' memory, added up over each network's blocks."""
+    rows = []
+    for network in plan.networks:
+        count = sum(number for _, number in network.blocks)
+        for most in LANES_LIMITS:
+            found = network_memory(network, most, plan, results)
+            rows.append([network.name, " x ".join(map(str, network.input)), count, most, *(
+                [FAILED] + [""] * 4 if found is None else
+                [f"{found.maps:,}", f"{found.original:,}", f"{found.tiled:,}", f"{100 * found.reduction:.2f} %",
+                 f"{100 * (1 - found.tiled / found.maps):.2f} %"])])
+    return _table(["network", "input", "blocks", "LANES up to", "maps, bits", "SE, bits (n)", "TSE, bits (n)",
+                   "less than SE", "less than the maps"], rows)
+
+
+def variants(plan, results):
+    """The headline block, sized in several ways."""
+    def row(task, result):
+        return [result["config"]["macs"], f"{result['excite_cycles']:,}", result["config"]["slack"],
+                *_cycle_cells(result), f"{result['sram']['tile_buffer_bits'] // 8:,}",
+                f"{result['simulated']['peak_elements']:,}", *_memory_cells(result)]
+
+    head = ["make sim", "MACS", "excite, cycles (a)", "slack, beats", "beats a cycle (a)", "beats a cycle (s)",
+            "cycles (a)", "cycles (s)", "buffer, elements (n)", "peak, elements (s)", "bound, bits", "memory, bits (n)",
+            "over bound"]
+    return _filled(head, [(f"`{command(task)}`", task) for task in plan.variants], results, row)
+
+
+def command(task):
+    """The variables of make that repeat a simulation of the headline block: those that aren't the default."""
+    default = {"H": HEADLINE.height, "CR": HEADLINE.squeeze, "FRAMES": 2}
+    pairs = (pair.split("=") for pair in task.variables.split())
+    return " ".join(f"{name}={value}" for name, value in pairs if str(default.get(name)) != value)
+
+
+def macs(plan, results):
+    """Memory of the headline block against its multipliers, a column for each number of lanes."""
+    rows = []
+    for pair in zip(*(plan.macs[lanes] for lanes in HEADLINE_LANES), strict=True):
+        cells = []
+        for task in pair:
+            result = results.get(task)
+            cells += [FAILED, "", "", ""] if result is None else [
+                f"{result['excite_cycles']:,}", _yes(result["full_rate"]),
+                f"{result['sram']['total_without_weights_bits']:,}", f"{result['sram']['over_bound']:.3f}"]
+        rows.append([pair[0].options.macs, *cells])
+    head = ["MACS"]
+    for lanes in HEADLINE_LANES:
+        head += [f"LANES={lanes}: excite, cycles (a)", "full rate (a)", "memory, bits (n)", "over bound"]
+    return _table(head, rows)
+
+
+def synth(plan, results):
+    """What synthesis tools make of the headline block."""
+    def row(task, result):
+        found = result["synth"]
+        return [task.options.lanes, result["config"]["macs"],
+                *(_cell(found.get(name)) for name in ("luts", "ffs", "dsps", "block_rams", "tile_buffer_block_rams",
+                                                      "block_ram_bits_over_bound")),
+                f"{result['sram']['over_bound']:.3f}", _speeds(found), _slowest(found)]
+
+    head = ["part", "LANES", "MACS", "LUTs", "flip-flops", "DSPs", "block RAMs", "of these tile buffer",
+            "block RAM bits over bound", "netlist bits over bound", "Fmax, MHz: median (each seed)",
+            "slowest path of the median: ns by module"]
+    return _filled(head, [(results[task]["synth"].get("device", task.target) if task in results else task.target, task)
+                          for task in plan.synth], results, row)
+
+
+def _speeds(found):
+    speeds = found.get("fmax_mhz")
+    if not speeds:
+        return f"- ({found['fmax_missing']})" if found.get("fmax_missing") else "-"
+    return f"{found['fmax_mhz_median']:.1f} ({', '.join(f'{speed:.1f}' for speed in speeds.values())})"
+
+
+def _slowest(found):
+    path = found.get("critical_path")
+    return ", ".join(f"{name} {part['delay_ns']:.2f}" for name, part in path["modules"].items()) if path else "-"
+
+
+def _cell(value):
+    """A number that a tool may not have given, or words in its place."""
+    if not isinstance(value, (int, float)):
+        return value or "-"
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"

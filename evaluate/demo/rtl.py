@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One of the network's blocks in RTL: its inputs on all pages through the simulated block."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from ...gen.data import input_bytes, weights_bytes
+from ...gen.files import write_all
+from ...gen.options import Options
+from ...gen.prepare import prepare
+from ...gen.simulate import run
+from ...gen.verilog import generate
+from ...golden.reference import error_lsb
+from ...network.read.names import file_name
+
+__all__ = ["RtlBlock"]
+
+
+class RtlBlock:
+    """A block's hardware, made from files as `tiled-se sim` would make it.
+
+    Parameters
+    ----------
+    block : Block
+        Of the network.
+    integers : IntegerBlock
+        What the hardware must equal, for its format and its conversions.
+    frames : int8 array (N, H, W, C)
+        What the INPUT file holds, of what will go in.
+    folder : str
+        Where the files are written that `tiled-se sim` takes as WEIGHTS and INPUT.
+    k : int
+    say : callable
+        Called with a line of text: what is done next.
+
+    Attributes
+    ----------
+    weights, input : str
+        Paths of these files.
+    elements, mismatches : int
+        How many outputs were compared with the golden model, and how many differ or are missing.
+    largest_error : float
+        Of the outputs against tiled squeeze-and-excite in float64, in LSB.
+    failures : list of str
+        What went wrong, the first of each run.
+    sram : dict
+        Bits of the block's memories, as in report.json.
+    """
+
+    def __init__(self, block, integers, frames, folder, k, say):
+        stem = file_name(block.name)
+        files = {f"{stem}.weights.npz": weights_bytes(block.float_block),
+                 f"{stem}.input.npz": input_bytes(frames, integers.format)}
+        write_all(folder, files)
+        self.weights, self.input = (os.path.join(folder, name) for name in files)
+        self._job = prepare(Options(k=k, weights=self.weights, input=self.input))
+        say("generating the block")
+        self._design = generate(self._job.config, self._job.baked, self._job.options.name)
+        self._integers = integers
+        self.config, self.sram = self._job.config, self._design.sram
+        self.elements, self.mismatches, self.failures = 0, 0, []
+        self.largest_error = 0.0
+
+    @property
+    def bit_exact(self):
+        """Whether every output so far was the golden model's, and no stream broke its protocol."""
+        return not self.failures
+
+    def run(self, frames, say):
+        """Simulate `frames`, int8 (N, H, W, C) of any height; their outputs, int8 of the same shape."""
+        outcome = run(dataclasses.replace(self._job, x=frames), self._design, say=say)
+        self.elements += outcome.y.size
+        self.mismatches += outcome.mismatches
+        self.largest_error = max(self.largest_error, error_lsb(self._job, frames, outcome.y)["max"])
+        if not outcome.bit_exact:
+            self.failures.append(outcome.first_failure)
+        return outcome.y
+
+    def function(self, x_q, y_q):
+        """A function for the block's place in the network, for the one frame whose output is `y_q` (H, W, C).
+
+        It takes x (1, C, H, W), which must have the integers `x_q` (H, W, C), and gives y.
+        """
+        def call(x):
+            if not np.array_equal(self._integers.integers(x)[0], x_q):
+                raise RuntimeError("the network gave the block another input than was simulated")
+            return self._integers.reals(y_q[None])
+
+        return call

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se report`: what tiled squeeze-and-excite saves and costs in a network, beside the paper's own figures."""
+
+import os
+
+from ...batch.local import cores
+from ...gen.files import check_folder, json_bytes, write_all
+from ..paper.definitions import load_definitions
+from ..paper.paper import STRIP, load_paper, model_rows, tile_rows
+from .measure import forms, measure
+from .subject import resolve
+from .summary import network_summary
+from .texts import network_text, paper_text
+
+__all__ = ["report"]
+
+REPORT, PLOT, PAPER_PLOT = "report.json", "report.svg", "paper.svg"
+# The table whose models are in the paper's Figure 2.
+FIGURE_TABLE = 4
+
+
+def report(options, folder):
+    """Count and measure what ``options.model`` names, print it as tables, write report.json and plots to `folder`.
+
+    Results of measurements are kept in `folder`, so that an interrupted run continues, and a repeated one measures
+    nothing.
+
+    Returns
+    -------
+    bool
+        Whether everything was measured.
+
+    Raises
+    ------
+    ConfigError
+        Before anything is measured: a wrong option or file.
+    """
+    subject = resolve(options)
+    check_folder(folder)
+    tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
+    results, failures = measure(tasks, folder, options.jobs or cores())
+    summaries = [network_summary(network, options, results) for network in subject.networks]
+    definitions, paper = load_definitions(), load_paper()
+    tiles, models = (tuple(row for row in rows if subject.rows is None or row.network in subject.rows)
+                     for rows in (tile_rows(definitions, paper), model_rows(definitions, paper)))
+    _print(summaries, tiles, models)
+    files = {REPORT: json_bytes({
+        "model": options.model, "k": options.k, "networks": summaries,
+        "paper": {"source": paper["source"], "tiles": [row.as_json() for row in tiles],
+                  "models": [row.as_json() for row in models]},
+        "failures": {str(task): reason for task, reason in failures.items()}})}
+    files |= _plots(summaries, [row for row in models if row.table == FIGURE_TABLE], subject.rows is None)
+    write_all(folder, files)
+    print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
+    for task, reason in failures.items():
+        print(f"failed      {task}: {reason}")
+    return not failures
+
+
+def _print(summaries, tiles, models):
+    measured = {summary["name"]: summary["reduction"]["memory_bits"] for summary in summaries if summary["k"] == STRIP}
+    for summary in summaries:
+        print(f"\n{network_text(summary)}")
+    if tiles or models:
+        print(f"\n{paper_text(tiles, models, measured)}")
+    print()
+
+
+def _plots(summaries, models, whole):
+    # Matplotlib takes a second to load.
+    from .plots import accuracies, trade_off
+
+    return {PLOT: trade_off(summaries)} | ({PAPER_PLOT: accuracies(models)} if whole else {})

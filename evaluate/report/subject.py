@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report is about: known networks, the paper's tables, a .json of one's own, or an ONNX model."""
+
+import dataclasses
+import os
+
+from ...hdl.config import ConfigError
+from ..networks import load_networks
+
+__all__ = ["PAPER", "Block", "Network", "Subject", "resolve"]
+
+# Largest dimension, and largest count of equal blocks: what hardware can have, and more than any network has.
+MOST = 1 << 16
+# The subject that stands for all of the paper's tables, and the network whose hardware is measured with it.
+PAPER, MEASURED = "paper", "EfficientDet-D2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A squeeze-and-excite block: H, W, C, CR, how many of it the network has, and what its model's file tells.
+
+    ``form`` has those of mid, gate and residual that are known, as :class:`~tiled_se.gen.options.Options` names them.
+    """
+
+    height: int
+    width: int
+    channels: int
+    squeeze: int
+    count: int = 1
+    name: str | None = None
+    form: tuple = ()
+
+    def __str__(self):
+        return f"{self.height}x{self.width}x{self.channels}x{self.squeeze}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network and its blocks; ``input`` is height and width, None where that isn't told."""
+
+    name: str
+    input: tuple | None
+    source: str
+    blocks: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """The networks to measure, and which rows of the paper's tables to show: those of `rows`, names of networks, or all
+    where that is None."""
+
+    networks: tuple
+    rows: frozenset | None
+
+
+def resolve(options):
+    """The :class:`Subject` that ``options.model`` names.
+
+    It is a path that ends in .onnx or .json, or names with commas between: of known networks, and ``paper`` for all of
+    the paper's tables, with which EfficientDet-D2 is measured if no other network is named.
+
+    Raises
+    ------
+    ConfigError
+        ("model") where there is no such network, or the file isn't one; or what a model's file has been refused for.
+    """
+    text = options.model
+    if not text:
+        raise ConfigError("model", "", "is needed: names of networks, paper, or an .onnx or .json file")
+    if text.endswith(".onnx"):
+        return Subject((_checked(_model(text, options)),), frozenset())
+    if options.input:
+        raise ConfigError("input", options.input, "is the size of an .onnx file's input; known networks have their own")
+    names = [text] if text.endswith(".json") else list(dict.fromkeys(text.split(",")))
+    whole = PAPER in names
+    if whole:
+        names = [name for name in names if name != PAPER] or [MEASURED]
+    networks = tuple(_checked(_network(found)) for found in _load(",".join(names)))
+    if text.endswith(".json"):
+        return Subject(networks, frozenset())
+    return Subject(networks, None if whole else frozenset(names))
+
+
+def _load(text):
+    try:
+        return load_networks(text)
+    except ConfigError as error:
+        allowed = error.allowed.replace("must be a .json file or", f"must be {PAPER}, an .onnx or .json file, or")
+        raise ConfigError("model", error.value, allowed) from None
+    except RecursionError:
+        raise ConfigError("model", text, "is nested too deeply for a file of networks") from None
+
+
+def _network(found):
+    return Network(found.name, found.input, found.source, tuple(
+        Block(*dataclasses.astuple(block), count) for block, count in found.blocks))
+
+
+def _checked(network):
+    for block in network.blocks:
+        if not all(1 <= n <= MOST for n in (block.height, block.width, block.channels, block.squeeze, block.count)):
+            raise ConfigError("model", f"{network.name}, {block}", f"H, W, C, CR and how many must be 1 to {MOST}")
+    return network
+
+
+def _model(path, options):
+    """The network in an ONNX file."""
+    from ...network.network import open_network, parse_shape, require_sizes
+
+    shape = parse_shape(options.input) if options.input else None
+    network = open_network(path, shape)
+    require_sizes(network)
+    if not network.blocks:
+        raise ConfigError("model", path, "has no squeeze-and-excite block")
+    name = os.path.basename(path)
+    size = (shape.height, shape.width) if shape else _size(network.dims)
+    return Network(name.removesuffix(".onnx"), size, name, tuple(map(_sized, network.blocks)))
+
+
+def _size(dims):
+    """Height and width of an input of dimensions `dims`, None where nobody knows which of them they are."""
+    from ...network.calibration.images import picture_of
+
+    if dims is None:
+        return None
+    channels, height, width, _ = picture_of(dims)
+    return (height, width) if channels in (1, 3) else None
+
+
+def _sized(found):
+    form = found.block.float_block
+    return Block(found.height, found.width, found.channels, found.squeeze, found.count, found.name,
+                 (("mid", form.mid), ("gate", form.gate), ("residual", form.residual)))

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as text, in lines of 120 columns at most."""
+
+from ...gen.options import shortened
+from ...gen.text_table import aligned
+from ..paper.paper import STRIP
+from ..paper.rules import TILES_TEXT
+from .summary import FORMS
+
+__all__ = ["network_text", "paper_text", "plain"]
+
+THOUSAND, MILLION = 1e3, 1e6
+FAILED = "failed"
+# Of a network's or a block's name, in characters.
+MOST_SHOWN = 80
+WIDTH = 120
+# What the words in a column "status" mean.
+STATUS = ("explained: the rule gives all printed digits, cut off behind them; rounded: rounded instead;",
+          "real differs: the network as it is defined has other digits")
+
+
+def plain(text):
+    """`text`, a name from a file, for a line: without control characters, without the middle where it is too long."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shortened(text))
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN // 2 - 3]}...{text[-MOST_SHOWN // 2:]}"
+
+
+def table(groups, rows, left=(0,)):
+    """A table with two lines of head, in WIDTH columns if its gaps can be made narrow enough for that.
+
+    `groups` are (title, columns' titles); `rows` are lists of texts; the columns numbered in `left` are flush left.
+    """
+    text = _table(groups, rows, left, "  ")
+    return text if max(map(len, text.splitlines())) <= WIDTH else _table(groups, rows, left, " ")
+
+
+def _table(groups, rows, left, gap):
+    heads = [head for _, columns in groups for head in columns]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    titles, at = [], 0
+    for title, columns in groups:
+        span = slice(at, at + len(columns))
+        wanted = len(title) - sum(widths[span]) - len(gap) * (len(columns) - 1)
+        if wanted > 0:
+            heads[at] = heads[at].rjust(widths[at] + wanted)
+        titles.append(title.rjust(len(title) - min(0, wanted)))
+        at += len(columns)
+    return "\n".join([gap.join(titles).rstrip(), *aligned([heads, *rows], left, gap)])
+
+
+def _number(value, unit=1, digits=0):
+    return FAILED if value is None else f"{value / unit:,.{digits}f}"
+
+
+def _percent(value):
+    return "" if value is None else f"{100 * value:.1f}%"
+
+
+def network_text(summary):
+    """A network's blocks, and their sum: elements and bits in thousands."""
+    size = f", input {' x '.join(map(str, summary['input']))}" if summary["input"] else ""
+    rows = [_row(str(number), "x".join(str(block[name]) for name in ("height", "width", "channels", "squeeze")),
+                 block["count"], block) for number, block in enumerate(summary["blocks"], 1)]
+    rows.append(_row("", "sum", summary["count"], {**summary["sum"], "reduction": summary["reduction"]}))
+    groups = (("", ["", "H x W x C x CR", "n"]), ("elements / 1000", ["SE", "TSE", "less"]),
+              ("memory, bits / 1000", ["SE", "TSE", "less"]), ("added MACs / 1000", ["SE", "TSE"]),
+              ("first output, cycles", ["SE", "TSE"]))
+    names = [f"{number:3d}  {plain(block['name'])}" for number, block in enumerate(summary["blocks"], 1)
+             if block["name"]]
+    return "\n".join([f"{plain(summary['name'])}{size}, k = {summary['k']}", table(groups, rows, left=(0, 1)),
+                      *_tile_buffers(summary), *(["", "names of the blocks", *names] if names else [])])
+
+
+def _tile_buffers(summary):
+    """The part of the memory that the elements wait in; no line where something hasn't been measured."""
+    original, tiled = (summary["sum"][form]["tile_buffer_bits"] for form in FORMS)
+    if None in (original, tiled):
+        return []
+    return [f"tile buffers alone: {_number(original, THOUSAND, 1)} and {_number(tiled, THOUSAND, 1)} bits / 1000, "
+            f"{_percent(summary['reduction']['tile_buffer_bits'])} less"]
+
+
+def _row(number, label, count, figures):
+    original, tiled = (figures[form] for form in FORMS)
+    less = figures["reduction"]
+    pair = {name: [_number(form[name], unit, digits) for form in (original, tiled)] for name, unit, digits in (
+        ("elements", THOUSAND, 1), ("memory_bits", THOUSAND, 1), ("added_macs", THOUSAND, 1),
+        ("first_output_latency", 1, 0))}
+    return [number, label, str(count), *pair["elements"], _percent(less["elements"]), *pair["memory_bits"],
+            _percent(less["memory_bits"]), *pair["added_macs"], *pair["first_output_latency"]]
+
+
+def paper_text(tiles, models, measured):
+    """The rows of the paper's tables; `measured` is a network's name to how much less memory its tiled form has.
+
+    Columns "rule" are what the paper's way of counting gives, cut off as the paper does; "real" is the network's own,
+    cut off alike where it has as many digits, rounded where it has more.
+    """
+    parts = []
+    if tiles:
+        parts += [f"Table {tiles[0].table} of the paper, {tiles[0].network}; buffer in 10^6 elements, MFLOPs are 10^6 "
+                  "MACs", _tiles(tiles), f"rule: {TILES_TEXT}"]
+    if models:
+        numbers = sorted({row.table for row in models})
+        parts += [f"Table{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))} of the paper; buffer in 10^6 "
+                  f"elements, of SE and of strips of {STRIP} rows; less bits as measured", _models(models, measured),
+                  "\n".join(["rules"] + [f"  {letter}  {rule.text}" for rule, letter in _letters(models).items()])]
+    return "\n\n".join([*parts, "\n".join(STATUS)])
+
+
+def _tiles(rows):
+    cells = []
+    for row in rows:
+        buffer = ["", "", ""] if row.buffer is None else _figure(row.buffer, 4)
+        cells.append([row.tile, *buffer, *_figure(row.mflops), row.status])
+    groups = (("", ["tile"]), ("buffer", ["printed", "rule", "real"]), ("MFLOPs", ["printed", "rule", "real"]),
+              ("", ["status"]))
+    return table(groups, cells, left=(0, 7))
+
+
+def _figure(figure, digits=None):
+    """Three texts, the network's own value with the paper's digits, or with `digits` behind the point."""
+    real = figure.as_printed(figure.real) if digits is None else f"{float(figure.real) / MILLION:.{digits}f}"
+    return [figure.printed or "N/A", figure.as_printed(figure.by_rule), real]
+
+
+def _letters(rows):
+    return {rule: letter for rule, letter in zip(dict.fromkeys(row.rule for row in rows), "abc", strict=False)}
+
+
+def _models(rows, measured):
+    letters = _letters(rows)
+    cells = [[row.model, *_figure(row.original, 3), *_figure(row.tiled, 3), _percent(row.printed_reduction),
+              _percent(row.real_reduction), _percent(measured.get(row.network)), letters[row.rule], row.status]
+             for row in rows]
+    groups = (("", ["model"]), ("SE", ["printed", "rule", "real"]), (f"{STRIP}xW", ["printed", "rule", "real"]),
+              ("less", ["printed", "real", "bits"]), ("", ["rule", "status"]))
+    return table(groups, cells, left=(0, 10, 11))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four benches: the same Verilog, parameters and frames, every output compared in each."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import itertools
+import tempfile
+from pathlib import Path
+
+from ...cosim.build import build
+from ...cosim.job import Send
+from ...cosim.run import simulate
+from ...gen.simulate import bench_job, bench_taps
+from .cpp_loop import build_loop, run_loop, write_stimulus
+
+__all__ = ["AXI_PACKAGE", "BENCHES", "Run", "made", "runnable"]
+
+AXI_PACKAGE = "cocotbext-axi"
+# Name to what it is, in the order in which they are shown.
+BENCHES = {
+    "fast": "this project's bench: cocotb arms and judges, compiled code moves the beats",
+    "per_beat": "this project's bench with its drivers in Python, which act every cycle",
+    "cocotbext_axi": "cocotbext-axi's AxiStreamSource and AxiStreamSink",
+    "cpp": "a loop in C++ that calls the Verilated model's eval(), without cocotb and VPI",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a bench: frames sent, cycles simulated, CPU seconds of the run itself, what was wrong."""
+
+    frames: int
+    cycles: int
+    cpu_seconds: float
+    failures: tuple
+
+    @property
+    def rate(self):
+        """Cycles per CPU second."""
+        return self.cycles / self.cpu_seconds
+
+
+def runnable():
+    """Name to why it can't run here, for every bench of ``BENCHES``; None for those that can."""
+    try:
+        found = importlib.util.find_spec("cocotbext.axi")
+    except ModuleNotFoundError:
+        found = None
+    missing = None if found else f"{AXI_PACKAGE} is not installed: pip install 'tiled-se[bench-sim]'"
+    return {name: missing if name == "cocotbext_axi" else None for name in BENCHES}
+
+
+@contextlib.contextmanager
+def made(job, design, names):
+    """Builds what the benches `names` need: gives a dict from name to a function from a number of frames to a Run.
+
+    Frames are the job's own, in turn. Raises BuildError; the functions raise SimulationError.
+    """
+    base = bench_job(job)
+    # Public signals, which are for what went wrong, would cost the benches in Python some speed.
+    compiled = build(design.verilog, design.top, bench_taps(design))
+    python = build(design.verilog, design.top, per_beat=True)
+    loop = build_loop(design.verilog, design.top, job.config.lanes, job.config.loadable)
+
+    def cosim(built, module="bench"):
+        def run(frames):
+            result = simulate(built, _sending(base, frames), module=module)
+            return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
+        return run
+
+    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
+        stimulus = Path(folder) / "stimulus.bin"
+        write_stimulus(stimulus, base)
+
+        def cpp(frames):
+            result = run_loop(loop, stimulus, base, frames)
+            return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
+
+        found = {"fast": cosim(compiled), "per_beat": cosim(python), "cocotbext_axi": cosim(python, "axi"), "cpp": cpp}
+        yield {name: found[name] for name in BENCHES if name in names}
+
+
+def _sending(base, count):
+    """`base` with `count` frames, its own in turn."""
+    frames = tuple(itertools.islice(itertools.cycle(base.frames), count))
+    return dataclasses.replace(base, steps=(*base.steps[:-1], Send(frames)))

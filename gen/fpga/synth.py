@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se synth`: generate, map to an FPGA's cells, place and route, report."""
+
+import contextlib
+import dataclasses
+import os
+
+from ...hdl.config import ConfigError
+from ...hdl.ecp5 import Ecp5
+from ...hdl.technology import Technology
+from ..files import json_bytes, write_all
+from ..verilog import generate
+from .nextpnr import lacking, place
+from .pin_wrapper import frame
+from .report import report, table
+from .targets import FAMILIES, Family, Part, Target
+from .tools import TOOLS, Workbench
+from .yosys import Netlist, map_to_cells
+
+__all__ = ["Outcome", "run", "synthesise"]
+
+RESULT = "synth.json"
+# Families whose memories and multipliers we build of their primitives; of others' synthesis infers them.
+PRIMITIVES = {Target.ECP5: Ecp5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A finished synthesis, with all that a report is made of.
+
+    Attributes
+    ----------
+    job, design
+    family : Family
+    part : Part
+        The one that the cells are for.
+    netlist : Netlist
+        The block's own: a frame that moves its ports through few pins is not in it.
+    framed : bool
+        Whether it was placed in such a frame.
+    timings : dict of int to Timing
+        By seed; empty where nothing was placed.
+    reason : str or None
+        Why nothing was.
+    """
+
+    job: object
+    design: object
+    family: Family
+    part: Part
+    netlist: Netlist
+    framed: bool
+    timings: dict
+    reason: str | None
+
+
+def synthesise(job, folder):
+    """Synthesise `job`, print what came of it, and write NAME.v, the tools' logs and ``synth.json`` into `folder`.
+
+    Raises
+    ------
+    ConfigError
+        Where `folder` can't be written.
+    ToolError
+        Where a tool is missing or failed; there is no ``synth.json`` then.
+    """
+    outcome = run(job, folder, _say)
+    summary = report(outcome)
+    write_all(folder, {RESULT: json_bytes(summary)})
+    print(table(outcome, summary))
+    print(f"wrote       {os.path.join(folder, RESULT)}")
+
+
+def run(job, folder, say=lambda text: None):
+    """The :class:`Outcome` of `job`; ``NAME.v`` and the tools' logs stay in `folder`. Raises as `synthesise`."""
+    family = FAMILIES[job.options.target]
+    for name in filter(None, ("yosys", family.placer)):
+        TOOLS[name].check()
+    say("generating the block")
+    name = job.options.name
+    design = generate(job.config, job.baked, name)
+    # The design above says which memories there are; this is what they are made of.
+    text = generate(job.config, job.baked, name, PRIMITIVES.get(job.options.target, Technology)).verilog
+    write_all(folder, {f"{name}.v": text.encode()})
+    try:
+        # A result that an earlier run left here would pass for this one's if this one failed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, RESULT))
+        with Workbench(folder) as bench:
+            return _run(job, design, text, bench, say)
+    except OSError as error:
+        raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
+
+
+def _run(job, design, text, bench, say):
+    """Take the first part that has room; the cells are those of the first part at all where none has."""
+    family = FAMILIES[job.options.target]
+    placer, tried, refused = family.placer, {}, []
+    for part in family.parts:
+        if part.synthesis not in tried:
+            say(f"mapping it to cells with yosys {part.synthesis}")
+            tried[part.synthesis] = map_to_cells(bench, part.synthesis, text, design.top,
+                                                 f"yosys_{part.name}.log")
+        netlist = tried[part.synthesis]
+        if placer is None:
+            return Outcome(job, design, family, part, netlist, False, {}, "pip brings no tool that places this")
+        top = design.top
+        if netlist.pins > part.pins:
+            top = frame(bench, part.synthesis, netlist, f"yosys_{part.name}_pins.log")
+        lacks = lacking(bench, placer, part, top, f"{placer}_{part.name}.log")
+        if not lacks:
+            seeds = job.options.seeds
+            say(f"placing and routing with {placer}, {'seed' if len(seeds) == 1 else 'seeds'} "
+                 f"{', '.join(map(str, seeds))}")
+            framed = top != design.top
+            timings = place(bench, placer, part, top, netlist.scopes, framed, seeds)
+            return Outcome(job, design, family, part, netlist, framed, timings, None)
+        refused.append(f"{part.name} lacks room ({', '.join(lacks)})")
+    first = family.parts[0]
+    return Outcome(job, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))
+
+
+def _say(text):
+    print(f"{text} ...", flush=True)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One block of a network, built and simulated in a process of its own."""
+
+from ...gen.files import json_bytes, npz_bytes, write_all
+from ...gen.manifest import hardware_files
+from ...gen.options import describe, from_texts
+from ...gen.prepare import prepare
+from ...gen.report import arrays, report
+from ...gen.simulate import run
+from ...gen.verilog import generate
+from ...hdl.config import ConfigError
+
+__all__ = ["work"]
+
+
+def work(texts):
+    """Generate, simulate and write the block that the options `texts` ask for, into their ``out``.
+
+    Returns
+    -------
+    dict
+        ``failure``, a line or None; ``report``, the contents of its report.json, or None.
+    """
+    try:
+        found = _built(from_texts(texts))
+    except ConfigError as error:
+        return {"failure": describe(error), "report": None}
+    return {"failure": found["failure"], "report": found["report"]}
+
+
+def _built(options):
+    import torch
+
+    # One thread: the other processes have the other cores.
+    torch.set_num_threads(1)
+    job = prepare(options)
+    design = generate(job.config, job.baked, options.name)
+    write_all(options.out, {name: content for name, (content, _) in hardware_files(job, design).items()})
+    outcome = run(job, design)
+    summary = report(outcome)
+    write_all(options.out, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
+    return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}

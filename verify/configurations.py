@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The named configurations that a block is held to: each is there for what its name says."""
+
+import dataclasses
+
+import numpy as np
+
+from ..golden.block import FloatBlock
+from ..golden.quantise import fit
+from ..hdl.config import Config, Gate, GateKind, Mid
+from ..hdl.sizing import choose_macs
+
+__all__ = ["CONFIGS", "HEADLINE", "NAMED", "quantised"]
+
+HARD = Gate(GateKind.HARDSIGMOID)
+PADDLE = Gate(GateKind.HARDSIGMOID, slope=0.2)
+
+CONFIGS = {
+    "original SE: no frame is taller than k": dict(k=40, width=6, channels=8, squeeze=3, lanes=2, slack=5),
+    "K=1, CR=1": dict(k=1, width=7, channels=6, squeeze=1, lanes=2),
+    "W=1, one lane, MACS=1": dict(k=3, width=1, channels=8, squeeze=2, lanes=1, macs=1),
+    "LANES=C, relu6": dict(k=2, width=9, channels=5, squeeze=4, lanes=5, mid=Mid.RELU6, macs=3),
+    "C/LANES=1 with a tile of one beat": dict(k=1, width=1, channels=4, squeeze=2, lanes=4),
+    "two groups a pixel, MACS more than C": dict(k=2, width=5, channels=4, squeeze=9, lanes=2, macs=7),
+    "three groups a pixel, CR more than C, hardswish": dict(
+        k=3, width=4, channels=9, squeeze=13, lanes=3, mid=Mid.HARDSWISH, macs=5),
+    "identity, loud weights that saturate the gate": dict(
+        k=3, width=5, channels=12, squeeze=5, lanes=4, mid=Mid.IDENTITY, gain=20.0),
+    "silu, loud, hard sigmoid x/6 + 1/2": dict(
+        k=4, width=6, channels=10, squeeze=4, lanes=2, mid=Mid.SILU, gate=HARD, gain=6.0),
+    "residual, hard sigmoid of slope 0.2": dict(
+        k=3, width=6, channels=7, squeeze=3, lanes=7, gate=PADDLE, residual=True, gain=6.0),
+    "residual, sigmoid, uint8 about 100": dict(
+        k=3, width=6, channels=6, squeeze=4, lanes=3, residual=True, signed=False, zero_point=100),
+    "int8 about -128, SLACK=0": dict(k=3, width=8, channels=16, squeeze=4, lanes=8, zero_point=-128, slack=0),
+    "uint8 about 255, loadable": dict(
+        k=2, width=8, channels=8, squeeze=6, lanes=2, signed=False, zero_point=255, loadable=True, macs=5),
+}
+HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
+NAMED = {**CONFIGS, "headline": HEADLINE}
+
+X_SCALE = 1 / 16
+# Of the bound; where MACS is not named it is what MACS=auto takes.
+SRAM_OVERHEAD = 0.05
+
+
+def quantised(seed=1, gain=1.0, **shape):
+    """A block of a shape as above, with random weights.
+
+    Parameters
+    ----------
+    seed : int
+        Of the weights.
+    gain : float
+        How loud they are.
+    shape : dict
+        Of Config.
+
+    Returns
+    -------
+    (Config, Parameters)
+    """
+    macs = shape.pop("macs", None)
+    config = Config(**shape)
+    rng = np.random.default_rng(seed)
+    channels, squeeze = config.channels, config.squeeze
+    block = FloatBlock(
+        rng.normal(size=(squeeze, channels)) * gain / channels**0.5, 0.3 * rng.normal(size=squeeze),
+        rng.normal(size=(channels, squeeze)) * gain * 2 / squeeze**0.5, rng.normal(size=channels),
+        config.mid, config.gate, config.residual)
+    config, numbers = fit(config, block, X_SCALE)
+    return dataclasses.replace(config, macs=macs or choose_macs(config, SRAM_OVERHEAD)), numbers.parameters

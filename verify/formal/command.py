@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se prove`: every proof and every fault, a table, and prove.json."""
+
+import contextlib
+import os
+import time
+
+from ...batch.local import Local, cores
+from ...gen.files import json_bytes, write_all
+from .run import Run, select
+from .table import table
+from .tools import check_tools, versions
+from .work import FOUND, PROVED
+
+__all__ = ["prove"]
+
+RESULT = "prove.json"
+
+
+def prove(options, folder):
+    """Prove, and write ``prove.json`` into `folder`, with a waveform of each property that fails.
+
+    Parameters
+    ----------
+    options : object
+        ``only``: names of components or proofs, None for all. ``jobs``: how many at a time, None for all cores.
+    folder : str
+
+    Returns
+    -------
+    bool
+        Whether all is proved, every situation is reached and every fault found.
+
+    Raises
+    ------
+    ConfigError
+        ("only") for a name that there isn't.
+    ToolError
+        Where a tool is missing.
+    """
+    run = Run(select(options.only))
+    check_tools()
+    # Beside a run that was interrupted, what an earlier one has written would pass for its result.
+    with contextlib.suppress(OSError):
+        os.remove(os.path.join(folder, RESULT))
+    start = time.monotonic()
+    run.go(Local(options.jobs or cores()))
+    proofs = run.documents()
+    document = {"tools": versions(), "seconds": round(time.monotonic() - start, 1), "proofs": proofs}
+    files = {**run.traces(), RESULT: json_bytes(document)}
+    write_all(folder, files)
+    print(table(proofs))
+    print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
+    return all(proof["verdict"] == PROVED and all(fault["verdict"] == FOUND for fault in proof["faults"])
+               for proof in proofs)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters that no network has, in which every bit of the data path matters."""
+
+import dataclasses
+
+import numpy as np
+
+from ...golden.integer import IntegerModel
+from ...hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS, GateKind
+from ...hdl.tables import MID_RANGE, SIGMOID_SEGMENT
+
+__all__ = ["centred", "pinned", "segments", "spread"]
+
+
+def spread(config, parameters, seed):
+    """Parameters for `config`: about half of the rows of each layer are those of `parameters`.
+
+    The others have weights of the whole range, many of them 0 in some rows, and a multiplier, a shift and a bias of any
+    size.
+    """
+    rng = np.random.default_rng(seed)
+    layers = (_layer(layer, shifts, config.pre_bits, rng)
+              for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
+    layer1, layer2 = layers
+    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, working_zero=_zero(config, parameters, rng))
+
+
+def centred(config, parameters, seed):
+    """Parameters for `config` whose hidden values and logits lie about 0, in a range that is drawn for each of them.
+
+    Where it is a narrow one, a change of an accumulator's last bits is a change of gates: so those bits matter, too.
+    """
+    rng = np.random.default_rng([seed, 1])
+    heights = [int(height) for height in rng.integers(1, 4 * config.k + 1, 6)]
+    x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
+         for height in heights]
+    found = dataclasses.replace(parameters, working_zero=_zero(config, parameters, rng))
+    ends = {"layer1": config.pre_bits - 1, "layer2": LOGIT_BITS + GUARD + 1}
+    for name, accumulators in (("layer1", "acc1"), ("layer2", "acc2")):
+        layer = getattr(found, name)
+        layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
+        model = IntegerModel(config, dataclasses.replace(found, **{name: layer}))
+        acc = np.concatenate([getattr(model.run(one), accumulators).numpy()[0] for one in x])
+        shifts = config.shifts[int(name == "layer2")]
+        found = dataclasses.replace(found, **{name: _scaled(layer, acc, shifts, config.pre_bits, ends[name], rng)})
+    return found
+
+
+def pinned(config, parameters, seed):
+    """Parameters for `config` that put every value beside a power of two, where carries and saturation begin.
+
+    Some rows have but one weight, others none, so that their biases are all that there is.
+    """
+    rng = np.random.default_rng([seed, 2])
+    layers = []
+    for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True):
+        outputs, inputs = layer.weight.shape
+        weight = np.zeros_like(layer.weight)
+        only = rng.integers(0, inputs, outputs)
+        weight[np.arange(outputs), only] = rng.choice([0, 0, -127, -64, -1, 1, 64, 127], outputs)
+        limit = 1 << (config.pre_bits - 2)
+        bias = rng.choice([-1, 1], outputs) * _beside(config.pre_bits - 1, outputs, rng)
+        layers.append(dataclasses.replace(
+            layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
+            multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
+    return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
+                               working_zero=_zero(config, parameters, rng))
+
+
+def segments(config, parameters):
+    """Sets of Parameters that together bring the tables of `config` both ends of each segment, for either sign.
+
+    Hidden values and logits are biases alone in these, as far as biases go. There are none where nothing is tabulated.
+    """
+    hidden, logits, limit = np.zeros(0, np.int64), np.zeros(0, np.int64), 1 << (config.pre_bits - 2)
+    if config.mid.tabulated:
+        hidden = _ends(MID_RANGE << config.segment_bits, config.hidden_frac - config.segment_bits)
+    if config.gate.kind is GateKind.SIGMOID:
+        logits = _ends(1 << (LOGIT_BITS - 1 - SIGMOID_SEGMENT), SIGMOID_SEGMENT)
+    count = max(-(-len(hidden) // config.squeeze), -(-len(logits) // config.channels))
+    return tuple(dataclasses.replace(parameters, layer1=_only(parameters.layer1, hidden, number, limit),
+                                     layer2=_only(parameters.layer2, logits, number, limit)) for number in range(count))
+
+
+def _ends(count, bits):
+    """First and last inputs of `count` segments of so many bits, and as many below 0."""
+    first = np.arange(count) << bits
+    magnitudes = np.concatenate([first, first + (1 << bits) - 1])
+    return np.concatenate([magnitudes, -magnitudes])
+
+
+def _only(layer, values, number, limit):
+    """The layer with the `number`-th of `values` as its only results, as many as it has; itself behind the last."""
+    count = len(layer.bias)
+    values = values[number * count:(number + 1) * count]
+    if not len(values):
+        return layer
+    bias = np.clip(np.resize(values, count) << GUARD, -limit, limit)
+    return dataclasses.replace(layer, weight=np.zeros_like(layer.weight), bias=bias)
+
+
+def _beside(bits, count, rng):
+    """Powers of two of less than so many bits, and the numbers on both sides of them."""
+    return (1 << rng.integers(0, bits, count)) + rng.integers(-1, 2, count)
+
+
+def _zero(config, parameters, rng):
+    return int(rng.integers(-128, 128)) if config.loadable else parameters.working_zero
+
+
+def _weights(shape, rng):
+    """Rows of few weights and of many, small ones and large ones."""
+    largest = 2 ** rng.uniform(0, 7, (shape[0], 1))
+    weight = np.rint(rng.uniform(-1, 1, shape) * largest).astype(np.int64)
+    weight *= rng.random(shape) < rng.random((shape[0], 1))
+    # None without any.
+    weight[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = rng.choice([-127, -1, 1, 127], shape[0])
+    return weight
+
+
+def _scaled(layer, acc, shifts, pre_bits, end, rng):
+    """The layer with multipliers, shifts and biases that put accumulators like `acc` (tiles, outputs) about 0."""
+    outputs, limit = acc.shape[1], 1 << (pre_bits - 2)
+    multiplier, shift, bias = (np.zeros(outputs, np.int64) for _ in range(3))
+    for i in range(outputs):
+        extent = max(1, int(acc[:, i].max() - acc[:, i].min()))
+        ratio = 2 ** rng.uniform(GUARD, end) / extent
+        fits = [n for n, s in enumerate(shifts) if 1 <= ratio * 2.0**s < 1 << MULTIPLIER_BITS]
+        shift[i] = rng.choice(fits) if fits else 0
+        multiplier[i] = min(max(1, int(ratio * 2.0 ** shifts[shift[i]])), (1 << MULTIPLIER_BITS) - 1)
+        middle = int(np.median(acc[:, i])) * int(multiplier[i]) >> shifts[shift[i]]
+        bias[i] = min(max(-limit, int(rng.integers(-64, 65)) - middle), limit)
+    return dataclasses.replace(layer, multiplier=multiplier, shift=shift, bias=bias)
+
+
+def _layer(layer, shifts, pre_bits, rng):
+    outputs, inputs = layer.weight.shape
+    limit = 1 << (pre_bits - 2)
+    drawn = rng.random(outputs) < 0.5
+    weight = rng.integers(-127, 128, (outputs, inputs)) * (rng.random((outputs, inputs)) < rng.random((outputs, 1)))
+    multiplier = rng.integers(0, 1 << MULTIPLIER_BITS, outputs) >> rng.integers(0, MULTIPLIER_BITS, outputs)
+    bias = rng.integers(-limit, limit + 1, outputs) >> rng.integers(0, pre_bits - 2, outputs)
+    shift = rng.integers(0, len(shifts), outputs)
+    return dataclasses.replace(
+        layer, weight=np.where(drawn[:, None], weight, layer.weight), multiplier=np.where(drawn, multiplier,
+        layer.multiplier), shift=np.where(drawn, shift, layer.shift), bias=np.where(drawn, bias, layer.bias))

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What yosys makes of a block's Verilog, for simulators to run: a C++ model, and a netlist of an FPGA's cells."""
+
+import importlib.util
+import pathlib
+import re
+import tempfile
+
+from ...cosim.build import digest
+from ...cosim.cache import Cache
+from ...gen.fpga.targets import FAMILIES, Target
+from ...gen.fpga.tools import TOOLS, ToolError, Workbench
+from ...gen.fpga.yosys import SCRIPT, map_to_cells
+from ...gen.verilog import generate
+from ...hdl.ecp5 import Ecp5
+
+__all__ = ["cell_models", "cxxrtl", "ecp5"]
+
+CXXRTL = """
+read_verilog {top}.v
+hierarchy -top {top}
+write_cxxrtl -g0 {top}.cc
+"""
+NETLIST = """
+read_json {top}.json
+write_verilog -noattr {top}_netlist.v
+"""
+TEXT = "text"
+# Of yosys' own models of the cells. The others are not all Verilog that every simulator reads.
+CELL_FILES = ("common_sim.vh", "ccu2c_sim.vh")
+CELLS = ("LUT2", "LUT4", "CCU2C", "PFUMX", "L6MUX21", "TRELLIS_DPR16X4", "TRELLIS_FF")
+# What yosys has no model of.
+OURS = pathlib.Path(__file__).parent / "ecp5_cells.v"
+
+
+def cxxrtl(verilog, top):
+    """C++ text that simulates module `top` of `verilog`, by yosys' ``write_cxxrtl``.
+
+    Raises
+    ------
+    ToolError
+    """
+    def make(bench):
+        (bench.folder / f"{top}.v").write_text(verilog)
+        bench.run(TOOLS["yosys"], ["-p", CXXRTL.format(top=top)], "cxxrtl.log")
+        return (bench.folder / f"{top}.cc").read_text()
+
+    return _kept(make, verilog, top, CXXRTL)
+
+
+def ecp5(config, parameters, top="tiled_se"):
+    """Verilog of a block as ``tiled-se synth`` maps it to ECP5's cells: one flat module of instances of these.
+
+    Parameters
+    ----------
+    config : Config
+    parameters : Parameters or None
+        Baked in; None for a loadable block.
+
+    Raises
+    ------
+    ToolError
+    """
+    command = FAMILIES[Target.ECP5].parts[0].synthesis
+    verilog = generate(config, parameters, top, Ecp5).verilog
+
+    def make(bench):
+        map_to_cells(bench, command, verilog, top, "ecp5.log")
+        bench.run(TOOLS["yosys"], ["-p", NETLIST.format(top=top)], "netlist.log")
+        return (bench.folder / f"{top}_netlist.v").read_text()
+
+    return _kept(make, verilog, top, command, SCRIPT, NETLIST)
+
+
+def _kept(make, *parts):
+    """The text that ``make(bench)`` gives, kept among the builds: `parts` are all that decides it but yosys itself."""
+    tool = TOOLS["yosys"]
+    tool.check()
+
+    def fill(folder):
+        with tempfile.TemporaryDirectory(prefix="tiled-se-") as scratch, Workbench(scratch) as bench:
+            (folder / TEXT).write_text(make(bench))
+
+    folder, _ = Cache().get(f"{digest(tool.version, *parts)}-yosys", fill)
+    return (folder / TEXT).read_text()
+
+
+def cell_models():
+    """Verilog of the cells that blocks are mapped to: yosys' own, and ours of block RAM and multiplier.
+
+    Raises
+    ------
+    ToolError
+        Where yosys is not installed, or has no model of one of them.
+    """
+    tool = TOOLS["yosys"]
+    tool.check()
+    share = pathlib.Path(importlib.util.find_spec(tool.module).origin).parent / "share" / "ecp5"
+    text = "".join((share / name).read_text() for name in CELL_FILES)
+    found = [re.search(rf"^module {cell}\b.*?^endmodule", text, re.M | re.S) for cell in CELLS]
+    if None in found:
+        raise ToolError(f"yosys {tool.version} brings no model of {CELLS[found.index(None)]} in {share}")
+    return "\n".join([*(module[0] for module in found), OURS.read_text()])

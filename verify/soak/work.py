@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One configuration of a soak test, in a worker process: draw it, build it, stream through it, judge."""
+
+import collections
+import dataclasses
+import functools
+import pathlib
+
+import numpy as np
+
+from ...batch.store import simulating_sources
+from ...gen.report import tool_versions
+from ...gen.verilog import generate
+from ...hdl.timing import Timing
+from .blocks import draw
+from .episodes import Episodes
+from .frames import Pool
+from .judge import judge
+from .script import Script
+
+__all__ = ["identity", "work"]
+
+# The run that nothing stalls, and those with stalls.
+RUNS = 5
+STALLS = (0.0, 0.05, 0.3, 0.5, 0.7, 0.9, 0.97)
+# Streams of random numbers: see blocks.py.
+POOL_STREAM, RUN_STREAM = 2, 3
+MOST_FAULTS = 10
+TIMEOUT_SECONDS = 900
+OWN_FILES = tuple(f"gen/soak/{name}.py" for name in ("blocks", "episodes", "judge", "pool", "streams", "work"))
+
+
+@functools.cache
+def identity():
+    """What decides a result beside seed, number and beats: our sources and the tools' versions."""
+    return {"sources": simulating_sources(*OWN_FILES), "tools": tool_versions()}
+
+
+def work(seed, number, beats, keep=None):
+    """Stream through block `number` of `seed`.
+
+    Parameters
+    ----------
+    beats : int
+        That must come out at least.
+    keep : str, optional
+        A folder for the Verilog and the simulations' files.
+
+    Returns
+    -------
+    dict
+        JSON-serialisable, and always the same for the same arguments: ``number``, ``block`` (a text), ``config``,
+        ``runs`` (of each its stalls, seed, beats, cycles), ``counts`` of events, and the sums of ``beats``, ``cycles``,
+        ``lost`` and ``wrong``; ``redraws`` (see blocks.py); ``faults`` has the first ten texts.
+    """
+    # Torch takes seconds to load: commands that don't simulate shall not.
+    import torch
+
+    from ...cosim.build import build
+
+    torch.set_num_threads(1)
+    block = draw(seed, number)
+    design = generate(block.config, None if block.config.loadable else block.sets[0][1])
+    if keep:
+        pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
+        pathlib.Path(keep, f"{design.top}.v").write_text(design.verilog)
+    built = build(design.verilog, design.top)
+    pool = Pool(block, np.random.default_rng([seed, number, POOL_STREAM]))
+    record = {"number": number, "block": str(block), "config": _plain(block.config), "runs": [], "beats": 0,
+              "cycles": 0, "lost": 0, "wrong": 0, "redraws": block.redraws, "faults": []}
+    counts = collections.Counter()
+    for run in range(RUNS):
+        rng = np.random.default_rng([seed, number, RUN_STREAM, run])
+        folder = keep and str(pathlib.Path(keep, f"run{run}"))
+        _run(record, counts, block, built, pool, rng, -(-beats // RUNS), folder)
+    return {**record, "counts": dict(sorted(counts.items())), "faults": record["faults"][:MOST_FAULTS]}
+
+
+def _run(record, counts, block, built, pool, rng, beats, folder):
+    """One simulation; adds what came of it to `record` and `counts`."""
+    from ...cosim.run import SimulationError, simulate
+
+    stalls = _stalls(rng) if record["runs"] else (0.0, 0.0)
+    script = Script(block, pool)
+    episodes = Episodes(script, rng, 1 / (1 - max(stalls)))
+    if not any(stalls):
+        for share in (8, 4, 8):
+            episodes.timed(beats // share)
+        beats //= 2
+    episodes.random(beats)
+    job = _job(block.config, script, stalls, int(rng.integers(1, 1 << 31)))
+    run = {"stall_in": stalls[0], "stall_out": stalls[1], "seed": job.seed}
+    record["runs"].append(run)
+    counts.update(script.counts)
+    where = f"run {len(record['runs']) - 1}: "
+    try:
+        verdict = judge(script, simulate(built, job, folder=folder, timeout=TIMEOUT_SECONDS), any(stalls))
+    except SimulationError as error:
+        record["faults"].append(where + str(error).splitlines()[0])
+        return
+    run |= {"beats": verdict.beats, "cycles": verdict.cycles}
+    for name in ("beats", "cycles", "lost", "wrong"):
+        record[name] += getattr(verdict, name)
+    record["faults"] += [where + fault for fault in verdict.faults]
+
+
+def _stalls(rng):
+    """Probabilities that the source and the sink pause, at least one of them not 0."""
+    while True:
+        pair = tuple(float(rng.choice(STALLS)) if rng.random() < 0.6 else round(rng.uniform(0, 0.97), 3)
+                     for _ in range(2))
+        if any(pair):
+            return pair
+
+
+def _job(config, script, stalls, seed):
+    from ...cosim.job import Job
+
+    return Job(steps=script.steps, lanes=config.lanes, width=config.width, channels=config.channels,
+               signed=config.signed, stall_in=stalls[0], stall_out=stalls[1], seed=seed,
+               hang_cycles=2000 + 10 * Timing(config).tile_latency)
+
+
+def _plain(config):
+    """A Config's fields as JSON has them."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return values | {"mid": config.mid.value, "gate": str(config.gate)}
