@@ -188,7 +188,7 @@ help:
 
 clean:
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	@find hdl gen cosim golden tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find hdl golden cosim gen batch network verify evaluate cli tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 variables:
 ifneq "$(UNKNOWN)" ""

@@ -15,8 +15,8 @@ __all__ = ["Store", "digest", "hardware_sources", "measuring_sources", "simulati
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Folders that decide what a generated block is and what its parameters say of it, and what measures it.
-HARDWARE, MEASURING = ("hdl",), ("golden", "cosim", "cosim/cpp", "gen")
-# Of gen/bench only what measures: tables and plots may change without a new measurement.
+HARDWARE, MEASURING = ("hdl",), ("golden", "cosim", "cosim/cpp", "gen", "gen/fpga")
+# Of evaluate only what measures: tables and plots may change without a new measurement.
 MEASURING_FILES = ("evaluate/measure.py",)
 
 

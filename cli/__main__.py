@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tiled_se.gen` is `tiled-se`."""
+"""`python -m tiled_se.cli` is `tiled-se`."""
 
 import sys
 

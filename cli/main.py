@@ -7,10 +7,11 @@ import os
 import re
 import sys
 
+from ..gen.errors import UsageError
 from ..gen.options import VERIFYING, describe, from_texts
 from ..gen.signals import terminated_as_interrupted
 from ..hdl.config import ConfigError
-from .parser import UsageError, parse
+from .parser import parse
 
 __all__ = ["main"]
 
@@ -166,7 +167,7 @@ def _verify(command, options, folder):
     """A command that holds the generator itself to what it promises."""
     from ..gen.fpga.tools import ToolError
 
-    module = importlib.import_module(f".{command}.command", __package__)
+    module = importlib.import_module(f"..verify.{VERIFYING[command]}.command", __package__)
     try:
         return _simulated(getattr(module, command), options, folder)
     except ToolError as error:

@@ -4,9 +4,10 @@
 import argparse
 import sys
 
+from ..gen.errors import UsageError
 from ..gen.options import flag, options_of
 
-__all__ = ["UsageError", "parse"]
+__all__ = ["parse"]
 
 DESCRIPTION = "RTL generator for a streaming tiled squeeze-and-excite block, bit-exact to a PyTorch golden model."
 
@@ -208,10 +209,6 @@ GROUPS = {
     "model": "network and its data",
     "verification": "verification",
 }
-
-
-class UsageError(Exception):
-    """A command line that names no known command or option, lacks a value, or needs packages that are not there."""
 
 
 class _Parser(argparse.ArgumentParser):

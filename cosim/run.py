@@ -29,7 +29,7 @@ _POLL_SECONDS, _QUIET_SECONDS = 0.5, 2.0
 
 
 def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, progress=None, timeout=None,
-             module="bench"):
+             module=f"{__package__}.bench"):
     """Run ``job`` in ``build`` and return its SimResult; wrong output is a result, not an exception.
 
     Parameters
@@ -49,8 +49,8 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
     timeout : float, optional
         Wall seconds after which the simulator is ended with SimulationError.
     module : str
-        Of this package, the one with the cocotb test: ``bench``, or ``axi`` for cocotbext-axi's source and sink, which
-        need a build whose beats Python moves.
+        Dotted name of the module with the cocotb test; by default this package's own. A test that drives the ports
+        itself needs a build whose beats Python moves.
     """
     if build.ports["s_axis_tdata"] != 8 * job.lanes:
         raise ValueError(f"lanes={job.lanes}: the block has {build.ports['s_axis_tdata'] // 8}")
@@ -121,7 +121,7 @@ def _environment(build, job, folder, module):
         raise SimulationError("cocotb needs Python's shared library, which this Python doesn't have")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("COCOTB_", "GPI_", "PYGPI_"))}
     return {**ours, JOB_VARIABLE: str(folder),
-            "COCOTB_TEST_MODULES": f"{__package__}.{module}", "COCOTB_TOPLEVEL": build.bench_top,
+            "COCOTB_TEST_MODULES": module, "COCOTB_TOPLEVEL": build.bench_top,
             "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
             "COCOTB_RANDOM_SEED": str(job.seed),
             # numpy's threads for linear algebra, of which there is none, are a good part of the start's CPU time.

@@ -5,9 +5,10 @@ import dataclasses
 import enum
 
 from ..gen.options import FIELDS, Options
+from ..hdl.sizing import lanes_within
 from .networks import Block
 
-__all__ = ["DEFAULT_LANES", "FRAMES", "K", "Kind", "Task", "lanes_within", "original", "simulated_height", "tiled"]
+__all__ = ["FRAMES", "K", "Kind", "Task", "original", "simulated_height", "tiled"]
 
 # Rows of a tile in all of the document.
 K = 7
@@ -15,8 +16,6 @@ K = 7
 FRAMES = 2
 # Input beats of a simulation that shall take seconds: higher maps are simulated with fewer rows.
 MOST_BEATS = 420_000
-# Lanes by default, as for any other block.
-DEFAULT_LANES = 8
 
 
 class Kind(enum.Enum):
@@ -73,11 +72,6 @@ class Task:
         """Options that differ from their default, and K."""
         values = ((name, getattr(self.options, name)) for name in FIELDS)
         return [(name, value) for name, value in values if name == "k" or value != FIELDS[name].default]
-
-
-def lanes_within(channels, most=DEFAULT_LANES):
-    """The most lanes up to `most` that divide `channels`."""
-    return max(lanes for lanes in range(1, most + 1) if channels % lanes == 0)
 
 
 def simulated_height(block, lanes, k=K):

@@ -36,7 +36,7 @@ NETWORK = ("inspect", "swap", "build", "report", "context")
 IMAGES = ("build", "context")
 HARDWARE = (*SHAPED, "build", "report")
 # Commands that hold the generator itself to what it promises.
-VERIFYING = ("prove", "mutate", "opinions", "soak")
+VERIFYING = {"prove": "formal", "mutate": "mutation", "opinions": "simulators", "soak": "soak"}
 
 
 def _option(group, variable, convert, default, metavar, text, commands=SHAPED, other=None, positional=()):

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many multipliers a block should have: SRAM against DSPs."""
+"""How many lanes and multipliers a block should have: SRAM against DSPs."""
 
 import dataclasses
 
 from .config import ConfigError
 from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
-__all__ = ["choose_macs", "memory_bits"]
+__all__ = ["DEFAULT_LANES", "choose_macs", "lanes_within", "memory_bits"]
 
+# Most lanes of a block that was not told how many.
+DEFAULT_LANES = 8
 # Where the wanted overhead is out of reach, multipliers are added only while they still save this much.
 WORTHWHILE = 1.01
+
+
+def lanes_within(channels, most=DEFAULT_LANES):
+    """The most lanes up to `most` that divide `channels`."""
+    return max(lanes for lanes in range(1, most + 1) if channels % lanes == 0)
 
 
 def memory_bits(config):

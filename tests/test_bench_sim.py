@@ -119,7 +119,7 @@ def test_fault_is_found(tmp_path, bench, name):
     if bench == "cpp":
         result = looped(build_loop(FAULTY, "faulty", 2, True), job, tmp_path)
     else:
-        result = simulate(benches.build(FAULTY, "faulty", per_beat=True), job, module="axi")
+        result = simulate(benches.build(FAULTY, "faulty", per_beat=True), job, module=benches.AXI_TEST)
     assert bool(result.failures) == bool(fault)
 
 
@@ -131,7 +131,7 @@ def test_parameters_that_are_not_taken(tmp_path):
     assert looped(build_loop(text, "faulty", 2, True), job, tmp_path).failures == [
         "w_axis: the parameters were not taken"]
     built = benches.build(text, "faulty", per_beat=True)
-    assert simulate(built, job, module="axi").failures == ["hang in step load, after 0 frames"]
+    assert simulate(built, job, module=benches.AXI_TEST).failures == ["hang in step load, after 0 frames"]
 
 
 def test_loop_that_cannot_run(block, loop, tmp_path):

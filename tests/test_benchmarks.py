@@ -19,9 +19,10 @@ from tiled_se.evaluate import measure
 from tiled_se.evaluate.bench import command, document, plan, tables
 from tiled_se.evaluate.bench.sums import Findings, network_memory
 from tiled_se.evaluate.networks import Block, chosen_blocks, load_networks
-from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, lanes_within, original, simulated_height, tiled
+from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, original, simulated_height, tiled
 from tiled_se.gen import simulate
 from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.sizing import lanes_within
 
 from . import measuring
 
@@ -146,7 +147,7 @@ class TestStore:
 
     def test_sources_are_those_that_measure(self, tmp_path, monkeypatch):
         """Any file of hdl/ or of what measures changes the hash; tables and plots don't."""
-        for folder in ("hdl", "golden", "cosim/cpp", "gen/bench"):
+        for folder in ("hdl", "golden", "cosim/cpp", "gen/fpga", "evaluate/bench"):
             (tmp_path / folder).mkdir(parents=True)
         changes = {"hdl/a.py": {0}, "golden/a.py": {1}, "cosim/a.py": {1}, "cosim/cpp/a.cpp": {1}, "gen/a.py": {1},
                    "evaluate/measure.py": {1}, "evaluate/bench/tables.py": set()}

@@ -281,7 +281,7 @@ def test_what_is_not_needed_is_not_imported(tmp_path, texts, unloaded):
 
 
 def test_module_runs_as_the_command():
-    done = subprocess.run([sys.executable, "-m", "tiled_se.gen", "sim", "--k=0"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "tiled_se.cli", "sim", "--k=0"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "tiled-se: error: K=0 (--k): must be an integer from 1 to 65536\n"
 

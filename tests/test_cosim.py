@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block in Verilator under cocotb, bit for bit against the golden model: a short list of named configurations.
 
-Each is there for what its name says. All take the regression's vectors (``verify/regression/suite.py``): frames of many heights
-back to back, ragged tiles and one-row frames among them, tall after short in many orders, with pauses on neither side,
-and on both with 0.3 against 0.9.
+Each is there for what its name says. All take the regression's vectors (``verify/regression/suite.py``): frames
+of many heights back to back, ragged tiles and one-row frames among them, tall after short in many orders, with pauses
+on neither side, and on both with 0.3 against 0.9.
 """
 
 import dataclasses

@@ -6,10 +6,9 @@ import dataclasses
 import pytest
 
 from tiled_se.evaluate.networks import load_networks
-from tiled_se.evaluate.tasks import lanes_within
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config
-from tiled_se.hdl.sizing import choose_macs
+from tiled_se.hdl.sizing import choose_macs, lanes_within
 from tiled_se.hdl.timing import Timing
 
 

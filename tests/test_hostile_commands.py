@@ -234,7 +234,7 @@ class TestPlanted:
 
 class TestOutput:
     def run(self, arguments, stdout, **environment):
-        command = [sys.executable, "-m", "tiled_se.gen", *arguments]
+        command = [sys.executable, "-m", "tiled_se.cli", *arguments]
         return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False,
                               env=os.environ | {"PYTHONUNBUFFERED": ""} | environment)
 

@@ -16,8 +16,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parents[1]
-FOLDERS = ("hdl", "gen", "cosim", "golden")
-PACKAGES = (*FOLDERS, "gen/batch", "gen/bench", "gen/benchsim", "gen/sweep")
+FOLDERS = ("hdl", "golden", "cosim", "gen", "batch", "network", "verify", "evaluate", "cli")
+PACKAGES = [str(path.parent.relative_to(ROOT)) for name in FOLDERS for path in (ROOT / name).rglob("__init__.py")]
 
 
 def installable(folder):
@@ -31,7 +31,7 @@ def wheel(tmp_path_factory):
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in FOLDERS:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
                     "--disable-pip-version-check", "--wheel-dir", target, source], check=True)
@@ -50,7 +50,7 @@ def test_wheel_runs(wheel, tmp_path):
     """From a folder of its own, ahead of the editable installation that the tests run in."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     done = subprocess.run(
-        [sys.executable, "-m", "tiled_se.gen", "verilog", "--k=2", "--width=4", "--channels=4", "--out=out"],
+        [sys.executable, "-m", "tiled_se.cli", "verilog", "--k=2", "--width=4", "--channels=4", "--out=out"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "out/tiled_se.v").exists()

@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
 def started(folder, *arguments):
     """A running `tiled-se sweep` of its own process group; paths are relative to another folder than sweep.toml's."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tiled_se.gen", "sweep", "--configs", folder / "sweep.toml", "--jobs=2", *arguments],
+        [sys.executable, "-m", "tiled_se.cli", "sweep", "--configs", folder / "sweep.toml", "--jobs=2", *arguments],
         cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))

@@ -9,7 +9,7 @@ from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store
-from ...cli.parser import UsageError
+from ...gen.errors import UsageError
 from ...gen.files import check_folder, write_all
 from ..measure import finished, work
 from ..networks import chosen_blocks, load_networks

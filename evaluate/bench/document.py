@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """benchmarks.md and its plots, from results."""
 
+from ...hdl.sizing import DEFAULT_LANES
 from ..page import DOCUMENT
-from ..tasks import DEFAULT_LANES, FRAMES, K
+from ..tasks import FRAMES, K
 from . import plots, tables
 from .plan import HEADLINE, LANES_LIMITS
 from .sums import Findings, network_memory

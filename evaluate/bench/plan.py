@@ -3,8 +3,9 @@
 
 import dataclasses
 
+from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..networks import Block
-from ..tasks import DEFAULT_LANES, Kind, lanes_within, original, tiled
+from ..tasks import Kind, original, tiled
 
 __all__ = ["HEADLINE", "LANES_LIMITS", "Plan", "make_plan"]
 

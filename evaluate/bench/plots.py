@@ -8,7 +8,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ..tasks import DEFAULT_LANES, K
+from ...hdl.sizing import DEFAULT_LANES
+from ..tasks import K
 from .plan import HEADLINE, HEADLINE_LANES
 from .sums import network_memory
 

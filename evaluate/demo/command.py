@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from ...cli.parser import UsageError
+from ...gen.errors import UsageError
 from ...gen.files import json_bytes, write_all
 
 __all__ = ["demo"]

@@ -8,8 +8,9 @@ from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store
 from ...gen.options import FIELDS, Options
+from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..measure import finished, work
-from ..tasks import DEFAULT_LANES, Kind, Task, lanes_within
+from ..tasks import Kind, Task
 
 __all__ = ["Netlist", "forms", "measure"]
 

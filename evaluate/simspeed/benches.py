@@ -17,6 +17,8 @@ from .cpp_loop import build_loop, run_loop, write_stimulus
 __all__ = ["AXI_PACKAGE", "BENCHES", "Run", "made", "runnable"]
 
 AXI_PACKAGE = "cocotbext-axi"
+# The cocotb test with that package's source and sink.
+AXI_TEST = f"{__package__}.cocotbext_axi"
 # Name to what it is, in the order in which they are shown.
 BENCHES = {
     "fast": "this project's bench: cocotb arms and judges, compiled code moves the beats",
@@ -63,9 +65,9 @@ def made(job, design, names):
     python = build(design.verilog, design.top, per_beat=True)
     loop = build_loop(design.verilog, design.top, job.config.lanes, job.config.loadable)
 
-    def cosim(built, module="bench"):
+    def cosim(built, **test):
         def run(frames):
-            result = simulate(built, _sending(base, frames), module=module)
+            result = simulate(built, _sending(base, frames), **test)
             return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
         return run
 
@@ -77,7 +79,8 @@ def made(job, design, names):
             result = run_loop(loop, stimulus, base, frames)
             return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
 
-        found = {"fast": cosim(compiled), "per_beat": cosim(python), "cocotbext_axi": cosim(python, "axi"), "cpp": cpp}
+        found = {"fast": cosim(compiled), "per_beat": cosim(python), "cocotbext_axi": cosim(python, module=AXI_TEST),
+                 "cpp": cpp}
         yield {name: found[name] for name in BENCHES if name in names}
 
 

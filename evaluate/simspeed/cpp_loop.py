@@ -16,7 +16,7 @@ from ...cosim.result import SimulationError
 
 __all__ = ["LoopResult", "build_loop", "run_loop", "write_stimulus"]
 
-_MAIN = verilate.CPP / "loop.cpp"
+_MAIN = Path(__file__).with_name("loop.cpp")
 _RUNTIME = ("verilated", "verilated_threads")
 _SEEDS = 2**31 - 1
 

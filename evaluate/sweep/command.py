@@ -11,7 +11,7 @@ from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store, digest
-from ...cli.parser import UsageError
+from ...gen.errors import UsageError
 from ...gen.files import write_all
 from ...gen.options import describe
 from ...hdl.config import ConfigError

@@ -10,13 +10,13 @@ import numpy as np
 from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...batch.progress import Progress
-from ...evaluate.tasks import DEFAULT_LANES, lanes_within
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.files import json_bytes, write_all
 from ...gen.options import shortened
 from ...gen.text_table import aligned, number
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
+from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
 from ..network import open_network, parse_shape, require_sizes

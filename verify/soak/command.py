@@ -12,7 +12,7 @@ from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store, digest
-from ...cli.parser import UsageError
+from ...gen.errors import UsageError
 from ...gen.files import json_bytes, write_all
 from ...hdl.config import ConfigError
 from .summary import failed, summarise, table

@@ -12,7 +12,7 @@ from ...gen.report import tool_versions
 __all__ = ["Kept"]
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = ("hdl", "golden", "cosim", "gen")
+FOLDERS = ("hdl", "golden", "cosim", "gen", "batch", "network", "evaluate", "cli")
 
 
 @functools.cache

@@ -136,7 +136,7 @@ def _resident():
 
 
 def _start(line, place, main, output, errors, seen):
-    command = [sys.executable, "-m", "tiled_se.gen", *line.arguments]
+    command = [sys.executable, "-m", "tiled_se.cli", *line.arguments]
     # Its own session: whatever it leaves behind can be found, and ended.
     process = subprocess.Popen(command, cwd=place.work, env=os.environ | place.environment, stdin=subprocess.DEVNULL,
                                stdout=output, stderr=errors, start_new_session=True)

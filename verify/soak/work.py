@@ -27,7 +27,7 @@ STALLS = (0.0, 0.05, 0.3, 0.5, 0.7, 0.9, 0.97)
 POOL_STREAM, RUN_STREAM = 2, 3
 MOST_FAULTS = 10
 TIMEOUT_SECONDS = 900
-OWN_FILES = tuple(f"gen/soak/{name}.py" for name in ("blocks", "episodes", "judge", "pool", "streams", "work"))
+OWN_FILES = tuple(f"verify/soak/{name}.py" for name in ("blocks", "episodes", "judge", "frames", "script", "work"))
 
 
 @functools.cache
