@@ -6,18 +6,18 @@
 ##   make verilog K=7 W=56 C=64   write the block's Verilog and its manifest
 ##   make synth K=7 W=56 C=64     map the block to an FPGA (TARGET=): cells, block RAM, clock
 ##   make bench                   measure all blocks of known networks; writes docs/benchmarks.md and its plots
-##   make bench-sim               measure how fast the block simulates: this project's bench beside three others
+##   make simspeed                measure how fast the block simulates: this project's bench beside three others
 ##   make sweep CONFIGS=mine.toml   simulate every configuration of a list, on all cores or on a cluster
 ##   make inspect MODEL=net.onnx   list the squeeze-and-excite blocks of an ONNX network
 ##   make swap MODEL=net.onnx K=7   write the network with tiled blocks of the same weights
 ##   make build MODEL=net.onnx CALIBRATION=images   quantise, simulate and write the RTL of every block
 ##   make report MODEL=EfficientDet-D2   count what tiles save and cost, block by block; also of an .onnx file
-##   make context MODEL=net.onnx CALIBRATION=images   see how well tiles stand for whole feature maps
+##   make sensitivity MODEL=net.onnx CALIBRATION=images   see how well tiles stand for whole feature maps
 ##   make demo                    a trained text detector with tiled blocks, in float, in integers, in RTL
 ##   make test                    everything that CI runs: linter, unit tests, co-simulations
 ##   make prove                   prove that the block loses, repeats and mixes up nothing
 ##   make mutate                  measure how many faults in the netlist the regression notices
-##   make opinions                compare simulators and the synthesised netlist
+##   make crosscheck              compare simulators and the synthesised netlist
 ##   make soak                    millions of beats through random blocks, rubbish into all commands
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
@@ -60,8 +60,8 @@
 ##             JOBS=           measurements at a time (default: one for each core); of sweep, too
 ##             DOCS=docs       where tables and plots go (default with NETWORK or BLOCKS: OUT)
 ##
-## Variables of bench-sim, besides those of shape, hardware, network and data, NAME=, STALL=, OUT= (default:
-## build/bench-sim); with none of W, C, INPUT and WEIGHTS it takes W=56 C=64
+## Variables of simspeed, besides those of shape, hardware, network and data, NAME=, STALL=, OUT= (default:
+## build/simspeed); with none of W, C, INPUT and WEIGHTS it takes W=56 C=64
 ##
 ##   bench     REPEATS=3       rounds in which the benches take turns; the fastest counts
 ##             SECONDS=4       CPU seconds of each bench in each round
@@ -78,16 +78,16 @@
 ##             INPUT=          size of the network's input, CxHxW (default: what the model declares)
 ##             SKIP=           blocks that stay squeeze-and-excite, of swap and build: names with commas between
 ##             JSON=           file for the list, of inspect
-##   images    CALIBRATION=    folder with images, or with .npy or .npz inputs, of build and context
+##   images    CALIBRATION=    folder with images, or with .npy or .npz inputs, of build and sensitivity
 ##             LIMIT=16        inputs that are used, spread over the folder and its arrays
 ##             MEAN=0.485,0.456,0.406   subtracted from channels from 0 to 1 ...
 ##             STD=0.229,0.224,0.225    ... which are divided by these
 ##             BGR=            1: channels are blue, green, red
 ##             FRAMES=2        images whose feature maps build simulates
-##             KS=1,3,5,7,9    rows of a tile that context looks at
+##             KS=1,3,5,7,9    rows of a tile that sensitivity looks at
 ##   demo      PAGES=42        pages of text to render
 ##
-## Variables of prove, mutate, opinions and soak, besides JOBS= and OUT= (default: build/ and the command's name)
+## Variables of prove, mutate, crosscheck and soak, besides JOBS= and OUT= (default: build/ and the command's name)
 ##
 ##   verify    ONLY=           names of proofs or configurations with commas between (default: all); not of mutate
 ##             N=1000          mutants, of mutate
@@ -101,8 +101,8 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: sim verilog synth bench bench-sim sweep inspect swap build report context demo prove mutate opinions soak test lint \
-  clean help variables tools stale
+.PHONY: sim verilog synth bench simspeed sweep inspect swap build report sensitivity demo prove mutate crosscheck soak \
+  test lint clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
@@ -159,8 +159,8 @@ synth: $(VENV)/.ready-synth
 bench: tools $(VENV)/.ready-bench
 	@$(BIN)/tiled-se bench $(arguments)
 
-bench-sim: tools $(VENV)/.ready-bench-sim
-	@$(BIN)/tiled-se bench-sim $(arguments)
+simspeed: tools $(VENV)/.ready-simspeed
+	@$(BIN)/tiled-se simspeed $(arguments)
 
 sweep: tools $(VENV)/.ready-sweep
 	@$(BIN)/tiled-se sweep $(arguments)
@@ -168,13 +168,13 @@ sweep: tools $(VENV)/.ready-sweep
 inspect swap: $(VENV)/.ready
 	@$(BIN)/tiled-se $@ $(arguments)
 
-build report context: tools $(VENV)/.ready
+build report sensitivity: tools $(VENV)/.ready
 	@$(BIN)/tiled-se $@ $(arguments)
 
 demo: tools $(VENV)/.ready-demo
 	@$(BIN)/tiled-se demo $(arguments)
 
-prove mutate opinions soak: tools $(VENV)/.ready-verify
+prove mutate crosscheck soak: tools $(VENV)/.ready-verify
 	@$(BIN)/tiled-se $@ $(arguments)
 
 lint: $(VENV)/.ready-test
@@ -241,9 +241,9 @@ $(VENV)/.ready-bench: $(VENV)/.ready
 	@touch $@
 
 # Without them, one of the four benches is left out.
-$(VENV)/.ready-bench-sim: $(VENV)/.ready
-	@echo "adding the packages of bench-sim to $(VENV)"
-	@$(PIP) --no-build-isolation --editable '.[bench-sim]' 2>&1 || \
+$(VENV)/.ready-simspeed: $(VENV)/.ready
+	@echo "adding the packages of simspeed to $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[simspeed]' 2>&1 || \
 	  echo "pip could not install them; what it said is above"
 	@! $(BIN)/python -c 'import cocotbext.axi' 2>/dev/null || touch $@
 

@@ -85,16 +85,16 @@ def _run(command, options):
         return _network_file(command, options)
     folder = options.out or _default_folder(command, options)
     check_folder(folder)
-    if command in ("build", "context", "report", "demo"):
+    if command in ("build", "sensitivity", "report", "demo"):
         return _network(command, options, folder)
     if command == "bench":
         from ..evaluate.bench.command import bench
 
         return OK if bench(options, folder) else MISMATCH
-    if command == "bench-sim":
-        from ..evaluate.simspeed.command import bench_sim
+    if command == "simspeed":
+        from ..evaluate.simspeed.command import simspeed
 
-        return _simulated(bench_sim, options, folder)
+        return _simulated(simspeed, options, folder)
     if command == "sweep":
         return _sweep(options, folder)
     if command in VERIFYING:
@@ -136,10 +136,10 @@ def _network(command, options, folder):
         from ..evaluate.report.command import report
 
         return OK if report(options, folder) else MISMATCH
-    if command == "context":
-        from ..network.commands.context import context
+    if command == "sensitivity":
+        from ..network.commands.sensitivity import sensitivity
 
-        return OK if context(options, folder) else MISMATCH
+        return OK if sensitivity(options, folder) else MISMATCH
     if command == "build":
         from ..network.commands.build import build
 
@@ -186,9 +186,9 @@ def _sweep(options, folder):
 
 def _default_folder(command, options):
     """build/, the target and what the user said of the shape, so that different blocks don't land in one folder."""
-    if command in ("bench", "bench-sim", "demo", *VERIFYING):
+    if command in ("bench", "simspeed", "demo", *VERIFYING):
         return os.path.join("build", command)
-    if command in ("build", "context", "report"):
+    if command in ("build", "sensitivity", "report"):
         return os.path.join("build", f"{command}_{_stem(options.model or 'model', '.onnx')}")
     if command == "sweep":
         return os.path.join("build", f"sweep_{_stem(options.configs, '.toml')}" if options.configs else command)

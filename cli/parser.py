@@ -59,18 +59,18 @@ Exit status: 0 all was measured and right, 1 something failed, 2 bad input.
   tiled-se bench --network EfficientDet-D2
   tiled-se bench --blocks 56x56x64x16,7x7x1152x48 --jobs 4
 """),
-    "bench-sim": (
+    "simspeed": (
         "measure how fast the block simulates, by four benches",
         """
 Run the same Verilog with the same frames under four benches in turn: this project's own, its drivers in
 Python, cocotbext-axi's source and sink, and a plain C++ loop. Each compares every output with the golden
-model. Writes cycles per CPU second and their ratios into OUT/bench-sim.json, and into DOCS/benchmarks.md
+model. Writes cycles per CPU second and their ratios into OUT/simspeed.json, and into DOCS/benchmarks.md
 if DOCS is given. Without width, channels, weights and input it takes 56 columns and 64 channels. Needs
-the packages of tiled-se[bench-sim]; without, cocotbext-axi is left out.
+the packages of tiled-se[simspeed]; without, cocotbext-axi is left out.
 Exit status: 0 done, 1 a mismatch, 2 bad input, 3 a tool failed.
 """, """
-  tiled-se bench-sim
-  tiled-se bench-sim --k 4 --width 20 --channels 16 --stall 0.3 --seconds 1
+  tiled-se simspeed
+  tiled-se simspeed --k 4 --width 20 --channels 16 --stall 0.3 --seconds 1
 """),
     "sweep": (
         "simulate a list of configurations, on all cores or on a cluster",
@@ -127,15 +127,15 @@ Exit status: 0 done, 1 something failed, 2 bad input.
   tiled-se report paper
   tiled-se report model.onnx --input 3x640x640
 """),
-    "context": (
+    "sensitivity": (
         "see how well the tiles of an ONNX network stand for its whole feature maps",
         """
 For every squeeze-and-excite block and several heights of a tile: how well the tiles' means and gates agree with those
 of the whole map, on images; and the quantised gates beside the float ones. Blocks that agree badly are better left as
-they are: a line for each K names them. Correlations in the table are for the K nearest to 7. Writes OUT/context.json
-and OUT/context.svg. Exit status: 0 done, 2 bad input.
+they are: a line for each K names them. Correlations in the table are for the K nearest to 7. Writes
+OUT/sensitivity.json and OUT/sensitivity.svg. Exit status: 0 done, 2 bad input.
 """, """
-  tiled-se context model.onnx images/ --input 3x640x640
+  tiled-se sensitivity model.onnx images/ --input 3x640x640
 """),
     "demo": (
         "a trained text detector with tiled blocks, in float, in integers, and one block in RTL",
@@ -168,16 +168,16 @@ Exit status: 0 at least 99 % were killed or proved equivalent, 1 less, 2 bad inp
   tiled-se mutate
   tiled-se mutate --mutants 200 --seed 5
 """),
-    "opinions": (
+    "crosscheck": (
         "compare simulators, and the synthesised netlist, on every named configuration",
         """
 Run the same frames, pauses, resets and parameter streams through each simulator, and through the netlist as synthesised
 for ECP5: outputs, status and cycles must be the same. Simulators that are not there are left out. Writes
-OUT/opinions.json. Needs the packages of tiled-se[verify].
+OUT/crosscheck.json. Needs the packages of tiled-se[verify].
 Exit status: 0 all agree, 1 not, 2 bad input, 3 a tool failed.
 """, """
-  tiled-se opinions
-  tiled-se opinions --only headline
+  tiled-se crosscheck
+  tiled-se crosscheck --only headline
 """),
     "soak": (
         "stream millions of beats through random blocks, and feed the commands with rubbish",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""benchmarks.md and the one section of it that `make bench-sim` writes, found by the two comments around it.
+"""benchmarks.md and the one section of it that `make simspeed` writes, found by the two comments around it.
 
 `make bench` writes all the rest. Each command keeps what the other has written.
 """
@@ -11,7 +11,7 @@ from ..hdl.config import ConfigError
 __all__ = ["BEGIN", "DOCUMENT", "END", "read_page", "with_section", "with_section_of"]
 
 DOCUMENT = "benchmarks.md"
-BEGIN = "<!-- begin: speed of simulation, written by make bench-sim -->"
+BEGIN = "<!-- begin: speed of simulation, written by make simspeed -->"
 END = "<!-- end: speed of simulation -->"
 
 

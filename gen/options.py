@@ -30,13 +30,13 @@ MOST_SHOWN = 400
 
 # Commands that are about one block and take the same options, and those that take the options that make the block.
 BLOCK = ("sim", "verilog", "synth")
-SHAPED = (*BLOCK, "bench-sim")
+SHAPED = (*BLOCK, "simspeed")
 # Commands on an ONNX network, and those of them that run it on images, and that make hardware of all its blocks.
-NETWORK = ("inspect", "swap", "build", "report", "context")
-IMAGES = ("build", "context")
+NETWORK = ("inspect", "swap", "build", "report", "sensitivity")
+IMAGES = ("build", "sensitivity")
 HARDWARE = (*SHAPED, "build", "report")
 # Commands that hold the generator itself to what it promises.
-VERIFYING = {"prove": "formal", "mutate": "mutation", "opinions": "simulators", "soak": "soak"}
+VERIFYING = {"prove": "formal", "mutate": "mutation", "crosscheck": "simulators", "soak": "soak"}
 
 
 def _option(group, variable, convert, default, metavar, text, commands=SHAPED, other=None, positional=()):
@@ -130,7 +130,7 @@ class Options:
         "`paper` for every row of the paper's tables, an .onnx file, or a .json file of your own"}, NETWORK)
     calibration: str | None = _option("model", "CALIBRATION", file_name, None, "IMAGES",
         "folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs of the network as it is, "
-        "(C, H, W) or (N, C, H, W)", IMAGES, positional=("context",))
+        "(C, H, W) or (N, C, H, W)", IMAGES, positional=("sensitivity",))
     limit: int = _option("model", "LIMIT", integer(1, 4096), 16, "N",
         "inputs that are used, spread over the folder and its arrays (default: 16)", IMAGES)
     mean: tuple | None = _option("model", "MEAN", numbers(-1e6, 1e6, 4), None, "M,M,M",
@@ -143,14 +143,14 @@ class Options:
     skip: tuple | None = _option("model", "SKIP", names, None, "NAME,NAME,...",
         "blocks that stay squeeze-and-excite (default: none)", ("swap", "build"))
     ks: tuple = _option("model", "KS", integers(1, 1 << 16, 16), (1, 3, 5, 7, 9), "K,K,...",
-        "rows of a tile to look at, each with its own list of blocks to leave (default: 1,3,5,7,9)", ("context",))
+        "rows of a tile to look at, each with its own list of blocks to leave (default: 1,3,5,7,9)", ("sensitivity",))
     json: str | None = _option("output", "JSON", file_name, None, "FILE",
         "where the list goes as JSON, too (default: nowhere)", ("inspect",))
     pages: int = _option("model", "PAGES", integer(2, 400), 42, "N",
         "pages of text to render (default: 42)", ("demo",))
     out: str | None = _option("output", "OUT", file_name, None, "FOLDER",
         "where results go (default: build/ and a name that tells command and shape)",
-        (*SHAPED, "bench", "sweep", "swap", "build", "report", "context", "demo", *VERIFYING),
+        (*SHAPED, "bench", "sweep", "swap", "build", "report", "sensitivity", "demo", *VERIFYING),
         {"swap": "the .onnx file to write (default: the model's name with _tseK)"})
     name: str = _option("output", "NAME", identifier, "tiled_se", "NAME",
         "top module and file (default: tiled_se)")
@@ -163,19 +163,19 @@ class Options:
         "measurements at a time (default: one for each core, or for each thread of a scheduler's workers)",
         ("bench", "sweep", "build", "report", *VERIFYING))
     docs: str | None = _option("bench", "DOCS", file_name, None, "FOLDER",
-        "bench: where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT); bench-sim: the "
-        "folder whose benchmarks.md takes the figures in (default: none)", ("bench", "bench-sim"))
+        "bench: where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT); simspeed: the "
+        "folder whose benchmarks.md takes the figures in (default: none)", ("bench", "simspeed"))
     repeats: int = _option("bench", "REPEATS", integer(1, 1000), 3, "N",
-        "rounds, of which the fastest counts (default: 3)", ("bench-sim",))
+        "rounds, of which the fastest counts (default: 3)", ("simspeed",))
     seconds: float = _option("bench", "SECONDS", number(0.01, 600), 4.0, "S",
-        "CPU seconds that each bench runs in each round, at least one frame (default: 4.0)", ("bench-sim",))
+        "CPU seconds that each bench runs in each round, at least one frame (default: 4.0)", ("simspeed",))
     configs: str | None = _option("sweep", "CONFIGS", file_name, None, "FILE",
         ".toml with the configurations to simulate (default: a list of 24 that comes along)", ("sweep",))
     scheduler: str | None = _option("sweep", "SCHEDULER", address, None, "tcp://HOST:PORT",
         "dask.distributed scheduler whose workers simulate (default: this machine's cores)", ("sweep",))
     only: tuple | None = _option("verification", "ONLY", names, None, "NAME,NAME,...",
-        "proofs to do (default: all)", ("prove", "opinions", "soak"),
-        {"opinions": "configurations to compare, by words that their names have (default: all)",
+        "proofs to do (default: all)", ("prove", "crosscheck", "soak"),
+        {"crosscheck": "configurations to compare, by words that their names have (default: all)",
          "soak": "numbers of the configurations to run (default: all)"})
     mutants: int = _option("verification", "N", integer(1, 100_000), 1000, "N",
         "mutants to draw, over all blocks (default: 1000)", ("mutate",))

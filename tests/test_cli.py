@@ -151,7 +151,7 @@ def test_error_out_of_reach(tiled_se):
     (["sim", "--k"], "argument --k: expected one argument"),
     (["sim", "--jobs", "2"], "unrecognized arguments: --jobs 2"),
     (["bench", "--width", "8"], "unrecognized arguments: --width 8"),
-    (["bench-sim", "--sim", "icarus"], "unrecognized arguments: --sim icarus"),
+    (["simspeed", "--sim", "icarus"], "unrecognized arguments: --sim icarus"),
     (["sweep", "--width", "8"], "unrecognized arguments: --width 8"),
 ])
 def test_usage(tiled_se, texts, line):
@@ -244,7 +244,7 @@ class TestTerminated:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "bench-sim", "sweep"])
+    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "simspeed", "sweep"])
     def test_tells_every_option(self, capsys, command):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])

@@ -73,7 +73,7 @@ def built(**shape):
 
 @pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)
 def test_bit_exact(shape):
-    """The regression's whole frames, at length. Its other runs are in test_opinions.py, for all these blocks."""
+    """The regression's whole frames, at length. Its other runs are in test_crosscheck.py, for all these blocks."""
     block = built(**shape)
     for run in regression(block.config, block.parameters, seed=11, beats=BEATS, places=range(len(STALLS))):
         result = simulate(block.simulation, run.job)

@@ -320,7 +320,7 @@ def test_blocks_of_any_name_in_a_plot(tiled_se, tmp_path, npz):
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     (tmp_path / "images").mkdir()
     npz("images/a.npz", x=np.random.default_rng(1).normal(size=(2, 4, 6, 5)).astype(np.float32))
-    assert tiled_se("context", "net.onnx", "images", "--out=out").status == 0
+    assert tiled_se("sensitivity", "net.onnx", "images", "--out=out").status == 0
 
 
 class TestFilesThatAreRead:

@@ -165,11 +165,11 @@ def test_strange_nodes(tiled_se, change):
     assert os.path.exists("out.onnx") == (finished.status == 0)
 
 
-@pytest.mark.parametrize("command", ["inspect", "swap", "build", "context", "report"])
+@pytest.mark.parametrize("command", ["inspect", "swap", "build", "sensitivity", "report"])
 def test_commands(tiled_se, command):
     pathlib.Path("net.onnx").write_bytes(named("\x1b[2J"))
     os.mkdir("images")
-    options = ("--calibration", "images") if command in ("build", "context") else ()
+    options = ("--calibration", "images") if command in ("build", "sensitivity") else ()
     finished = tiled_se(command, "net.onnx", *options)
     assert finished.status == 2
     assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): '\\x1b[2J': must be printable, as a name\n"

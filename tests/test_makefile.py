@@ -146,24 +146,24 @@ class TestSetup:
         assert make(project, "bench").stdout == "bench\n"
         assert len(self.installs(project)) == count
 
-    def test_bench_sim_brings_its_package_once(self, project):
-        done = make(project, "bench-sim", "W=8", "SECONDS=1", "DOCS=docs")
-        assert done.stdout.splitlines()[-4:] == ["bench-sim", "--width=8", "--docs=docs", "--seconds=1"]
-        assert self.installs(project)[-1].endswith("--editable .[bench-sim]")
+    def test_simspeed_brings_its_package_once(self, project):
+        done = make(project, "simspeed", "W=8", "SECONDS=1", "DOCS=docs")
+        assert done.stdout.splitlines()[-4:] == ["simspeed", "--width=8", "--docs=docs", "--seconds=1"]
+        assert self.installs(project)[-1].endswith("--editable .[simspeed]")
         count = len(self.installs(project))
-        assert make(project, "bench-sim").stdout == "bench-sim\n"
+        assert make(project, "simspeed").stdout == "simspeed\n"
         assert len(self.installs(project)) == count
 
-    def test_bench_sim_runs_without_its_package(self, project):
+    def test_simspeed_runs_without_its_package(self, project):
         """It says so, and the next run tries again."""
         make(project, "verilog")
         (project / "python").write_text(PYTHON.replace("esac", "*cocotbext*) exit 1 ;;\nesac"))
         shutil.copy(project / "python", project / ".venv/bin/python")
         (project / "break").touch()
         for _ in range(2):
-            done = make(project, "bench-sim")
+            done = make(project, "simspeed")
             assert done.returncode == 0
-            assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "bench-sim"]
+            assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "simspeed"]
 
     def test_sweeps_bring_their_packages_once(self, project):
         done = make(project, "sweep", "CONFIGS=my list.toml", "SCHEDULER=tcp://node:8786")
@@ -181,7 +181,7 @@ class TestSetup:
         assert make(project, "demo").stdout == "demo\n"
         assert len(self.installs(project)) == count
 
-    @pytest.mark.parametrize("command", ["inspect", "swap", "build", "report", "context"])
+    @pytest.mark.parametrize("command", ["inspect", "swap", "build", "report", "sensitivity"])
     def test_networks_need_nothing_more(self, project, command):
         make(project, "verilog")
         count = len(self.installs(project))

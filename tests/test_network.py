@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se build` and `tiled-se context`: a small network, run on images, quantised, built and measured."""
+"""`tiled-se build` and `tiled-se sensitivity`: a small network, run on images, quantised, built and measured."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import Config
 from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.commands import build
-from tiled_se.network.commands import context as context_command
+from tiled_se.network.commands import sensitivity as sensitivity_command
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.read.names import file_name, unique
 
@@ -94,9 +94,9 @@ def test_refused(tiled_se, files, arguments, line):
 
 class TestContext:
     def test_command(self, tiled_se, files):
-        finished = tiled_se("context", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "--ks", "2,6,11", "-o", "found")
+        finished = tiled_se("sensitivity", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "--ks", "2,6,11", "-o", "found")
         assert (finished.status, finished.err) == (0, "")
-        contents = json.loads(pathlib.Path("found/context.json").read_text())
+        contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())
         assert contents["images"] == 3
         for block in contents["blocks"]:
             few, _, whole = block["ks"]
@@ -107,13 +107,13 @@ class TestContext:
             assert few["output_change"] > 0
             assert 0 < few["quantised_gate_error"]["max"] < 0.05
         assert "means r k=6  gates r k=6  quantised gates k=6\n" in finished.out
-        assert b"<svg" in pathlib.Path("found/context.svg").read_bytes()
+        assert b"<svg" in pathlib.Path("found/sensitivity.svg").read_bytes()
 
     def test_advice(self):
         """Blocks to leave are told for each k."""
         changes = {"a": (0.3, 0.11, 0.02), "b": (0.2, 0.05, 0.1)}
         blocks = [{"name": name, "ks": [{"output_change": n} for n in values]} for name, values in changes.items()]
-        assert context_command._advice(blocks, (1, 3, 7)).splitlines()[1:] == [
+        assert sensitivity_command._advice(blocks, (1, 3, 7)).splitlines()[1:] == [
             "  k=1: SKIP=a,b", "  k=3: SKIP=a", "  k=7: none"]
 
     @pytest.mark.parametrize("end", ["mul", "add"])

@@ -96,7 +96,7 @@ def needed(name, extras, found):
 
 def test_every_dependency_is_pinned_to_what_is_installed():
     versions = pins()
-    for name in needed("tiled-se", ["test", "bench", "bench-sim", "sweep", "demo", "zoo"], set()):
+    for name in needed("tiled-se", ["test", "bench", "simspeed", "sweep", "demo", "zoo"], set()):
         # What torch's builds for GPUs bring is pinned by torch itself.
         if name not in versions and name.startswith(("cuda-", "nvidia-", "triton")):
             continue

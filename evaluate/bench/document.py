@@ -52,7 +52,7 @@ def _introduction(command):
 has written this page: it measures all that is on it and draws the plots. Figures are (n) read off the generated
 netlist, (s) measured in simulation of the RTL, where every output element is compared with the golden model, or (a)
 analytic: computed from the parameters, before anything is simulated. None of them
-depends on the machine, but for the speed of simulation, which `make bench-sim DOCS=docs` writes.
+depends on the machine, but for the speed of simulation, which `make simspeed DOCS=docs` writes.
 
 TSE is tiled squeeze-and-excite with k = {K}; SE is the original one, from the same generator with k = H. Blocks are
 loadable, with random weights, ReLU and sigmoid, MACS=auto, and LANES the largest divisor of C up to {DEFAULT_LANES}

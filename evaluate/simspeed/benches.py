@@ -49,7 +49,7 @@ def runnable():
         found = importlib.util.find_spec("cocotbext.axi")
     except ModuleNotFoundError:
         found = None
-    missing = None if found else f"{AXI_PACKAGE} is not installed: pip install 'tiled-se[bench-sim]'"
+    missing = None if found else f"{AXI_PACKAGE} is not installed: pip install 'tiled-se[simspeed]'"
     return {name: missing if name == "cocotbext_axi" else None for name in BENCHES}
 
 

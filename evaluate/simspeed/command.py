@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se bench-sim`: build, run the benches in turn, write what they showed."""
+"""`tiled-se simspeed`: build, run the benches in turn, write what they showed."""
 
 import dataclasses
 import os
@@ -11,15 +11,15 @@ from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 from ..page import DOCUMENT, read_page, with_section
 
-__all__ = ["RESULT", "bench_sim"]
+__all__ = ["RESULT", "simspeed"]
 
-RESULT = "bench-sim.json"
+RESULT = "simspeed.json"
 # The block that the README begins with.
 HEADLINE = {"width": 56, "channels": 64}
 
 
-def bench_sim(options, folder):
-    """Measure how fast the block that `options` ask for simulates; write bench-sim.json into `folder`.
+def simspeed(options, folder):
+    """Measure how fast the block that `options` ask for simulates; write simspeed.json into `folder`.
 
     Returns
     -------

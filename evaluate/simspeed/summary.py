@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rounds have shown: bench-sim.json, a table, and a section of benchmarks.md."""
+"""What the rounds have shown: simspeed.json, a table, and a section of benchmarks.md."""
 
 import importlib.metadata
 import textwrap
@@ -23,7 +23,7 @@ _METHOD = ("Each figure is the best of {repeats} rounds, in which the benches ta
 
 
 def summarise(job, rounds, missing):
-    """The contents of bench-sim.json.
+    """The contents of simspeed.json.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def command(options):
     said = [(field.metadata["variable"], getattr(options, name)) for name, field in FIELDS.items()
             if name not in ("out", "docs") and (name in ("k", "width", "channels")
                                                 or getattr(options, name) != field.default)]
-    return " ".join(["make bench-sim", *(f"{variable}={value}" for variable, value in said if value is not None)])
+    return " ".join(["make simspeed", *(f"{variable}={value}" for variable, value in said if value is not None)])
 
 
 def markdown(job, summary):

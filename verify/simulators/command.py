@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se opinions`: every named configuration in every simulator, a table, and opinions.json."""
+"""`tiled-se crosscheck`: every named configuration in every simulator, a table, and crosscheck.json."""
 
 import dataclasses
 import functools
@@ -16,9 +16,9 @@ from .compare import ask, differences
 from .simulators import REFERENCE, SIMULATORS, Block
 from .table import table
 
-__all__ = ["AGREES", "DIFFERS", "ERROR", "NOT_ASKED", "opinions", "select"]
+__all__ = ["AGREES", "DIFFERS", "ERROR", "NOT_ASKED", "crosscheck", "select"]
 
-RESULT = "opinions.json"
+RESULT = "crosscheck.json"
 # Verdicts.
 AGREES, DIFFERS, ERROR, NOT_ASKED = "agrees", "differs", "error", "not asked"
 
@@ -34,8 +34,8 @@ class Task:
         return f"{self.configuration}: {self.simulator}"
 
 
-def opinions(options, folder):
-    """Ask them all, print a table, write ``opinions.json`` into `folder`.
+def crosscheck(options, folder):
+    """Ask them all, print a table, write ``crosscheck.json`` into `folder`.
 
     Parameters
     ----------

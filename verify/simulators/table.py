@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `tiled-se opinions` prints."""
+"""What `tiled-se crosscheck` prints."""
 
 __all__ = ["table"]
 
 
 def table(document):
-    """A table of ``opinions.json``'s document: cycles that agree, and in how many runs where that is not all of them;
+    """A table of ``crosscheck.json``'s document: cycles that agree, and in how many runs where that is not all of them;
     then speeds, and what differs."""
     simulators, configurations = document["simulators"], document["configurations"]
     rows = [["cycles that agree (runs)", *simulators]]

@@ -25,7 +25,7 @@ __all__ = ["Failure", "HostileResult", "hostile", "repeat"]
 
 # What a line may take; a simulation or a synthesis is compiled first.
 SECONDS, LONG_SECONDS = 90, 300
-LONG = ("sim", "bench", "bench-sim", "sweep", "report", "build", "synth", "demo")
+LONG = ("sim", "bench", "simspeed", "sweep", "report", "build", "synth", "demo")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,10 +19,10 @@ ERROR = "tiled-se: error: "
 # onnxruntime's own, in the folder for temporary files.
 SESSION = b"tmp/.ses"
 # Exit statuses that the help of a command tells; with a signal, or a pipe that nobody reads, there are more.
-STATUSES = {"sim": (0, 1, 2), "verilog": (0, 2), "synth": (0, 2, 3), "bench": (0, 1, 2), "bench-sim": (0, 1, 2, 3),
+STATUSES = {"sim": (0, 1, 2), "verilog": (0, 2), "synth": (0, 2, 3), "bench": (0, 1, 2), "simspeed": (0, 1, 2, 3),
             "sweep": (0, 1, 2, 3), "inspect": (0, 2), "swap": (0, 2), "build": (0, 1, 2), "report": (0, 1, 2),
-            "context": (0, 2), "demo": (0, 1, 2), "prove": (0, 1, 2, 3), "mutate": (0, 1, 2, 3),
-            "opinions": (0, 1, 2, 3), "soak": (0, 1, 2, 3), "": (0, 2)}
+            "sensitivity": (0, 2), "demo": (0, 1, 2), "prove": (0, 1, 2, 3), "mutate": (0, 1, 2, 3),
+            "crosscheck": (0, 1, 2, 3), "soak": (0, 1, 2, 3), "": (0, 2)}
 # Commands on lists, in which one may fail while the command does what it is for; of a right list only a sweep's, which
 # :mod:`.hostile_sweeps` judges.
 LISTS = ("bench", "sweep", "report", "build")

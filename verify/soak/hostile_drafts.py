@@ -10,10 +10,10 @@ from .hostile_values import OF, right_text
 
 __all__ = ["BLOCK", "Draft", "loadable", "right"]
 
-BLOCK = ("sim", "verilog", "synth", "bench-sim")
+BLOCK = ("sim", "verilog", "synth", "simspeed")
 # Options that stand without their flags, in order.
 STANDING = {"inspect": ("model",), "swap": ("model",), "build": ("model",), "report": ("model",),
-            "context": ("model", "calibration")}
+            "sensitivity": ("model", "calibration")}
 # Folders that exist or can be made.
 FOLDERS = ("out", "out", "out", "new/sub/out", "with space", "\u00fc\u4e16", "there", "-dash", "a'b", "line\nbreak",
            "\udcff", "x" * 200, "./out/../out", "out.v", "%d")
@@ -67,7 +67,7 @@ def right(rng, draft):
     """Fill the new Draft with what is right."""
     if draft.command in BLOCK:
         _block(rng, draft)
-    elif draft.command in ("bench", "sweep", "demo", "prove", "mutate", "opinions", "soak"):
+    elif draft.command in ("bench", "sweep", "demo", "prove", "mutate", "crosscheck", "soak"):
         _many(rng, draft)
     else:
         _network(rng, draft)
@@ -196,7 +196,7 @@ def _network(rng, draft):
         draft.files["mine.json"] = good_networks(rng)
     elif rng.random() < 0.3:
         values["input"] = "4x6x5"
-    if draft.command in ("build", "context"):
+    if draft.command in ("build", "sensitivity"):
         values["calibration"] = "images"
         draft.files |= {"images": "folder", "images/a.npz": pack(good_input(rng, (2, 4, 6, 5), None))}
     for name in ("k", "ks", "limit", "mean", "std", "bgr", "lanes", "macs", "slack", "sram_overhead", "dtype"):

@@ -12,16 +12,16 @@ from .hostile_values import COMMANDS, FILES, FLAGS, SWITCHES, right_text
 __all__ = ["Line", "line"]
 
 # How often a command comes; those on a block have most options.
-WEIGHTS = {"sim": 24, "verilog": 26, "synth": 12, "bench": 3, "bench-sim": 5, "sweep": 6, "inspect": 4, "swap": 4,
-           "build": 4, "report": 5, "context": 3, "demo": 2, "prove": 1,
-           "mutate": 1, "opinions": 1, "soak": 1, "": 6}
+WEIGHTS = {"sim": 24, "verilog": 26, "synth": 12, "bench": 3, "simspeed": 5, "sweep": 6, "inspect": 4, "swap": 4,
+           "build": 4, "report": 5, "sensitivity": 3, "demo": 2, "prove": 1,
+           "mutate": 1, "crosscheck": 1, "soak": 1, "": 6}
 # Of right lines of a block, those that are built; of these `sim` few, because a simulation takes ten seconds. Of those
 # of `verilog`, the ones whose simulation is built once for all: see :func:`.hostile_drafts.loadable`.
 WHOLE, SIMULATED, SHARED = 0.045, 0.02, 0.05
 FRESH, TWINS = 0.03, 0.15
 # Commands that take minutes at least, or are no use to run again and again, and what comes in their place.
-LONG = {"bench": 0.01, "bench-sim": 0.0, "demo": 0.0, "synth": 0.0, "build": 0.03, "context": 0.2, "sweep": 0.1,
-        "report": 0.05, "inspect": 0.3, "swap": 0.3, "prove": 0.0, "mutate": 0.0, "opinions": 0.0, "soak": 0.0}
+LONG = {"bench": 0.01, "simspeed": 0.0, "demo": 0.0, "synth": 0.0, "build": 0.03, "sensitivity": 0.2, "sweep": 0.1,
+        "report": 0.05, "inspect": 0.3, "swap": 0.3, "prove": 0.0, "mutate": 0.0, "crosscheck": 0.0, "soak": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)

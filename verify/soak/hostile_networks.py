@@ -32,7 +32,7 @@ def network_differs(line, place, out):
         return []
     if line.command == "build":
         return _build(line, said, place)
-    checks = {"swap": _swap, "inspect": _inspect, "context": _context, "report": _report}
+    checks = {"swap": _swap, "inspect": _inspect, "sensitivity": _context, "report": _report}
     return checks[line.command](said, work, out) if line.command in checks else []
 
 
@@ -115,7 +115,7 @@ def _folder(said, work):
 
 
 def _context(said, work, _):
-    about = json.loads((_folder(said, work) / "context.json").read_text())
+    about = json.loads((_folder(said, work) / "sensitivity.json").read_text())
     images = min(int(said.get("limit", LIMIT)), IMAGES)
     ks = [int(k) for k in said.get("ks", KS).split(",")]
     height, width, channels, squeeze = MODEL_SHAPE

@@ -13,14 +13,15 @@ IMAGES = ("calibration", "limit", "mean", "std", "bgr")
 OF = {
     "sim": BLOCK, "verilog": BLOCK, "synth": BLOCK,
     "bench": ("out", "network", "blocks", "jobs", "docs"),
-    "bench-sim": (*SHAPED, "out", "name", "docs", "repeats", "seconds"),
+    "simspeed": (*SHAPED, "out", "name", "docs", "repeats", "seconds"),
     "sweep": ("out", "jobs", "configs", "scheduler"),
     "inspect": ("k", "input", "model", "json"), "swap": ("k", "input", "model", "skip", "out"),
     "build": ("k", "lanes", "macs", "sram_overhead", "slack", "loadable", "operand_bits", "error", "input", "dtype",
               "frames", "seed", "stall", "model", *IMAGES, "skip", "out", "jobs"),
     "report": ("k", "lanes", "macs", "sram_overhead", "slack", "input", "model", "out", "jobs"),
-    "context": ("input", "model", *IMAGES, "ks", "out"), "demo": ("k", "seed", "pages", "out"),
-    "prove": ("out", "jobs", "only"), "mutate": ("seed", "out", "jobs", "mutants"), "opinions": ("out", "jobs", "only"),
+    "sensitivity": ("input", "model", *IMAGES, "ks", "out"), "demo": ("k", "seed", "pages", "out"),
+    "prove": ("out", "jobs", "only"), "mutate": ("seed", "out", "jobs", "mutants"),
+    "crosscheck": ("out", "jobs", "only"),
     "soak": ("seed", "out", "jobs", "only", "beats", "builds", "lines"),
 }
 COMMANDS = tuple(OF)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other simulators, and the netlist of an FPGA's cells, show what Verilator shows: a part of `tiled-se opinions`."""
+"""Other simulators, and the netlist of an FPGA's cells, show what Verilator shows: a part of `tiled-se crosscheck`."""
 
 import dataclasses
 import functools
@@ -15,14 +15,14 @@ from tiled_se.hdl.config import ConfigError
 from tiled_se.verify.configurations import CONFIGS, NAMED, quantised
 from tiled_se.verify.regression.suite import regression
 from tiled_se.verify.simulators import command, compare, models
-from tiled_se.verify.simulators.command import opinions, select
+from tiled_se.verify.simulators.command import crosscheck, select
 from tiled_se.verify.simulators.compare import SEED, ask, differences, facts
 from tiled_se.verify.simulators.simulators import REFERENCE, SIMULATORS, Block
 
 # A run with all that the bench can do to a block that can't be loaded, of a thousand cycles and more.
 BUSY = "resets, stalls (0.3, 0.9)"
 SMALLEST = "C/LANES=1 with a tile of one beat"
-# Of the named ones, all of which `tiled-se opinions` runs, those that take most forms of every component.
+# Of the named ones, all of which `tiled-se crosscheck` runs, those that take most forms of every component.
 SOME = (SMALLEST, "three groups a pixel, CR more than C, hardswish", "silu, loud, hard sigmoid x/6 + 1/2",
         "int8 about -128, SLACK=0", "uint8 about 255, loadable")
 # Of an input of the netlist: each number but 0 spoils an output pin of cells of a type.
@@ -193,8 +193,8 @@ def test_command(monkeypatch, tmp_path, capsys, cycles, failing, right):
     monkeypatch.setattr(command, "run_all", fake_run_all(record, failing))
     monkeypatch.setenv("PATH", str(tmp_path))
     options = types.SimpleNamespace(only=("headline",), jobs=1)
-    assert opinions(options, str(tmp_path / "out")) is right
-    found = json.loads((tmp_path / "out" / "opinions.json").read_text())["configurations"]["headline"]
+    assert crosscheck(options, str(tmp_path / "out")) is right
+    found = json.loads((tmp_path / "out" / "crosscheck.json").read_text())["configurations"]["headline"]
     said = capsys.readouterr().out
     assert list(found) == list(SIMULATORS)
     assert found["icarus"] == {"verdict": "not asked", "reason": "iverilog is not on PATH"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se context`: is local context enough in this network?"""
+"""`tiled-se sensitivity`: is local context enough in this network?"""
 
 import os
 
@@ -11,16 +11,16 @@ from ..calibration.agreement import agreement
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
 from ..network import open_network, parse_shape, require_sizes
-from .context_plot import draw
+from .sensitivity_plot import draw
 
-__all__ = ["context"]
+__all__ = ["sensitivity"]
 
 # A change of the outputs that is pointed out.
 NOTABLE = 0.1
 
 
-def context(options, folder):
-    """Measure how tiles agree with whole maps, write context.json and context.svg, print a table. Returns True.
+def sensitivity(options, folder):
+    """Measure how tiles agree with whole maps, write sensitivity.json and sensitivity.svg, print a table. Returns True.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def context(options, folder):
                "ks": [item.figures for item in found[sized.name]]} for sized in network.blocks]
     contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
                 "images": len(images), "blocks": blocks}
-    write_all(folder, {"context.json": json_bytes(contents), "context.svg": draw(network.blocks, found)})
+    write_all(folder, {"sensitivity.json": json_bytes(contents), "sensitivity.svg": draw(network.blocks, found)})
     print(_table(blocks, options.ks))
     print(_advice(blocks, options.ks))
-    print("wrote " + ", ".join(os.path.join(folder, name) for name in ("context.json", "context.svg")))
+    print("wrote " + ", ".join(os.path.join(folder, name) for name in ("sensitivity.json", "sensitivity.svg")))
     return True
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se bench-sim`: four benches that notice what is wrong, what it writes, and its section of the page."""
+"""`tiled-se simspeed`: four benches that notice what is wrong, what it writes, and its section of the page."""
 
 import dataclasses
 import json
@@ -209,9 +209,9 @@ class TestCommand:
         """All four, in the file and in the page; ratios are those of the rates, rates those of the best round."""
         os.mkdir("pages")
         pathlib.Path("pages/benchmarks.md").write_text("# Page\n")
-        finished = tiled_se("bench-sim", *QUICK, "--out=out", "--docs=pages")
+        finished = tiled_se("simspeed", *QUICK, "--out=out", "--docs=pages")
         assert (finished.status, finished.err) == (0, "")
-        found = json.loads(pathlib.Path("out/bench-sim.json").read_text())
+        found = json.loads(pathlib.Path("out/simspeed.json").read_text())
         rates, ratios = found["cycles_per_cpu_second"], found["ratios"]
         assert list(rates) == list(BENCHES)
         assert len(found["rounds"]) == 2
@@ -223,7 +223,7 @@ class TestCommand:
         assert found["tools"]["cocotbext-axi"]
         text = pathlib.Path("pages/benchmarks.md").read_text()
         assert text.startswith("# Page\n")
-        assert "    make bench-sim K=2 W=3 C=6 H=5 LANES=3 REPEATS=2 SECONDS=0.01\n" in text
+        assert "    make simspeed K=2 W=3 C=6 H=5 LANES=3 REPEATS=2 SECONDS=0.01\n" in text
         for name, rate in rates.items():
             assert any(line.startswith(name) and f"{rate:,.0f} " in line for line in finished.out.splitlines())
             assert any(line.startswith(f"| `{name}` |") and f" {rate:,.0f} |" in line for line in text.splitlines())
@@ -235,7 +235,7 @@ class TestCommand:
             return changed(base, 0, expected=base.frames[0].expected ^ np.uint8(4))
 
         monkeypatch.setattr(benches, "bench_job", wrong)
-        finished = tiled_se("bench-sim", *QUICK, "--out=out")
+        finished = tiled_se("simspeed", *QUICK, "--out=out")
         assert finished.status == 1
         assert finished.err.startswith("tiled-se: mismatch: fast: 90 of 90 elements differ")
         assert finished.err.count("\n") == 1
@@ -247,10 +247,10 @@ class TestCommand:
             raise ModuleNotFoundError(name)
 
         monkeypatch.setattr(benches.importlib.util, "find_spec", gone)
-        finished = tiled_se("bench-sim", *QUICK, "--out=out")
+        finished = tiled_se("simspeed", *QUICK, "--out=out")
         assert finished.status == 0
         assert "cocotbext_axi is left out: cocotbext-axi is not installed" in finished.out
-        found = json.loads(pathlib.Path("out/bench-sim.json").read_text())
+        found = json.loads(pathlib.Path("out/simspeed.json").read_text())
         assert found["cycles_per_cpu_second"]["cocotbext_axi"] is None
         assert found["ratios"]["to_cpp"]["cocotbext_axi"] is None
         assert found["cycles_per_cpu_second"]["cpp"] > 0
@@ -264,8 +264,8 @@ class TestCommand:
             raise ConfigError("k", options.k, "stop")
 
         monkeypatch.setattr(command, "prepare", stop)
-        tiled_se("bench-sim", "--out=out")
-        tiled_se("bench-sim", "--width=8", "--out=out")
+        tiled_se("simspeed", "--out=out")
+        tiled_se("simspeed", "--width=8", "--out=out")
         assert chosen == [(7, 56, 64), (7, 8, None)]
 
     @pytest.mark.parametrize(("option", "line"), [
@@ -281,7 +281,7 @@ class TestCommand:
         pathlib.Path("file").write_text("")
         os.mkdir("half")
         pathlib.Path("half/benchmarks.md").write_text(f"{page.BEGIN}\n")
-        finished = tiled_se("bench-sim", *QUICK, option, "--out=out")
+        finished = tiled_se("simspeed", *QUICK, option, "--out=out")
         assert (finished.status, finished.out) == (2, "")
         assert finished.err == f"tiled-se: error: {line}\n"
         assert not os.path.exists("out")
@@ -291,7 +291,7 @@ class TestCommand:
         pathlib.Path("pages/benchmarks.md").write_text("")
         access = os.access
         monkeypatch.setattr(os, "access", lambda path, mode: path != "pages" and access(path, mode))
-        finished = tiled_se("bench-sim", *QUICK, "--docs=pages", "--out=out")
+        finished = tiled_se("simspeed", *QUICK, "--docs=pages", "--out=out")
         assert finished.err == "tiled-se: error: DOCS=pages (--docs): must be writable\n"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plot of `tiled-se context`: a row of panels for each block, like the paper's Figure 4."""
+"""The plot of `tiled-se sensitivity`: a row of panels for each block, like the paper's Figure 4."""
 
 import io
 import warnings
