@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The block in Verilator under cocotb, bit for bit against the golden model: a short list of named configurations.
+
+Each is there for what its name says. All take the regression's vectors (``verify/regression/suite.py``): frames
+of many heights back to back, ragged tiles and one-row frames among them, tall after short in many orders, with pauses
+on neither side, and on both with 0.3 against 0.9.
+"""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.helpers.blocks import expected, quantised, random_frame
+from tiled_se.cosim.build import build
+from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from tiled_se.cosim.run import simulate
+from tiled_se.gen.simulate import bench_taps
+from tiled_se.gen.verilog import generate
+from tiled_se.golden.integer import IntegerModel
+from tiled_se.hdl.config import GateKind
+from tiled_se.hdl.parameters import stream_words
+from tiled_se.hdl.schedule import predict
+from tiled_se.hdl.timing import Timing
+from tiled_se.verify.configurations import CONFIGS, HEADLINE
+from tiled_se.verify.regression.suite import STALLS, regression
+
+# Of each run of `test_bit_exact`, in three runs of each configuration.
+BEATS = 60_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A built block with what belongs to it."""
+
+    config: object
+    parameters: object
+    simulation: object
+
+    def start(self):
+        """Steps from any state to that of a block that waits for frames."""
+        return (Reset(), self.load(self.parameters)) if self.config.loadable else (Reset(),)
+
+    def job(self, *steps, **options):
+        config = self.config
+        return Job(steps=(*self.start(), *steps), lanes=config.lanes, width=config.width, channels=config.channels,
+                   signed=config.signed, hang_cycles=2000 + 10 * Timing(config).tile_latency, **options)
+
+    def in_turn(self, runs, **options):
+        """One job of several runs, each of which starts anew: starting a simulator takes longer than most of them."""
+        return self.job(*(step for run in runs for step in (*self.start(), *run, Drain(), Idle(50))), **options)
+
+    def load(self, parameters, **options):
+        return Load(np.array(stream_words(self.config, parameters), np.uint32), **options)
+
+    def frame(self, x, parameters=None):
+        """A frame of (H, W, C) and what the golden model gives for it."""
+        kind = np.int8 if self.config.signed else np.uint8
+        y = expected(self.config, parameters or self.parameters, x)
+        return Frame.of(x.astype(kind), y.astype(kind), lanes=self.config.lanes)
+
+    def frames(self, heights, rng):
+        return tuple(self.frame(random_frame(self.config, height, rng)) for height in heights)
+
+
+def built(**shape):
+    config, parameters = quantised(**shape)
+    design = generate(config, None if config.loadable else parameters)
+    return Block(config, parameters, build(design.verilog, design.top, bench_taps(design)))
+
+
+@pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)
+def test_bit_exact(shape):
+    """The regression's whole frames, at length. Its other runs are in test_crosscheck.py, for all these blocks."""
+    block = built(**shape)
+    for run in regression(block.config, block.parameters, seed=11, beats=BEATS, places=range(len(STALLS))):
+        result = simulate(block.simulation, run.job)
+        assert run.failures(result) == [], run.name
+        assert result.compared == sum(frame.beats.size for frame in run.job.frames)
+        # What the buffer holds is in flight; beyond it, beats can only be on their way out.
+        assert 0 <= result.peak_in_flight - result.status["status_peak_words"] <= Timing(block.config).credits + 1
+
+
+@pytest.mark.parametrize(("name", "ends"), [
+    ("identity, loud weights that saturate the gate", (-8192, 8191)),
+    ("silu, loud, hard sigmoid x/6 + 1/2", (0, 4096)),
+    ("residual, hard sigmoid of slope 0.2", (2048, 4096)),
+])
+def test_gates_saturate(name, ends):
+    """These configurations do reach both ends of the gate's range: else the list would not test that."""
+    config, parameters = quantised(**CONFIGS[name])
+    frames = regression(config, parameters, places=(0,))[0].job.frames[-5:]
+    x = np.stack([frame.beats.view(np.int8) for frame in frames]).astype(np.int64)
+    run = IntegerModel(config, parameters).run(x.reshape(5, -1, config.width, config.channels))
+    values = run.logits if config.gate.kind is GateKind.SIGMOID else run.gates
+    assert (values.min(), values.max()) == ends
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+@pytest.mark.parametrize("name", ["C/LANES=1 with a tile of one beat", "uint8 about 255, loadable"])
+def test_drivers_in_python_agree(name, simulator):
+    """Moved by Python, in either simulator, the same beats go the same way in the same cycles."""
+    if simulator == "icarus" and not shutil.which("iverilog"):
+        pytest.skip("needs iverilog")
+    block = built(**CONFIGS[name])
+    source = block.simulation
+    by_python = build(source.text, source.top, source.taps, per_beat=True, simulator=simulator)
+    frames = block.frames((1, 2 * block.config.k + 1, 1, block.config.k), np.random.default_rng(2))
+    job = block.job(Send(frames), stall_in=0.3, stall_out=0.5, occupancy=True)
+    compiled, moved = simulate(source, job), simulate(by_python, job)
+    assert moved.ok, moved.failures
+    assert (moved.sections, moved.status, moved.cycles) == (compiled.sections, compiled.status, compiled.cycles)
+    assert np.array_equal(moved.occupancy, compiled.occupancy)
+    assert all(np.array_equal(a, b) for a, b in zip(moved.outputs, compiled.outputs, strict=True))
+
+
+@pytest.fixture(scope="module")
+def headline():
+    return built(**HEADLINE)
+
+
+def test_headline_takes_a_beat_every_cycle(headline):
+    """The default configuration: full rate over frames back to back, ragged ones too, and the cycles that were said."""
+    config, timing = headline.config, Timing(headline.config)
+    frames = headline.frames((21, 24, 7), np.random.default_rng(1))
+    result = simulate(headline.simulation, headline.job(Idle(4), Send(frames)))
+    assert result.ok, result.failures
+    assert result.in_stall_cycles == 0
+    assert result.total_cycles == predict(config, (21, 24, 7)).total_cycles
+    assert result.steady_throughput == 1.0
+    assert result.first_output_latency == config.tile_words - 1 + timing.output_latency
+    assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
+
+
+def test_parameters_are_reloaded_between_frames(headline):
+    """Streams that come while frames are under way wait for them; each frame is scaled by its time's parameters."""
+    rng = np.random.default_rng(2)
+    _, other = quantised(seed=5, **HEADLINE)
+    assert not np.array_equal(other.layer1.weight, headline.parameters.layer1.weight)
+    x = random_frame(headline.config, 9, rng)
+    first, second = headline.frame(x), headline.frame(x, other)
+    assert not np.array_equal(first.expected, second.expected)
+    # A stream that waits comes before a frame that has not begun.
+    steps = (Send((first,), wait=False), Idle(40), headline.load(other), Send((second,), wait=False), Idle(40),
+             headline.load(headline.parameters), Send((first,)))
+    result = simulate(headline.simulation, headline.job(*steps, stall_in=0.2, stall_out=0.3))
+    assert result.ok, result.failures
+    assert result.status == {**result.status, "status_loaded": 1, "status_load_error": 0}
+
+
+LOADABLE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20, loadable=True)
+
+
+@pytest.fixture(scope="module")
+def loadable():
+    """A small loadable block and a second set of parameters for it."""
+    return built(**LOADABLE), quantised(seed=9, **LOADABLE)[1]
+
+
+def test_load_right_behind_a_frame(loadable):
+    """The stream comes while the frame's only tile is still being excited: it must not touch what excite reads."""
+    block, other = loadable
+    x = random_frame(block.config, 1, np.random.default_rng(12))
+    beats = block.config.width * block.config.groups
+    old, new = (Send((block.frame(x, parameters),)) for parameters in (block.parameters, other))
+    waits = range(0, 80)
+    runs = [(old, Idle(wait), block.load(other, wait=False), Idle(10), new, block.load(block.parameters), old)
+            for wait in waits]
+    result = simulate(block.simulation, block.in_turn(runs))
+    assert result.ok, result.failures
+    assert result.compared == len(waits) * 3 * beats * block.config.lanes
+
+
+@pytest.mark.parametrize("foreign", [0, 1])
+def test_a_stream_of_one_word_unloads_at_once(loadable, foreign):
+    """Its only word says whose it is, and ends it: no beat gets in behind it until a whole stream has come."""
+    block, _ = loadable
+    frame = block.frame(random_frame(block.config, 4, np.random.default_rng(6)))
+    word = stream_words(block.config, block.parameters)[0] ^ foreign
+    runs = [(Send((frame,)), Drain(), Load(np.array([word], np.uint32)), Idle(wait), Send((frame,), wait=False),
+             Idle(30), Snapshot(f"{wait} behind"), block.load(block.parameters)) for wait in range(30)]
+    result = simulate(block.simulation, block.in_turn(runs))
+    assert result.ok, result.failures
+    assert len(result.snapshots) == len(runs)
+    for wait, behind in result.snapshots.items():
+        assert not behind["status_loaded"], wait
+        assert behind["accepted"] == len(frame.beats), wait
+
+
+def test_load_waits_for_the_last_output():
+    """Parameters are not touched, and the zero point is that of the frame, while the last outputs wait to be taken."""
+    shape = dict(k=3, width=16, channels=8, squeeze=3, lanes=2, macs=3, loadable=True)
+    block = built(**shape, zero_point=-20)
+    # Other parameters of the same formats, for another zero point.
+    others = (quantised(seed=seed, **shape, zero_point=55) for seed in range(30))
+    config, parameters = next(other for other in others if other[0].fingerprint == block.config.fingerprint)
+    x = random_frame(block.config, 3, np.random.default_rng(12))
+    after = Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=2)
+    steps = (Send((block.frame(x),)), block.load(parameters, wait=False), Drain(), Idle(400), Send((after,)))
+    result = simulate(block.simulation, block.job(*steps, stall_out=0.95, seed=3))
+    assert result.ok, result.failures
+
+
+def test_load_waits_for_a_frame_that_pauses(loadable):
+    """A frame stops between two tiles until all that came is delivered: a stream still has to wait for its end."""
+    block, other = loadable
+    config = block.config
+    tile = config.tile_words
+    x = random_frame(config, 2 * config.k, np.random.default_rng(13))
+    steps = (Hold(tile), Send((block.frame(x),), wait=False), Idle(20 + 2 * tile + Timing(config).output_latency),
+             Snapshot("paused"), block.load(other, wait=False), Idle(50), Snapshot("waiting"), Hold(None), Drain(),
+             Send((block.frame(x, other),)))
+    result = simulate(block.simulation, block.job(*steps))
+    assert result.ok, result.failures
+    assert result.snapshots["paused"]["delivered"] == tile
+    assert result.snapshots["waiting"]["loaded"] == result.snapshots["paused"]["loaded"]
+
+
+@pytest.mark.parametrize("delay", [1, 9, 17, 26])
+def test_load_among_short_frames(loadable, delay):
+    """Frames of a beat or a row come all the time: outputs are of the old parameters, then of the new ones."""
+    block, other = loadable
+    config = block.config
+    rng = np.random.default_rng(14)
+    models = [IntegerModel(config, p) for p in (block.parameters, other)]
+    frames, wanted = [], []
+    for i in range(60):
+        x = rng.integers(-128, 128, (1 if i % 3 else config.width * config.groups, config.lanes))
+        frames.append(Frame(x.astype(np.int8)))
+        wanted.append([model.run_beats(x).y.numpy().astype(np.int8).view(np.uint8) for model in models])
+    steps = (Send(tuple(frames), wait=False), Idle(delay), block.load(other, wait=False), Drain())
+    result = simulate(block.simulation, block.job(*steps, seed=delay))
+    assert result.ok, result.failures
+    fits = [[np.array_equal(got, y) for y in ys] for got, ys in zip(result.outputs, wanted, strict=True)]
+    assert any(all(old for old, _ in fits[:i]) and all(new for _, new in fits[i:]) for i in range(1, 60)), fits
+
+
+def test_reset_while_loading(loadable):
+    """Wherever a reset cuts a stream short, the next stream loads."""
+    block, other = loadable
+    frame, = block.frames((4,), np.random.default_rng(15))
+    words = len(stream_words(block.config, other))
+    runs = [(block.load(other, wait=False), Idle(cycles), Reset(1), Idle(1), Snapshot(f"reset after {cycles}"),
+             block.load(block.parameters), Send((frame,))) for cycles in range(1, words + 4)]
+    result = simulate(block.simulation, block.in_turn(runs))
+    assert result.ok, result.failures
+    assert len(result.snapshots) == len(runs)
+    assert not any(snapshot["status_loaded"] for snapshot in result.snapshots.values())
+
+
+def test_refused_parameters(headline):
+    """A stream for another block leaves the block unloaded, and says so; the right one makes it work."""
+    wrong = np.array(stream_words(headline.config, headline.parameters), np.uint32)
+    wrong[0] ^= 1
+    frame, = headline.frames((2,), np.random.default_rng(3))
+    job = headline.job(Load(wrong), Idle(3), Snapshot("refused"), headline.load(headline.parameters), Send((frame,)))
+    result = simulate(headline.simulation, job)
+    assert result.ok, result.failures
+    refused = result.snapshots["refused"]
+    assert (refused["status_loaded"], refused["status_load_error"]) == (0, 1)
+    assert result.status["status_loaded"] == 1
+
+
+@pytest.fixture(scope="module", params=["RAM", "registers"])
+def small(request):
+    """A baked block with an accumulator of either kind."""
+    channels = 8 if request.param == "RAM" else 4
+    return built(k=3, width=4, channels=channels, squeeze=3, lanes=2, macs=3, zero_point=33)
+
+
+@pytest.mark.parametrize("stalls", [(0, 0), (0.3, 0.9), (0.9, 0.3)], ids=str)
+def test_reset_in_mid_frame(small, stalls):
+    """Wherever a reset strikes, nothing of the frames before is left."""
+    rng = np.random.default_rng(4)
+    row = small.config.width * small.config.groups
+    lost, kept = small.frames((10,), rng), small.frames((1, 7, 3), rng)
+    runs = [(Send(lost, wait=False), ResetAfter(beats), Send(kept)) for beats in range(1, 10 * row)]
+    result = simulate(small.simulation, small.in_turn(runs, stall_in=stalls[0], stall_out=stalls[1]))
+    assert result.ok, result.failures
+    assert result.compared >= len(runs) * sum(frame.beats.size for frame in kept)
+
+
+def test_reset_unloads(headline):
+    """After a reset a loadable block takes nothing until it is loaded again."""
+    lost, kept = (headline.frames((2,), np.random.default_rng(seed)) for seed in (5, 6))
+    job = headline.job(Send(lost, wait=False), ResetAfter(100), Snapshot("reset"), Send(kept, wait=False), Idle(50),
+                       Snapshot("waiting"), headline.load(headline.parameters), Drain())
+    result = simulate(headline.simulation, job)
+    assert result.ok, result.failures
+    assert result.snapshots["reset"]["status_loaded"] == 0
+    assert result.snapshots["waiting"]["accepted"] == 0
+
+
+@pytest.mark.parametrize("stalls", [(0, 0), (0.3, 0.9), (0.9, 0.3)], ids=str)
+def test_misplaced_tlast(small, stalls):
+    """A frame cut off a row's end comes out beat for beat, as the golden model says, and the next frame is right."""
+    config = small.config
+    rng = np.random.default_rng(7)
+    row = config.width * config.groups
+    model = IntegerModel(config, small.parameters)
+
+    def cut(beats):
+        x = rng.integers(-128, 128, (beats, config.lanes))
+        return Frame(x.astype(np.int8), model.run_beats(x).y.numpy().astype(np.int8))
+
+    frames = []
+    for beats in (1, 2, row - 1, row + 1, 3 * row - 1, 3 * row + 2, 4 * row - 2, 5):
+        frames += [cut(beats), *small.frames((2,), rng)]
+    # Many in a row, so that cut tiles follow each other faster than they can be worked on.
+    for beats in (1, 1, 1, 2, 1, row - 1, 1, row + 1, 1, 1, 3 * row + 1, 2, 2, 1):
+        frames.append(cut(beats))
+    frames += small.frames((config.k + 1,), rng)
+    whole = small.frames((4,), rng)
+    job = small.job(Send(whole), Drain(), Snapshot("before"), Send(tuple(frames)), stall_in=stalls[0],
+                    stall_out=stalls[1])
+    result = simulate(small.simulation, job)
+    assert result.ok, result.failures
+    assert result.snapshots["before"]["status_frame_error"] == 0
+    assert result.status["status_frame_error"] == 1
+
+
+def test_a_mismatch_names_the_stage(small):
+    """Golden values that are wrong from some stage on: the report names the first element and that stage."""
+    config = small.config
+    x = random_frame(config, 4, np.random.default_rng(8))
+    run = IntegerModel(config, small.parameters).run(x)
+    stages = {name: [getattr(run, name).numpy()[0]] for name in ("sums", "means", "hidden", "logits", "gates")}
+    frame = small.frame(x)
+    wrong = frame.expected.copy()
+    wrong[-1, -1] ^= 1
+    job = small.job(Send((dataclasses.replace(frame, expected=wrong),)))
+    stages["hidden"][0] = stages["hidden"][0].copy()
+    stages["hidden"][0][1, 2] += 1
+    result = simulate(small.simulation, job, golden_stages=stages)
+    assert result.mismatches == 1
+    first, = result.first_mismatches
+    assert (first["frame"], first["row"], first["column"]) == (0, 3, config.width - 1)
+    assert first["channel"] == config.channels - 1
+    difference = result.difference
+    assert (difference.stage, difference.frame, difference.tile, difference.index) == ("hidden", 0, 1, 2)
+    assert difference.wanted == difference.got + 1

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ECP5 form of memories and multipliers: the plan of banks, and the whole block with the primitives' models."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.helpers.blocks import expected, quantised, random_frame
+from tiled_se.cosim.build import build
+from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
+from tiled_se.cosim.run import simulate
+from tiled_se.gen.simulate import bench_taps
+from tiled_se.gen.verilog import generate
+from tiled_se.hdl.config import Mid
+from tiled_se.hdl.ecp5 import SHAPES, Ecp5, plan
+from tiled_se.hdl.parameters import stream_words
+from tiled_se.verify.simulators.models import OURS
+
+CELLS = OURS.read_text()
+
+
+@pytest.mark.parametrize(("width", "depth", "words", "blocks"), [
+    (64, 3314, [2048, 1024, 512], 14),  # the headline's tile buffer
+    (8, 25596, [16384, 8192, 1024], 13),
+    (128, 128, [512], 4),
+    (46, 600, [1024], 3),
+    (64, 16384 * 3 + 1, [16384] * 3 + [512], 194),
+    (1, 16385, [16384, 512], 2),
+])
+def test_plan(width, depth, words, blocks):
+    """Known cases: a depth that is no power of two takes no more blocks than its banks."""
+    banks = plan(width, depth)
+    assert [bank.words for bank in banks] == words
+    assert sum(bank.blocks(width) for bank in banks) == blocks
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_plan_covers_every_address_once(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        width, depth = int(rng.integers(1, 520)), int(rng.integers(33, 70000))
+        banks = plan(width, depth)
+        assert banks[-1].start < depth <= banks[-1].start + banks[-1].words
+        for bank, after in zip(banks, banks[1:], strict=False):
+            assert bank.start + bank.words == after.start
+        assert all(bank.words in SHAPES and bank.start % bank.words == 0 for bank in banks)
+        # Never more than one memory of one shape would take.
+        assert sum(bank.blocks(width) for bank in banks) <= min(
+            -(-depth // words) * -(-width // bits) for words, bits in SHAPES.items())
+
+
+BLOCKS = {
+    # Banks of three shapes, a single bank of 36 bits, LUT memories.
+    "headline": dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True),
+    # One bit wide block RAMs, block RAMs for sums and gates, three registers behind the weights.
+    "one lane": dict(k=3, width=131, channels=72, squeeze=18, macs=2, loadable=True),
+    # Operands of more than 18 bits, tabulated mid, parameters baked in.
+    "wide operands": dict(k=3, width=40, channels=24, squeeze=6, lanes=2, mid=Mid.SILU, gain=6.0),
+}
+
+
+@pytest.mark.parametrize("shape", BLOCKS.values(), ids=BLOCKS)
+def test_same_as_the_generic_block(shape):
+    """Every output is the golden model's, and every cycle the generic block's, with stalls and without."""
+    config, parameters = quantised(**shape)
+    assert config.operand_bits > 18 or shape.get("gain", 1) == 1
+    baked = None if config.loadable else parameters
+    rng = np.random.default_rng(4)
+    k = config.k
+    frames = []
+    for height in (2 * k + 1, 1, k):
+        x = random_frame(config, height, rng)
+        frames.append(Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=config.lanes))
+    load = (Load(np.array(stream_words(config, parameters), np.uint32)),) if config.loadable else ()
+    results = {}
+    for name in ("generic", "ecp5"):
+        design = generate(config, baked) if name == "generic" else generate(config, baked, technology=Ecp5)
+        # The generic text has neither cell, the other one both.
+        assert [cell in design.verilog for cell in ("DP16KD", "MULT18X18D")] == [name == "ecp5"] * 2
+        text = design.verilog + (CELLS if name == "ecp5" else "")
+        simulation = build(text, design.top, bench_taps(design), False)
+        for stall in (0.0, 0.4):
+            job = Job(steps=(Reset(), *load, Send(tuple(frames))), lanes=config.lanes, width=config.width,
+                      channels=config.channels, stall_in=stall, stall_out=stall, hang_cycles=20_000)
+            result = simulate(simulation, job)
+            assert result.ok, result.failures
+            results[name, stall] = (result.total_cycles, result.first_output_latency, result.cycles)
+    for stall in (0.0, 0.4):
+        assert results["ecp5", stall] == results["generic", stall]
+
+
+def test_a_wrong_bank_is_seen(monkeypatch):
+    """The comparison above would see a memory that reads from the wrong bank."""
+    from tiled_se.hdl.ecp5 import Bank
+
+    config, parameters = quantised(k=2, width=40, channels=16, squeeze=2, lanes=1, macs=1)
+    config = dataclasses.replace(config, slack=0)
+    monkeypatch.setattr(Bank, "selects", lambda self, address: address[-1] == (self.start > 0))
+    design = generate(config, parameters, technology=Ecp5)
+    x = random_frame(config, 4, np.random.default_rng(1))
+    frame = Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=1)
+    simulation = build(design.verilog + CELLS, design.top, bench_taps(design), False)
+    result = simulate(simulation, Job(steps=(Reset(), Send((frame,))), lanes=1, width=40, channels=16))
+    assert result.mismatches

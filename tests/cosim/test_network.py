@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se build` and `tiled-se sensitivity`: a small network, run on images, quantised, built and measured."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.helpers.onnx_images import HEIGHT, WIDTH, network_and_images
+from tests.helpers.onnx_networks import CHANNELS, Spelling, network
+from tiled_se.golden.reference import squeeze_excite
+from tiled_se.hdl.config import Config
+from tiled_se.network.calibration.agreement import agreement
+from tiled_se.network.commands import build
+from tiled_se.network.commands import sensitivity as sensitivity_command
+from tiled_se.network.match.match import find_blocks
+from tiled_se.network.read.names import file_name, unique
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Paths of a model and of a folder with three images."""
+    return network_and_images(tmp_path)
+
+
+def test_build(tiled_se, files):
+    path, images = files
+    finished = tiled_se("build", path, "--calibration", images, "--input", f"3x{HEIGHT}x{WIDTH}", "--k", 4, "-o", "rtl",
+                        "--frames", 2, "--stall", 0.2)
+    assert (finished.status, finished.err) == (0, "")
+    report = json.loads(pathlib.Path("rtl/report.json").read_text())
+    assert report["bit_exact"]
+    assert report["images"] == 3
+    rows = HEIGHT // 2
+    assert (report["se_elements"], report["tse_elements"]) == (2 * rows * 5 * CHANNELS, 2 * 4 * 5 * CHANNELS)
+    for block in report["blocks"]:
+        folder = pathlib.Path("rtl", block["folder"])
+        assert {"manifest.json", "report.json", "output.npz", "weights.npz", "input.npz",
+                f"{block['module']}.v"} == {path.name for path in folder.iterdir()}
+        own = json.loads((folder / "report.json").read_text())
+        assert own == block["report"]
+        assert own["elements"] == 2 * rows * 5 * CHANNELS
+        assert own["float_error_lsb"]["max"] <= 1
+        arrays = np.load(folder / "output.npz")
+        assert (arrays["y_q"] == arrays["y_golden"]).all()
+        assert f"module {block['module']}(" in (folder / f"{block['module']}.v").read_text()
+    assert [block["report"]["config"]["residual"] for block in report["blocks"]] == [False, True]
+    # The run can be repeated by its files.
+    again = tiled_se("sim", "--weights", folder / "weights.npz", "--input", folder / "input.npz", "--k", 4)
+    assert again.status == 0
+    repeated = np.load(next(pathlib.Path("build").glob("*/output.npz")))
+    assert (repeated["y_q"] == arrays["y_q"]).all()
+
+
+def test_interrupted(tiled_se, files, monkeypatch):
+    """What is finished is there, and nothing half of it."""
+    def one(names, job, *_):
+        assert job(names[0])()["failure"] is None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "run_all", one)
+    finished = tiled_se("build", files[0], "--calibration", files[1], "--input", f"3x{HEIGHT}x{WIDTH}", "-o", "rtl")
+    assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+    given = {"input.npz", "weights.npz"}
+    done, waiting = sorted((sorted(path.name for path in folder.iterdir()) for folder in pathlib.Path("rtl").iterdir()),
+                           key=len, reverse=True)
+    assert len(done) == 6
+    assert given | {"manifest.json", "report.json", "output.npz"} <= set(done)
+    assert set(waiting) == given
+
+
+@pytest.mark.parametrize(("arguments", "line"), [
+    (["--calibration", "images"],
+     "INPUT= (--input): is needed, as the model leaves its input's size open; must be CxHxW, like 3x640x640"),
+    (["--calibration", "nowhere", "--input", "3x22x10"],
+     "CALIBRATION=nowhere (--calibration): is no folder; must be a folder with .png, .jpg or .bmp images, or .npy or "
+     ".npz arrays (C, H, W) or (N, C, H, W)"),
+    (["--calibration", "images", "--input", "3x22x10", "--mean", "1,2"],
+     "MEAN=1,2 (--mean): must be 1 or 3 numbers with commas between"),
+    (["--calibration", "images", "--input", "4x22x10"], "INPUT=4x22x10 (--input): the model's input is 3x?x?"),
+    (["--calibration", "images", "--input", "3x22x10", "--skip", "nothing"],
+     "SKIP=nothing (--skip): must be a block's"),
+])
+def test_refused(tiled_se, files, arguments, line):
+    finished = tiled_se("build", files[0], *arguments, "-o", "rtl")
+    assert finished.status == 2
+    assert finished.err.startswith(f"tiled-se: error: {line}")
+    assert len(finished.err.splitlines()) == 1
+    assert not os.path.exists("rtl")
+
+
+class TestContext:
+    def test_command(self, tiled_se, files):
+        finished = tiled_se("sensitivity", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "--ks", "2,6,11", "-o", "found")
+        assert (finished.status, finished.err) == (0, "")
+        contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())
+        assert contents["images"] == 3
+        for block in contents["blocks"]:
+            few, _, whole = block["ks"]
+            assert (few["k"], few["tiles"], whole["k"], whole["tiles"]) == (2, 3 * 6, 11, 3)
+            # A tile that is the whole map agrees with it.
+            assert whole["mean_correlation"] == pytest.approx(1)
+            assert whole["output_change"] == pytest.approx(0, abs=1e-9)
+            assert few["output_change"] > 0
+            assert 0 < few["quantised_gate_error"]["max"] < 0.05
+        assert "means r k=6  gates r k=6  quantised gates k=6\n" in finished.out
+        assert b"<svg" in pathlib.Path("found/sensitivity.svg").read_bytes()
+
+    def test_advice(self):
+        """Blocks to leave are told for each k."""
+        changes = {"a": (0.3, 0.11, 0.02), "b": (0.2, 0.05, 0.1)}
+        blocks = [{"name": name, "ks": [{"output_change": n} for n in values]} for name, values in changes.items()]
+        assert sensitivity_command._advice(blocks, (1, 3, 7)).splitlines()[1:] == [
+            "  k=1: SKIP=a,b", "  k=3: SKIP=a", "  k=7: none"]
+
+    @pytest.mark.parametrize("end", ["mul", "add"])
+    def test_figures(self, end):
+        """Against the reference in float64, which shares nothing with the module."""
+        (block,) = find_blocks(network(Spelling(end=end, gate="fifth")))
+        maps = np.random.default_rng(4).normal(0.5, 1, (2, 11, 5, CHANNELS)).astype(np.float32)
+        found = agreement(block, 4, maps)
+        form = block.float_block
+        config = Config(k=4, width=5, channels=CHANNELS, squeeze=3, lanes=1, macs=1, mid=form.mid, gate=form.gate,
+                        residual=form.residual, loadable=False)
+        arrays = form.w1, form.b1, form.w2, form.b2
+        tiled, whole = (np.stack([squeeze_excite(one.astype(np.float64), *arrays, about) for one in maps])
+                        for about in (config, Config(**{**vars(config), "k": 11})))
+        change = np.sqrt(((tiled - whole)**2).sum() / (whole**2).sum())
+        assert found.output_change == pytest.approx(change, rel=1e-9)
+        means = np.stack([maps[0, row:row + 4].mean((0, 1), np.float64) for row in (0, 4, 8)])
+        np.testing.assert_allclose(found.means[:3], means, rtol=1e-6)
+        weights = np.array([4, 4, 3] * 2)
+        each = [np.corrcoef(a, b)[0, 1] for a, b in zip(found.means, found.whole_means, strict=True)]
+        assert found.figures["mean_correlation"] == pytest.approx(np.average(each, weights=weights))
+
+
+def test_names_of_folders():
+    """Two blocks never share one, and none is longer than a file system takes."""
+    used, names = set(), ["/a/b", "a b", "a-b-2", "x" * 16000, "x" * 16001, "..", "é"]
+    folders = [unique(file_name(name), used, "-") for name in names]
+    assert folders[:3] == ["a-b", "a-b-2", "a-b-2-2"]
+    assert folders[5:] == ["block", "block-2"]
+    assert len(set(folders)) == len(folders)
+    assert max(map(len, folders)) < 230

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se sim` from end to end, on one small block; other files simulate more of them."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from tests.conftest import weights
+from tiled_se.gen import simulate
+
+# Few lanes and rows, a ragged last tile, gates that are no sigmoid.
+BLOCK = ["--k=2", "--width=3", "--height=5", "--channels=8", "--lanes=4", "--macs=4", "--gate=hardsigmoid"]
+
+
+def loaded(folder):
+    report = json.loads((pathlib.Path(folder) / "report.json").read_text())
+    with np.load(f"{folder}/output.npz") as arrays:
+        return report, dict(arrays)
+
+
+def test_report_and_outputs(tiled_se):
+    finished = tiled_se("sim", *BLOCK, "--frames=3", "--out=out")
+    assert (finished.status, finished.err) == (0, "")
+    report, arrays = loaded("out")
+    assert sorted(os.listdir("out")) == ["output.npz", "report.json"]
+    assert report["bit_exact"] is True
+    assert report["mismatches"] == 0
+    assert report["elements"] == arrays["y_q"].size == 3 * 5 * 3 * 8
+    assert arrays["x_q"].shape == arrays["y_q"].shape == arrays["y_golden"].shape == (3, 5, 3, 8)
+    assert (arrays["y_q"] == arrays["y_golden"]).all()
+    assert report["float_error_lsb"]["mean"] < report["float_error_lsb"]["max"] <= report["error_bound_lsb"] <= 1
+    assert report["cycles"]["first_output_latency"] == report["predicted"]["first_output_latency"]
+    sram = report["sram"]
+    assert sram["bound_bits"] == 8 * 2 * 3 * 8
+    assert 0 < sram["tile_buffer_peak_elements"] <= sram["tile_buffer_elements"]
+    assert sram["tile_buffer_bits"] == 8 * sram["tile_buffer_elements"]
+    assert report["config"]["height"] == 5
+    table = finished.out.splitlines()
+    assert "bit-exact   yes, 360 elements" in table
+    assert max(map(len, table)) <= 100
+
+
+def test_output_serves_as_weights_and_input(tiled_se):
+    """Data come back as they were, weights within a quantisation step."""
+    assert tiled_se("sim", *BLOCK, "--out=out").status == 0
+    _, first = loaded("out")
+    again = ["--k=2", "--lanes=4", "--macs=4", "--loadable", "--weights=out/output.npz", "--input=out/output.npz"]
+    assert tiled_se("sim", *again, "--out=again").status == 0
+    _, second = loaded("again")
+    assert (first["x_q"] == second["x_q"]).all()
+    for name in ("w1", "w2"):
+        steps = np.abs(first[name]).max(axis=1, keepdims=True) / 127
+        assert (np.abs(first[name] - second[name]) <= steps).all()
+
+
+def test_other_data_and_parameters_need_no_compile(tiled_se):
+    """What is loadable is no part of the hardware: the same executable, which waits for nothing but its inputs."""
+    reports = []
+    for seed, stall in ((1, 0), (2, 0.4)):
+        assert tiled_se("sim", *BLOCK, "--loadable", f"--seed={seed}", f"--stall={stall}", "--out=out").status == 0
+        reports.append(loaded("out")[0])
+    assert reports[1]["simulation"]["build_cached"]
+    assert reports[1]["simulation"]["build_seconds"] < 1
+    assert reports[0]["float_error_lsb"] != reports[1]["float_error_lsb"]
+
+
+def test_mismatch(tiled_se, monkeypatch):
+    """A golden model that is off by one in one element: status 1, and a report that says so."""
+    model = simulate._golden
+
+    def wrong(job, x):
+        golden, stages = model(job, x)
+        golden[1, 4, 2, 5] ^= 1
+        return golden, stages
+
+    monkeypatch.setattr(simulate, "_golden", wrong)
+    finished = tiled_se("sim", *BLOCK, "--out=out")
+    assert finished.status == 1
+    assert finished.err.startswith("tiled-se: mismatch: ")
+    assert finished.err.count("\n") == 1
+    report, arrays = loaded("out")
+    assert report["bit_exact"] is False
+    assert report["mismatches"] == 1
+    assert np.argwhere(arrays["y_q"] != arrays["y_golden"]).tolist() == [[1, 4, 2, 5]]
+    assert report["first_mismatches"][0]["channel"] == 5
+
+
+def test_missing_simulator(tiled_se, monkeypatch):
+    monkeypatch.setattr(simulate.shutil, "which", lambda name: None)
+    finished = tiled_se("sim", *BLOCK, "--sim=icarus", "--out=out")
+    assert finished.status == 2
+    assert finished.err == ("tiled-se: error: SIM=icarus (--sim): needs iverilog on PATH, which is not there; "
+                            "verilator needs nothing\n")
+    assert not os.path.exists("out")
+
+
+def test_waves(tiled_se, npz):
+    path = npz("w.npz", **weights())
+    assert tiled_se("sim", "--k=2", "--width=2", f"--weights={path}", "--waves", "--out=out").status == 0
+    assert sorted(os.listdir("out")) == ["output.npz", "report.json", "waves.gtkw", "waves.vcd"]

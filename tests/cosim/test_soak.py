@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The soak test itself: a few configurations, which are right; and planted faults, each of which it has to find."""
+
+import concurrent.futures.process
+import contextlib
+import copy
+import dataclasses
+import json
+import re
+import types
+
+import numpy as np
+import pytest
+
+from tests.helpers.blocks import quantised
+from tiled_se.batch.lost import EngineLost
+from tiled_se.cosim.build import BuildError
+from tiled_se.hdl.config import ConfigError
+from tiled_se.verify.soak import blocks, command, hostile, work
+from tiled_se.verify.soak.blocks import Block, draw
+from tiled_se.verify.soak.judge import judge
+
+BEATS = 12_000
+CONFIGS = 3
+SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20)
+
+
+def options(**given):
+    """Of `tiled-se soak`, with the command lines left out."""
+    return types.SimpleNamespace(**dict(
+        beats=CONFIGS * BEATS, builds=CONFIGS, lines=0, seed=11, jobs=1, only=None) | given)
+
+
+class InPlace:
+    """An engine whose jobs run in this process."""
+
+    Lost, died, poll_seconds = EngineLost, (), None
+
+    def room(self):
+        """One at a time."""
+        return 1
+
+    def result(self, future):
+        """What the job has returned."""
+        return future.result()
+
+    @contextlib.contextmanager
+    def open(self):
+        """An executor that doesn't wait to be asked."""
+        def submit(job):
+            future = concurrent.futures.Future()
+            try:
+                future.set_result(job())
+            except (BuildError, ConfigError) as error:
+                future.set_exception(error)
+            return future
+
+        yield types.SimpleNamespace(submit=submit)
+
+
+@pytest.fixture
+def in_place(monkeypatch):
+    """Soak without processes of its own."""
+    monkeypatch.setattr(command, "_engine", lambda options: InPlace())
+
+
+def small(loadable):
+    """A small block, with two sets of parameters if it is loadable."""
+    sets = [quantised(seed=seed, loadable=loadable, **SHAPE) for seed in ((1, 9) if loadable else (1,))]
+    assert len({config.fingerprint for config, _ in sets}) == 1
+    return Block(sets[0][0], tuple(sets))
+
+
+def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
+    """Nothing is lost or wrong; what is finished is not done again; each can be repeated alone, to the same result."""
+    assert command.soak(options(), str(tmp_path))
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert (found["lost"], found["wrong"], found["failed"]) == (0, 0, [])
+    assert found["beats"] >= CONFIGS * BEATS
+    assert [result["number"] for result in found["results"]] == list(range(CONFIGS))
+    for event in ("cut frames", "doubled tlast", "loads", "bad loads", "resets in mid stream"):
+        assert found["counts"][event] > 0, event
+    stalls = [(run["stall_in"], run["stall_out"]) for result in found["results"] for run in result["runs"]]
+    assert stalls.count((0, 0)) == CONFIGS
+    assert len(set(stalls)) > 3 * CONFIGS
+    out = capsys.readouterr().out
+    assert re.search(r"lost +0\nwrong +0\n", out)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(command, "work", None)
+        assert command.soak(options(), str(tmp_path))
+    assert json.loads((tmp_path / "soak.json").read_text()) == found
+
+    assert command.soak(options(only=("1",)), str(tmp_path))
+    again = json.loads((tmp_path / "only.json").read_text())
+    assert again["results"] == found["results"][1:2]
+    assert (tmp_path / "only-1" / "tiled_se.v").exists()
+
+
+def test_draws_are_of_every_kind():
+    """Among 120 blocks are those whose control is special, and no two are alike."""
+    blocks = [draw(1, number) for number in range(120)]
+    assert len({str(block) for block in blocks}) == 120
+    configs = [block.config for block in blocks]
+    for name in ("loadable", "residual", "signed"):
+        assert {getattr(c, name) for c in configs} == {True, False}
+    assert {c.groups for c in configs} > {1, 2, 3, 4, 5}
+    assert len({c.mid for c in configs}) == 5
+    assert len({c.operand_bits for c in configs}) > 10
+    for wanted in (lambda c: c.tile_words == 1, lambda c: c.tile_words > 2000, lambda c: c.slack == 0,
+                   lambda c: c.macs > c.channels, lambda c: c.groups > 512, lambda c: 32 < c.groups <= 512,
+                   lambda c: c.squeeze > 512, lambda c: 32 < c.squeeze <= 512, lambda c: c.k == c.width == 1,
+                   lambda c: c.macs == 1 and c.channels > 4, lambda c: c.width == 1 and c.k > 1):
+        assert any(map(wanted, configs))
+    assert str(draw(1, 17)) == str(blocks[17])
+    assert str(draw(2, 17)) != str(blocks[17])
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Script and result of a run that is right, without stalls, through a small loadable block."""
+    seen = []
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(work, "draw", lambda seed, number: small(True))
+        changed.setattr(work, "RUNS", 1)
+        changed.setattr(work, "judge", lambda *given: seen.append(given) or judge(*given))
+        assert not work.work(1, 0, 4000)["faults"]
+    (script, result, stalled), = seen
+    assert not stalled
+    return script, result
+
+
+def test_judge_looks_at_status_bits(judged):
+    """Each bit of each kind, wrong in a single look, shows; so do beats that an unloaded block takes."""
+    script, result = judged
+    for look in script.looks:
+        for bit in ("loaded", "load_error", "frame_error"):
+            if look.moving if bit == "frame_error" else getattr(look, bit) is None:
+                continue
+            snapshots = copy.deepcopy(result.snapshots)
+            snapshots[look.name][f"status_{bit}"] ^= 1
+            faults = judge(script, dataclasses.replace(result, snapshots=snapshots), False).faults
+            assert any(fault.startswith(f"look {look.name}: status_{bit} is") for fault in faults), (look, bit)
+    look = next(look for look in script.looks if look.as_before)
+    snapshots = copy.deepcopy(result.snapshots)
+    snapshots[look.name]["accepted"] += 1
+    faults = judge(script, dataclasses.replace(result, snapshots=snapshots), False).faults
+    assert f"look {look.name}: a block without parameters has accepted a beat" in faults
+
+
+def test_judge_counts_what_is_lost_and_wrong(judged):
+    """A beat that is missing, other data, other parameters' data, another number of cycles, another peak."""
+    script, result = judged
+    sections = copy.deepcopy(result.sections)
+    number = next(number for number, section in enumerate(script.sections) if section.complete)
+    sections[number]["delivered"] -= 1
+    verdict = judge(script, dataclasses.replace(result, sections=sections), False)
+    assert (verdict.lost, len(verdict.faults)) == (1, 1)
+    sections = copy.deepcopy(result.sections)
+    number = next(number for number, section in enumerate(script.sections) if section.timed)
+    sections[number]["total"] += 1
+    assert "predicted" in judge(script, dataclasses.replace(result, sections=sections), False).faults[0]
+    assert not judge(script, dataclasses.replace(result, sections=sections), True).faults
+
+    sent = [(section, one) for section in script.sections for one in section.sent]
+    for number, (section, one) in enumerate(sent):
+        if one.first == one.last < len(section.loads) and len(result.outputs[number]) > 1:
+            others = [script.pool.expected(one.sample, which).view(np.uint8) for which in (0, 1)]
+            other = others[1 - section.loads[one.first]][:len(result.outputs[number])]
+            if not np.array_equal(other, result.outputs[number]):
+                break
+    outputs = [other if n == number else output for n, output in enumerate(result.outputs)]
+    verdict = judge(script, dataclasses.replace(result, outputs=outputs), False)
+    assert verdict.wrong == (other != result.outputs[number]).any(axis=1).sum()
+    assert len(verdict.faults) == 1
+
+
+def module_changed(verilog, module, pattern, replacement, count=1):
+    """`verilog` with `pattern` replaced in a module, which must be found so often (None: at all)."""
+    start = verilog.index(f"module \\tiled_se.{module} (")
+    end = verilog.index("endmodule", start)
+    text, found = re.subn(pattern, replacement, verilog[start:end])
+    assert found == count or (count is None and found), found
+    return verilog[:start] + text + verilog[end:]
+
+
+def one_more(match):
+    """A hexadecimal constant, and one."""
+    return f"{match[1]}{int(match[2], 16) + 1:x}"
+
+
+def overfull_buffer(verilog):
+    """The tile buffer takes a word more than it has."""
+    return module_changed(verilog, "tile_buffer", r"(= level == \d+'h)(?!1;)([0-9a-f]+)", one_more)
+
+
+def three_tiles_of_gates(verilog):
+    """The scale FIFO, which has room for two tiles' gates, takes those of a third one."""
+    return module_changed(verilog, "scale_fifo", r"(assign free = .* != 2'h)(2)", one_more)
+
+
+def position_survives_reset(verilog):
+    """Where in its tile a beat stands is not forgotten in a reset."""
+    return module_changed(verilog, "ingress.position", r"= rst \?", "= 1'h0 ?", None)
+
+
+def parameters_survive_reset(verilog):
+    """A loadable block that was loaded stays so in a reset."""
+    written = re.search(r"loaded <= (_\d+_);", verilog)[1]
+    return module_changed(verilog, "loader", rf"(assign {written} =) rst \?", r"\1 1'h0 ?")
+
+
+def cut_frames_unnoticed(verilog):
+    """A misplaced tlast doesn't show."""
+    return module_changed(verilog, "ingress", r"reg error = 1'h0;", "wire error = 1'h0; reg unseen;").replace(
+        "error <=", "unseen <=")
+
+
+def wrapped(verilog, behaviour, changed=("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast")):
+    """The block inside of a module between whose `changed` ports and the block's own, inner_NAME, is `behaviour`."""
+    body = verilog[verilog.index("module tiled_se("):]
+    body = body[:body.index("endmodule")]
+    ports = {name: f"{direction} {width or ''}{name}" for direction, width, name in re.findall(
+        r"^  (input|output) (\[\d+:0\] )?(\w+);$", body, re.M)}
+    inner = ", ".join(f".{name}({'inner_' if name in changed else ''}{name})" for name in ports)
+    wires = "".join(f"  wire {ports[name].split(' ', 1)[1].replace(name, f'inner_{name}')};\n" for name in changed)
+    return (verilog.replace("module tiled_se(", "module tiled_se_inner(") +
+            f"\nmodule tiled_se({', '.join(ports.values())});\n{wires}  tiled_se_inner inner({inner});\n"
+            f"{behaviour}\nendmodule\n")
+
+
+COUNT = """
+  reg [11:0] count = 0;
+  wire moves = inner_m_axis_tvalid & m_axis_tready;
+  always @(posedge clk) if (moves) count <= count + 1;
+"""
+
+
+def tlast_dropped(verilog):
+    """One tlast in some hundreds doesn't come."""
+    return wrapped(verilog, COUNT + """
+  assign m_axis_tvalid = inner_m_axis_tvalid, m_axis_tdata = inner_m_axis_tdata;
+  assign m_axis_tlast = inner_m_axis_tlast & (count[8:5] != 5);""")
+
+
+def beat_dropped(verilog):
+    """One beat in 4096 doesn't come."""
+    return wrapped(verilog, COUNT + """
+  assign m_axis_tvalid = inner_m_axis_tvalid & (count != 999), m_axis_tdata = inner_m_axis_tdata;
+  assign m_axis_tlast = inner_m_axis_tlast;""")
+
+
+def plant_into(monkeypatch, plant, loadable=False):
+    """Have work build a small block with a fault, and stream through it without stalls and with strong ones."""
+    generate = work.generate
+
+    def faulty(*given):
+        design = generate(*given)
+        return dataclasses.replace(design, verilog=plant(design.verilog))
+
+    monkeypatch.setattr(work, "generate", faulty)
+    monkeypatch.setattr(work, "draw", lambda seed, number: small(loadable))
+    monkeypatch.setattr(work, "RUNS", 2)
+    monkeypatch.setattr(work, "_stalls", lambda rng: (0.2, 0.9))
+
+
+@pytest.mark.parametrize(("plant", "loadable", "found"), [
+    (overfull_buffer, False, "wrong"),
+    (three_tiles_of_gates, False, "wrong"),
+    (position_survives_reset, False, "wrong"),
+    (parameters_survive_reset, True, "status_loaded is 1"),
+    (cut_frames_unnoticed, False, "status_frame_error is 0"),
+    (tlast_dropped, False, "m_axis_tlast is missing"),
+])
+def test_planted_faults(plant, loadable, found, monkeypatch):
+    """Each is found, and tells what it is."""
+    plant_into(monkeypatch, plant, loadable)
+    result = work.work(1, 0, 6000)
+    assert result["faults"]
+    if found == "wrong":
+        assert result["wrong"] > 0
+    else:
+        assert any(found in fault for fault in result["faults"]), result["faults"]
+
+
+def test_a_fault_fails_the_command(in_place, monkeypatch, tmp_path, capsys):
+    """It ends in False, tells what was lost, and how to see it again; the next run does it once more."""
+    plant_into(monkeypatch, beat_dropped)
+    given = options(builds=1, beats=6000)
+    for _ in range(2):
+        assert command.soak(given, str(tmp_path)) is False
+        assert not list((tmp_path / "configurations").glob("*.json"))
+        out = capsys.readouterr().out
+        assert re.search(r"^lost +[1-9]", out, re.M)
+        assert re.search(r"^failed +configuration 0: run 0: hang", out, re.M)
+        assert re.search(r"^repeat +tiled-se soak --seed 11 --beats 6000 --builds 1 --only 0$", out, re.M)
+
+
+@pytest.mark.parametrize("text", ["3", "-1", "1.0", "one", "\u0661", "0000000011", "9" * 5000])
+def test_a_number_that_is_no_configuration(text, tmp_path):
+    """It is refused before anything is written."""
+    with pytest.raises(ConfigError, match=f"^only={text}: must be the number of a configuration, less than BUILDS=3$"):
+        command.soak(options(only=("1", text)), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_block_that_cannot_be_built(in_place, monkeypatch, tmp_path):
+    """Where a tool is missing nothing was tested: that is no result."""
+    monkeypatch.setattr(command, "work", broken)
+    with pytest.raises(BuildError, match="^no compiler$"):
+        command.soak(options(), str(tmp_path))
+    assert not (tmp_path / "soak.json").exists()
+
+
+def broken(*given):
+    raise BuildError("no compiler")
+
+
+def refused(*given):
+    raise ConfigError("k", 7, "is not wanted")
+
+
+def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
+    """That is a fault of ours, not of a tool: each is told."""
+    monkeypatch.setattr(command, "work", refused)
+    assert command.soak(options(), str(tmp_path)) is False
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert list(found["without_result"]) == ["0", "1", "2"]
+    assert "is not wanted" in found["without_result"]["0"]
+
+
+@pytest.mark.parametrize("given", [dict(builds=0), dict(beats=0), dict(beats=0, only=("1",))])
+def test_nothing_to_do(given, tmp_path):
+    """It is refused, where it would end as if all were right."""
+    with pytest.raises(ConfigError, match=": leaves nothing to do"):
+        command.soak(options(**given), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
+    """Fewer than were asked for are no success."""
+    few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
+               counts={})
+    monkeypatch.setattr(command, "work", lambda seed, number, *_: few | {"number": number})
+    assert command.soak(options(), str(tmp_path)) is False
+    assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)
+    assert json.loads((tmp_path / "soak.json").read_text())["redraws"] == 6
+
+
+def test_figures_of_command_lines(monkeypatch, tmp_path, capsys):
+    """They are in soak.json, and the table has them."""
+    failure = hostile.Failure(7, ("sim",), ("hangs",), "there")
+    result = hostile.HostileResult(
+        9, {("sim", "right", "0"): 5, ("", "wrong", "2"): 4}, {"planned": 3, "not": 4, "simulated": 2}, (failure,),
+        1.234, 3 << 20)
+    monkeypatch.setattr(hostile, "hostile", lambda *_: result)
+    assert command.soak(options(builds=0, lines=9), str(tmp_path)) is False
+    assert json.loads((tmp_path / "soak.json").read_text())["commands"] == {
+        "lines": 9, "planned": 3, "whole": 0, "simulated": 2, "longest_seconds": 1.23, "most_memory_bytes": 3 << 20,
+        "outcomes": [{"command": "sim", "verdict": "right", "outcome": "0", "lines": 5},
+                     {"command": "", "verdict": "wrong", "outcome": "2", "lines": 4}],
+        "failures": ["line 7: hangs; there"]}
+    out = capsys.readouterr().out
+    assert re.search(r"^accepted +5: 3 up to the plan, 0 in whole, 2 with a simulation\ntook most +1.2 s, 3 MiB$", out,
+                     re.M)
+
+
+@pytest.mark.parametrize(("option", "raised"), [("error_lsb", False), ("lanes", True)])
+def test_blocks_that_are_not_drawn(option, raised, monkeypatch):
+    """Only where no width keeps the error bound another block is drawn, which is counted; all else is a fault."""
+    own, given = blocks._draw, [ConfigError(option, 1, "no")]
+
+    def drawn(rng):
+        if given:
+            raise given.pop()
+        return own(rng)
+
+    monkeypatch.setattr(blocks, "_draw", drawn)
+    if raised:
+        with pytest.raises(ConfigError, match="^lanes=1"):
+            draw(1, 3)
+    else:
+        assert draw(1, 3).redraws == 1

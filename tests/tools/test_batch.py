@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worker processes end with the one that started them, however that ends."""
+
+import functools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.helpers import measuring
+from tiled_se.batch.local import GRACE_SECONDS, Local
+from tiled_se.batch.pool import run_all
+
+ROOT = pathlib.Path(__file__).parents[2]
+RUN = """
+import functools, sys
+from tests.helpers import measuring
+from tests.tools.test_batch import Silent
+from tiled_se.batch.local import Local
+from tiled_se.batch.pool import run_all
+if __name__ == "__main__":
+    run_all(["long"], lambda task: functools.partial(measuring.long, sys.argv[1]), Local(1), Silent())
+"""
+
+
+class Silent:
+    """Progress that tells nothing."""
+
+    def started(self, task):
+        pass
+
+    def done(self, task, failure):
+        pass
+
+    def say(self, text):
+        pass
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_interrupt_stops_what_runs(tmp_path):
+    """What a job started is gone, what it had to clean up is clean, and nobody waits for its end."""
+    interrupted = []
+
+    def interrupt(task, result):
+        wait_for((tmp_path / "started").exists)
+        interrupted.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    jobs = {"long": functools.partial(measuring.long, str(tmp_path)),
+            "quick": functools.partial(measuring.by_name, "quick", str(tmp_path))}
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, jobs.get, Local(2), Silent(), interrupt)
+    assert time.monotonic() - interrupted[0] < GRACE_SECONDS / 2
+    assert not any(map(alive, (tmp_path / "started").read_text().split()))
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_workers_of_a_killed_process_end(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-c", RUN, tmp_path], env=environment, stderr=subprocess.DEVNULL)
+    wait_for((tmp_path / "started").exists)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    pids = (tmp_path / "started").read_text().split()
+    wait_for(lambda: not any(map(alive, pids)), GRACE_SECONDS + 20)
+    assert (tmp_path / "cleaned").exists()

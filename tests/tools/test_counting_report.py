@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se report`: what it counts and measures of a network, keeps and writes."""
+
+import dataclasses
+import json
+import types
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.helpers.onnx_lookalikes import lookalike
+from tests.helpers.onnx_net import Net
+from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, se
+from tiled_se.batch.store import Store
+from tiled_se.evaluate.measure import measured
+from tiled_se.evaluate.report import command
+from tiled_se.evaluate.report import measure as measuring
+from tiled_se.evaluate.report.measure import forms
+from tiled_se.evaluate.report.subject import Block, Network, resolve
+from tiled_se.evaluate.report.summary import SUMMED, network_summary
+from tiled_se.evaluate.report.texts import network_text, plain
+from tiled_se.gen.options import Options, describe
+from tiled_se.gen.prepare import prepare
+from tiled_se.gen.verilog import generate
+from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.schedule import predict
+
+# The second map has fewer rows than a tile.
+TINY = {"networks": {"Tiny": {"input": [12, 10], "source": "nowhere", "blocks": [[6, 5, 8, 2, 2], [3, 4, 6, 2, 1]]}}}
+
+
+def _options(model, **changes):
+    return types.SimpleNamespace(**dict(model=str(model), k=4, jobs=1, lanes=None, macs=None, sram_overhead=0.05,
+                                        slack=None, input=None) | changes)
+
+
+def _summary(*blocks, k=4, results=None):
+    network = Network("net", (8, 8), "", blocks)
+    return network_summary(network, _options("", k=k), results or {})
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A network of one's own, in a file; the folder of its report, which had a measurement before; the report."""
+    folder = tmp_path_factory.mktemp("report")
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    first = forms(Block(6, 5, 8, 2), _options(path))[0]
+    measured(first, Store(folder / "out"))
+    before = {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
+    assert command.report(_options(path), str(folder / "out"))
+    assert all((folder / "out" / name).read_bytes() == content for name, content in before.items())
+    return path, folder / "out", json.loads((folder / "out/report.json").read_text())
+
+
+class TestMeasured:
+    @pytest.mark.parametrize(("number", "form", "k"), [(0, "se", 6), (0, "tse", 4), (1, "tse", 3)])
+    def test_netlist(self, tiny, number, form, k):
+        """Each form's bits are those of the design that `tiled-se verilog` makes with that K."""
+        height, width, channels, squeeze, _ = TINY["networks"]["Tiny"]["blocks"][number]
+        job = prepare(Options(k=k, width=width, channels=channels, squeeze=squeeze))
+        design = generate(job.config, job.baked)
+        found = tiny[2]["networks"][0]["blocks"][number][form]
+        assert found["sram"] == design.sram
+        assert found["memory_bits"] == sum(m.bits for m in design.memories if m.role != "weight")
+        assert found["first_output_latency"] == predict(job.config, [height]).first_output_latency
+        assert (found["rows"], found["elements"]) == (k, k * width * channels)
+        assert (found["config"]["lanes"], found["config"]["macs"]) == (job.config.lanes, job.config.macs)
+
+    def test_sums(self, tiny):
+        (network,) = tiny[2]["networks"]
+        for form in ("se", "tse"):
+            for name in SUMMED:
+                a, b = (block[form][name] for block in network["blocks"])
+                assert network["sum"][form][name] == 2 * a + b
+        assert network["count"] == 3
+        assert network["sum"]["se"]["elements"] == 2 * 240 + 72
+        assert (network["sum"]["se"]["added_macs"], network["sum"]["tse"]["added_macs"]) == (2 * 32 + 24, 2 * 64 + 24)
+        less = 1 - network["sum"]["tse"]["memory_bits"] / network["sum"]["se"]["memory_bits"]
+        assert network["reduction"]["memory_bits"] == less > 0
+        assert [point["elements"] for point in network["curve"]] == [104, 312, 2 * 160 + 72, 2 * 200 + 72, 552, 552]
+
+    def test_files(self, tiny):
+        _, folder, contents = tiny
+        assert (contents["k"], contents["failures"], contents["paper"]["models"]) == (4, {}, [])
+        # Three designs: both forms of a map that a tile holds are one.
+        assert len(list(folder.glob("memory-*.json"))) == 3
+        svg = (folder / "report.svg").read_text()
+        assert "Tiny" in svg
+        assert "k = 4" in svg
+        assert not (folder / "paper.svg").exists()
+
+    def test_again(self, tiny, monkeypatch, capsys):
+        """What was measured is not measured again, and gives the same files."""
+        path, folder, _ = tiny
+        before = {name: (folder / name).read_bytes() for name in ("report.json", "report.svg")}
+        monkeypatch.setattr(measuring, "run_all", lambda *_: pytest.fail("measured again"))
+        assert command.report(_options(path), str(folder))
+        assert {name: (folder / name).read_bytes() for name in before} == before
+        out = capsys.readouterr().out
+        assert out.startswith("3 designs to generate, 3 of them finished before; 1 at a time")
+        assert ["1", "6x5x8x2", "2", "0.2", "0.2", "33.3%"] in [line.split()[:6] for line in out.splitlines()]
+        assert "Table" not in out
+
+    def test_failed(self, tiny, monkeypatch, capsys):
+        """One that fails is named, its sums are missing, and all else is there."""
+        path, _, _ = tiny
+        wrong = "ValueError: no good"
+        monkeypatch.setattr(measuring, "run_all", lambda missing, *_: dict.fromkeys(missing, wrong))
+        assert not command.report(_options(path), str(path.parent / "failed"))
+        out = capsys.readouterr().out
+        assert f"failed      K=4 W=5 C=8 CR=2 LANES=8: {wrong}\n" in out
+        contents = json.loads((path.parent / "failed/report.json").read_text())
+        assert list(contents["failures"].values()) == [wrong] * 3
+        assert contents["networks"][0]["sum"]["se"]["memory_bits"] is None
+        assert contents["networks"][0]["reduction"] == {"elements": pytest.approx(1 - 392 / 552), "memory_bits": None,
+                                                        "tile_buffer_bits": None}
+
+
+class TestPaper:
+    @pytest.fixture
+    def quick(self, monkeypatch, tmp_path):
+        """A function that reports without measuring, all of which fails, and returns report.json."""
+        monkeypatch.setattr(command, "measure", lambda *_: ({}, {}))
+
+        def run(model, **changes):
+            command.report(_options(model, **changes), str(tmp_path))
+            return json.loads((tmp_path / "report.json").read_text()), {path.name for path in tmp_path.iterdir()}
+
+        return run
+
+    def test_all_rows(self, quick, capsys):
+        contents, files = quick("paper", k=7)
+        assert (len(contents["paper"]["tiles"]), len(contents["paper"]["models"])) == (21, 15)
+        assert files == {"report.json", "report.svg", "paper.svg"}
+        (network,) = contents["networks"]
+        assert (network["name"], network["count"]) == ("EfficientDet-D2", 23)
+        assert (network["sum"]["se"]["elements"], network["sum"]["tse"]["elements"]) == (43600896, 4185216)
+        assert round(100 * network["reduction"]["elements"], 1) == 90.4
+        row = contents["paper"]["models"][12]
+        assert (row["model"], row["table"], row["status"]) == ("EfficientDet-D2", 5, "explained; real differs")
+        assert row["se"] == {"printed": "50.8", "by_rule": 50853888, "by_rule_as_printed": "50.8", "real": 43600896,
+                             "status": "explained; real differs"}
+        # But for the line with the folder's name.
+        assert max(len(line) for line in capsys.readouterr().out.splitlines() if not line.startswith("wrote")) <= 120
+
+    def test_rows_of_a_network(self, quick):
+        contents, _ = quick("RegNetY-800MF,EfficientNet-B0")
+        assert [row["network"] for row in contents["paper"]["models"]] == ["RegNetY-800MF", "EfficientNet-B0"]
+        assert len(contents["paper"]["tiles"]) == 21
+        assert quick("MobileNetV3-L_224")[0]["paper"]["tiles"] == []
+
+    def test_network_beside_the_paper(self, quick):
+        contents, _ = quick("paper,EfficientNet-B0")
+        assert [network["name"] for network in contents["networks"]] == ["EfficientNet-B0"]
+        assert len(contents["paper"]["models"]) == 15
+
+
+class TestForms:
+    def test_designs(self):
+        block = Block(60000, 6, 12, 3)
+        original, tiled = forms(block, _options("", k=7, lanes=5, macs=2, slack=0, sram_overhead=0.1))
+        assert [str(task) for task in (original, tiled)] == [
+            f"K={k} W=6 C=12 CR=3 LANES=4 MACS=2 SRAM_OVERHEAD=0.1 SLACK=0" for k in (60000, 7)]
+        # A map that is as high as that is refused by what a simulation could hold only.
+        prepare(dataclasses.replace(tiled.options, macs=1))
+
+    def test_one_design_where_a_tile_holds_the_map(self):
+        original, tiled = forms(Block(7, 7, 16, 4), _options("", k=9))
+        assert original == tiled
+        assert forms(Block(9, 7, 16, 4), _options("", k=7))[1] == tiled
+
+    def test_activations_of_a_model(self):
+        gate = Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
+        block = Block(7, 7, 16, 4, form=(("mid", Mid.SILU), ("gate", gate), ("residual", True)))
+        assert str(forms(block, _options(""))[1]) == (
+            "K=4 W=7 C=16 CR=4 LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
+
+
+class TestText:
+    def test_wide(self):
+        """Networks as large as any still fit."""
+        block = Block(1024, 1024, 256, 64, 9)
+        results = {}
+        for task in forms(block, _options("")):
+            beats = task.options.k * 1024 * 32
+            sram = {"total_without_weights_bits": 64 * beats, "tile_buffer_bits": 64 * beats}
+            results[task] = {"sram": sram, "config": {}, "first_output_latency": beats}
+        text = network_text(_summary(block, results=results))
+        assert 110 < max(map(len, text.splitlines())) <= 120
+        assert "19,327,352.8" in text
+        assert "\ntile buffers alone: 19,327,352.8 and 75,497.5 bits / 1000, 99.6% less" in text
+
+    def test_names(self):
+        text = network_text(_summary(Block(8, 8, 4, 1, name="/se/Mul"), Block(8, 8, 4, 1, name="a\n" + 99 * "b")))
+        assert text.splitlines()[-2] == "  1  /se/Mul"
+        assert text.splitlines()[-1].startswith("  2  a\\nbbb")
+        assert len(plain("x" * 10**6)) < 100
+
+    def test_failed(self):
+        assert network_text(_summary(Block(8, 8, 4, 1))).count("failed") == 8
+
+
+class TestModel:
+    def model(self, *dims):
+        """A file whose input has the dimensions, and whose block is on a map of half its size."""
+        net = Net()
+        weight = net.constant(np.ones((CHANNELS, dims[1], 3, 3)))
+        x = net("Conv", "x", weight, strides=[2, 2], pads=[1, 1, 1, 1])
+        net("Identity", se(net, x, Spelling(mid="silu", gate="fifth", end="add")), output="y")
+        onnx.save(net.model({"x": dims}, {"y": None}), "some.onnx")
+        return "some.onnx"
+
+    @pytest.fixture(autouse=True)
+    def here(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def test_onnx(self):
+        (network,) = resolve(_options(self.model(1, 3, 20, 12))).networks
+        assert (network.name, network.input, network.source) == ("some", (20, 12), "some.onnx")
+        (block,) = network.blocks
+        assert (str(block), block.count) == (f"10x6x{CHANNELS}x{SQUEEZE}", 1)
+        form = dict(block.form)
+        assert (form["mid"], form["gate"].kind, form["residual"]) == (Mid.SILU, GateKind.HARDSIGMOID, True)
+        assert network_text(network_summary(network, _options(""), {})).startswith("some, input 20 x 12, k = 4\n")
+
+    @pytest.mark.parametrize(("dims", "shape", "size"), [
+        ((1, 3, "h", "w"), "3x40x24", (40, 24)), ((1, 5, 20, 12), "5x20x12", (20, 12)), ((1, 5, 20, 12), None, None)])
+    def test_size_of_the_input(self, dims, shape, size):
+        assert resolve(_options(self.model(*dims), input=shape)).networks[0].input == size
+
+    def test_none(self):
+        onnx.save(lookalike("one-layer"), "none.onnx")
+        with pytest.raises(ConfigError, match=r"model=none.onnx: has no squeeze-and-excite block"):
+            resolve(_options("none.onnx"))
+
+
+class TestRefused:
+    @pytest.mark.parametrize(("model", "line"), [
+        ("", r"is needed: names of networks, paper, or an .onnx or .json file"),
+        ("EfficientNet", r"EfficientNet.*: must be paper, an .onnx or .json file, or one of RegNetY-200MF, "),
+        ("paper,", r"must be paper, an .onnx"),
+        ("none.json", r"none.json.*: can't be read: No such file or directory"),
+    ])
+    def test_name(self, tmp_path, monkeypatch, model, line):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigError, match=line) as error:
+            command.report(_options(model), "out")
+        assert error.value.option == "model"
+        assert "\n" not in describe(error.value)
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(("text", "line"), [
+        ("{}", "must hold"), ("[" * 100_000, "is nested too deeply|must hold"), ("\0", "must hold"),
+        (json.dumps(TINY).replace("6, 5, 8, 2, 2", "6, 5, 70000, 2, 2"),
+         r"Tiny, 6x5x70000x2: H, W, C, CR and how many must be 1 to 65536"),
+        (json.dumps(TINY).replace("6, 5, 8, 2, 2", "6, 5, 8, 2, 65537"), "how many must be 1 to 65536"),
+    ])
+    def test_file(self, tmp_path, text, line):
+        path = tmp_path / "own.json"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=line):
+            command.report(_options(path), str(tmp_path / "out"))
+        assert not (tmp_path / "out").exists()

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Makefile, in a folder with stand-ins for Python, pip and tiled-se: what it passes on, and how it sets up."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tiled_se.gen.options import FIELDS, flag
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+# Prints its arguments and what it sees of make.
+TOOL = """#!/bin/sh
+printf '%s\\n' "$@"
+env | grep -E '^(MAKEFLAGS|MAKEOVERRIDES|MFLAGS|K|W|OUT|SIM)=' && echo leaked
+test "$2" != "--k=fail" || { echo 'tiled-se: error: a line' >&2; exit 2; }
+"""
+
+# `python -m venv FOLDER` copies this script there; `-m pip install` installs the tool, or fails on request.
+PYTHON = """#!/bin/sh
+echo "$@" >> log
+case "$*" in
+  "-m venv "*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  *"-m pip install"*) test ! -e break || { echo 'no network'; exit 1; }; cp tool .venv/bin/tiled-se ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with spaces in its name, the Makefile, and the stand-ins."""
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    for name, text in (("tool", TOOL), ("python", PYTHON)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def make(project, *arguments, **environment):
+    """Run make with that Python, and no environment but PATH."""
+    return subprocess.run(["make", "-s", "PYTHON=./python", *arguments], cwd=project, capture_output=True, text=True,
+                          env={"PATH": "/usr/local/bin:/usr/bin:/bin", **environment})
+
+
+def passed(project, *arguments, **environment):
+    """What tiled-se was given after its subcommand, by `make verilog`."""
+    make(project, "verilog")
+    done = make(project, "verilog", *arguments, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "verilog"
+    return lines[1:]
+
+
+def test_every_option_has_its_variable():
+    table = re.search(r"^OPTIONS := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
+    pairs = table.replace("\\", "").split()
+    assert sorted(pairs) == sorted(f"{field.metadata['variable']}:{flag(name)[2:]}" for name, field in FIELDS.items())
+
+
+def test_help_tells_every_variable(project):
+    text = make(project, "help").stdout
+    for field in FIELDS.values():
+        assert f" {field.metadata['variable']}=" in text
+    assert make(project).stdout == text
+    assert not (project / ".venv").exists()
+    assert max(map(len, text.splitlines())) <= 112
+
+
+@pytest.mark.parametrize(("argument", "text"), [
+    ("K=3", "--k=3"), ("K=-3", "--k=-3"), ("OUT=a b", "--out=a b"), ("OUT=it's", "--out=it's"), ("K=$x", "--k=$x"),
+    ("K=$(shell touch leak)", "--k=$(shell touch leak)"), ("K=`touch leak`", "--k=`touch leak`"), ("K=#1", "--k=#1"),
+    ('K="', '--k="'), ("K=\\", "--k=\\"), ("GATE=hardsigmoid:0.2,0.5", "--gate=hardsigmoid:0.2,0.5"),
+    ("OUT=a;touch leak", "--out=a;touch leak"), ("K=1\n2", "--k=1 2"), ("K=ä", "--k=ä"), ("K=%", "--k=%"),
+])
+def test_values_arrive_as_they_are(project, argument, text):
+    assert passed(project, argument) == [text]
+    assert not (project / "leak").exists()
+
+
+def test_empty_is_not_passed_on(project):
+    assert passed(project, "K=", "W=8") == ["--width=8"]
+
+
+def test_environment_is_not_read(project):
+    assert passed(project, K="5", OUT="x", SIM="icarus", MACS="1") == []
+
+
+def test_make_settings_do_not_reach_the_tool(project):
+    assert "leaked" not in passed(project, "K=5", "-j2", "W=8", SIM="icarus")
+
+
+def test_unknown_variable(project):
+    done = make(project, "sim", "WIDTH=8")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "tiled-se: error: WIDTH=8: no such variable; make help lists them"
+    assert len(done.stderr.splitlines()) == 2
+    assert not (project / ".venv").exists()
+
+
+def test_status_and_one_line(project):
+    make(project, "verilog")
+    done = make(project, "verilog", "K=fail")
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if not line.startswith("make")] == ["tiled-se: error: a line"]
+
+
+class TestSetup:
+    def installs(self, project):
+        return [line for line in (project / "log").read_text().splitlines() if "pip install" in line]
+
+    def test_once(self, project):
+        assert "making .venv" in make(project, "verilog").stdout
+        count = len(self.installs(project))
+        assert "-c constraints.txt" in self.installs(project)[0]
+        assert make(project, "verilog").stdout == "verilog\n"
+        assert len(self.installs(project)) == count
+
+    def test_pip_arguments(self, project):
+        make(project, "verilog", "PIP_ARGS=--no-index --find-links=wheels")
+        assert all("--no-index --find-links=wheels" in line for line in self.installs(project))
+
+    def test_failed_set_up_is_done_again_from_nothing(self, project):
+        (project / "break").touch()
+        done = make(project, "verilog")
+        assert done.returncode == 2
+        assert "no network" in done.stdout
+        assert done.stderr.splitlines()[0] == (
+            "tiled-se: error: pip could not install the packages; what it said is above")
+        (project / "break").unlink()
+        (project / ".venv/half").touch()
+        assert "making .venv" in make(project, "verilog").stdout
+        assert not (project / ".venv/half").exists()
+
+    def test_benchmarks_bring_their_packages_once(self, project):
+        done = make(project, "bench", "NETWORK=a,b", "JOBS=3", "OUT=results")
+        assert done.stdout.splitlines()[-4:] == ["bench", "--out=results", "--network=a,b", "--jobs=3"]
+        assert self.installs(project)[-1].endswith("--editable .[bench,synth]")
+        count = len(self.installs(project))
+        assert make(project, "bench").stdout == "bench\n"
+        assert len(self.installs(project)) == count
+
+    def test_simspeed_brings_its_package_once(self, project):
+        done = make(project, "simspeed", "W=8", "SECONDS=1", "DOCS=docs")
+        assert done.stdout.splitlines()[-4:] == ["simspeed", "--width=8", "--docs=docs", "--seconds=1"]
+        assert self.installs(project)[-1].endswith("--editable .[simspeed]")
+        count = len(self.installs(project))
+        assert make(project, "simspeed").stdout == "simspeed\n"
+        assert len(self.installs(project)) == count
+
+    def test_simspeed_runs_without_its_package(self, project):
+        """It says so, and the next run tries again."""
+        make(project, "verilog")
+        (project / "python").write_text(PYTHON.replace("esac", "*cocotbext*) exit 1 ;;\nesac"))
+        shutil.copy(project / "python", project / ".venv/bin/python")
+        (project / "break").touch()
+        for _ in range(2):
+            done = make(project, "simspeed")
+            assert done.returncode == 0
+            assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "simspeed"]
+
+    def test_sweeps_bring_their_packages_once(self, project):
+        done = make(project, "sweep", "CONFIGS=my list.toml", "SCHEDULER=tcp://node:8786")
+        assert done.stdout.splitlines()[-3:] == ["sweep", "--configs=my list.toml", "--scheduler=tcp://node:8786"]
+        assert self.installs(project)[-1].endswith("--editable .[sweep]")
+        count = len(self.installs(project))
+        assert make(project, "sweep").stdout == "sweep\n"
+        assert len(self.installs(project)) == count
+
+    def test_demo_brings_its_packages_once(self, project):
+        done = make(project, "demo", "PAGES=4", "K=5")
+        assert done.stdout.splitlines()[-3:] == ["demo", "--k=5", "--pages=4"]
+        assert self.installs(project)[-1].endswith("--editable .[demo]")
+        count = len(self.installs(project))
+        assert make(project, "demo").stdout == "demo\n"
+        assert len(self.installs(project)) == count
+
+    @pytest.mark.parametrize("command", ["inspect", "swap", "build", "report", "sensitivity"])
+    def test_networks_need_nothing_more(self, project, command):
+        make(project, "verilog")
+        count = len(self.installs(project))
+        done = make(project, command, "MODEL=my net.onnx", "INPUT=3x8x8")
+        assert done.stdout.splitlines()[-3:] == [command, "--input=3x8x8", "--model=my net.onnx"]
+        assert len(self.installs(project)) == count
+
+    def test_moved_folder_is_set_up_again(self, project):
+        make(project, "verilog")
+        moved = project.rename(project.parent / "moved")
+        count = len(self.installs(moved))
+        assert make(moved, "verilog").returncode == 0
+        assert len(self.installs(moved)) > count
+
+    def test_python_that_has_gone(self, project):
+        make(project, "verilog")
+        (project / ".venv/bin/python").unlink()
+        assert "making .venv" in make(project, "verilog").stdout
+
+    def test_synthesis_tools_come_with_their_command(self, project):
+        make(project, "verilog")
+        assert not any("[synth]" in line for line in self.installs(project))
+        done = make(project, "synth", "TARGET=ice40", "SEEDS=1,2")
+        assert done.stdout.splitlines()[-3:] == ["synth", "--target=ice40", "--seeds=1,2"]
+        assert self.installs(project)[-1].endswith(".[synth]")
+        count = len(self.installs(project))
+        assert make(project, "synth").stdout == "synth\n"
+        assert len(self.installs(project)) == count
+
+    def test_changed_pins(self, project):
+        make(project, "verilog")
+        count = len(self.installs(project))
+        (project / "constraints.txt").write_text("torch==0\n")
+        make(project, "verilog")
+        assert len(self.installs(project)) > count
+
+    def test_no_python(self, project):
+        done = make(project, "verilog", "PYTHON=python0")
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[0] == (
+            "tiled-se: error: no python0 on PATH: install Python 3.10 or newer, or name it by PYTHON=")
+
+    def test_old_python(self, project):
+        (project / "python").write_text("#!/bin/sh\nexit 1\n")
+        assert make(project, "verilog").stderr.splitlines()[0] == (
+            "tiled-se: error: ./python is no Python 3.10 or newer: name one by PYTHON=")
+
+    @pytest.mark.parametrize(("present", "line"), [
+        ([], "no perl on PATH: install your system's perl package"),
+        (["perl"], "no C++ compiler on PATH: install your system's g++ or clang package"),
+    ])
+    def test_missing_tools(self, project, tmp_path, present, line):
+        programs = tmp_path / "bin"
+        programs.mkdir()
+        for name in ["sh", "cat", *present]:
+            (programs / name).symlink_to(shutil.which(name))
+        done = subprocess.run([shutil.which("make"), "-s", "sim"], cwd=project, capture_output=True, text=True,
+                              env={"PATH": str(programs)})
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[0] == f"tiled-se: error: {line}"

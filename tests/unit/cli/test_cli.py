@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it refuses, and how; what `tiled-se verilog` writes."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import weights
+from tiled_se.cli import main as cli
+from tiled_se.gen.files import check_folder, write_all
+from tiled_se.gen.fpga.targets import Target
+from tiled_se.gen.options import FIELDS, Options, describe, from_texts, options_of
+from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+
+SHAPE = {"k": "2", "width": "8", "channels": "8"}
+SEEDS = "must be different integers from 1 to 2147483647 with commas between, 100 at most"
+GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
+FILES = {
+    "w.npz": weights(),
+    "silu.npz": weights(mid="silu", residual=True),
+    "huge.npz": weights(w1=np.full((2, 8), 3e38, np.float32)),
+    "x.npz": dict(x=np.ones((3, 4, 8, 8))),
+    "x9.npz": dict(x=np.ones((4, 8, 9))),
+}
+
+
+def arguments(options):
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+def says(tiled_se, command, options, line):
+    """The command ends with status 2, this one line, and has written nothing."""
+    finished = tiled_se(command, *arguments(options), "--out=out")
+    assert finished.err == f"tiled-se: error: {line}\n"
+    assert finished.status == 2
+    assert not os.path.exists("out")
+
+
+@pytest.mark.parametrize("command", ["sim", "verilog", "synth"])
+@pytest.mark.parametrize(("options", "line"), [
+    ({"k": 0}, "K=0 (--k): must be an integer from 1 to 65536"),
+    ({"k": "seven"}, "K=seven (--k): must be an integer from 1 to 65536"),
+    ({"k": "7.0"}, "K=7.0 (--k): must be an integer from 1 to 65536"),
+    ({"k": "1_0"}, "K=1_0 (--k): must be an integer from 1 to 65536"),
+    ({"k": " 7"}, "K= 7 (--k): must be an integer from 1 to 65536"),
+    ({"k": "9" * 5000}, f"K={'9' * 200}...{'9' * 100} (--k): must be an integer from 1 to 65536"),
+    ({"k": "1\n2"}, "K=1\\n2 (--k): must be an integer from 1 to 65536"),
+    ({"width": -1}, "W=-1 (--width): must be an integer from 1 to 65536"),
+    ({"channels": 65537}, "C=65537 (--channels): must be an integer from 1 to 65536"),
+    ({"width": ""}, "W= (--width): is needed, where no file tells it; must be from 1 to 65536"),
+    ({"height": 0}, "H=0 (--height): must be an integer from 1 to 1048576"),
+    ({"squeeze": 0}, "CR=0 (--squeeze): must be an integer from 1 to 65536"),
+    ({"lanes": 3}, "LANES=3 (--lanes): must divide channels=8"),
+    ({"lanes": 65}, "LANES=65 (--lanes): must be an integer from 1 to 64"),
+    ({"target": "ECP5"}, "TARGET=ECP5 (--target): must be ecp5, ice40 or xilinx"),
+    ({"seeds": "1,2,1"}, f"SEEDS=1,2,1 (--seeds): {SEEDS}"),
+    ({"seeds": "1,,2"}, f"SEEDS=1,,2 (--seeds): {SEEDS}"),
+    ({"seeds": "0"}, f"SEEDS=0 (--seeds): {SEEDS}"),
+    ({"macs": "many"}, "MACS=many (--macs): must be an integer from 1 to 4096, or auto"),
+    ({"macs": 0}, "MACS=0 (--macs): must be an integer from 1 to 4096, or auto"),
+    ({"slack": -1}, "SLACK=-1 (--slack): must be an integer from 0 to 1048576, or auto"),
+    ({"sram-overhead": "nan"}, "SRAM_OVERHEAD=nan (--sram-overhead): must be a number from 0 to 10"),
+    ({"loadable": "maybe"}, "LOADABLE=maybe (--loadable): must be 0 or 1"),
+    ({"operand-bits": 9}, "OPERAND_BITS=9 (--operand-bits): must be an integer from 10 to 40, or auto"),
+    ({"error": 0.1}, "ERROR=0.1 (--error): must be a number from 0.5 to 256"),
+    ({"mid": "tanh"}, "MID=tanh (--mid): must be one of relu, relu6, silu, hardswish, identity"),
+    ({"gate": "softmax"}, f"GATE=softmax (--gate): must be {GATES}"),
+    ({"gate": "hardsigmoid:1"}, f"GATE=hardsigmoid:1 (--gate): must be {GATES}"),
+    ({"gate": "hardsigmoid:a,b"}, f"GATE=hardsigmoid:a,b (--gate): must be {GATES}, with two numbers"),
+    ({"gate": "hardsigmoid:nan,0"},
+     "GATE=hardsigmoid:nan,0 (--gate): a hard sigmoid's slope must be from 1e-6 to 1e6"),
+    ({"residual": 2}, "RESIDUAL=2 (--residual): must be 0 or 1"),
+    ({"dtype": "int16"}, "DTYPE=int16 (--dtype): must be int8 or uint8"),
+    ({"zero-point": 128}, "ZERO_POINT=128 (--zero-point): must be from -128 to 127"),
+    ({"zero-point": -1, "dtype": "uint8"}, "ZERO_POINT=-1 (--zero-point): must be from 0 to 255"),
+    ({"frames": 0}, "FRAMES=0 (--frames): must be an integer from 1 to 1048576"),
+    ({"seed": -1}, "SEED=-1 (--seed): must be an integer from 0 to 4294967295"),
+    ({"stall": 1}, "STALL=1 (--stall): must be a number from 0 to less than 1"),
+    ({"stall": "-0.1"}, "STALL=-0.1 (--stall): must be a number from 0 to less than 1"),
+    ({"sim": "vcs"}, "SIM=vcs (--sim): must be verilator or icarus"),
+    ({"waves": "vcd"}, "WAVES=vcd (--waves): must be 0 or 1"),
+    ({"name": "2x"},
+     "NAME=2x (--name): must be a Verilog identifier: letters, digits and _, no digit first, no keyword"),
+    ({"name": "module"},
+     "NAME=module (--name): must be a Verilog identifier: letters, digits and _, no digit first, no keyword"),
+    ({"name": "s_axis_tdata"}, "NAME=s_axis_tdata (--name): must not be TOP or the name of a port"),
+    ({"name": "status_loaded"}, "NAME=status_loaded (--name): must not be TOP or the name of a port"),
+    ({"name": "../x"},
+     "NAME=../x (--name): must be a Verilog identifier: letters, digits and _, no digit first, no keyword"),
+    ({"weights": "none.npz"}, "WEIGHTS=none.npz (--weights): there is no such file; must be an .npz file"),
+    ({"input": "none.npz"}, "INPUT=none.npz (--input): there is no such file; must be an .npz file"),
+    # Too large for any machine.
+    ({"k": 65536, "width": 65536}, "K=65536 (--k): must be smaller: K*W*C = 34359738368 may be 268435456 at most"),
+    ({"channels": 65536}, "CR=16384 (--squeeze): must be smaller: C*CR = 1073741824 may be 16777216 at most"),
+    ({"height": 1 << 20, "frames": 1 << 20},
+     "H=1048576 (--height): must be smaller: FRAMES*H*W*C = 70368744177664 may be 268435456 at most"),
+    # Contradictions name both sides.
+    ({"weights": "w.npz", "channels": 9}, "C=9 (--channels): must be 8, as w1 of WEIGHTS=w.npz is [2, 8]"),
+    ({"weights": "w.npz", "squeeze": 3}, "CR=3 (--squeeze): must be 2, as w1 of WEIGHTS=w.npz is [2, 8]"),
+    ({"weights": "silu.npz", "mid": "relu"}, "MID=relu (--mid): must be silu, as WEIGHTS=silu.npz says"),
+    ({"weights": "silu.npz", "residual": 0}, "RESIDUAL=0 (--residual): must be 1, as WEIGHTS=silu.npz says"),
+    ({"input": "x.npz", "width": 9}, "W=9 (--width): must be 8, as x of INPUT=x.npz is [3, 4, 8, 8]"),
+    ({"input": "x.npz", "height": 5}, "H=5 (--height): must be 4, as x of INPUT=x.npz is [3, 4, 8, 8]"),
+    ({"input": "x.npz", "frames": 2}, "FRAMES=2 (--frames): must be 3, as x of INPUT=x.npz is [3, 4, 8, 8]"),
+    ({"input": "x9.npz", "weights": "w.npz", "channels": ""},
+     "C=9 (--channels): must be 8, as w1 of WEIGHTS=w.npz is [2, 8]; but x of INPUT=x9.npz is [1, 4, 8, 9]"),
+])
+def test_refused(tiled_se, npz, command, options, line):
+    for name, arrays in FILES.items():
+        npz(name, **arrays)
+    says(tiled_se, command, SHAPE | options, line)
+
+
+def test_wide_blocks_have_verilog_though_square_frames_would_not_fit(tiled_se):
+    """Frames are no part of the hardware: only who simulates them needs room for them."""
+    shape = ("--k=1", "--width=16384", "--channels=1", "--squeeze=1")
+    assert tiled_se("verilog", *shape, "--out=out").status == 0
+    finished = tiled_se("sim", *shape, "--out=other")
+    assert (finished.status, finished.err) == (
+        2, "tiled-se: error: H=16384 (--height): must be smaller: FRAMES*H*W*C = 536870912 may be 268435456 at most\n")
+    assert not os.path.exists("other")
+
+
+def test_width_that_the_error_needs_is_named(tiled_se):
+    finished = tiled_se("verilog", *arguments(SHAPE), "--operand-bits=11", "--out=out")
+    assert finished.status == 2
+    assert finished.err.startswith("tiled-se: error: OPERAND_BITS=11 (--operand-bits): must be at least ")
+    assert finished.err.endswith("to keep ERROR=1\n")
+    needed = finished.err.split()[8]
+    assert tiled_se("verilog", *arguments(SHAPE), f"--operand-bits={needed}", "--loadable=0", "--out=out").status == 0
+
+
+def test_error_out_of_reach(tiled_se):
+    finished = tiled_se("verilog", *arguments(SHAPE), "--error=0.5", "--out=out")
+    assert finished.status == 2
+    assert finished.err.startswith("tiled-se: error: ERROR=0.5 (--error): no operand width keeps this")
+    assert finished.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("texts", "line"), [
+    (["simulate"], "argument COMMAND: invalid choice: 'simulate'"),
+    (["sim", "--wid", "5"], "unrecognized arguments: --wid 5"),
+    (["sim", "W=5"], "unrecognized arguments: W=5"),
+    (["sim", "--k"], "argument --k: expected one argument"),
+    (["sim", "--jobs", "2"], "unrecognized arguments: --jobs 2"),
+    (["bench", "--width", "8"], "unrecognized arguments: --width 8"),
+    (["simspeed", "--sim", "icarus"], "unrecognized arguments: --sim icarus"),
+    (["sweep", "--width", "8"], "unrecognized arguments: --width 8"),
+])
+def test_usage(tiled_se, texts, line):
+    finished = tiled_se(*texts)
+    assert (finished.status, finished.out) == (2, "")
+    assert finished.err.startswith(f"tiled-se: error: {line}")
+    assert finished.err.count("\n") == 1
+
+
+class TestFolder:
+    def test_is_a_file(self, tiled_se, tmp_path):
+        (tmp_path / "out").write_text("mine")
+        finished = tiled_se("verilog", *arguments(SHAPE), "--out=out")
+        assert finished.err == (
+            "tiled-se: error: OUT=out (--out): is not a folder; must be one, or a name that is free\n")
+        assert finished.status == 2
+        assert (tmp_path / "out").read_text() == "mine"
+
+    def test_is_below_a_file(self, tiled_se, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        finished = tiled_se("sim", *arguments(SHAPE), "--out=file/out")
+        assert finished.err == (
+            f"tiled-se: error: OUT=file/out (--out): must be in a folder, which {tmp_path / 'file'} is not\n")
+
+    def test_may_not_be_written(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        with pytest.raises(ConfigError, match=f"^out=out: must be writable, which {os.getcwd()} is not$"):
+            check_folder("out")
+
+    def test_failed_write_leaves_nothing(self, tmp_path):
+        (tmp_path / "b").mkdir()
+        with pytest.raises(ConfigError, match="^out=.*: can't be written: Is a directory"):
+            write_all(str(tmp_path), {"a": b"1", "b": b"2"})
+        assert os.listdir(tmp_path) == ["b"]
+
+    @pytest.mark.parametrize(("command", "options", "folder"), [
+        ("verilog", {"k": 3, "width": 8, "channels": 16}, "build/verilog_k3_w8_c16"),
+        ("verilog", {"weights": "nets/se 1.npz", "width": 8}, "build/verilog_se-1_k7_w8"),
+        ("synth", {"target": Target.ICE40, "width": 8}, "build/synth_ice40_k7_w8"),
+    ])
+    def test_default(self, command, options, folder):
+        assert cli._default_folder(command, Options(**options)) == folder
+
+
+def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupt)
+    finished = tiled_se("sim")
+    assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+
+
+class TestTerminated:
+    @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN, lambda *_: None], ids=["default", "ignored", "another"])
+    def before(self, request):
+        """What SIGTERM does when the command begins."""
+        old = signal.signal(signal.SIGTERM, request.param)
+        yield request.param
+        signal.signal(signal.SIGTERM, old)
+
+    def test_like_interrupted(self, before, tiled_se, monkeypatch):
+        """But for who has decided otherwise; what is cleaned up then is not disturbed."""
+        done = []
+
+        def run(*_):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("all")
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("cleaned")
+            return cli.OK
+
+        monkeypatch.setattr(cli, "_run", run)
+        finished = tiled_se("sim")
+        assert signal.getsignal(signal.SIGTERM) == before
+        if before == signal.SIG_DFL:
+            assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+            assert done == ["cleaned"]
+        else:
+            assert (finished.status, finished.err) == (0, "")
+            assert done == ["all", "cleaned"]
+
+    def test_not_in_a_thread(self, monkeypatch):
+        """Where Python lets nobody set handlers."""
+        monkeypatch.setattr(cli, "_run", lambda *_: cli.OK)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            assert pool.submit(cli.main, ["sim"]).result() == cli.OK
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "simspeed", "sweep"])
+    def test_tells_every_option(self, capsys, command):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command, "--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        taken = options_of(command)
+        for name, field in FIELDS.items():
+            assert (f"--{name.replace('_', '-')} " in text) == (name in taken)
+            assert (f"[{field.metadata['variable']}]" in text) == (name in taken)
+
+    def test_defaults_are_those_told(self):
+        for field in FIELDS.values():
+            if field.default is not None:
+                default = int(field.default) if isinstance(field.default, bool) else field.default
+                default = ",".join(map(str, default)) if isinstance(default, tuple) else default
+                assert field.metadata["help"].endswith(f"(default: {default})")
+
+    def test_without_command(self, tiled_se):
+        finished = tiled_se()
+        assert finished.status == 0
+        assert "sim" in finished.out
+
+
+@pytest.mark.parametrize(("texts", "unloaded"), [
+    (["--help"], ["amaranth", "numpy", "torch"]),
+    (["verilog", "--k=2", "--width=4", "--channels=4", "--out=out"], ["torch", "cocotb"]),
+])
+def test_what_is_not_needed_is_not_imported(tmp_path, texts, unloaded):
+    code = ("import sys\nfrom tiled_se.cli.main import main\n"
+            f"try: main({texts!r})\nexcept SystemExit: pass\n"
+            f"print('loaded', [name for name in {unloaded!r} if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_module_runs_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "tiled_se.cli", "sim", "--k=0"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "tiled-se: error: K=0 (--k): must be an integer from 1 to 65536\n"
+
+
+class TestOptions:
+    def test_empty_is_not_said(self):
+        assert from_texts({"k": "", "width": None}) == Options()
+
+    @pytest.mark.parametrize(("name", "text", "value"), [
+        ("macs", "auto", None), ("macs", "4", 4), ("slack", "0", 0), ("residual", "no", False), ("waves", "TRUE", True),
+        ("mid", "swish", Mid.SILU), ("gate", "hardsigmoid:0.2,0.5", Gate(GateKind.HARDSIGMOID, 0.2, 0.5)),
+        ("stall", ".5", 0.5), ("error", "1e1", 10.0), ("zero_point", "-5", -5), ("k", "+7", 7),
+        ("name", "se_1", "se_1"), ("target", "ice40", Target.ICE40), ("seeds", "5", (5,)), ("seeds", "9,2", (9, 2)),
+    ])
+    def test_formats(self, name, text, value):
+        assert getattr(from_texts({name: text}), name) == value
+
+    def test_foreign_names_are_described_as_they_are(self):
+        assert describe(ConfigError("w1", [2], "must be more")) == "w1=[2]: must be more"
+
+
+class TestVerilog:
+    def test_loadable(self, tiled_se, tmp_path):
+        assert tiled_se("verilog", *arguments(SHAPE), "--name=blk", "--out=out").status == 0
+        out = tmp_path / "out"
+        assert sorted(os.listdir(out)) == ["blk.params.bin", "blk.params.hex", "blk.v", "manifest.json"]
+        about = json.loads((out / "manifest.json").read_text())
+        assert "module blk(" in (out / "blk.v").read_text()
+        words = np.fromfile(out / "blk.params.bin", "<u4")
+        assert [int(line, 16) for line in (out / "blk.params.hex").read_text().split()] == words.tolist()
+        assert f"{words[0]:08x}" == about["parameters"]["fingerprint"]
+        assert about["parameters"]["stream_words"] == len(words)
+        ports = {port["name"]: port for port in about["ports"]}
+        assert ports["s_axis_tdata"]["width"] == 8 * about["config"]["lanes"]
+        assert ports["w_axis_tready"]["direction"] == "output"
+        assert all(port["meaning"] for port in about["ports"])
+        bits = sum(m["width"] * m["depth"] for m in about["memories"] if m["role"] != "weight")
+        assert about["sram"]["total_without_weights_bits"] == bits
+
+    def test_baked(self, tiled_se, npz, tmp_path):
+        path = npz("w.npz", **weights())
+        assert tiled_se("verilog", "--k=2", "--width=8", f"--weights={path}", "--out=out").status == 0
+        assert sorted(os.listdir(tmp_path / "out")) == ["manifest.json", "tiled_se.v"]
+        about = json.loads((tmp_path / "out/manifest.json").read_text())
+        assert about["parameters"] == {"kind": "baked", "source": path}
+        assert about["numbers"]["error_bound_lsb"] <= 1

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WEIGHTS and INPUT files: what is taken, and that anything else is refused in a line."""
+
+import contextlib
+import io
+import pathlib
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.conftest import weights
+from tiled_se.gen.data import load_input, load_weights
+from tiled_se.gen.options import Options
+from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+
+HOLDS = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
+INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
+
+
+def refused(load, path, *more):
+    """The text of the ConfigError that naming `path` ends in."""
+    with pytest.raises(ConfigError) as caught:
+        load(path, *more)
+    assert caught.value.value == path
+    assert caught.value.option == ("weights" if load is load_weights else "input")
+    return caught.value.allowed
+
+
+def x_q(values, **more):
+    """Arrays of an integer INPUT."""
+    return dict(x_q=np.asarray(values).reshape(1, 1, -1), x_scale=0.5, x_zero_point=0) | more
+
+
+class TestWeights:
+    def test_arrays_are_float64(self, npz):
+        arrays = weights()
+        loaded = load_weights(npz("w.npz", **arrays))
+        for name, array in arrays.items():
+            assert loaded.arrays[name].dtype == np.float64
+            assert (loaded.arrays[name] == array).all()
+        assert (loaded.mid, loaded.gate, loaded.residual) == (None, None, None)
+
+    @pytest.mark.parametrize(("text", "mid"), [("relu", Mid.RELU), ("swish", Mid.SILU), ("none", Mid.IDENTITY)])
+    def test_mid(self, npz, text, mid):
+        assert load_weights(npz("w.npz", **weights(mid=text))).mid is mid
+
+    @pytest.mark.parametrize(("text", "gate"), [
+        ("sigmoid", Gate()), ("hardsigmoid", Gate(GateKind.HARDSIGMOID)),
+        ("hardsigmoid:0.2,0.5", Gate(GateKind.HARDSIGMOID, 0.2, 0.5)),
+        (b"sigmoid", Gate()), (["sigmoid"], Gate())])
+    def test_gate(self, npz, text, gate):
+        assert load_weights(npz("w.npz", **weights(gate=text))).gate == gate
+
+    @pytest.mark.parametrize("residual", [True, False, 1, 0])
+    def test_residual(self, npz, residual):
+        assert load_weights(npz("w.npz", **weights(residual=residual))).residual is bool(residual)
+
+    @pytest.mark.parametrize(("change", "message"), [
+        (dict(w1=np.zeros((2, 9))), "w2 is [8, 2], must have the shape [9, 2] beside w1's [2, 9]"),
+        (dict(b1=np.zeros((2, 1))), "b1 is [2, 1], must have the shape [2] beside w1's [2, 8]"),
+        (dict(w1=np.zeros(8)), "w1 is [8], must have the shape [CR, C]"),
+        (dict(w1=np.zeros((0, 8))), "w1 is [0, 8], must have the shape [CR, C]"),
+        (dict(w2=np.zeros((8, 2), int)), "w2 is int64; must be float32"),
+        (dict(w2=np.full((8, 2), "a")), "w2 is <U1; must be float32"),
+        (dict(w2=np.zeros((8, 2), complex)), "w2 is complex128; must be float32"),
+        (dict(b2=np.full(8, np.nan)), "b2 has NaN or infinite values; all must be finite"),
+        (dict(b2=np.full(8, -np.inf)), "b2 has NaN or infinite values; all must be finite"),
+        (dict(b2=np.full(8, 1e39)), "b2 is not finite, must hold finite float32 numbers only"),
+        (dict(mid="tanh"), "mid is 'tanh': must be one of relu, relu6, silu, hardswish, identity"),
+        (dict(mid=3), "mid is int64[]; must be one string"),
+        (dict(gate=["sigmoid", "sigmoid"]), "gate is <U7[2]; must be one string"),
+        (dict(gate="hardsigmoid:0,0"), "gate is 'hardsigmoid:0,0': a hard sigmoid's slope must be from 1e-6 to 1e6"),
+        (dict(residual=2), "residual must be one bool"),
+        (dict(residual="yes"), "residual must be one bool"),
+    ])
+    def test_refused(self, npz, change, message):
+        assert refused(load_weights, npz("w.npz", **(weights() | change))) == message
+
+    def test_missing_arrays(self, npz):
+        assert refused(load_weights, npz("w.npz", b1=np.zeros(2))) == f"lacks w1, w2, b2; {HOLDS}"
+
+
+class TestHostileFiles:
+    def test_nothing_is_unpickled(self, npz):
+        path = npz("w.npz", **weights(b2=np.array([{}], object)))
+        assert refused(load_weights, path) == "b2 holds Python objects, which are never read"
+
+    def test_missing(self, tmp_path):
+        assert refused(load_weights, str(tmp_path / "w.npz")) == "there is no such file; must be an .npz file"
+
+    def test_folder(self, tmp_path):
+        assert refused(load_weights, str(tmp_path)) == "is not a regular file; must be an .npz file"
+
+    def test_device(self):
+        assert refused(load_weights, "/dev/zero") == "is not a regular file; must be an .npz file"
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"\x93NUMPY\x01\x00", b"\0" * 1000,
+                                         pickle.dumps({"w1": 1})])
+    def test_garbage(self, tmp_path, content):
+        path = tmp_path / "w.npz"
+        path.write_bytes(content)
+        assert refused(load_weights, str(path)).startswith("is damaged or no .npz file (")
+
+    def test_every_truncation(self, tmp_path, npz):
+        whole = pathlib.Path(npz("whole.npz", **weights())).read_bytes()
+        path = tmp_path / "w.npz"
+        for length in range(0, len(whole), 97):
+            path.write_bytes(whole[:length])
+            assert "\n" not in refused(load_weights, str(path))
+
+    def test_every_damaged_byte(self, tmp_path, npz):
+        """Never anything but a ConfigError, or arrays."""
+        whole = bytearray(pathlib.Path(npz("whole.npz", **weights())).read_bytes())
+        path = tmp_path / "w.npz"
+        for position in range(0, len(whole), 23):
+            damaged = whole.copy()
+            damaged[position] ^= 0xFF
+            path.write_bytes(damaged)
+            with contextlib.suppress(ConfigError):
+                load_weights(str(path))
+
+    @staticmethod
+    def declare(path, header, dtype="<f4"):
+        """A file whose w1 has that header and 16 bytes of data."""
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": header})
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("w1.npy", file.getvalue() + bytes(16))
+        return str(path)
+
+    @pytest.mark.parametrize("shape", [(1 << 20, 1 << 20), (1 << 62, 1 << 62), (1 << 31,)])
+    def test_declared_size_is_not_allocated(self, tmp_path, shape):
+        path = self.declare(tmp_path / "w.npz", shape)
+        assert refused(load_weights, path) == "w1 makes it larger than 4 GiB, the most that is read"
+
+    def test_declared_string_size(self, tmp_path):
+        path = self.declare(tmp_path / "w.npz", (100,), "<U100000000")
+        assert refused(load_weights, path) == "w1 makes it larger than 4 GiB, the most that is read"
+
+    def test_more_declared_than_there_is(self, tmp_path):
+        path = self.declare(tmp_path / "w.npz", (100, 8))
+        assert refused(load_weights, path).startswith("is damaged or no .npz file (")
+
+    def test_negative_dimension(self, tmp_path):
+        assert refused(load_weights, self.declare(tmp_path / "w.npz", (-1, 8))) == "w1 has the shape (-1, 8)"
+
+
+class TestFloatInput:
+    def test_calibrated_from_its_range(self, npz):
+        x = np.linspace(-1, 3, 24, dtype=np.float32).reshape(2, 3, 4)
+        loaded = load_input(npz("x.npz", x=x), Options())
+        assert loaded.x.shape == (1, 2, 3, 4)
+        assert loaded.x.dtype == np.int8
+        assert (loaded.x.min(), loaded.x.max()) == (-128, 127)
+        assert np.abs(loaded.format.dequantise(loaded.x) - x).max() <= loaded.format.scale
+
+    def test_uint8(self, npz):
+        loaded = load_input(npz("x.npz", x=np.ones((2, 1, 2, 3))), Options(dtype="uint8"))
+        assert loaded.x.dtype == np.uint8
+        assert (loaded.x == 255).all()
+        assert loaded.format.zero_point == 0
+
+    @pytest.mark.parametrize(("low", "high", "zero"), [
+        (-1, 3, 0), (-1, 3, -100), (0, 5, -128), (-5, 0, 127), (0, 0, 3)])
+    def test_given_zero_point(self, npz, low, high, zero):
+        x = np.linspace(low, high, 8).reshape(1, 2, 4)
+        loaded = load_input(npz("x.npz", x=x), Options(zero_point=zero))
+        assert loaded.format.zero_point == zero
+        assert np.abs(loaded.format.dequantise(loaded.x[0]) - x).max() <= loaded.format.scale
+
+    def test_zero_point_without_room(self, npz):
+        path = npz("x.npz", x=np.array([[[-1.0, 1.0]]]))
+        message = "^zero_point=127: leaves no integers for INPUT=.*x.npz, which goes from -1 to 1$"
+        with pytest.raises(ConfigError, match=message):
+            load_input(path, Options(zero_point=127))
+        with pytest.raises(ConfigError, match="^zero_point=200: must be from -128 to 127$"):
+            load_input(path, Options(zero_point=200))
+
+    @pytest.mark.parametrize("shape", [(0, 2, 2), (2, 2), (1, 1, 1, 2, 2), ()])
+    def test_shape(self, npz, shape):
+        assert refused(load_input, npz("x.npz", x=np.zeros(shape)), Options()) == (
+            f"x has the shape {list(shape)}; must be (H, W, C) or (N, H, W, C)")
+
+    @pytest.mark.parametrize(("arrays", "message"), [
+        (dict(x=np.zeros((1, 1, 2), np.int8)), "x is int8; must be float32"),
+        (dict(x=np.full((1, 1, 2), np.inf)), "x has NaN or infinite values; all must be finite"),
+        (dict(y=np.zeros(1)), f"lacks x; {INPUT_HOLDS}"),
+        (x_q([1], x=np.zeros((1, 1, 1))), f"has both x and x_q; {INPUT_HOLDS}"),
+    ])
+    def test_refused(self, npz, arrays, message):
+        assert refused(load_input, npz("x.npz", **arrays), Options()) == message
+
+
+class TestIntegerInput:
+    @pytest.mark.parametrize(("values", "zero", "dtype"), [
+        (np.array([-3, 3], np.int8), 0, "int8"),
+        (np.array([3, 4], np.uint8), 0, "uint8"),
+        (np.array([-3, 3]), 0, "int8"),
+        (np.array([3, 200]), 0, "uint8"),
+        (np.array([3, 4]), 128, "uint8"),
+        (np.array([3, 4]), -1, "int8"),
+        (np.array([3, 4]), 0, "int8"),
+    ])
+    def test_signedness(self, npz, values, zero, dtype):
+        loaded = load_input(npz("x.npz", **x_q(values, x_zero_point=zero)), Options())
+        assert loaded.x.dtype == dtype
+        assert (loaded.x.reshape(-1) == values).all()
+        assert (loaded.format.scale, loaded.format.zero_point) == (0.5, zero)
+
+    def test_dtype_decides_what_values_leave_open(self, npz):
+        assert load_input(npz("x.npz", **x_q([3])), Options(dtype="uint8")).x.dtype == np.uint8
+
+    @pytest.mark.parametrize(("arrays", "message"), [
+        (x_q([-1, 200]), "x_q goes from -1 to 200; must fit int8"),
+        (x_q([256]), "x_q goes from 256 to 256; must fit uint8"),
+        (x_q([1.0]), "x_q is float64; must be int8 or uint8"),
+        (x_q([True]), "x_q is bool; must be int8 or uint8"),
+        (x_q([1], x_scale=0.0), "x_scale is 0.0; must be from 2**-40 to 2**40"),
+        (x_q([1], x_scale=-1.0), "x_scale is -1.0; must be from 2**-40 to 2**40"),
+        (x_q([1], x_scale=np.nan), "x_scale is float64[]; must be one finite number"),
+        (x_q([1], x_scale=[1.0, 2.0]), "x_scale is float64[2]; must be one finite number"),
+        (x_q([1], x_zero_point=0.5), "x_zero_point is 0.5; must be an integer"),
+        (x_q([1], x_zero_point=300), "x_zero_point is 300; must be from 0 to 255"),
+        (dict(x_q=np.ones((1, 1, 1), int)), f"lacks x_scale, x_zero_point; {INPUT_HOLDS}"),
+    ])
+    def test_refused(self, npz, arrays, message):
+        assert refused(load_input, npz("x.npz", **arrays), Options()) == message
+
+    def test_contradictions(self, npz):
+        path = npz("x.npz", **x_q(np.array([1], np.int8)))
+        with pytest.raises(ConfigError, match="^dtype=uint8: must be int8, as x_q of INPUT=.*x.npz is$"):
+            load_input(path, Options(dtype="uint8"))
+        with pytest.raises(ConfigError, match="^zero_point=4: must be 0, as x_zero_point of INPUT=.*x.npz is$"):
+            load_input(path, Options(zero_point=4))

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter stream: what it puts where, and which streams it refuses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.helpers.pysim import simulate
+from tiled_se.hdl.config import Config
+from tiled_se.hdl.loader import Loader
+from tiled_se.hdl.parameters import Layer, Parameters, record_words, stream_words, weight_words
+
+
+def parameters(config, rng):
+    def layer(outputs, inputs):
+        limit = 1 << (config.pre_bits - 2)
+        return Layer(rng.integers(-127, 128, (outputs, inputs)), rng.integers(0, 1 << 16, outputs),
+                     rng.integers(0, 8, outputs), rng.integers(-limit, limit + 1, outputs))
+
+    result = Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), -77)
+    result.validate(config)
+    return result
+
+
+def load(config, streams, start=1, pause=None):
+    """Send streams of (word, last); return the memories that were written and (loaded, error) after each stream."""
+    dut = Loader(config)
+    written = {"weights": {}, "records": {}}
+    states = []
+
+    async def bench(ctx):
+        ctx.set(dut.start, start)
+        for stream in streams:
+            for word, last in stream:
+                if pause is not None and pause.random() < 0.3:
+                    ctx.set(dut.i_valid, 0)
+                    await ctx.tick()
+                ctx.set(dut.i_valid, 1)
+                ctx.set(dut.i_data, word)
+                ctx.set(dut.i_last, last)
+                while not ctx.get(dut.i_ready):
+                    await ctx.tick()
+                await ctx.tick()
+                ctx.set(dut.i_valid, 0)
+                for name, enable, word in (("weights", dut.weights_write, dut.weights),
+                                           ("records", dut.records_write, dut.record)):
+                    if ctx.get(enable):
+                        written[name][ctx.get(dut.address)] = ctx.get(word)
+            ctx.set(dut.i_valid, 0)
+            await ctx.tick()
+            states.append((ctx.get(dut.loaded), ctx.get(dut.error)))
+        written["zero"] = ctx.get(dut.zero)
+
+    simulate(dut, bench)
+    return written, states
+
+
+def framed(words):
+    return [(word, i == len(words) - 1) for i, word in enumerate(words)]
+
+
+@pytest.mark.parametrize("macs", [1, 3, 4, 5, 16, 40])
+def test_stream_fills_the_memories(macs):
+    config = Config(k=2, width=3, channels=6, squeeze=5, lanes=2, macs=macs, loadable=True)
+    rng = np.random.default_rng(macs)
+    values = parameters(config, rng)
+    written, states = load(config, [framed(stream_words(config, values))] * 2, pause=rng)
+    for name, words, bits in (("weights", weight_words(config, values), 8 * macs),
+                              ("records", record_words(config, values), config.record_bits)):
+        assert sorted(written[name]) == list(range(len(words)))
+        assert [written[name][i] & ((1 << bits) - 1) for i in range(len(words))] == words
+    assert written["zero"] == -77
+    assert states == [(1, 0), (1, 0)]
+
+
+def test_memory_layout():
+    """Byte j of a weight word is output p * macs + j; a record is multiplier, shift index, bias with half an LSB."""
+    config = Config(k=1, width=1, channels=2, squeeze=3, macs=2, loadable=True)
+    values = Parameters(
+        Layer(np.array([[1, 2], [3, 4], [5, -6]]), np.array([7, 8, 0xFFFF]), np.array([0, 1, 7]), np.array([0, -1, 2])),
+        Layer(np.array([[11, 12, 13], [-127, 127, 0]]), np.array([1, 2]), np.array([3, 4]), np.array([5, 6])), 0)
+    assert weight_words(config, values) == [0x0301, 0x0402, 0x0005, 0x00FA, 0x810B, 0x7F0C, 0x000D]
+    assert record_words(config, values)[:3] == [7 | 32 << 19, 8 | 1 << 16 | 31 << 19, 0xFFFF | 7 << 16 | 34 << 19]
+    low = Parameters(dataclasses.replace(values.layer1, bias=np.array([-33, -32, 0])), values.layer2, 0)
+    assert [word >> 19 for word in record_words(config, low)[:2]] == [(1 << config.pre_bits) - 1, 0]
+    assert len(stream_words(config, values)) == 2 + 7 + 5 * 2
+
+
+@pytest.mark.parametrize("wrong", ["short", "long", "other block", "one word", "at zero point"])
+def test_refuses_and_recovers(wrong):
+    config = Config(k=2, width=3, channels=4, squeeze=2, macs=3, loadable=True)
+    words = stream_words(config, parameters(config, np.random.default_rng(1)))
+    bad = {"short": words[:-1], "long": [*words, 5], "other block": [words[0] ^ 1, *words[1:]], "one word": words[:1],
+           "at zero point": words[:2]}[wrong]
+    _, states = load(config, [framed(words), framed(bad), framed(words)])
+    assert states == [(1, 0), (0, 1), (1, 1)]
+
+
+def test_waits_until_nothing_is_under_way():
+    config = Config(k=1, width=1, channels=1, squeeze=1, loadable=True)
+    dut = Loader(config)
+
+    async def bench(ctx):
+        ctx.set(dut.i_valid, 1)
+        ctx.set(dut.i_data, config.fingerprint)
+        for _ in range(5):
+            assert not ctx.get(dut.i_ready)
+            await ctx.tick()
+        assert ctx.get(dut.busy)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        assert ctx.get(dut.i_ready)
+        assert ctx.get(dut.busy)
+
+    simulate(dut, bench)
+
+
+def test_a_word_a_cycle():
+    """Behind the first one, which waits for its turn, a stream is taken without a pause up to its tlast."""
+    config = Config(k=2, width=3, channels=4, squeeze=2, macs=5, loadable=True)
+    words, dut, taken = stream_words(config, parameters(config, np.random.default_rng(1))), Loader(config), []
+
+    async def bench(ctx):
+        ctx.set(dut.start, 1)
+        ctx.set(dut.i_valid, 1)
+        for cycle in range(2 * len(words)):
+            ctx.set(dut.i_data, words[min(len(taken), len(words) - 1)])
+            ctx.set(dut.i_last, len(taken) == len(words) - 1)
+            if ctx.get(dut.i_ready):
+                taken.append(cycle)
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert np.diff(taken[:len(words)]).tolist() == [1] * (len(words) - 1)

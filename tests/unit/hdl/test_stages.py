@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each arithmetic component of the block against the golden model's stage of the same name."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers.pysim import clocked, simulate
+from tiled_se.golden import activation, stages
+from tiled_se.golden.rounding import saturate_signed
+from tiled_se.hdl.config import GUARD, Config, Gate, GateKind, Mid
+from tiled_se.hdl.gate import GateStage
+from tiled_se.hdl.latency import LOGIT, MAC, MEANS, gate_latency, mid_latency, record_ahead, requantise_latency
+from tiled_se.hdl.mac import MacArray
+from tiled_se.hdl.means import Means
+from tiled_se.hdl.mid import MidStage
+from tiled_se.hdl.parameters import Layer
+from tiled_se.hdl.requantise import Record, Requantise
+from tiled_se.hdl.scale import Scale
+from tiled_se.hdl.timing import Timing
+
+HARD = Gate(GateKind.HARDSIGMOID)
+
+
+def extremes_and_random(low, high, count, rng):
+    """Both ends, the middle, and random values in between."""
+    fixed = [low, low + 1, -1, 0, 1, high - 1, high]
+    return np.array([v for v in fixed if low <= v <= high] + rng.integers(low, high + 1, count).tolist())
+
+
+def pipeline(dut, i, o, latency, values):
+    """What `o` shows `latency` cycles after each of `values` was at `i`."""
+    seen = clocked(dut, [i], [o], [(int(v),) for v in values], extra=latency)
+    return np.array([value for value, in seen[latency:latency + len(values)]])
+
+
+@pytest.mark.parametrize("operand_bits", [10, 16, 18, 23, 40])
+@pytest.mark.parametrize(("k", "width"), [(7, 5), (1, 1), (3, 40), (8, 8)])
+def test_means(k, width, operand_bits):
+    """Every row count; operand widths below and above that of a sum."""
+    config = Config(k=k, width=width, channels=2, squeeze=1, lanes=2, operand_bits=operand_bits)
+    rng = np.random.default_rng(k)
+    for rows in range(1, k + 1):
+        values = extremes_and_random(-128 * rows * width, 127 * rows * width, 20, rng)
+        dut = Means(config)
+        # Each value in the lane that is asked for, another in the other one; every fifth counts as 0.
+        given = [(rows - 1, i % 2, i % 5 == 4, *((int(v), 77) if i % 2 == 0 else (77, int(v))))
+                 for i, v in enumerate(values)]
+        seen = clocked(dut, [dut.rows, dut.lane, dut.clear, dut.sums[0], dut.sums[1]], [dut.o], given, extra=MEANS + 1)
+        got = [value for value, in seen[MEANS:MEANS + len(values)]]
+        values[4::5] = 0
+        wanted = stages.means(torch.tensor(values)[None, :, None], [(rows, width)] * len(values), config)
+        # The first results are those of a row count that was not there yet.
+        assert got[2:] == wanted.flatten().tolist()[2:]
+
+
+@pytest.mark.parametrize(("macs", "outputs", "inputs"), [(1, 1, 1), (3, 3, 5), (4, 2, 4), (7, 7, 9)])
+def test_mac(macs, outputs, inputs):
+    """Two passes a cycle apart; accumulators of the first leave during the second, from the stated cycle on."""
+    config = Config(k=1, width=1, channels=inputs, squeeze=outputs, macs=macs)
+    rng = np.random.default_rng(macs)
+    weight = rng.choice([-127, 127, 5], (2, outputs, inputs))
+    low = -(1 << (config.operand_bits - 1))
+    operand = np.stack([np.full(inputs, low), rng.integers(low, -low, inputs)])
+    dut = MacArray(config)
+    length = max(inputs + 1, outputs)
+    rows = []
+    for p in range(2):
+        for i in range(length):
+            real = i < inputs
+            weights = weight[p, :, i].tolist() + [99] * (macs - outputs) if real else [77] * macs
+            rows.append([real, i == inputs - 1, int(operand[p, i]) if real else 1234, *weights])
+    rows.append([0, 1, 7] + [1] * macs)
+    seen = clocked(dut, [dut.i_valid, dut.i_last, dut.i_operand, *dut.i_weights], [dut.o], rows,
+                   extra=outputs + MAC + 1)
+    for p in range(2):
+        start = p * length + inputs - 1 + MAC
+        wanted = stages.acc("acc1", torch.tensor(operand[p]), torch.tensor(weight[p]), config).tolist()
+        assert [value for value, in seen[start:start + outputs]] == wanted
+
+
+@pytest.mark.parametrize(("pre_bits", "operand_bits"), [(21, 18), (27, 18), (34, 25), (56, 40)])
+def test_requantise(pre_bits, operand_bits):
+    """Both layers' records in turn, with accumulators at both ends and saturation before the bias."""
+    shifts = ((0, 9, 18), (4, 30))
+    config = Config(k=1, width=1, channels=3, squeeze=4, macs=3, pre_bits=pre_bits, operand_bits=operand_bits,
+                    shifts=shifts)
+    rng = np.random.default_rng(pre_bits)
+    limit = 1 << (pre_bits - 2)
+    layers = [Layer(None, rng.integers(0, 1 << 16, n), rng.integers(0, len(s), n), rng.integers(-limit, limit + 1, n))
+              for n, s in zip((4, 3), shifts, strict=True)]
+    tensors = [dataclasses.replace(layer, multiplier=torch.tensor(layer.multiplier), shift=torch.tensor(layer.shift),
+                                   bias=torch.tensor(layer.bias)) for layer in layers]
+    # As the memory holds them: half a result's LSB in the bias.
+    records = [dict(multiplier=int(m), shift=int(n), bias=int(b) + (1 << (GUARD - 1)))
+               for layer in layers for m, n, b in zip(layer.multiplier, layer.shift, layer.bias, strict=True)]
+    end = 1 << (config.acc_bits - 1)
+    values = np.concatenate([extremes_and_random(-end, end - 1, 28, rng), rng.integers(-300, 300, 35)])
+    dut = Requantise(config)
+    got = []
+
+    # Accumulators in runs of a pass: two for layer 1, three for layer 2, twice, with pauses between them.
+    ahead, runs = record_ahead(config), [(0, 2), (3, 2), (6, 3), (9, 2), (12, 2), (14, 3)]
+    starts = {17 * lap + cycle: count for lap in range(len(values) // 14) for cycle, count in runs}
+    comes = {cycle + ahead + i: None for cycle, count in starts.items() for i in range(count)}
+    comes = dict(zip(comes, values.tolist(), strict=False))
+
+    async def bench(ctx):
+        addresses = [0] * ahead
+        for cycle in range(max(comes) + requantise_latency(config) + 1):
+            ctx.set(dut.i_start, cycle in starts)
+            ctx.set(dut.i_outputs, starts.get(cycle, 0))
+            ctx.set(dut.i, comes.get(cycle, 1))
+            ctx.set(dut.record, records[addresses.pop(0)])
+            if ctx.get(dut.o_valid):
+                got.append((cycle - requantise_latency(config), ctx.get(dut.o_layer), ctx.get(dut.o_index),
+                            ctx.get(dut.o)))
+            await ctx.tick()
+            addresses.append(ctx.get(dut.record_address))
+
+    simulate(dut, bench)
+    wanted = []
+    for i, (cycle, value) in enumerate(comes.items()):
+        layer, index = (0, i % 7) if i % 7 < 4 else (1, i % 7 - 4)
+        acc = torch.full((len(layers[layer].bias),), int(value))
+        result = stages.requantise("pre1", acc, tensors[layer], shifts[layer], config)[index]
+        wanted.append((cycle, layer, index, int(result)))
+    assert got == wanted
+    assert Record(config).size == config.record_bits
+
+
+@pytest.mark.parametrize("operand_bits", [12, 18, 34])
+@pytest.mark.parametrize("mid", list(Mid))
+def test_mid(mid, operand_bits):
+    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits, pre_bits=operand_bits + 9,
+                    hidden_frac=operand_bits - 6 if mid.tabulated else 0)
+    rng = np.random.default_rng(operand_bits)
+    end = 1 << (config.pre_bits - GUARD)
+    near = 1 << (operand_bits - 1)
+    values = np.concatenate([extremes_and_random(-end, end - 1, 30, rng), extremes_and_random(-near, near, 150, rng),
+                             rng.integers(-4 << config.hidden_frac, 4 << config.hidden_frac, 200)])
+    dut = MidStage(config)
+    got = pipeline(dut, dut.i, dut.o, mid_latency(config), values)
+    columns = activation.mid_columns(mid, config.hidden_frac, config.segment_bits)
+    assert got.tolist() == stages.hidden(values, config, columns).tolist()
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("gate", [Gate(), HARD], ids=str)
+def test_gate(gate, residual):
+    """Every logit, and values beyond both ends."""
+    config = Config(k=1, width=1, channels=1, squeeze=1, gate=gate, residual=residual)
+    end = 1 << (config.pre_bits - GUARD)
+    values = np.concatenate([np.arange(-8200, 8200, 3), [-end, -8193, -8192, -8191, 8190, 8191, 8192, end - 1]])
+    dut = GateStage(config)
+    got = pipeline(dut, dut.i, dut.o, gate_latency(config), values)
+    logit = saturate_signed(values, config.logit_bits)
+    assert got.tolist() == activation.gate(logit, config, activation.gate_columns(config)).tolist()
+    dut = GateStage(config)
+    assert pipeline(dut, dut.i, dut.logit, LOGIT, values[-8:]).tolist() == logit[-8:].tolist()
+
+
+@pytest.mark.parametrize("zero", [-128, 0, 37, 127])
+def test_scale(zero):
+    """Data at both ends, gates from 0 to 1, any zero point, with the reader pausing."""
+    config = Config(k=1, width=50, channels=2, squeeze=1, lanes=2)
+    rng = np.random.default_rng(zero + 200)
+    x = rng.choice([-128, -127, -1, 0, 1, 126, 127, 55], (50, 2))
+    gates = rng.choice([0, 1, 2047, 2048, 2049, 4095, 4096], (1, 2))
+    wanted = stages.outputs(torch.tensor(x)[None, None], torch.tensor(gates)[None], config, zero)[0, 0].tolist()
+    dut = Scale(config, range(50))
+    got, latency = [], Timing(config).read_latency
+
+    async def bench(ctx):
+        ctx.set(dut.tile_valid, 1)
+        ctx.set(dut.tile.end, 49)
+        ctx.set(dut.tile.last, 1)
+        ctx.set(dut.zero, zero)
+        head, coming, late = 0, [None] * (latency - 1), None
+        for _ in range(1000):
+            if len(got) == 50:
+                break
+            ctx.set(dut.o_ready, bool(rng.random() < 0.6))
+            ctx.set(dut.ahead, head + 1)
+            if ctx.get(dut.o_valid) and ctx.get(dut.o_ready):
+                got.append(([ctx.get(dut.o_data[0]), ctx.get(dut.o_data[1])], ctx.get(dut.o_last)))
+            read, released = ctx.get(dut.read), ctx.get(dut.release)
+            assert released == (read and head == 49)
+            coming.append(head if read else None)
+            head += read
+            await ctx.tick()
+            beat = coming.pop(0)
+            for lane in range(2):
+                ctx.set(dut.x[lane], 99 if beat is None else int(x[beat, lane]))
+                # A beat's gates come a cycle later.
+                ctx.set(dut.gates[lane], 99 if late is None else int(gates[0, lane]))
+            late = beat
+            if released:
+                ctx.set(dut.tile_valid, 0)
+        await ctx.tick()
+        assert ctx.get(dut.idle)
+
+    simulate(dut, bench)
+    assert got == [(row, i == 49) for i, row in enumerate(wanted)]
+

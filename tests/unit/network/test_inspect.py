@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se inspect`: what it prints and what it writes, of small networks and of trained ones."""
+
+import importlib.resources
+import importlib.util
+import json
+import pathlib
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.helpers.onnx_lookalikes import lookalike
+from tests.helpers.onnx_net import Net
+from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, network, se
+from tiled_se.gen.formats import gate as parse_gate
+from tiled_se.hdl.config import GateKind
+
+PARAMETERS = 2 * CHANNELS * SQUEEZE + CHANNELS + SQUEEZE
+
+
+def backbone(height="h", width="w"):
+    """A convolution with stride 2 from an image, then a block, then a residual one on twice its rows and columns."""
+    net = Net(13)
+    rng = np.random.default_rng(2)
+    x = net("Conv", "x", net.constant(rng.normal(size=(CHANNELS, 3, 3, 3))), strides=[2, 2], pads=[1, 1, 1, 1])
+    x = se(net, x, Spelling(gate="fifth", mid="silu"))
+    net.nodes[-1].name = "first"
+    x = net("Resize", x, "", net.constant([1, 1, 2, 2]))
+    net("Identity", se(net, x, Spelling(end="add"), seed=3), output="y")
+    net.nodes[-2].name = "second"
+    return net.model({"x": (1, 3, height, width)}, {"y": None})
+
+
+def inspected(tiled_se, model, *arguments):
+    """``(contents of the JSON file, printed lines)``"""
+    onnx.save(model, "net.onnx")
+    finished = tiled_se("inspect", "net.onnx", "--json", "blocks.json", *arguments)
+    assert (finished.status, finished.err) == (0, "")
+    return json.loads(pathlib.Path("blocks.json").read_text()), finished.out.splitlines()
+
+
+def test_fields_of_a_block(tiled_se):
+    contents, _ = inspected(tiled_se, backbone(40, 24))
+    assert (contents["model"], contents["input"], contents["opset"], contents["k"]) == ("net.onnx", [3, 40, 24], 13, 7)
+    first, second = contents["blocks"]
+    assert {name: first[name] for name in ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters")} == {
+        "name": "first", "H": 20, "W": 12, "C": CHANNELS, "CR": SQUEEZE, "mid": "silu", "gate": "hardsigmoid:0.2,0.5",
+        "residual": False, "parameters": PARAMETERS}
+    assert (first["se_elements"], first["tse_elements"]) == (20 * 12 * CHANNELS, 7 * 12 * CHANNELS)
+    assert (first["layout"], first["quantised"]) == ("NCHW", False)
+    assert (second["name"], second["H"], second["W"], second["residual"]) == ("second", 40, 24, True)
+    assert (second["mid"], second["gate"]) == ("relu", "sigmoid")
+    assert (contents["others"], contents["unread"]) == ({}, [])
+
+
+def test_table(tiled_se):
+    _, lines = inspected(tiled_se, backbone(40, 24))
+    assert lines[0] == "net.onnx: 2 squeeze-and-excite blocks, k = 7"
+    assert lines[1].split() == ["name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC", "kxWxC"]
+    gate = "hardsigmoid:0.2,0.5"
+    assert lines[2].split() == ["first", "20", "12", "6", "3", "silu", gate, "no", "45", "1,440", "504"]
+    assert lines[3].split() == ["second", "40", "24", "6", "3", "relu", "sigmoid", "yes", "45", "5,760", "1,008"]
+    assert lines[4].split() == ["sum", "90", "7,200", "1,512"]
+    assert lines[5:] == ["wrote blocks.json"]
+
+
+def test_a_map_lower_than_a_tile_waits_as_a_whole(tiled_se):
+    contents, _ = inspected(tiled_se, backbone(8, 24))
+    assert (contents["blocks"][0]["se_elements"], contents["blocks"][0]["tse_elements"]) == (288, 288)
+
+
+def test_rows_of_a_tile(tiled_se):
+    contents, lines = inspected(tiled_se, backbone(40, 24), "--k", "3")
+    assert lines[0].endswith("k = 3")
+    assert (contents["k"], [block["tse_elements"] for block in contents["blocks"]]) == (3, [3 * 12 * 6, 3 * 24 * 6])
+
+
+def test_input_tells_open_sizes(tiled_se):
+    contents, lines = inspected(tiled_se, backbone())
+    assert contents["input"] is None
+    assert [contents["blocks"][0][name] for name in ("H", "W", "se_elements", "tse_elements")] == [None] * 4
+    assert lines[-2] == "? depends on the input's size: --input CxHxW tells it"
+    assert lines[4].split() == ["sum", "90", "?", "?"]
+    contents, lines = inspected(tiled_se, backbone(), "--input", "3x41x24")
+    assert contents["input"] == [3, 41, 24]
+    assert [(block["H"], block["W"]) for block in contents["blocks"]] == [(21, 12), (42, 24)]
+    assert not any("?" in line for line in lines)
+
+
+def test_sizes_that_only_a_run_tells(tiled_se):
+    """Rows and columns are cut off by what the data is."""
+    net = Net(13)
+    some = net("NonZero", net.reshape(net("Cast", net("Greater", "x", net.constant(-1)), to=1), -1))
+    count = net("Div", net("Gather", net("Shape", some), net.constant([1], np.int64)), net.constant([10], np.int64))
+    # Of the 300 zeros that are run, 30: more than there are rows.
+    rows = net("Min", count, net.constant([7], np.int64))
+    x = net("Slice", "x", net.constant([0], np.int64), rows, net.constant([2], np.int64))
+    net("Identity", se(net, x, Spelling()), output="y")
+    model = net.model({"x": (1, CHANNELS, "h", 5)}, {"y": None})
+    assert inspected(tiled_se, model)[0]["blocks"][0]["H"] is None
+    contents, _ = inspected(tiled_se, model, "--input", f"{CHANNELS}x10x5")
+    assert (contents["blocks"][0]["H"], contents["blocks"][0]["W"]) == (7, 5)
+
+
+def test_channels_last(tiled_se):
+    contents, _ = inspected(tiled_se, network(Spelling(last=True), height="h"), "--input", f"{CHANNELS}x20x5")
+    (block,) = contents["blocks"]
+    assert [block[name] for name in ("layout", "H", "W", "C")] == ["NHWC", 20, 5, CHANNELS]
+
+
+def test_none(tiled_se):
+    contents, lines = inspected(tiled_se, lookalike("one-layer"))
+    assert (contents["blocks"], contents["others"]) == ([], {})
+    assert lines == ["net.onnx: 0 squeeze-and-excite blocks, k = 7", "wrote blocks.json"]
+
+
+def test_what_is_left_out(tiled_se):
+    contents, lines = inspected(tiled_se, lookalike("leaky-mid"))
+    (reason,) = contents["others"].values()
+    assert contents["blocks"] == []
+    assert reason.startswith("its activation between the layers (LeakyRelu) is ")
+    assert [line for line in lines if line.startswith("left out: ")] == [f"left out: {next(iter(contents['others']))}: "
+                                                                         f"{reason}"]
+
+
+@pytest.mark.parametrize(("arguments", "line"), [
+    (["none.onnx"], "MODEL=none.onnx (--model): there is no such file; must be an .onnx file"),
+    (["net.onnx", "--input", "40x24"], "INPUT=40x24 (--input): must be CxHxW, like 3x640x640"),
+    (["net.onnx", "--input", "4x40x24"], "INPUT=4x40x24 (--input): the model's input is 3x?x?"),
+])
+def test_refused(tiled_se, arguments, line):
+    onnx.save(backbone(), "net.onnx")
+    finished = tiled_se("inspect", *arguments, "--json", "blocks.json")
+    assert (finished.status, finished.out, finished.err) == (2, "", f"tiled-se: error: {line}\n")
+    assert not pathlib.Path("blocks.json").exists()
+
+
+# (C, CR, slope of the gate, residual) of each block of the trained networks, in their order.
+SIXTHS = [(C, C // 4, 1 / 6, False) for C in (48, 96, 192, 192, 384)]
+TRAINED = {
+    "PP-OCRv6_det_small.onnx": SIXTHS + 4 * [(96, 24, 0.2, True)] + 4 * [(24, 6, 0.2, True)],
+    "ch_ppocr_mobile_v2.0_cls_mobile.onnx": [(C, C // 4, 0.2, False) for C in (8, 32, 88, 88, 40, 48, 104, 200, 200)],
+    "PP-OCRv6_rec_small.onnx": [(C, C // 4, 1 / 6, False) for C in (96, 192, 192, 192, 384)],
+}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="rapidocr isn't installed")
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_networks(tiled_se, name):
+    path = importlib.resources.files("rapidocr") / "models" / name
+    finished = tiled_se("inspect", path, "--json", "blocks.json")
+    assert (finished.status, finished.err) == (0, "")
+    contents = json.loads(pathlib.Path("blocks.json").read_text())
+    blocks = contents["blocks"]
+    assert (contents["others"], contents["unread"]) == ({}, [])
+    assert len({block["name"] for block in blocks}) == len(blocks) == len(TRAINED[name])
+    for block, (channels, squeeze, slope, residual) in zip(blocks, TRAINED[name], strict=True):
+        gate = parse_gate(block["gate"])
+        assert (gate.kind, gate.offset, block["mid"]) == (GateKind.HARDSIGMOID, 0.5, "relu")
+        assert (block["C"], block["CR"], block["residual"]) == (channels, squeeze, residual)
+        assert gate.slope == pytest.approx(slope, abs=1e-6)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers of blocks that were rounded to their types, and roundings to integers inside of blocks."""
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+
+from tests.helpers.onnx_lookalikes import between, excite, gated
+from tests.helpers.onnx_net import Net
+from tests.helpers.onnx_networks import CHANNELS, HEIGHT, WIDTH, Spelling, block, network
+from tests.helpers.onnx_parts import GATES
+from tiled_se.network.match.match import find_blocks
+
+SHAPE = (1, CHANNELS, HEIGHT, WIDTH)
+
+
+def only(model):
+    """The one block of `model`."""
+    (found,) = find_blocks(model)
+    return found
+
+
+def count(net):
+    """How many blocks there are in it, from x to y."""
+    return len(find_blocks(net.model({"x": SHAPE}, {"y": SHAPE})))
+
+
+@pytest.mark.parametrize(("kind", "numbers"), {np.float16: "0.16662598,0.49987793", np.float32: "0.16666667,0.5",
+                                               ml_dtypes.bfloat16: "0.16699219,0.50097656"}.items())
+@pytest.mark.parametrize("mid", ["relu", "sixth"])
+def test_rounded_factors(kind, numbers, mid):
+    """Slopes are those of the file, without the tails of their type's products; what is one but for rounding is one."""
+    for spelling in (Spelling(gate="times", mid=mid), Spelling(gate="unscaled", end="times", mid=mid)):
+        form = only(network(spelling, kind=kind)).float_block
+        assert form.mid is block(spelling).mid
+        assert str(form.gate) == f"hardsigmoid:{numbers}"
+
+
+def test_the_offset_of_a_gate_plus_one_has_no_tail():
+    assert str(only(network(Spelling(gate="unscaled", end="raised"))).float_block.gate) == "hardsigmoid:0.16666667,0.5"
+    assert str(only(network(Spelling(gate="fifth", end="one"))).float_block.gate) == "hardsigmoid:0.2,0.5"
+
+
+@pytest.mark.parametrize(("kind", "found"), {np.float32: 0, np.float16: 0, ml_dtypes.bfloat16: 1}.items())
+def test_coarse_constants_loosen_their_own_gate_alone(kind, found):
+    """A factor that is a sixth but for rounding to bfloat16 counts as one where it was of that type."""
+    net, beside = Net(), Net()
+    factor = net("Cast", net.constant(0.167, kind), to=onnx.TensorProto.FLOAT)
+    net("Mul", gated(GATES["unscaled"][1])(net), factor, output="y")
+    beside("Mul", gated(GATES["unscaled"][1])(beside), beside.constant(float(np.float32(kind(0.167)))), output="y")
+    beside.constant(0, kind)
+    assert (count(net), count(beside)) == (found, 0)
+
+
+@pytest.mark.parametrize(("kind", "found"), {np.float32: 0, ml_dtypes.bfloat16: 1}.items())
+def test_coarse_constants_loosen_their_own_activation_alone(kind, found):
+    net = Net()
+    net.constant(0, ml_dtypes.bfloat16)
+
+    def mid(net, x):
+        factor = net("Cast", net.constant(0.167, kind), to=onnx.TensorProto.FLOAT)
+        return net("Mul", net("Mul", x, net.clip(net("Add", x, net.constant(3)), 0, 6)), factor)
+
+    net("Identity", between(mid)(net), output="y")
+    assert count(net) == found
+
+
+def quantised(zero, kind=np.uint8):
+    """A network with integers behind the first layer, whose lowest is `zero`, and no other activation there."""
+    net, held = Net(), block()
+    hidden = net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None]), net.constant(held.b1))
+    numbers = net.constant(0.01), net.constant(zero, kind)
+    hidden = net("DequantizeLinear", net("QuantizeLinear", hidden, *numbers), *numbers)
+    logits = net("Conv", hidden, net.constant(held.w2[:, :, None, None]), net.constant(held.b2))
+    net("Mul", "x", net("Sigmoid", logits), output="y")
+    return only(net.model({"x": SHAPE}, {"y": SHAPE}))
+
+
+def test_quantised_relu_is_where_the_lowest_integer_is_zero():
+    assert [quantised(zero).float_block.mid.value for zero in (0, 3)] == ["relu", "identity"]
+    assert [quantised(zero, np.int8).float_block.mid.value for zero in (-128, 0)] == ["relu", "identity"]
+    assert quantised(0).quantised
+
+
+def rounded(net, x):
+    """`x` on its way through integers."""
+    numbers = net.constant(0.25), net.constant(0, np.int8)
+    return net("DequantizeLinear", net("QuantizeLinear", x, *numbers), *numbers)
+
+
+def excited(net, x):
+    return excite(net, net("GlobalAveragePool", x), gate="unscaled")
+
+
+ROUNDED = {
+    "factor": lambda net, x: net("Div", rounded(net, net("Mul", x, excited(net, x))), net.constant(6)),
+    "sum": lambda net, x: net("Add", x, rounded(net, net("Div", net("Mul", x, excited(net, x)), net.constant(6)))),
+    "map": lambda net, x: net("Div", net("Mul", rounded(net, x), excited(net, x)), net.constant(6)),
+    "multiple": lambda net, x: net("Mul", rounded(net, net("Div", x, net.constant(6))), excited(net, x)),
+    "means": lambda net, x: net("Div", net("Mul", x, excited(net, rounded(net, x))), net.constant(6)),
+    "gates": lambda net, x: net("Div", net("Mul", x, rounded(net, excited(net, x))), net.constant(6)),
+    "summand": lambda net, x: net("Add", rounded(net, x), net("Div", net("Mul", x, excited(net, x)), net.constant(6))),
+}
+
+
+@pytest.mark.parametrize("end", ROUNDED.values(), ids=ROUNDED)
+def test_every_rounding_in_a_block_is_told(end):
+    net = Net()
+    net("Identity", end(net, net("Relu", "x")), output="y")
+    assert only(net.model({"x": SHAPE}, {"y": SHAPE})).quantised
+
+
+def test_roundings_around_a_block_are_not_in_it():
+    """Quantisers give every reader of the integers a DequantizeLinear of its own."""
+    net = Net()
+    numbers = net.constant(0.25), net.constant(0, np.int8)
+    integers = net("QuantizeLinear", net("Relu", rounded(net, "x")), *numbers)
+    x, pooled, summand = (net("DequantizeLinear", integers, *numbers) for _ in range(3))
+    scaled = net("Div", net("Mul", x, excited(net, pooled)), net.constant(6))
+    net("Identity", rounded(net, net("Add", summand, scaled)), output="y")
+    found = only(net.model({"x": SHAPE}, {"y": SHAPE}))
+    assert found.float_block.residual
+    assert not found.quantised

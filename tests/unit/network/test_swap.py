@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiled blocks in ONNX graphs: the outputs are those of the float module, whatever spelling and operator set."""
+
+import pathlib
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from tests.helpers.onnx_networks import SPELLINGS, Spelling, network
+from tests.helpers.onnx_runs import close, data, expected, run, two
+from tiled_se.hdl.config import ConfigError
+from tiled_se.network.commands import swap as swap_command
+from tiled_se.network.match.match import find_blocks
+from tiled_se.network.tile import tile
+
+HEIGHTS = (11, 1, 23)
+# One for each way in which the tiled nodes are written.
+WRITTEN = ["pool-global", "layer-bare", "mid-relu6", "mid-silu", "mid-hardswish", "mid-identity", "gate-fifth",
+           "gate-steep", "end-add", "end-one", "last-mul", "last-add", "turned-mul", "turned-add", "opset-9",
+           "opset-10", "opset-11", "opset-17", "opset-18", "opset-21", "opset-23"]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_outputs(name):
+    spelling = SPELLINGS[name]
+    model = network(spelling, height="h")
+    blocks = find_blocks(model)
+    for k in (1, 3, 5, 7, 9, 11):
+        tiled = tile(model, blocks, k)
+        onnx.checker.check_model(tiled)
+        for height in HEIGHTS:
+            x = data(spelling, height)
+            close(run(tiled, x)[0], expected(spelling, x, k))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["NCHW", "NHWC"])
+@pytest.mark.parametrize("end", ["mul", "add"])
+@pytest.mark.parametrize(("opset", "mid"), [(7, "relu6"), (11, "silu"), (13, "product"), (18, "relu")])
+def test_outputs_in_another_runtime(opset, mid, end, last):
+    """ONNX's own evaluator, which follows the operators' definitions and shares no code with onnxruntime."""
+    spelling = Spelling(opset=opset, mid=mid, gate="fifth" if last else "sigmoid", end=end, last=last)
+    for height in HEIGHTS:
+        model, x = network(spelling, height="h" if opset >= 9 else height), data(spelling, height)
+        blocks = find_blocks(model)
+        for k in (1, 3, 5, 7, 9, height):
+            (found,) = ReferenceEvaluator(tile(model, blocks, k)).run(None, {"x": x})
+            assert found.dtype == np.float32
+            close(found, expected(spelling, x, k))
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_large_tiles_are_the_original(name):
+    spelling = SPELLINGS[name]
+    model = network(spelling)
+    x = data(spelling, 11)
+    try:
+        original = run(model, x)[0]
+    except RuntimeError:
+        if name != "mid-swish":
+            raise
+        pytest.skip("this release of onnxruntime lacks the operator Swish")
+    close(run(tile(model, find_blocks(model), 10**6), x)[0], original, 1e-5)
+
+
+@pytest.mark.parametrize("opset", [7, 13])
+def test_fixed_height(opset):
+    spelling = Spelling(opset=opset)
+    model = network(spelling)
+    x = data(spelling, 11)
+    tiled = tile(model, find_blocks(model), 4)
+    assert "Shape" not in {node.op_type for node in tiled.graph.node}
+    close(run(tiled, x)[0], expected(spelling, x, 4))
+
+
+def test_old_operators_need_a_fixed_height():
+    model = network(Spelling(opset=7), height="h")
+    with pytest.raises(ConfigError, match="must be 9 or later where heights are open"):
+        tile(model, find_blocks(model), 4)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_against_strips_of_the_original(name):
+    """Every strip by itself through the network that has no tiles: no module of ours."""
+    spelling = SPELLINGS[name]
+    model = network(spelling, height="h")
+    x, axis = data(spelling, 11), 1 if spelling.last is True else 2
+    strips = [run(model, part)[0] for part in np.split(x, (4, 8), axis)]
+    close(run(tile(model, find_blocks(model), 4), x)[0], np.concatenate(strips, axis), 1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_types(kind):
+    model = network(Spelling(), kind=kind)
+    x = data(Spelling(), 11)
+    found = run(tile(model, find_blocks(model), 4), x.astype(kind))[0]
+    assert found.dtype == kind
+    close(found, expected(Spelling(), x, 4), 4e-3 if kind == np.float16 else 1e-5)
+
+
+class TestCommand:
+    def test_default_name(self, tiled_se):
+        onnx.save(two(), "net.onnx")
+        finished = tiled_se("swap", "net.onnx", "--k", 3)
+        assert (finished.status, finished.err) == (0, "")
+        assert finished.out.splitlines()[-1] == "wrote net_tse3.onnx: 2 blocks tiled"
+        assert find_blocks(onnx.load("net_tse3.onnx")) == []
+
+    def test_skip(self, tiled_se):
+        onnx.save(two(), "net.onnx")
+        name = find_blocks(two())[0].name
+        assert tiled_se("swap", "net.onnx", "--skip", name, "-o", "out/o.onnx").status == 0
+        assert [found.name for found in find_blocks(onnx.load("out/o.onnx"))] == [name]
+
+    def test_what_the_checker_refuses_in_the_original(self, tiled_se):
+        """Runtimes run it: an output without a shape."""
+        model = two()
+        for value in model.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        onnx.save(model, "net.onnx")
+        assert tiled_se("swap", "net.onnx", "--k", 11).status == 0
+        x = data(Spelling(), 11)
+        for found, wanted in zip(run(onnx.load("net_tse11.onnx"), x), run(two(), x), strict=True):
+            close(found, wanted, 1e-5)
+
+    def test_what_it_refuses_in_the_result_alone(self, tiled_se, monkeypatch):
+        def broken(model, *_):
+            model = onnx.ModelProto.FromString(model.SerializeToString())
+            model.graph.node[0].input[0] = "nothing"
+            return model
+
+        monkeypatch.setattr(swap_command, "tile", broken)
+        onnx.save(two(), "net.onnx")
+        finished = tiled_se("swap", "net.onnx", "-o", "o.onnx")
+        assert finished.status == 2
+        assert finished.err.startswith("tiled-se: error: MODEL=net.onnx (--model): the tiled network: ")
+        assert not pathlib.Path("o.onnx").exists()
+
+    @pytest.mark.parametrize(("arguments", "line"), [
+        (["net.onnx", "-o", "net.onnx"], "OUT=net.onnx (--out): is the model itself; must be another file"),
+        (["net.onnx", "-o", "."], "OUT=. (--out): is a folder; must be a file's name"),
+        (["none.onnx"], "MODEL=none.onnx (--model): there is no such file; must be an .onnx file"),
+        (["net.onnx", "--k", "0"], "K=0 (--k): must be an integer from 1 to 65536"),
+        ([], "MODEL= (--model): is needed: an .onnx file"),
+    ])
+    def test_refused(self, tiled_se, arguments, line):
+        onnx.save(two(), "net.onnx")
+        before = pathlib.Path("net.onnx").read_bytes()
+        finished = tiled_se("swap", *arguments)
+        assert (finished.status, finished.err) == (2, f"tiled-se: error: {line}\n")
+        assert pathlib.Path("net.onnx").read_bytes() == before
