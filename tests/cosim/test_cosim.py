@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block in Verilator under cocotb, bit for bit against the golden model: a short list of named configurations.
 
-Each is there for what its name says. All take the regression's vectors (``verify/regression/suite.py``): frames
-of many heights back to back, ragged tiles and one-row frames among them, tall after short in many orders, with pauses
-on neither side, and on both with 0.3 against 0.9.
+Each is there for what its name says. All take the regression's scenarios (``verify/regression``) of whole frames: of
+many heights back to back, some ragged, some of one row, tall after short in many orders, with pauses on neither side,
+and on both with 0.3 against 0.9.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
 from tiled_se.verify.configurations import CONFIGS, HEADLINE
-from tiled_se.verify.regression.suite import STALLS, regression
+from tiled_se.verify.regression import STALLS, suite
 
 # Of each run of `test_bit_exact`, in three runs of each configuration.
 BEATS = 60_000
@@ -72,12 +72,12 @@ def built(**shape):
 
 @pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)
 def test_bit_exact(shape):
-    """The regression's whole frames, at length. Its other runs are in test_crosscheck.py, for all these blocks."""
+    """The regression's whole frames, at length. Its other scenarios are in test_crosscheck.py, for all these blocks."""
     block = built(**shape)
-    for run in regression(block.config, block.parameters, seed=11, beats=BEATS, places=range(len(STALLS))):
-        result = simulate(block.simulation, run.job)
-        assert run.failures(result) == [], run.name
-        assert result.compared == sum(frame.beats.size for frame in run.job.frames)
+    for scenario in suite(block.config, block.parameters, seed=11, beats=BEATS, indices=range(len(STALLS))):
+        result = simulate(block.simulation, scenario.job)
+        assert scenario.failures(result) == [], scenario.name
+        assert result.compared == sum(frame.beats.size for frame in scenario.job.frames)
         # What the buffer holds is in flight; beyond it, beats can only be on their way out.
         assert 0 <= result.peak_in_flight - result.status["status_peak_words"] <= Timing(block.config).credits + 1
 
@@ -90,7 +90,7 @@ def test_bit_exact(shape):
 def test_gates_saturate(name, ends):
     """These configurations do reach both ends of the gate's range: else the list would not test that."""
     config, parameters = quantised(**CONFIGS[name])
-    frames = regression(config, parameters, places=(0,))[0].job.frames[-5:]
+    frames = suite(config, parameters, indices=(0,))[0].job.frames[-5:]
     x = np.stack([frame.beats.view(np.int8) for frame in frames]).astype(np.int64)
     run = IntegerModel(config, parameters).run(x.reshape(5, -1, config.width, config.channels))
     values = run.logits if config.gate.kind is GateKind.SIGMOID else run.gates

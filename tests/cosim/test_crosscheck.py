@@ -13,7 +13,7 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify.configurations import CONFIGS, NAMED, quantised
-from tiled_se.verify.regression.suite import regression
+from tiled_se.verify.regression import suite
 from tiled_se.verify.simulators import command, compare, models
 from tiled_se.verify.simulators.command import crosscheck, select
 from tiled_se.verify.simulators.compare import SEED, ask, differences, facts
@@ -37,7 +37,7 @@ def block_of(name):
 
 @functools.lru_cache(1)
 def all_runs(block):
-    return regression(block.config, block.parameters, seed=SEED)
+    return suite(block.config, block.parameters, seed=SEED)
 
 
 def runs_of(block, *names):

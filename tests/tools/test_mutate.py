@@ -156,7 +156,7 @@ def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
     assert any(judged.kills)
     nothing = Replay("none", None, None, ((None, 1, 0),), ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tiled_se.verify.mutation.replay.regression", lambda *_, **__: ())
+        patch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: ())
         kills = [replay(nothing, number) for number in range(1, 25)]
     bad = command.Judged(judged.block, judged.mutations, kills, {}, [])
     summary = record([bad], from_texts({}), 0)
@@ -293,7 +293,7 @@ def test_a_model_that_fails_is_a_kill():
 
     run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tiled_se.verify.mutation.replay.regression", lambda *_, **__: (run,))
+        patch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: (run,))
         kill = replay(Replay("failing", Model(), None, ((None, 1, 0),), (0,)), 3)
     assert kill == Kill("frames", "crash", "the model failed: it found no stable state", "regression")
 
@@ -313,7 +313,7 @@ def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch):
     assert judged.kills[1] is None
     assert (judged.proofs[1].equivalent, judged.proofs[1].how) == (False, "not judged: died")
     run = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
-    monkeypatch.setattr("tiled_se.verify.mutation.replay.regression", lambda *_, **__: (run,))
+    monkeypatch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: (run,))
     with pytest.raises(SimulationError, match="built again"):
         replay(Replay("gone", types.SimpleNamespace(run=gone), None, ((None, 1, 0),), (0,)), 3)
 

@@ -9,7 +9,7 @@ from amaranth.back import rtlil
 from ...gen.fpga.tools import TOOLS
 from ...hdl.technology import LEAVES_VERILOG, Technology
 from ..equivalence.invariants import with_known
-from ..regression.suite import MISUSED
+from ..regression import MISUSED
 from .mutation import parse
 
 __all__ = ["FLAT", "MOST", "SEEN", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]

@@ -6,8 +6,8 @@ import faulthandler
 import os
 
 from ...cosim.result import ModelError
+from ..regression import suite
 from ..regression.parameters import centred, pinned, spread
-from ..regression.suite import regression
 
 __all__ = ["KINDS", "PHASES", "Kill", "Replay", "further", "kind_of", "order", "replay"]
 
@@ -81,7 +81,7 @@ def _runs(replay):
     if key not in _REGRESSIONS:
         found = []
         for parameters, seed, beats in replay.vectors:
-            made = regression(replay.config, parameters, seed=seed, beats=beats, places=replay.runs)
+            made = suite(replay.config, parameters, seed=seed, beats=beats, indices=replay.runs)
             by_place = dict(zip(sorted(replay.runs), made, strict=True))
             found += [(by_place[place], seed) for place in replay.runs]
         _REGRESSIONS[key] = found
@@ -90,7 +90,7 @@ def _runs(replay):
 
 def order(model, config, parameters, seed):
     """Places of the regression's runs, the shortest first, and what they find wrong in the block as it is: texts."""
-    runs = regression(config, parameters, seed=seed)
+    runs = suite(config, parameters, seed=seed)
     results = [model.run(run.job, seed=seed, golden_stages=run.stages) for run in runs]
     wrong = [f"{run.name}: {text}" for run, result in zip(runs, results, strict=True) for text in run.failures(result)]
     return tuple(sorted(range(len(runs)), key=lambda i: results[i].cycles)), wrong

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters that no network has, in which every bit of the data path matters."""
+"""Sets of parameters, unlike those of networks, for which every bit of the data path matters."""
 
 import dataclasses
 
@@ -13,10 +13,10 @@ __all__ = ["centred", "pinned", "segments", "spread"]
 
 
 def spread(config, parameters, seed):
-    """Parameters for `config`: about half of the rows of each layer are those of `parameters`.
+    """Parameters for `config` in which about half of each layer's rows are drawn anew.
 
-    The others have weights of the whole range, many of them 0 in some rows, and a multiplier, a shift and a bias of any
-    size.
+    The drawn rows have weights of the whole range, in some rows many zeros, and a multiplier, a shift and a bias of any
+    size. The other rows are those of `parameters`.
     """
     rng = np.random.default_rng(seed)
     layers = (_layer(layer, shifts, config.pre_bits, rng)
@@ -26,30 +26,30 @@ def spread(config, parameters, seed):
 
 
 def centred(config, parameters, seed):
-    """Parameters for `config` whose hidden values and logits lie about 0, in a range that is drawn for each of them.
+    """Parameters for `config` whose hidden values and logits lie about 0, each in a range that is drawn for it.
 
-    Where it is a narrow one, a change of an accumulator's last bits is a change of gates: so those bits matter, too.
+    In a narrow range the last bits of an accumulator change gates, so that those bits matter, too.
     """
     rng = np.random.default_rng([seed, 1])
     heights = [int(height) for height in rng.integers(1, 4 * config.k + 1, 6)]
     x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
          for height in heights]
-    found = dataclasses.replace(parameters, working_zero=_zero(config, parameters, rng))
+    result = dataclasses.replace(parameters, working_zero=_zero(config, parameters, rng))
     ends = {"layer1": config.pre_bits - 1, "layer2": LOGIT_BITS + GUARD + 1}
     for name, accumulators in (("layer1", "acc1"), ("layer2", "acc2")):
-        layer = getattr(found, name)
+        layer = getattr(result, name)
         layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
-        model = IntegerModel(config, dataclasses.replace(found, **{name: layer}))
+        model = IntegerModel(config, dataclasses.replace(result, **{name: layer}))
         acc = np.concatenate([getattr(model.run(one), accumulators).numpy()[0] for one in x])
         shifts = config.shifts[int(name == "layer2")]
-        found = dataclasses.replace(found, **{name: _scaled(layer, acc, shifts, config.pre_bits, ends[name], rng)})
-    return found
+        result = dataclasses.replace(result, **{name: _scaled(layer, acc, shifts, config.pre_bits, ends[name], rng)})
+    return result
 
 
 def pinned(config, parameters, seed):
     """Parameters for `config` that put every value beside a power of two, where carries and saturation begin.
 
-    Some rows have but one weight, others none, so that their biases are all that there is.
+    Some rows have one weight. The others have none, so that their results are their biases alone.
     """
     rng = np.random.default_rng([seed, 2])
     layers = []
@@ -68,9 +68,9 @@ def pinned(config, parameters, seed):
 
 
 def segments(config, parameters):
-    """Sets of Parameters that together bring the tables of `config` both ends of each segment, for either sign.
+    """Sets of Parameters that together reach both ends of each segment of the tables of `config`, for either sign.
 
-    Hidden values and logits are biases alone in these, as far as biases go. There are none where nothing is tabulated.
+    Hidden values and logits are biases alone, as far as biases reach. There is no set where nothing is tabulated.
     """
     hidden, logits, limit = np.zeros(0, np.int64), np.zeros(0, np.int64), 1 << (config.pre_bits - 2)
     if config.mid.tabulated:
@@ -83,14 +83,14 @@ def segments(config, parameters):
 
 
 def _ends(count, bits):
-    """First and last inputs of `count` segments of so many bits, and as many below 0."""
+    """First and last inputs of `count` segments of `bits` bits, and their negatives."""
     first = np.arange(count) << bits
     magnitudes = np.concatenate([first, first + (1 << bits) - 1])
     return np.concatenate([magnitudes, -magnitudes])
 
 
 def _only(layer, values, number, limit):
-    """The layer with the `number`-th of `values` as its only results, as many as it has; itself behind the last."""
+    """The layer whose results are the `number`-th group of `values`, one each; the same layer after the last group."""
     count = len(layer.bias)
     values = values[number * count:(number + 1) * count]
     if not len(values):
@@ -100,7 +100,7 @@ def _only(layer, values, number, limit):
 
 
 def _beside(bits, count, rng):
-    """Powers of two of less than so many bits, and the numbers on both sides of them."""
+    """Powers of two below ``1 << bits``, and the numbers on both sides of them."""
     return (1 << rng.integers(0, bits, count)) + rng.integers(-1, 2, count)
 
 
@@ -109,17 +109,17 @@ def _zero(config, parameters, rng):
 
 
 def _weights(shape, rng):
-    """Rows of few weights and of many, small ones and large ones."""
+    """Rows of few or many weights, small or large ones."""
     largest = 2 ** rng.uniform(0, 7, (shape[0], 1))
     weight = np.rint(rng.uniform(-1, 1, shape) * largest).astype(np.int64)
     weight *= rng.random(shape) < rng.random((shape[0], 1))
-    # None without any.
+    # No row is without a weight.
     weight[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = rng.choice([-127, -1, 1, 127], shape[0])
     return weight
 
 
 def _scaled(layer, acc, shifts, pre_bits, end, rng):
-    """The layer with multipliers, shifts and biases that put accumulators like `acc` (tiles, outputs) about 0."""
+    """The layer with multipliers, shifts and biases that put results of `acc`, an array (tiles, outputs), about 0."""
     outputs, limit = acc.shape[1], 1 << (pre_bits - 2)
     multiplier, shift, bias = (np.zeros(outputs, np.int64) for _ in range(3))
     for i in range(outputs):

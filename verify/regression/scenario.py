@@ -1,41 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job with what it must show, and what of that a simulation does not."""
+"""One scenario of the regression: a job, what its simulation must show, and the comparison with a result."""
 
 import dataclasses
 
 import numpy as np
 
 from ...cosim.job import Job, Reset
+from ...cosim.result import SimResult
 from ...hdl.schedule import Prediction
 
-__all__ = ["MISUSED", "Run"]
+__all__ = ["MISUSED", "Scenario"]
 
-# A status port that models with checked memories have: a bit for each that was read where it was written in the same
-# cycle, or beyond its end.
+# A status port that only models with checked memories have. It has a bit for each memory: 1 if the memory was read
+# at the address that was written in the same cycle, or was accessed beyond its end.
 MISUSED = "status_misused"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-    """A job with what it must show.
+class Scenario:
+    """A job and the results that a right block must give.
 
     Attributes
     ----------
     name : str
     job : Job
-        With every beat that must come out.
+        With the expected value of every output beat.
     status : dict
-        Status ports at the end; those that are not named are not looked at.
-    snapshots : dict of str to dict
-        The same for snapshots, by their names; ``accepted``, ``delivered`` and ``loaded`` count beats.
+        Expected values of status ports at the end. Ports that are not named are not checked.
     depth : int
-        Words of the tile buffer, which ``status_peak_words`` can't pass.
+        Words of the tile buffer, which ``status_peak_words`` can't exceed.
+    snapshots : dict of str to dict
+        Expected values of each snapshot: status ports, and ``accepted``, ``delivered`` and ``loaded`` in beats.
     prediction : Prediction or None
-        Of the cycles; None where something stalls.
+        Expected cycles; None where something stalls.
     occupancy : ndarray or None
-        With it, beats that are accepted and not yet delivered after each cycle, from the first one's.
+        Given with `prediction`: beats accepted and not yet delivered after each cycle, from the first beat on.
     stages : dict
-        What the stages must compute, for a model with taps.
+        Expected values of the stages, for a model with taps.
     in_flight : int or None
         The most beats that are accepted and not yet delivered; None where that depends on the pauses.
     """
@@ -50,49 +51,40 @@ class Run:
     stages: dict = dataclasses.field(default_factory=dict)
     in_flight: int | None = None
 
-    def failures(self, result):
-        """What of a simulation's result is wrong: texts that begin with what kind of thing it is; none if all is right.
-
-        Parameters
-        ----------
-        result : SimResult
-        """
-        found = [f"stream: {text}" for text in result.failures]
+    def failures(self, result: SimResult) -> list[str]:
+        """What is wrong in a simulation's result: texts that begin with the kind of failure, none if all is right."""
+        texts = [f"stream: {text}" for text in result.failures]
         if result.difference is not None:
-            found.append(f"stages: {result.difference}")
-        for place, got, wanted in (("at the end", result.status, self.status), *(
-                (name, result.snapshots.get(name, {}), wanted) for name, wanted in self.snapshots.items())):
-            found += [f"status: {name} is {got.get(name)} {place}, not {value}"
-                      for name, value in wanted.items() if got.get(name) != value]
+            texts.append(f"stages: {result.difference}")
+        for place, actual, expected in (("at the end", result.status, self.status), *(
+                (name, result.snapshots.get(name, {}), values) for name, values in self.snapshots.items())):
+            texts += [f"status: {name} is {actual.get(name)} {place}, not {value}"
+                      for name, value in expected.items() if actual.get(name) != value]
         peak = result.status["status_peak_words"]
         if not 0 < peak <= self.depth and not isinstance(self.job.steps[-1], Reset):
-            found.append(f"status: status_peak_words is {peak}, of {self.depth}")
+            texts.append(f"status: status_peak_words is {peak}, of {self.depth}")
         if self.in_flight not in (None, result.peak_in_flight):
-            found.append(f"occupancy: at most {result.peak_in_flight} beats were in flight, not {self.in_flight}")
+            texts.append(f"occupancy: at most {result.peak_in_flight} beats were in flight, not {self.in_flight}")
         if result.status.get(MISUSED):
-            found.append(f"memory: {MISUSED} is {result.status[MISUSED]:#b}")
-        # What is found wrong above is why the cycles are.
-        return found or self._cycles(result, peak)
+            texts.append(f"memory: {MISUSED} is {result.status[MISUSED]:#b}")
+        # Wrong cycles are a consequence of the failures above.
+        return texts or self._cycle_failures(result, peak)
 
-    def _cycles(self, result, peak):
+    def _cycle_failures(self, result, peak):
         if self.prediction is None:
             return []
-        got = {"total_cycles": result.total_cycles, "first_output_latency": result.first_output_latency,
-               "steady_throughput": result.steady_throughput, "peak_words": peak}
-        found = [f"cycles: {name} is {got[name]}, predicted {wanted}"
-                 for name, wanted in dataclasses.asdict(self.prediction).items() if got[name] != wanted]
-        return found or self._beats(result.occupancy)
+        actual = {"total_cycles": result.total_cycles, "first_output_latency": result.first_output_latency,
+                  "steady_throughput": result.steady_throughput, "peak_words": peak}
+        texts = [f"cycles: {name} is {actual[name]}, predicted {expected}"
+                 for name, expected in dataclasses.asdict(self.prediction).items() if actual[name] != expected]
+        return texts or self._occupancy_failures(result.occupancy)
 
-    def _beats(self, occupancy):
+    def _occupancy_failures(self, occupancy):
         """The first cycle in which more or fewer beats are inside than predicted."""
-        got, wanted = (np.trim_zeros(np.asarray(one)) for one in (occupancy, self.occupancy))
-        if np.array_equal(got, wanted):
+        actual, expected = (np.trim_zeros(np.asarray(counts)) for counts in (occupancy, self.occupancy))
+        if np.array_equal(actual, expected):
             return []
-        shared = min(len(got), len(wanted))
-        at = next(iter(np.flatnonzero(got[:shared] != wanted[:shared])), shared)
-        return [f"cycles: {_at(got, at)} beats are in flight {at} cycles behind the first one, predicted "
-                f"{_at(wanted, at)}"]
-
-
-def _at(counts, cycle):
-    return counts[cycle] if cycle < len(counts) else 0
+        shared = min(len(actual), len(expected))
+        cycle = next(iter(np.flatnonzero(actual[:shared] != expected[:shared])), shared)
+        got, predicted = (counts[cycle] if cycle < len(counts) else 0 for counts in (actual, expected))
+        return [f"cycles: {got} beats are in flight {cycle} cycles after the first one, predicted {predicted}"]

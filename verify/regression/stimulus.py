@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of a job for one block: frames with what must come for them, parameter streams, and where a run starts."""
+"""Parts of a job for one block: frames with their expected output, parameter streams, and the steps that start it."""
 
 import dataclasses
 import functools
@@ -11,44 +11,45 @@ from ...golden.integer import IntegerModel
 from ...hdl.parameters import stream_words
 from ...hdl.timing import Timing
 
-__all__ = ["Vectors"]
+__all__ = ["Stimulus"]
 
-# Those that the block has taps for.
+# The stages that the block has taps for.
 _STAGES = ("sums", "means", "hidden", "logits", "gates")
 
 
-class Vectors:
+class Stimulus:
     """Makes parts of jobs, and remembers what the block's stages compute for each frame.
 
     Parameters
     ----------
     config : Config
     parameters : Parameters
-        What is baked in, or is loaded.
+        Baked in, or loaded.
     rng : numpy.random.Generator
-        Of the data.
+        Draws the data.
     seed : int
-        Of the pauses.
+        Seeds the pauses.
     """
 
     def __init__(self, config, parameters, rng, seed):
         self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
-        self.kind = np.int8 if config.signed else np.uint8
+        self.dtype = np.int8 if config.signed else np.uint8
         self.low = -128 if config.signed else 0
         self.row = config.width * config.groups
         self.model = IntegerModel(config, parameters)
         self._stages = {}
 
     def start(self):
-        """From any state to that of a block that waits for frames."""
+        """The steps that bring a block from any state to waiting for frames."""
         return (Reset(), self.load(self.parameters)) if self.config.loadable else (Reset(),)
 
     def load(self, parameters, **options):
+        """The step that loads `parameters`."""
         return Load(np.array(stream_words(self.config, parameters), np.uint32), **options)
 
     @functools.cached_property
     def other(self):
-        """Other parameters of the same formats, and a zero point of their own: (Parameters, IntegerModel)."""
+        """Other parameters of the same formats, with another zero point: (Parameters, IntegerModel)."""
         second = self.parameters.layer2
         turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
         parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
@@ -56,20 +57,21 @@ class Vectors:
         return parameters, IntegerModel(self.config, parameters)
 
     def frame(self, x, model=None):
-        """A frame of (H, W, C) and what the golden model gives for it."""
+        """A Frame of `x`, an integer array (H, W, C), with the golden model's output."""
         stages = (model or self.model).run(x)
-        return self._kept(Frame.of(x.astype(self.kind), stages.y.numpy().astype(self.kind), lanes=self.config.lanes),
-                          stages)
+        return self._kept(Frame.of(x.astype(self.dtype), stages.y.numpy().astype(self.dtype),
+                                   lanes=self.config.lanes), stages)
 
     def random(self, height, model=None):
+        """A Frame of `height` rows with random data."""
         shape = (height, self.config.width, self.config.channels)
         return self.frame(self.rng.integers(self.low, self.low + 256, shape), model)
 
     def cut(self, beats):
-        """A frame of any number of beats."""
+        """A Frame of any number of beats with random data."""
         x = self.rng.integers(self.low, self.low + 256, (beats, self.config.lanes))
         stages = self.model.run_beats(x)
-        return self._kept(Frame(x.astype(self.kind), stages.y.numpy().astype(self.kind)), stages)
+        return self._kept(Frame(x.astype(self.dtype), stages.y.numpy().astype(self.dtype)), stages)
 
     def _kept(self, frame, stages):
         self._stages[frame] = {name: getattr(stages, name).numpy()[0] for name in _STAGES}
@@ -80,6 +82,7 @@ class Vectors:
         return {name: [self._stages[frame][name] for frame in job.frames] for name in _STAGES}
 
     def job(self, *steps, stalls=(0, 0), idle=0):
+        """A Job that starts the block, waits `idle` cycles, and does `steps` with these (source, sink) stalls."""
         pause = (Idle(idle),) if idle else ()
         return Job(steps=(*self.start(), *pause, *steps), lanes=self.config.lanes, width=self.config.width,
                    channels=self.config.channels, signed=self.config.signed, stall_in=stalls[0], stall_out=stalls[1],

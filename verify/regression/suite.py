@@ -1,46 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vectors that every block is held to: frames, stalls, cuts, resets and parameter streams, with what must come.
+"""The regression suite of a block: frames, stalls, cuts, resets and parameter streams, with their expected results.
 
-Co-simulations, other simulators, the synthesised netlist and mutants all replay these.
+Co-simulations, other simulators, the synthesised netlist and mutants all replay these scenarios.
 """
 
 import functools
+from collections.abc import Collection
 
 import numpy as np
 
-from .scenario import MISUSED, Run
-from .scenarios import STALLS, Runs
+from ...hdl.config import Config
+from ...hdl.parameters import Parameters
+from .scenario import Scenario
+from .scenarios import STALLS, Scenarios
 
-__all__ = ["MISUSED", "STALLS", "Run", "regression"]
+__all__ = ["suite"]
 
 
-def regression(config, parameters, *, seed=1, beats=0, places=None):
-    """A block's runs, the quickest that finds most first.
+def suite(config: Config, parameters: Parameters, *, seed: int = 1, beats: int = 0,
+          indices: Collection[int] | None = None) -> tuple[Scenario, ...]:
+    """A block's scenarios. Those that are short and find most faults come first.
 
     Parameters
     ----------
     config : Config
     parameters : Parameters
-        What is baked in, or is loaded.
+        Baked in, or loaded.
     seed : int
-        Of frames, their order, and pauses.
+        Seeds the frames, their order, and the pauses.
     beats : int
-        How many each of the runs with whole frames sends at least; all of its frames at least once.
-    places : sequence of int, optional
-        Make only these, counted from 0. They may have other data than among all.
+        The least number of beats of each scenario with whole frames; all of its frames are sent at least once.
+    indices : collection of int, optional
+        Make only these scenarios, counted from 0. Their data may differ from those in the whole suite.
 
     Returns
     -------
-    tuple of Run
+    tuple of Scenario
     """
-    vectors = Runs(config, parameters, np.random.default_rng(seed), seed)
-    makers = [functools.partial(vectors.frames, stalls, beats) for stalls in STALLS]
-    makers += [functools.partial(vectors.cuts, stalls) for stalls in STALLS]
-    makers += [vectors.pauses, vectors.counted, vectors.blocked, vectors.crowded]
-    makers += [functools.partial(vectors.resets, stalls) for stalls in STALLS[:2]]
-    makers += [vectors.resets_behind_a_tile, vectors.spaced]
+    block = Scenarios(config, parameters, np.random.default_rng(seed), seed)
+    makers = [functools.partial(block.frames, stalls, beats) for stalls in STALLS]
+    makers += [functools.partial(block.cuts, stalls) for stalls in STALLS]
+    makers += [block.pauses, block.counted, block.blocked, block.crowded]
+    makers += [functools.partial(block.resets, stalls) for stalls in STALLS[:2]]
+    makers += [block.resets_after_a_tile, block.spaced]
     if config.loadable:
-        makers += [vectors.reloads, vectors.reloads_in_time, vectors.reload_behind_beats,
-                   vectors.reloads_behind_two, vectors.refused, vectors.foreign, vectors.padded,
-                   vectors.many_parameters, vectors.segmented]
-    return tuple(make() for place, make in enumerate(makers) if places is None or place in places)
+        makers += [block.reloads, block.reloads_in_time, block.reload_after_beats, block.reloads_after_two,
+                   block.refused, block.foreign, block.padded, block.many_parameters, block.segmented]
+    return tuple(make() for index, make in enumerate(makers) if indices is None or index in indices)

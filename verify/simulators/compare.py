@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from ...cosim.job import Idle, Load, Reset
-from ..regression.suite import regression
+from ..regression import suite
 
 __all__ = ["ask", "differences", "facts"]
 
@@ -38,7 +38,7 @@ def ask(block, simulator, most=None, runs=None):
         of runs that were too long), ``runs`` (by name, of :func:`facts`).
     """
     most = simulator.most if most is None else most
-    runs = regression(block.config, block.parameters, seed=SEED) if runs is None else runs
+    runs = suite(block.config, block.parameters, seed=SEED) if runs is None else runs
     # One is always run, and not one of a single frame or of which nothing comes out.
     shortest = min(runs, key=lambda run: (len(run.job.frames) < FEW or _is_lost(run.job), _length(run.job)))
     chosen = [run for run in runs if _length(run.job) <= most or run is shortest]
