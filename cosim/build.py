@@ -14,7 +14,7 @@ from .cache import Cache
 from .ports import module_ports
 from .tools import BuildError
 
-__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build", "digest", "entry"]
+__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build_simulation", "digest", "entry"]
 
 SIMULATORS = ("verilator", "icarus")
 STANDARDS = ("2005", "2012")
@@ -47,7 +47,7 @@ class Build:
         """The same with visible taps; the first time it takes as long as the first build."""
         if self.tapped:
             return self
-        return build(self.text, self.top, self.taps, self.waves, tapped=True, cache=self.cache)
+        return build_simulation(self.text, self.top, self.taps, self.waves, tapped=True, cache=self.cache)
 
     @property
     def bench_top(self):
@@ -66,7 +66,7 @@ class Build:
                 f"+verilator+seed+{seed % (2**31 - 1) + 1}", *arguments]
 
 
-def build(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=False, simulator="verilator",
+def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=False, simulator="verilator",
           standard="2012", cache=None):
     """Build the module ``top`` of ``verilog_text``.
 

@@ -129,7 +129,7 @@ def build_model(verilog_text, top, *, engine="verilator", source=None, select=No
     verilog_text : str
         Complete: nothing else is read.
     top : str
-        A module with the ports that :func:`.build.build` asks for.
+        A module with the ports that :func:`.build.build_simulation` asks for.
     engine : str
         One of ``ENGINES``.
     source : str, optional

@@ -65,7 +65,7 @@ def manifest(job, design, files):
             "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters",
         },
         "widths": {name: getattr(config, name) for name in (
-            "sum_bits", "operand_bits", "acc_bits", "pre_bits", "hidden_bits", "logit_bits", "gate_bits")},
+            "sum_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits", "gate_bits")},
         "parameters": _parameters(job),
         "latency": _latency(config),
         "memories": [dataclasses.asdict(memory) for memory in design.memories],

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from ..golden.block import DataFormat, FloatBlock
-from ..golden.quantise import Quantised, fit
+from ..golden.quantise import Quantised, quantise_within_error
 from ..hdl.config import Config, ConfigError, Gate, Mid
 from ..hdl.sizing import choose_macs
 from .data import load_input, load_weights
@@ -146,7 +146,8 @@ def _quantise(config, block, x_scale, options):
     least = LOADABLE_BITS if config.loadable else NARROWEST_BITS
     wanted = options.operand_bits
     try:
-        config, quantised = fit(config, block, x_scale, error_lsb=options.error, least_bits=wanted or least)
+        config, quantised = quantise_within_error(
+            config, block, x_scale, error_lsb=options.error, least_bits=wanted or least)
     except ConfigError as error:
         if error.option == "error_lsb":
             files = "".join(f"; {FIELDS[name].metadata['variable']}={getattr(options, name)}"

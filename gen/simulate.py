@@ -102,13 +102,13 @@ def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, pro
         Called with a line of text: what is done next, and how far a run has come.
     """
     # Torch takes two seconds to load: only a simulation pays for it.
-    from ..cosim import build
-    from ..cosim import run as cosim
+    from ..cosim.build import build_simulation
+    from ..cosim.run import simulate as run_job
 
     options = job.options
     job.shape.check_frames()
     say(f"building the simulation with {options.sim}")
-    built = build.build(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
+    built = build_simulation(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
     x = job.frames()
     golden, stages = _golden(job, x)
     count, height, width, channels = x.shape
@@ -117,8 +117,8 @@ def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, pro
     if options.waves:
         write_all(folder, {})
         wave_file = os.path.join(folder, WAVES)
-    result = cosim.simulate(built, _script(job, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
-                            progress=progress)
+    result = run_job(built, _script(job, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
+                     progress=progress)
     y, mismatches = _collect(job, result, golden)
     return Outcome(job, design, built, result, x, y, golden, mismatches)
 

@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the block must compute: the float module, the quantiser, and the integer model in the hardware's stages.
+"""What the block must compute: the PyTorch module, the quantiser, and the integer model in the hardware's stages.
 
-Only :mod:`.float_module`, :mod:`.integer`, and what swaps blocks of PyTorch networks (:mod:`.trace`, :mod:`.recognise`,
-:mod:`.tile`) import torch.
+Only :mod:`.integer`, :mod:`.stages`, :mod:`.module`, :mod:`.convert`, :mod:`.recognise` and :mod:`.trace` import torch.
 """
+
+from ..hdl.lazy import lazy
+
+__all__, __getattr__ = lazy(__name__, {
+    "block": "DataFormat FloatBlock",
+    "convert": "SEBlock find_se tile_se untile_se",
+    "integer": "IntegerModel Stages",
+    "module": "TiledSE",
+    "quantise": "Quantised quantise_fixed_widths quantise_within_error",
+    "reference": "error_lsb squeeze_excite",
+})

@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, GUARD, LOGIT_BITS, LOGIT_FRAC, GateKind, Mid
+from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_BITS, LOGIT_FRAC, GateKind, Mid
 from ..hdl.tables import MID_EXTRA, MID_RANGE
 from . import activation
 from .rounding import scaled_floor
@@ -69,7 +69,7 @@ def result_box(layer, shifts, box):
     shift = np.array(shifts)[layer.shift]
 
     def result(acc):
-        return (scaled_floor(acc, layer.multiplier, shift) + layer.bias + (1 << (GUARD - 1))) >> GUARD
+        return (scaled_floor(acc, layer.multiplier, shift) + layer.bias + (1 << (GUARD_BITS - 1))) >> GUARD_BITS
 
     return result(positive * low + negative * high), result(positive * high + negative * low)
 
@@ -79,7 +79,7 @@ def _real_high(config, real):
     full = config.k * config.width * 2.0**config.mean_frac
     weight = real.layer.weight
     acc = (127 * weight.clip(0, None).sum(axis=1) - 128 * weight.clip(None, 0).sum(axis=1)) * full
-    return (acc * real.ratio + real.layer.bias) / (1 << GUARD) + MARGIN * acc * real.ratio
+    return (acc * real.ratio + real.layer.bias) / (1 << GUARD_BITS) + MARGIN * acc * real.ratio
 
 
 def hidden_error(config, real, shifts):
@@ -87,8 +87,9 @@ def hidden_error(config, real, shifts):
     layer = real.layer
     total = np.abs(layer.weight).sum(axis=1)
     bias_only = total == 0
-    rounding = np.where(bias_only, np.abs((layer.bias + (1 << (GUARD - 1)) >> GUARD) - layer.bias / (1 << GUARD)), HALF)
-    error = mean_error(config) * total * real.ratio / (1 << GUARD) + rounding
+    rounded = layer.bias + (1 << (GUARD_BITS - 1)) >> GUARD_BITS
+    rounding = np.where(bias_only, np.abs(rounded - layer.bias / (1 << GUARD_BITS)), HALF)
+    error = mean_error(config) * total * real.ratio / (1 << GUARD_BITS) + rounding
     error = error * SLOPE[config.mid] + mid_error(config.mid, config.hidden_frac, config.segment_bits)
     if not config.mid.signed:
         # Where the integer is never above 0 the error is what the exact value can have.
@@ -99,7 +100,7 @@ def hidden_error(config, real, shifts):
 
 def logit_error(real, hidden):
     """float64 array (C): the largest error of each logit, in its LSB, given layer 2 and `hidden_error`."""
-    return np.abs(real.layer.weight) @ hidden * real.ratio / (1 << GUARD) + HALF
+    return np.abs(real.layer.weight) @ hidden * real.ratio / (1 << GUARD_BITS) + HALF
 
 
 def _exact_correction(mid, a):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..hdl.config import GUARD, ConfigError, Mid
+from ..hdl.config import GUARD_BITS, ConfigError, Mid
 from ..hdl.tables import MID_RANGE
 from .budget import mean_box, result_box
 from .scales import (
@@ -33,12 +33,12 @@ NEGATIVE_END = {Mid.SILU: MID_RANGE, Mid.HARDSWISH: 3}
 
 def _real_bias(block, config, x_scale):
     """Function: what to add to layer 1 of raw data, given the real weights."""
-    return lambda real: block.b1 - x_scale * config.working_zero * real.sum(axis=1)
+    return lambda real: block.b1 - x_scale * config.int8_zero_point * real.sum(axis=1)
 
 
 def _range(config, block, x_scale):
     """(low, high), floats: the range of all pre-activations with the float weights."""
-    low, high = (x_scale * (end - config.working_zero) for end in (-128, 127))
+    low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
     positive, negative = block.w1.clip(0, None).sum(axis=1), block.w1.clip(None, 0).sum(axis=1)
     return ((positive * low + negative * high + block.b1).min(), (positive * high + negative * low + block.b1).max())
 
@@ -47,19 +47,19 @@ def _least_scale(config, block, x_scale, shifts):
     """The finest hidden scale with which every multiplier and bias of layer 1, and layer 2's ratios, have a format."""
     # Less a little for what rounding the weights and the ratios may add.
     largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
-    ratio = row_steps(block.w1).max() * mean_scale(config, x_scale) * 2**GUARD / largest
-    bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD / (LARGEST_BIAS / 2)
+    ratio = row_steps(block.w1).max() * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
+    bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD_BITS / (LARGEST_BIAS / 2)
     if np.abs(block.w2).max() < NEGLIGIBLE_WEIGHT:
         return max(ratio, bias), 0.0
     step = row_steps(block.w2).max() * fold(config)[0]
-    return max(ratio, bias), SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD / step
+    return max(ratio, bias), SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD_BITS / step
 
 
 def _layer(config, block, x_scale, hidden_scale, shifts):
     """Layer 1 (RealLayer with its real bias) and its shifts at a given hidden scale."""
-    unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD
+    unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD_BITS
     real, shifts = quantise_layer(block.w1, unit, _real_bias(block, config, x_scale), bias_unit, shifts, "1")
-    bias = real.layer.bias * bias_unit + x_scale * config.working_zero * real.weight.sum(axis=1)
+    bias = real.layer.bias * bias_unit + x_scale * config.int8_zero_point * real.weight.sum(axis=1)
     return dataclasses.replace(real, bias=bias), shifts
 
 

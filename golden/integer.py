@@ -118,7 +118,7 @@ class IntegerModel:
         acc2 = stages.acc("acc2", hidden, layer2.weight, tiling)
         logits = stages.logits(stages.requantise("logits", acc2, layer2, tiling.shifts[1], tiling), tiling)
         gates = stages.gates(logits, tiling, self._gate)
-        y = stages.outputs(work, gates, tiling, self.parameters.working_zero) + self._offset
+        y = stages.outputs(work, gates, tiling, self.parameters.int8_zero_point) + self._offset
         return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
 
     def run_beats(self, beats):

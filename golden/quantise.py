@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from ..hdl.config import (
-    GUARD,
+    GUARD_BITS,
     LOGIT_BITS,
     MAX_HIDDEN_FRAC,
     MAX_OPERAND_BITS,
-    MAX_PRE_BITS,
     MAX_PRODUCT_BITS,
+    MAX_REQUANT_BITS,
     Config,
     ConfigError,
 )
@@ -22,7 +22,7 @@ from .block import check_scale
 from .hidden import hidden_layer, largest_frac
 from .scales import TooLarge, bias_headroom, fold, layer_units, logit_scale, quantise_layer
 
-__all__ = ["Quantised", "fit", "quantise"]
+__all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
 
 LARGEST_SEGMENT_BITS = 5
 
@@ -42,8 +42,8 @@ class Quantised:
         Real value of a step of the data, of the hidden vector, of the outputs.
     error_bound_lsb : float
         ``|(y_q - zero) - y_real / y_scale|`` is under it for every input of 8 bits and every number of rows.
-    pre_bits : int
-        The least that these parameters need; ``config.pre_bits`` is no less.
+    requant_bits : int
+        The least that these parameters need; ``config.requant_bits`` is no less.
     """
 
     config: Config
@@ -56,11 +56,11 @@ class Quantised:
     hidden_scale: float
     y_scale: float
     error_bound_lsb: float
-    pre_bits: int
+    requant_bits: int
 
 
 def _attempt(config, block, x_scale, tight=False):
-    """The integers for `config` whatever error they give and ``pre_bits`` they need; ConfigError where there are none.
+    """The integers for `config`, whatever error they give and ``requant_bits`` they need; ConfigError if none exist.
 
     With `tight`, the config's shifts are replaced by the shortest lists.
     """
@@ -78,7 +78,7 @@ def _build(config, block, x_scale, shifts):
     """`_attempt` with `shifts` for each layer, None for the shortest list."""
     real1, shifts1, hidden_scale = hidden_layer(config, block, x_scale, shifts[0])
     slope, offset = fold(config)
-    unit = logit_scale(config) * 2.0**-GUARD
+    unit = logit_scale(config) * 2.0**-GUARD_BITS
     real2, shifts2 = quantise_layer(block.w2, layer_units(config, x_scale, hidden_scale)[1],
                                     lambda real: block.b2 * slope + offset, unit, shifts[1], "2")
     hidden = budget.hidden_error(config, real1, shifts1)
@@ -86,10 +86,10 @@ def _build(config, block, x_scale, shifts):
     layers = real1.layer, real2.layer
     return Quantised(
         config=dataclasses.replace(config, shifts=(shifts1, shifts2)),
-        parameters=Parameters(*layers, config.working_zero),
+        parameters=Parameters(*layers, config.int8_zero_point),
         w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=(real2.layer.bias * unit - offset) / slope,
         x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale * (2 if config.residual else 1),
-        error_bound_lsb=bound, pre_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)))
+        error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)))
 
 
 def _widest(config):
@@ -127,13 +127,13 @@ def _finest(config, block, x_scale, tight):
 def _search(config, block, x_scale, error_lsb, least_bits, tight):
     """The smallest ``operand_bits`` from `least_bits` that keeps the bound, with the smallest table that then does.
 
-    Returns the `Quantised` (its config with the widest ``pre_bits``), or the lowest bound reached, or None.
+    Returns the `Quantised` (its config with the widest ``requant_bits``), or the lowest bound reached, or None.
     """
     lowest = None
     for bits in range(least_bits, _widest(config) + 1):
         # The smallest legal hidden_frac, for now.
         frac = config.segment_bits + 1
-        widened = dataclasses.replace(config, operand_bits=bits, pre_bits=MAX_PRE_BITS, hidden_frac=frac)
+        widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac)
         result = _finest(widened, block, x_scale, tight)
         if result is None:
             continue
@@ -154,14 +154,14 @@ def _smallest_table(result, block, error_lsb, tight):
     return result
 
 
-def fit(config, block, x_scale, error_lsb=1.0, least_bits=10):
+def quantise_within_error(config, block, x_scale, error_lsb=1.0, least_bits=10):
     """The smallest widths that keep the error bound, and the integers for them.
 
     Parameters
     ----------
     config : Config
-        Its widths (``operand_bits``, ``hidden_frac``, ``segment_bits``, ``pre_bits``) and ``shifts`` are replaced. A
-        loadable block keeps the general shifts and at least the default ``pre_bits``, for other parameters' sake.
+        Its widths (``operand_bits``, ``hidden_frac``, ``segment_bits``, ``requant_bits``) and ``shifts`` are replaced.
+        A loadable block keeps the general shifts and at least the default ``requant_bits``: others must fit.
     block : FloatBlock
     x_scale : float
         Real value of a step of the data.
@@ -187,10 +187,10 @@ def fit(config, block, x_scale, error_lsb=1.0, least_bits=10):
     if not isinstance(result, Quantised):
         reached = f"the lowest bound reached is {result:.3f}" if result else "their range has no format"
         raise ConfigError("error_lsb", error_lsb, f"no operand width keeps this for these parameters; {reached}")
-    pre_bits = max(result.pre_bits, LOGIT_BITS + GUARD + 1)
+    requant_bits = max(result.requant_bits, LOGIT_BITS + GUARD_BITS + 1)
     if config.loadable:
-        pre_bits = max(pre_bits, result.config.operand_bits + GUARD + 3, Config.pre_bits)
-    fitted = dataclasses.replace(result.config, pre_bits=pre_bits)
+        requant_bits = max(requant_bits, result.config.operand_bits + GUARD_BITS + 3, Config.requant_bits)
+    fitted = dataclasses.replace(result.config, requant_bits=requant_bits)
     result.parameters.validate(fitted)
     return fitted, dataclasses.replace(result, config=fitted)
 
@@ -208,11 +208,11 @@ def _require_width(config, block, x_scale, error_lsb, reached):
                                      f"to keep {error_lsb:g} LSB ({reached})")
 
 
-def quantise(config, block, x_scale, error_lsb=1.0):
-    """Integers for a given block, whose widths are not to be changed.
+def quantise_fixed_widths(config, block, x_scale, error_lsb=1.0):
+    """Integers for a given block, with the widths and shifts that `config` has.
 
-    Parameters are those of `fit`; returns a `Quantised` with `config` itself. Raises ConfigError naming the option and
-    the width it needs where the error bound would pass `error_lsb` or a bias does not fit.
+    Parameters are those of `quantise_within_error`; returns a `Quantised` with `config` itself. Raises ConfigError,
+    naming the option and the width that it needs, where the error bound exceeds `error_lsb` or a bias does not fit.
     """
     block.check(config)
     check_scale(x_scale)
@@ -222,7 +222,8 @@ def quantise(config, block, x_scale, error_lsb=1.0):
         _require_width(config, block, x_scale, error_lsb, str(error))
     if result.error_bound_lsb > error_lsb:
         _require_width(config, block, x_scale, error_lsb, f"now {result.error_bound_lsb:.3f}")
-    if result.pre_bits > config.pre_bits:
-        raise ConfigError("pre_bits", config.pre_bits, f"must be at least {result.pre_bits} for these parameters")
+    if result.requant_bits > config.requant_bits:
+        raise ConfigError("requant_bits", config.requant_bits,
+                          f"must be at least {result.requant_bits} for these parameters")
     result.parameters.validate(config)
     return result

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .block import FloatBlock
-from .float_module import ACTIVATIONS, TiledSE
+from .module import ACTIVATIONS, TiledSE
 from .trace import GRID, Stage, Trace
 
 __all__ = ["FORWARD_HOOKS", "SEBlock", "recognise"]

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..hdl.config import (
     GATE_FRAC,
-    GUARD,
+    GUARD_BITS,
     LOGIT_FRAC,
-    MAX_PRE_BITS,
+    MAX_REQUANT_BITS,
     MAX_SHIFTS,
     MULTIPLIER_BITS,
     ConfigError,
@@ -23,8 +23,8 @@ __all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "TooLarge", "bias_
 LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 LARGEST_SHIFT = 63
 LARGEST_WEIGHT = 127
-# What the widest pre_bits allows.
-LARGEST_BIAS = 1 << (MAX_PRE_BITS - 2)
+# What the widest requant_bits allows.
+LARGEST_BIAS = 1 << (MAX_REQUANT_BITS - 2)
 
 
 class TooLarge(ConfigError):
@@ -41,7 +41,7 @@ class RealLayer:
     weight, bias : float64 arrays (outputs, inputs), (outputs)
         Real values.
     ratio : float64 array (outputs)
-        multiplier / 2**shift: steps of 2**-GUARD result LSB that one step of the accumulator is.
+        multiplier / 2**shift: steps of 2**-GUARD_BITS result LSB that one step of the accumulator is.
     """
 
     layer: Layer
@@ -71,8 +71,8 @@ def fold(config):
 
 def layer_units(config, x_scale, hidden_scale):
     """Real weight that one step of a weight with the ratio 1 stands for, in layer 1 and in layer 2."""
-    return (hidden_scale * 2.0**-GUARD / mean_scale(config, x_scale),
-            logit_scale(config) * 2.0**-GUARD / hidden_scale / fold(config)[0])
+    return (hidden_scale * 2.0**-GUARD_BITS / mean_scale(config, x_scale),
+            logit_scale(config) * 2.0**-GUARD_BITS / hidden_scale / fold(config)[0])
 
 
 def row_steps(weight):
@@ -165,7 +165,7 @@ def quantise_layer(weight, unit, bias, bias_unit, shifts, name):
 
 
 def bias_headroom(layers, top_bits):
-    """``pre_bits`` that two layers need: so many that a saturation before the bias can only mean one behind it.
+    """``requant_bits`` that two layers need: so many that a saturation before the bias can only mean one behind it.
 
     Parameters
     ----------
@@ -175,6 +175,6 @@ def bias_headroom(layers, top_bits):
     """
     needs = []
     for layer, bits in zip(layers, top_bits, strict=True):
-        largest = max(int(np.abs(layer.bias).max()), 1 << (bits + GUARD))
+        largest = max(int(np.abs(layer.bias).max()), 1 << (bits + GUARD_BITS))
         needs.append((largest - 1).bit_length() + 2)
     return max(needs)

@@ -7,7 +7,7 @@ would leave int64.
 
 import torch
 
-from ..hdl.config import GATE_FRAC, GUARD
+from ..hdl.config import GATE_FRAC, GUARD_BITS
 from . import activation
 from .rounding import require_product, require_signed, require_unsigned, round_shift, saturate_signed, scaled_floor
 
@@ -64,13 +64,13 @@ def acc(stage, operand, weight, config):
 
 
 def requantise(stage, accumulator, layer, shifts, config):
-    """``round((floor(A * m / 2**n) saturated + b) / 2**GUARD)``, of the shape of `accumulator`.
+    """``round((floor(A * m / 2**n) saturated + b) / 2**GUARD_BITS)``, of the shape of `accumulator`.
 
     `layer` is a `Layer` of tensors, `shifts` the config's list for it.
     """
     shift = torch.tensor(shifts)[layer.shift]
-    v = saturate_signed(scaled_floor(accumulator, layer.multiplier, shift), config.pre_bits)
-    return round_shift(v + require_signed(stage, layer.bias, config.pre_bits), GUARD)
+    v = saturate_signed(scaled_floor(accumulator, layer.multiplier, shift), config.requant_bits)
+    return round_shift(v + require_signed(stage, layer.bias, config.requant_bits), GUARD_BITS)
 
 
 def hidden(pre1, config, columns):
@@ -89,9 +89,9 @@ def gates(tile_logits, config, columns):
     return require_unsigned("gates", activation.gate(tile_logits, config, columns), config.gate_bits)
 
 
-def outputs(x, tile_gates, config, working_zero):
+def outputs(x, tile_gates, config, int8_zero_point):
     """Working data `x` [N, H, W, C], each about its zero times its tile's gate, rounded."""
     n, height, width, channels = x.shape
     grid = tile_gates.reshape(n, -1, -(-width // config.width), channels)
     spread = grid[:, torch.arange(height) // config.k][:, :, torch.arange(width) // config.width]
-    return require_signed("y", round_shift((x - working_zero) * spread, GATE_FRAC) + working_zero, 8)
+    return require_signed("y", round_shift((x - int8_zero_point) * spread, GATE_FRAC) + int8_zero_point, 8)

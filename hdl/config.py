@@ -20,7 +20,7 @@ GATE_FRAC = 12
 LOGIT_FRAC = 10
 LOGIT_BITS = 14
 # Fractional bits that a bias has below the LSB of the value it is added to.
-GUARD = 6
+GUARD_BITS = 6
 # Bits of a requantisation multiplier. Scales are chosen so that it is exact (docs/design.md, "Scales").
 MULTIPLIER_BITS = 16
 # Goes up when the meaning of a parameter stream's words changes.
@@ -33,7 +33,7 @@ MAX_SHIFTS = 8
 MAX_PRODUCT_BITS = 62
 # Widest formats; parameters that need more are refused.
 MAX_OPERAND_BITS = 40
-MAX_PRE_BITS = 56
+MAX_REQUANT_BITS = 56
 # Fractional bits up to which a table's evaluation stays in int64; finer grids gain nothing over its own error.
 MAX_HIDDEN_FRAC = 28
 
@@ -72,8 +72,8 @@ class Config:
         None leaves them six integer bits and a sign.
     segment_bits : int
         Tables of ``mid`` have ``2 ** segment_bits`` segments a unit.
-    pre_bits : int
-        Signed width of a requantised accumulator with its bias, ``GUARD`` fractional bits included.
+    requant_bits : int
+        Signed width of a requantised accumulator with its bias, ``GUARD_BITS`` fractional bits included.
     shifts : tuple of (tuple of int)
         For each layer the right shifts that follow a requantisation multiplier; a record names one by its index.
 
@@ -99,7 +99,7 @@ class Config:
     operand_bits: int = 18
     hidden_frac: int | None = None
     segment_bits: int = 3
-    pre_bits: int = 27
+    requant_bits: int = 27
     shifts: tuple = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
 
     def __post_init__(self):
@@ -118,7 +118,7 @@ class Config:
 
     def _validate_formats(self):
         check_integer("operand_bits", self.operand_bits, 10, MAX_OPERAND_BITS)
-        check_integer("pre_bits", self.pre_bits, LOGIT_BITS + GUARD + 1, MAX_PRE_BITS)
+        check_integer("requant_bits", self.requant_bits, LOGIT_BITS + GUARD_BITS + 1, MAX_REQUANT_BITS)
         if self.hidden_frac is None:
             # The one field that another's default depends on.
             frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
@@ -169,14 +169,14 @@ class Config:
     # Number formats (docs/design.md, "Numbers").
 
     @property
-    def working_zero(self):
+    def int8_zero_point(self):
         """Zero point of the working range -128..127: uint8 data are taken less 128."""
         return self.zero_point if self.signed else self.zero_point - 128
 
     @property
     def largest_deviation(self):
         """Largest |x - zero| that an input can have."""
-        return max(127 - self.working_zero, self.working_zero + 128)
+        return max(127 - self.int8_zero_point, self.int8_zero_point + 128)
 
     @property
     def sum_bits(self):
@@ -238,12 +238,12 @@ class Config:
     @property
     def record_bits(self):
         """A channel's requantisation record: multiplier, shift index (3 bits), bias."""
-        return MULTIPLIER_BITS + 3 + self.pre_bits
+        return MULTIPLIER_BITS + 3 + self.requant_bits
 
     @property
     def fingerprint(self):
         """32 bits that open a parameter stream; they differ where a stream's layout or its numbers' meaning would."""
         layout = (STREAM_VERSION, self.k, self.width, self.channels, self.squeeze, self.macs, self.signed,
                   self.mid.value, str(self.gate), self.residual, self.operand_bits, self.hidden_frac,
-                  self.segment_bits, self.pre_bits, self.shifts)
+                  self.segment_bits, self.requant_bits, self.shifts)
         return zlib.crc32(repr(layout).encode())

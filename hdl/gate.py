@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, saturate
-from .config import GATE_FRAC, GUARD, GateKind
+from .config import GATE_FRAC, GUARD_BITS, GateKind
 from .latency import SIGMOID
 from .tables import SIGMOID_EXTRA, SIGMOID_SEGMENT, sigmoid_table
 
@@ -22,7 +22,7 @@ class GateStage(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "i": In(signed(config.pre_bits + 1 - GUARD)), "logit": Out(signed(config.logit_bits)),
+            "i": In(signed(config.requant_bits + 1 - GUARD_BITS)), "logit": Out(signed(config.logit_bits)),
             "o": Out(unsigned(config.gate_bits)),
         })
 

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, saturate
-from .config import GUARD
+from .config import GUARD_BITS
 from .latency import COMBINE, MULTIPLY, mid_latency
 from .multiplier import Multiplier
 from .tables import MID_EXTRA, MID_RANGE, mid_table
@@ -24,7 +24,7 @@ class MidStage(wiring.Component):
     def __init__(self, config):
         self.config = config
         self.shape = signed(config.hidden_bits) if config.mid.signed else unsigned(config.hidden_bits)
-        super().__init__({"i": In(signed(config.pre_bits + 1 - GUARD)), "o": Out(self.shape)})
+        super().__init__({"i": In(signed(config.requant_bits + 1 - GUARD_BITS)), "o": Out(self.shape)})
 
     def elaborate(self, platform):
         m = Module()

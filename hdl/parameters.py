@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from .config import GUARD, MULTIPLIER_BITS, ConfigError
+from .config import GUARD_BITS, MULTIPLIER_BITS, ConfigError
 
 __all__ = ["Layer", "Parameters", "record_words", "stream_words", "weight_words"]
 
@@ -22,7 +22,7 @@ class Layer:
         An accumulator is requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is the index into the
         config's list for this layer.
     bias : int64 array (outputs)
-        ``GUARD`` fractional bits below the LSB of what the layer gives.
+        ``GUARD_BITS`` fractional bits below the LSB of what the layer gives.
     """
 
     weight: np.ndarray
@@ -30,9 +30,9 @@ class Layer:
     shift: np.ndarray
     bias: np.ndarray
 
-    def validate(self, name, outputs, inputs, shifts, pre_bits):
+    def validate(self, name, outputs, inputs, shifts, requant_bits):
         """Raise ConfigError where a value does not fit the hardware's format."""
-        limit = 1 << (pre_bits - 2)
+        limit = 1 << (requant_bits - 2)
         for field, shape, low, high in (
             ("weight", (outputs, inputs), -127, 127),
             ("multiplier", (outputs,), 0, (1 << MULTIPLIER_BITS) - 1),
@@ -55,20 +55,20 @@ class Parameters:
     ----------
     layer1, layer2 : Layer
         W1 (CR x C) and W2 (C x CR).
-    working_zero : int
-        Zero point of the working range -128..127 (``Config.working_zero``).
+    int8_zero_point : int
+        Zero point of the working range -128..127 (``Config.int8_zero_point``).
     """
 
     layer1: Layer
     layer2: Layer
-    working_zero: int
+    int8_zero_point: int
 
     def validate(self, config):
         """Raise ConfigError where a value does not fit `config`."""
-        self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config.pre_bits)
-        self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config.pre_bits)
-        if not -128 <= self.working_zero <= 127:
-            raise ConfigError("working_zero", self.working_zero, "must be from -128 to 127")
+        self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config.requant_bits)
+        self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config.requant_bits)
+        if not -128 <= self.int8_zero_point <= 127:
+            raise ConfigError("int8_zero_point", self.int8_zero_point, "must be from -128 to 127")
 
 
 def weight_words(config, parameters):
@@ -96,7 +96,7 @@ def record_words(config, parameters):
     words = []
     for layer in (parameters.layer1, parameters.layer2):
         for m, s, b in zip(layer.multiplier.tolist(), layer.shift.tolist(), layer.bias.tolist(), strict=True):
-            bias = (b + (1 << (GUARD - 1))) & ((1 << config.pre_bits) - 1)
+            bias = (b + (1 << (GUARD_BITS - 1))) & ((1 << config.requant_bits) - 1)
             words.append(m | s << MULTIPLIER_BITS | bias << (MULTIPLIER_BITS + 3))
     return words
 
@@ -107,7 +107,7 @@ def stream_words(config, parameters):
     Fingerprint of the configuration, zero point (working range, low byte), the weight memory and the records; each
     memory word in as many 32-bit words as it needs, low bits first; bits that are not needed are 0, and not looked at.
     """
-    words = [config.fingerprint, parameters.working_zero & 0xFF]
+    words = [config.fingerprint, parameters.int8_zero_point & 0xFF]
     for memory, bits in ((weight_words(config, parameters), 8 * config.macs),
                          (record_words(config, parameters), config.record_bits)):
         for word in memory:

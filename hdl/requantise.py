@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
-from .config import GUARD, MULTIPLIER_BITS
+from .config import GUARD_BITS, MULTIPLIER_BITS
 from .latency import LIMB_BITS, MULTIPLY, limbs, record_ahead, requantise_latency
 from .multiplier import Multiplier
 
@@ -18,13 +18,13 @@ class Record(data.StructLayout):
 
     def __init__(self, config):
         super().__init__({
-            "multiplier": unsigned(MULTIPLIER_BITS), "shift": unsigned(3), "bias": signed(config.pre_bits),
+            "multiplier": unsigned(MULTIPLIER_BITS), "shift": unsigned(3), "bias": signed(config.requant_bits),
         })
         assert self.size == config.record_bits
 
 
 class Requantise(wiring.Component):
-    """``round((saturate(floor(acc * multiplier / 2 ** shift)) + bias) / 2 ** GUARD)``, an accumulator a cycle.
+    """``round((saturate(floor(acc * multiplier / 2 ** shift)) + bias) / 2 ** GUARD_BITS)``, an accumulator a cycle.
 
     Accumulators come tile by tile, layer 1's CR outputs before layer 2's C; a counter of them addresses the records.
 
@@ -47,7 +47,7 @@ class Requantise(wiring.Component):
             "i_start": In(1), "i_outputs": In(range(config.macs + 1)), "i": In(signed(config.acc_bits)),
             "record_address": Out(range(config.squeeze + config.channels)), "record": In(Record(config)),
             "o_valid": Out(1), "o_layer": Out(1), "o_index": Out(range(max(config.squeeze, config.channels))),
-            "o": Out(signed(config.pre_bits + 1 - GUARD)),
+            "o": Out(signed(config.requant_bits + 1 - GUARD_BITS)),
         })
 
     def elaborate(self, platform):
@@ -59,11 +59,11 @@ class Requantise(wiring.Component):
         layer = delay(m, layer2, wait + late, name="layer")
         value = self._shift(m, self._multiply(m), delay(m, self.record.shift, late, name="shift"), layer)
         bias = delay(m, self.record.bias, late + 2, name="bias")
-        total = Signal(signed(config.pre_bits + 1), reset_less=True)
+        total = Signal(signed(config.requant_bits + 1), reset_less=True)
         m.d.sync += total.eq(value + bias)
         latency = wait + requantise_latency(config)
         m.d.comb += [
-            self.o.eq(total >> GUARD),
+            self.o.eq(total >> GUARD_BITS),
             self.o_valid.eq(delay(m, reads, latency, name="valid", reset_less=False)),
             self.o_layer.eq(delay(m, layer, 3, name="late_layer")),
             self.o_index.eq(delay(m, index, latency, name="index")),
@@ -108,8 +108,8 @@ class Requantise(wiring.Component):
         return total
 
     def _shift(self, m, product, shift, layer):
-        """``product >> shift``, then saturated to ``pre_bits``: two cycles."""
-        bits = self.config.pre_bits
+        """``product >> shift``, then saturated to ``requant_bits``: two cycles."""
+        bits = self.config.requant_bits
         shifted = Signal(signed(bits), reset_less=True)
         negative, too_large = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += negative.eq(product < 0)

@@ -133,7 +133,7 @@ class TiledSE(wiring.Component):
         ]
         if not self.config.loadable:
             m.d.comb += [admit.eq(1), store.read.eq(1)]
-            return Const(self.parameters.working_zero, signed(8))
+            return Const(self.parameters.int8_zero_point, signed(8))
         m.submodules.loader = loader = Loader(self.config)
         m.d.comb += [
             loader.i_valid.eq(self.w_axis_tvalid), self.w_axis_tready.eq(loader.i_ready),

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ..golden.block import FloatBlock
-from ..golden.quantise import fit
+from ..golden.quantise import quantise_within_error
 from ..hdl.config import Config, Gate, GateKind, Mid
 from ..hdl.sizing import choose_macs
 
@@ -68,5 +68,5 @@ def quantised(seed=1, gain=1.0, **shape):
         rng.normal(size=(squeeze, channels)) * gain / channels**0.5, 0.3 * rng.normal(size=squeeze),
         rng.normal(size=(channels, squeeze)) * gain * 2 / squeeze**0.5, rng.normal(size=channels),
         config.mid, config.gate, config.residual)
-    config, numbers = fit(config, block, X_SCALE)
+    config, numbers = quantise_within_error(config, block, X_SCALE)
     return dataclasses.replace(config, macs=macs or choose_macs(config, SRAM_OVERHEAD)), numbers.parameters

@@ -8,7 +8,7 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from ...cosim.build import build
+from ...cosim.build import build_simulation
 from ...cosim.job import Send
 from ...cosim.run import simulate
 from ...gen.simulate import bench_job, bench_taps
@@ -61,8 +61,8 @@ def made(job, design, names):
     """
     base = bench_job(job)
     # Public signals, which are for what went wrong, would cost the benches in Python some speed.
-    compiled = build(design.verilog, design.top, bench_taps(design))
-    python = build(design.verilog, design.top, per_beat=True)
+    compiled = build_simulation(design.verilog, design.top, bench_taps(design))
+    python = build_simulation(design.verilog, design.top, per_beat=True)
     loop = build_loop(design.verilog, design.top, job.config.lanes, job.config.loadable)
 
     def cosim(built, **test):

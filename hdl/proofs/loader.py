@@ -169,7 +169,7 @@ _FAULTS = (
 _SIZES = (
     ({"channels": 1, "macs": 1}, _FAULTS),
     ({"channels": 2, "macs": 5}, ()),
-    ({"channels": 3, "macs": 1, "pre_bits": 56}, ()),
+    ({"channels": 3, "macs": 1, "requant_bits": 56}, ()),
 )
 
 

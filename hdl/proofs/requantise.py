@@ -12,7 +12,7 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 
 from ..arithmetic import counter, delay
-from ..config import GUARD, Config
+from ..config import GUARD_BITS, Config
 from ..latency import LIMB_BITS, ram_latency, record_ahead, requantise_latency
 from ..requantise import Requantise
 from .proof import Fault, Inside, Proof
@@ -22,7 +22,7 @@ __all__ = ["PROOFS"]
 # By layer, by a record's index.
 SHIFTS = ((0, 1), (1, 0))
 # Bits of an accumulator, one in either limb, that no result loses.
-LOW, HIGH = GUARD + 1, LIMB_BITS + 1
+LOW, HIGH = GUARD_BITS + 1, LIMB_BITS + 1
 
 
 def _records(m, config, requantise):
@@ -33,7 +33,7 @@ def _records(m, config, requantise):
     record = delay(m, Array(contents)[requantise.record_address], ram_latency(count), name="record")
     m.d.comb += [
         requantise.record.multiplier.eq(record[0]), requantise.record.shift.eq(record[1]),
-        requantise.record.bias.eq(record[2] << GUARD),
+        requantise.record.bias.eq(record[2] << GUARD_BITS),
     ]
     return lambda address: Array(contents)[address]
 
@@ -75,7 +75,7 @@ def _model(config):
                  for value, name in ((reads, "here"), (number, "its_number")))
     layer, (multiplier, shift, bias) = its >= config.squeeze, record(its)
     scaled = Mux(multiplier, acc >> Mux(shift ^ layer, SHIFTS[0][1], SHIFTS[0][0]), 0)
-    result = ((scaled >> GUARD) + bias)[:len(requantise.o)]
+    result = ((scaled >> GUARD_BITS) + bias)[:len(requantise.o)]
     valid, due_layer, index, due = (
         delay(m, value, requantise_latency(config), name=f"due_{i}", reset_less=False)
         for i, value in enumerate((here, layer, its - Mux(layer, config.squeeze, 0), result)))

@@ -108,7 +108,7 @@ def _parameters(m, block, inside):
                & (excite.record.as_value() == store.record.as_value()), "excite gets the record that it asks for"),
     ]
     if not block.config.loadable:
-        m.d.comb += Assert(scale.zero == block.parameters.working_zero, "data are scaled around the zero point")
+        m.d.comb += Assert(scale.zero == block.parameters.int8_zero_point, "data are scaled around the zero point")
 
 
 def _model(config):

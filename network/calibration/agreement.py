@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from ...golden.block import DataFormat
-from ...golden.float_module import TiledSE
 from ...golden.integer import IntegerModel
-from ...golden.quantise import fit
+from ...golden.module import TiledSE
+from ...golden.quantise import quantise_within_error
 from ...hdl.config import GATE_FRAC, Config, ConfigError
 
 __all__ = ["Agreement", "agreement"]
@@ -107,7 +107,7 @@ def _quantised(block, k, maps):
         config = Config(k=k, width=maps.shape[2], channels=block.channels, squeeze=block.squeeze, lanes=1, macs=1,
                         zero_point=data_format.zero_point, mid=form.mid, gate=form.gate, residual=form.residual,
                         loadable=False)
-        config, quantised = fit(config, form, data_format.scale)
+        config, quantised = quantise_within_error(config, form, data_format.scale)
     except ConfigError:
         return None
     model = IntegerModel(config, quantised.parameters)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tiled_se.cosim import run
-from tiled_se.cosim.build import build
+from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import SimulationError, simulate
 from tiled_se.cosim.scoreboard import same
@@ -31,7 +31,7 @@ def _built(kind, lanes=LANES, **options):
     wide = VERILOG.replace("localparam W = 16;", f"localparam W = {8 * lanes};")
     for port in ("s_axis_tdata", "m_axis_tdata"):
         wide = wide.replace(f"[15:0] {port}", f"[{8 * lanes - 1}:0] {port}")
-    return build(wide, "faulty", TAPS, per_beat=kind != "compiled",
+    return build_simulation(wide, "faulty", TAPS, per_beat=kind != "compiled",
                  simulator="icarus" if kind == "icarus" else "verilator", **options)
 
 
@@ -114,7 +114,7 @@ def test_icarus_agrees(fault, stall):
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs iverilog, Verilator has no X")
 def test_unknown_values_are_found():
-    built = build(VERILOG, "faulty", simulator="icarus")
+    built = build_simulation(VERILOG, "faulty", simulator="icarus")
     result = simulate(built, _job(Send(_frames(14))))
     assert result.failures[0].startswith("2 of 96 elements differ, the first in frame 0, row 5, column 0, channel 0: ")
     assert result.failures[0].endswith("got X")

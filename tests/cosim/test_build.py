@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tiled_se.cosim import harness, verilate
-from tiled_se.cosim.build import BuildError, build
+from tiled_se.cosim.build import BuildError, build_simulation
 from tiled_se.cosim.cache import Cache, default_root
 
 VERILOG = """
@@ -36,8 +36,8 @@ def cache(tmp_path, runtime):
 
 
 def test_second_build_comes_from_the_cache(cache):
-    first = build(VERILOG, "wire_through", cache=cache)
-    second = build(VERILOG, "wire_through", cache=cache)
+    first = build_simulation(VERILOG, "wire_through", cache=cache)
+    second = build_simulation(VERILOG, "wire_through", cache=cache)
     assert (first.cached, second.cached) == (False, True)
     assert first.executable == second.executable
     assert second.seconds < first.seconds
@@ -48,7 +48,7 @@ def test_second_build_comes_from_the_cache(cache):
 
 def test_concurrent_builds_are_made_once(cache):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        builds = list(pool.map(lambda _: build(VERILOG, "wire_through", cache=cache), range(2)))
+        builds = list(pool.map(lambda _: build_simulation(VERILOG, "wire_through", cache=cache), range(2)))
     assert sorted(b.cached for b in builds) == [False, True]
     assert builds[0].executable == builds[1].executable
 
@@ -99,16 +99,16 @@ class TestDirect:
 
 def test_verilog_error_is_one_message(cache):
     with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed with status 1:\n%Error: design\.v:.*oops"):
-        build(VERILOG + "\noops\n", "wire_through", cache=cache)
+        build_simulation(VERILOG + "\noops\n", "wire_through", cache=cache)
     assert not [path for path in cache.root.iterdir() if path.name.startswith("tmp-")]
 
 
 def test_missing_module_and_port(cache):
     with pytest.raises(BuildError, match=r"^the Verilog has no module wire$"):
-        build(VERILOG, "wire", cache=cache)
+        build_simulation(VERILOG, "wire", cache=cache)
     with pytest.raises(BuildError, match=r"^module wire_through has no port m_axis_tready$"):
-        build(VERILOG.replace("input m_axis_tready", "/* input m_axis_tready */ input other"), "wire_through",
-              cache=cache)
+        build_simulation(VERILOG.replace("input m_axis_tready", "/* input m_axis_tready */ input other"),
+                         "wire_through", cache=cache)
 
 
 def test_compiler_error_is_one_message(cache, tmp_path, monkeypatch):
@@ -117,36 +117,36 @@ def test_compiler_error_is_one_message(cache, tmp_path, monkeypatch):
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", f"{compiler} -option")
     with pytest.raises(BuildError, match=r"^broken failed with status 3:\nfirst line\ncannot compile$"):
-        build(VERILOG, "wire_through", cache=cache)
+        build_simulation(VERILOG, "wire_through", cache=cache)
 
 
 def test_missing_tools(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -O1")
     with pytest.raises(BuildError, match=r"^CXX=no-such-compiler -O1: no such program$"):
-        build(VERILOG, "wire_through")
+        build_simulation(VERILOG, "wire_through")
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(BuildError, match=r"^no C\+\+ compiler: none of c\+\+, g\+\+ and clang\+\+ is on PATH"):
-        build(VERILOG, "wire_through")
+        build_simulation(VERILOG, "wire_through")
     with pytest.raises(BuildError, match=r"^SIM=icarus needs iverilog, which is not on PATH$"):
-        build(VERILOG, "wire_through", simulator="icarus")
+        build_simulation(VERILOG, "wire_through", simulator="icarus")
 
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"^simulator='vcs': must be one of verilator, icarus$"):
-        build(VERILOG, "wire_through", simulator="vcs")
+        build_simulation(VERILOG, "wire_through", simulator="vcs")
     with pytest.raises(ValueError, match=r"^standard='1995': must be one of 2005, 2012$"):
-        build(VERILOG, "wire_through", standard="1995")
+        build_simulation(VERILOG, "wire_through", standard="1995")
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="needs iverilog")
 def test_icarus_standards_are_builds_of_their_own(tmp_path):
-    builds = [build(VERILOG, "wire_through", simulator="icarus", standard=standard, cache=Cache(tmp_path))
+    builds = [build_simulation(VERILOG, "wire_through", simulator="icarus", standard=standard, cache=Cache(tmp_path))
               for standard in ("2005", "2012", "2012")]
     assert [b.cached for b in builds] == [False, False, True]
     with pytest.raises(BuildError, match=r"(?s)^iverilog failed .*design\.v"):
-        build(VERILOG.replace("assign", "always_comb begin end\n  assign", 1), "wire_through", simulator="icarus",
-              standard="2005", cache=Cache(tmp_path))
+        build_simulation(VERILOG.replace("assign", "always_comb begin end\n  assign", 1), "wire_through",
+                         simulator="icarus", standard="2005", cache=Cache(tmp_path))
 
 
 @pytest.mark.parametrize(("old", "new", "line"), [
@@ -157,21 +157,21 @@ def test_icarus_standards_are_builds_of_their_own(tmp_path):
 ])
 def test_ports_that_no_bench_takes(old, new, line):
     with pytest.raises(BuildError, match=line):
-        build(VERILOG.replace(old, new), "wire_through")
+        build_simulation(VERILOG.replace(old, new), "wire_through")
 
 
 @pytest.mark.parametrize("name", ["stopped", "drive", "bench_edge", "w_axis_tready", "cosim_bench", "cosim_dut"])
 def test_modules_of_the_benchs_own_names(name):
     """The bench has names of its own; a block's may be the same."""
-    assert build(VERILOG.replace("wire_through", name), name).executable.exists()
+    assert build_simulation(VERILOG.replace("wire_through", name), name).executable.exists()
 
 
 def test_our_own_sources_are_in_the_key(cache, tmp_path, monkeypatch):
     """A bench that is built in another way is another build."""
-    assert not build(VERILOG, "wire_through", cache=cache).cached
+    assert not build_simulation(VERILOG, "wire_through", cache=cache).cached
     (tmp_path / "harness.py").write_text("# changed")
     monkeypatch.setattr(harness, "_SOURCES", (*harness._SOURCES[1:], tmp_path / "harness.py"))
-    assert not build(VERILOG, "wire_through", cache=cache).cached
+    assert not build_simulation(VERILOG, "wire_through", cache=cache).cached
 
 
 def test_entry_that_cannot_be_marked(tmp_path, monkeypatch):
@@ -189,7 +189,7 @@ def test_entry_that_cannot_be_marked(tmp_path, monkeypatch):
 def test_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BuildError, match=r"^build cache .*/file: .*TILED_SE_CACHE names another folder$"):
-        build(VERILOG, "wire_through", cache=Cache(tmp_path / "file"))
+        build_simulation(VERILOG, "wire_through", cache=Cache(tmp_path / "file"))
 
 
 def test_cache_folder(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.blocks import expected, quantised, random_frame
-from tiled_se.cosim.build import build
+from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
 from tiled_se.gen.simulate import bench_taps
@@ -67,7 +67,7 @@ class Block:
 def built(**shape):
     config, parameters = quantised(**shape)
     design = generate(config, None if config.loadable else parameters)
-    return Block(config, parameters, build(design.verilog, design.top, bench_taps(design)))
+    return Block(config, parameters, build_simulation(design.verilog, design.top, bench_taps(design)))
 
 
 @pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)
@@ -105,7 +105,7 @@ def test_drivers_in_python_agree(name, simulator):
         pytest.skip("needs iverilog")
     block = built(**CONFIGS[name])
     source = block.simulation
-    by_python = build(source.text, source.top, source.taps, per_beat=True, simulator=simulator)
+    by_python = build_simulation(source.text, source.top, source.taps, per_beat=True, simulator=simulator)
     frames = block.frames((1, 2 * block.config.k + 1, 1, block.config.k), np.random.default_rng(2))
     job = block.job(Send(frames), stall_in=0.3, stall_out=0.5, occupancy=True)
     compiled, moved = simulate(source, job), simulate(by_python, job)

@@ -12,7 +12,7 @@ import pytest
 from tests.cosim.test_cosim import LOADABLE, built
 from tests.cosim.test_soak import wrapped
 from tests.helpers.blocks import quantised, random_frame
-from tiled_se.cosim.build import build
+from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Idle, Load, Reset, Send, Snapshot
 from tiled_se.cosim.run import simulate
 from tiled_se.golden.integer import IntegerModel
@@ -100,7 +100,7 @@ def test_sources_that_go_on_in_reset(loadable):
     block, _ = loadable
     names = "s_axis_tvalid", "w_axis_tvalid"
     text = wrapped(block.simulation.text, "".join(f"assign inner_{name} = {name} | rst;\n" for name in names), names)
-    pushed = dataclasses.replace(block, simulation=build(text, block.simulation.top))
+    pushed = dataclasses.replace(block, simulation=build_simulation(text, block.simulation.top))
     lost, kept = frames(block, (4, 1)), frames(block, (1, 4), seed=3)
     cycles = predict(block.config, (4, 1)).total_cycles + 20
     words = len(stream_words(block.config, block.parameters))

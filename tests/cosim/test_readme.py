@@ -13,7 +13,7 @@ from torch import nn
 from tests.helpers.onnx_images import model
 from tests.helpers.torch_blocks import ClassicSELayer
 from tiled_se.gen.options import FIELDS, flag
-from tiled_se.golden.float_module import TiledSE
+from tiled_se.golden.module import TiledSE
 
 README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
 # Indented or fenced, each a line by itself.

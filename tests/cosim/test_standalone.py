@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cosim.test_bench import LOAD, TAPS, VERILOG, _facts, _frames, _job, _stages
-from tiled_se.cosim.build import build
+from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.result import SimulationError
 from tiled_se.cosim.run import simulate
@@ -45,7 +45,8 @@ def faulty():
     """The block of faulty.v: under cocotb, and by itself in both engines."""
     # yosys knows $finish in `initial` only, and needs no X.
     plain = VERILOG.replace("always @(posedge clk) if (fault == 18 && in_count == 20) $finish;", "")
-    return {"cocotb": build(VERILOG, "faulty", TAPS, per_beat=False), "verilator": build_model(VERILOG, "faulty"),
+    return {"cocotb": build_simulation(VERILOG, "faulty", TAPS, per_beat=False),
+            "verilator": build_model(VERILOG, "faulty"),
             "taps": build_model(VERILOG, "faulty", taps=TAPS),
             "cxxrtl": build_model(plain, "faulty", engine="cxxrtl", source=cxxrtl(plain, "faulty"))}
 

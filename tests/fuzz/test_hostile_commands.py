@@ -190,7 +190,7 @@ class TestPlanted:
         assert faults(tmp_path, twin) == []
 
         def planted(arguments):
-            return (built(pre_bits=40) if arguments[0] == "sim" else main)(arguments)
+            return (built(requant_bits=40) if arguments[0] == "sim" else main)(arguments)
 
         assert faults(tmp_path, twin, planted) == ["config differs between verilog and sim"]
 

@@ -190,7 +190,7 @@ class TestWritten:
         config, _ = quantised(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3)
         fields = json.loads(json.dumps(config_fields(config)))
         assert numbers_differ(fields, config) == []
-        for name in ("pre_bits", "segment_bits", "slack", "shifts", "gate", "operand_bits"):
+        for name in ("requant_bits", "segment_bits", "slack", "shifts", "gate", "operand_bits"):
             found = numbers_differ(fields | {name: 99}, config)
             assert [text.split()[0] for text in found] == [name]
 

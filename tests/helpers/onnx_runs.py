@@ -9,7 +9,7 @@ import torch
 
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, se
-from tiled_se.golden.float_module import TiledSE
+from tiled_se.golden.module import TiledSE
 from tiled_se.network.read.graph import Graph
 
 __all__ = ["close", "data", "expected", "graph_of", "run", "two"]

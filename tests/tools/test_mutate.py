@@ -222,8 +222,8 @@ def test_parameters_beside_powers_of_two(looked_into):
     vectors, _, _ = looked_into
     config, parameters = vectors.config, vectors.vectors[0][0]
     biases = {abs(int(bias)) for seed in range(200) for bias in pinned(config, parameters, seed).layer1.bias}
-    assert {1 << n for n in range(config.pre_bits - 1)} <= biases
-    assert {(1 << n) + 1 for n in range(config.pre_bits - 2)} <= biases
+    assert {1 << n for n in range(config.requant_bits - 1)} <= biases
+    assert {(1 << n) + 1 for n in range(config.requant_bits - 2)} <= biases
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ given: no part of the block sees to it, and one that is loaded with others is on
 
 from amaranth.hdl import Cat, Signal
 
-from ...hdl.config import GUARD
+from ...hdl.config import GUARD_BITS
 from ...hdl.proofs.proof import Inside
 from ...hdl.tiled_se import TiledSE
 from ...hdl.timing import TILES_UNDER_WAY
@@ -31,8 +31,8 @@ def with_known(config, parameters, platform):
 
 def _bias(inside, config):
     """A record's bias, with half a result's LSB in it, leaves room for the sum with a product that is saturated."""
-    bias, limit = inside["excite"].record.bias, 1 << (config.pre_bits - 2)
-    return [bias >= -limit, bias <= limit + (1 << (GUARD - 1))]
+    bias, limit = inside["excite"].record.bias, 1 << (config.requant_bits - 2)
+    return [bias >= -limit, bias <= limit + (1 << (GUARD_BITS - 1))]
 
 
 def _ingress(inside, config):

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ...golden.integer import IntegerModel
-from ...hdl.config import GUARD, LOGIT_BITS, MULTIPLIER_BITS, GateKind
+from ...hdl.config import GUARD_BITS, LOGIT_BITS, MULTIPLIER_BITS, GateKind
 from ...hdl.tables import MID_RANGE, SIGMOID_SEGMENT
 
 __all__ = ["centred", "pinned", "segments", "spread"]
@@ -19,10 +19,10 @@ def spread(config, parameters, seed):
     size. The other rows are those of `parameters`.
     """
     rng = np.random.default_rng(seed)
-    layers = (_layer(layer, shifts, config.pre_bits, rng)
+    layers = (_layer(layer, shifts, config.requant_bits, rng)
               for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
     layer1, layer2 = layers
-    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, working_zero=_zero(config, parameters, rng))
+    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, int8_zero_point=_zero(config, parameters, rng))
 
 
 def centred(config, parameters, seed):
@@ -34,15 +34,16 @@ def centred(config, parameters, seed):
     heights = [int(height) for height in rng.integers(1, 4 * config.k + 1, 6)]
     x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
          for height in heights]
-    result = dataclasses.replace(parameters, working_zero=_zero(config, parameters, rng))
-    ends = {"layer1": config.pre_bits - 1, "layer2": LOGIT_BITS + GUARD + 1}
+    result = dataclasses.replace(parameters, int8_zero_point=_zero(config, parameters, rng))
+    ends = {"layer1": config.requant_bits - 1, "layer2": LOGIT_BITS + GUARD_BITS + 1}
     for name, accumulators in (("layer1", "acc1"), ("layer2", "acc2")):
         layer = getattr(result, name)
         layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
         model = IntegerModel(config, dataclasses.replace(result, **{name: layer}))
         acc = np.concatenate([getattr(model.run(one), accumulators).numpy()[0] for one in x])
         shifts = config.shifts[int(name == "layer2")]
-        result = dataclasses.replace(result, **{name: _scaled(layer, acc, shifts, config.pre_bits, ends[name], rng)})
+        scaled = _scaled(layer, acc, shifts, config.requant_bits, ends[name], rng)
+        result = dataclasses.replace(result, **{name: scaled})
     return result
 
 
@@ -58,13 +59,13 @@ def pinned(config, parameters, seed):
         weight = np.zeros_like(layer.weight)
         only = rng.integers(0, inputs, outputs)
         weight[np.arange(outputs), only] = rng.choice([0, 0, -127, -64, -1, 1, 64, 127], outputs)
-        limit = 1 << (config.pre_bits - 2)
-        bias = rng.choice([-1, 1], outputs) * _beside(config.pre_bits - 1, outputs, rng)
+        limit = 1 << (config.requant_bits - 2)
+        bias = rng.choice([-1, 1], outputs) * _beside(config.requant_bits - 1, outputs, rng)
         layers.append(dataclasses.replace(
             layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
             multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
     return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
-                               working_zero=_zero(config, parameters, rng))
+                               int8_zero_point=_zero(config, parameters, rng))
 
 
 def segments(config, parameters):
@@ -72,7 +73,7 @@ def segments(config, parameters):
 
     Hidden values and logits are biases alone, as far as biases reach. There is no set where nothing is tabulated.
     """
-    hidden, logits, limit = np.zeros(0, np.int64), np.zeros(0, np.int64), 1 << (config.pre_bits - 2)
+    hidden, logits, limit = np.zeros(0, np.int64), np.zeros(0, np.int64), 1 << (config.requant_bits - 2)
     if config.mid.tabulated:
         hidden = _ends(MID_RANGE << config.segment_bits, config.hidden_frac - config.segment_bits)
     if config.gate.kind is GateKind.SIGMOID:
@@ -95,7 +96,7 @@ def _only(layer, values, number, limit):
     values = values[number * count:(number + 1) * count]
     if not len(values):
         return layer
-    bias = np.clip(np.resize(values, count) << GUARD, -limit, limit)
+    bias = np.clip(np.resize(values, count) << GUARD_BITS, -limit, limit)
     return dataclasses.replace(layer, weight=np.zeros_like(layer.weight), bias=bias)
 
 
@@ -105,7 +106,7 @@ def _beside(bits, count, rng):
 
 
 def _zero(config, parameters, rng):
-    return int(rng.integers(-128, 128)) if config.loadable else parameters.working_zero
+    return int(rng.integers(-128, 128)) if config.loadable else parameters.int8_zero_point
 
 
 def _weights(shape, rng):
@@ -118,13 +119,13 @@ def _weights(shape, rng):
     return weight
 
 
-def _scaled(layer, acc, shifts, pre_bits, end, rng):
+def _scaled(layer, acc, shifts, requant_bits, end, rng):
     """The layer with multipliers, shifts and biases that put results of `acc`, an array (tiles, outputs), about 0."""
-    outputs, limit = acc.shape[1], 1 << (pre_bits - 2)
+    outputs, limit = acc.shape[1], 1 << (requant_bits - 2)
     multiplier, shift, bias = (np.zeros(outputs, np.int64) for _ in range(3))
     for i in range(outputs):
         extent = max(1, int(acc[:, i].max() - acc[:, i].min()))
-        ratio = 2 ** rng.uniform(GUARD, end) / extent
+        ratio = 2 ** rng.uniform(GUARD_BITS, end) / extent
         fits = [n for n, s in enumerate(shifts) if 1 <= ratio * 2.0**s < 1 << MULTIPLIER_BITS]
         shift[i] = rng.choice(fits) if fits else 0
         multiplier[i] = min(max(1, int(ratio * 2.0 ** shifts[shift[i]])), (1 << MULTIPLIER_BITS) - 1)
@@ -133,13 +134,13 @@ def _scaled(layer, acc, shifts, pre_bits, end, rng):
     return dataclasses.replace(layer, multiplier=multiplier, shift=shift, bias=bias)
 
 
-def _layer(layer, shifts, pre_bits, rng):
+def _layer(layer, shifts, requant_bits, rng):
     outputs, inputs = layer.weight.shape
-    limit = 1 << (pre_bits - 2)
+    limit = 1 << (requant_bits - 2)
     drawn = rng.random(outputs) < 0.5
     weight = rng.integers(-127, 128, (outputs, inputs)) * (rng.random((outputs, inputs)) < rng.random((outputs, 1)))
     multiplier = rng.integers(0, 1 << MULTIPLIER_BITS, outputs) >> rng.integers(0, MULTIPLIER_BITS, outputs)
-    bias = rng.integers(-limit, limit + 1, outputs) >> rng.integers(0, pre_bits - 2, outputs)
+    bias = rng.integers(-limit, limit + 1, outputs) >> rng.integers(0, requant_bits - 2, outputs)
     shift = rng.integers(0, len(shifts), outputs)
     return dataclasses.replace(
         layer, weight=np.where(drawn[:, None], weight, layer.weight), multiplier=np.where(drawn, multiplier,

@@ -53,7 +53,7 @@ class Stimulus:
         second = self.parameters.layer2
         turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
         parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
-                                         working_zero=-1 - self.parameters.working_zero)
+                                         int8_zero_point=-1 - self.parameters.int8_zero_point)
         return parameters, IntegerModel(self.config, parameters)
 
     def frame(self, x, model=None):

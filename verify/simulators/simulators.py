@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import shutil
 
-from ...cosim.build import build
+from ...cosim.build import build_simulation
 from ...cosim.run import simulate
 from ...cosim.standalone import build_model
 from ...gen.simulate import bench_taps
@@ -65,7 +65,7 @@ class Simulator:
 
 
 def _verilator(block):
-    built = build(block.design.verilog, block.design.top, bench_taps(block.design))
+    built = build_simulation(block.design.verilog, block.design.top, bench_taps(block.design))
     return functools.partial(simulate, built)
 
 
@@ -76,7 +76,7 @@ def _cxxrtl(block):
 
 
 def _icarus(block):
-    return functools.partial(simulate, build(block.design.verilog, block.design.top, simulator="icarus"))
+    return functools.partial(simulate, build_simulation(block.design.verilog, block.design.top, simulator="icarus"))
 
 
 def _amaranth(block):
@@ -89,7 +89,7 @@ def _netlist(block):
 
 def _netlist_icarus(block):
     text = models.ecp5(block.config, block.baked) + models.cell_models()
-    return functools.partial(simulate, build(text, "tiled_se", simulator="icarus"))
+    return functools.partial(simulate, build_simulation(text, "tiled_se", simulator="icarus"))
 
 
 REFERENCE = "verilator"

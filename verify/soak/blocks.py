@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from ...golden.block import FloatBlock
-from ...golden.quantise import fit, quantise
+from ...golden.quantise import quantise_fixed_widths, quantise_within_error
 from ...hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
@@ -25,7 +25,7 @@ MOST_CYCLES = 60
 # Beats of a tile, and multipliers, that are still built and run in a few seconds.
 MOST_WORDS, MOST_MACS = 4000, 24
 # What golden/quantise.py blames where no width keeps the error bound, and where other parameters need other widths.
-ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "pre_bits")
+ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "requant_bits")
 # Sets of parameters that a loadable block gets, and attempts to find one that keeps the first one's widths.
 SETS, ATTEMPTS = 3, 6
 
@@ -86,7 +86,7 @@ def _draw(rng):
     least, error = int(rng.choice([10, 10, 14, 22])), float(rng.choice([1, 1, 1, 4]))
     if config.loadable:
         least = max(least, 18)
-    config, numbers = fit(config, _weights(rng, config), x_scale, error, least)
+    config, numbers = quantise_within_error(config, _weights(rng, config), x_scale, error, least)
     config = dataclasses.replace(config, macs=_macs(rng, config))
     sets = [(config, numbers.parameters)]
     while config.loadable and len(sets) < SETS:
@@ -163,7 +163,7 @@ def _other(rng, config, x_scale, error):
     for _ in range(ATTEMPTS):
         other = dataclasses.replace(config, zero_point=_data_like(rng, config))
         try:
-            return other, quantise(other, _weights(rng, other, loudest), x_scale, error).parameters
+            return other, quantise_fixed_widths(other, _weights(rng, other, loudest), x_scale, error).parameters
         except ConfigError as refused:
             if refused.option not in WIDTHS:
                 raise

@@ -78,7 +78,7 @@ def chosen_macs(said, wanted):
 def integers(said, weights, data, wanted):
     """``(Config, Quantised)`` of a line, complete."""
     from ...golden.block import FloatBlock
-    from ...golden.quantise import fit
+    from ...golden.quantise import quantise_within_error
 
     config = _block(wanted)
     if "macs" not in wanted:
@@ -86,8 +86,9 @@ def integers(said, weights, data, wanted):
     arrays = {name: weights[name].astype(np.float64) for name in ("w1", "b1", "w2", "b2")} if weights else (
         random_weights(int(said.get("seed", 1)), config.channels, config.squeeze))
     least = wanted.get("operand_bits", LOADABLE_BITS if config.loadable else BITS)
-    return fit(config, FloatBlock(**arrays, mid=config.mid, gate=config.gate, residual=config.residual),
-               format_of(said, data, config.signed)[0], float(said.get("error", ERROR)), least)
+    block = FloatBlock(**arrays, mid=config.mid, gate=config.gate, residual=config.residual)
+    x_scale, error = format_of(said, data, config.signed)[0], float(said.get("error", ERROR))
+    return quantise_within_error(config, block, x_scale, error, least)
 
 
 def numbers_differ(fields, config):

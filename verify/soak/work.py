@@ -56,7 +56,7 @@ def work(seed, number, beats, keep=None):
     # Torch takes seconds to load: commands that don't simulate shall not.
     import torch
 
-    from ...cosim.build import build
+    from ...cosim.build import build_simulation
 
     torch.set_num_threads(1)
     block = draw(seed, number)
@@ -64,7 +64,7 @@ def work(seed, number, beats, keep=None):
     if keep:
         pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
         pathlib.Path(keep, f"{design.top}.v").write_text(design.verilog)
-    built = build(design.verilog, design.top)
+    built = build_simulation(design.verilog, design.top)
     pool = Pool(block, np.random.default_rng([seed, number, POOL_STREAM]))
     record = {"number": number, "block": str(block), "config": _plain(block.config), "runs": [], "beats": 0,
               "cycles": 0, "lost": 0, "wrong": 0, "redraws": block.redraws, "faults": []}

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tiled_se.golden.block import FloatBlock
-from tiled_se.golden.float_module import TiledSE
+from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 MIDS = {Mid.RELU: nn.ReLU(), Mid.RELU6: nn.ReLU6(), Mid.SILU: nn.SiLU(), Mid.HARDSWISH: nn.Hardswish(),

@@ -12,7 +12,7 @@ import torch
 from tiled_se.golden import activation, stages
 from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.integer import STAGES, IntegerModel
-from tiled_se.golden.quantise import fit
+from tiled_se.golden.quantise import quantise_within_error
 from tiled_se.golden.rounding import (
     clamp,
     floor_shift,
@@ -49,7 +49,7 @@ def quantised_model(k=3, width=4, channels=6, squeeze=2, tile_width=None, **more
     block = FloatBlock(rng.normal(size=(squeeze, channels)), rng.normal(size=squeeze),
                        rng.normal(size=(channels, squeeze)), rng.normal(size=channels))
     config = Config(k=k, width=tile_width or width, channels=channels, squeeze=squeeze, **more)
-    fitted, quantised = fit(config, block, 0.1)
+    fitted, quantised = quantise_within_error(config, block, 0.1)
     return IntegerModel(dataclasses.replace(fitted, width=width), quantised.parameters, tile_width), quantised
 
 
@@ -154,7 +154,7 @@ def test_acc():
 
 def test_requantise():
     """Floor, saturation, bias, rounding, each where it shows; the shift is the record's index into the list."""
-    config = Config(k=1, width=1, channels=1, squeeze=1, pre_bits=21)
+    config = Config(k=1, width=1, channels=1, squeeze=1, requant_bits=21)
     records = tensors([[0]] * 5, [3, 3, 1, 65535, 1], [1, 1, 0, 0, 2], [0, 31, -(1 << 19), 1 << 19, 64])
     got = stages.requantise("pre1", t(-1, 1, -5, 1000, 1023), records, (0, 1, 3), config)
     #  floor(-3/2) = -2 -> 0; floor(3/2) + 31 = 32 -> 1, a tie; -5 - 2**19 -> -8192.08;
@@ -198,7 +198,7 @@ def test_outputs():
 
 def by_hand():
     """k = 2, W = 1, C = 2, CR = 1, hard sigmoid: means are sums times 2 (full tile) or 4 (one row)."""
-    config = Config(k=2, width=1, channels=2, squeeze=1, gate=HARD, operand_bits=10, pre_bits=21, zero_point=3,
+    config = Config(k=2, width=1, channels=2, squeeze=1, gate=HARD, operand_bits=10, requant_bits=21, zero_point=3,
                     shifts=((4,), (0, 2)))
     parameters = Parameters(layer([[2, -1]], [40], [0], [70]), layer([[1], [-3]], [64, 200], [0, 1], [320, 131072]), 3)
     return config, parameters

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiled_se.golden import activation, budget
 from tiled_se.golden.block import DataFormat, FloatBlock
 from tiled_se.golden.integer import IntegerModel
-from tiled_se.golden.quantise import fit, quantise
+from tiled_se.golden.quantise import quantise_fixed_widths, quantise_within_error
 from tiled_se.golden.scales import RealLayer
 from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import Layer
@@ -84,7 +84,7 @@ def test_reals_are_near():
         for signed in (False, True):
             block = random_block(np.random.default_rng(seed), 16, 8, gate=gate, residual=seed == 1)
             config = config_for(block, signed=signed, zero_point=77, loadable=seed == 2)
-            _, quantised = fit(config, block, 0.1)
+            _, quantised = quantise_within_error(config, block, 0.1)
             for name in ("w1", "w2"):
                 wanted, got = np.abs(getattr(block, name)).max(axis=1), np.abs(getattr(quantised, name)).max(axis=1)
                 assert (got >= wanted * (1 - 1e-12)).all()
@@ -135,7 +135,7 @@ def test_contract(figure):
     def check(case, height):
         config, block, x_scale, rng = case
         try:
-            fitted, quantised = fit(config, block, x_scale)
+            fitted, quantised = quantise_within_error(config, block, x_scale)
         except ConfigError:
             refused.append(np.abs(block.w2).sum(axis=1).max() * np.abs(block.w1).sum(axis=1).max() * 255 * x_scale)
             return
@@ -166,7 +166,7 @@ def test_real_block(name, signed, figure):
         x = file["x"][None]
     form = DataFormat.calibrate(x.min(), x.max(), signed)
     config = config_for(block, 7, x.shape[2], signed=signed, zero_point=form.zero_point)
-    config, quantised = fit(config, block, form.scale)
+    config, quantised = quantise_within_error(config, block, form.scale)
     within_a_step(block, quantised)
     errors = [largest_error(config, block, quantised, data)
               for data in (form.quantise(x), hard_frames(np.random.default_rng(1), config, block, 10))]
@@ -182,7 +182,7 @@ def test_noise(figure):
         rng = np.random.default_rng(seed)
         block = random_block(rng, 24, 6, 10 ** rng.uniform(-0.5, 1), mid, gate, residual)
         config = config_for(block, k=3, width=6, loadable=bool(seed % 2))
-        config, quantised = fit(config, block, 1 / 16)
+        config, quantised = quantise_within_error(config, block, 1 / 16)
         x = DataFormat(1 / 16, 0, True).quantise(rng.normal(0.5, 2, (2, 8, 6, 24)))
         real = float_se(block, quantised, x / 16, config.k) / quantised.y_scale
         y = IntegerModel(config, quantised.parameters).run(x).y.numpy()
@@ -260,7 +260,7 @@ def test_refuses(make, message):
     ({"mid": Mid.IDENTITY}, "mid=Mid.IDENTITY: the weights are for Mid.RELU"),
     ({"residual": True}, "residual=True: the weights are for False"),
 ])
-@pytest.mark.parametrize("function", [fit, quantise])
+@pytest.mark.parametrize("function", [quantise_within_error, quantise_fixed_widths])
 def test_refuses_another_blocks_config(function, change, message):
     block = random_block(np.random.default_rng(1), 6, 3)
     with pytest.raises(ConfigError) as caught:
@@ -274,10 +274,10 @@ def test_refuses_another_blocks_config(function, change, message):
 @pytest.mark.parametrize("loadable", [False, True])
 @pytest.mark.parametrize("mid", Mid)
 def test_smallest_width(mid, loadable):
-    """One bit less is refused, by a message that names the width `fit` has found."""
+    """One bit less is refused, by a message that names the width `quantise_within_error` has found."""
     block = random_block(np.random.default_rng(3), 16, 4, mid=mid)
-    config, quantised = fit(config_for(block, loadable=loadable), block, 0.1)
-    again = quantise(config, block, 0.1)
+    config, quantised = quantise_within_error(config_for(block, loadable=loadable), block, 0.1)
+    again = quantise_fixed_widths(config, block, 0.1)
     assert again.error_bound_lsb == quantised.error_bound_lsb
     assert np.array_equal(again.w1, quantised.w1)
     # With the general shifts, as the shortest lists may be too short for another scale.
@@ -285,7 +285,7 @@ def test_smallest_width(mid, loadable):
                                shifts=Config.shifts)
     pattern = rf"operand_bits={less.operand_bits}: must be at least {config.operand_bits} to keep 1 LSB \(now \d+.\d+\)"
     with pytest.raises(ConfigError, match=f"^{pattern}$"):
-        quantise(less, block, 0.1)
+        quantise_fixed_widths(less, block, 0.1)
 
 
 def test_headline_width():
@@ -293,73 +293,74 @@ def test_headline_width():
     widths = []
     for gain in (1, 2, 6, 20):
         block = random_block(np.random.default_rng(7), 64, 16, gain)
-        widths.append(fit(config_for(block, 7, 56), block, 17 / 255)[0].operand_bits)
+        widths.append(quantise_within_error(config_for(block, 7, 56), block, 17 / 255)[0].operand_bits)
     assert widths == [17, 19, 22, 26]
 
 
 def test_width_grows_with_accuracy():
     block = random_block(np.random.default_rng(3), 16, 4)
-    widths = [fit(config_for(block), block, 0.1, error_lsb=error)[0].operand_bits for error in (4.0, 1.0, 0.7)]
+    widths = [quantise_within_error(config_for(block), block, 0.1, error_lsb=error)[0].operand_bits
+              for error in (4.0, 1.0, 0.7)]
     assert widths == sorted(widths)
     assert widths[0] < widths[2]
-    assert fit(config_for(block), block, 0.1, error_lsb=4.0, least_bits=20)[0].operand_bits == 20
+    assert quantise_within_error(config_for(block), block, 0.1, error_lsb=4.0, least_bits=20)[0].operand_bits == 20
 
 
 @pytest.mark.parametrize("mid", [Mid.SILU, Mid.HARDSWISH])
 def test_hidden_frac_refused(mid):
     """One bit too many overflows, too few are inaccurate; the message names the right one in both cases."""
     block = random_block(np.random.default_rng(3), 16, 4, mid=mid)
-    config = dataclasses.replace(fit(config_for(block), block, 0.1)[0], shifts=Config.shifts)
+    config = dataclasses.replace(quantise_within_error(config_for(block), block, 0.1)[0], shifts=Config.shifts)
     frac = config.hidden_frac
     with pytest.raises(ConfigError, match=rf"^hidden_frac={frac + 1}: must be at most {frac} for these parameters$"):
-        quantise(dataclasses.replace(config, hidden_frac=frac + 1), block, 0.1)
+        quantise_fixed_widths(dataclasses.replace(config, hidden_frac=frac + 1), block, 0.1)
     pattern = rf"^hidden_frac={frac - 3}: must be at least {frac} to keep 1 LSB \(now \d+\.\d+\)$"
     with pytest.raises(ConfigError, match=pattern):
-        quantise(dataclasses.replace(config, hidden_frac=frac - 3), block, 0.1)
+        quantise_fixed_widths(dataclasses.replace(config, hidden_frac=frac - 3), block, 0.1)
 
 
 def test_segment_bits_refused():
     """A table too coarse is named where a finer one would do."""
     block = random_block(np.random.default_rng(3), 64, 16, 6, mid=Mid.SILU)
-    config, _ = fit(config_for(block, 7, 14), block, 0.06)
+    config, _ = quantise_within_error(config_for(block, 7, 14), block, 0.06)
     assert config.segment_bits > 1
     with pytest.raises(ConfigError, match=rf"^segment_bits=1: must be at least {config.segment_bits} to keep 1 LSB "):
-        quantise(dataclasses.replace(config, segment_bits=1), block, 0.06)
+        quantise_fixed_widths(dataclasses.replace(config, segment_bits=1), block, 0.06)
 
 
-def test_pre_bits():
+def test_requant_bits():
     """Baked: the least that biases and results need; one bit less is refused, and changes outputs."""
     block = random_block(np.random.default_rng(3), 16, 4)
     block.b2[3] = -2e4
-    config, quantised = fit(config_for(block), block, 0.1)
-    assert config.pre_bits == quantised.pre_bits == 2 + 31
+    config, quantised = quantise_within_error(config_for(block), block, 0.1)
+    assert config.requant_bits == quantised.requant_bits == 2 + 31
     with pytest.raises(ConfigError) as caught:
-        quantise(dataclasses.replace(config, pre_bits=32), block, 0.1)
-    assert str(caught.value) == "pre_bits=32: must be at least 33 for these parameters"
+        quantise_fixed_widths(dataclasses.replace(config, requant_bits=32), block, 0.1)
+    assert str(caught.value) == "requant_bits=32: must be at least 33 for these parameters"
 
 
 @given(cases())
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 def test_saturation_before_the_bias_is_harmless(case):
-    """The narrowest legal pre_bits gives what the widest does, so that nothing is lost by its saturation."""
+    """The narrowest legal requant_bits gives what the widest does, so that nothing is lost by its saturation."""
     config, block, x_scale, rng = case
-    config, quantised = fit(dataclasses.replace(config, loadable=False), block, x_scale)
+    config, quantised = quantise_within_error(dataclasses.replace(config, loadable=False), block, x_scale)
     x = hard_frames(rng, config, block, 2)
-    narrow, wide = (IntegerModel(dataclasses.replace(config, pre_bits=bits), quantised.parameters).run(x)
-                    for bits in (config.pre_bits, 48))
+    narrow, wide = (IntegerModel(dataclasses.replace(config, requant_bits=bits), quantised.parameters).run(x)
+                    for bits in (config.requant_bits, 48))
     assert np.array_equal(narrow.hidden, wide.hidden)
     assert np.array_equal(narrow.gates, wide.gates)
 
 
 def test_loadable_formats():
-    """Ready for other parameters: general shifts, the default pre_bits, more only where these need it."""
+    """Ready for other parameters: general shifts, the default requant_bits, more only where these need it."""
     block = random_block(np.random.default_rng(3), 16, 4)
-    config, _ = fit(config_for(block, loadable=True, shifts=((3,), (4,))), block, 0.1)
+    config, _ = quantise_within_error(config_for(block, loadable=True, shifts=((3,), (4,))), block, 0.1)
     assert config.shifts == ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
-    assert config.pre_bits == 27
-    assert fit(config_for(block, loadable=True), block, 0.1, least_bits=20)[0].pre_bits == 29
+    assert config.requant_bits == 27
+    assert quantise_within_error(config_for(block, loadable=True), block, 0.1, least_bits=20)[0].requant_bits == 29
     block.b2[3] = -2e4
-    assert fit(config_for(block, loadable=True), block, 0.1)[0].pre_bits == 33
+    assert quantise_within_error(config_for(block, loadable=True), block, 0.1)[0].requant_bits == 33
 
 
 @given(cases())
@@ -367,7 +368,7 @@ def test_loadable_formats():
 def test_tight_shifts(case):
     """Baked: as few shifts as give the largest multiplier 16 bits and every other 9; each is used."""
     config, block, x_scale, _ = case
-    config, quantised = fit(dataclasses.replace(config, loadable=False), block, x_scale)
+    config, quantised = quantise_within_error(dataclasses.replace(config, loadable=False), block, x_scale)
     for layer, shifts in zip((quantised.parameters.layer1, quantised.parameters.layer2), config.shifts, strict=True):
         used = layer.multiplier > 0
         assert list(shifts) == sorted(set(shifts))
@@ -390,9 +391,9 @@ def test_impossible(change, message):
     change(block)
     start = "error_lsb=1.0: no operand width keeps this for these parameters; "
     with pytest.raises(ConfigError, match=f"^{start}{message}$"):
-        fit(config_for(block), block, 0.1)
+        quantise_within_error(config_for(block), block, 0.1)
     with pytest.raises(ConfigError, match=r"^operand_bits=18: no width keeps 1 LSB for these parameters \(.*\)$"):
-        quantise(config_for(block), block, 0.1)
+        quantise_fixed_widths(config_for(block), block, 0.1)
 
 
 def test_relu_never_saturates():
@@ -400,7 +401,7 @@ def test_relu_never_saturates():
     rng = np.random.default_rng(4)
     for _ in range(10):
         block = random_block(rng, 7, 5)
-        config, quantised = fit(config_for(block), block, 0.1)
+        config, quantised = quantise_within_error(config_for(block), block, 0.1)
         stages = IntegerModel(config, quantised.parameters).run(hard_frames(rng, config, block, 3))
         top = (1 << config.hidden_bits) - 1
         assert top // 2 < stages.pre1.max() <= top
@@ -408,7 +409,7 @@ def test_relu_never_saturates():
 
 def test_relu6_ends_at_six():
     block = random_block(np.random.default_rng(4), 16, 4, 10, Mid.RELU6)
-    config, quantised = fit(config_for(block), block, 0.1)
+    config, quantised = quantise_within_error(config_for(block), block, 0.1)
     stages = IntegerModel(config, quantised.parameters).run(hard_frames(np.random.default_rng(1), config, block, 3))
     assert stages.hidden.max() * quantised.hidden_scale == pytest.approx(6, rel=1e-12)
 
@@ -416,10 +417,10 @@ def test_relu6_ends_at_six():
 def test_dead_units_cost_nothing():
     """A unit that a relu always stops adds no error, whatever layer 2 would make of it."""
     block = random_block(np.random.default_rng(4), 16, 4)
-    alone, _ = fit(config_for(block), block, 0.1)
+    alone, _ = quantise_within_error(config_for(block), block, 0.1)
     dead = FloatBlock(np.vstack([block.w1, block.w1[:1]]), np.append(block.b1, -100.0),
                       np.hstack([block.w2, np.full((16, 1), 30.0)]), block.b2)
-    assert fit(config_for(dead), dead, 0.1)[0].operand_bits == alone.operand_bits
+    assert quantise_within_error(config_for(dead), dead, 0.1)[0].operand_bits == alone.operand_bits
 
 
 @pytest.mark.parametrize(("weight", "bias"), [(3e6, -1e9), (0.1, -1e9)])
@@ -427,7 +428,7 @@ def test_extreme_dead_unit(weight, bias):
     """A unit whose multiplier or bias is far beyond the others': the hidden scale makes room for it."""
     block = random_block(np.random.default_rng(4), 16, 4, 0.3)
     block.w1[2], block.b1[2] = weight, bias
-    config, quantised = fit(config_for(block), block, 0.01)
+    config, quantised = quantise_within_error(config_for(block), block, 0.01)
     within_a_step(block, quantised)
     frames = hard_frames(np.random.default_rng(1), config, block, 4)
     assert largest_error(config, block, quantised, frames) <= quantised.error_bound_lsb <= 1

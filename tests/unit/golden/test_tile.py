@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from tests.helpers import torch_blocks as blocks
-from tiled_se.golden.float_module import TiledSE
-from tiled_se.golden.tile import find_se, tile_se, untile_se
+from tiled_se.golden import find_se, tile_se, untile_se
+from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 SIXTH, FIFTH = Gate(GateKind.HARDSIGMOID), Gate(GateKind.HARDSIGMOID, 0.2, 0.5)

@@ -14,7 +14,7 @@ from tiled_se.hdl.parameters import Layer, Parameters, record_words, stream_word
 
 def parameters(config, rng):
     def layer(outputs, inputs):
-        limit = 1 << (config.pre_bits - 2)
+        limit = 1 << (config.requant_bits - 2)
         return Layer(rng.integers(-127, 128, (outputs, inputs)), rng.integers(0, 1 << 16, outputs),
                      rng.integers(0, 8, outputs), rng.integers(-limit, limit + 1, outputs))
 
@@ -83,7 +83,7 @@ def test_memory_layout():
     assert weight_words(config, values) == [0x0301, 0x0402, 0x0005, 0x00FA, 0x810B, 0x7F0C, 0x000D]
     assert record_words(config, values)[:3] == [7 | 32 << 19, 8 | 1 << 16 | 31 << 19, 0xFFFF | 7 << 16 | 34 << 19]
     low = Parameters(dataclasses.replace(values.layer1, bias=np.array([-33, -32, 0])), values.layer2, 0)
-    assert [word >> 19 for word in record_words(config, low)[:2]] == [(1 << config.pre_bits) - 1, 0]
+    assert [word >> 19 for word in record_words(config, low)[:2]] == [(1 << config.requant_bits) - 1, 0]
     assert len(stream_words(config, values)) == 2 + 7 + 5 * 2
 
 

@@ -10,7 +10,7 @@ import torch
 from tests.helpers.pysim import clocked, simulate
 from tiled_se.golden import activation, stages
 from tiled_se.golden.rounding import saturate_signed
-from tiled_se.hdl.config import GUARD, Config, Gate, GateKind, Mid
+from tiled_se.hdl.config import GUARD_BITS, Config, Gate, GateKind, Mid
 from tiled_se.hdl.gate import GateStage
 from tiled_se.hdl.latency import LOGIT, MAC, MEANS, gate_latency, mid_latency, record_ahead, requantise_latency
 from tiled_se.hdl.mac import MacArray
@@ -81,20 +81,20 @@ def test_mac(macs, outputs, inputs):
         assert [value for value, in seen[start:start + outputs]] == wanted
 
 
-@pytest.mark.parametrize(("pre_bits", "operand_bits"), [(21, 18), (27, 18), (34, 25), (56, 40)])
-def test_requantise(pre_bits, operand_bits):
+@pytest.mark.parametrize(("requant_bits", "operand_bits"), [(21, 18), (27, 18), (34, 25), (56, 40)])
+def test_requantise(requant_bits, operand_bits):
     """Both layers' records in turn, with accumulators at both ends and saturation before the bias."""
     shifts = ((0, 9, 18), (4, 30))
-    config = Config(k=1, width=1, channels=3, squeeze=4, macs=3, pre_bits=pre_bits, operand_bits=operand_bits,
+    config = Config(k=1, width=1, channels=3, squeeze=4, macs=3, requant_bits=requant_bits, operand_bits=operand_bits,
                     shifts=shifts)
-    rng = np.random.default_rng(pre_bits)
-    limit = 1 << (pre_bits - 2)
+    rng = np.random.default_rng(requant_bits)
+    limit = 1 << (requant_bits - 2)
     layers = [Layer(None, rng.integers(0, 1 << 16, n), rng.integers(0, len(s), n), rng.integers(-limit, limit + 1, n))
               for n, s in zip((4, 3), shifts, strict=True)]
     tensors = [dataclasses.replace(layer, multiplier=torch.tensor(layer.multiplier), shift=torch.tensor(layer.shift),
                                    bias=torch.tensor(layer.bias)) for layer in layers]
     # As the memory holds them: half a result's LSB in the bias.
-    records = [dict(multiplier=int(m), shift=int(n), bias=int(b) + (1 << (GUARD - 1)))
+    records = [dict(multiplier=int(m), shift=int(n), bias=int(b) + (1 << (GUARD_BITS - 1)))
                for layer in layers for m, n, b in zip(layer.multiplier, layer.shift, layer.bias, strict=True)]
     end = 1 << (config.acc_bits - 1)
     values = np.concatenate([extremes_and_random(-end, end - 1, 28, rng), rng.integers(-300, 300, 35)])
@@ -134,10 +134,10 @@ def test_requantise(pre_bits, operand_bits):
 @pytest.mark.parametrize("operand_bits", [12, 18, 34])
 @pytest.mark.parametrize("mid", list(Mid))
 def test_mid(mid, operand_bits):
-    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits, pre_bits=operand_bits + 9,
-                    hidden_frac=operand_bits - 6 if mid.tabulated else 0)
+    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits,
+                    requant_bits=operand_bits + 9, hidden_frac=operand_bits - 6 if mid.tabulated else 0)
     rng = np.random.default_rng(operand_bits)
-    end = 1 << (config.pre_bits - GUARD)
+    end = 1 << (config.requant_bits - GUARD_BITS)
     near = 1 << (operand_bits - 1)
     values = np.concatenate([extremes_and_random(-end, end - 1, 30, rng), extremes_and_random(-near, near, 150, rng),
                              rng.integers(-4 << config.hidden_frac, 4 << config.hidden_frac, 200)])
@@ -152,7 +152,7 @@ def test_mid(mid, operand_bits):
 def test_gate(gate, residual):
     """Every logit, and values beyond both ends."""
     config = Config(k=1, width=1, channels=1, squeeze=1, gate=gate, residual=residual)
-    end = 1 << (config.pre_bits - GUARD)
+    end = 1 << (config.requant_bits - GUARD_BITS)
     values = np.concatenate([np.arange(-8200, 8200, 3), [-end, -8193, -8192, -8191, 8190, 8191, 8192, end - 1]])
     dut = GateStage(config)
     got = pipeline(dut, dut.i, dut.o, gate_latency(config), values)

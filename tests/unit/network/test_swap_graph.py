@@ -9,7 +9,7 @@ import torch
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, network, se
 from tests.helpers.onnx_runs import close, data, expected, run, two
-from tiled_se.golden.float_module import TiledSE
+from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.tile import tile

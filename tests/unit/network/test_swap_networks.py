@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.helpers.onnx_runs import close, run
-from tiled_se.golden.float_module import TiledSE
+from tiled_se.golden.module import TiledSE
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.tile import tile
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..hdl.config import ConfigError
-from .float_module import TiledSE
+from .module import TiledSE
 from .recognise import FORWARD_HOOKS, SEBlock, recognise
 
 __all__ = ["SEBlock", "find_se", "tile_se", "untile_se"]
