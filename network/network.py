@@ -1,157 +1,116 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ONNX network with its squeeze-and-excite blocks and their sizes: what every command on a network begins with."""
+"""An ONNX network with its squeeze-and-excite blocks and their sizes, which every command on a network starts from."""
 
-import contextlib
+from __future__ import annotations
+
 import dataclasses
 import os
-import re
-import struct
+from collections.abc import Iterable
 
-import numpy as np
 import onnx
-from google.protobuf.message import Error
 
 from ..hdl.config import ConfigError
-from .match.match import Block, recognise
+from .match.match import NetworkBlock, match
 from .read.graph import Graph
-from .read.model import load_model
-from .read.sandbox import guarded
-from .read.shapes import InputShape, infer, maps, resolved
+from .read.model import load_model, model_errors
+from .read.sandbox import sandboxed
+from .read.shapes import SHAPE_FORMAT, InputShape, infer, input_dims, map_size, measured
 
-__all__ = ["Network", "Sized", "naming", "open_network", "parse_shape", "require_sizes"]
+__all__ = ["Network", "open_network"]
 
-# Reading takes seconds for the largest networks.
+# The largest networks take seconds to read.
 READING_SECONDS = 60
-# Each has weights of its own when it is tiled; networks have a hundred.
+# Each block gets its own weights when the network is tiled. Real networks have a hundred blocks.
 MOST_BLOCKS = 256
-SHAPES_ARE = "must be CxHxW, like 3x640x640"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sized:
-    """A block of a network with its feature map's height and width, None where the input's size leaves them open."""
-
-    block: Block
-    height: int | None
-    width: int | None
-    count: int = 1
-
-    @property
-    def name(self):
-        """Unique in the network."""
-        return self.block.name
-
-    @property
-    def channels(self):
-        """C."""
-        return self.block.channels
-
-    @property
-    def squeeze(self):
-        """CR."""
-        return self.block.squeeze
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-    """A network that was read.
+    """An ONNX network.
 
     Attributes
     ----------
     path : str
     graph : Graph
-    blocks : tuple of Sized
-    others : dict of str to str
-        What is like a block but isn't supported, and why.
-    dims : list of int, or None
-        Of the input, a batch of one; None where that is open.
+    blocks : tuple of NetworkBlock
+    unsupported : dict of str to str
+        Parts that are like a block but are not supported: name to reason.
+    dims : list of int or None
+        Shape of the input with a batch of one, unless the file declares another; None if it is open.
     """
 
     path: str
     graph: Graph
-    blocks: tuple
-    others: dict
+    blocks: tuple[NetworkBlock, ...]
+    unsupported: dict
     dims: list | None
 
     @property
-    def model(self):
-        """The onnx.ModelProto."""
+    def model(self) -> onnx.ModelProto:
+        """The model with its functions inlined and all its weights."""
         return self.graph.model
 
-    def chosen(self, skip=()):
-        """The blocks but for those named in `skip`; ConfigError ("skip") for a name that is none's."""
-        names = [sized.name for sized in self.blocks]
+    def selected(self, skip: Iterable[str] = ()) -> list[NetworkBlock]:
+        """The blocks except those named in `skip`; ConfigError ("skip") for a name that no block has."""
+        names = [block.name for block in self.blocks]
         for name in skip:
             if name not in names:
                 raise ConfigError("skip", name, f"must be a block's name; there are {', '.join(names) or 'none'}")
-        return [sized for sized in self.blocks if sized.name not in skip]
+        return [block for block in self.blocks if block.name not in skip]
 
 
-@contextlib.contextmanager
-def naming(path):
-    """Have errors about the model name its file `path`."""
-    try:
-        # Weights may be any numbers.
-        with np.errstate(all="ignore"):
-            yield
-    except ConfigError as error:
-        if error.option == "model" and error.value != path:
-            raise ConfigError("model", path, f"{error.value}: {error.allowed}") from None
-        if error.option == "input_shape":
-            raise ConfigError("input", error.value, error.allowed) from None
-        raise
-    except MemoryError:
-        raise ConfigError("model", path, "takes too much memory") from None
-    except (ArithmeticError, AttributeError, Error, LookupError, RuntimeError, TypeError, ValueError,
-            struct.error) as error:
-        # Attributes of another type, nodes that lack inputs, axes out of range: onnx and numpy have many words for it.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
-        raise ConfigError("model", path, f"is inconsistent ({reason})") from None
+def open_network(path: str | None, shape: InputShape | str | None = None, need_sizes: bool = False) -> Network:
+    """Read the ONNX file `path`, which may be hostile, and find its blocks.
 
-
-def parse_shape(text):
-    """The :class:`InputShape` of a text like 3x640x640; ConfigError ("input") where it is none."""
-    match = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
-    if not match:
-        raise ConfigError("input", text, SHAPES_ARE)
-    return InputShape(*map(int, match.groups()))
-
-
-def open_network(path, shape=None):
-    """The :class:`Network` in the ONNX file `path`, for an input of `shape` (an :class:`InputShape`, or None).
+    Parameters
+    ----------
+    path : str
+    shape : InputShape or str, optional
+        Size of the input, such as "3x640x640", for networks that leave it open.
+    need_sizes : bool
+        Refuse a network without blocks, or with a block of open size.
 
     Raises
     ------
     ConfigError
-        What is wrong with the file ("model"), or with the shape ("input").
+        ("model") if the file is wrong, ("input") if the shape is wrong or missing.
     """
     if not path:
         raise ConfigError("model", "", "is needed: an .onnx file")
+    shape = InputShape.parse(shape) if isinstance(shape, str) and shape else shape or None
     size = os.path.getsize(path) if os.path.isfile(path) else 0
-    content, shapes, found, dims = guarded(_read, path, shape, what=path, seconds=READING_SECONDS, reads=size)
-    with naming(path):
-        # Of what has been read there, this takes less.
+    content, shapes, matches, dims = sandboxed(_read, path, shape, what=path, seconds=READING_SECONDS, reads=size)
+    with model_errors(path):
+        # The model was read once in the sandbox: reading it again takes no more memory than there.
         graph = Graph(onnx.ModelProto.FromString(content))
         graph.dims = shapes
-        sizes = maps(graph, found.blocks, dims, measure=shape is not None)
-    return Network(path, graph, tuple(Sized(block, *sizes[block.name]) for block in found.blocks), found.others, dims)
+        blocks = matches.blocks
+        if shape is not None and _any_open(blocks):
+            shapes = measured(graph, [block.x for block in blocks], dims)
+            sizes_of = [map_size(shapes[block.x], block.channels_last) for block in blocks]
+            blocks = tuple(dataclasses.replace(block, height=height, width=width)
+                           for block, (height, width) in zip(blocks, sizes_of, strict=True))
+    network = Network(path, graph, blocks, matches.unsupported, dims)
+    if need_sizes and not blocks:
+        raise ConfigError("model", path, "has no squeeze-and-excite block")
+    if need_sizes and _any_open(blocks):
+        raise ConfigError("input", "", f"is needed, as the model leaves its input's size open; {SHAPE_FORMAT}")
+    return network
+
+
+def _any_open(blocks):
+    return any(None in (block.height, block.width) for block in blocks)
 
 
 def _read(path, shape):
-    """``(content, shapes, found, dims)``: the model as bytes, without functions and with all weights, sizes of its
-    tensors, its :class:`~.recognise.Found`, and the dimensions of its input."""
-    with naming(path):
+    """``(content, shapes, matches, dims)``: the model as bytes with functions inlined and all weights, the shapes of
+    its tensors, its :class:`~.match.match.Matches`, and its input's shape."""
+    with model_errors(path):
         graph = load_model(path)
-        dims = resolved(graph, shape)
-        # Recognition asks for shapes that many files don't declare.
+        dims = input_dims(graph, shape)
+        # The matcher asks for shapes that many files don't declare.
         graph.dims = infer(graph, dims)
-        found = recognise(graph)
-        if len(found.blocks) > MOST_BLOCKS:
-            raise ConfigError("model", f"{len(found.blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
-        return graph.model.SerializeToString(), graph.dims, found, dims
-
-
-def require_sizes(network):
-    """ConfigError ("input") unless every block of `network` has a height and a width."""
-    if any(None in (sized.height, sized.width) for sized in network.blocks):
-        raise ConfigError("input", "", f"is needed, as the model leaves its input's size open; {SHAPES_ARE}")
+        matches = match(graph)
+        if len(matches.blocks) > MOST_BLOCKS:
+            raise ConfigError("model", f"{len(matches.blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
+        return graph.model.SerializeToString(), graph.dims, matches, dims

@@ -1,46 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiled squeeze-and-excite in place of the original, in an ONNX graph: for any height, right in every runtime.
+"""Replaces the squeeze-and-excite blocks of an ONNX graph by tiled ones: for any height, correct in every runtime.
 
-Row means, then a mean over k rows each: an AveragePool with k - 1 rows of padding at the end, which it doesn't
-count, has exactly ceil(H / k) windows, of which the last is over what rows there are. (With ceil_mode, runtimes
-disagreed before operator set 19.) Each row then gathers the gates of its tile.
+A tiled block takes the mean of each row, then the mean of k rows each by an AveragePool. That has k - 1 rows of padding
+at the end, which it doesn't count, so it has exactly ceil(H / k) windows, and the last one is over the rows that are
+left. (Runtimes disagreed about ceil_mode before operator set 19.) Each row then gathers the gates of its tile.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..hdl.config import ConfigError, GateKind, Mid
-from .read.graph import Graph
+from .match.match import NetworkBlock
+from .read.graph import Graph, copied
 
-__all__ = ["tile"]
+__all__ = ["tile_blocks"]
 
 NCHW_TO_NHWC, NHWC_TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
-# First operator sets in which something is written as below; before it is an attribute, or missing.
-AXES_INPUT, RANGE, CLIP_INPUT, CONSTANT_OF_SHAPE = 18, 11, 11, 9
-# The last version of the format in which constants are among the inputs, too.
+# The first operator sets in which the axes of ReduceMean and the ends of Clip are inputs, and those that introduced
+# Range and ConstantOfShape.
+AXES_INPUT, CLIP_INPUT, RANGE, CONSTANT_OF_SHAPE = 18, 11, 11, 9
+# The last version of the format that lists constants among the inputs, too.
 LAST_WITH_INPUTS = 3
-# Rows whose tiles are listed as a constant; those of higher maps are computed.
+# Rows whose tiles are listed in a constant; those of higher maps are computed.
 MOST_LISTED = 1 << 16
-# What runtimes have all the operators for; other tensors are cast.
+# Types that runtimes have all the operators for. Tensors of other types are cast.
 FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
-def tile(model, blocks, k=7):
-    """A copy of `model` with `blocks` tiled; names of inputs and outputs and all other nodes stay.
+def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], k: int | Mapping[str, int] = 7
+                ) -> onnx.ModelProto:
+    """A copy of `model` with `blocks` tiled. Names of inputs and outputs and all other nodes stay.
 
     Parameters
     ----------
     model : onnx.ModelProto
-    blocks : iterable of Block
-        Of :func:`~.recognise.find_blocks` for this model.
+    blocks : iterable of NetworkBlock
+        Of this model.
     k : int, or mapping of str to int
-        Rows of a tile; by block's name, those that aren't in the mapping stay as they are.
+        Rows of a tile, for all blocks or by block's name. Blocks that the mapping lacks are not tiled.
 
     Raises
     ------
     ConfigError
-        ("k") for names that are no block's, ("model") for an operator set before 9 with heights that are open.
+        ("k") for less than one row or a name that no block has; ("model") for an operator set before 9 and a map of
+        open height.
     """
     blocks = list(blocks)
     rows = dict.fromkeys((block.name for block in blocks), k) if isinstance(k, int) else dict(k)
@@ -50,43 +58,40 @@ def tile(model, blocks, k=7):
             raise ConfigError("k", name, "is no block of the model")
         if value < 1:
             raise ConfigError("k", value, "must be at least 1")
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
-    graph = Graph(copied)
+    graph = Graph(copied(model))
     used = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
-    for block in blocks:
-        if block.name in rows:
-            tiled = _Tiled(graph, block, rows[block.name], _unused(used, f"tiled_se/{block.name}"))
-            tiled.put_in()
-            used.update(name for node in tiled.nodes for name in (node.name, *node.output))
-    _write(graph, [block for block in blocks if block.name in rows])
-    return copied
+    selected = [block for block in blocks if block.name in rows]
+    for block in selected:
+        tiled = _TiledBlock(graph, block, rows[block.name], _unused(used, f"tiled_se/{block.name}"))
+        tiled.replace()
+        used.update(name for node in tiled.nodes for name in (node.name, *node.output))
+    _write(graph, {block.y for block in selected})
+    return graph.model
 
 
-class _Tiled:
-    """The nodes of one tiled block, whose names begin with `prefix`."""
+class _TiledBlock:
+    """The nodes of one tiled block. Their names begin with `prefix`."""
 
     def __init__(self, graph, block, k, prefix):
         self.graph, self.block, self.k, self.prefix = graph, block, k, prefix
         self.nodes, self.tensors = [], []
-        # Exporters leave the sizes of their sample behind in models that take any.
-        inputs = [value.name for value in graph.model.graph.input if value.name not in graph.initializers]
-        self.fixed = all(name in graph.dims and None not in graph.dims[name][len(graph.dims[name]) == 4:]
-                         for name in inputs)
-        self.kind = self._kind()
+        # Exporters declare the sizes of their sample inside models that take any: they hold only for a fixed input.
+        self.fixed = all(value.name in graph.dims and None not in graph.dims[value.name][
+            len(graph.dims[value.name]) == 4:] for value in graph.inputs)
+        self.type = self._type()
 
-    def put_in(self):
-        """Replace the node that makes the block's output by the tiled block's nodes."""
+    def replace(self):
+        """Put the tiled block's nodes in place of the node that makes the block's output."""
         end = self.graph.producer[self.block.y]
         self._build()
         at = next(i for i, node in enumerate(self.graph.nodes) if node is end)
         self.graph.nodes[at:at + 1] = self.nodes
         self.graph.model.graph.initializer.extend(self.tensors)
 
-    def _node(self, operator, inputs, output=None, **about):
+    def _node(self, operator, inputs, output=None, **attributes):
         name = self.prefix + (output or f"{operator}_{len(self.nodes)}")
         result = output if output == self.block.y else name
-        self.nodes.append(helper.make_node(operator, inputs, [result], name, **about))
+        self.nodes.append(helper.make_node(operator, inputs, [result], name, **attributes))
         return result
 
     def _constant(self, name, array):
@@ -96,12 +101,12 @@ class _Tiled:
 
     def _numbers(self, name, array):
         """A constant of the tensors' own type."""
-        return self._constant(name, np.asarray(array, np.float64).astype(FLOATS.get(self.kind, np.float32)))
+        return self._constant(name, np.asarray(array, np.float64).astype(FLOATS.get(self.type, np.float32)))
 
-    def _kind(self):
-        """The type of x and y."""
-        for value in (*self.graph.model.graph.value_info, *self.graph.model.graph.input,
-                      *self.graph.model.graph.output):
+    def _type(self):
+        """The element type of x and y."""
+        graph = self.graph.model.graph
+        for value in (*graph.value_info, *graph.input, *graph.output):
             if value.name in (self.block.x, self.block.y) and value.type.tensor_type.elem_type:
                 return value.type.tensor_type.elem_type
         array = self.graph.constant(self.block.weight)
@@ -111,21 +116,20 @@ class _Tiled:
 
     def _build(self):
         block, x = self.block, self.block.x
-        cast = self.kind not in FLOATS
+        cast = self.type not in FLOATS
         means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
         hidden = self._mid(self._layer(means, "1"))
         gates = self._gate(self._layer(hidden, "2"))
-        # With a tile a row there is nothing to spread.
-        spread = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
+        # Tiles of one row have a gate for each row already.
+        gates = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
         if block.channels_last:
-            spread = self._node("Transpose", [spread], perm=NCHW_TO_NHWC)
+            gates = self._node("Transpose", [gates], perm=NCHW_TO_NHWC)
         if cast:
-            spread = self._node("Cast", [spread], to=self.kind)
+            gates = self._node("Cast", [gates], to=self.type)
         if block.float_block.residual:
-            scaled = self._node("Mul", [x, spread])
-            self._node("Add", [x, scaled], block.y)
+            self._node("Add", [x, self._node("Mul", [x, gates])], block.y)
         else:
-            self._node("Mul", [x, spread], block.y)
+            self._node("Mul", [x, gates], block.y)
 
     def _means(self, x):
         """(N, C, tiles, 1)."""
@@ -170,7 +174,7 @@ class _Tiled:
         return self._node("HardSigmoid", [source], alpha=gate.slope, beta=gate.offset)
 
     def _tile_of_row(self, x):
-        """int64 (H): the tile that each row is in."""
+        """int64 (H): the tile of each row."""
         axis = 1 if self.block.channels_last else 2
         dims = self.graph.dims.get(x)
         if self.fixed and dims is not None and dims[axis] is not None and dims[axis] <= MOST_LISTED:
@@ -192,18 +196,13 @@ class _Tiled:
         return self._node("Div", [rows, self._constant("k", np.array(self.k))])
 
 
-def _write(graph, replaced):
-    """Put the new list of nodes into the model, without what only the old blocks needed."""
+def _write(graph: Graph, replaced: set[str]):
+    """Write the graph's list of nodes into its model, without what only the old makers of tensors `replaced` needed."""
     model = graph.model.graph
-    nodes = _without_dead(graph, {block.y for block in replaced})
-    copies = []
-    for node in nodes:
-        copied = onnx.NodeProto()
-        copied.CopyFrom(node)
-        copies.append(copied)
+    nodes = [copied(node) for node in _without_dead(graph, replaced)]
     del model.node[:]
-    model.node.extend(copies)
-    read = {name for node in copies for name in Graph.reads(node)} | graph.outputs
+    model.node.extend(nodes)
+    read = {name for node in nodes for name in Graph.reads(node)} | graph.outputs
     constants = {tensor.name for tensor in model.initializer}
     _keep(model.input, lambda name: name in read or name not in constants)
     _keep(model.initializer, lambda name: name in read)
@@ -214,16 +213,16 @@ def _write(graph, replaced):
                            for tensor in model.initializer if tensor.name not in present)
 
 
-def _keep(field, wanted):
-    """Leave what has a `wanted` name only."""
-    copies = [type(item).FromString(item.SerializeToString()) for item in field if wanted(item.name)]
+def _keep(field, condition: Callable[[str], bool]):
+    """Remove the items of a repeated field whose name doesn't fulfil `condition`."""
+    copies = [copied(item) for item in field if condition(item.name)]
     del field[:]
     field.extend(copies)
 
 
-def _unused(names, prefix):
-    """`prefix`, with a number if need be, and a slash: none of `names`, of tensors and nodes, begins like that."""
-    names = [name for name in names if name.startswith(prefix)]
+def _unused(names: set[str], prefix: str) -> str:
+    """`prefix`, a number if need be, and a slash: no name of `names` begins with it."""
+    names = {name for name in names if name.startswith(prefix)}
     unused, count = f"{prefix}/", 1
     while any(name.startswith(unused) for name in names):
         count += 1
@@ -231,23 +230,22 @@ def _unused(names, prefix):
     return unused
 
 
-def _without_dead(graph, ys):
-    """The nodes, without those that only led to the old makers of tensors `ys`."""
-    uses = {}
+def _without_dead(graph: Graph, replaced: set[str]) -> list[onnx.NodeProto]:
+    """The graph's nodes, without those that only led to the old makers of tensors `replaced`."""
+    uses: dict = {}
     for node in graph.nodes:
         for name in Graph.reads(node):
             uses[name] = uses.get(name, 0) + 1
-    waiting = [name for y in ys for name in Graph.reads(graph.producer[y])]
+    pending = [name for y in replaced for name in Graph.reads(graph.producer[y])]
     dead = set()
-    while waiting:
-        name = waiting.pop()
-        node = graph.producer.get(name)
+    while pending:
+        node = graph.producer.get(pending.pop())
         if node is None or id(node) in dead:
             continue
         if any(uses.get(output) or output in graph.outputs for output in node.output):
             continue
         dead.add(id(node))
-        for read in Graph.reads(node):
-            uses[read] -= 1
-            waiting.append(read)
+        for name in Graph.reads(node):
+            uses[name] -= 1
+            pending.append(name)
     return [node for node in graph.nodes if id(node) not in dead]

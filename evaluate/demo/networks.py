@@ -3,9 +3,9 @@
 
 import numpy as np
 
-from ...network.calibration.session import open_session
 from ...network.match.match import find_blocks
-from ...network.tile import tile
+from ...network.read.session import open_session
+from ...network.tile import tile_blocks
 from . import detector
 from .hybrid import Hybrid
 from .integer import quantised_blocks
@@ -35,7 +35,7 @@ class Networks:
         self.k, self.blocks = k, find_blocks(model)
         self._input = model.graph.input[0].name
         self._original = open_session(model, threads=threads)
-        tiled = tile(model, self.blocks, k)
+        tiled = tile_blocks(model, self.blocks, k)
         self._tiled = open_session(tiled, threads=threads)
         # Both forms have the blocks' tensors under the same names.
         self._tapped = open_session(tiled, taps=[block.x for block in self.blocks], threads=threads)

@@ -105,13 +105,11 @@ def _checked(network):
 
 def _model(path, options):
     """The network in an ONNX file."""
-    from ...network.network import open_network, parse_shape, require_sizes
+    from ...network.network import open_network
+    from ...network.read.shapes import InputShape
 
-    shape = parse_shape(options.input) if options.input else None
-    network = open_network(path, shape)
-    require_sizes(network)
-    if not network.blocks:
-        raise ConfigError("model", path, "has no squeeze-and-excite block")
+    shape = InputShape.parse(options.input) if options.input else None
+    network = open_network(path, shape, need_sizes=True)
     name = os.path.basename(path)
     size = (shape.height, shape.width) if shape else _size(network.dims)
     return Network(name.removesuffix(".onnx"), size, name, tuple(map(_sized, network.blocks)))
@@ -128,6 +126,6 @@ def _size(dims):
 
 
 def _sized(found):
-    form = found.block.float_block
-    return Block(found.height, found.width, found.channels, found.squeeze, found.count, found.name,
+    form = found.float_block
+    return Block(found.height, found.width, found.channels, found.squeeze, 1, found.name,
                  (("mid", form.mid), ("gate", form.gate), ("residual", form.residual)))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well the tiles of a block stand for its whole feature map, on real maps: the paper's section 3.3, in figures."""
+"""How well the tiles of a block stand for its whole feature map, on real maps: the paper's section 3.3 in figures."""
+
+from __future__ import annotations
 
 import dataclasses
 
@@ -11,6 +13,7 @@ from ...golden.integer import IntegerModel
 from ...golden.module import TiledSE
 from ...golden.quantise import quantise_within_error
 from ...hdl.config import GATE_FRAC, Config, ConfigError
+from ..match.match import NetworkBlock
 
 __all__ = ["Agreement", "agreement"]
 
@@ -23,14 +26,14 @@ class Agreement:
     ----------
     k : int
     rows : int64 array (tiles)
-        Of each tile; a map's last one may have fewer.
+        Rows of each tile; the last tile of a map may have fewer than k.
     means, whole_means : float64 array (tiles, C)
-        Of each tile, and of the map that it is of.
+        Channel means of each tile, and of the map that it belongs to.
     gates, whole_gates, quantised_gates : float64 array (tiles, C)
-        From the tile's means and from the map's, by the float network; from the tile by the integer golden model.
-        The last is None where no widths keep the contract.
+        Gates from the tile's means and from the map's by the float network, and from the tile's by the integer golden
+        model. The last is None if no widths keep the error budget.
     output_change : float
-        Root mean square of what the outputs change by, over that of the outputs with the map's gates.
+        Root mean square of the change of the outputs, relative to that of the outputs with the whole map's gates.
     """
 
     k: int
@@ -43,8 +46,8 @@ class Agreement:
     output_change: float
 
     @property
-    def figures(self):
-        """All of it in a dict, JSON-serialisable. A correlation is the tiles' mean by rows, each over its channels."""
+    def figures(self) -> dict:
+        """A summary, JSON-serialisable. Correlations over the channels are averaged over the tiles by their rows."""
         quantised = None if self.quantised_gates is None else _differences(self.quantised_gates, self.gates)
         return {"k": self.k, "tiles": len(self.means),
                 "mean_correlation": _correlation(self.means, self.whole_means, self.rows),
@@ -60,7 +63,7 @@ def _differences(a, b):
 
 
 def _correlation(a, b, weights):
-    """Pearson's correlation of each row of `a` with that of `b`, their weighted mean; None if all rows are constant."""
+    """Weighted mean of Pearson's correlation between each row of `a` and of `b`; None if all rows are constant."""
     a, b = (rows - rows.mean(axis=1, keepdims=True) for rows in (a, b))
     norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     varied = norms > 1e-12
@@ -69,8 +72,8 @@ def _correlation(a, b, weights):
     return float(np.average((a * b).sum(axis=1)[varied] / norms[varied], weights=weights[varied]))
 
 
-def agreement(block, k, maps):
-    """The :class:`Agreement` of a Block with tiles of `k` rows on `maps`, float32 (N, H, W, C)."""
+def agreement(block: NetworkBlock, k: int, maps: np.ndarray) -> Agreement:
+    """Compare tiles of `k` rows with whole maps in `block`, on `maps`: float32 (N, H, W, C)."""
     tiled, whole = (TiledSE.from_block(block.float_block, rows).double() for rows in (k, maps.shape[1]))
     parts, changed, total = {name: [] for name in ("means", "whole_means", "gates", "whole_gates")}, 0.0, 0.0
     rows = np.array([min(k, maps.shape[1] - row) for row in range(0, maps.shape[1], k)])
@@ -78,7 +81,7 @@ def agreement(block, k, maps):
         for one in maps:
             x = torch.from_numpy(np.array(one, np.float64)).permute(2, 0, 1)[None]
             tiles, gates, whole_gates = (_rows(part) for part in (_means(tiled, x), tiled.scale(x), whole.scale(x)))
-            # Squares of the elements, tile by tile.
+            # Sum of squares of each tile's elements.
             energy = _rows(_means(tiled, x**2)) * rows[:, None] * maps.shape[2]
             changed += float((energy * (gates - whole_gates)**2).sum())
             total += float((energy * (whole_gates + block.float_block.residual)**2).sum())
@@ -86,7 +89,7 @@ def agreement(block, k, maps):
                                 "whole_gates": whole_gates}.items():
                 parts[name].append(np.broadcast_to(value, tiles.shape))
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
-    return Agreement(k, np.tile(rows, len(maps)), **arrays, quantised_gates=_quantised(block, k, maps),
+    return Agreement(k, np.tile(rows, len(maps)), **arrays, quantised_gates=_quantised_gates(block, k, maps),
                      output_change=(changed / total)**0.5 if total else 0.0)
 
 
@@ -99,8 +102,9 @@ def _rows(tensor):
     return tensor[0, :, :, 0].T.numpy()
 
 
-def _quantised(block, k, maps):
-    """Gates of the integer model, for the data's format that the maps themselves give."""
+def _quantised_gates(block, k, maps):
+    """Gates of the integer model, with the data format calibrated on `maps`; None if no widths keep the error budget.
+    """
     form = block.float_block
     try:
         data_format = DataFormat.calibrate(maps.min(), maps.max())

@@ -1,40 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The feature maps that reach a network's blocks, for calibration data."""
+"""Captures the feature maps that reach a network's blocks on calibration images."""
 
 import contextlib
 import itertools
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import onnx
 
 from ...hdl.config import ConfigError
-from ..network import naming
-from ..read.sandbox import guarded
+from ..match.match import NetworkBlock
+from ..network import Network
+from ..read.model import model_errors
+from ..read.sandbox import sandboxed
+from ..read.session import numpy_type, open_session
 from ..read.shapes import input_of
-from .session import numpy_type, open_session
+from .images import Images
 
 __all__ = ["feature_maps"]
 
-# What the process has for one image, and to begin with.
+# Time limit of the sandbox: for each image, and to start.
 SECONDS_EACH, SECONDS_START = 60, 120
 # Images that a network takes at once.
 MOST_AT_ONCE = 1024
-# Bytes of all feature maps.
+# Bytes of all feature maps on disk.
 MOST_BYTES = 32 << 30
 
 
 @contextlib.contextmanager
-def feature_maps(network, model, sized, images):
-    """Run `model` on `images`; the feature maps, on disk while the context lasts.
+def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[NetworkBlock],
+                 images: Images) -> Iterator[dict]:
+    """Run `model` on `images`, and keep the maps that reach `blocks` on disk while the context lasts.
 
     Parameters
     ----------
     network : Network
     model : onnx.ModelProto
-        `network`'s, or that with tiled blocks.
-    sized : list of Sized
-        Blocks with known sizes.
+        The network's own model, or the one with tiled blocks.
+    blocks : sequence of NetworkBlock
+        With known sizes.
     images : Images
 
     Yields
@@ -45,52 +51,51 @@ def feature_maps(network, model, sized, images):
     Raises
     ------
     ConfigError
-        ("calibration") where an image can't be read or leads to numbers that aren't finite, ("model") where the network
-        can't be run, ("limit") where that would take too much room.
+        ("calibration") if an image can't be read or leads to numbers that are not finite, ("model") if the network
+        can't be run, ("limit") if the maps would take more than MOST_BYTES.
     """
     batch = network.dims[0]
     if batch > MOST_AT_ONCE:
         raise ConfigError("model", network.path, f"takes a batch of {batch:,}; must be {MOST_AT_ONCE:,} at most")
-    needs = 4 * len(images) * sum(item.height * item.width * item.channels for item in sized)
-    if needs > MOST_BYTES:
-        raise ConfigError("limit", len(images), f"must be less: feature maps of {needs >> 30} GiB would have to be "
+    needed = 4 * len(images) * sum(block.height * block.width * block.channels for block in blocks)
+    if needed > MOST_BYTES:
+        raise ConfigError("limit", len(images), f"must be less: feature maps of {needed >> 30} GiB would have to be "
                           f"kept, more than {MOST_BYTES >> 30}")
     with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
         value = input_of(network.graph)
-        wanted = [(item.block.x, item.block.channels_last, os.path.join(folder, str(index)))
-                  for index, item in enumerate(sized)]
-        with naming(network.path):
-            shapes = guarded(_capture, model.SerializeToString(), value.name, numpy_type(value), wanted, images,
-                             batch, what="it can't be run on the images",
-                             seconds=SECONDS_START + SECONDS_EACH * max(len(images), batch))
-        yield {item.name: np.memmap(path, np.float32, "r", shape=shape)
-               for item, (_, _, path), shape in zip(sized, wanted, shapes, strict=True)}
+        taps = [(block.x, block.channels_last, os.path.join(folder, str(index))) for index, block in enumerate(blocks)]
+        with model_errors(network.path):
+            shapes = sandboxed(_capture, model.SerializeToString(), value.name, numpy_type(value), taps, images, batch,
+                               what="it can't be run on the images",
+                               seconds=SECONDS_START + SECONDS_EACH * max(len(images), batch))
+        yield {block.name: np.memmap(path, np.float32, "r", shape=shape)
+               for block, (_, _, path), shape in zip(blocks, taps, shapes, strict=True)}
 
 
-def _capture(content, name, kind, wanted, images, batch):
-    """Append every map to its file; their shapes (N, H, W, C). The network takes `batch` inputs at once."""
-    tensors = [tensor for tensor, _, _ in wanted]
+def _capture(content, name, kind, taps, images, batch):
+    """Append every map to the file of its tap; returns the shapes (N, H, W, C). A run takes `batch` inputs."""
+    tensors = [tensor for tensor, _, _ in taps]
     session = open_session(content, taps=tensors)
-    shapes, named = [None] * len(wanted), iter(images)
+    shapes, remaining = [None] * len(taps), iter(images)
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(open(path, "wb")) for _, _, path in wanted]
-        while group := list(itertools.islice(named, batch)):
+        files = [stack.enter_context(open(path, "wb")) for _, _, path in taps]
+        while group := list(itertools.islice(remaining, batch)):
             paths, inputs = zip(*group, strict=True)
-            # The last one over again, until the batch is full.
+            # The last input is repeated to fill the batch.
             full = np.concatenate([*inputs, *inputs[-1:] * (batch - len(inputs))])
-            found = session.run(tensors, {name: _typed(full, kind, paths)})
-            for index, (array, file, (tensor, last, _)) in enumerate(zip(found, files, wanted, strict=True)):
-                array = _maps(array, tensor, last, batch, paths)
-                shapes[index] = array.shape[1:]
-                file.write(array.tobytes())
+            arrays = session.run(tensors, {name: _typed(full, kind, paths)})
+            for index, (array, file, (tensor, channels_last, _)) in enumerate(zip(arrays, files, taps, strict=True)):
+                maps = _maps(array, tensor, channels_last, batch, paths)
+                shapes[index] = maps.shape[1:]
+                file.write(maps.tobytes())
     return [(len(images), *shape) for shape in shapes]
 
 
 def _typed(inputs, kind, paths):
-    """The inputs (N, ...) from `paths` in the network's type `kind`, integers rounded."""
+    """The inputs (N, ...) from `paths` in the network's type `kind`, rounded if that is an integer type."""
     if kind.kind not in "iu":
         return inputs.astype(kind)
-    # Beyond 2**24, float32 has no single integers any more: its own steps decide.
+    # float32 holds integers exactly up to 2**24; beyond that, rounding does nothing.
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
     fits = ((inputs >= low) & (inputs <= high)).all(axis=tuple(range(1, inputs.ndim)))
     if not fits.all():
@@ -99,12 +104,12 @@ def _typed(inputs, kind, paths):
     return np.rint(inputs).astype(kind)
 
 
-def _maps(array, tensor, last, batch, paths):
-    """float32 (N, H, W, C) of the `array` that a run gave for `tensor`: the maps of the images in `paths`."""
+def _maps(array, tensor, channels_last, batch, paths):
+    """float32 (N, H, W, C): what a run returned for `tensor`, without the maps that only filled the batch."""
     if len(array) != batch:
         raise ConfigError("model", tensor, f"has {len(array)} maps for a batch of {batch}; must have one an image")
     array = array[:len(paths)]
-    array = np.ascontiguousarray(array if last else array.transpose(0, 2, 3, 1), np.float32)
+    array = np.ascontiguousarray(array if channels_last else array.transpose(0, 2, 3, 1), np.float32)
     finite = np.isfinite(array).all(axis=(1, 2, 3))
     if not finite.all():
         raise ConfigError("calibration", paths[int(finite.argmin())], f"leads to a tensor that isn't finite: {tensor}")

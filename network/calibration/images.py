@@ -1,40 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration data: a folder of images or arrays, as inputs of a network."""
+"""Calibration data: a folder of images or arrays as inputs of a network."""
+
+from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...gen import npz
 from ...hdl.config import ConfigError
+from ..network import Network
+from ..read.session import numpy_type
 from ..read.shapes import input_of
-from .session import numpy_type
 
 __all__ = ["Images", "find_images", "picture_of"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 ARRAYS = (".npy", ".npz")
 FOLDER_HOLDS = "must be a folder with .png, .jpg or .bmp images, or .npy or .npz arrays (C, H, W) or (N, C, H, W)"
-# Pixels of an image before it is made smaller.
+# Pixels of an image before it is resized.
 MOST_PIXELS = 1 << 28
-# What images are normalised by where nobody says: as for ImageNet's networks; not at all for those that take integers.
+# The default normalisation: ImageNet's for networks that take floats; for those that take integers, pixels as they are.
 NORMALISED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-AS_THEY_ARE = {"mean": (0.0,), "std": (1 / 255,)}
+UNCHANGED = {"mean": (0.0,), "std": (1 / 255,)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Inputs of a network in files; its length is their number.
+    """Inputs of a network in files. Its length is the number of inputs.
 
     Attributes
     ----------
     picked : tuple of (str, tuple of int)
-        Files, and which of the inputs in each are used: an array may hold many, an image is one.
+        Each file, and the indices of its inputs that are used: an array may hold many, an image is one.
     dims : tuple of int
-        Of one input: (1, C, H, W) or (1, H, W, C).
+        Shape of one input: (1, C, H, W) or (1, H, W, C).
     mean, std : tuple of float
-        Of each channel of an image from 0 to 1: ``(image - mean) / std``. Arrays are taken as they are.
+        For each channel of an image from 0 to 1: ``(image - mean) / std``. Arrays are not normalised.
     bgr : bool
         Whether channels are blue, green, red.
     """
@@ -46,23 +50,23 @@ class Images:
     bgr: bool
 
     def __len__(self):
-        return sum(len(numbers) for _, numbers in self.picked)
+        return sum(len(indices) for _, indices in self.picked)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         """``(path, input)``, a float32 array of the shape `dims`; ConfigError ("calibration") for a damaged file."""
-        for path, numbers in self.picked:
-            if not path.lower().endswith(ARRAYS):
+        for path, indices in self.picked:
+            if not _is_array(path):
                 yield path, self._picture(path)
                 continue
             array = _array(path, self.dims)
-            for number in numbers:
-                one = npz.floats("calibration", path, "the array", np.asarray(array[number]))
+            for index in indices:
+                one = npz.floats("calibration", path, "the array", np.asarray(array[index]))
                 yield path, np.ascontiguousarray(one[None], np.float32)
 
     def _picture(self, path):
         from PIL import Image, UnidentifiedImageError
 
-        channels, height, width, last = picture_of(self.dims)
+        channels, height, width, channels_last = picture_of(self.dims)
         try:
             with Image.open(path) as image:
                 if image.width * image.height > MOST_PIXELS:
@@ -78,24 +82,28 @@ class Images:
         if self.bgr:
             pixels = pixels[:, :, ::-1]
         pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
-        pixels = pixels if last else pixels.transpose(2, 0, 1)
+        pixels = pixels if channels_last else pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels[None], np.float32)
 
 
-def picture_of(dims):
-    """``(channels, height, width, channels_last)`` of an input of four dimensions, which are those of a picture."""
+def picture_of(dims: Sequence[int]) -> tuple[int, int, int, bool]:
+    """``(channels, height, width, channels_last)`` of an input of four dimensions."""
     _, *sizes = dims
-    last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
-    return (sizes[2], *sizes[:2], True) if last else (*sizes, False)
+    channels_last = sizes[2] in (1, 3) and sizes[0] not in (1, 3)
+    return (sizes[2], *sizes[:2], True) if channels_last else (*sizes, False)
+
+
+def _is_array(path):
+    return path.lower().endswith(ARRAYS)
 
 
 def _array(path, dims):
-    """The array in a .npy file, not read as yet, or the first one in an .npz: inputs of `dims`, one after the other."""
+    """The array in a .npy file, memory-mapped, or the first one in an .npz file: inputs of shape `dims`."""
     if path.lower().endswith(".npz"):
-        found = npz.read("calibration", path, npz.members("calibration", path)[:1])
-        if not found:
+        arrays = npz.read("calibration", path, npz.members("calibration", path)[:1])
+        if not arrays:
             raise ConfigError("calibration", path, "holds no array")
-        (array,) = found.values()
+        (array,) = arrays.values()
     else:
         try:
             array = np.load(path, allow_pickle=False, mmap_mode="r")
@@ -108,34 +116,38 @@ def _array(path, dims):
     return array
 
 
-def find_images(options, network):
-    """The :class:`Images` in folder ``options.calibration`` for `network`, ``options.limit`` of them at most.
+def find_images(options, network: Network) -> Images:
+    """The :class:`Images` in the folder ``options.calibration`` for `network`, at most ``options.limit``.
+
+    Also reads ``options.mean``, ``options.std`` (None for the default) and ``options.bgr``.
 
     Raises
     ------
     ConfigError
-        ("calibration") where there are none, or the network's input is none that images can be; ("mean", "std").
+        ("calibration") if there are none; ("model") if the network's input is no image; ("mean", "std").
     """
     if network.dims is None:
         raise ConfigError("model", network.path, "has an input that is no image of four dimensions")
-    # Inputs are one by one here, whatever batch the network takes.
+    # One input is one image, whatever batch the network takes.
     dims = (1, *network.dims[1:])
     channels, *_ = picture_of(dims)
-    default = AS_THEY_ARE if numpy_type(input_of(network.graph)).kind in "iu" else NORMALISED
-    normal = {name: getattr(options, name) or default[name] for name in default}
-    for name, numbers in normal.items():
+    default = UNCHANGED if numpy_type(input_of(network.graph)).kind in "iu" else NORMALISED
+    normalisation = {name: getattr(options, name) or default[name] for name in default}
+    for name, numbers in normalisation.items():
         if len(numbers) not in (1, 3):
             raise ConfigError(name, ",".join(f"{n:g}" for n in numbers), "must be 1 or 3 numbers with commas between")
+        if channels == 1:
+            # One number for a grey network from those of three channels.
+            normalisation[name] = (sum(numbers) / len(numbers),)
     files = _spread(_files(options.calibration), options.limit)
-    if channels not in (1, 3) and any(not path.lower().endswith(ARRAYS) for path in files):
+    if channels not in (1, 3) and not all(map(_is_array, files)):
         raise ConfigError("calibration", options.calibration,
                           f"must hold arrays, as the network's input has {channels} channels")
-    normal = {name: _of_channels(numbers, channels) for name, numbers in normal.items()}
-    return Images(_picked(files, dims, options.limit), dims, bgr=options.bgr, **normal)
+    return Images(_picked(files, dims, options.limit), dims, bgr=options.bgr, **normalisation)
 
 
 def _files(folder):
-    """Images and arrays in `folder`, in the order of their names."""
+    """Paths of the images and arrays in `folder`, sorted by name."""
     if not folder:
         raise ConfigError("calibration", "", f"is needed; {FOLDER_HOLDS}")
     if not os.path.isdir(folder):
@@ -152,22 +164,16 @@ def _files(folder):
 
 
 def _picked(files, dims, limit):
-    """Of the inputs in all `files` so many: (file, their numbers in it)."""
-    counts = [len(_array(path, dims)) if path.lower().endswith(ARRAYS) else 1 for path in files]
-    chosen, start, picked = np.array(_spread(range(sum(counts)), limit)), 0, []
+    """``(file, indices of its inputs)``: at most `limit` inputs, spread over all those in `files`."""
+    counts = [len(_array(path, dims)) if _is_array(path) else 1 for path in files]
+    selected, start, picked = np.array(_spread(range(sum(counts)), limit)), 0, []
     for path, count in zip(files, counts, strict=True):
-        numbers = chosen[(chosen >= start) & (chosen < start + count)] - start
-        picked.append((path, tuple(numbers.tolist())))
+        indices = selected[(selected >= start) & (selected < start + count)] - start
+        picked.append((path, tuple(indices.tolist())))
         start += count
-    return tuple((path, numbers) for path, numbers in picked if numbers)
+    return tuple((path, indices) for path, indices in picked if indices)
 
 
 def _spread(items, limit):
-    """`limit` of the sequence `items` at most, from its beginning to its end."""
-    # Neighbours are often alike.
+    """At most `limit` of the sequence `items`, evenly spaced from first to last, as neighbours are often alike."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(limit, len(items))).astype(int))]
-
-
-def _of_channels(numbers, channels):
-    """One number for each channel of a gray network from those of three: their mean."""
-    return (sum(numbers) / len(numbers),) if channels == 1 else numbers

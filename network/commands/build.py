@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se build`: every block of a network quantised, generated, co-simulated on real feature maps, and written."""
+"""`tiled-se build`: quantises, generates and co-simulates every block of a network on real feature maps."""
 
 import functools
 import os
@@ -19,80 +19,70 @@ from ...hdl.config import ConfigError
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
-from ..network import open_network, parse_shape, require_sizes
+from ..network import open_network
 from ..read.names import file_name, unique
-from ..tile import tile
-from .build_task import work
+from ..tile import tile_blocks
+from .build_task import build_block
 
 __all__ = ["build"]
 
-# Options of a block that are handed on as they are.
-HANDED_ON = ("k", "macs", "sram_overhead", "slack", "loadable", "operand_bits", "error", "stall", "seed", "dtype")
+# Options that each block's simulation gets as they are.
+BLOCK_OPTIONS = ("k", "macs", "sram_overhead", "slack", "loadable", "operand_bits", "error", "stall", "seed", "dtype")
 
 
-def build(options, folder):
-    """Build every block of ``options.model`` into `folder`; prints a table.
+def build(options, folder: str) -> bool:
+    """Build every block of ``options.model`` into `folder`, and print a table.
 
-    Returns
-    -------
-    bool
-        Whether all were built and are bit-exact.
-
-    Raises
-    ------
-    ConfigError
-        Where the model, the images or an option is wrong.
+    Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
+    wrong.
     """
-    network = open_network(options.model, parse_shape(options.input) if options.input else None)
-    chosen = network.chosen(options.skip or ())
-    if not chosen:
-        raise ConfigError("model", options.model, "has no squeeze-and-excite block to build")
-    require_sizes(network)
+    network = open_network(options.model, options.input, need_sizes=True)
+    blocks = network.selected(options.skip or ())
+    if not blocks:
+        raise ConfigError("skip", ",".join(options.skip), "leaves no block to build")
     images = find_images(options, network)
-    tiled = tile(network.model, [sized.block for sized in chosen], options.k)
+    tiled = tile_blocks(network.model, blocks, options.k)
     print(f"running the tiled network on {len(images)} images ...", flush=True)
-    with feature_maps(network, tiled, chosen, images) as maps:
-        tasks = _prepare(options, folder, chosen, maps)
+    with feature_maps(network, tiled, blocks, images) as maps:
+        tasks = _prepare(options, folder, blocks, maps)
     results = _run(tasks, options.jobs or cores())
-    return _finish(network, chosen, options, folder, len(images), tasks, results)
+    return _finish(network, blocks, options, folder, len(images), tasks, results)
 
 
-def _prepare(options, folder, chosen, maps):
-    """A task for each block: WEIGHTS and INPUT files in its folder, and the options of `tiled-se sim`.
+def _prepare(options, folder, blocks, maps):
+    """Write the WEIGHTS and INPUT file of each block into its folder.
 
-    Returns dict of block's name to dict of option's name to text.
+    Returns the options of `tiled-se sim` as texts, for each block by name.
     """
     tasks, used = {}, set()
-    for sized in chosen:
-        name = unique(file_name(sized.name), used, "-")
+    for block in blocks:
+        name = unique(file_name(block.name), used, "-")
         own = os.path.join(folder, name)
-        _write_inputs(own, sized, maps[sized.name], options)
-        texts = {"weights": os.path.join(own, "weights.npz"), "input": os.path.join(own, "input.npz"), "out": own,
-                 "name": "tse_" + re.sub(r"[^A-Za-z0-9_]", "_", name),
-                 "lanes": lanes_within(sized.channels, options.lanes or DEFAULT_LANES)}
-        given = {option: getattr(options, option) for option in HANDED_ON}
-        texts |= {option: value for option, value in given.items() if value is not None}
-        tasks[sized.name] = {option: str(int(value) if isinstance(value, bool) else value)
-                             for option, value in texts.items()}
+        _write_inputs(own, block, maps[block.name], options)
+        values = {"weights": os.path.join(own, "weights.npz"), "input": os.path.join(own, "input.npz"), "out": own,
+                  "name": "tse_" + re.sub(r"[^A-Za-z0-9_]", "_", name),
+                  "lanes": lanes_within(block.channels, options.lanes or DEFAULT_LANES)}
+        values |= {option: value for option in BLOCK_OPTIONS if (value := getattr(options, option)) is not None}
+        tasks[block.name] = {option: str(int(value) if isinstance(value, bool) else value)
+                             for option, value in values.items()}
     return tasks
 
 
-def _write_inputs(folder, sized, maps, options):
-    """weights.npz and input.npz: some of the maps, in the format that all of them give."""
+def _write_inputs(folder, block, maps, options):
+    """Write weights.npz, and input.npz with the first maps in the data format that all maps need."""
     signed = options.dtype != "uint8"
     try:
         data_format = DataFormat.calibrate(min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
                                            signed)
     except ConfigError as error:
-        raise ConfigError("calibration", options.calibration, f"block {sized.name}: {error.allowed}") from None
+        raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
     frames = maps[:options.frames or 2]
     x_q = data_format.quantise(np.asarray(frames)).astype(np.int8 if signed else np.uint8)
-    write_all(folder, {"weights.npz": weights_bytes(sized.block.float_block),
-                       "input.npz": input_bytes(x_q, data_format)})
+    write_all(folder, {"weights.npz": weights_bytes(block.float_block), "input.npz": input_bytes(x_q, data_format)})
 
 
 def _run(tasks, jobs):
-    """What became of each task: the dict that :func:`~.block_work.work` gives."""
+    """The result of :func:`~.build_task.build_block` for each task."""
     results = {}
 
     def finish(name, result):
@@ -100,37 +90,35 @@ def _run(tasks, jobs):
         return result["failure"]
 
     with Progress(len(tasks), 0) as progress:
-        failures = run_all(list(tasks), lambda name: functools.partial(work, tasks[name]), Local(jobs), progress,
+        failures = run_all(list(tasks), lambda name: functools.partial(build_block, tasks[name]), Local(jobs), progress,
                            finish)
     for name, reason in failures.items():
         results.setdefault(name, {"failure": reason, "report": None})
     return results
 
 
-def _finish(network, chosen, options, folder, images, tasks, results):
-    """Write OUT/report.json, print the table; whether all is right."""
-    blocks = [_about(sized, tasks[sized.name], results[sized.name]) for sized in chosen]
-    right = all(block["bit_exact"] for block in blocks)
-    sums = {form: sum(block[f"{form}_elements"] for block in blocks) for form in ("se", "tse")}
+def _finish(network, blocks, options, folder, images, tasks, results):
+    """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
+    rows = [_summary(block, tasks[block.name], results[block.name]) for block in blocks]
+    bit_exact = all(row["bit_exact"] for row in rows)
+    sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
         "model": network.path, "input": network.dims[1:], "k": options.k, "images": images,
-        "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.others,
-        "bit_exact": right, "se_elements": sums["se"], "tse_elements": sums["tse"], "blocks": blocks}
+        "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
+        "bit_exact": bit_exact, **sums, "blocks": rows}
     write_all(folder, {"report.json": json_bytes(contents)})
-    print(_table(blocks))
-    saved = 1 - sums["tse"] / sums["se"]
-    print(f"elements that wait: {sums['tse']:,} instead of {sums['se']:,}, {100 * saved:.1f} % less")
+    print(_table(rows))
+    saved = 1 - sums["tse_elements"] / sums["se_elements"]
+    print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, 'report.json')}, and a folder for each block beside it")
-    return right
+    return bit_exact
 
 
-def _about(sized, task, result):
-    row = sized.width * sized.channels
-    return {
-        "name": sized.name, "folder": os.path.basename(task["out"]), "module": task["name"], "H": sized.height,
-        "W": sized.width, "C": sized.channels, "CR": sized.squeeze, "se_elements": sized.height * row,
-        "tse_elements": min(int(task["k"]), sized.height) * row, "failure": result["failure"],
-        "bit_exact": bool(result["report"] and result["report"]["bit_exact"]), "report": result["report"]}
+def _summary(block, task, result):
+    report = result["report"]
+    return {"name": block.name, "folder": os.path.basename(task["out"]), "module": task["name"], **block.shape,
+            **block.waiting(int(task["k"])), "failure": result["failure"],
+            "bit_exact": bool(report and report["bit_exact"]), "report": report}
 
 
 COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB", "bits", "x bound", "beats/cycle")

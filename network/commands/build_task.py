@@ -10,31 +10,27 @@ from ...gen.simulate import run
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 
-__all__ = ["work"]
+__all__ = ["build_block"]
 
 
-def work(texts):
-    """Generate, simulate and write the block that the options `texts` ask for, into their ``out``.
+def build_block(texts: dict[str, str]) -> dict:
+    """Generate, simulate and write one block, with the options of `tiled-se sim` as `texts`, into their ``out``.
 
     Returns
     -------
     dict
         ``failure``, a line or None; ``report``, the contents of its report.json, or None.
     """
-    try:
-        found = _built(from_texts(texts))
-    except ConfigError as error:
-        return {"failure": describe(error), "report": None}
-    return {"failure": found["failure"], "report": found["report"]}
-
-
-def _built(options):
     import torch
 
-    # One thread: the other processes have the other cores.
+    # The other processes have the other cores.
     torch.set_num_threads(1)
-    job = prepare(options)
-    design = generate(job.config, job.baked, options.name)
+    try:
+        options = from_texts(texts)
+        job = prepare(options)
+        design = generate(job.config, job.baked, options.name)
+    except ConfigError as error:
+        return {"failure": describe(error), "report": None}
     write_all(options.out, {name: content for name, (content, _) in hardware_files(job, design).items()})
     outcome = run(job, design)
     summary = report(outcome)

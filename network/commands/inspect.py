@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se inspect`: the squeeze-and-excite blocks of an ONNX network, as a table and as JSON."""
+"""`tiled-se inspect`: lists the squeeze-and-excite blocks of an ONNX network as a table and as JSON."""
 
 import os
 
 from ...gen.files import check_file, json_bytes, write_all
 from ...gen.text_table import aligned, number
-from ..network import open_network, parse_shape
+from ..network import Network, open_network
 
-__all__ = ["about", "inspect"]
+__all__ = ["inspect", "summary"]
 
+# Operators on integers in which blocks are not found.
 INTEGER = ("ConvInteger", "MatMulInteger", "com.microsoft.DynamicQuantizeMatMul")
+SUMS = ("parameters", "se_elements", "tse_elements")
 
 
-def inspect(options):
-    """List the blocks of ``options.model``; ConfigError where something is wrong with it. Returns True."""
+def inspect(options) -> bool:
+    """Print the blocks of ``options.model``, and write them to ``options.json`` if that is given. Returns True.
+
+    Raises ConfigError if the model or an option is wrong.
+    """
     folder, name = os.path.split(options.json or "")
     if options.json:
         check_file(options.json, "json")
-    network = open_network(options.model, parse_shape(options.input) if options.input else None)
-    contents = about(network, options.k)
+    contents = summary(open_network(options.model, options.input), options.k)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
     print(_table(contents))
@@ -27,40 +31,33 @@ def inspect(options):
     return True
 
 
-def about(network, k):
-    """What `tiled-se inspect` knows of a :class:`~.blocks.Network`, JSON-serialisable.
+def summary(network: Network, k: int) -> dict:
+    """The blocks of `network`, JSON-serialisable.
 
-    ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None where the input's size leaves them open;
-    ``C``, ``CR``; ``mid``, ``gate`` and ``residual`` as WEIGHTS has them; ``parameters``, how many; ``se_elements``
-    and ``tse_elements``, which wait in the block, the latter with tiles of `k` rows; ``quantised``, whether the network
+    ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None if the input's size leaves them open; ``C``,
+    ``CR``; ``mid``, ``gate`` and ``residual`` as in a WEIGHTS file; ``parameters``, their number; ``se_elements`` and
+    ``tse_elements`` that wait for their gate, the latter with tiles of `k` rows; ``quantised``, whether the network
     rounds to integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
-    ``others`` maps what is like a block but isn't supported to the reason. ``unread`` lists operators on integers or
-    for one runtime only, which blocks may hide behind.
+    ``others`` maps the name of each part that is like a block but not supported to the reason. ``unread`` lists
+    operators on integers or for one runtime only: blocks that are written with them are not found.
     """
-    blocks = [_block(sized, k) for sized in network.blocks]
+    blocks = [_block_summary(block, k) for block in network.blocks]
     dims = None if network.dims is None else network.dims[1:]
     return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": k, "blocks": blocks,
-            "others": network.others, "unread": unread(network.graph)}
+            "others": network.unsupported, "unread": _unread(network.graph)}
 
 
-def unread(graph):
-    """Names of operators in `graph` that blocks may be spelt with which aren't found: quantised and hardware's own."""
-    names = {graph.default(node) for node in graph.nodes}
+def _unread(graph):
+    names = {graph.operator(node) for node in graph.nodes}
     return sorted(name for name in names if name in INTEGER or name.split(".")[-1].startswith("QLinear")
                   or "nchwc" in name)
 
 
-def _block(sized, k):
-    form = sized.block.float_block
-    known = None not in (sized.height, sized.width)
-    row = sized.width * sized.channels if known else None
-    return {
-        "name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
-        "mid": form.mid.value, "gate": str(form.gate), "residual": form.residual, "parameters": sized.block.parameters,
-        "se_elements": row and sized.height * row, "tse_elements": row and min(k, sized.height) * row,
-        "quantised": sized.block.quantised, "layout": "NHWC" if sized.block.channels_last else "NCHW",
-        "input": sized.block.x, "output": sized.block.y,
-    }
+def _block_summary(block, k):
+    form = block.float_block
+    return {"name": block.name, **block.shape, "mid": form.mid.value, "gate": str(form.gate), "residual": form.residual,
+            "parameters": block.parameters, **block.waiting(k), "quantised": block.quantised,
+            "layout": "NHWC" if block.channels_last else "NCHW", "input": block.x, "output": block.y}
 
 
 COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC", "kxWxC")
@@ -73,14 +70,13 @@ def _table(contents):
     if blocks:
         rows = [COLUMNS] + [
             (block["name"], *(number(block[name]) for name in ("H", "W", "C", "CR")), block["mid"], block["gate"],
-             "yes" if block["residual"] else "no",
-             *(number(block[name]) for name in ("parameters", "se_elements", "tse_elements"))) for block in blocks]
-        sums = {name: [block[name] for block in blocks] for name in ("parameters", "se_elements", "tse_elements")}
-        rows.append(("sum", *[""] * 7, *(number(None if None in column else sum(column)) for column in sums.values())))
+             "yes" if block["residual"] else "no", *(number(block[name]) for name in SUMS)) for block in blocks]
+        sums = [[block[name] for block in blocks] for name in SUMS]
+        rows.append(("sum", *[""] * 7, *(number(None if None in column else sum(column)) for column in sums)))
         lines += aligned(rows, left=(0, 5, 6, 7))
     if any(block["H"] is None or block["W"] is None for block in blocks):
-        lines.append("? depends on the input's size: --input CxHxW tells it")
+        lines.append("? depends on the input's size: give it with --input CxHxW")
     if contents["unread"]:
-        lines.append(f"blocks of {', '.join(contents['unread'])} aren't found: take the float model")
+        lines.append(f"blocks of {', '.join(contents['unread'])} are not found: take the float model")
     lines += [f"left out: {name}: {reason}" for name, reason in contents["others"].items()]
     return "\n".join(lines)

@@ -6,66 +6,60 @@ import os
 from ...gen.files import json_bytes, write_all
 from ...gen.options import FIELDS
 from ...gen.text_table import aligned
-from ...hdl.config import ConfigError
 from ..calibration.agreement import agreement
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
-from ..network import open_network, parse_shape, require_sizes
+from ..network import open_network
 from .sensitivity_plot import draw
 
 __all__ = ["sensitivity"]
 
-# A change of the outputs that is pointed out.
+# A change of the outputs above which a block is pointed out.
 NOTABLE = 0.1
 
 
-def sensitivity(options, folder):
-    """Measure how tiles agree with whole maps, write sensitivity.json and sensitivity.svg, print a table. Returns True.
+def sensitivity(options, folder: str) -> bool:
+    """Measure how tiles agree with whole maps in ``options.model``; write sensitivity.json and sensitivity.svg.
 
-    Raises
-    ------
-    ConfigError
-        Where the model, the images or an option is wrong.
+    Prints a table and returns True. Raises ConfigError if the model, the images or an option is wrong.
     """
-    network = open_network(options.model, parse_shape(options.input) if options.input else None)
-    if not network.blocks:
-        raise ConfigError("model", options.model, "has no squeeze-and-excite block")
-    require_sizes(network)
+    network = open_network(options.model, options.input, need_sizes=True)
     images = find_images(options, network)
     print(f"running the network on {len(images)} images ...", flush=True)
-    with feature_maps(network, network.model, list(network.blocks), images) as maps:
-        found = {}
-        for sized in network.blocks:
-            print(f"{sized.name}: {sized.height} x {sized.width} x {sized.channels} ...", flush=True)
-            found[sized.name] = [agreement(sized.block, k, maps[sized.name]) for k in options.ks]
-    blocks = [{"name": sized.name, "H": sized.height, "W": sized.width, "C": sized.channels, "CR": sized.squeeze,
-               "ks": [item.figures for item in found[sized.name]]} for sized in network.blocks]
+    with feature_maps(network, network.model, network.blocks, images) as maps:
+        agreements = {}
+        for block in network.blocks:
+            print(f"{block.name}: {block.height} x {block.width} x {block.channels} ...", flush=True)
+            agreements[block.name] = [agreement(block, k, maps[block.name]) for k in options.ks]
+    blocks = [{"name": block.name, **block.shape, "ks": [item.figures for item in agreements[block.name]]}
+              for block in network.blocks]
     contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
                 "images": len(images), "blocks": blocks}
-    write_all(folder, {"sensitivity.json": json_bytes(contents), "sensitivity.svg": draw(network.blocks, found)})
+    files = {"sensitivity.json": json_bytes(contents), "sensitivity.svg": draw(network.blocks, agreements)}
+    write_all(folder, files)
     print(_table(blocks, options.ks))
     print(_advice(blocks, options.ks))
-    print("wrote " + ", ".join(os.path.join(folder, name) for name in ("sensitivity.json", "sensitivity.svg")))
+    print("wrote " + ", ".join(os.path.join(folder, name) for name in files))
     return True
 
 
 def _table(blocks, ks):
-    """A row a block: change of the outputs for each k; how means and gates agree with the k nearest to the default."""
-    shown = min(ks, key=lambda k: abs(k - FIELDS["k"].default))
+    """A row for each block: the change of its outputs for each k, and agreement for the k nearest to the default."""
+    nearest = min(ks, key=lambda k: abs(k - FIELDS["k"].default))
     rows = [("block", "H", *(f"change k={k}" for k in ks),
-             *(f"{name} k={shown}" for name in ("means r", "gates r", "quantised gates")))]
+             *(f"{name} k={nearest}" for name in ("means r", "gates r", "quantised gates")))]
     for block in blocks:
-        nearest = next(item for item in block["ks"] if item["k"] == shown)
-        error = nearest["quantised_gate_error"]
+        figures = next(item for item in block["ks"] if item["k"] == nearest)
+        error = figures["quantised_gate_error"]
         rows.append((block["name"], str(block["H"]), *(f"{100 * item['output_change']:.1f} %" for item in block["ks"]),
-                     *("-" if nearest[name] is None else f"{nearest[name]:.3f}"
+                     *("-" if figures[name] is None else f"{figures[name]:.3f}"
                        for name in ("mean_correlation", "gate_correlation")),
                      f"+-{error['max']:.3f}" if error else "none"))
     return "\n".join(aligned(rows))
 
 
 def _advice(blocks, ks):
-    """A line for each k: which blocks change most with it, as they are left out."""
+    """For each k, the value of SKIP that leaves out the blocks which change most."""
     lines = [f"blocks whose outputs change by more than {100 * NOTABLE:.0f} % (root mean square), "
              "perhaps better left as they are:"]
     for index, k in enumerate(ks):

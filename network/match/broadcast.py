@@ -1,70 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes that hand on a vector of channels as it is, in whatever shape, and whether it then scales a map's channels."""
+"""Nodes that pass a tensor's numbers on unchanged, and what a tensor does to a feature map that it is combined with."""
 
+from collections.abc import Callable, Collection
+
+import numpy as np
 import onnx
 
-from ..read.graph import attributes
+from ..read.graph import Graph, attributes
 
-__all__ = ["FLOATS", "MOST_STEPS", "handed_on", "idle_cast", "quantiser", "scales_channels", "uniform"]
+__all__ = ["MOST_STEPS", "keeps_shape", "origin", "passed_on", "quantiser", "redundant_cast", "scales_channels",
+           "vector_passed_on"]
 
-SAME = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout", "Expand")
+# Operators that keep the order of a vector's numbers, whatever its shape becomes.
+RESHAPING = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout", "Expand")
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
 # Operators whose results have the type of each operand.
 ONE_TYPE = ("Add", "Clip", "Conv", "Div", "Gemm", "HardSigmoid", "MatMul", "Mul", "Relu", "Sigmoid", "Sub")
-# Nodes of one chain; real ones have ten.
+# Nodes in a row; real blocks have ten.
 MOST_STEPS = 64
 
 
-def handed_on(graph, name):
-    """The tensor one node back that has the numbers of tensor `name` in the same order; None where that isn't so."""
-    node = graph.producer.get(name)
+def origin(step: Callable[[str], str | None], name: str) -> str:
+    """The tensor that repeated `step` leads to from tensor `name`: the first without a next one."""
+    for _ in range(MOST_STEPS):
+        before = step(name)
+        if before is None:
+            break
+        name = before
+    return name
+
+
+def passed_on(graph: Graph, name: str, operators: Collection[str]) -> str | None:
+    """The tensor whose numbers the maker of tensor `name` passes on, if that is one of `operators`; else None.
+
+    A pair of QuantizeLinear and DequantizeLinear always passes its numbers on: a quantised network rounds there, the
+    float block that it stands for does not. A Cast does so only to a float type.
+    """
+    operator, node = graph.maker(name)
     if node is None or name != node.output[0]:
         return None
-    operator = graph.default(node)
     if operator == "DequantizeLinear":
-        # A quantised network rounds here; the block that it stands for doesn't.
         node = quantiser(graph, node)
         return node and node.input[0]
-    if operator not in SAME or operator == "Cast" and attributes(node).get("to") not in FLOATS:
-        return None
-    if operator == "Transpose" and not _in_order(graph.dims.get(node.input[0]), attributes(node).get("perm")):
+    if operator not in operators or operator == "Cast" and attributes(node).get("to") not in FLOATS:
         return None
     return node.input[0]
 
 
-def idle_cast(graph, node):
-    """Whether `node` is a Cast of a tensor to the type that it has already, as the nodes and constants before tell."""
-    if graph.default(node) != "Cast":
-        return False
-    waiting = [node.input[0]]
-    for _ in range(MOST_STEPS):
-        name = waiting.pop() if waiting else ""
-        array, before = graph.constant(name), graph.producer.get(name)
-        if array is not None:
-            return onnx.helper.np_dtype_to_tensor_dtype(array.dtype) == attributes(node).get("to")
-        if before is not None and graph.default(before) == "Cast":
-            return attributes(before).get("to") == attributes(node).get("to")
-        waiting.extend(before.input if before is not None and graph.default(before) in ONE_TYPE else ())
-    return False
-
-
-def uniform(graph, array, name):
-    """Whether the constant `array` is one number many times, and tensor `name` keeps its shape when combined with it,
-    as far as that is declared."""
-    dims = graph.dims.get(name)
-    if dims is None or array.ndim > len(dims) or not (array == array.flat[0]).all():
-        return False
-    return all(size in (1, dim) for size, dim in zip(array.shape[::-1], dims[::-1], strict=False))
-
-
-def quantiser(graph, node):
-    """The QuantizeLinear before the DequantizeLinear `node`, or None."""
-    before = graph.producer.get(node.input[0])
-    return before if before is not None and graph.default(before) == "QuantizeLinear" else None
+def vector_passed_on(graph: Graph, name: str) -> str | None:
+    """The same for a vector, whose shape may change: the tensor that has its numbers in the same order."""
+    before = passed_on(graph, name, RESHAPING)
+    operator, node = graph.maker(name)
+    if operator == "Transpose" and not _in_order(graph.dims.get(node.input[0]), attributes(node).get("perm")):
+        return None
+    return before
 
 
 def _in_order(dims, perm):
-    """Whether a Transpose only moves axes of 1, as far as the shape is known."""
+    """Whether a Transpose by `perm` only moves axes of size 1, as far as the shape is known."""
     if dims is None:
         return True
     perm = range(len(dims))[::-1] if perm is None else perm
@@ -72,22 +65,45 @@ def _in_order(dims, perm):
     return large == sorted(large)
 
 
-def scales_channels(graph, name, channels, channels_last):
-    """Whether a map times tensor `name` has its channels scaled, and not its rows or columns, as far as that is known.
+def quantiser(graph: Graph, node: onnx.NodeProto) -> onnx.NodeProto | None:
+    """The QuantizeLinear before the DequantizeLinear `node`, or None."""
+    operator, before = graph.maker(node.input[0])
+    return before if operator == "QuantizeLinear" else None
 
-    Parameters
-    ----------
-    channels : int
-        How many the map has.
-    channels_last : bool
-        Whether the map is (N, H, W, C), not (N, C, H, W).
-    """
+
+def redundant_cast(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Whether `node` is a Cast to the type that its tensor already has, as far as the nodes before it tell."""
+    if graph.operator(node) != "Cast":
+        return False
+    to, pending = attributes(node).get("to"), [node.input[0]]
     for _ in range(MOST_STEPS):
-        node = graph.producer.get(name)
-        if node is None or graph.default(node) != "Expand":
-            break
-        name = node.input[0]
+        name = pending.pop() if pending else ""
+        array, (operator, before) = graph.constant(name), graph.maker(name)
+        if array is not None:
+            return onnx.helper.np_dtype_to_tensor_dtype(array.dtype) == to
+        if operator == "Cast":
+            return attributes(before).get("to") == to
+        pending.extend(before.input if operator in ONE_TYPE else ())
+    return False
+
+
+def keeps_shape(graph: Graph, array: np.ndarray, name: str) -> bool:
+    """Whether the constant `array` holds one number, and combining it with tensor `name` keeps that tensor's shape.
+
+    False if the tensor's shape is not known.
+    """
     dims = graph.dims.get(name)
+    if dims is None or array.ndim > len(dims) or not (array == array.flat[0]).all():
+        return False
+    return all(size in (1, dim) for size, dim in zip(array.shape[::-1], dims[::-1], strict=False))
+
+
+def scales_channels(graph: Graph, name: str, channels: int, channels_last: bool) -> bool:
+    """Whether tensor `name` scales the channels of a map, and not its rows or columns, as far as its shape is known.
+
+    The map has `channels` channels; it is (N, H, W, C) if `channels_last`, else (N, C, H, W).
+    """
+    dims = graph.dims.get(origin(lambda name: passed_on(graph, name, ["Expand"]), name))
     if dims is None:
         return True
     if len(dims) > 4:

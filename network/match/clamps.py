@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clipped linear functions of a tensor, with how far their numbers may be from what was meant."""
+"""Clipped linear functions of a tensor, with the rounding error of their numbers."""
+
+from __future__ import annotations
 
 import dataclasses
 import math
@@ -8,14 +10,14 @@ import numpy as np
 
 from .fake_quantisation import DECIMALS
 
-__all__ = ["Ramp", "decimal"]
+__all__ = ["Clamp", "decimal"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Ramp:
-    """``clip(scale * base + offset, low, high)``, all scalars but the tensor named `base`.
+class Clamp:
+    """``clip(scale * base + offset, low, high)``: scalars, and the name of a tensor as `base`.
 
-    ``tolerance`` is how far the scalars may be from what was meant by them, relative.
+    ``tolerance`` is the relative rounding error of the scalars.
     """
 
     base: str
@@ -25,26 +27,31 @@ class Ramp:
     high: float = math.inf
     tolerance: float = DECIMALS
 
-    def clipped(self, low, high):
-        """The ramp, then cut to `low` .. `high`."""
+    @property
+    def linear(self) -> bool:
+        """Whether nothing is clipped."""
+        return (self.low, self.high) == (-math.inf, math.inf)
+
+    def clipped(self, low: float, high: float) -> Clamp:
+        """This function, then clipped to `low` .. `high`."""
         return dataclasses.replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
 
-    def scaled(self, factor, summand=0.0, tolerance=DECIMALS):
-        """The ramp times `factor` plus `summand`, which are known to that `tolerance`."""
+    def scaled(self, factor: float, summand: float = 0.0, tolerance: float = DECIMALS) -> Clamp:
+        """This function times `factor` plus `summand`, two numbers with that relative `tolerance`."""
         ends = sorted((_times(self.low, factor) + summand, _times(self.high, factor) + summand))
-        return Ramp(self.base, self.scale * factor, self.offset * factor + summand, *ends,
-                    max(self.tolerance, tolerance))
+        return Clamp(self.base, self.scale * factor, self.offset * factor + summand, *ends,
+                     max(self.tolerance, tolerance))
 
-    def near(self, numbers):
-        """Whether scale, offset, low and high are `numbers`, but for rounding."""
-        return all(a == b or abs(a - b) <= self.tolerance * max(abs(b), 0.1)
-                   for a, b in zip((self.scale, self.offset, self.low, self.high), numbers, strict=True))
+    def near(self, scale: float, offset: float, low: float, high: float) -> bool:
+        """Whether the scalars are these, but for rounding."""
+        return all(a == b or abs(a - b) <= self.tolerance * max(abs(b), 0.1) for a, b in (
+            (self.scale, scale), (self.offset, offset), (self.low, low), (self.high, high)))
 
 
 def _times(end, factor):
     return 0.0 if factor == 0 else end * factor
 
 
-def decimal(number):
-    """A float32 number as the decimal number that was meant by it: the shortest that rounds to it."""
+def decimal(number: float) -> float:
+    """The shortest decimal number that rounds to the same float32 as `number`: what was meant by it."""
     return float(str(np.float32(number)))

@@ -1,37 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounding in an ONNX graph: of constants to their types, and of tensors to integers."""
+"""Rounding in an ONNX graph: of constants to their types, and of tensors to integers and back."""
 
 import numpy as np
 
-from .broadcast import MOST_STEPS, handed_on, quantiser
+from ..read.graph import Graph
+from .broadcast import MOST_STEPS, quantiser, vector_passed_on
 
-__all__ = ["DECIMALS", "lowest", "rounds", "tolerance"]
+__all__ = ["DECIMALS", "constant_tolerance", "lowest_is_zero", "rounds_inside"]
 
-# How far numbers that were written as decimals, or rounded to a type, may be from what was meant, relative.
+# Relative error of numbers that were written as decimals, and of those that were rounded to a coarse type.
 DECIMALS = 1e-4
-TYPES = {"float16": 5e-4, "bfloat16": 4e-3}
+COARSE_TYPES = {"float16": 5e-4, "bfloat16": 4e-3}
 
 
-def tolerance(graph, names):
-    """The relative rounding of the constants among tensors `names`: by the coarsest type that they have, or had."""
-    found, waiting, seen = DECIMALS, list(names), set()
-    while waiting and len(seen) < MOST_STEPS:
-        name = waiting.pop()
+def constant_tolerance(graph: Graph, names) -> float:
+    """The relative error of the constants among tensors `names`, by the coarsest type that they have or were cast from.
+    """
+    coarsest, pending, seen = DECIMALS, list(names), set()
+    while pending and len(seen) < MOST_STEPS:
+        name = pending.pop()
         array = graph.constant(name) if name and name not in seen else None
         if array is not None:
             seen.add(name)
-            found = max(found, TYPES.get(array.dtype.name, DECIMALS))
-            waiting.extend(graph.producer[name].input if name in graph.producer else ())
-    return found
+            coarsest = max(coarsest, COARSE_TYPES.get(array.dtype.name, DECIMALS))
+            pending.extend(graph.producer[name].input if name in graph.producer else ())
+    return coarsest
 
 
-def lowest(graph, name):
-    """Whether 0.0 is the lowest number of the integers that tensor `name` is quantised to, on its way as a vector."""
+def lowest_is_zero(graph: Graph, name: str) -> bool:
+    """Whether the vector in tensor `name` was quantised to integers whose lowest stands for 0.0: a hidden ReLU."""
     for _ in range(MOST_STEPS):
-        node, before = graph.producer.get(name), handed_on(graph, name)
+        operator, node = graph.maker(name)
+        before = vector_passed_on(graph, name)
         if before is None:
             return False
-        if graph.default(node) == "DequantizeLinear":
+        if operator == "DequantizeLinear":
             inputs = quantiser(graph, node).input
             zero = None if len(inputs) < 3 else graph.constant(inputs[2])
             return zero is not None and zero.size == 1 and zero.dtype.kind in "iu" and \
@@ -40,27 +43,27 @@ def lowest(graph, name):
     return False
 
 
-def rounds(graph, x, y, base):
-    """Whether tensor `y` is rounded to integers on its way from tensor `x`, or was made of another rounding of `base`.
+def rounds_inside(graph: Graph, x: str, y: str, base: str) -> bool:
+    """Whether a tensor is rounded to integers between tensors `x` and `y`, or `y` reads another rounding of `base`.
 
-    `x` has the numbers of tensor `base` but for what :meth:`~.pooling.Pooling.source` passes.
+    `x` has the numbers of tensor `base`, but for roundings and transpositions: see :meth:`~.pooling.Pooling.source`.
     """
-    # Tensors with x's own numbers: quantisers give every reader a DequantizeLinear of its own.
+    # Quantisers give every reader a DequantizeLinear of its own, so several tensors have x's numbers.
     same, name = {x}, x
     while name != base:
-        node = graph.producer[name]
+        operator, node = graph.maker(name)
         name = node.input[0]
         same.add(name)
-        if graph.default(node) == "DequantizeLinear":
+        if operator == "DequantizeLinear":
             break
-    waiting, seen = [y], set()
-    while waiting and len(seen) < MOST_STEPS:
-        name = waiting.pop()
-        node = None if name in same or name in seen else graph.producer.get(name)
-        if name == base and name not in same or node is not None and graph.default(node) == "QuantizeLinear":
+    pending, seen = [y], set()
+    while pending and len(seen) < MOST_STEPS:
+        name = pending.pop()
+        operator, node = (None, None) if name in same or name in seen else graph.maker(name)
+        if name == base and name not in same or operator == "QuantizeLinear":
             return True
         if node is not None:
             seen.add(name)
-            # Sizes aren't rounded, whatever they are of.
-            waiting.extend(() if graph.default(node) == "Shape" else node.input)
+            # A shape doesn't depend on a tensor's numbers.
+            pending.extend(() if operator == "Shape" else node.input)
     return False

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Squeeze-and-excite blocks in an ONNX graph, found by what they compute, whatever nodes it is spelt with.
+"""Finds squeeze-and-excite blocks in an ONNX graph by what they compute, in any spelling.
 
-From each multiplication back: a gate with the constant factors around the product, a layer, an activation, a layer, a
-mean over height and width of what the gate is multiplied with.
+The matcher starts at each multiplication and reads back: a gate with the constant factors around the product, a layer,
+an activation, a layer, and a mean over height and width of the tensor that the gate is multiplied with.
 """
+
+from __future__ import annotations
 
 import dataclasses
 
@@ -13,36 +15,39 @@ from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError, Gate, Mid
 from ..read.graph import Graph
 from ..read.names import block_names
+from ..read.shapes import map_size
+from .activations import match_activation, unsupported_activation
 from .affine import Chain, Layer
 from .broadcast import scales_channels
-from .fake_quantisation import rounds
-from .gates import gated
-from .mids import Mids
+from .fake_quantisation import rounds_inside
+from .gates import match_gate
 from .pooling import Pooling
 from .products import Products
 from .unfuse import unfused
 
-__all__ = ["Block", "Found", "find_blocks", "recognise"]
+__all__ = ["Matches", "NetworkBlock", "find_blocks", "match"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Block:
-    """A squeeze-and-excite block of a graph.
+class NetworkBlock:
+    """A squeeze-and-excite block of an ONNX network.
 
     Attributes
     ----------
     name : str
         Unique in the network.
     x, y : str
-        The tensors that go in and come out.
+        Names of its input and output tensor.
     float_block : FloatBlock
-        Weights and functions; the factors of whatever stands between the layers are folded in.
+        Weights, biases and functions, with the constant factors between the layers folded in.
     channels_last : bool
         Whether x is (N, H, W, C) instead of (N, C, H, W).
     weight : str
-        The tensor that has W1, or what W1 is made of.
+        The tensor that W1 is, or is computed from.
     quantised : bool
         Whether the network rounds to integers between x and y.
+    height, width : int or None
+        Of x; None if the size of the network's input leaves it open.
     """
 
     name: str
@@ -52,131 +57,152 @@ class Block:
     channels_last: bool
     weight: str
     quantised: bool = False
+    height: int | None = None
+    width: int | None = None
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """C."""
         return len(self.float_block.b2)
 
     @property
-    def squeeze(self):
+    def squeeze(self) -> int:
         """CR."""
         return len(self.float_block.b1)
 
     @property
-    def parameters(self):
-        """How many weights and biases the block has."""
+    def parameters(self) -> int:
+        """Number of weights and biases."""
         return 2 * self.channels * self.squeeze + self.channels + self.squeeze
 
+    @property
+    def shape(self) -> dict:
+        """H, W, C and CR by name."""
+        return {"H": self.height, "W": self.width, "C": self.channels, "CR": self.squeeze}
+
+    def waiting(self, k: int) -> dict:
+        """Elements that wait for their gate: ``se_elements`` of the whole map, ``tse_elements`` of a tile of k rows.
+
+        None for a map of open size.
+        """
+        if None in (self.height, self.width):
+            return {"se_elements": None, "tse_elements": None}
+        row = self.width * self.channels
+        return {"se_elements": self.height * row, "tse_elements": min(k, self.height) * row}
+
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """The blocks of a graph in its order, and what is like one but isn't supported: name to reason."""
+class Matches:
+    """The blocks of a graph in its order; and the parts that are like a block but not supported: name to reason."""
 
-    blocks: tuple
-    others: dict
+    blocks: tuple[NetworkBlock, ...]
+    unsupported: dict
 
 
-class _Unlike(Exception):
-    """Of the form of a block, but for what the text says."""
+class _Unsupported(Exception):
+    """The graph has the form of a block, but for what the text says."""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Excite:
-    """Gate and layers; the mid, or the operators that it is `unbuilt` of; `plus_one` for 1 + gate."""
+class _Excitation:
+    """Layers and gate of a block; `mid`, or the `operators` of an activation that is not supported; `plus_one` for
+    ``1 + gate``."""
 
     layer1: Layer
     layer2: Layer
     mid: Mid | None
-    unbuilt: tuple
+    operators: tuple
     gate: Gate
     plus_one: bool
 
 
-def find_blocks(model):
-    """The blocks of `model`, an onnx.ModelProto: a list of :class:`Block`, in the graph's order.
+def find_blocks(model: onnx.ModelProto) -> list[NetworkBlock]:
+    """The blocks of `model` in the graph's order.
 
-    Shapes are inferred in this process: a file that may be anything is for :func:`~.blocks.open_network`.
+    Shapes are inferred in this process: :func:`~..network.open_network` reads untrusted files.
     """
     try:
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, ValueError):
-        # It may be larger than the library takes: the declared shapes do mostly.
+        # The model may be too large for inference. The declared shapes mostly suffice.
         pass
-    return list(recognise(Graph(model)).blocks)
+    return list(match(Graph(model)).blocks)
 
 
-def recognise(graph):
-    """The :class:`Found` of a :class:`~.graph.Graph`."""
-    return _Recogniser(unfused(graph)).all()
+def match(graph: Graph) -> Matches:
+    """The :class:`Matches` of a :class:`~..read.graph.Graph`."""
+    return _Matcher(unfused(graph)).matches()
 
 
-class _Recogniser:
+class _Matcher:
     def __init__(self, graph):
         self.graph, self.chain, self.pooling = graph, Chain(graph), Pooling(graph)
-        self.mids, self.products = Mids(self.chain), Products(graph, self.chain, self.pooling)
+        self.products = Products(graph, self.chain, self.pooling)
 
-    def all(self):
-        blocks, others, products = [], {}, set()
+    def matches(self):
+        blocks, unsupported, taken = [], {}, set()
         for node in self.graph.nodes:
-            for x, gate in self.products.ending(node, products):
+            for x, gate in self.products.readings(node, taken):
                 try:
                     block = self._block(node, x, gate)
-                except _Unlike as error:
-                    others[node.name or node.output[0]] = str(error)
-                    products.add(node.output[0])
+                except _Unsupported as error:
+                    unsupported[node.name or node.output[0]] = str(error)
+                    taken.add(node.output[0])
                     break
                 if block is not None:
                     blocks.append(block)
-                    products.add(node.output[0])
+                    taken.add(node.output[0])
                     break
         names = block_names(self.graph, [(block.weight, block.y) for block in blocks])
-        return Found(tuple(dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)),
-                     others)
+        return Matches(tuple(dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)),
+                       unsupported)
 
     def _block(self, node, x, gate):
-        excite = self._excite(gate)
-        if excite is None:
+        excitation = self._excitation(gate)
+        if excitation is None:
             return None
-        channels_last = self.pooling.of(excite.layer1.source, x)
-        if channels_last is None or not self._fits(excite, x, channels_last) or \
-                not scales_channels(self.graph, gate.base, len(excite.layer2.bias), channels_last):
+        means, channels = excitation.layer1.source, len(excitation.layer2.bias)
+        channels_last = self.pooling.channels_last(means, x)
+        if channels_last is None or not self._fits(excitation, x, channels_last) or \
+                not scales_channels(self.graph, gate.base, channels, channels_last):
             return None
-        if excite.unbuilt:
-            raise _Unlike(f"its activation between the layers ({', '.join(excite.unbuilt)}) is not supported")
-        y, residual = node.output[0], excite.plus_one
-        found = None if residual else self.products.residual(y, x)
-        layout = found and self.pooling.of(excite.layer1.source, found[0])
+        if excitation.operators:
+            raise _Unsupported(
+                f"its activation between the layers ({', '.join(excitation.operators)}) is not supported")
+        y, residual = node.output[0], excitation.plus_one
+        ends = None if residual else self.products.residual(y, x)
+        layout = ends and self.pooling.channels_last(means, ends[0])
         if layout is not None:
-            (x, y), channels_last, residual = found, layout, True
+            (x, y), channels_last, residual = ends, layout, True
         try:
-            block = FloatBlock(excite.layer1.weight, excite.layer1.bias, excite.layer2.weight, excite.layer2.bias,
-                               excite.mid, excite.gate, residual)
+            block = FloatBlock(excitation.layer1.weight, excitation.layer1.bias, excitation.layer2.weight,
+                               excitation.layer2.bias, excitation.mid, excitation.gate, residual)
         except ConfigError as error:
-            raise _Unlike(f"{error.option} is {error.value}, {error.allowed}") from None
-        return Block("", x, y, block, channels_last, excite.layer1.tensor,
-                     rounds(self.graph, x, y, self.pooling.source(x)[0]))
+            raise _Unsupported(f"{error.option} is {error.value}, {error.allowed}") from None
+        return NetworkBlock("", x, y, block, channels_last, excitation.layer1.tensor,
+                            rounds_inside(self.graph, x, y, self.pooling.source(x)[0]),
+                            *map_size(self.graph.dims.get(x), channels_last))
 
-    def _fits(self, excite, x, channels_last):
-        """Whether the layers' shapes go with each other and with x's channels, as far as these are declared."""
-        squeeze, channels = excite.layer1.weight.shape
+    def _fits(self, excitation, x, channels_last):
+        """Whether the layers' shapes fit each other and x's channels, as far as x's shape is known."""
+        squeeze, channels = excitation.layer1.weight.shape
         dims = self.graph.dims.get(x)
         if dims is not None and (len(dims) != 4 or dims[3 if channels_last else 1] not in (None, channels)):
             return False
-        return excite.layer2.weight.shape == (channels, squeeze)
+        return excitation.layer2.weight.shape == (channels, squeeze)
 
-    def _excite(self, gate):
-        """The :class:`_Excite` whose gates are the :class:`~.ramps.Ramp` `gate`, or None."""
-        found = gated(self.chain, gate)
-        layer2 = found and self.chain.layer(found.logits.base)
+    def _excitation(self, multiple):
+        """The :class:`_Excitation` whose gate `multiple` scales, or None."""
+        gated = match_gate(self.chain, multiple)
+        layer2 = gated and self.chain.layer(gated.logits.base)
         if layer2 is None:
             return None
-        mid, ramp = self.mids.of(layer2.source)
-        layer1, operators = mid and self.chain.layer(ramp.base), ()
+        mid, clamp = match_activation(self.chain, layer2.source)
+        layer1, operators = mid and self.chain.layer(clamp.base), ()
         if layer1 is None:
-            layer1, operators = self.mids.unbuilt(layer2.source)
+            layer1, operators = unsupported_activation(self.chain, layer2.source)
         if layer1 is None:
             return None
-        return _Excite(layer1 if operators else layer1.then(ramp.scale, ramp.offset),
-                       layer2.then(found.logits.scale, found.logits.offset), mid, operators, found.gate,
-                       found.plus_one)
+        return _Excitation(layer1 if operators else layer1.then(clamp.scale, clamp.offset),
+                           layer2.then(gated.logits.scale, gated.logits.offset), mid, operators, gated.gate,
+                           gated.plus_one)

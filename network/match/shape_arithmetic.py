@@ -1,86 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes that an ONNX graph computes from a tensor's shape, as exporters write them where they are open."""
+"""Sizes that an ONNX graph computes from a tensor's shape, as exporters write them if the shape is open."""
 
-from ..read.graph import attributes
+from __future__ import annotations
+
+from ..read.graph import Graph, attributes
 
 __all__ = ["known_sizes"]
 
-# Nodes between a shape and where it is used, numbers in a tensor of sizes, and the largest of them.
+# Nodes between a shape and its use, numbers in a tensor of sizes, and the largest size.
 MOST_DEEP, MOST_NUMBERS, HIGHEST = 16, 8, 1 << 40
 
 
-def known_sizes(graph, name, x):
-    """The numbers in tensor `name`, a list of ``(factor, axes)``: an integer times x's sizes along these axes.
+def known_sizes(graph: Graph, name: str, x: str) -> list[tuple] | None:
+    """The numbers in tensor `name`, each as ``(factor, axes)``: an integer times the sizes of `x` along these axes.
 
-    ``(-1, ())`` is -1 and ``(1, (2, 3))`` is H * W of an `x` (N, C, H, W), a tensor of known rank. None where the
-    numbers aren't of that form.
+    ``(-1, ())`` is -1, and ``(1, (2, 3))`` is H * W of an `x` (N, C, H, W), a tensor of known rank. None if the numbers
+    are not of that form.
     """
     return _Sizes(graph, x).of(name, MOST_DEEP)
 
 
 class _Sizes:
-    """Keeps what it has found, as nodes may share what they read."""
+    """Keeps its results, as several nodes may read the same tensor."""
 
     def __init__(self, graph, x):
-        self.graph, self.x, self.found = graph, x, {}
+        self.graph, self.x, self.results = graph, x, {}
 
     def of(self, name, depth):
-        if name not in self.found:
+        if name not in self.results:
             sizes = self._of(name, depth)
             small = sizes is not None and len(sizes) <= MOST_NUMBERS and all(abs(n) <= HIGHEST for n, _ in sizes)
-            self.found[name] = sizes if small else None
-        return self.found[name]
+            self.results[name] = sizes if small else None
+        return self.results[name]
 
     def _of(self, name, depth):
         array = self.graph.constant(name)
         if array is not None:
-            return [(number, ()) for number in array.reshape(-1).tolist()] if array.dtype.kind in "iu" and \
-                array.size <= MOST_NUMBERS else None
-        node = self.graph.producer.get(name)
-        operator = node and self.graph.default(node)
+            integers = array.dtype.kind in "iu" and array.size <= MOST_NUMBERS
+            return [(number, ()) for number in array.reshape(-1).tolist()] if integers else None
+        operator, node = self.graph.maker(name)
         if operator == "Shape" and node.input[0] == self.x:
-            about, axes = attributes(node), range(len(self.graph.dims[self.x]))
-            return [(1, (axis,)) for axis in axes[about.get("start"):about.get("end")]]
+            attrs, axes = attributes(node), range(len(self.graph.dims[self.x]))
+            return [(1, (axis,)) for axis in axes[attrs.get("start"):attrs.get("end")]]
         if operator not in OPERATORS or not depth:
             return None
         inputs = [self.of(item, depth - 1) for item in node.input]
         try:
             return None if None in inputs else OPERATORS[operator](attributes(node), *inputs)
         except (LookupError, TypeError, ValueError):
-            # Whoever runs the model will say so.
+            # The runtime reports an invalid node when the model is run.
             return None
 
 
 def _numbers(sizes):
-    """Sizes as plain integers; ValueError where they depend on a shape."""
+    """Sizes as plain integers; ValueError if they depend on a shape."""
     if any(axes for _, axes in sizes):
-        raise ValueError("open")
+        raise ValueError("open size")
     return [number for number, _ in sizes]
 
 
-def _gather(about, sizes, positions):
+def _gather(attrs, sizes, positions):
     return [sizes[at] for at in _numbers(positions)]
 
 
-def _slice(about, sizes, *inputs):
+def _slice(attrs, sizes, *inputs):
     if inputs:
         (start,), (end,), *others = map(_numbers, inputs)
     else:
-        (start,), (end,), others = about["starts"], about["ends"], []
-    # Of one dimension, there is one axis.
+        (start,), (end,), others = attrs["starts"], attrs["ends"], []
+    # A tensor of sizes has one axis: the input for the axes says nothing.
     (step,) = others[1] if len(others) > 1 else [1]
     return sizes[start:end:step]
 
 
-def _product(about, *factors):
+def _product(attrs, *factors):
     ((number, axes),), ((other, more),) = factors
     return [(number * other, tuple(sorted((*axes, *more))))]
 
 
-def _same(about, sizes, shape=None):
+def _same(attrs, sizes, shape=None):
     return sizes
 
 
 OPERATORS = {"Gather": _gather, "Slice": _slice, "Mul": _product,
-             "Concat": lambda about, *parts: [size for part in parts for size in part],
+             "Concat": lambda attrs, *parts: [size for part in parts for size in part],
              **dict.fromkeys(("Unsqueeze", "Squeeze", "Cast", "Identity", "Reshape"), _same)}

@@ -1,40 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A view of an ONNX graph: who makes a tensor, who reads it, which are constants, and how large it is."""
+"""An ONNX graph with what the matcher asks of it: which node makes a tensor, which read it, constants and shapes."""
 
 import collections
 import functools
 import heapq
+from typing import TypeVar
 
+import numpy as np
 import onnx
+from google.protobuf.message import Message
 
 from ...hdl.config import ConfigError
 from .folding import FOLDED, array_of, folded
 
-__all__ = ["Graph", "attributes", "subgraph_reads"]
+__all__ = ["Graph", "attributes", "copied", "declared_dims", "subgraph_reads"]
 
-DOMAINS = ("", "ai.onnx")
+DEFAULT_DOMAINS = ("", "ai.onnx")
 # Length of a chain of nodes that makes one constant.
 MOST_DEEP = 32
 
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
-def attributes(node):
-    """The attributes of `node` by name, as Python values; graphs among them are left out."""
+
+def copied(message: AnyMessage) -> AnyMessage:
+    """An independent copy of a protobuf message."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def attributes(node: onnx.NodeProto) -> dict:
+    """The attributes of `node` by name, as Python values, without those that are graphs."""
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute
             if a.type not in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)}
 
 
-def subgraph_reads(node):
-    """Names that the graphs in `node`'s attributes read of what is around them."""
-    found = set()
+def subgraph_reads(node: onnx.NodeProto) -> set[str]:
+    """Names of the tensors outside that the graphs in `node`'s attributes read."""
+    reads = set()
     for attribute in node.attribute:
         if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
             for graph in (attribute.g, *attribute.graphs):
-                found |= _reads_outside(graph)
-    return found
+                reads |= _reads_outside(graph)
+    return reads
 
 
 def _reads_outside(graph):
-    # Exporters call what a branch makes as they call what the whole makes.
+    # A branch may give its own tensor the name of a tensor outside, as exporters do for the result.
     own = {tensor.name for tensor in (*graph.initializer, *graph.input)}
     own |= {tensor.values.name for tensor in graph.sparse_initializer}
     own |= {name for node in graph.node for name in node.output}
@@ -53,28 +65,30 @@ class Graph:
     opset : int
         Version of the default operator set.
     nodes : list of onnx.NodeProto
-        In an order in which every node follows what it reads.
-    producer : dict of str to NodeProto
-        By tensor.
-    readers : dict of str to list of NodeProto
-        By tensor; a node that reads it in a graph of its own counts.
+        In an order in which every node comes after the nodes that it reads.
+    initializers : dict of str to onnx.TensorProto
+    producer : dict of str to onnx.NodeProto
+        The node that makes each tensor.
+    readers : dict of str to list of onnx.NodeProto
+        The nodes that read each tensor, also within graphs in their attributes.
     outputs : set of str
     dims : dict of str to tuple
-        Declared shapes; None for what is open in them.
+        Declared shapes; None for an open dimension.
 
     Raises
     ------
     ConfigError
-        ("model") where nodes form a cycle, a tensor has two makers, or none.
+        ("model") if nodes form a cycle, or if a tensor that is read is made by no node or by two.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: onnx.ModelProto):
         self.model = model
-        self.opset = next((item.version for item in model.opset_import if item.domain in DOMAINS), 0)
+        self.opset = next((item.version for item in model.opset_import if item.domain in DEFAULT_DOMAINS), 0)
         graph = model.graph
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
         self.outputs = {output.name for output in graph.output}
-        self.producer, self.readers = {}, {}
+        self.producer: dict = {}
+        self.readers: dict = {}
         constants = [*(tensor.name for tensor in graph.initializer),
                      *(tensor.values.name for tensor in graph.sparse_initializer)]
         inputs = [value.name for value in graph.input]
@@ -93,57 +107,67 @@ class Graph:
         self.dims = {value.name: dims for value in (*graph.value_info, *graph.input, *graph.output)
                      if (dims := declared_dims(value)) is not None}
         self.dims |= {name: tuple(tensor.dims) for name, tensor in self.initializers.items()}
-        self._foldable = self._chains()
+        self._foldable = self._constant_chains()
         self.constant = functools.cache(self._constant)
 
+    @property
+    def inputs(self) -> list:
+        """The ValueInfoProto of each input of the network; old files list their constants as inputs, too."""
+        return [value for value in self.model.graph.input if value.name not in self.initializers]
+
     @staticmethod
-    def reads(node):
-        """Names of the tensors that `node` takes, those included that graphs in its attributes take from outside."""
+    def reads(node: onnx.NodeProto) -> set[str]:
+        """Names of the tensors that `node` reads, also within graphs in its attributes."""
         return {name for name in node.input if name} | (subgraph_reads(node) if node.attribute else set())
 
     def _sorted(self, given):
-        waiting, readers, ready = {}, {}, []
+        missing, readers, ready = {}, {}, []
         for index, node in enumerate(self.model.graph.node):
             needs = set()
             for name in self.reads(node):
                 if name in self.producer:
                     needs.add(name)
                 elif name in node.input and name not in given:
-                    raise ConfigError("model", name, "is read, but nothing makes it")
-            waiting[index] = len(needs)
+                    raise ConfigError("model", name, "is read, but no node makes it")
+            missing[index] = len(needs)
             for name in needs:
                 readers.setdefault(name, []).append(index)
             if not needs:
                 ready.append(index)
         order = []
-        # A heap keeps the file's order wherever that is one.
+        # A heap keeps the file's order wherever it is a valid one.
         while ready:
             node = self.model.graph.node[heapq.heappop(ready)]
             order.append(node)
             for reader in (index for name in set(filter(None, node.output)) for index in readers.get(name, ())):
-                waiting[reader] -= 1
-                if not waiting[reader]:
+                missing[reader] -= 1
+                if not missing[reader]:
                     heapq.heappush(ready, reader)
-        if len(order) < len(waiting):
-            raise ConfigError("model", f"{len(waiting) - len(order)} nodes", "must not wait for each other in a cycle")
+        if len(order) < len(missing):
+            raise ConfigError("model", f"{len(missing) - len(order)} nodes", "must not depend on each other in a cycle")
         return order
 
-    def default(self, node):
-        """The node's operator, if it is of the default set; "DOMAIN.OPERATOR" otherwise."""
-        return node.op_type if node.domain in DOMAINS else f"{node.domain}.{node.op_type}"
+    def operator(self, node: onnx.NodeProto) -> str:
+        """The node's operator: its name alone in the default operator set, else "DOMAIN.NAME"."""
+        return node.op_type if node.domain in DEFAULT_DOMAINS else f"{node.domain}.{node.op_type}"
 
-    def _chains(self):
-        """By tensor that nodes make of constants alone, how many they are one after the other."""
+    def maker(self, name: str) -> tuple:
+        """``(operator, node)`` that makes tensor `name`; (None, None) for an input or a constant."""
+        node = self.producer.get(name)
+        return (None, None) if node is None else (self.operator(node), node)
+
+    def _constant_chains(self):
+        """Number of nodes in a row that compute each tensor which depends on constants alone."""
         lengths = dict.fromkeys(self.initializers, 0)
         for node in self.nodes:
-            if self.default(node) in FOLDED and any(node.output[:1]):
+            if self.operator(node) in FOLDED and any(node.output[:1]):
                 length = 1 + max((lengths.get(name, MOST_DEEP) for name in node.input if name), default=0)
                 if length <= MOST_DEEP:
                     lengths[node.output[0]] = length
         return lengths
 
-    def _constant(self, name):
-        """What tensor `name` always is, as an array; None where that depends on the input or is no plain tensor."""
+    def _constant(self, name: str) -> np.ndarray | None:
+        """The value of tensor `name`; None if it depends on the network's input or is not a plain tensor."""
         if name in self.initializers:
             return array_of(self.initializers[name])
         if name not in self._foldable:
@@ -152,7 +176,7 @@ class Graph:
         inputs = [self.constant(item) if item else None for item in node.input]
         if any(item and array is None for item, array in zip(node.input, inputs, strict=True)):
             return None
-        return folded(self.default(node), attributes(node), inputs)
+        return folded(self.operator(node), attributes(node), inputs)
 
 
 def _check_unique(names):
@@ -161,8 +185,8 @@ def _check_unique(names):
         raise ConfigError("model", name, "must be the name of one input or constant only")
 
 
-def declared_dims(value):
-    """The shape that a ValueInfoProto declares, None for open dimensions; None without a shape."""
+def declared_dims(value: onnx.ValueInfoProto) -> tuple | None:
+    """The declared shape of a tensor, with None for open dimensions; None if no shape is declared."""
     if value.type.WhichOneof("value") != "tensor_type" or not value.type.tensor_type.HasField("shape"):
         return None
     return tuple(dim.dim_value if dim.WhichOneof("value") == "dim_value" and dim.dim_value >= 0 else None

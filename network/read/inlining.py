@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of an ONNX model put in where they are called, if that gives no more nodes than can be read."""
+"""Inlines the functions of an ONNX model, if the result has no more nodes than can be read."""
 
 import collections
 import graphlib
@@ -15,8 +15,8 @@ __all__ = ["MOST_NODES", "inlined"]
 MOST_NODES = 1 << 16
 
 
-def inlined(model):
-    """`model` without functions; ConfigError ("model") where they call themselves or double too often."""
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` without functions; ConfigError ("model") if they call themselves or expand to too many nodes."""
     if not model.functions:
         return model
     calls = {_key(function): collections.Counter(_key(node) for node in _nodes(function))
@@ -30,26 +30,27 @@ def inlined(model):
     for key in order:
         sizes[key] = min(_size(calls[key], sizes), MOST_NODES + 1)
     if _size(collections.Counter(_key(node) for node in _nodes(model.graph)), sizes) > MOST_NODES:
-        raise ConfigError("model", f"more than {MOST_NODES:,} nodes", "must have fewer with its functions put in")
+        raise ConfigError("model", f"more than {MOST_NODES:,} nodes", "must have fewer with its functions inlined")
     return onnx.inliner.inline_local_functions(model)
 
 
 def _size(counts, sizes):
+    """Nodes after inlining; `counts` are calls by key, `sizes` the known sizes of functions."""
     return sum(count * sizes.get(key, 1) for key, count in counts.items())
 
 
 def _key(item):
-    """Of a function, or of the one that a node calls."""
+    """What identifies a function, or the function that a node calls."""
     name = item.op_type if isinstance(item, onnx.NodeProto) else item.name
     return item.domain, name, item.overload
 
 
 def _nodes(container):
-    """Nodes of a graph or a function, and of all graphs in their attributes."""
-    waiting = list(container.node)
-    while waiting:
-        node = waiting.pop()
+    """All nodes of a graph or a function, including those of graphs in attributes."""
+    pending = list(container.node)
+    while pending:
+        node = pending.pop()
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                waiting.extend(graph.node)
+                pending.extend(graph.node)

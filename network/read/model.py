@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading an ONNX file that may be anything: nothing in it is executed, and no size or path in it is believed."""
+"""Reads an untrusted ONNX file: nothing in it is executed, and every size and path in it is checked before use."""
 
+import contextlib
 import os
+import struct
+from collections.abc import Iterator
 
+import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Error
 
 from ...hdl.config import ConfigError
 from .graph import Graph, declared_dims
@@ -12,85 +16,100 @@ from .inlining import MOST_NODES, inlined
 from .tensors import check_elements, check_tensors
 from .validation import all_tensors, short
 
-__all__ = ["LIMIT_BYTES", "load_model"]
+__all__ = ["LIMIT_BYTES", "load_model", "model_errors"]
 
-# Protocol buffers end here; so does all that is read for one model.
+# The largest protocol buffer; also the limit of all that is read for one model.
 LIMIT_BYTES = 2 << 30
 OLDEST_OPSET = 7
 
 
-def load_model(path, option="model"):
-    """The :class:`~.graph.Graph` of the ONNX file `path`, with all weights in memory.
+@contextlib.contextmanager
+def model_errors(path: str) -> Iterator[None]:
+    """Turn every error about the model in the file `path` into a ConfigError ("model") that names the file."""
+    try:
+        # Weights may be any numbers, and overflow.
+        with np.errstate(all="ignore"):
+            yield
+    except ConfigError as error:
+        if error.option == "model" and error.value != path:
+            raise ConfigError("model", path, f"{short(error.value)}: {error.allowed}") from None
+        raise
+    except MemoryError:
+        raise ConfigError("model", path, "takes too much memory") from None
+    except (ArithmeticError, AttributeError, Error, LookupError, RuntimeError, TypeError, ValueError,
+            struct.error) as error:
+        # Nodes with attributes of a wrong type, missing inputs or axes out of range make onnx and numpy raise these.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        raise ConfigError("model", path, f"is inconsistent ({reason})") from None
 
-    It is read in this process, which a hostile file may keep busy or fill; see :func:`~.blocks.open_network`.
+
+def load_model(path: str) -> Graph:
+    """The :class:`~.graph.Graph` of the ONNX file `path`, with functions inlined and all weights in memory.
+
+    The file is read in this process, which a hostile file can keep busy or fill: :func:`~..network.open_network` reads
+    it in a sandbox.
 
     Raises
     ------
     ConfigError
-        Naming `option` and `path`, where the file is missing, no ONNX model, damaged, inconsistent, or larger than 2
-        GiB with the weights that it keeps in other files, or names one outside its own folder.
+        ("model") if the file is missing, no ONNX model, damaged or inconsistent, if it and its external weights are
+        larger than 2 GiB, or if external weights are outside of its folder.
     """
-    try:
+    with model_errors(path):
         content = _content(path)
-        model = _parse(content)
+        model = _parse(content, path)
         check_tensors(all_tensors(model), os.path.dirname(os.path.abspath(path)), LIMIT_BYTES - len(content))
         if model.functions:
             model = inlined(model)
-            # Calls that hand on much make more of it.
+            # Inlining copies names and attributes, which may then exceed the limits.
             all_tensors(model)
-        graph = Graph(_counted(model))
-        _check_graph(graph)
+        _check_nodes(model, path)
+        graph = Graph(model)
+        _check_graph(graph, path)
         return graph
-    except _Refused as error:
-        raise ConfigError(option, path, str(error)) from None
-    except ConfigError as error:
-        raise ConfigError(option, path, f"{short(error.value)}: {error.allowed}") from None
-
-
-class _Refused(Exception):
-    """What is wrong with the file, in a line."""
 
 
 def _content(path):
     if not os.path.exists(path):
-        raise _Refused("there is no such file; must be an .onnx file")
+        raise ConfigError("model", path, "there is no such file; must be an .onnx file")
     if not os.path.isfile(path):
-        raise _Refused("is not a regular file; must be an .onnx file")
+        raise ConfigError("model", path, "is not a regular file; must be an .onnx file")
     if os.path.getsize(path) > LIMIT_BYTES:
-        raise _Refused(f"is larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
+        raise ConfigError("model", path, f"is larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
     try:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise _Refused(f"can't be read: {error.strerror}") from None
+        raise ConfigError("model", path, f"can't be read: {error.strerror}") from None
 
 
-def _parse(content):
+def _parse(content, path):
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
     except (DecodeError, RuntimeError):
-        raise _Refused("is damaged or no ONNX file") from None
+        raise ConfigError("model", path, "is damaged or no ONNX file") from None
     if not model.graph.node or not model.ir_version or not model.opset_import:
-        raise _Refused("is damaged or no ONNX file: it has no graph")
-    return _counted(model)
-
-
-def _counted(model):
-    if len(model.graph.node) > MOST_NODES:
-        raise _Refused(f"has {len(model.graph.node):,} nodes; must have {MOST_NODES:,} at most")
+        raise ConfigError("model", path, "is damaged or no ONNX file: it has no graph")
+    _check_nodes(model, path)
     return model
 
 
-def _check_graph(graph):
+def _check_nodes(model, path):
+    if len(model.graph.node) > MOST_NODES:
+        raise ConfigError("model", path, f"has {len(model.graph.node):,} nodes; must have {MOST_NODES:,} at most")
+
+
+def _check_graph(graph, path):
     if graph.opset < OLDEST_OPSET:
-        raise _Refused(f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
+        raise ConfigError("model", path, f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
     ends = [(value, 0) for value in (*graph.model.graph.input, *graph.model.graph.output)]
-    # Lists inside may be empty: the shape of a scalar, a Resize's region.
+    # A list inside the network may be empty: the shape of a scalar, the region of a Resize.
     for value, axes in ends + [(value, 1) for value in graph.model.graph.value_info]:
         dims = declared_dims(value)
         if dims is not None:
-            # Symbolic dimensions are 1 at least.
+            # An open dimension is 1 at least.
             check_elements(value.name, [1 if n is None else n for n in dims])
             if 0 in dims and value.name not in graph.initializers and len(dims) > axes:
-                raise _Refused(f"tensor {short(value.name)} has the shape {list(dims)}, which holds nothing")
+                raise ConfigError("model", path,
+                                  f"tensor {short(value.name)} has the shape {list(dims)}, which holds nothing")

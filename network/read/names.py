@@ -1,36 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names for blocks: those that the network's own scopes give, else the name of the node that ends the block."""
+"""Names of blocks: the network's own scope if the exporter wrote one, else the name of the block's last node."""
 
 import re
 
+from .graph import Graph
+
 __all__ = ["block_names", "file_name", "unique"]
 
+# Characters of a file name: file systems allow 255, and an ending follows.
 LONGEST = 200
 
 
-def block_names(graph, ends):
-    """A unique name for each of `ends`, which are (weight tensor, output tensor)."""
+def block_names(graph: Graph, ends: list[tuple[str, str]]) -> list[str]:
+    """A unique name for each block, given as ``(weight tensor, output tensor)``."""
     names, used = [], set()
     for weight, y in ends:
         node = graph.producer[y]
-        name = _scope(graph, weight, node) or node.name or y
-        # Different blocks of one scope, or of nodes without names.
-        names.append(unique(name, used, "#"))
+        # Several blocks may share a scope, and nodes may have no name.
+        names.append(unique(_scope(graph, weight, node) or node.name or y, used, "#"))
     return names
 
 
-def unique(name, used, mark):
-    """`name`, or with `mark` and a number the first one that is not in the set `used`, to which it is added."""
-    found, count = name, 1
-    while found in used:
+def unique(name: str, used: set[str], mark: str) -> str:
+    """`name`, with `mark` and a number appended if it is in `used`; the result is added to `used`."""
+    candidate, count = name, 1
+    while candidate in used:
         count += 1
-        found = f"{name}{mark}{count}"
-    used.add(found)
-    return found
+        candidate = f"{name}{mark}{count}"
+    used.add(candidate)
+    return candidate
 
 
 def _scope(graph, weight, node):
-    """What the paths of the first layer and of the last node have in common, as exporters of PyTorch name them."""
+    """The common path of the first layer's name and the last node's, as PyTorch's exporters write it; or None."""
     layers = [reader.name for reader in graph.readers.get(weight, ())]
     if not layers or "/" not in node.name or "/" not in layers[0]:
         return None
@@ -42,6 +44,6 @@ def _scope(graph, weight, node):
     return "/".join(filter(None, common)) or None
 
 
-def file_name(name):
-    """`name` as a folder's: letters, digits, dots, dashes, and no longer than file systems take with an ending."""
+def file_name(name: str) -> str:
+    """`name` as a file name: letters, digits, dots and dashes, at most LONGEST characters."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", name)[:LONGEST].strip("-.") or "block"

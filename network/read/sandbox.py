@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of compiled libraries on files that may be anything, in a process of their own with bounded time and memory.
+"""Runs a function on an untrusted file in a process of its own, with bounded time and memory.
 
-Shape inference and the runtime are compiled code that a crafted file can crash or keep busy: the process that ends then
-is not ours, and its end is bad input.
+Shape inference and onnxruntime are compiled code, which a crafted file can crash or keep busy. In the sandbox only that
+process ends, and the caller gets a ConfigError.
 """
 
 import contextlib
@@ -12,46 +12,51 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from ...hdl.config import ConfigError
 
-__all__ = ["allow_memory_for", "guarded"]
+__all__ = ["allow_memory_for", "sandboxed"]
 
-# The process runs this and nothing of the caller's own script, which multiprocessing would run again. It finds modules
-# where we do, and none in the working directory.
+# The process runs this. It does not run the caller's own script again, as multiprocessing would. It imports from the
+# caller's module path, and from no other working directory.
 SERVE = "import sys; sys.path[:] = {path!r}; from {module} import _serve; _serve()"
-# What large networks take for one run.
+# The largest networks take minutes for one run.
 SECONDS = 300
-# Address space of the process: of the machine's memory so much, and no less than it takes to start.
+# Address space of the process: a share of the machine's memory, but enough to start.
 MEMORY_SHARE = 0.75
 LEAST_MEMORY = 4 << 30
-# Of a process that reads files: beyond what it has when it starts so much for messages, and for each byte read. A
-# weight is held as it was read, in its message, in numpy, in the library that infers shapes, and in the answer.
+# Address space of a process that reads a file: what it has when it starts, plus an allowance for messages, plus a
+# multiple of the bytes read. A weight is held as it was read, in its message, in numpy, in the library that infers
+# shapes, and in the answer.
 READING_MEMORY = 2 << 30
-EACH_BYTE = 8
+MEMORY_PER_BYTE = 8
 
 
-def guarded(function, *arguments, what, seconds=SECONDS, reads=None):
-    """What `function(*arguments)` returns; all of these cross a pipe.
+def sandboxed(function: Callable, *arguments: Any, what: str, seconds: float = SECONDS,
+              reads: int | None = None) -> Any:
+    """Run ``function(*arguments)`` in a process of its own; function, arguments and result are pickled.
 
     Parameters
     ----------
     what : str
-        What can't be done if it fails, for the message.
+        What the function does, or its subject; the error message begins with it.
     seconds : float
-        How long it may take.
+        Time limit.
     reads : int, optional
-        Bytes of the file that the function reads, which bound its memory; else a share of the machine's does.
+        Bytes of the file that the function reads, which then bound its memory. By default a share of the machine's
+        memory is the bound.
 
     Raises
     ------
     ConfigError
-        ("model") with `what`, where the function fails, the process dies or takes too long. A ConfigError of the
-        function's own is handed on.
+        ("model") with `what`, if the function fails, the process dies or takes too long. A ConfigError that the
+        function raises is raised here, too.
     """
     request = pickle.dumps((function, arguments, seconds, reads))
     command = SERVE.format(path=[*map(str, sys.path)], module=__name__)
-    # Its standard error is ours until it has begun: what is wrong with an installation should be seen.
+    # Standard error is the caller's until the request is read, so that a broken installation is visible.
     with subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             answer, _ = process.communicate(request, timeout=seconds)
@@ -67,15 +72,15 @@ def guarded(function, *arguments, what, seconds=SECONDS, reads=None):
     return result
 
 
-def allow_memory_for(size):
-    """Let this process, if its memory is limited for reading, have what `size` bytes from more files take."""
+def allow_memory_for(size: int) -> None:
+    """Raise this process's memory limit, if it has one for reading, by what `size` more bytes of files take."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if soft not in (resource.RLIM_INFINITY, hard):
-        resource.setrlimit(resource.RLIMIT_AS, (min(soft + size * EACH_BYTE, hard), hard))
+        resource.setrlimit(resource.RLIMIT_AS, (min(soft + size * MEMORY_PER_BYTE, hard), hard))
 
 
 def _address_space():
-    """Bytes that this process has mapped: libraries map much for each of many cores."""
+    """Bytes that this process has mapped. Libraries map much for each core."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -88,16 +93,16 @@ def _limit_memory(reads):
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
-    soft = limit if reads is None else min(limit, _address_space() + READING_MEMORY + reads * EACH_BYTE)
-    # Not every system limits it.
+    soft = limit if reads is None else min(limit, _address_space() + READING_MEMORY + reads * MEMORY_PER_BYTE)
+    # Some systems have no such limit.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (soft, limit))
 
 
 def _serve():
-    """What the process does: a request from standard input, its answer to standard output."""
+    """The process's main function: reads a request from standard input, writes the answer to standard output."""
     answers = os.dup(1)
-    # What libraries print of a broken model is no line of ours.
+    # Libraries print about broken models; the caller prints one line of its own.
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -109,15 +114,15 @@ def _answer(request):
     """The pickled pair of a result and an error, one of them None."""
     try:
         function, arguments, seconds, reads = pickle.load(request)
-        # It ends in time even if nobody waits for it any more.
+        # The process ends in time even if the caller is gone.
         signal.alarm(int(seconds) + 2)
         _limit_memory(reads)
         result = function(*arguments)
         return pickle.dumps((result, None))
     except ConfigError as error:
-        found = (error.option, error.value, error.allowed)
+        failure = (error.option, error.value, error.allowed)
     except MemoryError:
-        found = "it takes too much memory"
-    except Exception as error:  # whatever onnx and onnxruntime raise
-        found = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    return pickle.dumps((None, found))
+        failure = "it takes too much memory"
+    except Exception as error:  # onnx and onnxruntime raise exceptions of many types
+        failure = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return pickle.dumps((None, failure))

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the feature maps that reach the blocks of an ONNX network, for a given size of its input."""
+"""Sizes of the feature maps in an ONNX network, for a given size of its input."""
+
+from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import onnx
@@ -10,14 +13,15 @@ from google.protobuf.message import Error
 from onnx.shape_inference import InferenceError
 
 from ...hdl.config import ConfigError
-from ..calibration.session import numpy_type, open_session
-from .graph import declared_dims
-from .sandbox import guarded
+from .graph import Graph, copied, declared_dims
+from .sandbox import sandboxed
+from .session import numpy_type, open_session
 
-__all__ = ["InputShape", "infer", "input_of", "maps", "resolved"]
+__all__ = ["SHAPE_FORMAT", "InputShape", "infer", "input_dims", "input_of", "map_size", "measured"]
 
 # Elements of an input: a photograph of 100 million pixels.
 MOST_ELEMENTS = 3 * 10**8
+SHAPE_FORMAT = "must be CxHxW, like 3x640x640"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,126 +35,98 @@ class InputShape:
     def __str__(self):
         return f"{self.channels}x{self.height}x{self.width}"
 
-
-def input_of(graph):
-    """The ValueInfoProto of the one input of `graph`; ConfigError ("model") where there is none or are more."""
-    inputs = _inputs(graph)
-    if len(inputs) != 1:
-        raise ConfigError("model", f"{len(inputs)} inputs", "must have one input, the image")
-    return inputs[0]
-
-
-def _inputs(graph):
-    return [value for value in graph.model.graph.input if value.name not in graph.initializers]
+    @classmethod
+    def parse(cls, text: str) -> InputShape:
+        """The shape that a text like 3x640x640 gives; ConfigError ("input") for another text."""
+        match = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
+        if not match:
+            raise ConfigError("input", text, SHAPE_FORMAT)
+        return cls(*map(int, match.groups()))
 
 
-def resolved(graph, wanted):
-    """The dimensions of the network's input, a list of four: as the file declares them, open ones as `wanted` says.
+def input_of(graph: Graph) -> onnx.ValueInfoProto:
+    """The one input of `graph`; ConfigError ("model") if it has none or several."""
+    if len(graph.inputs) != 1:
+        raise ConfigError("model", f"{len(graph.inputs)} inputs", "must have one input, the image")
+    return graph.inputs[0]
 
-    Parameters
-    ----------
-    wanted : InputShape or None
 
-    Returns
-    -------
-    list of int, or None
-        None where something is open and nothing wanted.
+def input_dims(graph: Graph, shape: InputShape | None) -> list[int] | None:
+    """The four dimensions of the network's input: as the file declares them, with open ones taken from `shape`.
 
-    Raises
-    ------
-    ConfigError
-        ("input_shape") where `wanted` contradicts the file or is too large.
+    Returns None if a dimension is open and `shape` is None. Raises ConfigError ("input") if `shape` contradicts the
+    file or is too large.
     """
-    if wanted is None and len(_inputs(graph)) != 1:
+    if shape is None and len(graph.inputs) != 1:
         return None
     dims = declared_dims(input_of(graph))
     if dims is None or len(dims) != 4:
-        if wanted is None:
+        if shape is None:
             return None
-        raise ConfigError("input_shape", wanted, "the model's input is no image of four dimensions")
-    if wanted is None:
+        raise ConfigError("input", shape, "the model's input is no image of four dimensions")
+    if shape is None:
         return None if None in dims[1:] else [dims[0] or 1, *dims[1:]]
-    sizes = dataclasses.astuple(wanted)
-    if dims[3] == wanted.channels and dims[1] != wanted.channels:
-        sizes = (wanted.height, wanted.width, wanted.channels)
+    sizes = dataclasses.astuple(shape)
+    if dims[3] == shape.channels and dims[1] != shape.channels:
+        sizes = (shape.height, shape.width, shape.channels)
     if any(n not in (None, size) for n, size in zip(dims[1:], sizes, strict=True)):
-        raise ConfigError("input_shape", wanted, f"the model's input is {_shown(dims)}")
+        raise ConfigError("input", shape, f"the model's input is {_text(dims)}")
     if math.prod(sizes) > MOST_ELEMENTS:
-        raise ConfigError("input_shape", wanted, f"must have {MOST_ELEMENTS:,} elements at most")
+        raise ConfigError("input", shape, f"must have {MOST_ELEMENTS:,} elements at most")
     return [dims[0] or 1, *sizes]
 
 
-def _shown(dims):
+def _text(dims):
     return "x".join("?" if n is None else str(n) for n in dims[1:])
 
 
-def maps(graph, blocks, dims=None, measure=False):
-    """``(height, width)`` of each block's feature map, by the block's name; None for what stays open.
-
-    Parameters
-    ----------
-    graph : Graph
-        With inferred shapes, see :func:`infer`.
-    blocks : list of Block
-    dims : list of int, optional
-        Of the input.
-    measure : bool
-        Whether to run the network where inference leaves sizes open.
-    """
-    found = graph.dims
-    if measure and any(None in _size(block, found) for block in blocks):
-        found = found | guarded(_measured, graph.model.SerializeToString(), input_of(graph).name, dims,
-                                [block.x for block in blocks], what=f"it can't be run on {_shown(dims)}")
-    return {block.name: _size(block, found) for block in blocks}
-
-
-def _size(block, found):
-    dims = found.get(block.x)
+def map_size(dims: tuple | None, channels_last: bool) -> tuple[int | None, int | None]:
+    """``(height, width)`` of a feature map of shape `dims`, None for what is open."""
     if dims is None or len(dims) != 4:
         return None, None
-    return tuple(n if n is None or n > 0 else None for n in (dims[1:3] if block.channels_last else dims[2:4]))
+    height, width = (n if n is None or n > 0 else None for n in (dims[1:3] if channels_last else dims[2:4]))
+    return height, width
 
 
-def infer(graph, dims=None):
-    """Shapes of all tensors by ONNX's inference, by name, None for open dimensions; with the input's `dims`, if given.
+def measured(graph: Graph, tensors: list[str], dims: list[int]) -> dict:
+    """Shapes of `tensors` by name in a run of the network on zeros of shape `dims`, in a sandbox."""
+    return sandboxed(_measured, graph.model.SerializeToString(), input_of(graph).name, dims, tensors,
+                     what=f"it can't be run on {_text(dims)}")
 
-    Of a model that inference refuses, the declared shapes. It runs in this process, which a crafted file may end.
+
+def infer(graph: Graph, dims: list[int] | None = None) -> dict:
+    """The shape of each tensor by ONNX's shape inference, None for open dimensions; `dims` are the input's, if known.
+
+    Returns the declared shapes if inference refuses the model. Inference runs in this process, which a crafted file can
+    crash.
     """
     try:
-        value = input_of(graph).name if dims is not None else None
-        # Weights take no part, but constants do, which shapes may be computed from.
-        model = onnx.shape_inference.infer_shapes(_fixed(_copy(graph.model), value, dims), data_prop=True)
+        model = copied(graph.model)
+        if dims is not None:
+            _fix_input(model, input_of(graph).name, dims)
+        # Constants take part, as shapes may be computed from them.
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError):
-        # A model may run all the same; what stays open is said to be.
+        # The model may still run. Sizes that stay open are reported as such.
         return dict(graph.dims)
-    return graph.dims | {item.name: found for item in (*model.graph.value_info, *model.graph.input, *model.graph.output)
-                         if (found := declared_dims(item)) is not None}
+    return graph.dims | {value.name: shape
+                         for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
+                         if (shape := declared_dims(value)) is not None}
 
 
-def _copy(model):
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
-    return copied
-
-
-def _fixed(model, value, dims):
-    """`model` with the dimensions of input `value`, and without declared shapes of what follows from it."""
-    if dims is None:
-        return model
-    for item in model.graph.input:
-        if item.name == value:
-            for dim, size in zip(item.type.tensor_type.shape.dim, dims, strict=True):
+def _fix_input(model, name, dims):
+    """Set the dimensions of input `name`, and remove the declared shapes of all tensors that follow from it."""
+    for value in model.graph.input:
+        if value.name == name:
+            for dim, size in zip(value.type.tensor_type.shape.dim, dims, strict=True):
                 dim.dim_value = size
     del model.graph.value_info[:]
-    for item in model.graph.output:
-        item.type.tensor_type.ClearField("shape")
-    return model
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
 
 
-def _measured(content, value, dims, names):
-    """Shapes of the tensors `names` in a run on zeros."""
+def _measured(content, name, dims, tensors):
     model = onnx.ModelProto.FromString(content)
-    kind = next(numpy_type(item) for item in model.graph.input if item.name == value)
-    session = open_session(content, taps=names)
-    arrays = session.run(names, {value: np.zeros(dims, kind)})
-    return {name: array.shape for name, array in zip(names, arrays, strict=True)}
+    kind = next(numpy_type(value) for value in model.graph.input if value.name == name)
+    arrays = open_session(content, taps=tensors).run(tensors, {name: np.zeros(dims, kind)})
+    return {tensor: array.shape for tensor, array in zip(tensors, arrays, strict=True)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All messages of an ONNX model, however deep: no more than can be looked at, with names that can be printed."""
+"""Checks on all messages of an ONNX model, however deeply nested: their number, and whether names can be printed."""
 
 import functools
 
@@ -12,69 +12,70 @@ __all__ = ["all_tensors", "short"]
 
 # A network of ten thousand nodes has some hundred thousand messages.
 MOST_MESSAGES = 1 << 20
-# Numbers outside of raw data, which take up to eight bytes each where the file has one.
+# Numbers outside of raw data. Each may take one byte in the file and eight in memory.
 MOST_NUMBERS = 1 << 28
-# Characters of a name; every row of a table is as wide as the longest.
+# Characters of a name. Every row of a printed table is as wide as the longest name.
 MOST_CHARACTERS = 1 << 14
-# Whose texts are for people, and not read.
-FREE = (onnx.ModelProto, onnx.GraphProto, onnx.StringStringEntryProto)
+# Messages whose texts are for people: they are never printed.
+FREE_TEXT = (onnx.ModelProto, onnx.GraphProto, onnx.StringStringEntryProto)
+# Unicode spaces that neither end a line nor are invisible.
+SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
 
 
-def all_tensors(model):
-    """Every TensorProto in `model`, a list: also of functions, attributes, sparse and training data.
+def all_tensors(model: onnx.ModelProto) -> list:
+    """Every TensorProto in `model`, including those in functions, attributes, sparse tensors and training data.
 
     Raises
     ------
     ConfigError
-        ("model") where there is more in it than can be looked at, or a name is no UTF-8, very long or not printable.
+        ("model") if the model has too many messages or numbers, or a name that is not UTF-8, too long or not printable.
     """
-    tensors, waiting, count, numbers = [], [model], 1, 0
-    while waiting:
-        message = waiting.pop()
+    tensors, pending, message_count, number_count = [], [model], 1, 0
+    while pending:
+        message = pending.pop()
         if isinstance(message, onnx.TensorProto):
             tensors.append(message)
-        for name, kind, several in _fields(type(message)):
-            value = getattr(message, name) if several or message.HasField(name) else None
-            if kind == FieldDescriptor.TYPE_MESSAGE and value is not None:
-                found = value if several else [value]
-                count += len(found)
-                if count > MOST_MESSAGES:
+        for name, kind, repeated in _fields(type(message)):
+            if not repeated and not message.HasField(name):
+                continue
+            value = getattr(message, name)
+            values = value if repeated else [value]
+            if kind == FieldDescriptor.TYPE_MESSAGE:
+                message_count += len(values)
+                if message_count > MOST_MESSAGES:
                     raise ConfigError("model", f"more than {MOST_MESSAGES:,} messages", "must have fewer")
-                waiting.extend(found)
-            elif kind == FieldDescriptor.TYPE_STRING and value is not None:
-                for text in value if several else [value]:
+                pending.extend(values)
+            elif kind == FieldDescriptor.TYPE_STRING:
+                for text in values:
                     _check_name(text)
-            elif value is not None:
-                numbers += len(value)
-                if numbers > MOST_NUMBERS:
-                    raise ConfigError("model", f"more than {MOST_NUMBERS:,} numbers", "must have fewer as no raw data")
+            else:
+                number_count += len(values)
+                if number_count > MOST_NUMBERS:
+                    raise ConfigError("model", f"more than {MOST_NUMBERS:,} numbers",
+                                      "must have fewer outside of raw data")
     return tensors
 
 
 @functools.cache
-def _fields(kind):
-    """``(name, type, whether repeated)`` of the fields of a message `kind` that are looked at."""
-    # Versions of the library differ in how they tell, but for the default.
-    fields = [(field.name, field.type, field.default_value == []) for field in kind.DESCRIPTOR.fields]
-    return [(name, of, several) for name, of, several in fields
-            if of == FieldDescriptor.TYPE_MESSAGE
-            or of == FieldDescriptor.TYPE_STRING and name != "doc_string" and kind not in FREE
-            or several and of not in (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING)]
-
-
-# Of all spaces, those that neither end a line nor hide.
-SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+def _fields(message_type):
+    """``(name, type, repeated)`` of the fields of `message_type` that :func:`all_tensors` reads."""
+    # Releases of protobuf differ in how they mark a repeated field, but all give it an empty list as its default.
+    fields = [(field.name, field.type, field.default_value == []) for field in message_type.DESCRIPTOR.fields]
+    return [(name, kind, repeated) for name, kind, repeated in fields
+            if kind == FieldDescriptor.TYPE_MESSAGE
+            or kind == FieldDescriptor.TYPE_STRING and name != "doc_string" and message_type not in FREE_TEXT
+            or repeated and kind not in (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING)]
 
 
 def _check_name(text):
-    # The library gives as bytes what is no UTF-8. Spaces other than the plain one are harmless.
+    # Protobuf returns text that is not UTF-8 as bytes.
     if isinstance(text, bytes) or not text.translate(SPACES).isprintable():
-        raise ConfigError("model", repr(text[:60]), "must be printable, as a name")
+        raise ConfigError("model", repr(text[:60]), "a name must be printable")
     if len(text) > MOST_CHARACTERS:
-        raise ConfigError("model", repr(text[:60]), f"must have {MOST_CHARACTERS:,} characters at most, as a name")
+        raise ConfigError("model", repr(text[:60]), f"a name must have {MOST_CHARACTERS:,} characters at most")
 
 
-def short(text):
-    """`text`, or its beginning and end."""
+def short(text: object) -> str:
+    """`text`, or only its beginning and end if it is long."""
     text = str(text)
     return text if len(text) <= 100 else text[:60] + "..." + text[-30:]

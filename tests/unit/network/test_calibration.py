@@ -15,7 +15,7 @@ from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, se
 from tiled_se.gen.options import Options
 from tiled_se.hdl.config import ConfigError
-from tiled_se.network.calibration import feature_maps as activations
+from tiled_se.network.calibration import feature_maps as feature_maps_module
 from tiled_se.network.calibration.feature_maps import feature_maps
 from tiled_se.network.calibration.images import find_images
 from tiled_se.network.network import open_network
@@ -57,10 +57,10 @@ def test_feature_maps_are_those_of_the_network(files):
     found = maps_of(opened, folder, limit=2)
     inner = onnx.ModelProto()
     inner.CopyFrom(opened.model)
-    inner.graph.output.append(onnx.helper.make_tensor_value_info(second.block.x, onnx.TensorProto.FLOAT, None))
+    inner.graph.output.append(onnx.helper.make_tensor_value_info(second.x, onnx.TensorProto.FLOAT, None))
     evaluator = ReferenceEvaluator(inner)
     for index, image in enumerate(inputs(images)):
-        expected = evaluator.run([second.block.x], {"x": image})[0]
+        expected = evaluator.run([second.x], {"x": image})[0]
         np.testing.assert_allclose(found[second.name][index], expected[0].transpose(1, 2, 0), rtol=1e-4, atol=1e-5)
     assert found[first.name].shape == (2, HEIGHT // 2, WIDTH // 2, CHANNELS)
 
@@ -138,7 +138,7 @@ def test_inputs_of_an_array_are_counted(files, monkeypatch):
     images = find_images(Options(calibration=folder, limit=4), opened)
     assert len(images) == 4
     np.testing.assert_array_equal(np.concatenate(inputs(images)), array[::3])
-    monkeypatch.setattr(activations, "MOST_BYTES", 4 * 2 * (HEIGHT // 2) * (WIDTH // 2) * CHANNELS * 9)
+    monkeypatch.setattr(feature_maps_module, "MOST_BYTES", 4 * 2 * (HEIGHT // 2) * (WIDTH // 2) * CHANNELS * 9)
     assert len(maps_of(opened, folder, limit=9)[opened.blocks[0].name]) == 9
     with pytest.raises(ConfigError, match=r"^limit=10: must be less: feature maps of "):
         maps_of(opened, folder)

@@ -16,11 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
 from tiled_se.hdl.config import ConfigError
-from tiled_se.network import network as blocks
-from tiled_se.network.read import sandbox as guard
-from tiled_se.network.read import validation as messages
+from tiled_se.network import network as network_module
+from tiled_se.network.read import sandbox, validation
 from tiled_se.network.read.graph import Graph
-from tiled_se.network.read.sandbox import allow_memory_for, guarded
+from tiled_se.network.read.sandbox import allow_memory_for, sandboxed
 
 SHAPE = (1, CHANNELS, 11, 5)
 GRAPH, VALUE_INFO, NODE, ATTRIBUTE, METADATA = 7, 13, 1, 5, 14
@@ -104,18 +103,18 @@ FILES = {
     "empty-attributes": (GOOD + field(GRAPH, field(NODE, field(ATTRIBUTE, b"") * EMPTY)), "messages: must have fewer"),
     "empty-metadata": (GOOD + field(METADATA, b"") * EMPTY, "messages: must have fewer"),
     "nested": (nested(10_000), "is damaged"),
-    "doubling": (changed(functions(*([n + 1, n + 1] for n in range(40)), [])), "nodes: must have fewer with its func"),
+    "doubling": (changed(functions(*([n + 1, n + 1] for n in range(40)), [])), "fewer with its functions inlined"),
     "calling-each-other": (changed(functions([1], [2], [0])), "must not call itself"),
-    "escape": (named("\x1b[2J"), r"'\x1b[2J': must be printable"),
-    "two-lines": (named("a\nb"), r"'a\nb': must be printable"),
-    "separator": (named("a\u2028b"), "must be printable"),
-    "turned-text": (named("a\u202eb"), "must be printable"),
-    "long-name": (named("n" * 10_000_000), "must have 16,384 characters at most"),
+    "escape": (named("\x1b[2J"), r"'\x1b[2J': a name must be printable"),
+    "two-lines": (named("a\nb"), r"'a\nb': a name must be printable"),
+    "separator": (named("a\u2028b"), "a name must be printable"),
+    "turned-text": (named("a\u202eb"), "a name must be printable"),
+    "long-name": (named("n" * 10_000_000), "a name must have 16,384 characters at most"),
     "many-blocks": (shared(256), "257 blocks: must be 256 at most"),
     "two-constants": (changed(lambda model: model.graph.initializer.append(model.graph.initializer[0])), "one input"),
     "two-inputs": (changed(lambda model: model.graph.input.append(model.graph.input[0])), "one input or"),
     "sparse": (changed(sparse), "which is not in the model's folder"),
-    "pipe": (changed(outside("pipe")), "which is no file"),
+    "pipe": (changed(outside("pipe")), "which is not a file"),
     "nul": (changed(outside("a\0b")), "can't be read"),
     "many-axes": (changed(lambda model: model.graph.initializer[0].dims.extend([1] * 100_000)), "larger than 64 axes"),
 }
@@ -171,7 +170,7 @@ def test_commands(tiled_se, command):
     options = ("--calibration", "images") if command in ("build", "sensitivity") else ()
     finished = tiled_se(command, "net.onnx", *options)
     assert finished.status == 2
-    assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): '\\x1b[2J': must be printable, as a name\n"
+    assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): '\\x1b[2J': a name must be printable\n"
     assert set(os.listdir()) == {"net.onnx", "images"}
 
 
@@ -192,12 +191,12 @@ def test_empty_lists_inside(tiled_se):
     model.graph.value_info[-1].type.tensor_type.shape.dim.add().dim_value = 0
     onnx.save(model, "net.onnx")
     with pytest.raises(ConfigError, match=r"tensor region: has the shape \[0, 0\], which holds nothing"):
-        blocks.open_network("net.onnx")
+        network_module.open_network("net.onnx")
 
 
 def test_reading_has_limits(tiled_se, monkeypatch):
     pathlib.Path("net.onnx").write_bytes(GOOD)
-    monkeypatch.setattr(blocks, "READING_SECONDS", 0.01)
+    monkeypatch.setattr(network_module, "READING_SECONDS", 0.01)
     finished = tiled_se("inspect", "net.onnx")
     assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): it takes more than 0.01 s\n"
 
@@ -215,10 +214,10 @@ def fill(more=0):
 
 
 def test_memory_follows_what_is_read():
-    least = guarded(fill, what="it", reads=0)
+    least = sandboxed(fill, what="it", reads=0)
     assert 1900 < least < 2100
-    assert guarded(fill, what="it", reads=64 << 20) - least in range(512 - 64, 512 + 65, 64)
-    assert guarded(fill, 64, what="it", reads=0) - least in range(512 - 64, 512 + 65, 64)
+    assert sandboxed(fill, what="it", reads=64 << 20) - least in range(512 - 64, 512 + 65, 64)
+    assert sandboxed(fill, 64, what="it", reads=0) - least in range(512 - 64, 512 + 65, 64)
 
 
 def end():
@@ -226,22 +225,22 @@ def end():
 
 
 def end_within_answer():
-    guard.pickle = types.SimpleNamespace(dumps=lambda answer: pickle.dumps(answer)[:9])
+    sandbox.pickle = types.SimpleNamespace(dumps=lambda answer: pickle.dumps(answer)[:9])
     return "a long answer"
 
 
 @pytest.mark.parametrize(("function", "status"), [(end, 3), (end_within_answer, 0)])
 def test_ended_process(function, status):
     with pytest.raises(ConfigError, match=f"the process ended with status {status}"):
-        guarded(function, what="it")
+        sandboxed(function, what="it")
 
 
 def test_numbers_are_counted(monkeypatch):
     model = onnx.ModelProto.FromString(GOOD)
     model.graph.node[0].attribute.append(helper.make_attribute("many", [1] * 1000))
-    monkeypatch.setattr(messages, "MOST_NUMBERS", 1000)
+    monkeypatch.setattr(validation, "MOST_NUMBERS", 1000)
     with pytest.raises(ConfigError, match="more than 1,000 numbers"):
-        messages.all_tensors(model)
+        validation.all_tensors(model)
 
 
 def graph_of(net, *tensors):

@@ -15,11 +15,10 @@ from onnx import TensorProto, helper
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
 from tiled_se.hdl.config import ConfigError
-from tiled_se.network.match.match import recognise
-from tiled_se.network.network import naming
-from tiled_se.network.read.model import load_model
-from tiled_se.network.read.sandbox import guarded
-from tiled_se.network.tile import tile
+from tiled_se.network.match.match import match
+from tiled_se.network.read.model import load_model, model_errors
+from tiled_se.network.read.sandbox import sandboxed
+from tiled_se.network.tile import tile_blocks
 
 
 def changed(change):
@@ -138,7 +137,7 @@ def test_no_number_of_nodes_takes_long():
     model = net.model({"x": (1, 2, 3, 4)}, {"y": (1, 2, 3, 4)})
     pathlib.Path(path).write_bytes(model.SerializeToString())
     try:
-        assert recognise(load_model(path)).blocks == ()
+        assert match(load_model(path)).blocks == ()
     finally:
         os.unlink(path)
     assert time.monotonic() - start < 30
@@ -154,9 +153,9 @@ def test_changed_bytes(tmp_path):
             content[at] = rng.integers(256)
         pathlib.Path(path).write_bytes(content)
         try:
-            with naming(path):
+            with model_errors(path):
                 graph = load_model(path)
-                tile(graph.model, recognise(graph).blocks, 3)
+                tile_blocks(graph.model, match(graph).blocks, 3)
             outcomes["read"] += 1
         except ConfigError:
             outcomes["refused"] += 1
@@ -189,7 +188,7 @@ def refuse():
 ])
 def test_guard(function, seconds, line):
     with pytest.raises(ConfigError) as error:
-        guarded(function, what="it", seconds=seconds)
+        sandboxed(function, what="it", seconds=seconds)
     assert str(error.value) == line
 
 

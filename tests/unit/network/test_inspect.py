@@ -80,7 +80,7 @@ def test_input_tells_open_sizes(tiled_se):
     contents, lines = inspected(tiled_se, backbone())
     assert contents["input"] is None
     assert [contents["blocks"][0][name] for name in ("H", "W", "se_elements", "tse_elements")] == [None] * 4
-    assert lines[-2] == "? depends on the input's size: --input CxHxW tells it"
+    assert lines[-2] == "? depends on the input's size: give it with --input CxHxW"
     assert lines[4].split() == ["sum", "90", "?", "?"]
     contents, lines = inspected(tiled_se, backbone(), "--input", "3x41x24")
     assert contents["input"] == [3, 41, 24]

@@ -11,7 +11,7 @@ from tests.helpers.onnx_lookalikes import LOOKALIKES, excite, gated, lookalike
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, HEIGHT, SPELLINGS, SQUEEZE, WIDTH, Spelling, block, network, se
 from tests.helpers.onnx_runs import graph_of
-from tiled_se.network.match.match import find_blocks, recognise
+from tiled_se.network.match.match import find_blocks, match
 from tiled_se.network.read.shapes import infer
 
 SHAPE = (1, CHANNELS, HEIGHT, WIDTH)
@@ -25,7 +25,7 @@ UNLIKE = {
 
 def only(model):
     """The one block of `model`."""
-    (found,) = recognise(graph_of(model)).blocks
+    (found,) = match(graph_of(model)).blocks
     return found
 
 
@@ -59,9 +59,9 @@ def test_height_and_batch_may_be_open(spelling):
 
 @pytest.mark.parametrize("name", LOOKALIKES)
 def test_nothing_else_is_taken_for_a_block(name):
-    found = recognise(graph_of(lookalike(name)))
+    found = match(graph_of(lookalike(name)))
     assert found.blocks == ()
-    assert not found.others or name in UNLIKE
+    assert not found.unsupported or name in UNLIKE
 
 
 @pytest.mark.parametrize("name", LOOKALIKES)
@@ -75,7 +75,7 @@ def test_the_lookalikes_are_networks(name):
 
 @pytest.mark.parametrize(("name", "operators"), UNLIKE.items())
 def test_what_only_differs_by_its_activation_is_reported(name, operators):
-    (reason,) = recognise(graph_of(lookalike(name))).others.values()
+    (reason,) = match(graph_of(lookalike(name))).unsupported.values()
     assert reason == f"its activation between the layers ({operators}) is not supported"
 
 
@@ -86,8 +86,9 @@ def test_weights_that_are_not_finite_are_reported():
     hidden = net("Relu", net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None])))
     gates = net("Sigmoid", net("Conv", hidden, net.constant(held.w2[:, :, None, None])))
     net("Mul", "x", gates, output="y")
-    found = recognise(graph_of(net.model({"x": SHAPE}, {"y": SHAPE})))
-    assert (found.blocks, found.others) == ((), {"node_y": "w2 is not finite, must hold finite float32 numbers only"})
+    found = match(graph_of(net.model({"x": SHAPE}, {"y": SHAPE})))
+    assert found.blocks == ()
+    assert found.unsupported == {"node_y": "w2 is not finite, must hold finite float32 numbers only"}
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, ml_dtypes.bfloat16], ids=["float16", "float64", "bfloat16"])
@@ -124,7 +125,7 @@ def test_a_batch_that_is_written_as_a_number_must_be_declared_so(batches, found)
     graph = graph_of(net.model({"x": (declared, *SHAPE[1:])}, {"y": None}))
     # What is open is inferred for a batch of one.
     graph.dims = infer(graph, [1 if declared == "N" else declared, *SHAPE[1:]])
-    assert len(recognise(graph).blocks) == found
+    assert len(match(graph).blocks) == found
 
 
 def test_another_factor_stays_in_the_network():
@@ -197,7 +198,7 @@ def test_blocks_on_blocks_and_beside_each_other():
     inner = se(net, outer, Spelling(end="add"), seed=3)
     beside = se(net, "x", Spelling(gate="fifth"), seed=4)
     net("Add", net("Add", inner, outer), beside, output="y")
-    found = recognise(graph_of(net.model({"x": SHAPE}, {"y": SHAPE}))).blocks
+    found = match(graph_of(net.model({"x": SHAPE}, {"y": SHAPE}))).blocks
     assert [(item.x, item.y) for item in found] == [("x", outer), (outer, inner), ("x", beside)]
     for item, seed, spelling in zip(found, (2, 3, 4), (Spelling(), Spelling(end="add"), Spelling(gate="fifth")),
                                     strict=True):
@@ -243,4 +244,4 @@ def test_a_transpose_of_what_is_flat_already_is_none_for_a_batch():
     gates = net("Sigmoid", net("Gemm", hidden, net.constant(held.w2), net.constant(held.b2), transB=1))
     net("Mul", "x", net.reshape(gates, CHANNELS, CHANNELS, 1, 1), output="y")
     shape = (CHANNELS, *SHAPE[1:])
-    assert recognise(graph_of(net.model({"x": shape}, {"y": shape}))).blocks == ()
+    assert match(graph_of(net.model({"x": shape}, {"y": shape}))).blocks == ()

@@ -13,7 +13,7 @@ from tests.helpers.onnx_runs import close, data, expected, run, two
 from tiled_se.hdl.config import ConfigError
 from tiled_se.network.commands import swap as swap_command
 from tiled_se.network.match.match import find_blocks
-from tiled_se.network.tile import tile
+from tiled_se.network.tile import tile_blocks
 
 HEIGHTS = (11, 1, 23)
 # One for each way in which the tiled nodes are written.
@@ -28,7 +28,7 @@ def test_outputs(name):
     model = network(spelling, height="h")
     blocks = find_blocks(model)
     for k in (1, 3, 5, 7, 9, 11):
-        tiled = tile(model, blocks, k)
+        tiled = tile_blocks(model, blocks, k)
         onnx.checker.check_model(tiled)
         for height in HEIGHTS:
             x = data(spelling, height)
@@ -45,7 +45,7 @@ def test_outputs_in_another_runtime(opset, mid, end, last):
         model, x = network(spelling, height="h" if opset >= 9 else height), data(spelling, height)
         blocks = find_blocks(model)
         for k in (1, 3, 5, 7, 9, height):
-            (found,) = ReferenceEvaluator(tile(model, blocks, k)).run(None, {"x": x})
+            (found,) = ReferenceEvaluator(tile_blocks(model, blocks, k)).run(None, {"x": x})
             assert found.dtype == np.float32
             close(found, expected(spelling, x, k))
 
@@ -61,7 +61,7 @@ def test_large_tiles_are_the_original(name):
         if name != "mid-swish":
             raise
         pytest.skip("this release of onnxruntime lacks the operator Swish")
-    close(run(tile(model, find_blocks(model), 10**6), x)[0], original, 1e-5)
+    close(run(tile_blocks(model, find_blocks(model), 10**6), x)[0], original, 1e-5)
 
 
 @pytest.mark.parametrize("opset", [7, 13])
@@ -69,7 +69,7 @@ def test_fixed_height(opset):
     spelling = Spelling(opset=opset)
     model = network(spelling)
     x = data(spelling, 11)
-    tiled = tile(model, find_blocks(model), 4)
+    tiled = tile_blocks(model, find_blocks(model), 4)
     assert "Shape" not in {node.op_type for node in tiled.graph.node}
     close(run(tiled, x)[0], expected(spelling, x, 4))
 
@@ -77,7 +77,7 @@ def test_fixed_height(opset):
 def test_old_operators_need_a_fixed_height():
     model = network(Spelling(opset=7), height="h")
     with pytest.raises(ConfigError, match="must be 9 or later where heights are open"):
-        tile(model, find_blocks(model), 4)
+        tile_blocks(model, find_blocks(model), 4)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -87,14 +87,14 @@ def test_against_strips_of_the_original(name):
     model = network(spelling, height="h")
     x, axis = data(spelling, 11), 1 if spelling.last is True else 2
     strips = [run(model, part)[0] for part in np.split(x, (4, 8), axis)]
-    close(run(tile(model, find_blocks(model), 4), x)[0], np.concatenate(strips, axis), 1e-5)
+    close(run(tile_blocks(model, find_blocks(model), 4), x)[0], np.concatenate(strips, axis), 1e-5)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_types(kind):
     model = network(Spelling(), kind=kind)
     x = data(Spelling(), 11)
-    found = run(tile(model, find_blocks(model), 4), x.astype(kind))[0]
+    found = run(tile_blocks(model, find_blocks(model), 4), x.astype(kind))[0]
     assert found.dtype == kind
     close(found, expected(Spelling(), x, 4), 4e-3 if kind == np.float16 else 1e-5)
 
@@ -130,7 +130,7 @@ class TestCommand:
             model.graph.node[0].input[0] = "nothing"
             return model
 
-        monkeypatch.setattr(swap_command, "tile", broken)
+        monkeypatch.setattr(swap_command, "tile_blocks", broken)
         onnx.save(two(), "net.onnx")
         finished = tiled_se("swap", "net.onnx", "-o", "o.onnx")
         assert finished.status == 2

@@ -12,12 +12,12 @@ from tests.helpers.onnx_runs import close, data, expected, run, two
 from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError
 from tiled_se.network.match.match import find_blocks
-from tiled_se.network.tile import tile
+from tiled_se.network.tile import tile_blocks
 
 
 def test_what_else_reads_the_inside_is_as_before():
     model, x = two(), data(Spelling(), 11)
-    y, z = run(tile(model, find_blocks(model), 3), x)
+    y, z = run(tile_blocks(model, find_blocks(model), 3), x)
     before = run(model, x)
     np.testing.assert_allclose(z, before[1], rtol=1e-6)
     assert np.abs(y - before[0]).max() > 1e-3
@@ -26,21 +26,21 @@ def test_what_else_reads_the_inside_is_as_before():
 def test_rows_by_name():
     model, x = two(), data(Spelling(), 11)
     first, second = find_blocks(model)
-    some = run(tile(model, [first, second], {second.name: 3}), x)[0]
+    some = run(tile_blocks(model, [first, second], {second.name: 3}), x)[0]
     middle = TiledSE.from_block(first.float_block, 11)(torch.tensor(x))
     wanted = TiledSE.from_block(second.float_block, 3)(middle).detach().numpy()
     close(some, wanted)
     with pytest.raises(ConfigError, match="k=nothing: is no block of the model"):
-        tile(model, [first], {"nothing": 3})
+        tile_blocks(model, [first], {"nothing": 3})
 
 
 def test_one_after_the_other():
     """A network that has tiled blocks already."""
     model, x = two(), data(Spelling(), 11)
     first, second = find_blocks(model)
-    once = tile(model, [first], 3)
+    once = tile_blocks(model, [first], 3)
     (left,) = find_blocks(once)
-    close(run(tile(once, [left], 3), x)[0], run(tile(model, [first, second], 3), x)[0], 1e-6)
+    close(run(tile_blocks(once, [left], 3), x)[0], run(tile_blocks(model, [first, second], 3), x)[0], 1e-6)
 
 
 def test_blocks_of_one_scope_one_after_the_other():
@@ -49,12 +49,12 @@ def test_blocks_of_one_scope_one_after_the_other():
     for index, node in enumerate(model.graph.node):
         node.name = f"/a/{node.op_type}_{index}"
     first, second = find_blocks(model)
-    once = tile(model, [first], 3)
+    once = tile_blocks(model, [first], 3)
     (left,) = find_blocks(once)
     assert left.name == first.name
-    twice = tile(once, [left], 3)
+    twice = tile_blocks(once, [left], 3)
     onnx.checker.check_model(twice)
-    close(run(twice, x)[0], run(tile(model, [first, second], 3), x)[0], 1e-6)
+    close(run(twice, x)[0], run(tile_blocks(model, [first, second], 3), x)[0], 1e-6)
 
 
 def test_constants_among_the_inputs():
@@ -63,7 +63,7 @@ def test_constants_among_the_inputs():
     model.ir_version = 3
     model.graph.input.extend(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
                              for tensor in model.graph.initializer)
-    tiled = tile(model, find_blocks(model), 4)
+    tiled = tile_blocks(model, find_blocks(model), 4)
     onnx.checker.check_model(tiled)
     assert {value.name for value in tiled.graph.input} == {"x"} | {tensor.name for tensor in tiled.graph.initializer}
     close(run(tiled, x)[0], expected(Spelling(), x, 4))
@@ -83,7 +83,7 @@ def test_inner_graphs_keep_what_they_read():
     net("Identity", y, output="y")
     model = net.model({"x": (1, CHANNELS, "h", WIDTH)}, {"y": None, "z": None})
     x = data(Spelling(), 11)
-    tiled = tile(model, find_blocks(model), 4)
+    tiled = tile_blocks(model, find_blocks(model), 4)
     found, z = run(tiled, x)
     close(found, expected(Spelling(), x, 4))
     np.testing.assert_array_equal(z, block().b2.astype(np.float32))
@@ -101,8 +101,8 @@ def test_shared_weights():
     model, x = net.model({"x": (1, CHANNELS, 11, WIDTH)}, {"y": None}), data(Spelling(), 11)
     blocks = find_blocks(model)
     wanted = expected(Spelling(), expected(Spelling(), x, 4), 11)
-    close(run(tile(model, blocks, {blocks[0].name: 4}), x)[0], wanted)
-    close(run(tile(model, blocks, 4), x)[0], expected(Spelling(), expected(Spelling(), x, 4), 4))
+    close(run(tile_blocks(model, blocks, {blocks[0].name: 4}), x)[0], wanted)
+    close(run(tile_blocks(model, blocks, 4), x)[0], expected(Spelling(), expected(Spelling(), x, 4), 4))
 
 
 @pytest.mark.parametrize("shape", [None, (None, CHANNELS, None, WIDTH), ("n", CHANNELS, "h", WIDTH)])
@@ -114,7 +114,7 @@ def test_sizes_of_a_sample_are_not_believed(shape):
     model.graph.value_info.append(onnx.helper.make_tensor_value_info(net.nodes[0].output[0], 1,
                                                                      (1, CHANNELS, 11, WIDTH)))
     (found,) = find_blocks(model)
-    tiled = tile(model, [found], 4)
+    tiled = tile_blocks(model, [found], 4)
     x = np.concatenate([data(Spelling(), 23), -data(Spelling(), 23)])
     wanted = np.concatenate([expected(Spelling(), half, 4) for half in (x[:1], x[1:])])
     # onnxruntime warns of the declared sizes; the outputs are right.
@@ -125,7 +125,7 @@ def test_gates_that_are_an_output():
     model, x = network(), data(Spelling(), 11)
     gates = next(node.output[0] for node in model.graph.node if node.op_type == "Sigmoid")
     model.graph.output.append(onnx.helper.make_tensor_value_info(gates, 1, (1, CHANNELS, 1, 1)))
-    found, kept = run(tile(model, find_blocks(model), 4), x)
+    found, kept = run(tile_blocks(model, find_blocks(model), 4), x)
     close(found, expected(Spelling(), x, 4))
     np.testing.assert_allclose(kept, run(model, x)[1], rtol=1e-6)
 
@@ -135,7 +135,7 @@ def test_ends_of_the_network():
     model, x = network(Spelling(end="add")), data(Spelling(), 11)
     last = model.graph.node.pop()
     model.graph.node[-1].output[0] = last.output[0]
-    tiled = tile(model, find_blocks(model), 4)
+    tiled = tile_blocks(model, find_blocks(model), 4)
     onnx.checker.check_model(tiled, full_check=True)
     close(run(tiled, x)[0], expected(Spelling(end="add"), x, 4))
 
@@ -143,13 +143,13 @@ def test_ends_of_the_network():
 def test_no_row_is_a_tile():
     model = two()
     with pytest.raises(ConfigError, match="k=0: must be at least 1"):
-        tile(model, find_blocks(model), 0)
+        tile_blocks(model, find_blocks(model), 0)
 
 
 def test_no_constant_is_as_long_as_a_declared_height():
     """A file of some bytes may declare any: the tiles of its rows are computed where it runs."""
     declared = network(height=1 << 26)
-    tiled = tile(declared, find_blocks(declared), 7)
+    tiled = tile_blocks(declared, find_blocks(declared), 7)
     assert tiled.ByteSize() < 10_000
     # The same nodes on a map that fits.
     for value in (*tiled.graph.input, *tiled.graph.output):

@@ -13,7 +13,7 @@ import torch
 from tests.helpers.onnx_runs import close, run
 from tiled_se.golden.module import TiledSE
 from tiled_se.network.match.match import find_blocks
-from tiled_se.network.tile import tile
+from tiled_se.network.tile import tile_blocks
 
 # Height and width of the input, and rows of a tile. The recogniser takes images of 48 rows only, and its first block
 # has 12 of them; heights of the others' blocks are 40, 20, 10, 5 and 44, 11, 6.
@@ -76,7 +76,7 @@ def test_whole_maps_are_the_original(name):
     assert np.ptp(original) > 0.1
     maps = tapped(model, blocks, x)
     for k in ({block.name: maps[block.x].shape[2] for block in blocks}, 10**6):
-        (found,) = run(tile(model, blocks, k), x)
+        (found,) = run(tile_blocks(model, blocks, k), x)
         close(found, original)
 
 
@@ -90,7 +90,7 @@ def test_each_block_is_the_float_module(name, fixed):
         model = declared(model, x.shape)
     ragged = 0
     for k in rows:
-        tiled = tile(model, blocks, k)
+        tiled = tile_blocks(model, blocks, k)
         computed = any(node.op_type == "Shape" and node.name.startswith("tiled_se") for node in tiled.graph.node)
         assert computed != fixed
         maps = tapped(tiled, blocks, x)
