@@ -264,16 +264,16 @@ def test_two_pages_from_end_to_end(finished):
 
 
 @pytest.mark.xdist_group("finished")
-def test_figures_that_the_readme_shows(finished):
+def test_figures_that_the_page_shows(finished):
     """Those that hold for any pages: of scores there is a whole run's in it."""
     found = json.loads((finished / "demo.json").read_text())
-    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "demo.md").read_text()
     buffering = found["buffering"]
     assert (f"{buffering['se_elements']:,} elements with SE, {buffering['tse_elements']:,} with TSE: "
-            f"{buffering['elements_saved']:.1%} less") in readme
+            f"{buffering['elements_saved']:.1%} less") in page
     # A run's 42 pages and the scan, where this one had 2.
     elements = found["rtl"]["elements"] // (2 * 29 + 25) * (42 * 29 + 25)
-    assert f"bit-exact, all {elements:,} elements of block {found['rtl']['block']} on 43 maps" in readme
+    assert f"bit-exact, all {elements:,} elements of block {found['rtl']['block']} on 43 maps" in page
 
 
 @pytest.mark.xdist_group("finished")

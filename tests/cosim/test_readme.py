@@ -1,28 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every example of the README runs, and prints what the README says it does."""
+"""Every example of README.md and docs/ runs, and prints what the page says that it prints."""
 
 import pathlib
 import re
 import shlex
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+from tests.helpers.blocks import expected, quantised, random_frame
 from tests.helpers.onnx_images import model
 from tests.helpers.torch_blocks import ClassicSELayer
+from tiled_se.evaluate.networks import load_networks
 from tiled_se.gen.options import FIELDS, flag
+from tiled_se.gen.verilog import generate
 from tiled_se.golden.module import TiledSE
 
-README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
-# Indented or fenced, each a line by itself.
-COMMANDS = re.findall(r"^(?: {4})?make (sim|verilog|synth)((?: [A-Z_]+=\S*)+)$", README, re.M)
-TILED, SAVED = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+README = PAGES["README.md"]
+# Indented or fenced, each on a line by itself.
+COMMANDS = sorted({match for page in PAGES.values() for match in re.findall(
+    r"^(?: {4})?make (sim|verilog|synth)((?: [A-Z_]+=\S*)+)$", page, re.M)})
+NETWORK_COMMANDS = sorted({match for page in PAGES.values() for match in re.findall(
+    r"^tiled-se (\w+ model\.onnx.*?)(?: +#.*)?$", page, re.M)})
+
+
+def block(page, language):
+    """The only fenced block of that language on a page."""
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.M | re.S)
+    return text
+
+
+def run(text, names):
+    exec(compile(text, "example", "exec"), names)
 
 
 def test_there_are_examples():
     assert len(COMMANDS) >= 8
+    assert len(NETWORK_COMMANDS) >= 5
 
 
 @pytest.mark.parametrize(("command", "variables"), COMMANDS)
@@ -31,27 +50,28 @@ def test_example(tiled_se, command, variables):
     options = {flag(name): field.metadata["variable"] for name, field in FIELDS.items()}
     names = {variable: option for option, variable in options.items()}
     if "WEIGHTS" in dict(pairs):
-        exec(compile(SAVED, "README.md", "exec"), {})
+        run(block("block.md", "python"), {})
     finished = tiled_se(command, *(f"{names[variable]}={value}" for variable, value in pairs))
     assert (finished.status, finished.err) == (0, "")
 
 
-def test_pytorch():
+@pytest.mark.parametrize("page", ["README.md", "networks.md"])
+def test_pytorch(page):
     """Tiled blocks in, and out again."""
     torch.manual_seed(1)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), ClassicSELayer(8, 4))
     x = torch.randn(1, 3, 20, 6)
     before = model(x)
     names = {"model": model}
-    done, undone = TILED.split("untile_se(model)  ")
-    exec(compile(done, "README.md", "exec"), names)
+    done, undone = block(page, "python").split("untile_se(model)  ")
+    run(done, names)
     assert isinstance(model[1], TiledSE)
     assert not torch.allclose(model(x), before)
-    exec(compile("untile_se(model)  " + undone, "README.md", "exec"), names)
+    run("untile_se(model)  " + undone, names)
     assert torch.equal(model(x), before)
 
 
-@pytest.mark.parametrize("command", re.findall(r"^tiled-se (\w+ model\.onnx.*?)(?: +#.*)?$", README, re.M))
+@pytest.mark.parametrize("command", NETWORK_COMMANDS)
 def test_network(tiled_se, command):
     pathlib.Path("images").mkdir()
     Image.new("RGB", (40, 30), "teal").save("images/1.png")
@@ -61,12 +81,26 @@ def test_network(tiled_se, command):
 
 
 def test_sweep(tiled_se):
-    (example,) = re.findall(r"^```toml\n(.*?)^```$", README, re.M | re.S)
-    pathlib.Path("mine.toml").write_text(example)
+    pathlib.Path("mine.toml").write_text(block("sweeps.md", "toml"))
     finished = tiled_se("sweep", "--configs=mine.toml")
     assert (finished.status, finished.err) == (0, "")
     assert "sweep       5 configurations: 5 ok, 0 mismatch, 0 failed" in finished.out.splitlines()
     assert pathlib.Path("build/sweep_mine/results.csv").exists()
+
+
+def test_network_of_your_own(tmp_path):
+    (tmp_path / "mine.json").write_text(block("measuring.md", "json"))
+    (network,) = load_networks(str(tmp_path / "mine.json"))
+    assert (network.name, len(network.blocks)) == ("mine", 1)
+
+
+def test_job_by_hand():
+    """On a smaller block than the page's, whose parameters are baked in."""
+    config, parameters = quantised(k=2, width=4, channels=8, squeeze=2, lanes=8)
+    x = random_frame(config, 5, np.random.default_rng(2))
+    y = expected(config, parameters, x)
+    run(block("cosim.md", "python").replace("56", "4").replace("64", "8"), {
+        "verilog_text": generate(config, parameters).verilog, "x": x.astype(np.int8), "y": y.astype(np.int8)})
 
 
 def test_first_table_is_real(tiled_se):
