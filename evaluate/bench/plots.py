@@ -18,7 +18,9 @@ __all__ = ["macs", "networks", "occupancy", "svg"]
 # Told apart by colour-blind readers, and in grey: of Okabe and Ito's palette.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 STYLE = {
-    "svg.hashsalt": "tiled-se", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 9,
+    "svg.hashsalt": "tiled-se", "svg.fonttype": "none", "font.size": 9,
+    # The second is for readers without the first: letters of the same widths.
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "axes.labelcolor": "#222222",
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#dddddd", "grid.linewidth": 0.6,
     "xtick.color": "#222222", "ytick.color": "#222222", "xtick.major.size": 0, "ytick.major.size": 0,
