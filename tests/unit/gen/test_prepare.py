@@ -7,7 +7,6 @@ import pytest
 from tests.conftest import weights
 from tiled_se.gen.options import Options
 from tiled_se.gen.prepare import prepare
-from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
 
@@ -26,10 +25,6 @@ class TestPrepare:
                                       dict(sim="icarus"), dict(out="elsewhere")])
     def test_data_and_run_leave_the_hardware_alone(self, more):
         assert hardware(prepared(**more)) == hardware(prepared())
-
-    def test_verilog_is_the_same_each_time(self):
-        first, second = (prepared(loadable=False) for _ in range(2))
-        assert generate(first.config, first.baked).verilog == generate(second.config, second.baked).verilog
 
     def test_seed_changes_weights_and_data(self):
         first, second = prepared(), prepared(seed=2)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se verilog`: the files that it writes; and what commands import."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import weights
+
+SHAPE = ("--k=2", "--width=8", "--channels=8")
+
+
+def test_loadable(tiled_se, tmp_path):
+    assert tiled_se("verilog", *SHAPE, "--name=blk", "--out=out").status == 0
+    out = tmp_path / "out"
+    assert sorted(os.listdir(out)) == ["blk.params.bin", "blk.params.hex", "blk.v", "manifest.json"]
+    about = json.loads((out / "manifest.json").read_text())
+    assert "module blk(" in (out / "blk.v").read_text()
+    words = np.fromfile(out / "blk.params.bin", "<u4")
+    assert [int(line, 16) for line in (out / "blk.params.hex").read_text().split()] == words.tolist()
+    assert f"{words[0]:08x}" == about["parameters"]["fingerprint"]
+    assert about["parameters"]["stream_words"] == len(words)
+    ports = {port["name"]: port for port in about["ports"]}
+    assert ports["s_axis_tdata"]["width"] == 8 * about["config"]["lanes"]
+    assert ports["w_axis_tready"]["direction"] == "output"
+    assert all(port["meaning"] for port in about["ports"])
+    bits = sum(m["width"] * m["depth"] for m in about["memories"] if m["role"] != "weight")
+    assert about["sram"]["total_without_weights_bits"] == bits
+
+
+def test_baked(tiled_se, npz, tmp_path):
+    path = npz("w.npz", **weights())
+    assert tiled_se("verilog", "--k=2", "--width=8", f"--weights={path}", "--out=out").status == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["manifest.json", "tiled_se.v"]
+    about = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert about["parameters"] == {"kind": "baked", "source": path}
+    assert about["numbers"]["error_bound_lsb"] <= 1
+
+
+def test_wide_blocks_have_verilog_though_square_frames_would_not_fit(tiled_se):
+    """Frames are no part of the hardware: only who simulates them needs room for them."""
+    shape = ("--k=1", "--width=16384", "--channels=1", "--squeeze=1")
+    assert tiled_se("verilog", *shape, "--out=out").status == 0
+    finished = tiled_se("sim", *shape, "--out=other")
+    assert (finished.status, finished.err) == (
+        2, "tiled-se: error: H=16384 (--height): must be smaller: FRAMES*H*W*C = 536870912 may be 268435456 at most\n")
+    assert not os.path.exists("other")
+
+
+def test_width_that_the_error_needs_is_named(tiled_se):
+    finished = tiled_se("verilog", *SHAPE, "--operand-bits=11", "--out=out")
+    assert finished.status == 2
+    assert finished.err.startswith("tiled-se: error: OPERAND_BITS=11 (--operand-bits): must be at least ")
+    assert finished.err.endswith("to keep ERROR=1\n")
+    needed = finished.err.split()[8]
+    assert tiled_se("verilog", *SHAPE, f"--operand-bits={needed}", "--loadable=0", "--out=out").status == 0
+
+
+@pytest.mark.parametrize(("texts", "unloaded"), [
+    (["--help"], ["amaranth", "numpy", "torch"]),
+    (["verilog", "--k=2", "--width=4", "--channels=4", "--out=out"], ["torch", "cocotb"]),
+])
+def test_what_is_not_needed_is_not_imported(tmp_path, texts, unloaded):
+    code = ("import sys\nfrom tiled_se.cli.main import main\n"
+            f"try: main({texts!r})\nexcept SystemExit: pass\n"
+            f"print('loaded', [name for name in {unloaded!r} if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_module_runs_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "tiled_se.cli", "sim", "--k=0"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "tiled-se: error: K=0 (--k): must be an integer from 1 to 65536\n"
+
+
+def test_config_is_light():
+    """The parameter object is for everybody: it loads neither the hardware's nor the golden model's library."""
+    code = "import sys, tiled_se.hdl.config, tiled_se.hdl.timing, tiled_se.hdl.sizing, tiled_se.hdl.tables\n" \
+           "sys.exit(any(m in sys.modules for m in ('amaranth', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
