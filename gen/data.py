@@ -10,7 +10,7 @@ from ..hdl.config import ConfigError, Gate, Mid
 from . import npz
 from .files import npz_bytes
 from .formats import gate, middle
-from .options import shortened
+from .fields import shortened
 from .shape import MOST_ELEMENTS, MOST_WEIGHTS
 
 __all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]

@@ -6,19 +6,28 @@ import io
 import json
 import os
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ..hdl.config import ConfigError
+from .options import OutputOptions
 
-__all__ = ["check_file", "check_folder", "json_bytes", "npz_bytes", "write_all"]
+__all__ = ["check_file", "check_folder", "json_bytes", "npz_bytes", "output_folder", "write_all"]
 
 # Bytes of a name and of a path, as nearly every system has them, and those that our own and temporary names take.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 NAME_ROOM, PATH_ROOM = 16, 192
 
 
-def check_folder(path, option="out"):
+def output_folder(options: OutputOptions) -> str:
+    """The folder that `options` name for results, or their default; ConfigError ("out") unless it can be written."""
+    check_folder(options.folder)
+    return options.folder
+
+
+def check_folder(path: str, option: str = "out") -> None:
     """Raise ConfigError (`option`) unless folder `path` can be written or made; nothing is made yet."""
     _check_length(path, option)
     if os.path.lexists(path):
@@ -35,7 +44,7 @@ def check_folder(path, option="out"):
         raise ConfigError(option, path, f"must be writable, which {parent} is not")
 
 
-def check_file(path, option):
+def check_file(path: str, option: str) -> None:
     """Raise ConfigError (`option`) unless file `path` can be written, and its folder be made; nothing is made yet."""
     folder, name = os.path.split(path)
     if os.path.isdir(path) or not name:
@@ -49,15 +58,15 @@ def check_file(path, option):
     check_folder(folder or ".", option)
 
 
-def _check_length(path, option):
-    """What is too long is not noticed before the folders in front of it are made."""
+def _check_length(path: str, option: str) -> None:
+    """The system would refuse a long name only after its parent folders have been made."""
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split(os.sep)):
         raise ConfigError(option, path, f"is too long: a name may have {LONGEST_NAME} bytes at most")
     if len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH - PATH_ROOM:
         raise ConfigError(option, path, f"is too long: a path may have {LONGEST_PATH - PATH_ROOM} bytes at most")
 
 
-def write_all(folder, contents, option="out"):
+def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -> None:
     """Write files into `folder`, which is made where needed, in order.
 
     Parameters
@@ -93,12 +102,12 @@ def write_all(folder, contents, option="out"):
                 os.unlink(temporary)
 
 
-def json_bytes(value):
+def json_bytes(value: Any) -> bytes:
     """`value` as indented JSON."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
-def npz_bytes(arrays):
+def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
     """`arrays` as a compressed .npz."""
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)

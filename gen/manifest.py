@@ -1,39 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se verilog`: the block's Verilog, the parameters of a loadable one, and a manifest of all there is to know."""
+"""`tiled-se verilog`: the block's Verilog, the parameters of a loadable one, and a manifest that describes them."""
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC
+from ..hdl.config import GATE_FRAC, Config
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
-from .files import json_bytes, write_all
+from .files import json_bytes, output_folder, write_all
+from .options import BlockOptions
+from .prepare import BlockSpec, prepare
 from .report import config_fields, tool_versions
-from .verilog import generate
+from .verilog import Design, generate
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
 
 MANIFEST = "manifest.json"
 
 
-def write_verilog(job, folder):
-    """Write what `job` needs in hardware into `folder`, and print what was written.
+def write_verilog(options: BlockOptions) -> bool:
+    """Write the files of a block into its folder, and print their names. Returns True; ConfigError for bad input.
 
     NAME.v, for loadable blocks NAME.params.bin (32-bit words, little-endian) and NAME.params.hex (a word a line, for
     $readmemh), and manifest.json, which comes last.
     """
-    design = generate(job.config, job.baked, job.options.name)
+    folder = output_folder(options)
+    job = prepare(options)
+    design = generate(job.config, job.baked, options.name)
     files = hardware_files(job, design)
     write_all(folder, {file: content for file, (content, _) in files.items()})
     for file, (content, purpose) in files.items():
         size = "" if file == MANIFEST else f"{len(content):,} bytes: "
         print(f"{os.path.join(folder, file)}  {size}{purpose}")
+    return True
 
 
-def hardware_files(job, design):
-    """What `job` needs in hardware, of which `design` was made: dict of file's name to (content, what it is)."""
+def hardware_files(job: BlockSpec, design: Design) -> dict[str, tuple[bytes, str]]:
+    """The files of a block by name, each as (content, purpose)."""
     config, name = job.config, job.options.name
     files = {f"{name}.v": (design.verilog.encode(), "the block, complete: it includes nothing")}
     if config.loadable:
@@ -47,8 +54,8 @@ def hardware_files(job, design):
     return files | {MANIFEST: (json_bytes(about), "ports, parameters, number formats, latency, memories")}
 
 
-def manifest(job, design, files):
-    """The contents of manifest.json; `files` maps each file's name to what it is."""
+def manifest(job: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[str, Any]:
+    """The contents of manifest.json; `files` maps each file's name to its purpose."""
     config, quantised = job.config, job.quantised
     return {
         "top": design.top,
@@ -74,8 +81,8 @@ def manifest(job, design, files):
     }
 
 
-def _parameters(job):
-    """Where the weights are from, and how they get into the block."""
+def _parameters(job: BlockSpec) -> dict[str, Any]:
+    """The source of the weights, and how they get into the block."""
     source = job.options.weights or f"random, seed {job.options.seed}"
     if not job.config.loadable:
         return {"kind": "baked", "source": source}
@@ -85,8 +92,8 @@ def _parameters(job):
             "note": "x_scale, y_scale, zero points and error bound are those of this stream"}
 
 
-def _latency(config):
-    """Cycles of an undisturbed block."""
+def _latency(config: Config) -> dict[str, Any]:
+    """Cycles of a block whose streams never pause."""
     timing = Timing(config)
     return {
         "unit": "clock cycles",

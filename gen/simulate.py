@@ -5,14 +5,23 @@ import dataclasses
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..hdl.config import ConfigError
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
-from .files import json_bytes, npz_bytes, write_all
-from .verilog import generate
+from .files import json_bytes, npz_bytes, output_folder, write_all
+from .options import BlockOptions
+from .prepare import BlockSpec, prepare
+from .verilog import Design, generate
+
+if TYPE_CHECKING:
+    from ..cosim.build import Build
+    from ..cosim.job import Job
+    from ..cosim.run import SimResult
 
 __all__ = ["Outcome", "bench_job", "bench_taps", "check_simulator", "run", "simulate"]
 
@@ -25,83 +34,85 @@ SETTLE = 4
 class Outcome:
     """A finished run, with all that a report is made of.
 
-    ``x``, ``y`` (from the RTL, 0 where nothing came) and ``golden`` are integers (N, H, W, C); ``result`` is cosim's
-    SimResult, ``build`` its Build.
+    ``x``, ``y`` (from the RTL, 0 where it gave no output) and ``golden`` are integers (N, H, W, C).
     """
 
-    job: object
-    design: object
-    build: object
-    result: object
+    job: BlockSpec
+    design: Design
+    build: "Build"
+    result: "SimResult"
     x: np.ndarray
     y: np.ndarray
     golden: np.ndarray
     mismatches: int
 
     @property
-    def bit_exact(self):
-        """Whether every element came, was right, and no stream broke its protocol."""
+    def bit_exact(self) -> bool:
+        """Whether every element was output and right, and no stream broke its protocol."""
         return not self.mismatches and not self.result.failures
 
     @property
-    def first_failure(self):
+    def first_failure(self) -> str:
         """What went wrong first, in a line; of a run that is not bit-exact."""
         if self.result.difference is not None:
             return f"first difference in {self.result.difference}"
         return self.result.failures[0] if self.result.failures else f"{self.mismatches} elements differ"
 
 
-def simulate(job, folder):
-    """Simulate `job`, print what came of it, write ``report.json``, ``output.npz`` and perhaps waves into `folder`.
+def simulate(options: BlockOptions) -> bool:
+    """Simulate a block and print the result; write ``report.json``, ``output.npz`` and perhaps waves into its folder.
 
     Returns
     -------
     bool
-        Whether the block was bit-exact.
+        Whether the block is bit-exact.
 
     Raises
     ------
     ConfigError
-        Where the simulator asked for is missing, or `folder` can't be written.
+        Where an option or a file is wrong, the simulator is missing, or the folder can't be written.
     BuildError, SimulationError
         Where a tool failed.
     """
     from .report import arrays, report, table
 
-    check_simulator(job.options.sim)
+    folder = output_folder(options)
+    job = prepare(options)
+    check_simulator(options.sim)
     job.shape.check_frames()
     _say("generating the block")
-    design = generate(job.config, job.baked, job.options.name)
+    design = generate(job.config, job.baked, options.name)
     outcome = run(job, design, folder, say=_say, progress=_progress())
     summary = report(outcome)
     write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
     print(table(outcome, summary))
-    files = ["report.json", "output.npz"] + ([WAVES, WAVES.replace(".vcd", ".gtkw")] if job.options.waves else [])
+    files = ["report.json", "output.npz"] + ([WAVES, WAVES.replace(".vcd", ".gtkw")] if options.waves else [])
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     if not outcome.bit_exact:
         print(f"tiled-se: mismatch: {outcome.first_failure}", file=sys.stderr)
     return outcome.bit_exact
 
 
-def check_simulator(name):
-    """Raise ConfigError ("sim") unless the simulator `name` is there."""
+def check_simulator(name: str) -> None:
+    """Raise ConfigError ("sim") unless the simulator `name` is installed."""
     if name == "icarus" and not shutil.which("iverilog"):
         raise ConfigError("sim", name, "needs iverilog on PATH, which is not there; verilator needs nothing")
 
 
-def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, progress=None):
-    """Simulate `design`, which was generated for `job`: an :class:`Outcome`.
+def run(job: BlockSpec, design: Design, folder: str | None = None, *, occupancy: bool = False,
+        say: Callable[[str], None] = lambda text: None, progress: Callable[[str], None] | None = None) -> Outcome:
+    """Simulate `design`, which was generated for `job`.
 
     Parameters
     ----------
     folder : str, optional
-        Where waves go, if the job asks for them.
+        Where waves go, if the options ask for them.
     occupancy : bool
         Whether the result has the beats in the block, cycle by cycle.
     say, progress : callable, optional
-        Called with a line of text: what is done next, and how far a run has come.
+        Called with a line of text: the next step, and how far the simulation is.
     """
-    # Torch takes two seconds to load: only a simulation pays for it.
+    # Torch takes two seconds to load, which commands that don't simulate should not take.
     from ..cosim.build import build_simulation
     from ..cosim.run import simulate as run_job
 
@@ -119,19 +130,19 @@ def run(job, design, folder=None, *, occupancy=False, say=lambda text: None, pro
         wave_file = os.path.join(folder, WAVES)
     result = run_job(built, _script(job, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
                      progress=progress)
-    y, mismatches = _collect(job, result, golden)
+    y, mismatches = _collect(result, golden)
     return Outcome(job, design, built, result, x, y, golden, mismatches)
 
 
-def bench_job(job):
-    """cosim's Job of `job`: reset, load if loadable, all frames back to back, what must come out beside them."""
+def bench_job(job: BlockSpec) -> "Job":
+    """The test bench's job: reset, load if loadable, all frames back to back, with the outputs to expect."""
     job.shape.check_frames()
     x = job.frames()
     return _script(job, x, _golden(job, x)[0], occupancy=False)
 
 
-def _script(job, x, golden, occupancy):
-    """The bench's steps: reset, load if loadable, all frames back to back."""
+def _script(job: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) -> "Job":
+    """The test bench's steps: reset, load if loadable, all frames back to back."""
     from ..cosim import job as bench
 
     config, options = job.config, job.options
@@ -145,30 +156,30 @@ def _script(job, x, golden, occupancy):
                      seed=options.seed, hang_cycles=patience, occupancy=occupancy)
 
 
-def _golden(job, x):
-    """The model's outputs for `x`, and a function that gives its stages, for the case that something differs."""
+def _golden(job: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], dict[str, Any]]]:
+    """The model's outputs for `x`, and a function that computes its stages, to be called where outputs differ."""
     from ..golden.integer import IntegerModel
 
     model = IntegerModel(job.config, job.quantised.parameters)
     golden = np.stack([model.run(frame[None].astype(np.int64)).y.numpy()[0] for frame in x]).astype(x.dtype)
 
-    def stages():
+    def stages() -> dict[str, Any]:
         runs = [model.run(frame[None].astype(np.int64)) for frame in x]
-        found = {name: [getattr(run, name).numpy()[0] for run in runs]
+        results = {name: [getattr(run, name).numpy()[0] for run in runs]
                  for name in ("sums", "means", "hidden", "logits", "gates")}
         k, height = job.config.k, x.shape[1]
-        return {**found, "outputs": [np.split(frame, range(k, height, k)) for frame in golden]}
+        return {**results, "outputs": [np.split(frame, range(k, height, k)) for frame in golden]}
 
     return golden, stages
 
 
-def bench_taps(design):
+def bench_taps(design: Design) -> tuple[dict[str, Any], ...]:
     """The generator's taps as cosim takes them."""
     return tuple(tap.signals(design.verilog, f"{design.top}.{tap.path}") for tap in design.taps)
 
 
-def _collect(job, result, golden):
-    """What came out, in the golden output's shape and type, and how many elements are wrong or missing."""
+def _collect(result: "SimResult", golden: np.ndarray) -> tuple[np.ndarray, int]:
+    """The outputs in the golden output's shape and type, and how many elements are wrong or missing."""
     y, mismatches = np.zeros_like(golden), golden.size
     for number, beats in enumerate(result.outputs):
         flat = np.ascontiguousarray(beats).view(golden.dtype).reshape(-1)[:golden[number].size]
@@ -177,12 +188,12 @@ def _collect(job, result, golden):
     return y, max(mismatches, result.mismatches)
 
 
-def _say(text):
+def _say(text: str) -> None:
     print(f"{text} ...", flush=True)
 
 
-def _progress():
-    """Where the run stands, on a terminal only."""
+def _progress() -> Callable[[str], None] | None:
+    """Prints how far the simulation is, on a terminal only."""
     if not sys.stdout.isatty():
         return None
     return lambda text: print(f"\r{text}\033[K", end="\r", flush=True)

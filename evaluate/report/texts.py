@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as text, in lines of 120 columns at most."""
 
-from ...gen.options import shortened
+from ...gen.fields import shortened
 from ...gen.text_table import aligned
 from ..paper.paper import STRIP
 from ..paper.rules import TILES_TEXT

@@ -18,7 +18,7 @@ RESULT = "simspeed.json"
 HEADLINE = {"width": 56, "channels": 64}
 
 
-def simspeed(options, folder):
+def simspeed(options: SimspeedOptions) -> bool:
     """Measure how fast the block that `options` ask for simulates; write simspeed.json into `folder`.
 
     Returns

@@ -4,12 +4,15 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
 
 from ...hdl.config import ConfigError
 from ...hdl.ecp5 import Ecp5
 from ...hdl.technology import Technology
-from ..files import json_bytes, write_all
-from ..verilog import generate
+from ..files import json_bytes, output_folder, write_all
+from ..options import BlockOptions
+from ..prepare import BlockSpec, prepare
+from ..verilog import Design, generate
 from .nextpnr import lacking, place
 from .pin_wrapper import frame
 from .report import report, table
@@ -44,8 +47,8 @@ class Outcome:
         Why nothing was.
     """
 
-    job: object
-    design: object
+    job: BlockSpec
+    design: Design
     family: Family
     part: Part
     netlist: Netlist
@@ -54,24 +57,28 @@ class Outcome:
     reason: str | None
 
 
-def synthesise(job, folder):
-    """Synthesise `job`, print what came of it, and write NAME.v, the tools' logs and ``synth.json`` into `folder`.
+def synthesise(options: BlockOptions) -> bool:
+    """Synthesise a block, print the result; write NAME.v, the tools' logs and ``synth.json`` into its folder.
+
+    Returns True.
 
     Raises
     ------
     ConfigError
-        Where `folder` can't be written.
+        Where an option or a file is wrong, or the folder can't be written.
     ToolError
         Where a tool is missing or failed; there is no ``synth.json`` then.
     """
-    outcome = run(job, folder, _say)
+    folder = output_folder(options)
+    outcome = run(prepare(options), folder, _say)
     summary = report(outcome)
     write_all(folder, {RESULT: json_bytes(summary)})
     print(table(outcome, summary))
     print(f"wrote       {os.path.join(folder, RESULT)}")
+    return True
 
 
-def run(job, folder, say=lambda text: None):
+def run(job: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: None) -> Outcome:
     """The :class:`Outcome` of `job`; ``NAME.v`` and the tools' logs stay in `folder`. Raises as `synthesise`."""
     family = FAMILIES[job.options.target]
     for name in filter(None, ("yosys", family.placer)):
@@ -92,7 +99,7 @@ def run(job, folder, say=lambda text: None):
         raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
 
 
-def _run(job, design, text, bench, say):
+def _run(job: BlockSpec, design: Design, text: str, bench: Workbench, say: Callable[[str], None]) -> Outcome:
     """Take the first part that has room; the cells are those of the first part at all where none has."""
     family = FAMILIES[job.options.target]
     placer, tried, refused = family.placer, {}, []

@@ -12,7 +12,7 @@ from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.files import json_bytes, write_all
-from ...gen.options import shortened
+from ...gen.fields import shortened
 from ...gen.text_table import aligned, number
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError

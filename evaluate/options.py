@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the commands that measure, count and show."""
+
+import dataclasses
+
+from ..gen import formats
+from ..gen.fields import option, restated, stem
+from ..gen.options import (
+    BatchOptions,
+    BlockOptions,
+    DataOptions,
+    FormatOptions,
+    FunctionOptions,
+    HardwareOptions,
+    OutputOptions,
+    ShapeOptions,
+    StallOptions,
+    TileOptions,
+)
+from ..network.commands.options import ModelFolderOptions, ModelOptions, largest_lanes
+
+__all__ = ["BenchOptions", "DemoOptions", "ReportOptions", "SimspeedOptions", "SweepOptions"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchOptions(BatchOptions, OutputOptions):
+    """Options of ``tiled-se bench``."""
+
+    command = "bench"
+
+    network: str | None = option("bench", "NETWORK", formats.file_name, None, "NAMES|FILE",
+        "networks to measure, with commas between them, or a .json file of your own (default: all that are known)")
+    blocks: str | None = option("bench", "BLOCKS", formats.file_name, None, "HxWxCxCR,...",
+        "blocks to measure instead (default: those of the networks)")
+    docs: str | None = option("bench", "DOCS", formats.file_name, None, "FOLDER",
+        "where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimspeedOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions, OutputOptions):
+    """Options of ``tiled-se simspeed``."""
+
+    command = "simspeed"
+
+    name: str = restated(BlockOptions, "name")
+    docs: str | None = restated(BenchOptions, "docs",
+        text="folder whose benchmarks.md takes the figures in (default: none)")
+    repeats: int = option("bench", "REPEATS", formats.integer(1, 1000), 3, "N", "rounds, of which the fastest counts")
+    seconds: float = option("bench", "SECONDS", formats.number(0.01, 600), 4.0, "S",
+        "CPU seconds that each bench runs in each round, at least one frame")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepOptions(BatchOptions, OutputOptions):
+    """Options of ``tiled-se sweep``."""
+
+    command = "sweep"
+
+    configs: str | None = option("sweep", "CONFIGS", formats.file_name, None, "FILE",
+        ".toml with the configurations to simulate (default: a list of 24 that comes along)")
+    scheduler: str | None = option("sweep", "SCHEDULER", formats.address, None, "tcp://HOST:PORT",
+        "dask.distributed scheduler whose workers simulate (default: this machine's cores)")
+    jobs: int | None = restated(BatchOptions, "jobs",
+        text="simulations at a time (default: one for each core, or for each thread of a scheduler's workers)")
+
+    def _default_name(self) -> str:
+        return f"sweep_{stem(self.configs, '.toml')}" if self.configs else "sweep"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportOptions(TileOptions, HardwareOptions, ModelFolderOptions, BatchOptions):
+    """Options of ``tiled-se report``."""
+
+    command = "report"
+
+    model: str | None = restated(ModelOptions, "model", text="network to count: names of known ones with commas "
+        "between, `paper` for every row of the paper's tables, an .onnx file, or a .json file of your own")
+    lanes: int | None = largest_lanes()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoOptions(TileOptions, OutputOptions):
+    """Options of ``tiled-se demo``."""
+
+    command = "demo"
+
+    pages: int = option("model", "PAGES", formats.integer(2, 400), 42, "N", "pages of text to render")
+    seed: int = restated(DataOptions, "seed", text="of the pages")

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an option is: a dataclass field that knows its Make variable, its format and its help.
+
+A command's options are a frozen dataclass, each field of which :func:`option` makes. A value of None means "not given".
+"""
+
+import dataclasses
+import enum
+import functools
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..hdl.config import ConfigError
+
+__all__ = ["GROUPS", "Option", "flag", "from_texts", "given", "option", "options_of", "restated", "shortened", "stem",
+           "text_of"]
+
+Chosen = TypeVar("Chosen")
+
+# Most characters of a value that a message repeats: more than any path that a person reads.
+MOST_SHOWN = 400
+
+# Headings under which options stand in help, in this order.
+GROUPS = {
+    "shape": "shape of tiles and feature map",
+    "hardware": "hardware",
+    "functions": "functions and parameters",
+    "data": "data",
+    "run": "simulation run",
+    "synthesis": "synthesis",
+    "model": "network and its data",
+    "bench": "benchmarks",
+    "sweep": "sweep",
+    "verification": "verification",
+    "batch": "many at a time",
+    "output": "output",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """What is known about one option.
+
+    Attributes
+    ----------
+    group : str
+        Key of GROUPS.
+    variable : str
+        Variable of make.
+    convert : callable
+        From a text to a value; raises ValueError, which says what is allowed (see :mod:`tiled_se.gen.formats`).
+    default
+        None where nothing is assumed, or where the default depends on other options.
+    metavar, text : str
+        For help. `text` ends with "(default: ...)" only where `default` is None.
+    positional : bool
+        Whether the value may stand on the command line without the option's name.
+    """
+
+    group: str
+    variable: str
+    convert: Callable[[str], Any]
+    default: Any
+    metavar: str
+    text: str
+    positional: bool = False
+
+    @property
+    def help(self) -> str:
+        """`text` with the default."""
+        return self.text if self.default is None else f"{self.text} (default: {text_of(self.default)})"
+
+
+def option(group: str, variable: str, convert: Callable[[str], Any], default: Any, metavar: str, text: str, *,
+           positional: bool = False) -> Any:
+    """A dataclass field that is an option; the parameters are the attributes of :class:`Option`."""
+    about = Option(group, variable, convert, default, metavar, text, positional)
+    return dataclasses.field(default=default, metadata={"option": about})
+
+
+def restated(group: type, name: str, **changes: Any) -> Any:
+    """The field `name` of the options `group`, with other attributes of :class:`Option` for one command."""
+    about = dataclasses.replace(options_of(group)[name], **changes)
+    return dataclasses.field(default=about.default, metadata={"option": about})
+
+
+@functools.cache
+def options_of(group: type) -> dict[str, Option]:
+    """The options of a dataclass by field name, in the order of their groups."""
+    found = {field.name: field.metadata["option"] for field in dataclasses.fields(group) if "option" in field.metadata}
+    return dict(sorted(found.items(), key=lambda item: list(GROUPS).index(item[1].group)))
+
+
+def flag(name: str) -> str:
+    """How the command line spells the option of field `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def text_of(value: Any) -> str:
+    """An option's value as the command line takes it; "" for None."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(map(text_of, value))
+    return str(int(value) if isinstance(value, bool) else value.value if isinstance(value, enum.Enum) else value)
+
+
+def given(options: Any) -> dict[str, Any]:
+    """The values of `options` that differ from their defaults, by field name."""
+    return {name: getattr(options, name) for name, about in options_of(type(options)).items()
+            if getattr(options, name) != about.default}
+
+
+def shortened(value: object) -> str:
+    """`value` as text, without its middle where that is too long for a line."""
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN // 2]}...{text[-MOST_SHOWN // 4:]}"
+
+
+def stem(path: str, suffix: str) -> str:
+    """The name of the file `path`, without `suffix`, as a part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", os.path.basename(path).removesuffix(suffix))
+
+
+def from_texts(group: type[Chosen], texts: Mapping[str, str | None]) -> Chosen:
+    """Options of the dataclass `group` from texts by field name; None and the empty text mean "not given".
+
+    Raises
+    ------
+    ConfigError
+        Naming the option, its text and the format that is allowed.
+    """
+    values, options = {}, options_of(group)
+    for name, text in texts.items():
+        if text is None or text == "":
+            continue
+        try:
+            values[name] = options[name].convert(text)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(name, text, str(error)) from None
+    return group(**values)

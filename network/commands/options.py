@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the commands on an ONNX network.
+
+A dataclass takes the fields of its last base first; help and positional options follow that order.
+"""
+
+import dataclasses
+import os
+
+from ...gen import formats
+from ...gen.fields import option, restated, stem
+from ...gen.options import (
+    BatchOptions,
+    DataOptions,
+    FormatOptions,
+    HardwareOptions,
+    OutputOptions,
+    StallOptions,
+    TileOptions,
+)
+
+__all__ = ["BuildOptions", "ImageOptions", "InspectOptions", "ModelFolderOptions", "ModelOptions", "SensitivityOptions",
+           "SwapOptions", "largest_lanes"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The network, and the size of its input."""
+
+    model: str | None = option("model", "MODEL", formats.file_name, None, "FILE", ".onnx file of the network",
+        positional=True)
+    input_shape: str | None = option("model", "INPUT_SHAPE", formats.file_name, None, "CxHxW",
+        "size of the network's input, like 3x640x640 (default: what the model declares)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelFolderOptions(ModelOptions, OutputOptions):
+    """The network, and a folder for results, which is named after it by default."""
+
+    def _default_name(self) -> str:
+        return f"{self.command}_{stem(self.model or 'model', '.onnx')}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """Images that a network is run on."""
+
+    calibration: str | None = option("model", "CALIBRATION", formats.file_name, None, "IMAGES",
+        "folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs of the network as it is, "
+        "(C, H, W) or (N, C, H, W)")
+    limit: int = option("model", "LIMIT", formats.integer(1, 4096), 16, "N",
+        "inputs that are used, spread over the folder and its arrays")
+    mean: tuple[float, ...] | None = option("model", "MEAN", formats.numbers(-1e6, 1e6, 4), None, "M,M,M",
+        "subtracted from an image's channels, which are from 0 to 1 (default: 0.485,0.456,0.406; 0 for a network that "
+        "takes integers)")
+    std: tuple[float, ...] | None = option("model", "STD", formats.numbers(1e-6, 1e6, 4), None, "S,S,S",
+        "by which the channels are then divided (default: 0.229,0.224,0.225; 1/255 for a network that takes integers)")
+    bgr: bool = option("model", "BGR", formats.boolean, False, "0|1", "1: an image's channels are blue, green, red")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _SkipOptions:
+    skip: tuple[str, ...] | None = option("model", "SKIP", formats.names, None, "NAME,NAME,...",
+        "blocks that stay squeeze-and-excite (default: none)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectOptions(TileOptions, ModelOptions):
+    """Options of ``tiled-se inspect``."""
+
+    json: str | None = option("output", "JSON", formats.file_name, None, "FILE",
+        "where the list goes as JSON, too (default: nowhere)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SwapOptions(TileOptions, _SkipOptions, ModelOptions):
+    """Options of ``tiled-se swap``."""
+
+    out: str | None = restated(OutputOptions, "out", metavar="FILE",
+        text="the .onnx file to write (default: the model's name with _tseK)")
+
+    @property
+    def file(self) -> str:
+        """``out``, or the file that is written without it."""
+        return self.out or f"{os.path.splitext(self.model or 'model.onnx')[0]}_tse{self.k}.onnx"
+
+
+def largest_lanes() -> int | None:
+    """The option `lanes` of commands that build many blocks."""
+    return restated(HardwareOptions, "lanes", text="the most channels that a beat may carry; each block has the "
+                    "largest divisor of its own channels (default: 8)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildOptions(TileOptions, FormatOptions, StallOptions, BatchOptions, _SkipOptions, ImageOptions,
+                   ModelFolderOptions):
+    """Options of ``tiled-se build``."""
+
+    command = "build"
+
+    lanes: int | None = largest_lanes()
+    loadable: bool | None = restated(FormatOptions, "loadable",
+        text="1: parameters come through w_axis; 0: they are baked in (default: 0)")
+    dtype: str | None = restated(DataOptions, "dtype", text="integers of the stream: int8 or uint8 (default: int8)")
+    frames: int | None = restated(DataOptions, "frames", text="images whose feature maps are simulated (default: 2)")
+    seed: int = restated(DataOptions, "seed", text="of the pauses")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SensitivityOptions(ImageOptions, ModelFolderOptions):
+    """Options of ``tiled-se sensitivity``."""
+
+    command = "sensitivity"
+
+    calibration: str | None = restated(ImageOptions, "calibration", positional=True)
+    ks: tuple[int, ...] = option("model", "KS", formats.integers(1, 1 << 16, 16), (1, 3, 5, 7, 9), "K,K,...",
+        "rows of a tile to look at, each with its own list of blocks to leave")
