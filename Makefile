@@ -75,7 +75,7 @@
 ## Variables of the commands on a network, besides K=, OUT= and, of build and report, those of hardware and JOBS=
 ##
 ##   network   MODEL=          .onnx file; of report also names of known networks, `paper`, or a .json file
-##             INPUT=          size of the network's input, CxHxW (default: what the model declares)
+##             INPUT_SHAPE=    size of the network's input, CxHxW (default: what the model declares)
 ##             SKIP=           blocks that stay squeeze-and-excite, of swap and build: names with commas between
 ##             JSON=           file for the list, of inspect
 ##   images    CALIBRATION=    folder with images, or with .npy or .npz inputs, of build and sensitivity
@@ -107,7 +107,7 @@
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
   LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
-  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
+  INPUT:input INPUT_SHAPE:input-shape DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
   TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs \
   REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model CALIBRATION:calibration \
   LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks JSON:json PAGES:pages \

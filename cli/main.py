@@ -10,7 +10,7 @@ from ..gen.errors import UsageError
 from ..gen.fields import from_texts
 from ..gen.options import BlockOptions, describe
 from ..gen.signals import terminated_as_interrupted
-from ..hdl.config import ConfigError
+from ..hdl.errors import ConfigError, ToolFailure
 from .commands import COMMANDS
 from .parser import parse
 
@@ -19,17 +19,9 @@ __all__ = ["main"]
 # Exit statuses.
 OK, MISMATCH, BAD_INPUT, TOOL_FAILED, NO_OUTPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 74, 130, 141
 
-# Exceptions that end in one line, and their exit status. They are named, so that nothing is imported for them.
-STATUSES = {
-    "tiled_se.gen.errors.UsageError": BAD_INPUT,
-    "tiled_se.hdl.config.ConfigError": BAD_INPUT,
-    "builtins.MemoryError": BAD_INPUT,
-    "tiled_se.cosim.build.BuildError": TOOL_FAILED,
-    "tiled_se.cosim.run.SimulationError": TOOL_FAILED,
-    "tiled_se.gen.fpga.tools.ToolError": TOOL_FAILED,
-    "tiled_se.batch.lost.EngineLost": TOOL_FAILED,
-    "builtins.KeyboardInterrupt": INTERRUPTED,
-}
+# Exceptions that end in one line, and their exit status.
+STATUSES = {UsageError: BAD_INPUT, ConfigError: BAD_INPUT, MemoryError: BAD_INPUT, ToolFailure: TOOL_FAILED,
+            KeyboardInterrupt: INTERRUPTED}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,19 +74,17 @@ def _command(arguments: Sequence[str]) -> int:
         with terminated_as_interrupted():
             options = COMMANDS[name].load_options()
             return _run(name, from_texts(options, texts))
-    except (Exception, KeyboardInterrupt) as error:
-        kinds = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
-        status = next((STATUSES[kind] for kind in kinds if kind in STATUSES), None)
-        if status is None:
-            raise
-        return _failed(error, status, options)
+    except tuple(STATUSES) as error:
+        return _failed(error, options)
 
 
 def _run(name: str, options: object) -> int:
     return OK if COMMANDS[name].load_function()(options) else MISMATCH
 
 
-def _failed(error: BaseException, status: int, options: type) -> int:
+def _failed(error: BaseException, options: type) -> int:
+    """Print `error` as one line, after what a tool printed; the exit status."""
+    status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
     if isinstance(error, ConfigError):
         return _fail(describe(error, options), status)
     if isinstance(error, MemoryError):

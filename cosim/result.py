@@ -5,12 +5,13 @@ import dataclasses
 
 import numpy as np
 
+from ..hdl.errors import ToolFailure
 from .taps import Difference
 
 __all__ = ["ModelError", "SimResult", "SimulationError", "findings"]
 
 
-class SimulationError(RuntimeError):
+class SimulationError(ToolFailure):
     """The simulator itself failed: it crashed, could not start, or did not run the test. Ends with its last lines."""
 
 

@@ -6,12 +6,14 @@ import shlex
 import shutil
 import subprocess
 
+from ..hdl.errors import ToolFailure
+
 __all__ = ["BuildError", "compiler", "run_all", "version"]
 
 _SHOWN_LINES = 15
 
 
-class BuildError(RuntimeError):
+class BuildError(ToolFailure):
     """A tool is missing or has failed; the message names it and ends with the last lines that it printed."""
 
 

@@ -4,7 +4,8 @@
 import dataclasses
 import enum
 
-from ..gen.options import FIELDS, Options
+from ..gen.fields import options_of
+from ..gen.options import BlockOptions
 from ..hdl.sizing import lanes_within
 from .networks import Block
 
@@ -26,6 +27,9 @@ class Kind(enum.Enum):
     SYNTH = "synth"
 
 
+OPTIONS = options_of(BlockOptions)
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A measurement.
@@ -33,7 +37,7 @@ class Task:
     Attributes
     ----------
     kind : Kind
-    options : Options
+    options : BlockOptions
         Of the block, as for `tiled-se verilog` or `tiled-se sim`.
     occupancy : bool
         Whether a simulation records the beats in the block, cycle by cycle.
@@ -42,7 +46,7 @@ class Task:
     """
 
     kind: Kind
-    options: Options
+    options: BlockOptions
     occupancy: bool = False
     target: str | None = None
 
@@ -55,7 +59,7 @@ class Task:
     @property
     def variables(self):
         """The options as variables of make."""
-        return " ".join(f"{FIELDS[name].metadata['variable']}={value}" for name, value in self._said())
+        return " ".join(f"{OPTIONS[name].variable}={value}" for name, value in self._said())
 
     @property
     def beats(self):
@@ -70,8 +74,8 @@ class Task:
 
     def _said(self):
         """Options that differ from their default, and K."""
-        values = ((name, getattr(self.options, name)) for name in FIELDS)
-        return [(name, value) for name, value in values if name == "k" or value != FIELDS[name].default]
+        values = ((name, getattr(self.options, name)) for name in OPTIONS)
+        return [(name, value) for name, value in values if name == "k" or value != OPTIONS[name].default]
 
 
 def simulated_height(block, lanes, k=K):
@@ -107,4 +111,4 @@ def _task(kind, block: Block, k, lanes, height, more):
     fields = {name: more.pop(name) for name in ("occupancy", "target") if name in more}
     run = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else {}
     shape = dict(k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, lanes=lanes)
-    return Task(kind, Options(**shape, **run, **more), **fields)
+    return Task(kind, BlockOptions(**shape, **run, **more), **fields)

@@ -8,9 +8,9 @@ import numpy as np
 from ..golden.block import DataFormat, FloatBlock
 from ..hdl.config import ConfigError, Gate, Mid
 from . import npz
+from .fields import shortened
 from .files import npz_bytes
 from .formats import gate, middle
-from .fields import shortened
 from .shape import MOST_ELEMENTS, MOST_WEIGHTS
 
 __all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]

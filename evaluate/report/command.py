@@ -4,7 +4,8 @@
 import os
 
 from ...batch.local import cores
-from ...gen.files import check_folder, json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
+from ..options import ReportOptions
 from ..paper.definitions import load_definitions
 from ..paper.paper import STRIP, load_paper, model_rows, tile_rows
 from .measure import forms, measure
@@ -19,10 +20,10 @@ REPORT, PLOT, PAPER_PLOT = "report.json", "report.svg", "paper.svg"
 FIGURE_TABLE = 4
 
 
-def report(options, folder):
-    """Count and measure what ``options.model`` names, print it as tables, write report.json and plots to `folder`.
+def report(options: ReportOptions) -> bool:
+    """Count and measure what ``options.model`` names, print it as tables, write report.json and plots to their folder.
 
-    Results of measurements are kept in `folder`, so that an interrupted run continues, and a repeated one measures
+    Results of measurements are kept in that folder, so that an interrupted run continues, and a repeated one measures
     nothing.
 
     Returns
@@ -35,8 +36,8 @@ def report(options, folder):
     ConfigError
         Before anything is measured: a wrong option or file.
     """
+    folder = output_folder(options)
     subject = resolve(options)
-    check_folder(folder)
     tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
     results, failures = measure(tasks, folder, options.jobs or cores())
     summaries = [network_summary(network, options, results) for network in subject.networks]

@@ -7,10 +7,11 @@ from ...batch.local import Local
 from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store
-from ...gen.options import FIELDS, Options
+from ...gen.fields import text_of
+from ...gen.options import BlockOptions
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..measure import finished, work
-from ..tasks import Kind, Task
+from ..tasks import OPTIONS, Kind, Task
 
 __all__ = ["Netlist", "forms", "measure"]
 
@@ -21,13 +22,8 @@ class Netlist(Task):
     """The :class:`Task` to generate a block and read its memories; its text has the hardware's variables only."""
 
     def __str__(self):
-        return " ".join(f"{FIELDS[name].metadata['variable']}={_text(value)}" for name, value in self._said()
+        return " ".join(f"{OPTIONS[name].variable}={text_of(value)}" for name, value in self._said()
                         if name not in ("height", "frames"))
-
-
-def _text(value):
-    """An option's value as the command line takes it."""
-    return int(value) if isinstance(value, bool) else getattr(value, "value", value)
 
 
 def forms(block, options):
@@ -40,7 +36,7 @@ def forms(block, options):
 
 def _task(block, k, options):
     # No frame enters the hardware; a small one keeps high maps within what a simulation could hold.
-    return Netlist(Kind.MEMORY, Options(
+    return Netlist(Kind.MEMORY, BlockOptions(
         k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, height=1, frames=1,
         lanes=lanes_within(block.channels, options.lanes or DEFAULT_LANES), macs=options.macs, slack=options.slack,
         sram_overhead=options.sram_overhead, **dict(block.form)))

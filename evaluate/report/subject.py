@@ -69,8 +69,9 @@ def resolve(options):
         raise ConfigError("model", "", "is needed: names of networks, paper, or an .onnx or .json file")
     if text.endswith(".onnx"):
         return Subject((_checked(_model(text, options)),), frozenset())
-    if options.input:
-        raise ConfigError("input", options.input, "is the size of an .onnx file's input; known networks have their own")
+    if options.input_shape:
+        raise ConfigError("input_shape", options.input_shape,
+                          "is the size of an .onnx file's input; known networks have their own")
     names = [text] if text.endswith(".json") else list(dict.fromkeys(text.split(",")))
     whole = PAPER in names
     if whole:
@@ -108,7 +109,7 @@ def _model(path, options):
     from ...network.network import open_network
     from ...network.read.shapes import InputShape
 
-    shape = InputShape.parse(options.input) if options.input else None
+    shape = InputShape.parse(options.input_shape) if options.input_shape else None
     network = open_network(path, shape, need_sizes=True)
     name = os.path.basename(path)
     size = (shape.height, shape.width) if shape else _size(network.dims)

@@ -5,10 +5,12 @@ import dataclasses
 import os
 import sys
 
-from ...gen.files import json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.options import block_options
 from ...gen.prepare import prepare
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
+from ..options import SimspeedOptions
 from ..page import DOCUMENT, read_page, with_section
 
 __all__ = ["RESULT", "simspeed"]
@@ -19,7 +21,7 @@ HEADLINE = {"width": 56, "channels": 64}
 
 
 def simspeed(options: SimspeedOptions) -> bool:
-    """Measure how fast the block that `options` ask for simulates; write simspeed.json into `folder`.
+    """Measure how fast the block of `options` simulates; write simspeed.json into their folder.
 
     Returns
     -------
@@ -33,6 +35,7 @@ def simspeed(options: SimspeedOptions) -> bool:
     BuildError, SimulationError
         Where a tool failed.
     """
+    folder = output_folder(options)
     if all(getattr(options, name) is None for name in (*HEADLINE, "weights", "input")):
         options = dataclasses.replace(options, **HEADLINE)
     page = None if options.docs is None else read_page(options.docs)
@@ -40,7 +43,7 @@ def simspeed(options: SimspeedOptions) -> bool:
         raise ConfigError("docs", options.docs, f"must be a folder with {DOCUMENT}, which make bench writes")
     if page is not None and not os.access(options.docs, os.W_OK | os.X_OK):
         raise ConfigError("docs", options.docs, "must be writable")
-    job = prepare(options)
+    job = prepare(block_options(options))
     # These load torch and cocotb.
     from .benches import made, runnable
     from .rounds import Wrong, measure
@@ -57,12 +60,12 @@ def simspeed(options: SimspeedOptions) -> bool:
     except Wrong as wrong:
         print(f"tiled-se: mismatch: {wrong}", file=sys.stderr)
         return False
-    summary = summarise(job, rounds, missing)
+    summary = summarise(job, options, rounds, missing)
     print(f"\n{table(job, rounds, summary)}\n")
     write_all(folder, {RESULT: json_bytes(summary)})
     print(f"wrote       {os.path.join(folder, RESULT)}")
     if page is not None:
-        write_all(options.docs, {DOCUMENT: with_section(page, markdown(job, summary)).encode()})
+        write_all(options.docs, {DOCUMENT: with_section(page, markdown(job, options, summary)).encode()})
         print(f"wrote       {os.path.join(options.docs, DOCUMENT)}")
     return True
 

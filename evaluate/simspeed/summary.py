@@ -5,7 +5,7 @@ import importlib.metadata
 import textwrap
 
 from ...cosim.tools import compiler, version
-from ...gen.options import FIELDS
+from ...gen.fields import options_of, text_of
 from ...gen.report import TOOLS, config_fields, describe_block, tool_versions
 from .benches import AXI_PACKAGE, BENCHES
 from .rounds import MOST_FRAMES
@@ -22,17 +22,18 @@ _METHOD = ("Each figure is the best of {repeats} rounds, in which the benches ta
            "the evaluation behind it, which saves a lock a call.")
 
 
-def summarise(job, rounds, missing):
+def summarise(job, options, rounds, missing):
     """The contents of simspeed.json.
 
     Parameters
     ----------
-    job : Job
+    job : BlockSpec
+    options : SimspeedOptions
     rounds : list of dict of str to Run
     missing : dict of str to str
         Benches that could not run, and why: null in every figure.
     """
-    options, shape = job.options, job.shape
+    shape = job.shape
     rates = {name: None if name in missing else max(turn[name].rate for turn in rounds) for name in BENCHES}
     return {
         "cycles_per_cpu_second": rates,
@@ -78,13 +79,14 @@ def table(job, rounds, summary):
 
 def command(options):
     """The command that repeats the measurement."""
-    said = [(field.metadata["variable"], getattr(options, name)) for name, field in FIELDS.items()
-            if name not in ("out", "docs") and (name in ("k", "width", "channels")
-                                                or getattr(options, name) != field.default)]
-    return " ".join(["make simspeed", *(f"{variable}={value}" for variable, value in said if value is not None)])
+    given = [(about.variable, getattr(options, name)) for name, about in options_of(type(options)).items()
+             if name not in ("out", "docs") and (name in ("k", "width", "channels")
+                                                 or getattr(options, name) != about.default)]
+    return " ".join(["make simspeed", *(f"{variable}={text_of(value)}" for variable, value in given
+                                        if value is not None)])
 
 
-def markdown(job, summary):
+def markdown(job, options, summary):
     """The section of benchmarks.md."""
     rows = ["| bench | | cycles per CPU second | to `cpp` | to `per_beat` |", "| --- | --- | ---: | ---: | ---: |"]
     for name, rate in summary["cycles_per_cpu_second"].items():
@@ -98,5 +100,5 @@ def markdown(job, summary):
             f"less. {summary['method']}")
     tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
                       if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
-    return "\n".join(["## Speed of simulation", "", f"    {command(job.options)}", "", *textwrap.wrap(text, 120), "",
+    return "\n".join(["## Speed of simulation", "", f"    {command(options)}", "", *textwrap.wrap(text, 120), "",
                       *rows, "", *textwrap.wrap(f"Made with {tools}.", 120)])

@@ -12,11 +12,13 @@ from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store, digest
 from ...gen.errors import UsageError
-from ...gen.files import write_all
+from ...gen.fields import text_of
+from ...gen.files import output_folder, write_all
 from ...gen.options import describe
 from ...hdl.config import ConfigError
+from ..options import SweepOptions
 from .files import Files
-from .plan import VARIABLES, load_plan, text_of
+from .plan import VARIABLES, load_plan
 from .tables import FILES, documents, summarise, summary_text
 from .work import FAILED, OK, difference, identity, work
 
@@ -25,8 +27,8 @@ __all__ = ["sweep"]
 REPORTS = "reports"
 
 
-def sweep(options, folder):
-    """Simulate every configuration of `options.configs`, keep the reports in `folder`, write what came of them.
+def sweep(options: SweepOptions) -> bool:
+    """Simulate every configuration of `options.configs`, keep the reports in its folder, write what came of them.
 
     Returns
     -------
@@ -41,6 +43,7 @@ def sweep(options, folder):
     EngineLost
         Where the scheduler has gone; a further run continues.
     """
+    folder = output_folder(options)
     _check_packages(options)
     configurations = load_plan(options.configs)
     run = _Run(configurations, Files(os.path.dirname(options.configs or "")), folder)

@@ -7,15 +7,17 @@ import math
 import os
 import pathlib
 
-from ...gen.options import FIELDS, Options, from_texts, options_of, shortened
+from ...gen.fields import from_texts, options_of, shortened
+from ...gen.options import SimOptions
 from ...hdl.config import ConfigError
 
-__all__ = ["SHIPPED", "VARIABLES", "Configuration", "load_plan", "text_of"]
+__all__ = ["SHIPPED", "VARIABLES", "Configuration", "load_plan"]
 
 SHIPPED = pathlib.Path(__file__).with_name("regression.toml")
 # Variables of make, and the options they stand for: those of a simulation, but no waves and no folder of its own.
-VARIABLES = {field.metadata["variable"]: name for name, field in options_of("sim").items()
-             if field.metadata["group"] != "synthesis" and name not in ("out", "waves")}
+OPTIONS = options_of(SimOptions)
+VARIABLES = {about.variable: name for name, about in OPTIONS.items()
+             if about.group != "synthesis" and name not in ("out", "waves")}
 LABEL = "label"
 TABLES = "must hold [defaults], [grid] or [[grid]], and [[configurations]]"
 MOST_CONFIGURATIONS = 100_000
@@ -34,27 +36,18 @@ class Configuration:
         As the file says, or empty.
     texts : dict of str to str
         What the file says of it, by option, as the command line would have it.
-    options : Options
+    options : SimOptions
         The same, converted.
     """
 
     number: int
     label: str
     texts: dict
-    options: Options
+    options: SimOptions
 
     def __str__(self):
         said = " ".join(f"{variable}={self.texts[name]}" for variable, name in VARIABLES.items() if name in self.texts)
         return " ".join(part for part in (str(self.number), self.label and f"{self.label}:", said) if part)
-
-
-def text_of(value):
-    """An option's value as the command line takes it; "" for None."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    return str(getattr(value, "value", value))
 
 
 def load_plan(path=None):
@@ -174,10 +167,9 @@ def _converted(path, where, values):
         else:
             texts[VARIABLES[key]] = _text(path, where, key, value)
     try:
-        return from_texts(texts), {name: text for name, text in texts.items() if text != ""}, label
+        return from_texts(SimOptions, texts), {name: text for name, text in texts.items() if text != ""}, label
     except ConfigError as error:
-        variable = FIELDS[error.option].metadata["variable"]
-        raise _wrong(path, where, variable, error.value, error.allowed) from None
+        raise _wrong(path, where, OPTIONS[error.option].variable, error.value, error.allowed) from None
 
 
 def _label(path, where, value):
@@ -189,7 +181,7 @@ def _label(path, where, value):
 def _text(path, where, key, value):
     """A TOML value as the command line has it."""
     if isinstance(value, bool):
-        if FIELDS[VARIABLES[key]].metadata["metavar"] != "0|1":
+        if OPTIONS[VARIABLES[key]].metavar != "0|1":
             raise _wrong(path, where, key, str(value).lower(), "must be no boolean")
         return str(int(value))
     if not isinstance(value, (int, float, str)):

@@ -8,8 +8,9 @@ came to be.
 import csv
 import io
 
+from ...gen.fields import text_of
 from ...gen.files import json_bytes
-from .plan import VARIABLES, text_of
+from .plan import VARIABLES
 from .work import FAILED, MISMATCH, OK
 
 __all__ = ["FILES", "documents", "summarise", "summary_text"]

@@ -14,7 +14,8 @@ import time
 
 from ...batch.store import simulating_sources
 from ...cosim.icarus import icarus_version
-from ...gen.options import describe, from_texts
+from ...gen.fields import from_texts
+from ...gen.options import SimOptions, describe
 from ...gen.prepare import prepare
 from ...gen.report import report, tool_versions
 from ...gen.simulate import check_simulator, run
@@ -88,7 +89,7 @@ def _in_folder(task):
 
 def _simulate(texts):
     try:
-        outcome = _outcome(from_texts(texts))
+        outcome = _outcome(from_texts(SimOptions, texts))
         found = report(outcome)
     except ConfigError as error:
         return FAILED, _line(describe(error)), None

@@ -15,10 +15,12 @@ import sys
 import tempfile
 import threading
 
+from ...hdl.errors import ToolFailure
+
 __all__ = ["TOOLS", "Tool", "ToolError", "Workbench"]
 
 
-class ToolError(RuntimeError):
+class ToolError(ToolFailure):
     """A tool is missing or failed; the text is one line, for the user."""
 
 

@@ -11,8 +11,9 @@ from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...gen.data import input_bytes, weights_bytes
-from ...gen.files import json_bytes, write_all
 from ...gen.fields import shortened
+from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.options import block_options
 from ...gen.text_table import aligned, number
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
@@ -23,20 +24,19 @@ from ..network import open_network
 from ..read.names import file_name, unique
 from ..tile import tile_blocks
 from .build_task import build_block
+from .options import BuildOptions
 
 __all__ = ["build"]
 
-# Options that each block's simulation gets as they are.
-BLOCK_OPTIONS = ("k", "macs", "sram_overhead", "slack", "loadable", "operand_bits", "error", "stall", "seed", "dtype")
 
-
-def build(options, folder: str) -> bool:
-    """Build every block of ``options.model`` into `folder`, and print a table.
+def build(options: BuildOptions) -> bool:
+    """Build every block of ``options.model`` into a folder of its own, and print a table.
 
     Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
     wrong.
     """
-    network = open_network(options.model, options.input, need_sizes=True)
+    folder = output_folder(options)
+    network = open_network(options.model, options.input_shape, need_sizes=True)
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to build")
@@ -50,21 +50,16 @@ def build(options, folder: str) -> bool:
 
 
 def _prepare(options, folder, blocks, maps):
-    """Write the WEIGHTS and INPUT file of each block into its folder.
-
-    Returns the options of `tiled-se sim` as texts, for each block by name.
-    """
+    """Write the WEIGHTS and INPUT file of each block into its folder; BlockOptions of each block by name."""
     tasks, used = {}, set()
     for block in blocks:
         name = unique(file_name(block.name), used, "-")
         own = os.path.join(folder, name)
         _write_inputs(own, block, maps[block.name], options)
-        values = {"weights": os.path.join(own, "weights.npz"), "input": os.path.join(own, "input.npz"), "out": own,
-                  "name": "tse_" + re.sub(r"[^A-Za-z0-9_]", "_", name),
-                  "lanes": lanes_within(block.channels, options.lanes or DEFAULT_LANES)}
-        values |= {option: value for option in BLOCK_OPTIONS if (value := getattr(options, option)) is not None}
-        tasks[block.name] = {option: str(int(value) if isinstance(value, bool) else value)
-                             for option, value in values.items()}
+        tasks[block.name] = block_options(
+            options, weights=os.path.join(own, "weights.npz"), input=os.path.join(own, "input.npz"), out=own,
+            name="tse_" + re.sub(r"[^A-Za-z0-9_]", "_", name), frames=None,
+            lanes=lanes_within(block.channels, options.lanes or DEFAULT_LANES))
     return tasks
 
 
@@ -116,8 +111,8 @@ def _finish(network, blocks, options, folder, images, tasks, results):
 
 def _summary(block, task, result):
     report = result["report"]
-    return {"name": block.name, "folder": os.path.basename(task["out"]), "module": task["name"], **block.shape,
-            **block.waiting(int(task["k"])), "failure": result["failure"],
+    return {"name": block.name, "folder": os.path.basename(task.out), "module": task.name, **block.shape,
+            **block.waiting(task.k), "failure": result["failure"],
             "bit_exact": bool(report and report["bit_exact"]), "report": report}
 
 

@@ -3,7 +3,7 @@
 
 from ...gen.files import json_bytes, npz_bytes, write_all
 from ...gen.manifest import hardware_files
-from ...gen.options import describe, from_texts
+from ...gen.options import BlockOptions, describe
 from ...gen.prepare import prepare
 from ...gen.report import arrays, report
 from ...gen.simulate import run
@@ -13,8 +13,8 @@ from ...hdl.config import ConfigError
 __all__ = ["build_block"]
 
 
-def build_block(texts: dict[str, str]) -> dict:
-    """Generate, simulate and write one block, with the options of `tiled-se sim` as `texts`, into their ``out``.
+def build_block(options: BlockOptions) -> dict:
+    """Generate, simulate and write the block of `options` into their ``out``.
 
     Returns
     -------
@@ -26,7 +26,6 @@ def build_block(texts: dict[str, str]) -> dict:
     # The other processes have the other cores.
     torch.set_num_threads(1)
     try:
-        options = from_texts(texts)
         job = prepare(options)
         design = generate(job.config, job.baked, options.name)
     except ConfigError as error:

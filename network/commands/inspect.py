@@ -6,6 +6,7 @@ import os
 from ...gen.files import check_file, json_bytes, write_all
 from ...gen.text_table import aligned, number
 from ..network import Network, open_network
+from .options import InspectOptions
 
 __all__ = ["inspect", "summary"]
 
@@ -14,7 +15,7 @@ INTEGER = ("ConvInteger", "MatMulInteger", "com.microsoft.DynamicQuantizeMatMul"
 SUMS = ("parameters", "se_elements", "tse_elements")
 
 
-def inspect(options) -> bool:
+def inspect(options: InspectOptions) -> bool:
     """Print the blocks of ``options.model``, and write them to ``options.json`` if that is given. Returns True.
 
     Raises ConfigError if the model or an option is wrong.
@@ -22,7 +23,7 @@ def inspect(options) -> bool:
     folder, name = os.path.split(options.json or "")
     if options.json:
         check_file(options.json, "json")
-    contents = summary(open_network(options.model, options.input), options.k)
+    contents = summary(open_network(options.model, options.input_shape), options.k)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
     print(_table(contents))
@@ -75,7 +76,7 @@ def _table(contents):
         rows.append(("sum", *[""] * 7, *(number(None if None in column else sum(column)) for column in sums)))
         lines += aligned(rows, left=(0, 5, 6, 7))
     if any(block["H"] is None or block["W"] is None for block in blocks):
-        lines.append("? depends on the input's size: give it with --input CxHxW")
+        lines.append("? depends on the input's size: give it with --input-shape CxHxW")
     if contents["unread"]:
         lines.append(f"blocks of {', '.join(contents['unread'])} are not found: take the float model")
     lines += [f"left out: {name}: {reason}" for name, reason in contents["others"].items()]

@@ -3,13 +3,14 @@
 
 import os
 
-from ...gen.files import json_bytes, write_all
-from ...gen.options import FIELDS
+from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.options import TileOptions
 from ...gen.text_table import aligned
 from ..calibration.agreement import agreement
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
 from ..network import open_network
+from .options import SensitivityOptions
 from .sensitivity_plot import draw
 
 __all__ = ["sensitivity"]
@@ -18,12 +19,13 @@ __all__ = ["sensitivity"]
 NOTABLE = 0.1
 
 
-def sensitivity(options, folder: str) -> bool:
+def sensitivity(options: SensitivityOptions) -> bool:
     """Measure how tiles agree with whole maps in ``options.model``; write sensitivity.json and sensitivity.svg.
 
     Prints a table and returns True. Raises ConfigError if the model, the images or an option is wrong.
     """
-    network = open_network(options.model, options.input, need_sizes=True)
+    folder = output_folder(options)
+    network = open_network(options.model, options.input_shape, need_sizes=True)
     images = find_images(options, network)
     print(f"running the network on {len(images)} images ...", flush=True)
     with feature_maps(network, network.model, network.blocks, images) as maps:
@@ -45,7 +47,7 @@ def sensitivity(options, folder: str) -> bool:
 
 def _table(blocks, ks):
     """A row for each block: the change of its outputs for each k, and agreement for the k nearest to the default."""
-    nearest = min(ks, key=lambda k: abs(k - FIELDS["k"].default))
+    nearest = min(ks, key=lambda k: abs(k - TileOptions.k))
     rows = [("block", "H", *(f"change k={k}" for k in ks),
              *(f"{name} k={nearest}" for name in ("means r", "gates r", "quantised gates")))]
     for block in blocks:

@@ -10,16 +10,17 @@ from ...hdl.config import ConfigError
 from ..network import open_network
 from ..read.model import model_errors
 from ..tile import tile_blocks
+from .options import SwapOptions
 
 __all__ = ["swap"]
 
 
-def swap(options) -> bool:
-    """Write ``options.model`` with its blocks tiled to ``options.out``. Returns True; ConfigError for bad input."""
-    path = options.out or f"{os.path.splitext(options.model or 'model.onnx')[0]}_tse{options.k}.onnx"
+def swap(options: SwapOptions) -> bool:
+    """Write ``options.model`` with its blocks tiled to ``options.file``. Returns True; ConfigError for bad input."""
+    path = options.file
     folder, name = os.path.split(path)
     check_file(path, "out")
-    network = open_network(options.model, options.input)
+    network = open_network(options.model, options.input_shape)
     blocks = network.selected(options.skip or ())
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")

@@ -37,10 +37,10 @@ class InputShape:
 
     @classmethod
     def parse(cls, text: str) -> InputShape:
-        """The shape that a text like 3x640x640 gives; ConfigError ("input") for another text."""
+        """The shape that a text like 3x640x640 gives; ConfigError ("input_shape") for another text."""
         match = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
         if not match:
-            raise ConfigError("input", text, SHAPE_FORMAT)
+            raise ConfigError("input_shape", text, SHAPE_FORMAT)
         return cls(*map(int, match.groups()))
 
 
@@ -54,7 +54,7 @@ def input_of(graph: Graph) -> onnx.ValueInfoProto:
 def input_dims(graph: Graph, shape: InputShape | None) -> list[int] | None:
     """The four dimensions of the network's input: as the file declares them, with open ones taken from `shape`.
 
-    Returns None if a dimension is open and `shape` is None. Raises ConfigError ("input") if `shape` contradicts the
+    Returns None if a dimension is open and `shape` is None. Raises ConfigError ("input_shape") if `shape` contradicts the
     file or is too large.
     """
     if shape is None and len(graph.inputs) != 1:
@@ -63,16 +63,16 @@ def input_dims(graph: Graph, shape: InputShape | None) -> list[int] | None:
     if dims is None or len(dims) != 4:
         if shape is None:
             return None
-        raise ConfigError("input", shape, "the model's input is no image of four dimensions")
+        raise ConfigError("input_shape", shape, "the model's input is no image of four dimensions")
     if shape is None:
         return None if None in dims[1:] else [dims[0] or 1, *dims[1:]]
     sizes = dataclasses.astuple(shape)
     if dims[3] == shape.channels and dims[1] != shape.channels:
         sizes = (shape.height, shape.width, shape.channels)
     if any(n not in (None, size) for n, size in zip(dims[1:], sizes, strict=True)):
-        raise ConfigError("input", shape, f"the model's input is {_text(dims)}")
+        raise ConfigError("input_shape", shape, f"the model's input is {_text(dims)}")
     if math.prod(sizes) > MOST_ELEMENTS:
-        raise ConfigError("input", shape, f"must have {MOST_ELEMENTS:,} elements at most")
+        raise ConfigError("input_shape", shape, f"must have {MOST_ELEMENTS:,} elements at most")
     return [dims[0] or 1, *sizes]
 
 

@@ -13,6 +13,7 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify.configurations import CONFIGS, NAMED, quantised
+from tiled_se.verify.options import CrosscheckOptions
 from tiled_se.verify.regression import suite
 from tiled_se.verify.simulators import command, compare, models
 from tiled_se.verify.simulators.command import crosscheck, select
@@ -192,8 +193,8 @@ def test_command(monkeypatch, tmp_path, capsys, cycles, failing, right):
 
     monkeypatch.setattr(command, "run_all", fake_run_all(record, failing))
     monkeypatch.setenv("PATH", str(tmp_path))
-    options = types.SimpleNamespace(only=("headline",), jobs=1)
-    assert crosscheck(options, str(tmp_path / "out")) is right
+    options = CrosscheckOptions(only=("headline",), jobs=1, out=str(tmp_path / "out"))
+    assert crosscheck(options) is right
     found = json.loads((tmp_path / "out" / "crosscheck.json").read_text())["configurations"]["headline"]
     said = capsys.readouterr().out
     assert list(found) == list(SIMULATORS)

@@ -19,6 +19,7 @@ if MISSING:
 from tiled_se.cli.main import main  # noqa: E402  (behind the skip)
 from tiled_se.evaluate.demo import command, pages, summary  # noqa: E402
 from tiled_se.evaluate.demo.scoring import Counts, count, f_score, interval, matches, overlaps  # noqa: E402
+from tiled_se.evaluate.options import DemoOptions  # noqa: E402
 
 
 def box(left, top, right, bottom):
@@ -226,8 +227,7 @@ def test_the_detector_is_set_up_as_it_is_shipped():
 def finished(tmp_path_factory):
     """The folder of a demo of two pages."""
     folder = tmp_path_factory.mktemp("demo")
-    options = types.SimpleNamespace(k=7, pages=2, seed=1)
-    assert command.demo(options, str(folder))
+    assert command.demo(DemoOptions(pages=2, out=str(folder)))
     return folder
 
 
@@ -304,7 +304,7 @@ def test_a_block_that_is_wrong_fails_the_demo(monkeypatch, tmp_path, capsys):
         return types.SimpleNamespace(y=y, mismatches=3, bit_exact=False, first_failure="first difference in gates")
 
     monkeypatch.setattr(rtl, "run", wrong)
-    assert not command.demo(types.SimpleNamespace(k=7, pages=1, seed=1), str(tmp_path))
+    assert not command.demo(DemoOptions(pages=1, out=str(tmp_path)))
     printed = capsys.readouterr()
     assert "tiled-se: mismatch: first difference in gates\n" in printed.err
     assert "NOT bit-exact, 6 of" in printed.out
@@ -320,5 +320,5 @@ def test_packages_that_are_missing_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in gone else real(name))
     message = r"^demo needs rapidocr and scikit-image: pip install 'tiled-se\[demo\]'$"
     with pytest.raises(command.UsageError, match=message):
-        command.demo(types.SimpleNamespace(k=7, pages=1, seed=1), str(tmp_path / "none"))
+        command.demo(DemoOptions(pages=1, out=str(tmp_path / "none")))
     assert not (tmp_path / "none").exists()

@@ -18,6 +18,8 @@ from tiled_se.network.commands import sensitivity as sensitivity_command
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.read.names import file_name, unique
 
+SIZE = f"3x{HEIGHT}x{WIDTH}"
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -27,7 +29,7 @@ def files(tmp_path):
 
 def test_build(tiled_se, files):
     path, images = files
-    finished = tiled_se("build", path, "--calibration", images, "--input", f"3x{HEIGHT}x{WIDTH}", "--k", 4, "-o", "rtl",
+    finished = tiled_se("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 4, "-o", "rtl",
                         "--frames", 2, "--stall", 0.2)
     assert (finished.status, finished.err) == (0, "")
     report = json.loads(pathlib.Path("rtl/report.json").read_text())
@@ -61,7 +63,7 @@ def test_interrupted(tiled_se, files, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "run_all", one)
-    finished = tiled_se("build", files[0], "--calibration", files[1], "--input", f"3x{HEIGHT}x{WIDTH}", "-o", "rtl")
+    finished = tiled_se("build", files[0], "--calibration", files[1], "--input-shape", SIZE, "-o", "rtl")
     assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
     given = {"input.npz", "weights.npz"}
     done, waiting = sorted((sorted(path.name for path in folder.iterdir()) for folder in pathlib.Path("rtl").iterdir()),
@@ -73,14 +75,16 @@ def test_interrupted(tiled_se, files, monkeypatch):
 
 @pytest.mark.parametrize(("arguments", "line"), [
     (["--calibration", "images"],
-     "INPUT= (--input): is needed, as the model leaves its input's size open; must be CxHxW, like 3x640x640"),
-    (["--calibration", "nowhere", "--input", "3x22x10"],
+     "INPUT_SHAPE= (--input-shape): is needed, as the model leaves its input's size open; must be CxHxW, like "
+     "3x640x640"),
+    (["--calibration", "nowhere", "--input-shape", "3x22x10"],
      "CALIBRATION=nowhere (--calibration): is no folder; must be a folder with .png, .jpg or .bmp images, or .npy or "
      ".npz arrays (C, H, W) or (N, C, H, W)"),
-    (["--calibration", "images", "--input", "3x22x10", "--mean", "1,2"],
+    (["--calibration", "images", "--input-shape", "3x22x10", "--mean", "1,2"],
      "MEAN=1,2 (--mean): must be 1 or 3 numbers with commas between"),
-    (["--calibration", "images", "--input", "4x22x10"], "INPUT=4x22x10 (--input): the model's input is 3x?x?"),
-    (["--calibration", "images", "--input", "3x22x10", "--skip", "nothing"],
+    (["--calibration", "images", "--input-shape", "4x22x10"],
+     "INPUT_SHAPE=4x22x10 (--input-shape): the model's input is 3x?x?"),
+    (["--calibration", "images", "--input-shape", "3x22x10", "--skip", "nothing"],
      "SKIP=nothing (--skip): must be a block's"),
 ])
 def test_refused(tiled_se, files, arguments, line):
@@ -93,7 +97,8 @@ def test_refused(tiled_se, files, arguments, line):
 
 class TestContext:
     def test_command(self, tiled_se, files):
-        finished = tiled_se("sensitivity", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "--ks", "2,6,11", "-o", "found")
+        finished = tiled_se("sensitivity", *files, "--input-shape", SIZE, "--ks", "2,6,11",
+                            "-o", "found")
         assert (finished.status, finished.err) == (0, "")
         contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())
         assert contents["images"] == 3

@@ -15,7 +15,8 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tests.helpers.onnx_images import model
 from tests.helpers.torch_blocks import ClassicSELayer
 from tiled_se.evaluate.networks import load_networks
-from tiled_se.gen.options import FIELDS, flag
+from tiled_se.gen.fields import flag, options_of
+from tiled_se.gen.options import SimOptions
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.module import TiledSE
 
@@ -47,8 +48,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize(("command", "variables"), COMMANDS)
 def test_example(tiled_se, command, variables):
     pairs = [pair.split("=", 1) for pair in shlex.split(variables)]
-    options = {flag(name): field.metadata["variable"] for name, field in FIELDS.items()}
-    names = {variable: option for option, variable in options.items()}
+    names = {about.variable: flag(name) for name, about in options_of(SimOptions).items()}
     if "WEIGHTS" in dict(pairs):
         run(block("block.md", "python"), {})
     finished = tiled_se(command, *(f"{names[variable]}={value}" for variable, value in pairs))

@@ -14,10 +14,11 @@ from tiled_se.cosim.run import SimulationError, simulate
 from tiled_se.evaluate import page
 from tiled_se.evaluate.bench.command import _write as write_bench
 from tiled_se.evaluate.bench.plan import Plan
+from tiled_se.evaluate.options import BenchOptions
 from tiled_se.evaluate.simspeed import benches, command, rounds
 from tiled_se.evaluate.simspeed.benches import BENCHES, Run
 from tiled_se.evaluate.simspeed.cpp_loop import build_loop, run_loop, write_stimulus
-from tiled_se.gen.options import Options
+from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.prepare import prepare
 from tiled_se.gen.simulate import bench_job, bench_taps
 from tiled_se.gen.verilog import generate
@@ -41,7 +42,7 @@ class Block:
 @pytest.fixture(scope="module", params=[dict(loadable=True), dict(loadable=False, stall=0.3)],
                 ids=["loadable", "baked, pauses"])
 def block(request):
-    job = prepare(Options(**BLOCK, **request.param))
+    job = prepare(BlockOptions(**BLOCK, **request.param))
     return Block(job, generate(job.config, job.baked), bench_job(job))
 
 
@@ -186,7 +187,7 @@ def test_fast_is_fast(tmp_path, figure):
     """CPU seconds are those that the processes took, and nobody made the fast path slow; the aim is 40 and 0.6."""
     from resource import RUSAGE_CHILDREN, getrusage
 
-    job = prepare(Options(k=7, width=28, channels=64, height=14, frames=2))
+    job = prepare(BlockOptions(k=7, width=28, channels=64, height=14, frames=2))
     rates = {}
     with benches.made(job, generate(job.config, job.baked, "tiled_se"), ["fast", "per_beat", "cpp"]) as found:
         for name, frames in (("fast", 400), ("per_beat", 12), ("cpp", 400)):
@@ -310,9 +311,9 @@ class TestPage:
     def test_bench_keeps_it(self, tmp_path):
         """`make bench` writes the page anew around the section, and leaves a page without one without."""
         path = tmp_path / "benchmarks.md"
-        write_bench(Plan(), {}, {}, str(tmp_path), Options())
+        write_bench(Plan(), {}, {}, str(tmp_path), BenchOptions())
         fresh = path.read_text()
         assert page.BEGIN not in fresh
         path.write_text(page.with_section("# Old page\n", "## Speed\n\nfigures\n"))
-        write_bench(Plan(), {}, {}, str(tmp_path), Options())
+        write_bench(Plan(), {}, {}, str(tmp_path), BenchOptions())
         assert path.read_text() == page.with_section(fresh, "## Speed\n\nfigures\n")

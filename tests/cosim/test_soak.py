@@ -16,6 +16,7 @@ from tests.helpers.blocks import quantised
 from tiled_se.batch.lost import EngineLost
 from tiled_se.cosim.build import BuildError
 from tiled_se.hdl.config import ConfigError
+from tiled_se.verify.options import SoakOptions
 from tiled_se.verify.soak import blocks, command, hostile, work
 from tiled_se.verify.soak.blocks import Block, draw
 from tiled_se.verify.soak.judge import judge
@@ -27,8 +28,7 @@ SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-2
 
 def options(**given):
     """Of `tiled-se soak`, with the command lines left out."""
-    return types.SimpleNamespace(**dict(
-        beats=CONFIGS * BEATS, builds=CONFIGS, lines=0, seed=11, jobs=1, only=None) | given)
+    return SoakOptions(**dict(beats=CONFIGS * BEATS, builds=CONFIGS, lines=0, seed=11, jobs=1) | given)
 
 
 class InPlace:
@@ -73,7 +73,7 @@ def small(loadable):
 
 def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
     """Nothing is lost or wrong; what is finished is not done again; each can be repeated alone, to the same result."""
-    assert command.soak(options(), str(tmp_path))
+    assert command.soak(options(out=str(tmp_path)))
     found = json.loads((tmp_path / "soak.json").read_text())
     assert (found["lost"], found["wrong"], found["failed"]) == (0, 0, [])
     assert found["beats"] >= CONFIGS * BEATS
@@ -88,10 +88,10 @@ def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
 
     with monkeypatch.context() as changed:
         changed.setattr(command, "work", None)
-        assert command.soak(options(), str(tmp_path))
+        assert command.soak(options(out=str(tmp_path)))
     assert json.loads((tmp_path / "soak.json").read_text()) == found
 
-    assert command.soak(options(only=("1",)), str(tmp_path))
+    assert command.soak(options(only=("1",), out=str(tmp_path)))
     again = json.loads((tmp_path / "only.json").read_text())
     assert again["results"] == found["results"][1:2]
     assert (tmp_path / "only-1" / "tiled_se.v").exists()
@@ -286,9 +286,9 @@ def test_planted_faults(plant, loadable, found, monkeypatch):
 def test_a_fault_fails_the_command(in_place, monkeypatch, tmp_path, capsys):
     """It ends in False, tells what was lost, and how to see it again; the next run does it once more."""
     plant_into(monkeypatch, beat_dropped)
-    given = options(builds=1, beats=6000)
+    given = options(builds=1, beats=6000, out=str(tmp_path))
     for _ in range(2):
-        assert command.soak(given, str(tmp_path)) is False
+        assert command.soak(given) is False
         assert not list((tmp_path / "configurations").glob("*.json"))
         out = capsys.readouterr().out
         assert re.search(r"^lost +[1-9]", out, re.M)
@@ -300,7 +300,7 @@ def test_a_fault_fails_the_command(in_place, monkeypatch, tmp_path, capsys):
 def test_a_number_that_is_no_configuration(text, tmp_path):
     """It is refused before anything is written."""
     with pytest.raises(ConfigError, match=f"^only={text}: must be the number of a configuration, less than BUILDS=3$"):
-        command.soak(options(only=("1", text)), str(tmp_path / "out"))
+        command.soak(options(only=("1", text), out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 
 
@@ -308,7 +308,7 @@ def test_a_block_that_cannot_be_built(in_place, monkeypatch, tmp_path):
     """Where a tool is missing nothing was tested: that is no result."""
     monkeypatch.setattr(command, "work", broken)
     with pytest.raises(BuildError, match="^no compiler$"):
-        command.soak(options(), str(tmp_path))
+        command.soak(options(out=str(tmp_path)))
     assert not (tmp_path / "soak.json").exists()
 
 
@@ -323,7 +323,7 @@ def refused(*given):
 def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
     """That is a fault of ours, not of a tool: each is told."""
     monkeypatch.setattr(command, "work", refused)
-    assert command.soak(options(), str(tmp_path)) is False
+    assert command.soak(options(out=str(tmp_path))) is False
     found = json.loads((tmp_path / "soak.json").read_text())
     assert list(found["without_result"]) == ["0", "1", "2"]
     assert "is not wanted" in found["without_result"]["0"]
@@ -333,7 +333,7 @@ def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
 def test_nothing_to_do(given, tmp_path):
     """It is refused, where it would end as if all were right."""
     with pytest.raises(ConfigError, match=": leaves nothing to do"):
-        command.soak(options(**given), str(tmp_path / "out"))
+        command.soak(options(**given, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 
 
@@ -342,7 +342,7 @@ def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
     few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
                counts={})
     monkeypatch.setattr(command, "work", lambda seed, number, *_: few | {"number": number})
-    assert command.soak(options(), str(tmp_path)) is False
+    assert command.soak(options(out=str(tmp_path))) is False
     assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)
     assert json.loads((tmp_path / "soak.json").read_text())["redraws"] == 6
 
@@ -354,7 +354,7 @@ def test_figures_of_command_lines(monkeypatch, tmp_path, capsys):
         9, {("sim", "right", "0"): 5, ("", "wrong", "2"): 4}, {"planned": 3, "not": 4, "simulated": 2}, (failure,),
         1.234, 3 << 20)
     monkeypatch.setattr(hostile, "hostile", lambda *_: result)
-    assert command.soak(options(builds=0, lines=9), str(tmp_path)) is False
+    assert command.soak(options(builds=0, lines=9, out=str(tmp_path))) is False
     assert json.loads((tmp_path / "soak.json").read_text())["commands"] == {
         "lines": 9, "planned": 3, "whole": 0, "simulated": 2, "longest_seconds": 1.23, "most_memory_bytes": 3 << 20,
         "outcomes": [{"command": "sim", "verdict": "right", "outcome": "0", "lines": 5},

@@ -3,7 +3,6 @@
 
 import dataclasses
 import json
-import types
 
 import numpy as np
 import onnx
@@ -14,13 +13,14 @@ from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, se
 from tiled_se.batch.store import Store
 from tiled_se.evaluate.measure import measured
+from tiled_se.evaluate.options import ReportOptions
 from tiled_se.evaluate.report import command
 from tiled_se.evaluate.report import measure as measuring
 from tiled_se.evaluate.report.measure import forms
 from tiled_se.evaluate.report.subject import Block, Network, resolve
 from tiled_se.evaluate.report.summary import SUMMED, network_summary
 from tiled_se.evaluate.report.texts import network_text, plain
-from tiled_se.gen.options import Options, describe
+from tiled_se.gen.options import BlockOptions, describe
 from tiled_se.gen.prepare import prepare
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
@@ -31,8 +31,7 @@ TINY = {"networks": {"Tiny": {"input": [12, 10], "source": "nowhere", "blocks": 
 
 
 def _options(model, **changes):
-    return types.SimpleNamespace(**dict(model=str(model), k=4, jobs=1, lanes=None, macs=None, sram_overhead=0.05,
-                                        slack=None, input=None) | changes)
+    return ReportOptions(**dict(model=str(model), k=4, jobs=1) | changes)
 
 
 def _summary(*blocks, k=4, results=None):
@@ -49,7 +48,7 @@ def tiny(tmp_path_factory):
     first = forms(Block(6, 5, 8, 2), _options(path))[0]
     measured(first, Store(folder / "out"))
     before = {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
-    assert command.report(_options(path), str(folder / "out"))
+    assert command.report(_options(path, out=str(folder / "out")))
     assert all((folder / "out" / name).read_bytes() == content for name, content in before.items())
     return path, folder / "out", json.loads((folder / "out/report.json").read_text())
 
@@ -59,7 +58,7 @@ class TestMeasured:
     def test_netlist(self, tiny, number, form, k):
         """Each form's bits are those of the design that `tiled-se verilog` makes with that K."""
         height, width, channels, squeeze, _ = TINY["networks"]["Tiny"]["blocks"][number]
-        job = prepare(Options(k=k, width=width, channels=channels, squeeze=squeeze))
+        job = prepare(BlockOptions(k=k, width=width, channels=channels, squeeze=squeeze))
         design = generate(job.config, job.baked)
         found = tiny[2]["networks"][0]["blocks"][number][form]
         assert found["sram"] == design.sram
@@ -96,7 +95,7 @@ class TestMeasured:
         path, folder, _ = tiny
         before = {name: (folder / name).read_bytes() for name in ("report.json", "report.svg")}
         monkeypatch.setattr(measuring, "run_all", lambda *_: pytest.fail("measured again"))
-        assert command.report(_options(path), str(folder))
+        assert command.report(_options(path, out=str(folder)))
         assert {name: (folder / name).read_bytes() for name in before} == before
         out = capsys.readouterr().out
         assert out.startswith("3 designs to generate, 3 of them finished before; 1 at a time")

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from tiled_se.gen.options import FIELDS, flag
+from tiled_se.cli.commands import COMMANDS
+from tiled_se.gen.fields import flag, options_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -27,6 +28,8 @@ case "$*" in
   *"-m pip install"*) test ! -e break || { echo 'no network'; exit 1; }; cp tool .venv/bin/tiled-se ;;
 esac
 """
+
+OPTIONS = {name: about for command in COMMANDS.values() for name, about in options_of(command.load_options()).items()}
 
 
 @pytest.fixture
@@ -61,13 +64,13 @@ def passed(project, *arguments, **environment):
 def test_every_option_has_its_variable():
     table = re.search(r"^OPTIONS := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
     pairs = table.replace("\\", "").split()
-    assert sorted(pairs) == sorted(f"{field.metadata['variable']}:{flag(name)[2:]}" for name, field in FIELDS.items())
+    assert sorted(pairs) == sorted(f"{about.variable}:{flag(name)[2:]}" for name, about in OPTIONS.items())
 
 
 def test_help_tells_every_variable(project):
     text = make(project, "help").stdout
-    for field in FIELDS.values():
-        assert f" {field.metadata['variable']}=" in text
+    for about in OPTIONS.values():
+        assert f" {about.variable}=" in text
     assert make(project).stdout == text
     assert not (project / ".venv").exists()
     assert max(map(len, text.splitlines())) <= 112
@@ -185,8 +188,8 @@ class TestSetup:
     def test_networks_need_nothing_more(self, project, command):
         make(project, "verilog")
         count = len(self.installs(project))
-        done = make(project, command, "MODEL=my net.onnx", "INPUT=3x8x8")
-        assert done.stdout.splitlines()[-3:] == [command, "--input=3x8x8", "--model=my net.onnx"]
+        done = make(project, command, "MODEL=my net.onnx", "INPUT_SHAPE=3x8x8")
+        assert done.stdout.splitlines()[-3:] == [command, "--input-shape=3x8x8", "--model=my net.onnx"]
         assert len(self.installs(project)) == count
 
     def test_moved_folder_is_set_up_again(self, project):

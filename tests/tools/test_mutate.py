@@ -10,7 +10,7 @@ import pytest
 from tiled_se.cosim.result import ModelError, SimulationError
 from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.fpga.tools import TOOLS, Workbench
-from tiled_se.gen.options import from_texts
+from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import taps
 from tiled_se.hdl.accumulate import uses_registers
 from tiled_se.hdl.latency import ram_latency
@@ -24,6 +24,7 @@ from tiled_se.verify.mutation.mutation import component_of, parse
 from tiled_se.verify.mutation.netlist import SEEN, SELECT, TOP, flatten, mutate_all, mutations
 from tiled_se.verify.mutation.replay import Kill, Replay, further, kind_of, order, replay
 from tiled_se.verify.mutation.summary import passed, record
+from tiled_se.verify.options import MutateOptions
 from tiled_se.verify.regression.parameters import pinned
 
 # A count of 0 to 9 that goes on with `s`; from 8 on it is shown, and with `s` it is written to a memory. A register
@@ -119,8 +120,8 @@ def fault(text, **more):
 def outcome(tmp_path_factory):
     """A block of one lane, 24 mutants: what the command has written, and what it has judged."""
     folder, seen = tmp_path_factory.mktemp("mutate"), []
-    options = from_texts({"k": "2", "width": "2", "channels": "2", "squeeze": "2", "lanes": "1", "macs": "2",
-                          "loadable": "0", "slack": "0", "mutants": "24", "jobs": "1"})
+    block = BlockOptions(k=2, width=2, channels=2, squeeze=2, lanes=1, macs=2, loadable=False, slack=0)
+    options = MutateOptions(mutants=24, jobs=1, out=str(folder), block=block)
     original = command.judge
 
     def judge(*arguments, **options):
@@ -133,7 +134,7 @@ def outcome(tmp_path_factory):
         for name, value in (("QUICK", 1), ("LONG", 1), ("WINDOWS", (0,)), ("UNROLLED", (0,))):
             patch.setattr(f"tiled_se.verify.equivalence.prove.{name}", value)
         patch.setattr("tiled_se.verify.mutation.replay._BEATS", 8_000)
-        good = command.mutate(options, str(folder))
+        good = command.mutate(options)
     return good, json.loads((folder / command.RESULT).read_text()), seen[0]
 
 
@@ -159,7 +160,7 @@ def test_without_vectors_nothing_is_killed_and_the_score_is_bad(outcome):
         patch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: ())
         kills = [replay(nothing, number) for number in range(1, 25)]
     bad = command.Judged(judged.block, judged.mutations, kills, {}, [])
-    summary = record([bad], from_texts({}), 0)
+    summary = record([bad], MutateOptions(), 0)
     assert summary["killed"] == 0
     assert len(summary["survivors"]) == 24
     assert not passed(summary)
@@ -171,17 +172,17 @@ def test_a_block_that_is_wrong_itself_does_not_pass(outcome):
     kills = [Kill("frames", "data", "", "regression")] * 24
     right = command.Judged(judged.block, judged.mutations, kills, {}, [])
     wrong = command.Judged(judged.block, judged.mutations, kills, {}, ["frames: hang"])
-    assert passed(record([right], from_texts({"mutants": "24"}), 0))
-    assert not passed(record([wrong], from_texts({"mutants": "24"}), 0))
+    assert passed(record([right], MutateOptions(mutants=24), 0))
+    assert not passed(record([wrong], MutateOptions(mutants=24), 0))
     # Fewer than were asked for are no score.
-    assert not passed(record([right], from_texts({"mutants": "25"}), 0))
+    assert not passed(record([right], MutateOptions(mutants=25), 0))
 
 
 @pytest.fixture(scope="module")
 def looked_into(tmp_path_factory):
     """A block with two passes, some faults that its outputs nearly hide: its Replay, all faults, Verilog."""
-    (block,) = blocks_of(from_texts({"k": "2", "width": "2", "channels": "4", "squeeze": "3", "lanes": "1",
-                                     "macs": "2", "loadable": "1", "slack": "0"}))
+    (block,) = blocks_of(MutateOptions(block=BlockOptions(
+        k=2, width=2, channels=4, squeeze=3, lanes=1, macs=2, loadable=True, slack=0)))
     with Workbench(str(tmp_path_factory.mktemp("mutate"))) as bench:
         flatten(bench, block.config, block.baked)
         drawn = mutations(bench, 10_000, 1)
@@ -369,7 +370,7 @@ def test_graphs_are_written_as_they_are_read():
 
 
 def test_the_default_blocks_have_every_component():
-    blocks = blocks_of(from_texts({}))
+    blocks = blocks_of(MutateOptions())
     assert [block.name for block in blocks] == list(BLOCKS)
     assert {block.config.residual for block in blocks} == {True, False}
     assert {uses_registers(block.config) for block in blocks} == {True, False}
@@ -380,11 +381,6 @@ def test_the_default_blocks_have_every_component():
     assert {block.config.lanes > 1 for block in blocks} == {True, False}
     assert len({block.config.mid for block in blocks}) == 3
     assert {block.config.gate.kind.value for block in blocks} == {"sigmoid", "hardsigmoid"}
-
-
-def test_an_option_of_a_block_makes_it_the_only_one():
-    (block,) = blocks_of(from_texts({"width": "3", "channels": "4"}))
-    assert (block.config.width, block.config.channels) == (3, 4)
 
 
 def test_mutants_are_shared_out():

@@ -6,7 +6,8 @@ import os
 import time
 
 from ...batch.local import Local, cores
-from ...gen.files import json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
+from ..options import ProveOptions
 from .run import Run, select
 from .table import table
 from .tools import check_tools, versions
@@ -17,14 +18,13 @@ __all__ = ["prove"]
 RESULT = "prove.json"
 
 
-def prove(options, folder):
-    """Prove, and write ``prove.json`` into `folder`, with a waveform of each property that fails.
+def prove(options: ProveOptions) -> bool:
+    """Prove, and write ``prove.json`` into the folder, with a waveform of each property that fails.
 
     Parameters
     ----------
-    options : object
+    options : ProveOptions
         ``only``: names of components or proofs, None for all. ``jobs``: how many at a time, None for all cores.
-    folder : str
 
     Returns
     -------
@@ -38,6 +38,7 @@ def prove(options, folder):
     ToolError
         Where a tool is missing.
     """
+    folder = output_folder(options)
     run = Run(select(options.only))
     check_tools()
     # Beside a run that was interrupted, what an earlier one has written would pass for its result.

@@ -3,8 +3,9 @@
 
 import dataclasses
 
-from ...gen.options import FIELDS, from_texts
+from ...gen.options import BlockOptions
 from ...gen.prepare import prepare
+from ...hdl.config import Gate, GateKind, Mid
 
 __all__ = ["BLOCKS", "Block", "blocks_of", "shares"]
 
@@ -15,17 +16,16 @@ __all__ = ["BLOCKS", "Block", "blocks_of", "shares"]
 BLOCKS = {
     # A table in mid and sigmoid's, RAM for sums, a tile buffer with a second register, lanes, several passes in both
     # layers, uint8 with a zero point.
-    "lanes": dict(k=5, width=3, channels=10, squeeze=3, lanes=2, macs=2, mid="hardswish", gate="sigmoid",
-                  dtype="uint8", zero_point=100, slack=12, loadable=1),
+    "lanes": dict(k=5, width=3, channels=10, squeeze=3, lanes=2, macs=2, mid=Mid.HARDSWISH, gate=Gate(),
+                  dtype="uint8", zero_point=100, slack=12, loadable=True),
     # Registers for sums, one lane, no table, int8, the residual form; more limits that its tiles reach.
-    "one lane": dict(k=7, width=2, channels=3, squeeze=4, lanes=1, macs=2, mid="relu", gate="hardsigmoid",
-                     residual=1, slack=4, loadable=1),
+    "one lane": dict(k=7, width=2, channels=3, squeeze=4, lanes=1, macs=2, mid=Mid.RELU,
+                     gate=Gate(GateKind.HARDSIGMOID),
+                     residual=True, slack=4, loadable=True),
     # The other tables, no slack, as many MAC units as layer 1 has outputs.
-    "one pass": dict(k=5, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid="silu", gate="sigmoid", residual=1,
-                     slack=0, loadable=1),
+    "one pass": dict(k=5, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid=Mid.SILU, gate=Gate(), residual=True,
+                     slack=0, loadable=True),
 }
-# Where an option that says what is built is given, it is about one block.
-_GROUPS, _OTHERS = ("shape", "hardware", "network", "data"), ("seed", "height", "frames")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,22 +43,17 @@ class Block:
 
 
 def blocks_of(options):
-    """The blocks that `options` ask for: one where an option of a block is given, else those of ``BLOCKS``.
+    """The blocks of :class:`~tiled_se.verify.options.MutateOptions`: ``block`` if it is given, else those of BLOCKS.
 
     Raises
     ------
     ConfigError
         Where an option is wrong, or some of a block's are missing.
     """
-    if any(getattr(options, name) != field.default for name, field in FIELDS.items()
-           if field.metadata["group"] in _GROUPS and name not in _OTHERS):
-        job = prepare(options)
-        return (Block("block", job.config, job.quantised.parameters),)
-    found = []
-    for name, about in BLOCKS.items():
-        job = prepare(from_texts({key: str(value) for key, value in about.items()}))
-        found.append(Block(name, job.config, job.quantised.parameters))
-    return tuple(found)
+    chosen = {"block": options.block} if options.block else {
+        name: BlockOptions(**about) for name, about in BLOCKS.items()}
+    specs = {name: prepare(block) for name, block in chosen.items()}
+    return tuple(Block(name, spec.config, spec.quantised.parameters) for name, spec in specs.items())
 
 
 def shares(total, count):

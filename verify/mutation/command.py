@@ -10,11 +10,12 @@ import time
 from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...cosim.standalone import build_model
-from ...gen.files import json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.fpga.tools import TOOLS, Workbench
 from ...gen.verilog import taps
 from ...hdl.config import ConfigError
 from ..equivalence.prove import Proof, prove
+from ..options import MutateOptions
 from .blocks import Block, blocks_of, shares
 from .netlist import MOST, SELECT, TOP, flatten, mutate_all, mutations
 from .progress import Tally
@@ -50,8 +51,8 @@ class Judged:
     wrong: list
 
 
-def mutate(options, folder):
-    """Mutate, judge, print a table, write ``mutate.json`` into `folder`.
+def mutate(options: MutateOptions) -> bool:
+    """Mutate, judge, print a table, write ``mutate.json`` into the folder.
 
     Returns
     -------
@@ -61,10 +62,11 @@ def mutate(options, folder):
     Raises
     ------
     ConfigError
-        Where an option is wrong, or `folder` can't be written.
+        Where an option is wrong, or the folder can't be written.
     ToolError, BuildError
         Where a tool is missing or failed; there is no ``mutate.json`` then.
     """
+    folder = output_folder(options)
     TOOLS["yosys"].check()
     start = time.monotonic()
     blocks = blocks_of(options)

@@ -8,10 +8,11 @@ import os
 from ...batch.local import Local, cores
 from ...batch.pool import run_all
 from ...batch.progress import Progress
-from ...gen.files import json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.fpga.tools import TOOLS
 from ...hdl.config import ConfigError
 from ..configurations import NAMED, quantised
+from ..options import CrosscheckOptions
 from .compare import ask, differences
 from .simulators import REFERENCE, SIMULATORS, Block
 from .table import table
@@ -34,14 +35,13 @@ class Task:
         return f"{self.configuration}: {self.simulator}"
 
 
-def crosscheck(options, folder):
-    """Ask them all, print a table, write ``crosscheck.json`` into `folder`.
+def crosscheck(options: CrosscheckOptions) -> bool:
+    """Ask them all, print a table, write ``crosscheck.json`` into the folder.
 
     Parameters
     ----------
-    options : object
+    options : CrosscheckOptions
         ``only``: words of configurations' names, None for all. ``jobs``: how many at a time, None for all cores.
-    folder : str
 
     Returns
     -------
@@ -55,6 +55,7 @@ def crosscheck(options, folder):
     ToolError
         Where yosys is not installed.
     """
+    folder = output_folder(options)
     names = select(options.only)
     TOOLS["yosys"].check()
     tasks = [Task(name, simulator) for simulator in SIMULATORS for name in names if not SIMULATORS[simulator].lacks]

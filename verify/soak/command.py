@@ -13,8 +13,9 @@ from ...batch.pool import run_all
 from ...batch.progress import Progress
 from ...batch.store import Store, digest
 from ...gen.errors import UsageError
-from ...gen.files import json_bytes, write_all
+from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
+from ..options import SoakOptions
 from .summary import failed, summarise, table
 from .work import identity, work
 
@@ -27,17 +28,16 @@ BUILD = "BuildError: "
 LINES = 40
 
 
-def soak(options, folder):
+def soak(options: SoakOptions) -> bool:
     """Stream `options.beats` beats at least through `options.builds` random blocks, then try `options.lines` lines.
 
     Parameters
     ----------
-    options : Options
+    options : SoakOptions
         ``beats``, ``builds``, ``lines``, ``seed``, ``jobs`` count; ``only`` has the numbers (texts) of configurations
         that are done alone, once more, with their Verilog and simulations kept, or is None.
-    folder : str
-        Gets ``soak.json``, ``only.json`` if some are done alone; finished configurations are kept there, and not done
-        again by the next run.
+        The folder gets ``soak.json``, or ``only.json`` if some are done alone; finished configurations are kept there,
+        and not done again by the next run.
 
     Returns
     -------
@@ -51,6 +51,7 @@ def soak(options, folder):
     BuildError
         Where no block at all could be built.
     """
+    folder = output_folder(options)
     if importlib.util.find_spec("tqdm") is None:
         raise UsageError("soak needs tqdm: pip install 'tiled-se[verify]'")
     numbers = _numbers(options)

@@ -3,6 +3,8 @@
 
 import concurrent.futures
 import os
+import re
+import shlex
 import signal
 
 import numpy as np
@@ -10,10 +12,15 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.cli import main as cli
+from tiled_se.cli.commands import COMMANDS
+from tiled_se.cli.parser import parse
+from tiled_se.evaluate.options import SweepOptions
+from tiled_se.gen.fields import from_texts, options_of, text_of
 from tiled_se.gen.files import check_folder, write_all
 from tiled_se.gen.fpga.targets import Target
-from tiled_se.gen.options import FIELDS, Options, describe, from_texts, options_of
+from tiled_se.gen.options import SimOptions, SynthOptions, VerilogOptions, describe
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+from tiled_se.network.commands.options import BuildOptions
 
 SHAPE = {"k": "2", "width": "8", "channels": "8"}
 SEEDS = "must be different integers from 1 to 2147483647 with commas between, 100 at most"
@@ -164,13 +171,15 @@ class TestFolder:
             write_all(str(tmp_path), {"a": b"1", "b": b"2"})
         assert os.listdir(tmp_path) == ["b"]
 
-    @pytest.mark.parametrize(("command", "options", "folder"), [
-        ("verilog", {"k": 3, "width": 8, "channels": 16}, "build/verilog_k3_w8_c16"),
-        ("verilog", {"weights": "nets/se 1.npz", "width": 8}, "build/verilog_se-1_k7_w8"),
-        ("synth", {"target": Target.ICE40, "width": 8}, "build/synth_ice40_k7_w8"),
+    @pytest.mark.parametrize(("options", "folder"), [
+        (VerilogOptions(k=3, width=8, channels=16), "build/verilog_k3_w8_c16"),
+        (VerilogOptions(weights="nets/se 1.npz", width=8), "build/verilog_se-1_k7_w8"),
+        (SynthOptions(target=Target.ICE40, width=8), "build/synth_ice40_k7_w8"),
+        (SweepOptions(), "build/sweep"), (SweepOptions(configs="my/list.toml"), "build/sweep_list"),
+        (BuildOptions(model="nets/my net.onnx"), "build/build_my-net"), (BuildOptions(out="here"), "here"),
     ])
-    def test_default(self, command, options, folder):
-        assert cli._default_folder(command, Options(**options)) == folder
+    def test_default(self, options, folder):
+        assert options.folder == folder
 
 
 def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
@@ -221,23 +230,31 @@ class TestTerminated:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["sim", "verilog", "synth", "bench", "simspeed", "sweep"])
+    @pytest.mark.parametrize("command", COMMANDS)
     def test_tells_every_option(self, capsys, command):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"])
         assert ended.value.code == 0
         text = capsys.readouterr().out
-        taken = options_of(command)
-        for name, field in FIELDS.items():
-            assert (f"--{name.replace('_', '-')} " in text) == (name in taken)
-            assert (f"[{field.metadata['variable']}]" in text) == (name in taken)
+        taken = options_of(COMMANDS[command].load_options())
+        assert set(re.findall(r"^  (?:-o \S+, )?--(\S+)", text, re.M)) == {name.replace("_", "-") for name in taken}
+        for about in taken.values():
+            assert f"[{about.variable}]" in text
+        assert max(map(len, text.splitlines())) <= 120
 
-    def test_defaults_are_those_told(self):
-        for field in FIELDS.values():
-            if field.default is not None:
-                default = int(field.default) if isinstance(field.default, bool) else field.default
-                default = ",".join(map(str, default)) if isinstance(default, tuple) else default
-                assert field.metadata["help"].endswith(f"(default: {default})")
+    def test_every_row_can_be_loaded(self):
+        """Each has a function, options that can be made, and examples that are right."""
+        for name, command in COMMANDS.items():
+            assert callable(command.load_function())
+            command.load_options()()
+            for example in command.examples:
+                assert parse([name, *shlex.split(example)])[0] == name
+
+    def test_one_name_one_variable(self):
+        """No two options share a variable of make, as a makefile knows no commands."""
+        pairs = {(name, about.variable) for command in COMMANDS.values()
+                 for name, about in options_of(command.load_options()).items()}
+        assert len(pairs) == len({name for name, _ in pairs}) == len({variable for _, variable in pairs})
 
     def test_without_command(self, tiled_se):
         finished = tiled_se()
@@ -247,7 +264,7 @@ class TestHelp:
 
 class TestOptions:
     def test_empty_is_not_said(self):
-        assert from_texts({"k": "", "width": None}) == Options()
+        assert from_texts(SimOptions, {"k": "", "width": None}) == SimOptions()
 
     @pytest.mark.parametrize(("name", "text", "value"), [
         ("macs", "auto", None), ("macs", "4", 4), ("slack", "0", 0), ("residual", "no", False), ("waves", "TRUE", True),
@@ -256,7 +273,8 @@ class TestOptions:
         ("name", "se_1", "se_1"), ("target", "ice40", Target.ICE40), ("seeds", "5", (5,)), ("seeds", "9,2", (9, 2)),
     ])
     def test_formats(self, name, text, value):
-        assert getattr(from_texts({name: text}), name) == value
+        assert getattr(from_texts(SimOptions, {name: text}), name) == value
+        assert from_texts(SimOptions, {name: text_of(value)}) == from_texts(SimOptions, {name: text})
 
     def test_foreign_names_are_described_as_they_are(self):
         assert describe(ConfigError("w1", [2], "must be more")) == "w1=[2]: must be more"

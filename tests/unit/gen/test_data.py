@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.gen.data import load_input, load_weights
-from tiled_se.gen.options import Options
+from tiled_se.gen.options import BlockOptions
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 HOLDS = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
@@ -150,14 +150,14 @@ class TestHostileFiles:
 class TestFloatInput:
     def test_calibrated_from_its_range(self, npz):
         x = np.linspace(-1, 3, 24, dtype=np.float32).reshape(2, 3, 4)
-        loaded = load_input(npz("x.npz", x=x), Options())
+        loaded = load_input(npz("x.npz", x=x), BlockOptions())
         assert loaded.x.shape == (1, 2, 3, 4)
         assert loaded.x.dtype == np.int8
         assert (loaded.x.min(), loaded.x.max()) == (-128, 127)
         assert np.abs(loaded.format.dequantise(loaded.x) - x).max() <= loaded.format.scale
 
     def test_uint8(self, npz):
-        loaded = load_input(npz("x.npz", x=np.ones((2, 1, 2, 3))), Options(dtype="uint8"))
+        loaded = load_input(npz("x.npz", x=np.ones((2, 1, 2, 3))), BlockOptions(dtype="uint8"))
         assert loaded.x.dtype == np.uint8
         assert (loaded.x == 255).all()
         assert loaded.format.zero_point == 0
@@ -166,7 +166,7 @@ class TestFloatInput:
         (-1, 3, 0), (-1, 3, -100), (0, 5, -128), (-5, 0, 127), (0, 0, 3)])
     def test_given_zero_point(self, npz, low, high, zero):
         x = np.linspace(low, high, 8).reshape(1, 2, 4)
-        loaded = load_input(npz("x.npz", x=x), Options(zero_point=zero))
+        loaded = load_input(npz("x.npz", x=x), BlockOptions(zero_point=zero))
         assert loaded.format.zero_point == zero
         assert np.abs(loaded.format.dequantise(loaded.x[0]) - x).max() <= loaded.format.scale
 
@@ -174,13 +174,13 @@ class TestFloatInput:
         path = npz("x.npz", x=np.array([[[-1.0, 1.0]]]))
         message = "^zero_point=127: leaves no integers for INPUT=.*x.npz, which goes from -1 to 1$"
         with pytest.raises(ConfigError, match=message):
-            load_input(path, Options(zero_point=127))
+            load_input(path, BlockOptions(zero_point=127))
         with pytest.raises(ConfigError, match="^zero_point=200: must be from -128 to 127$"):
-            load_input(path, Options(zero_point=200))
+            load_input(path, BlockOptions(zero_point=200))
 
     @pytest.mark.parametrize("shape", [(0, 2, 2), (2, 2), (1, 1, 1, 2, 2), ()])
     def test_shape(self, npz, shape):
-        assert refused(load_input, npz("x.npz", x=np.zeros(shape)), Options()) == (
+        assert refused(load_input, npz("x.npz", x=np.zeros(shape)), BlockOptions()) == (
             f"x has the shape {list(shape)}; must be (H, W, C) or (N, H, W, C)")
 
     @pytest.mark.parametrize(("arrays", "message"), [
@@ -190,7 +190,7 @@ class TestFloatInput:
         (x_q([1], x=np.zeros((1, 1, 1))), f"has both x and x_q; {INPUT_HOLDS}"),
     ])
     def test_refused(self, npz, arrays, message):
-        assert refused(load_input, npz("x.npz", **arrays), Options()) == message
+        assert refused(load_input, npz("x.npz", **arrays), BlockOptions()) == message
 
 
 class TestIntegerInput:
@@ -204,13 +204,13 @@ class TestIntegerInput:
         (np.array([3, 4]), 0, "int8"),
     ])
     def test_signedness(self, npz, values, zero, dtype):
-        loaded = load_input(npz("x.npz", **x_q(values, x_zero_point=zero)), Options())
+        loaded = load_input(npz("x.npz", **x_q(values, x_zero_point=zero)), BlockOptions())
         assert loaded.x.dtype == dtype
         assert (loaded.x.reshape(-1) == values).all()
         assert (loaded.format.scale, loaded.format.zero_point) == (0.5, zero)
 
     def test_dtype_decides_what_values_leave_open(self, npz):
-        assert load_input(npz("x.npz", **x_q([3])), Options(dtype="uint8")).x.dtype == np.uint8
+        assert load_input(npz("x.npz", **x_q([3])), BlockOptions(dtype="uint8")).x.dtype == np.uint8
 
     @pytest.mark.parametrize(("arrays", "message"), [
         (x_q([-1, 200]), "x_q goes from -1 to 200; must fit int8"),
@@ -226,11 +226,11 @@ class TestIntegerInput:
         (dict(x_q=np.ones((1, 1, 1), int)), f"lacks x_scale, x_zero_point; {INPUT_HOLDS}"),
     ])
     def test_refused(self, npz, arrays, message):
-        assert refused(load_input, npz("x.npz", **arrays), Options()) == message
+        assert refused(load_input, npz("x.npz", **arrays), BlockOptions()) == message
 
     def test_contradictions(self, npz):
         path = npz("x.npz", **x_q(np.array([1], np.int8)))
         with pytest.raises(ConfigError, match="^dtype=uint8: must be int8, as x_q of INPUT=.*x.npz is$"):
-            load_input(path, Options(dtype="uint8"))
+            load_input(path, BlockOptions(dtype="uint8"))
         with pytest.raises(ConfigError, match="^zero_point=4: must be 0, as x_zero_point of INPUT=.*x.npz is$"):
-            load_input(path, Options(zero_point=4))
+            load_input(path, BlockOptions(zero_point=4))

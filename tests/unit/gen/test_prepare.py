@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import weights
-from tiled_se.gen.options import Options
+from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.prepare import prepare
 from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
 
 
 def prepared(**more):
-    return prepare(Options(k=3, width=6, channels=12, **more))
+    return prepare(BlockOptions(k=3, width=6, channels=12, **more))
 
 
 def hardware(job):
@@ -49,22 +49,22 @@ class TestPrepare:
         assert job.format.zero_point == 128
 
     def test_shape_from_files(self, npz):
-        job = prepare(Options(k=2, weights=npz("w.npz", **weights()), input=npz("x.npz", x=np.ones((3, 4, 5, 8)))))
+        job = prepare(BlockOptions(k=2, weights=npz("w.npz", **weights()), input=npz("x.npz", x=np.ones((3, 4, 5, 8)))))
         shape = job.shape
         assert (shape.frames, shape.height, shape.width, shape.channels, shape.squeeze) == (3, 4, 5, 8, 2)
         assert not job.config.loadable
         assert job.baked is job.quantised.parameters
 
     def test_loadable_with_weights(self, npz):
-        job = prepare(Options(k=2, width=4, weights=npz("w.npz", **weights()), loadable=True))
+        job = prepare(BlockOptions(k=2, width=4, weights=npz("w.npz", **weights()), loadable=True))
         assert job.config.loadable
         assert job.config.operand_bits >= 18
         assert job.baked is None
 
     def test_options_may_repeat_the_file(self, npz):
         path = npz("w.npz", **weights(mid="silu", gate="hardsigmoid:0.2,0.5", residual=True))
-        job = prepare(Options(width=4, weights=path))
+        job = prepare(BlockOptions(width=4, weights=path))
         gate = Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
         assert (job.config.mid, job.config.gate, job.config.residual) == (Mid.SILU, gate, True)
-        again = prepare(Options(width=4, weights=path, mid=Mid.SILU, gate=gate, residual=True, channels=8))
+        again = prepare(BlockOptions(width=4, weights=path, mid=Mid.SILU, gate=gate, residual=True, channels=8))
         assert hardware(again) == hardware(job)

@@ -13,11 +13,11 @@ from PIL import Image
 from tests.helpers.onnx_images import HEIGHT, SHAPE, WIDTH, model, network_and_images
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, se
-from tiled_se.gen.options import Options
 from tiled_se.hdl.config import ConfigError
 from tiled_se.network.calibration import feature_maps as feature_maps_module
 from tiled_se.network.calibration.feature_maps import feature_maps
 from tiled_se.network.calibration.images import find_images
+from tiled_se.network.commands.options import SensitivityOptions
 from tiled_se.network.network import open_network
 
 
@@ -33,14 +33,14 @@ def inputs(images):
 
 def maps_of(opened, folder, **options):
     """Block's name to its feature maps for what is in `folder`."""
-    images = find_images(Options(calibration=str(folder), **options), opened)
+    images = find_images(SensitivityOptions(calibration=str(folder), **options), opened)
     with feature_maps(opened, opened.model, list(opened.blocks), images) as maps:
         return {name: np.array(values) for name, values in maps.items()}
 
 
 def test_images_are_resized_and_normalised(files):
     path, images = files
-    found = inputs(find_images(Options(calibration=images, limit=3), open_network(path, SHAPE)))
+    found = inputs(find_images(SensitivityOptions(calibration=images, limit=3), open_network(path, SHAPE)))
     assert [image.shape for image in found] == [(1, 3, HEIGHT, WIDTH)] * 3
     with Image.open(os.path.join(images, "1.png")) as image:
         expected = np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
@@ -52,7 +52,7 @@ def test_feature_maps_are_those_of_the_network(files):
     """Against ONNX's own evaluator."""
     path, folder = files
     opened = open_network(path, SHAPE)
-    images = find_images(Options(calibration=folder, limit=2), opened)
+    images = find_images(SensitivityOptions(calibration=folder, limit=2), opened)
     (first, second) = opened.blocks
     found = maps_of(opened, folder, limit=2)
     inner = onnx.ModelProto()
@@ -100,7 +100,7 @@ def test_a_network_that_takes_integers_gets_pixels(files, tmp_path):
 
 def test_batch_that_is_too_large(tiled_se, files):
     finished = tiled_se("sensitivity", model(pathlib.Path("many.onnx"), 10**6), files[1],
-                        "--input", f"3x{HEIGHT}x{WIDTH}", "-o", "found")
+                        "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o", "found")
     assert (finished.status, finished.err) == (
         2, "tiled-se: error: MODEL=many.onnx (--model): takes a batch of 1,000,000; must be 1,024 at most\n")
 
@@ -135,7 +135,7 @@ def test_inputs_of_an_array_are_counted(files, monkeypatch):
         os.unlink(os.path.join(folder, f"{index}.png"))
     array = np.random.default_rng(1).normal(size=(10, 3, HEIGHT, WIDTH)).astype(np.float32)
     np.save(os.path.join(folder, "a.npy"), array)
-    images = find_images(Options(calibration=folder, limit=4), opened)
+    images = find_images(SensitivityOptions(calibration=folder, limit=4), opened)
     assert len(images) == 4
     np.testing.assert_array_equal(np.concatenate(inputs(images)), array[::3])
     monkeypatch.setattr(feature_maps_module, "MOST_BYTES", 4 * 2 * (HEIGHT // 2) * (WIDTH // 2) * CHANNELS * 9)
@@ -147,8 +147,8 @@ def test_inputs_of_an_array_are_counted(files, monkeypatch):
 def test_bgr_and_limit(files):
     path, images = files
     opened = open_network(path, SHAPE)
-    plain, turned = (inputs(find_images(Options(calibration=images, limit=2, bgr=bgr, mean=(0.0,), std=(1.0,)), opened))
-                     for bgr in (False, True))
+    plain, turned = (inputs(find_images(SensitivityOptions(
+        calibration=images, limit=2, bgr=bgr, mean=(0.0,), std=(1.0,)), opened)) for bgr in (False, True))
     assert len(plain) == 2
     np.testing.assert_array_equal(plain[0][:, ::-1], turned[0])
 
@@ -156,7 +156,7 @@ def test_bgr_and_limit(files):
 @pytest.mark.parametrize(("name", "content"), [("a.png", b"nothing"), ("a.npy", b"\x93NUMPY"), ("a.npz", b"PK")])
 def test_damaged_image(tiled_se, files, name, content):
     pathlib.Path(files[1], name).write_bytes(content)
-    finished = tiled_se("sensitivity", *files, "--input", f"3x{HEIGHT}x{WIDTH}", "-o", "found")
+    finished = tiled_se("sensitivity", *files, "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o", "found")
     assert finished.status == 2
     assert finished.err.startswith("tiled-se: error: CALIBRATION=")
     assert name in finished.err
@@ -167,5 +167,5 @@ def test_arrays_are_inputs_as_they_are(files):
     path, folder = files
     array = np.random.default_rng(1).normal(size=(2, 3, HEIGHT, WIDTH)).astype(np.float32)
     np.save(os.path.join(folder, "9.npy"), array)
-    found = inputs(find_images(Options(calibration=folder), open_network(path, SHAPE)))
+    found = inputs(find_images(SensitivityOptions(calibration=folder), open_network(path, SHAPE)))
     np.testing.assert_array_equal(np.concatenate(found[3:]), array)

@@ -80,9 +80,9 @@ def test_input_tells_open_sizes(tiled_se):
     contents, lines = inspected(tiled_se, backbone())
     assert contents["input"] is None
     assert [contents["blocks"][0][name] for name in ("H", "W", "se_elements", "tse_elements")] == [None] * 4
-    assert lines[-2] == "? depends on the input's size: give it with --input CxHxW"
+    assert lines[-2] == "? depends on the input's size: give it with --input-shape CxHxW"
     assert lines[4].split() == ["sum", "90", "?", "?"]
-    contents, lines = inspected(tiled_se, backbone(), "--input", "3x41x24")
+    contents, lines = inspected(tiled_se, backbone(), "--input-shape", "3x41x24")
     assert contents["input"] == [3, 41, 24]
     assert [(block["H"], block["W"]) for block in contents["blocks"]] == [(21, 12), (42, 24)]
     assert not any("?" in line for line in lines)
@@ -99,12 +99,12 @@ def test_sizes_that_only_a_run_tells(tiled_se):
     net("Identity", se(net, x, Spelling()), output="y")
     model = net.model({"x": (1, CHANNELS, "h", 5)}, {"y": None})
     assert inspected(tiled_se, model)[0]["blocks"][0]["H"] is None
-    contents, _ = inspected(tiled_se, model, "--input", f"{CHANNELS}x10x5")
+    contents, _ = inspected(tiled_se, model, "--input-shape", f"{CHANNELS}x10x5")
     assert (contents["blocks"][0]["H"], contents["blocks"][0]["W"]) == (7, 5)
 
 
 def test_channels_last(tiled_se):
-    contents, _ = inspected(tiled_se, network(Spelling(last=True), height="h"), "--input", f"{CHANNELS}x20x5")
+    contents, _ = inspected(tiled_se, network(Spelling(last=True), height="h"), "--input-shape", f"{CHANNELS}x20x5")
     (block,) = contents["blocks"]
     assert [block[name] for name in ("layout", "H", "W", "C")] == ["NHWC", 20, 5, CHANNELS]
 
@@ -126,8 +126,8 @@ def test_what_is_left_out(tiled_se):
 
 @pytest.mark.parametrize(("arguments", "line"), [
     (["none.onnx"], "MODEL=none.onnx (--model): there is no such file; must be an .onnx file"),
-    (["net.onnx", "--input", "40x24"], "INPUT=40x24 (--input): must be CxHxW, like 3x640x640"),
-    (["net.onnx", "--input", "4x40x24"], "INPUT=4x40x24 (--input): the model's input is 3x?x?"),
+    (["net.onnx", "--input-shape", "40x24"], "INPUT_SHAPE=40x24 (--input-shape): must be CxHxW, like 3x640x640"),
+    (["net.onnx", "--input-shape", "4x40x24"], "INPUT_SHAPE=4x40x24 (--input-shape): the model's input is 3x?x?"),
 ])
 def test_refused(tiled_se, arguments, line):
     onnx.save(backbone(), "net.onnx")
