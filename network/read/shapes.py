@@ -54,8 +54,8 @@ def input_of(graph: Graph) -> onnx.ValueInfoProto:
 def input_dims(graph: Graph, shape: InputShape | None) -> list[int] | None:
     """The four dimensions of the network's input: as the file declares them, with open ones taken from `shape`.
 
-    Returns None if a dimension is open and `shape` is None. Raises ConfigError ("input_shape") if `shape` contradicts the
-    file or is too large.
+    Returns None if a dimension is open and `shape` is None. Raises ConfigError ("input_shape") if `shape` contradicts
+    the file or is too large.
     """
     if shape is None and len(graph.inputs) != 1:
         return None
