@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workers of a dask.distributed scheduler, behind what :mod:`.local` offers."""
+"""The workers of a dask.distributed scheduler, with the interface of :mod:`.local`."""
 
 import asyncio
 import concurrent.futures
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..hdl.config import ConfigError
-from .lost import EngineLost
+from .pool import EngineLost, Executor, Future, Job
 
 __all__ = ["Cluster"]
 
@@ -18,41 +20,42 @@ CONNECT_SECONDS = 5
 class Cluster:
     """Workers of the scheduler at `address`: a task for each of their threads, `jobs` at most if that is given.
 
-    Workers may come and go. A task whose worker dies is given to another one by the scheduler, which after some deaths
-    has enough of it. Nothing is read from or written to a file system that workers share.
+    Workers may come and go, and need no file system in common. The scheduler gives a task whose worker dies to another
+    one; after repeated worker deaths it gives up on the task.
     """
 
-    Lost, poll_seconds = EngineLost, 1.0
+    poll_seconds = 1.0
 
-    def __init__(self, address, jobs=None):
-        self.address, self.jobs, self.client = address, jobs, None
+    def __init__(self, address: str, jobs: int | None = None):
+        self.address, self.jobs = address, jobs
+        self.client: Any = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"scheduler {self.address}"
 
     @property
-    def died(self):
-        """What a task raises that has ended its workers."""
+    def died(self) -> type[Exception]:
+        """Raised by `result` for a job that has ended its workers."""
         from distributed import KilledWorker
 
         return KilledWorker
 
-    def room(self):
+    def room(self) -> int:
         """How many tasks may run now."""
         with self._connected():
             threads = sum(self.client.ncores().values())
         return threads if self.jobs is None else min(self.jobs, threads)
 
-    def result(self, future):
+    def result(self, future: Future) -> Any:
         """What the job of `future`, which is done, has returned; raises what it raised, or EngineLost."""
-        # The client cancels what it waits for when the scheduler goes.
+        # When the scheduler goes, the client cancels its futures.
         if future.cancelled():
             raise self._lost()
         return future.result()
 
     @contextlib.contextmanager
-    def open(self):
-        """An executor. What is running when the block ends by an exception runs to its end, and is forgotten.
+    def open(self) -> Iterator[Executor]:
+        """An executor. If the block is left by an exception, jobs that run then run to their end, without a result.
 
         Raises
         ------
@@ -62,7 +65,7 @@ class Cluster:
         import dask
         from distributed import Client
 
-        # Of a connection that fails the caller tells in a line; files go with their task.
+        # The caller reports a failed connection in a line. Tasks are large where they carry files.
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_SECONDS,
@@ -82,7 +85,7 @@ class Cluster:
                     raise
 
     @contextlib.contextmanager
-    def _connected(self):
+    def _connected(self) -> Iterator[None]:
         from distributed.client import ClosedClientError
 
         try:
@@ -90,28 +93,28 @@ class Cluster:
         except (OSError, asyncio.TimeoutError, concurrent.futures.CancelledError, ClosedClientError):
             raise self._lost() from None
 
-    def _lost(self):
+    def _lost(self) -> EngineLost:
         return EngineLost(f"the scheduler at {self.address} has gone")
 
 
-def _within(seconds, connect):
-    """What `connect` returns; None if it fails, or is not done in time: something that is no scheduler may keep it."""
-    found = []
+def _within(seconds: float, connect: Callable[[], Any]) -> Any:
+    """What `connect` returns; None if it fails or takes longer, as it does if no scheduler listens there."""
+    results = []
 
-    def run():
+    def run() -> None:
         with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
-            found.append(connect())
+            results.append(connect())
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    return found[0] if found else None
+    return results[0] if results else None
 
 
 class _Connected:
-    def __init__(self, cluster, executor):
+    def __init__(self, cluster: Cluster, executor: Any):
         self.cluster, self.executor = cluster, executor
 
-    def submit(self, job):
+    def submit(self, job: Job) -> Future:
         with self.cluster._connected():
             return self.executor.submit(job)

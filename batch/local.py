@@ -8,47 +8,55 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
 
-from .lost import EngineLost
+from .pool import Executor, Future, Job
 
 __all__ = ["Local", "cores"]
 
-# What a job that is stopped has for ending its own processes and removing its files.
+# How long a job that is stopped may take to end its own processes and to remove its files.
 GRACE_SECONDS = 10
 
 
-def cores():
-    """How many cores this process may use: of a cluster's node a job often has a part."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def cores() -> int:
+    """How many cores this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Local:
     """`jobs` processes of this machine.
 
-    Whether the run is interrupted, terminated or killed, its processes end: they hold one end of a pipe whose other
-    one is gone then.
+    The processes end even if this one is killed: they watch a pipe, whose other end closes then.
+
+    Parameters
+    ----------
+    jobs : int, optional
+        One for each core by default.
     """
 
-    Lost, died, poll_seconds = EngineLost, (), None
+    died: tuple[type[Exception], ...] = ()
+    poll_seconds = None
 
-    def __init__(self, jobs):
-        self.jobs = jobs
+    def __init__(self, jobs: int | None = None):
+        self.jobs = jobs or cores()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.jobs} at a time"
 
-    def room(self):
+    def room(self) -> int:
         """How many tasks may run now."""
         return self.jobs
 
-    def result(self, future):
+    def result(self, future: Future) -> Any:
         """What the job of `future`, which is done, has returned; raises what it raised."""
         return future.result()
 
     @contextlib.contextmanager
-    def open(self):
-        """An executor; what ends the block by an exception stops its jobs, too."""
-        # Not forked: torch, once it has run in a process, does not survive that.
+    def open(self) -> Iterator[Executor]:
+        """An executor. Leaving the block by an exception stops its jobs."""
+        # Not forked: torch does not survive a fork of a process in which it has run.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         pool = concurrent.futures.ProcessPoolExecutor(self.jobs, context, _attend, (theirs,))
@@ -63,33 +71,38 @@ class Local:
 
 
 class _Guarded:
-    def __init__(self, pool):
-        self.submit = lambda job: pool.submit(_guarded, job)
+    def __init__(self, pool: concurrent.futures.ProcessPoolExecutor):
+        self.pool = pool
+
+    def submit(self, job: Job) -> Future:
+        return self.pool.submit(_guarded, job)
 
 
 class _State:
-    """Of a worker process: whether a job runs, and whether it shall end."""
+    """Of a worker process: whether a job runs, and whether the process has been told to end."""
 
     working = stopped = False
 
 
-def _attend(pipe):
-    """Prepare a worker process: Ctrl-C is its parent's business, and the pipe's end is its own."""
+def _attend(pipe: Connection) -> None:
+    """Prepare a worker process: its parent handles Ctrl-C, and the process ends when the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_watch, args=(pipe,), daemon=True).start()
 
 
-def _watch(pipe):
+def _watch(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         pipe.recv()
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+    main = threading.main_thread().ident
+    assert main is not None  # it has started
+    signal.pthread_kill(main, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os._exit(1)
 
 
-def _stop(*_):
-    # Once: what a job does to clean up is not interrupted again.
+def _stop(*_: object) -> None:
+    # Only once: a job that cleans up is not interrupted again.
     if not _State.stopped:
         _State.stopped = True
         if not _State.working:
@@ -97,8 +110,8 @@ def _stop(*_):
         raise KeyboardInterrupt
 
 
-def _guarded(job):
-    """Run `job` so that it can be stopped; a process that was stopped doesn't wait for another one."""
+def _guarded(job: Job) -> Any:
+    """Run `job` so that it can be stopped; a process that was stopped takes no further job."""
     _State.working = True
     try:
         return job()

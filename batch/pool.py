@@ -1,15 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks on several processes. What fails, even a process that dies, concerns nothing but its own task."""
+"""Tasks on several processes. A task that fails, or whose process dies, leaves the others alone."""
 
 import concurrent.futures
 import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["run_all"]
+from ..hdl.errors import ToolFailure
+
+__all__ = ["DIED", "Engine", "EngineLost", "Executor", "Reporter", "TaskFailed", "reason_of", "run_all"]
 
 DIED = "the process that measured it died; perhaps the machine has too little memory"
+Task = TypeVar("Task", bound=Hashable)
+Future = concurrent.futures.Future[Any]
+Job = Callable[[], Any]
 
 
-def run_all(tasks, job, engine, progress, finish=lambda task, failure: failure):
+class EngineLost(ToolFailure):
+    """A cluster's scheduler has gone; the text is one line, for the user."""
+
+
+class TaskFailed(Exception):
+    """Raised by a job: the text is the reason, a line for the user."""
+
+
+class Executor(Protocol):
+    """What an engine runs jobs with."""
+
+    def submit(self, job: Job) -> Future:
+        """Have a process run `job`."""
+
+
+class Engine(Protocol):
+    """Processes: :class:`~.local.Local` ones, or those of a :class:`~.cluster.Cluster`.
+
+    Attributes
+    ----------
+    died : exception class, or a tuple of them
+        Raised by `result` for a job that has ended its processes.
+    poll_seconds : float or None
+        How often `room` may change; None is never.
+    """
+
+    @property
+    def died(self) -> Any: ...
+
+    @property
+    def poll_seconds(self) -> float | None: ...
+
+    def room(self) -> int:
+        """How many tasks may run now."""
+
+    def result(self, future: Future) -> Any:
+        """What the job of `future`, which is done, has returned; raises what it raised, or EngineLost."""
+
+    def open(self) -> AbstractContextManager[Executor]:
+        """An executor. Leaving the block by an exception stops its jobs."""
+
+
+class Reporter(Protocol):
+    """Shows how far a run has come, as :mod:`.progress` does."""
+
+    def started(self, task: Any) -> None:
+        """`task` runs from now on."""
+
+    def done(self, task: Any, failure: str | None) -> None:
+        """`task` has ended; `failure` is the reason if it failed."""
+
+    def say(self, text: str) -> None:
+        """Print a line of its own."""
+
+
+def run_all(tasks: Sequence[Task], job: Callable[[Task], Job], engine: Engine, progress: Reporter,
+            finish: Callable[[Task, Any], str | None] = lambda task, failure: failure) -> dict[Task, str]:
     """Run every task's job, as many at a time as `engine` has room for, in order.
 
     Parameters
@@ -18,26 +83,25 @@ def run_all(tasks, job, engine, progress, finish=lambda task, failure: failure):
         Hashable.
     job : callable
         ``job(task)`` is what a process calls: picklable, without arguments.
-    engine : Local or Cluster
-        Of :mod:`.local` and :mod:`.cluster`.
-    progress : Progress
-        Its ``started(task)``, ``done(task, failure)`` and ``say(text)`` are called.
+    engine : Engine
+    progress : Reporter
     finish : callable
-        ``finish(task, result)`` is called here with what a job returned; it returns what failed, None if nothing did.
+        ``finish(task, result)`` is called in this process with what a job returned; it returns the reason if the task
+        failed, else None.
 
     Returns
     -------
     dict of task to str
-        What failed, and why.
+        The tasks that failed, and why.
 
     Raises
     ------
     EngineLost
         Where a cluster's scheduler has gone.
     """
-    failures = {}
+    failures: dict[Task, str] = {}
 
-    def note(task, failure):
+    def note(task: Task, failure: str | None) -> None:
         if failure is not None:
             failures[task] = failure
         progress.done(task, failure)
@@ -45,16 +109,24 @@ def run_all(tasks, job, engine, progress, finish=lambda task, failure: failure):
     waiting = list(tasks)
     while waiting:
         suspects = _run(waiting, job, engine, progress, finish, note)
-        # Which of those that ran has ended the pool nobody knows: each gets a pool of its own.
+        # Any of the tasks that ran may have ended the pool: each gets a pool of its own.
         for task in suspects:
             if _run([task], job, engine, progress, finish, note):
                 note(task, DIED)
     return failures
 
 
-def _run(waiting, job, engine, progress, finish, note):
-    """Take tasks from `waiting` until it is empty or a process dies: those that were running then."""
-    running, told = {}, False
+def reason_of(error: BaseException) -> str:
+    """`error` as a line."""
+    name = "" if isinstance(error, TaskFailed) else f"{type(error).__name__}: "
+    return f"{name}{str(error).strip() or 'no message'}".splitlines()[0]
+
+
+def _run(waiting: list[Task], job: Callable[[Task], Job], engine: Engine, progress: Reporter,
+         finish: Callable[[Task, Any], str | None], note: Callable[[Task, str | None], None]) -> list[Task]:
+    """Take tasks from `waiting` until it is empty or a process dies; returns the tasks that were running then."""
+    running: dict[Future, Task] = {}
+    told = False
     with engine.open() as executor:
         try:
             while waiting or running:
@@ -66,29 +138,30 @@ def _run(waiting, job, engine, progress, finish, note):
                     progress.say(f"{engine} has no workers; waiting for some")
                 told = not room
                 if not running:
-                    time.sleep(engine.poll_seconds)
+                    time.sleep(engine.poll_seconds or 0)
                     continue
                 done, _ = concurrent.futures.wait(running, engine.poll_seconds, concurrent.futures.FIRST_COMPLETED)
                 for future in done:
-                    # A broken pool leaves the task among those that were running.
-                    failure = _outcome(running[future], future, engine, finish)
+                    # If the pool is broken, the task stays among those that were running.
+                    failure = _failure(running[future], future, engine, finish)
                     note(running.pop(future), failure)
-        except concurrent.futures.process.BrokenProcessPool:
+        except BrokenProcessPool:
             return list(running.values())
     return []
 
 
-def _outcome(task, future, engine, finish):
+def _failure(task: Task, future: Future, engine: Engine, finish: Callable[[Task, Any], str | None]) -> str | None:
     try:
         result = engine.result(future)
-    except (concurrent.futures.process.BrokenProcessPool, engine.Lost):
+    except (BrokenProcessPool, EngineLost):
         raise
     except engine.died:
         return DIED
     except Exception as error:
-        # A job that can't be loaded where it should run, or whose result can't be sent back.
-        # Another process's traceback is no reason of its own.
-        while error.__cause__ is not None and type(error.__cause__).__name__ != "_RemoteTraceback":
-            error = error.__cause__
-        return f"{type(error).__name__}: {str(error).strip() or 'no message'}".splitlines()[0]
+        # Perhaps the job could not be loaded there, or its result could not be sent back.
+        cause: BaseException = error
+        # The traceback of another process, which is chained as a cause, is none.
+        while cause.__cause__ is not None and type(cause.__cause__).__name__ != "_RemoteTraceback":
+            cause = cause.__cause__
+        return reason_of(cause)
     return finish(task, result)

@@ -2,12 +2,51 @@
 """How far a run has come: a bar on a terminal, plain lines elsewhere."""
 
 import sys
+import time
+from typing import Any, TextIO
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "Tally"]
+
+
+class Tally:
+    """Counts many short tasks and prints a line for every tenth of them; a context manager, as :class:`Progress` is.
+
+    Parameters
+    ----------
+    total : int
+    what : str
+        The beginning of the lines.
+    """
+
+    def __init__(self, total: int, what: str):
+        self.total, self.what, self.count = total, what, 0
+
+    def __enter__(self) -> "Tally":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def started(self, task: Any) -> None:
+        """`task` runs from now on; it is too short to be shown."""
+
+    def done(self, task: Any, failure: str | None) -> None:
+        """`task` has ended."""
+        self.at(self.count + 1)
+
+    def at(self, count: int) -> None:
+        """`count` tasks have ended."""
+        if 10 * count // self.total > 10 * self.count // self.total:
+            self.say(f"{self.what}: {count} of {self.total}")
+        self.count = count
+
+    def say(self, text: str) -> None:
+        """Print a line of its own."""
+        print(text, flush=True)
 
 
 class Progress:
-    """Tells of tasks as they start and end; a context manager.
+    """Shows tasks as they start and end; a context manager.
 
     Parameters
     ----------
@@ -17,49 +56,54 @@ class Progress:
         How many of these are finished from earlier.
     stream : text file, optional
         Standard output by default.
+    timed : bool
+        Whether a task's line has the seconds since the start.
     """
 
-    def __init__(self, total, kept, stream=None):
+    def __init__(self, total: int, kept: int, stream: TextIO | None = None, timed: bool = False):
         self.total, self.count = total, kept
         self.stream = sys.stdout if stream is None else stream
-        self.bar, self.running = None, {}
+        self.start = time.monotonic() if timed else None
+        self.bar: Any = None
+        self.running: dict[Any, bool] = {}
         if self.stream.isatty():
             from tqdm import tqdm
 
-            # Of what was measured today only, or the time left would be far too short.
+            # Tasks that were finished earlier don't count for the time left, which would be far too short.
             self.bar = tqdm(total=total, initial=kept, file=self.stream, unit="task", dynamic_ncols=True,
                             smoothing=0.05)
 
-    def __enter__(self):
+    def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
 
-    def started(self, task):
+    def started(self, task: Any) -> None:
         """`task` runs from now on."""
         self.running[task] = True
         self._show()
 
-    def done(self, task, failure):
-        """`task` has ended, for the reason `failure` if that isn't None."""
+    def done(self, task: Any, failure: str | None) -> None:
+        """`task` has ended; `failure` is the reason if it failed."""
         self.running.pop(task, None)
         self.count += 1
         if failure is not None or self.bar is None:
-            self.say(f"[{self.count}/{self.total}] {task}" + (f": FAILED, {failure}" if failure else ""))
+            at = "" if self.start is None else f", at {time.monotonic() - self.start:.0f} s"
+            self.say(f"[{self.count}/{self.total}] {task}{at}" + (f": FAILED, {failure}" if failure else ""))
         if self.bar is not None:
             self.bar.update()
         self._show()
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Print a line of its own."""
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:
             print(text, file=self.stream, flush=True)
 
-    def _show(self):
+    def _show(self) -> None:
         if self.bar is not None and self.running:
-            # The one that runs longest; a bar has one line.
+            # A bar has one line: it shows the task that runs longest.
             self.bar.set_postfix_str(str(next(iter(self.running))))

@@ -1,69 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finished results, each a JSON file whose name is a hash of all that decides what is in it."""
+"""Finished results, each a JSON file whose name is a hash of all that decides the result."""
 
+import ast
 import functools
 import hashlib
-import importlib.util
 import json
 import pathlib
+import threading
+from typing import Any
 
 from ..gen.files import json_bytes, write_all
-from ..gen.fpga.tools import TOOLS
-from ..gen.report import tool_versions
 
-__all__ = ["Store", "digest", "hardware_sources", "measuring_sources", "simulating_sources"]
+__all__ = ["BLOCK", "MEASURING", "Store", "digest", "sources"]
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-# Folders that decide what a generated block is and what its parameters say of it, and what measures it.
-HARDWARE, MEASURING = ("hdl",), ("golden", "cosim", "cosim/cpp", "gen", "gen/fpga")
-# Of evaluate only what measures: tables and plots may change without a new measurement.
-MEASURING_FILES = ("evaluate/measure.py",)
+# Folders with the code that makes a block, and with the code that computes what it shall give, simulates and
+# synthesises it.
+BLOCK, MEASURING = ("hdl",), ("golden", "cosim", "cosim/cpp", "gen", "gen/fpga")
+# Modules that describe options and print tables. Settings hold the values of all options, so these decide no result.
+SILENT = ("gen/options.py", "gen/text_table.py")
+# Workers of a cluster may run tasks in threads, in two of which ast.parse() fails before Python 3.13 (CPython's issue
+# 106905).
+_PARSING = threading.Lock()
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def digest(*parts):
+def digest(*parts: Any) -> str:
     """A hash of JSON-serialisable `parts`."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _hash_of(folders, files=()):
-    paths = sorted(path for folder in folders for path in (PACKAGE / folder).iterdir() if path.is_file())
-    return digest([(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
-                   for path in (*paths, *(PACKAGE / file for file in files))])
+def sources(*paths: str) -> str:
+    """Hash of the code in `paths`: files, and folders without those in them, relative to the package.
+
+    It stays the same when comments, docstrings or layout change, or one of the modules that decide no result.
+    """
+    with _PARSING:
+        return _sources(*paths)
 
 
 @functools.cache
-def measuring_sources():
-    """Hash of the code that runs and compares simulations and synthesis, and of the tools' versions."""
-    installed = [tool.package for tool in TOOLS.values() if importlib.util.find_spec(tool.module)]
-    return digest(_hash_of(MEASURING, MEASURING_FILES), tool_versions(), tool_versions(installed))
+def _sources(*paths: str) -> str:
+    files = [file for path in paths for file in (
+        sorted((PACKAGE / path).iterdir()) if (PACKAGE / path).is_dir() else [PACKAGE / path]) if file.is_file()]
+    named = {file.relative_to(PACKAGE).as_posix(): file for file in files}
+    return digest({name: _code(file) for name, file in named.items() if name not in SILENT})
 
 
-@functools.cache
-def simulating_sources(*files):
-    """Hash of the code that makes, runs and compares simulations, and of `files`, paths in the package."""
-    return _hash_of((*HARDWARE, *MEASURING), files)
-
-
-@functools.cache
-def hardware_sources():
-    """Hash of the code that hardware is made by."""
-    return _hash_of(HARDWARE)
+def _code(file: pathlib.Path) -> str:
+    """Hash of what a file does."""
+    content = file.read_bytes()
+    if file.suffix == ".py":
+        tree = ast.parse(content)
+        for node in ast.walk(tree):
+            if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+        content = ast.dump(tree).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 class Store:
     """Results in a folder. Each appears complete or not at all, so that an interrupted run leaves only good ones."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         self.folder = pathlib.Path(folder)
 
-    def load(self, key):
+    def load(self, key: str) -> dict[str, Any] | None:
         """The result under `key`, or None."""
         try:
-            found = json.loads((self.folder / f"{key}.json").read_text())
-            return found if isinstance(found, dict) else None
+            result = json.loads((self.folder / f"{key}.json").read_text())
+            return result if isinstance(result, dict) else None
         except (OSError, ValueError):
             return None
 
-    def save(self, key, result):
+    def save(self, key: str, result: dict[str, Any]) -> None:
         """Keep `result` under `key`."""
         write_all(str(self.folder), {f"{key}.json": json_bytes(result)})

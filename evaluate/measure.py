@@ -1,104 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task's measurement: runs in a process of its own, returns figures, keeps them in the store.
+"""Measurements of blocks, made in processes of their own and kept in a folder.
 
-Two keys lead to a result. One is hashed from the task and all sources: it is found without generating anything. The
-other one, of simulations and syntheses, is hashed from the Verilog text: those are not repeated for a change of the
-sources that leaves the hardware as it is.
+A result is kept under two keys. One is a hash of the task and of all sources: it is looked up without generating
+anything. The other one, of simulations and syntheses, is a hash of the Verilog text: they are not repeated after a
+change of the sources that leaves the hardware as it is.
 """
 
 import dataclasses
+import functools
+import importlib.util
 import tempfile
 
-from ..batch.store import Store, digest, hardware_sources, measuring_sources
+from ..batch import Campaign, Local, Store, TaskFailed, digest, sources
+from ..batch.store import BLOCK, MEASURING
+from ..gen.fpga.tools import TOOLS
 from ..gen.prepare import prepare
-from ..gen.report import config_fields
+from ..gen.report import config_fields, tool_versions
 from ..gen.verilog import generate
 from ..hdl.timing import Timing
 from .tasks import Kind
 
-__all__ = ["Wrong", "finished", "measured", "work"]
+__all__ = ["identity", "measure", "work"]
 
+OWN_FILES = ("evaluate/measure.py",)
 # Points of an occupancy curve; each is the largest number in its share of the cycles.
 CURVE_POINTS = 240
 
 
-class Wrong(Exception):
-    """A block was measured to be wrong."""
+def measure(tasks, what, folder, jobs=None, outputs=()):
+    """Measure those of `tasks` that `folder` has no result of, and keep the results there.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+    what : str
+        Names the tasks in what is printed.
+    jobs : int, optional
+        Processes at a time, one for each core by default.
+    outputs : iterable of str
+        Files of an earlier run, removed when the first task starts.
+
+    Returns
+    -------
+    tuple
+        Results and failures: dicts of task to a dict of figures, and to the reason.
+    """
+    campaign = Campaign(tasks, what, folder, lambda task: task.settings, identity)
+    campaign.run(lambda task: functools.partial(work, task, folder), Local(jobs), outputs=outputs)
+    return campaign.results, campaign.failures
 
 
 def work(task, folder):
-    """Measure `task`, keep the result in `folder`: a string that says what failed, or None."""
-    try:
-        measured(task, Store(folder))
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
-        # Whatever it was, the other tasks go on; the first line is for the list of failures.
-        return f"{type(error).__name__}: {str(error).strip() or 'no message'}".splitlines()[0]
-    return None
+    """The figures of `task`, a dict; simulation or synthesis are taken from `folder` if it has them."""
+    job = prepare(task.options)
+    design = generate(job.config, job.baked)
+    return _static(job, design) | MEASUREMENTS[task.kind](task, job, design, Store(folder))
 
 
-def finished(task, store):
-    """The result of `task` if it needs no more measuring, else None."""
-    return store.load(_key(task))
+@functools.cache
+def _tools():
+    synthesis = [tool.package for tool in TOOLS.values() if importlib.util.find_spec(tool.module)]
+    return tool_versions() | tool_versions(synthesis)
 
 
-def measured(task, store):
-    """The result of `task`, a dict: from the store, or measured and kept there."""
-    result = finished(task, store)
-    if result is None:
-        result = MEASUREMENTS[task.kind](task, store)
-        store.save(_key(task), result)
-    return result
+def identity():
+    """All that decides a result beside its task: versions of the tools, a hash of the code."""
+    return _tools() | {"sources": sources(*BLOCK, *MEASURING, *OWN_FILES)}
 
 
-def _key(task):
-    return f"{task.kind.value}-{digest(task.settings, hardware_sources(), measuring_sources())}"
-
-
-def _by_verilog(task, design, store, measure):
-    """What `measure` returns, or what it did for the same Verilog."""
-    key = f"rtl-{task.kind.value}-{digest(task.settings, design.verilog, measuring_sources())}"
+def _by_verilog(task, design, store, measurement):
+    """What `measurement` returns, or what it returned for the same Verilog."""
+    key = f"rtl-{digest(task.settings, design.verilog, _tools(), sources(*MEASURING, *OWN_FILES))}"
     result = store.load(key)
     if result is None:
-        result = measure()
+        result = measurement()
         store.save(key, result)
     return result
 
 
-def _memory(task, store):
-    job = prepare(task.options)
-    return _static(job, generate(job.config, job.baked))
-
-
 def _static(job, design):
-    """What netlist and parameters tell: all of it in bits, beats and cycles."""
+    """Figures that netlist and parameters give, in bits, beats and cycles."""
     config, timing = job.config, Timing(job.config)
     return {"config": config_fields(config), "sram": design.sram, "tile_beats": config.tile_words,
             "excite_cycles": timing.excite_cycles, "full_rate": timing.full_rate,
             "first_output_latency": config.tile_words - 1 + timing.output_latency}
 
 
-def _cycles(task, store):
-    job = prepare(task.options)
-    design = generate(job.config, job.baked)
+def _cycles(task, job, design, store):
     simulated = _by_verilog(task, design, store, lambda: _simulate(task, job, design))
     height, k = job.shape.height, job.config.k
     rows = min(k, height % k or k, height)
-    return {**_static(job, design), "simulated": simulated, "analytic": _analytic(job), "height": height,
-            "frames": job.shape.frames, "shortest_tile_beats": rows * job.config.width * job.config.groups}
+    return {"simulated": simulated, "analytic": _analytic(job), "height": height, "frames": job.shape.frames,
+            "shortest_tile_beats": rows * job.config.width * job.config.groups}
 
 
 def _simulate(task, job, design):
-    # One thread: the other processes have the other cores.
-    import torch
 
     from ..gen.simulate import run
 
-    torch.set_num_threads(1)
+    # The other processes have the other cores.    torch.set_num_threads(1)
     outcome = run(job, design, occupancy=task.occupancy)
     if not outcome.bit_exact:
-        raise Wrong(f"not bit-exact: {outcome.first_failure}")
+        raise TaskFailed(f"not bit-exact: {outcome.first_failure}")
     result = outcome.result
     # The high-water mark is the bench's own count where the block has no port for it.
     peak = result.status.get("status_peak_words", result.peak_in_flight)
@@ -124,15 +127,14 @@ def _analytic(job):
     """The cycle counts that follow from the parameters, for the same frames."""
     from ..hdl.schedule import predict
 
-    found = predict(job.config, [job.shape.height] * job.shape.frames)
-    return {"total_cycles": found.total_cycles, "first_output_latency": found.first_output_latency,
-            "steady_throughput": found.steady_throughput, "peak_elements": found.peak_words * job.config.lanes}
+    prediction = predict(job.config, [job.shape.height] * job.shape.frames)
+    return {"total_cycles": prediction.total_cycles, "first_output_latency": prediction.first_output_latency,
+            "steady_throughput": prediction.steady_throughput,
+            "peak_elements": prediction.peak_words * job.config.lanes}
 
 
-def _synth(task, store):
-    job = prepare(task.options)
-    design = generate(job.config, job.baked)
-    return {**_static(job, design), "synth": _by_verilog(task, design, store, lambda: _synthesise(job, task.target))}
+def _synth(task, job, design, store):
+    return {"synth": _by_verilog(task, design, store, lambda: _synthesise(job, task.target))}
 
 
 def _synthesise(job, target):
@@ -146,4 +148,4 @@ def _synthesise(job, target):
         return report(run(job, folder))
 
 
-MEASUREMENTS = {Kind.MEMORY: _memory, Kind.CYCLES: _cycles, Kind.SYNTH: _synth}
+MEASUREMENTS = {Kind.MEMORY: lambda *_: {}, Kind.CYCLES: _cycles, Kind.SYNTH: _synth}

@@ -4,12 +4,11 @@
 import dataclasses
 import enum
 
-from ..gen.fields import options_of
+from ..gen.fields import options_of, text_of
 from ..gen.options import BlockOptions
-from ..hdl.sizing import lanes_within
-from .networks import Block
+from ..hdl.sizing import DEFAULT_LANES, lanes_within
 
-__all__ = ["FRAMES", "K", "Kind", "Task", "original", "simulated_height", "tiled"]
+__all__ = ["FRAMES", "K", "Kind", "Task", "forms", "original", "simulated_height", "tiled"]
 
 # Rows of a tile in all of the document.
 K = 7
@@ -52,14 +51,17 @@ class Task:
 
     @property
     def settings(self):
-        """All that tells the task from others, JSON-serialisable."""
+        """All that tells the task from others, JSON-serialisable: the value of every option of a block."""
         return {"kind": self.kind.value, "occupancy": self.occupancy, "target": self.target,
-                "options": {name: str(value) for name, value in self._said()}}
+                "options": {name: text_of(getattr(self.options, name)) for name in OPTIONS}}
 
     @property
     def variables(self):
-        """The options as variables of make."""
-        return " ".join(f"{OPTIONS[name].variable}={value}" for name, value in self._said())
+        """K and the options that differ from their defaults, as variables of make; frames only if simulated."""
+        left_out = () if self.kind is Kind.CYCLES else ("height", "frames")
+        return " ".join(
+            f"{about.variable}={text_of(value)}" for name, about in OPTIONS.items() if name not in left_out
+            and ((value := getattr(self.options, name)) != about.default or name == "k"))
 
     @property
     def beats(self):
@@ -72,10 +74,6 @@ class Task:
     def __str__(self):
         return f"{self.kind.value} {self.variables}" + (f" on {self.target}" if self.target else "")
 
-    def _said(self):
-        """Options that differ from their default, and K."""
-        values = ((name, getattr(self.options, name)) for name in OPTIONS)
-        return [(name, value) for name, value in values if name == "k" or value != OPTIONS[name].default]
 
 
 def simulated_height(block, lanes, k=K):
@@ -107,8 +105,20 @@ def original(kind, block, lanes=None, **more):
     return _task(kind, block, block.height, lanes or lanes_within(block.channels), block.height, more)
 
 
-def _task(kind, block: Block, k, lanes, height, more):
-    fields = {name: more.pop(name) for name in ("occupancy", "target") if name in more}
-    run = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else {}
-    shape = dict(k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, lanes=lanes)
-    return Task(kind, BlockOptions(**shape, **run, **more), **fields)
+def forms(block, options):
+    """MEMORY tasks for the original form of `block` and for the tiled one: the same where a tile holds the map.
+
+    `options` have K and what sizes the hardware; LANES is the most, of which the largest divisor of C is taken.
+    """
+    lanes = lanes_within(block.channels, options.lanes or DEFAULT_LANES)
+    sized = {name: getattr(options, name) for name in ("macs", "slack", "sram_overhead")} | dict(block.form)
+    return tuple(_task(Kind.MEMORY, block, min(k, block.height), lanes, 1, sized) for k in (block.height, options.k))
+
+
+def _task(kind, block, k, lanes, height, more):
+    # No frame enters the hardware: where none is simulated, it is a single row.
+    run = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else dict(height=1, frames=1)
+    fields = {name: more[name] for name in ("occupancy", "target") if name in more}
+    options = run | {name: value for name, value in more.items() if name not in fields}
+    return Task(kind, BlockOptions(k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, lanes=lanes,
+                                   **options), **fields)

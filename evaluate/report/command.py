@@ -3,12 +3,12 @@
 
 import os
 
-from ...batch.local import cores
 from ...gen.files import json_bytes, output_folder, write_all
+from ..measure import measure
 from ..options import ReportOptions
 from ..paper.definitions import load_definitions
 from ..paper.paper import STRIP, load_paper, model_rows, tile_rows
-from .measure import forms, measure
+from ..tasks import forms
 from .subject import resolve
 from .summary import network_summary
 from .texts import network_text, paper_text
@@ -39,7 +39,8 @@ def report(options: ReportOptions) -> bool:
     folder = output_folder(options)
     subject = resolve(options)
     tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
-    results, failures = measure(tasks, folder, options.jobs or cores())
+    results, failures = measure(tasks, "designs", folder, options.jobs,
+                                [os.path.join(folder, name) for name in (REPORT, PLOT, PAPER_PLOT)])
     summaries = [network_summary(network, options, results) for network in subject.networks]
     definitions, paper = load_definitions(), load_paper()
     tiles, models = (tuple(row for row in rows if subject.rows is None or row.network in subject.rows)

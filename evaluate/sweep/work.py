@@ -4,6 +4,7 @@
 Only Python objects go in and come out, so that caller and worker need no file system in common.
 """
 
+import dataclasses
 import functools
 import os
 import pickle
@@ -12,17 +13,17 @@ import tempfile
 import threading
 import time
 
-from ...batch.store import simulating_sources
+from ...batch.pool import reason_of
+from ...batch.store import BLOCK, MEASURING, sources
 from ...cosim.icarus import icarus_version
-from ...gen.fields import from_texts
-from ...gen.options import SimOptions, describe
+from ...gen.options import describe
 from ...gen.prepare import prepare
 from ...gen.report import report, tool_versions
 from ...gen.simulate import check_simulator, run
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 
-__all__ = ["FAILED", "MISMATCH", "OK", "difference", "identity", "work"]
+__all__ = ["FAILED", "MISMATCH", "OK", "identity", "work"]
 
 OK, MISMATCH, FAILED = "ok", "mismatch", "failed"
 OWN_FILES = ("evaluate/sweep/work.py",)
@@ -34,69 +35,60 @@ _designs = {}
 
 
 @functools.cache
+def _tools():
+    return tool_versions() | {"icarus": icarus_version()}
+
+
 def identity():
-    """What decides a result beside its configuration: versions of the tools, and a hash of our sources."""
-    return tool_versions() | {"icarus": icarus_version(), "sources": simulating_sources(*OWN_FILES)}
+    """All that decides a result beside its configuration: versions of the tools, a hash of the code."""
+    return _tools() | {"sources": sources(*BLOCK, *MEASURING, *OWN_FILES)}
 
 
-def difference(other):
-    """In what a worker with the identity `other` differs from this process, as a text; None if it doesn't."""
-    ours = identity()
-    names = [name for name in ours if ours[name] != other.get(name)]
-    if not names:
-        return None
-    return "its worker has " + ", ".join(f"{name} {other.get(name)} and not {ours[name]}" for name in names)
-
-
-def work(task):
+def work(options, files):
     """Simulate one configuration.
 
     Parameters
     ----------
-    task : dict
-        ``texts``, the options by name as the command line has them; ``files``, for WEIGHTS and INPUT the path as it was
-        given and the file's content (str, bytes) by option; ``identity`` of the caller.
+    options : Options
+    files : dict of str to (str, bytes)
+        Of WEIGHTS and INPUT, by option: the path as it was given, and the file's content.
 
     Returns
     -------
     dict
         JSON-serialisable: ``status`` (OK, MISMATCH or FAILED), ``reason`` (a line, None if OK), ``report`` (as
-        `tiled-se sim` writes it, None if FAILED), ``seconds``, ``host``, and ``identity`` of this process.
+        `tiled-se sim` writes it, None if FAILED), ``seconds`` and ``host``.
     """
     start = time.perf_counter()
-    refused = difference(task["identity"]) and "refused: the worker is of another version"
-    status, reason, found = (FAILED, refused, None) if refused else _in_folder(task)
-    return {"status": status, "reason": reason, "report": found, "seconds": time.perf_counter() - start,
-            "host": platform.node(), "identity": identity()}
+    status, reason, contents = _in_folder(options, files)
+    return {"status": status, "reason": reason, "report": contents, "seconds": time.perf_counter() - start,
+            "host": platform.node()}
 
 
-def _in_folder(task):
-    """Status, reason and report, with the task's files in a folder that is gone afterwards."""
+def _in_folder(options, files):
+    """Status, reason and report; the files are in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
-        texts, given = dict(task["texts"]), {}
-        for name, (path, content) in task["files"].items():
-            texts[name] = os.path.join(folder, f"{name}.npz")
-            given[texts[name]] = path
-            with open(texts[name], "wb") as file:
+        paths = {name: os.path.join(folder, f"{name}.npz") for name in files}
+        for name, (_, content) in files.items():
+            with open(paths[name], "wb") as file:
                 file.write(content)
-        status, reason, found = _simulate(texts)
-    for ours, theirs in given.items():
-        reason = reason and reason.replace(ours, theirs)
-    if found:
-        found["config"] |= {name: path for name, (path, _) in task["files"].items()}
-    return status, reason, found
+        status, reason, contents = _simulate(dataclasses.replace(options, **paths))
+    for name, (path, _) in files.items():
+        reason = reason and reason.replace(paths[name], path)
+    if contents:
+        contents["config"] |= {name: path for name, (path, _) in files.items()}
+    return status, reason, contents
 
 
-def _simulate(texts):
+def _simulate(options):
     try:
-        outcome = _outcome(from_texts(SimOptions, texts))
-        found = report(outcome)
+        outcome = _outcome(options)
+        contents = report(outcome)
     except ConfigError as error:
         return FAILED, _line(describe(error)), None
     except Exception as error:
-        # Whatever it was, the other configurations go on.
-        return FAILED, _line(f"{type(error).__name__}: {str(error).strip() or 'no message'}"), None
-    return (OK, None, found) if outcome.bit_exact else (MISMATCH, _line(outcome.first_failure), found)
+        return FAILED, reason_of(error), None
+    return (OK, None, contents) if outcome.bit_exact else (MISMATCH, _line(outcome.first_failure), contents)
 
 
 def _outcome(options):

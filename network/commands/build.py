@@ -7,9 +7,7 @@ import re
 
 import numpy as np
 
-from ...batch.local import Local, cores
-from ...batch.pool import run_all
-from ...batch.progress import Progress
+from ...batch import Campaign, Local
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.fields import shortened
 from ...gen.files import json_bytes, output_folder, write_all
@@ -45,7 +43,7 @@ def build(options: BuildOptions) -> bool:
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         tasks = _prepare(options, folder, blocks, maps)
-    results = _run(tasks, options.jobs or cores())
+    results = _run(tasks, options.jobs)
     return _finish(network, blocks, options, folder, len(images), tasks, results)
 
 
@@ -78,18 +76,10 @@ def _write_inputs(folder, block, maps, options):
 
 def _run(tasks, jobs):
     """The result of :func:`~.build_task.build_block` for each task."""
-    results = {}
-
-    def finish(name, result):
-        results[name] = result
-        return result["failure"]
-
-    with Progress(len(tasks), 0) as progress:
-        failures = run_all(list(tasks), lambda name: functools.partial(build_block, tasks[name]), Local(jobs), progress,
-                           finish)
-    for name, reason in failures.items():
-        results.setdefault(name, {"failure": reason, "report": None})
-    return results
+    campaign = Campaign(tasks)
+    campaign.run(lambda name: functools.partial(build_block, tasks[name]), Local(jobs),
+                 judge=lambda _, result: result["failure"])
+    return {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()} | campaign.results
 
 
 def _finish(network, blocks, options, folder, images, tasks, results):

@@ -2,8 +2,6 @@
 """`tiled-se bench`: what it plans, measures, keeps and writes."""
 
 import collections
-import functools
-import io
 import json
 import pathlib
 import re
@@ -12,10 +10,6 @@ import shutil
 import pytest
 
 from tests.helpers import measuring
-from tiled_se.batch import pool, store
-from tiled_se.batch.local import Local
-from tiled_se.batch.progress import Progress
-from tiled_se.batch.store import Store
 from tiled_se.evaluate import measure
 from tiled_se.evaluate.bench import command, document, plan, tables
 from tiled_se.evaluate.bench.sums import Findings, network_memory
@@ -124,59 +118,35 @@ class TestPlan:
         assert tables.command(task) == "K=7 W=56 C=64 LANES=1 SRAM_OVERHEAD=0.02"
 
 
-class TestStore:
-    def test_what_is_half_written_is_no_result(self, tmp_path):
-        kept = Store(tmp_path)
-        assert kept.load("a") is None
-        kept.save("a", {"b": 1})
-        assert kept.load("a") == {"b": 1}
-        (tmp_path / "a.json").write_text('{"b"')
-        assert kept.load("a") is None
-
-    def test_key_tells_tasks_and_sources_apart(self, monkeypatch):
+class TestMeasure:
+    def test_settings_tell_tasks_apart(self):
         tasks = [tiled(Kind.MEMORY, SMALL), tiled(Kind.MEMORY, SMALL, 4), tiled(Kind.MEMORY, SMALL, slack=0),
                  original(Kind.MEMORY, SMALL), tiled(Kind.CYCLES, SMALL), tiled(Kind.CYCLES, SMALL, occupancy=True),
                  tiled(Kind.CYCLES, SMALL, seed=2), tiled(Kind.SYNTH, SMALL, target="ecp5"),
                  tiled(Kind.SYNTH, SMALL, target="ice40")]
-        keys = [measure._key(task) for task in tasks]
-        assert len(set(keys)) == len(keys)
-        assert keys == [measure._key(task) for task in tasks]
-        monkeypatch.setattr(measure, "hardware_sources", lambda: "other")
-        assert not {measure._key(task) for task in tasks} & set(keys)
-
-    def test_sources_are_those_that_measure(self, tmp_path, monkeypatch):
-        """Any file of hdl/ or of what measures changes the hash; tables and plots don't."""
-        for folder in ("hdl", "golden", "cosim/cpp", "gen/fpga", "evaluate/bench"):
-            (tmp_path / folder).mkdir(parents=True)
-        changes = {"hdl/a.py": {0}, "golden/a.py": {1}, "cosim/a.py": {1}, "cosim/cpp/a.cpp": {1}, "gen/a.py": {1},
-                   "evaluate/measure.py": {1}, "evaluate/bench/tables.py": set()}
-        for name in changes:
-            (tmp_path / name).write_text("1")
-        monkeypatch.setattr(store, "PACKAGE", tmp_path)
-
-        def hashes():
-            return store._hash_of(store.HARDWARE), store._hash_of(store.MEASURING, store.MEASURING_FILES)
-
-        before = hashes()
-        for name, changed in changes.items():
-            (tmp_path / name).write_text("2")
-            assert {i for i in (0, 1) if hashes()[i] != before[i]} == changed, name
-            (tmp_path / name).write_text("1")
-        assert hashes() == before
+        settings = [json.dumps(task.settings) for task in tasks]
+        assert len(set(settings)) == len(tasks)
 
     def test_same_verilog_is_not_simulated_again(self, tmp_path, monkeypatch):
         """A change of the sources that leaves the hardware as it is repeats the prediction only."""
         runs = []
         monkeypatch.setattr(measure, "_simulate", lambda *_: runs.append(1) or {"total_cycles": 5})
-        task, kept = tiled(Kind.CYCLES, SMALL), Store(tmp_path)
-        first = measure.measured(task, kept)
-        monkeypatch.setattr(measure, "hardware_sources", lambda: "other")
+        monkeypatch.setattr(measure, "Local", measuring.InPlace)
+        task = tiled(Kind.CYCLES, SMALL)
+
+        def measured():
+            results, failures = measure.measure([task], "measurements", str(tmp_path))
+            assert not failures
+            return results[task]
+
+        first = measured()
+        now = measure.identity()
+        monkeypatch.setattr(measure, "identity", lambda: now | {"sources": "other"})
         monkeypatch.setattr(measure, "_analytic", lambda job: {"total_cycles": 6})
-        assert measure.finished(task, kept) is None
-        assert measure.measured(task, kept) == first | {"analytic": {"total_cycles": 6}}
+        assert measured() == first | {"analytic": {"total_cycles": 6}}
         assert len(runs) == 1
         monkeypatch.setattr(measure, "generate", lambda *_: pytest.fail("generated again"))
-        assert measure.measured(task, kept)["simulated"] == {"total_cycles": 5}
+        assert measured()["simulated"] == {"total_cycles": 5}
 
     def test_wrong_output_is_no_result(self, tmp_path, monkeypatch):
         model = simulate._golden
@@ -187,72 +157,17 @@ class TestStore:
             return golden, stages
 
         monkeypatch.setattr(simulate, "_golden", wrong)
-        task = tiled(Kind.CYCLES, SMALL)
-        assert measure.work(task, str(tmp_path)).startswith("Wrong: not bit-exact: ")
-        assert measure.finished(task, Store(tmp_path)) is None
+        monkeypatch.setattr(measure, "Local", measuring.InPlace)
+        (failure,) = measure.measure([tiled(Kind.CYCLES, SMALL)], "measurements", str(tmp_path))[1].values()
+        assert failure.startswith("not bit-exact: ")
         assert list(tmp_path.iterdir()) == []
 
 
-class TestPool:
-    class Silent:
-        """Progress that remembers what was done."""
-
-        def __init__(self):
-            self.ended = []
-
-        def started(self, task):
-            pass
-
-        def done(self, task, failure):
-            self.ended.append(task)
-
-    def run(self, tasks, folder, jobs, progress, again=False):
-        return pool.run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(folder), again),
-                            Local(jobs), progress)
-
-    def test_failure_and_death_concern_nobody_else(self, tmp_path):
-        tasks = ["a", "fail", "die", "b", "c"]
-        silent = self.Silent()
-        # What ran beside the one that died may have ended already, and runs again.
-        failures = self.run(tasks, tmp_path, 2, silent, again=True)
-        assert failures == {"fail": "no good", "die": pool.DIED}
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail"]
-        assert sorted(silent.ended) == sorted(tasks)
-
-    def test_an_exception_is_named_by_itself(self, tmp_path):
-        (tmp_path / "a").touch()
-        failures = self.run(["a", "b"], tmp_path, 1, self.Silent())
-        assert list(failures) == ["a"]
-        assert failures["a"].startswith("FileExistsError: ")
-
-    def test_interrupt_ends_the_run(self, tmp_path):
-        with pytest.raises(KeyboardInterrupt):
-            self.run(["a", "interrupt", "b"], tmp_path, 1, self.Silent())
-        assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
-class TestProgress:
-    def shown(self, stream):
-        with Progress(5, 2, stream) as progress:
-            progress.started("x")
-            progress.done("x", None)
-            progress.started("y")
-            progress.done("y", "too small")
-        return stream.getvalue()
-
-    def test_lines(self):
-        assert self.shown(io.StringIO()) == "[3/5] x\n[4/5] y: FAILED, too small\n"
-
-    def test_bar(self):
-        class Terminal(io.StringIO):
-            def isatty(self):
-                return True
-
-        text = self.shown(Terminal())
-        assert "4/5" in text
-        assert ", x]" in text
-        assert "[4/5] y: FAILED, too small\n" in text
-        assert "[3/5] x" not in text
+def measured_in(folder, tasks):
+    """The results of `tasks`, measured by two processes or kept in `folder`."""
+    results, failures = measure.measure(tasks, "measurements", str(folder), 2)
+    assert not failures
+    return results
 
 
 @pytest.fixture(scope="module")
@@ -260,8 +175,7 @@ def measured(tmp_path_factory):
     """A folder with real results for all of one small network."""
     folder = tmp_path_factory.mktemp("results")
     (folder / "tiny.json").write_text(json.dumps(TINY))
-    for task in plan.make_plan(load_networks(f"{folder}/tiny.json"), headline=False).tasks:
-        assert measure.work(task, str(folder)) is None
+    measured_in(folder, plan.make_plan(load_networks(f"{folder}/tiny.json"), headline=False).tasks)
     return folder
 
 
@@ -269,7 +183,7 @@ def measured(tmp_path_factory):
 def results(measured):
     """The plan for that network, and its results."""
     tiny = plan.make_plan(load_networks(f"{measured}/tiny.json"), headline=False)
-    return tiny, {task: measure.finished(task, Store(measured)) for task in tiny.tasks}
+    return tiny, measured_in(measured, tiny.tasks)
 
 
 def cells(text, first):
@@ -335,9 +249,7 @@ class TestDocument:
         swept = {8: (tiled(Kind.MEMORY, SMALL, macs=1), tiled(Kind.MEMORY, SMALL, macs=4)),
                  1: (tiled(Kind.MEMORY, SMALL, 1, macs=1), tiled(Kind.MEMORY, SMALL, 1, macs=4))}
         sweep = plan.Plan(variants=(tiled(Kind.CYCLES, SMALL),), macs=swept, occupancy=tuple(tasks))
-        for task in sweep.tasks:
-            assert measure.work(task, str(tmp_path)) is None
-        found = {task: measure.finished(task, Store(tmp_path)) for task in sweep.tasks}
+        found = measured_in(tmp_path, sweep.tasks)
         curve, whole = (found[task]["simulated"]["occupancy"] for task in tasks)
         # What is on its way through the pipeline is in the block, too, but no more in the tile buffer.
         assert 0 <= max(curve["elements"]) - found[tasks[0]]["simulated"]["peak_elements"] < 10 * 8
@@ -378,9 +290,8 @@ class TestDocument:
 @pytest.mark.xdist_group("measured")
 class TestCommand:
     @pytest.fixture
-    def kept(self, measured, tmp_path, monkeypatch):
+    def kept(self, measured, tmp_path):
         """A folder "results" with all that was measured of the small network."""
-        monkeypatch.setattr(command, "work", measure.work)
         shutil.copytree(measured, tmp_path / "results")
         return tmp_path / "results"
 
@@ -393,9 +304,10 @@ class TestCommand:
         pages = {path.name: path.read_bytes() for path in pathlib.Path("pages").iterdir()}
         assert sorted(pages) == ["benchmarks-networks.svg", "benchmarks.md"]
         assert b"make bench NETWORK=results/tiny.json\n" in pages["benchmarks.md"]
-        for pattern in ("cycles-*", "rtl-cycles-*", "memory-*"):
-            next(kept.glob(pattern)).unlink()
-        next(kept.glob("cycles-*")).unlink()
+        simulated = [path for path in kept.glob("[0-9a-f]*.json") if "simulated" in json.loads(path.read_text())]
+        others = [path for path in kept.glob("[0-9a-f]*.json") if path not in simulated]
+        for path in (*simulated[:2], others[0], next(kept.glob("rtl-*"))):
+            path.unlink()
         finished = tiled_se(*run)
         assert finished.status == 0
         assert "8 measurements, 5 of them finished before; 2 at a time" in finished.out
@@ -416,10 +328,9 @@ class TestCommand:
         assert not pathlib.Path("docs").exists()
 
     def test_wrong_prediction(self, kept, tiled_se, monkeypatch):
-        monkeypatch.setattr(command, "work", measuring.off_by_one)
-        for path in kept.glob("cycles-*"):
-            path.unlink()
-        finished = tiled_se("bench", "--blocks=14x12x16x4", "--out=results")
+        monkeypatch.setattr(measure, "work", measuring.off_by_one)
+        shutil.rmtree(kept)
+        finished = tiled_se("bench", "--blocks=14x12x16x4", "--out=results", "--jobs=2")
         assert finished.status == 1
         assert "LANES=8 FRAMES=2: analytic and simulated cycles differ" in finished.out
 

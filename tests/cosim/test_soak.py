@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The soak test itself: a few configurations, which are right; and planted faults, each of which it has to find."""
 
-import concurrent.futures.process
-import contextlib
 import copy
 import dataclasses
 import json
 import re
-import types
 
 import numpy as np
 import pytest
 
 from tests.helpers.blocks import quantised
-from tiled_se.batch.lost import EngineLost
+from tests.helpers.measuring import InPlace
 from tiled_se.cosim.build import BuildError
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify.options import SoakOptions
@@ -31,37 +28,10 @@ def options(**given):
     return SoakOptions(**dict(beats=CONFIGS * BEATS, builds=CONFIGS, lines=0, seed=11, jobs=1) | given)
 
 
-class InPlace:
-    """An engine whose jobs run in this process."""
-
-    Lost, died, poll_seconds = EngineLost, (), None
-
-    def room(self):
-        """One at a time."""
-        return 1
-
-    def result(self, future):
-        """What the job has returned."""
-        return future.result()
-
-    @contextlib.contextmanager
-    def open(self):
-        """An executor that doesn't wait to be asked."""
-        def submit(job):
-            future = concurrent.futures.Future()
-            try:
-                future.set_result(job())
-            except (BuildError, ConfigError) as error:
-                future.set_exception(error)
-            return future
-
-        yield types.SimpleNamespace(submit=submit)
-
-
 @pytest.fixture
 def in_place(monkeypatch):
     """Soak without processes of its own."""
-    monkeypatch.setattr(command, "_engine", lambda options: InPlace())
+    monkeypatch.setattr(command, "Local", InPlace)
 
 
 def small(loadable):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes end with the one that started them, however that ends."""
+"""Tasks on many processes; the processes end with the one that started them."""
 
 import functools
 import os
@@ -12,32 +12,18 @@ import time
 import pytest
 
 from tests.helpers import measuring
-from tiled_se.batch.local import GRACE_SECONDS, Local
-from tiled_se.batch.pool import run_all
+from tiled_se.batch import Local, pool, run_all
+from tiled_se.batch.local import GRACE_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]
 RUN = """
 import functools, sys
 from tests.helpers import measuring
-from tests.tools.test_batch import Silent
 from tiled_se.batch.local import Local
 from tiled_se.batch.pool import run_all
 if __name__ == "__main__":
-    run_all(["long"], lambda task: functools.partial(measuring.long, sys.argv[1]), Local(1), Silent())
+    run_all(["long"], lambda task: functools.partial(measuring.long, sys.argv[1]), Local(1), measuring.Silent())
 """
-
-
-class Silent:
-    """Progress that tells nothing."""
-
-    def started(self, task):
-        pass
-
-    def done(self, task, failure):
-        pass
-
-    def say(self, text):
-        pass
 
 
 def alive(pid):
@@ -66,7 +52,7 @@ def test_interrupt_stops_what_runs(tmp_path):
     jobs = {"long": functools.partial(measuring.long, str(tmp_path)),
             "quick": functools.partial(measuring.by_name, "quick", str(tmp_path))}
     with pytest.raises(KeyboardInterrupt):
-        run_all(jobs, jobs.get, Local(2), Silent(), interrupt)
+        run_all(jobs, jobs.get, Local(2), measuring.Silent(), interrupt)
     assert time.monotonic() - interrupted[0] < GRACE_SECONDS / 2
     assert not any(map(alive, (tmp_path / "started").read_text().split()))
     assert (tmp_path / "cleaned").exists()
@@ -81,3 +67,29 @@ def test_workers_of_a_killed_process_end(tmp_path):
     pids = (tmp_path / "started").read_text().split()
     wait_for(lambda: not any(map(alive, pids)), GRACE_SECONDS + 20)
     assert (tmp_path / "cleaned").exists()
+
+
+class TestPool:
+    def run(self, tasks, folder, jobs, progress, again=False):
+        return run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(folder), again),
+                       Local(jobs), progress)
+
+    def test_failure_and_death_concern_nobody_else(self, tmp_path):
+        tasks = ["a", "fail", "die", "b", "c"]
+        silent = measuring.Silent()
+        # What ran beside the one that died may have ended already, and runs again.
+        failures = self.run(tasks, tmp_path, 2, silent, again=True)
+        assert failures == {"fail": "no good", "die": pool.DIED}
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail"]
+        assert sorted(silent.ended) == sorted(tasks)
+
+    def test_an_exception_is_named_by_itself(self, tmp_path):
+        (tmp_path / "a").touch()
+        failures = self.run(["a", "b"], tmp_path, 1, measuring.Silent())
+        assert list(failures) == ["a"]
+        assert failures["a"].startswith("FileExistsError: ")
+
+    def test_interrupt_ends_the_run(self, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            self.run(["a", "interrupt", "b"], tmp_path, 1, measuring.Silent())
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]

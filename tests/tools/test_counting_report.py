@@ -8,18 +8,18 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.helpers.measuring import InPlace
 from tests.helpers.onnx_lookalikes import lookalike
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, se
-from tiled_se.batch.store import Store
-from tiled_se.evaluate.measure import measured
+from tiled_se.batch import TaskFailed
+from tiled_se.evaluate import measure
 from tiled_se.evaluate.options import ReportOptions
 from tiled_se.evaluate.report import command
-from tiled_se.evaluate.report import measure as measuring
-from tiled_se.evaluate.report.measure import forms
 from tiled_se.evaluate.report.subject import Block, Network, resolve
 from tiled_se.evaluate.report.summary import SUMMED, network_summary
 from tiled_se.evaluate.report.texts import network_text, plain
+from tiled_se.evaluate.tasks import forms
 from tiled_se.gen.options import BlockOptions, describe
 from tiled_se.gen.prepare import prepare
 from tiled_se.gen.verilog import generate
@@ -46,7 +46,7 @@ def tiny(tmp_path_factory):
     path = folder / "tiny.json"
     path.write_text(json.dumps(TINY))
     first = forms(Block(6, 5, 8, 2), _options(path))[0]
-    measured(first, Store(folder / "out"))
+    measure.measure([first], "designs", str(folder / "out"), 1)
     before = {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
     assert command.report(_options(path, out=str(folder / "out")))
     assert all((folder / "out" / name).read_bytes() == content for name, content in before.items())
@@ -84,7 +84,7 @@ class TestMeasured:
         _, folder, contents = tiny
         assert (contents["k"], contents["failures"], contents["paper"]["models"]) == (4, {}, [])
         # Three designs: both forms of a map that a tile holds are one.
-        assert len(list(folder.glob("memory-*.json"))) == 3
+        assert len(list(folder.glob("[0-9a-f]*.json"))) == 3
         svg = (folder / "report.svg").read_text()
         assert "Tiny" in svg
         assert "k = 4" in svg
@@ -94,24 +94,27 @@ class TestMeasured:
         """What was measured is not measured again, and gives the same files."""
         path, folder, _ = tiny
         before = {name: (folder / name).read_bytes() for name in ("report.json", "report.svg")}
-        monkeypatch.setattr(measuring, "run_all", lambda *_: pytest.fail("measured again"))
+        monkeypatch.setattr(measure, "Local", lambda jobs: "nothing runs")
         assert command.report(_options(path, out=str(folder)))
         assert {name: (folder / name).read_bytes() for name in before} == before
         out = capsys.readouterr().out
-        assert out.startswith("3 designs to generate, 3 of them finished before; 1 at a time")
+        assert out.startswith("3 designs, 3 of them finished before; nothing runs; results in ")
         assert ["1", "6x5x8x2", "2", "0.2", "0.2", "33.3%"] in [line.split()[:6] for line in out.splitlines()]
         assert "Table" not in out
 
     def test_failed(self, tiny, monkeypatch, capsys):
         """One that fails is named, its sums are missing, and all else is there."""
         path, _, _ = tiny
-        wrong = "ValueError: no good"
-        monkeypatch.setattr(measuring, "run_all", lambda missing, *_: dict.fromkeys(missing, wrong))
-        assert not command.report(_options(path), str(path.parent / "failed"))
+        def work(task, folder):
+            raise TaskFailed("no good")
+
+        monkeypatch.setattr(measure, "Local", InPlace)
+        monkeypatch.setattr(measure, "work", work)
+        assert not command.report(_options(path, out=str(path.parent / "failed")))
         out = capsys.readouterr().out
-        assert f"failed      K=4 W=5 C=8 CR=2 LANES=8: {wrong}\n" in out
+        assert "failed      memory K=4 W=5 C=8 CR=2 LANES=8: no good\n" in out
         contents = json.loads((path.parent / "failed/report.json").read_text())
-        assert list(contents["failures"].values()) == [wrong] * 3
+        assert list(contents["failures"].values()) == ["no good"] * 3
         assert contents["networks"][0]["sum"]["se"]["memory_bits"] is None
         assert contents["networks"][0]["reduction"] == {"elements": pytest.approx(1 - 392 / 552), "memory_bits": None,
                                                         "tile_buffer_bits": None}
@@ -124,7 +127,7 @@ class TestPaper:
         monkeypatch.setattr(command, "measure", lambda *_: ({}, {}))
 
         def run(model, **changes):
-            command.report(_options(model, **changes), str(tmp_path))
+            command.report(_options(model, out=str(tmp_path), **changes))
             return json.loads((tmp_path / "report.json").read_text()), {path.name for path in tmp_path.iterdir()}
 
         return run
@@ -161,7 +164,7 @@ class TestForms:
         block = Block(60000, 6, 12, 3)
         original, tiled = forms(block, _options("", k=7, lanes=5, macs=2, slack=0, sram_overhead=0.1))
         assert [str(task) for task in (original, tiled)] == [
-            f"K={k} W=6 C=12 CR=3 LANES=4 MACS=2 SRAM_OVERHEAD=0.1 SLACK=0" for k in (60000, 7)]
+            f"memory K={k} W=6 C=12 CR=3 LANES=4 MACS=2 SRAM_OVERHEAD=0.1 SLACK=0" for k in (60000, 7)]
         # A map that is as high as that is refused by what a simulation could hold only.
         prepare(dataclasses.replace(tiled.options, macs=1))
 
@@ -174,7 +177,7 @@ class TestForms:
         gate = Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
         block = Block(7, 7, 16, 4, form=(("mid", Mid.SILU), ("gate", gate), ("residual", True)))
         assert str(forms(block, _options(""))[1]) == (
-            "K=4 W=7 C=16 CR=4 LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
+            "memory K=4 W=7 C=16 CR=4 LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
 
 
 class TestText:
@@ -227,7 +230,7 @@ class TestModel:
     @pytest.mark.parametrize(("dims", "shape", "size"), [
         ((1, 3, "h", "w"), "3x40x24", (40, 24)), ((1, 5, 20, 12), "5x20x12", (20, 12)), ((1, 5, 20, 12), None, None)])
     def test_size_of_the_input(self, dims, shape, size):
-        assert resolve(_options(self.model(*dims), input=shape)).networks[0].input == size
+        assert resolve(_options(self.model(*dims), input_shape=shape)).networks[0].input == size
 
     def test_none(self):
         onnx.save(lookalike("one-layer"), "none.onnx")
@@ -245,7 +248,7 @@ class TestRefused:
     def test_name(self, tmp_path, monkeypatch, model, line):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ConfigError, match=line) as error:
-            command.report(_options(model), "out")
+            command.report(_options(model, out="out"))
         assert error.value.option == "model"
         assert "\n" not in describe(error.value)
         assert not list(tmp_path.iterdir())
@@ -260,5 +263,5 @@ class TestRefused:
         path = tmp_path / "own.json"
         path.write_text(text)
         with pytest.raises(ConfigError, match=line):
-            command.report(_options(path), str(tmp_path / "out"))
+            command.report(_options(path, out=str(tmp_path / "out")))
         assert not (tmp_path / "out").exists()

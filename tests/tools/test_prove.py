@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se prove`: it tells what holds from what doesn't; and a proof and a fault of each component."""
 
-import concurrent.futures.process
-import contextlib
 import json
 import types
 
@@ -10,7 +8,7 @@ import pytest
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cover, Fragment, Module, Mux, Signal
 
-from tiled_se.batch.lost import EngineLost
+from tests.helpers.measuring import InPlace
 from tiled_se.gen.fpga.tools import ToolError
 from tiled_se.hdl.config import Config, ConfigError
 from tiled_se.hdl.proofs.proof import Fault, Inside, Proof
@@ -86,33 +84,6 @@ def done(given):
         return work.work(work.Task("queue", 0, fault, proof.name))
 
     return do
-
-
-class Here:
-    """Does in this process what is meant for others."""
-
-    Lost, died, poll_seconds = EngineLost, (), None
-
-    def __init__(self, jobs):
-        self.jobs = jobs
-
-    def room(self):
-        return self.jobs
-
-    def result(self, future):
-        return future.result()
-
-    @contextlib.contextmanager
-    def open(self):
-        yield self
-
-    def submit(self, job):
-        future = concurrent.futures.Future()
-        try:
-            future.set_result(job())
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def options(*only):
@@ -214,7 +185,7 @@ def test_signals_are_found_by_the_names_that_the_source_has():
 
 
 def test_everything_good_and_bad_is_in_the_result(given, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(command, "Local", Here)
+    monkeypatch.setattr(command, "Local", InPlace)
     harmless = Fault("harmless", "queue.py", "m.Elif(self.o_ready)", "m.Elif(self.o_ready == 1)",
                      "valid is held until ready", 6)
     given(Proof("right", count, depth=4), Proof("wrong", lambda: count(bad=2), depth=4), Proof("void", coverless),

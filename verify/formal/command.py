@@ -5,7 +5,7 @@ import contextlib
 import os
 import time
 
-from ...batch.local import Local, cores
+from ...batch import Local
 from ...gen.files import json_bytes, output_folder, write_all
 from ..options import ProveOptions
 from .run import Run, select
@@ -45,7 +45,7 @@ def prove(options: ProveOptions) -> bool:
     with contextlib.suppress(OSError):
         os.remove(os.path.join(folder, RESULT))
     start = time.monotonic()
-    run.go(Local(options.jobs or cores()))
+    run.go(Local(options.jobs))
     proofs = run.documents()
     document = {"tools": versions(), "seconds": round(time.monotonic() - start, 1), "proofs": proofs}
     files = {**run.traces(), RESULT: json_bytes(document)}

@@ -2,10 +2,8 @@
 """All that there is to prove: tasks for other processes, and what they find put together."""
 
 import functools
-import time
 
-from ...batch.pool import run_all
-from ...batch.progress import Progress
+from ...batch import Campaign, Progress
 from ...hdl.config import ConfigError
 from .source import components, proofs_of
 from .table import complaint
@@ -50,14 +48,11 @@ class Run:
     def go(self, engine):
         """Have `engine` do all tasks, proofs first: they take longest."""
         tasks = [*self._proofs, *(task for tasks in self._faults for task in tasks)]
-        with _Lines(len(tasks), 0) as progress:
-            failures = run_all(tasks, lambda task: functools.partial(work, task), engine, progress, self._finish)
-        for task, reason in failures.items():
-            self.records.setdefault(task, {"verdict": ERROR, "seconds": None, "reason": reason, "trace": None})
-
-    def _finish(self, task, record):
-        self.records[task] = record
-        return complaint(record)
+        campaign = Campaign(tasks)
+        campaign.run(lambda task: functools.partial(work, task), engine, judge=lambda _, record: complaint(record),
+                     progress=functools.partial(Progress, timed=True))
+        self.records = {task: {"verdict": ERROR, "seconds": None, "reason": reason, "trace": None}
+                        for task, reason in campaign.failures.items()} | campaign.results
 
     def documents(self):
         """A record for each proof, as JSON has it."""
@@ -79,15 +74,3 @@ class Run:
     def traces(self):
         """The waveforms of what failed, by file name."""
         return {self._trace(task): record["trace"].encode() for task, record in self.records.items() if record["trace"]}
-
-
-class _Lines(Progress):
-    """Each line with the seconds since the start."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self._start = time.monotonic()
-
-    def done(self, task, failure):
-        self.running.pop(task, None)
-        super().done(f"{task}, at {time.monotonic() - self._start:.0f} s", failure)

@@ -7,8 +7,7 @@ import functools
 import os
 import time
 
-from ...batch.local import Local, cores
-from ...batch.pool import run_all
+from ...batch import Campaign, Local, Tally, cores
 from ...cosim.standalone import build_model
 from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.fpga.tools import TOOLS, Workbench
@@ -18,7 +17,6 @@ from ..equivalence.prove import Proof, prove
 from ..options import MutateOptions
 from .blocks import Block, blocks_of, shares
 from .netlist import MOST, SELECT, TOP, flatten, mutate_all, mutations
-from .progress import Tally
 from .replay import Replay, further, order, replay
 from .summary import passed, record, table
 
@@ -135,14 +133,10 @@ def judge(block, count, seed, folder, jobs, *, runs=None):
 def _kills(vectors, numbers, jobs):
     """What noticed each mutant, by its number, None where nothing did; and why others could not be run, which says
     nothing of them: a machine without memory or disk ends processes, too."""
-    found, tasks = {}, list(numbers)
-
-    def finish(number, kill):
-        found[number] = kill
-
-    tally = Tally(len(tasks), f"{vectors.block}: mutants run")
-    died = run_all(tasks, lambda number: functools.partial(replay, vectors, number), Local(jobs), tally, finish)
-    return found, died
+    campaign = Campaign(numbers)
+    campaign.run(lambda number: functools.partial(replay, vectors, number), Local(jobs),
+                 progress=lambda total, _: Tally(total, f"{vectors.block}: mutants run"))
+    return campaign.results, campaign.failures
 
 
 def _say(block, text):

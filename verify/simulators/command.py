@@ -5,9 +5,7 @@ import dataclasses
 import functools
 import os
 
-from ...batch.local import Local, cores
-from ...batch.pool import run_all
-from ...batch.progress import Progress
+from ...batch import Campaign, Local
 from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.fpga.tools import TOOLS
 from ...hdl.config import ConfigError
@@ -59,10 +57,9 @@ def crosscheck(options: CrosscheckOptions) -> bool:
     names = select(options.only)
     TOOLS["yosys"].check()
     tasks = [Task(name, simulator) for simulator in SIMULATORS for name in names if not SIMULATORS[simulator].lacks]
-    records = {}
-    with Progress(len(tasks), 0) as progress:
-        failures = run_all(tasks, lambda task: functools.partial(_work, task), Local(options.jobs or cores()), progress,
-                           records.__setitem__)
+    campaign = Campaign(tasks)
+    campaign.run(lambda task: functools.partial(_work, task), Local(options.jobs))
+    records, failures = campaign.results, campaign.failures
     document = {"reference": REFERENCE, "simulators": {name: simulator.what for name, simulator in SIMULATORS.items()},
                 "configurations": {name: _judged(name, records, failures) for name in names}}
     write_all(folder, {RESULT: json_bytes(document)})

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se soak`: random blocks and hostile streams, then hostile command lines; results and a table of them."""
 
-import contextlib
 import dataclasses
 import functools
 import importlib.util
 import os
 import time
 
-from ...batch.local import Local, cores
-from ...batch.pool import run_all
-from ...batch.progress import Progress
-from ...batch.store import Store, digest
+from ...batch import Campaign, Local, cores
 from ...gen.errors import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
@@ -57,18 +53,10 @@ def soak(options: SoakOptions) -> bool:
     numbers = _numbers(options)
     start = time.monotonic()
     name = FILE if options.only is None else ONLY
-    # Beside a run that was interrupted it would pass for its results.
-    with contextlib.suppress(OSError):
-        os.remove(os.path.join(folder, name))
-    run = _Run(options, folder)
-    try:
-        reasons = run.simulate(numbers, _engine(options)) if numbers else {}
-    except BaseException:
-        print(f"{len(run.results)} configurations are finished; the same command continues", flush=True)
-        raise
-    _require_tools(run.results, reasons)
+    results, reasons = _stream(options, folder, numbers, os.path.join(folder, name)) if numbers else ({}, {})
+    _require_tools(results, reasons)
     commands = _commands(options, folder) if options.lines and options.only is None else None
-    found = summarise(options, [run.results[number] for number in sorted(run.results)], reasons, commands)
+    found = summarise(options, [results[number] for number in sorted(results)], reasons, commands)
     write_all(folder, {name: json_bytes(found)})
     print(table(found))
     print(f"{'took':<12}{(time.monotonic() - start) / 60:.1f} minutes")
@@ -116,10 +104,6 @@ def _number(text, count):
     return int(text)
 
 
-def _engine(options):
-    return Local(options.jobs or cores())
-
-
 @dataclasses.dataclass(eq=False)
 class _Task:
     """A configuration's number; how it shows in the progress."""
@@ -131,49 +115,27 @@ class _Task:
         return f"configuration {self.number}{self.text}"
 
 
-class _Run:
-    """Configurations and their results, from earlier runs and from this one."""
+def _stream(options, folder, numbers, output):
+    """Run the configurations `numbers`: their results, and why configurations have none or wrong ones, by number."""
+    share = -(-options.beats // max(options.builds, 1))
+    alone = options.only is not None
 
-    def __init__(self, options, folder):
-        self.options, self.folder = options, folder
-        self.share = -(-options.beats // max(options.builds, 1))
-        self.store = Store(os.path.join(folder, RESULTS))
-        self.results = {}
+    def job(task):
+        keep = os.path.join(folder, f"only-{task.number}") if alone else None
+        return functools.partial(work, options.seed, task.number, share, keep)
 
-    def simulate(self, numbers, engine):
-        """Have `engine` do what isn't kept; returns why configurations have no result, by number."""
-        tasks = [_Task(number) for number in numbers]
-        if self.options.only is None:
-            self._look_up(tasks)
-        missing = [task for task in tasks if task.number not in self.results]
-        print(f"{len(tasks)} configurations of {self.share:,} beats at least, {len(self.results)} of them finished "
-              f"before; {engine}; results in {self.folder}", flush=True)
-        with Progress(len(tasks), len(self.results)) as progress:
-            failures = run_all(missing, self._job, engine, progress, self._finish)
-        return {task.number: reason for task, reason in failures.items() if task.number not in self.results}
-
-    def _key(self, number):
-        return digest(self.options.seed, number, self.share, identity())
-
-    def _look_up(self, tasks):
-        for task in tasks:
-            if (found := self.store.load(self._key(task.number))) is not None:
-                self.results[task.number] = found
-
-    def _job(self, task):
-        keep = None if self.options.only is None else os.path.join(self.folder, f"only-{task.number}")
-        return functools.partial(work, self.options.seed, task.number, self.share, keep)
-
-    def _finish(self, task, result):
-        """Keep what is right; what isn't is done again by the next run."""
-        self.results[task.number] = result
-        sums = {name: sum(found[name] for found in self.results.values()) for name in ("beats", "lost", "wrong")}
+    def judge(task, result):
+        sums = {name: sum(found[name] for found in campaign.results.values()) for name in ("beats", "lost", "wrong")}
         task.text = (f": {result['block']}; {result['beats']:,} beats, so far {sums['beats']:,}, "
                      f"{sums['lost']:,} lost, {sums['wrong']:,} wrong")
-        if not failed(result):
-            self.store.save(self._key(task.number), result)
-            return None
-        return (result["faults"] or ["beats lost or wrong"])[0]
+        return (result["faults"] or ["beats lost or wrong"])[0] if failed(result) else None
+
+    campaign = Campaign([_Task(number) for number in numbers], f"configurations of {share:,} beats at least",
+                        None if alone else os.path.join(folder, RESULTS),
+                        lambda task: [options.seed, task.number, share], identity)
+    campaign.run(job, Local(options.jobs), judge=judge, shown=folder, outputs=[output])
+    return ({task.number: result for task, result in campaign.results.items()},
+            {task.number: reason for task, reason in campaign.failures.items() if task not in campaign.results})
 
 
 def _commands(options, folder):
