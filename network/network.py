@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ONNX network with its squeeze-and-excite blocks and their sizes, which every command on a network starts from."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterable
@@ -62,35 +60,26 @@ class Network:
 def open_network(path: str | None, shape: InputShape | str | None = None, need_sizes: bool = False) -> Network:
     """Read the ONNX file `path`, which may be hostile, and find its blocks.
 
-    Parameters
-    ----------
-    path : str
-    shape : InputShape or str, optional
-        Size of the input, such as "3x640x640", for networks that leave it open.
-    need_sizes : bool
-        Refuse a network without blocks, or with a block of open size.
-
-    Raises
-    ------
-    ConfigError
-        ("model") if the file is wrong, ("input_shape") if the shape is wrong or missing.
+    `shape` is the size of the input, such as "3x640x640", for a network that leaves it open. With `need_sizes` a
+    network without blocks or with a block of open size is refused. Raises ConfigError: ("model") if the file is wrong,
+    ("input_shape") if the shape is wrong or missing.
     """
     if not path:
         raise ConfigError("model", "", "is needed: an .onnx file")
     shape = InputShape.parse(shape) if isinstance(shape, str) and shape else shape or None
     size = os.path.getsize(path) if os.path.isfile(path) else 0
-    content, shapes, matches, dims = sandboxed(_read, path, shape, what=path, seconds=READING_SECONDS, reads=size)
+    content, shapes, blocks, unsupported, dims = sandboxed(_read, path, shape, what=path, seconds=READING_SECONDS,
+                                                           reads=size)
     with model_errors(path):
         # The model was read once in the sandbox: reading it again takes no more memory than there.
         graph = Graph(onnx.ModelProto.FromString(content))
         graph.dims = shapes
-        blocks = matches.blocks
         if shape is not None and _any_open(blocks):
             shapes = measured(graph, [block.x for block in blocks], dims)
             sizes_of = [map_size(shapes[block.x], block.channels_last) for block in blocks]
-            blocks = tuple(dataclasses.replace(block, height=height, width=width)
-                           for block, (height, width) in zip(blocks, sizes_of, strict=True))
-    network = Network(path, graph, blocks, matches.unsupported, dims)
+            blocks = [dataclasses.replace(block, height=height, width=width)
+                      for block, (height, width) in zip(blocks, sizes_of, strict=True)]
+    network = Network(path, graph, tuple(blocks), unsupported, dims)
     if need_sizes and not blocks:
         raise ConfigError("model", path, "has no squeeze-and-excite block")
     if need_sizes and _any_open(blocks):
@@ -103,14 +92,14 @@ def _any_open(blocks):
 
 
 def _read(path, shape):
-    """``(content, shapes, matches, dims)``: the model as bytes with functions inlined and all weights, the shapes of
-    its tensors, its :class:`~.match.match.Matches`, and its input's shape."""
+    """``(content, shapes, blocks, unsupported, dims)``: the model as bytes with functions inlined and all weights, the
+    shapes of its tensors, what :func:`~.match.match.match` returns, and its input's shape."""
     with model_errors(path):
         graph = load_model(path)
         dims = input_dims(graph, shape)
         # The matcher asks for shapes that many files don't declare.
         graph.dims = infer(graph, dims)
-        matches = match(graph)
-        if len(matches.blocks) > MOST_BLOCKS:
-            raise ConfigError("model", f"{len(matches.blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
-        return graph.model.SerializeToString(), graph.dims, matches, dims
+        blocks, unsupported = match(graph)
+        if len(blocks) > MOST_BLOCKS:
+            raise ConfigError("model", f"{len(blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
+        return graph.model.SerializeToString(), graph.dims, blocks, unsupported, dims

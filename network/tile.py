@@ -6,8 +6,7 @@ at the end, which it doesn't count, so it has exactly ceil(H / k) windows, and t
 left. (Runtimes disagreed about ceil_mode before operator set 19.) Each row then gathers the gates of its tile.
 """
 
-from __future__ import annotations
-
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -34,21 +33,11 @@ FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], k: int | Mapping[str, int] = 7
                 ) -> onnx.ModelProto:
-    """A copy of `model` with `blocks` tiled. Names of inputs and outputs and all other nodes stay.
+    """A copy of `model` with `blocks`, which are its own, tiled. Names of inputs and outputs and all other nodes stay.
 
-    Parameters
-    ----------
-    model : onnx.ModelProto
-    blocks : iterable of NetworkBlock
-        Of this model.
-    k : int, or mapping of str to int
-        Rows of a tile, for all blocks or by block's name. Blocks that the mapping lacks are not tiled.
-
-    Raises
-    ------
-    ConfigError
-        ("k") for less than one row or a name that no block has; ("model") for an operator set before 9 and a map of
-        open height.
+    `k` is the number of rows of a tile, for all blocks or by block's name; a block that the mapping lacks is not tiled.
+    Raises ConfigError: ("k") for less than one row or a name that no block has, ("model") for a map of open height in
+    an operator set before 9.
     """
     blocks = list(blocks)
     rows = dict.fromkeys((block.name for block in blocks), k) if isinstance(k, int) else dict(k)
@@ -223,29 +212,19 @@ def _keep(field, condition: Callable[[str], bool]):
 def _unused(names: set[str], prefix: str) -> str:
     """`prefix`, a number if need be, and a slash: no name of `names` begins with it."""
     names = {name for name in names if name.startswith(prefix)}
-    unused, count = f"{prefix}/", 1
-    while any(name.startswith(unused) for name in names):
-        count += 1
-        unused = f"{prefix}#{count}/"
-    return unused
+    candidates = (f"{prefix}{f'#{count}' if count > 1 else ''}/" for count in itertools.count(1))
+    return next(unused for unused in candidates if not any(name.startswith(unused) for name in names))
 
 
 def _without_dead(graph: Graph, replaced: set[str]) -> list[onnx.NodeProto]:
     """The graph's nodes, without those that only led to the old makers of tensors `replaced`."""
-    uses: dict = {}
-    for node in graph.nodes:
-        for name in Graph.reads(node):
-            uses[name] = uses.get(name, 0) + 1
-    pending = [name for y in replaced for name in Graph.reads(graph.producer[y])]
-    dead = set()
-    while pending:
-        node = graph.producer.get(pending.pop())
-        if node is None or id(node) in dead:
-            continue
-        if any(uses.get(output) or output in graph.outputs for output in node.output):
-            continue
-        dead.add(id(node))
-        for name in Graph.reads(node):
-            uses[name] -= 1
-            pending.append(name)
-    return [node for node in graph.nodes if id(node) not in dead]
+    candidates = {name for y in replaced for name in Graph.reads(graph.producer[y])}
+    read, kept = set(graph.outputs), []
+    # Every reader of a tensor comes after its maker.
+    for node in reversed(graph.nodes):
+        if candidates.isdisjoint(node.output) or not read.isdisjoint(node.output):
+            read |= Graph.reads(node)
+            kept.append(node)
+        else:
+            candidates |= Graph.reads(node)
+    return kept[::-1]

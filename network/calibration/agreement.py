@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How well the tiles of a block stand for its whole feature map, on real maps: the paper's section 3.3 in figures."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

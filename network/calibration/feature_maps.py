@@ -32,21 +32,10 @@ MOST_BYTES = 32 << 30
 @contextlib.contextmanager
 def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[NetworkBlock],
                  images: Images) -> Iterator[dict]:
-    """Run `model` on `images`, and keep the maps that reach `blocks` on disk while the context lasts.
+    """Run `model`, the network's own or the one with tiled blocks, on `images`.
 
-    Parameters
-    ----------
-    network : Network
-    model : onnx.ModelProto
-        The network's own model, or the one with tiled blocks.
-    blocks : sequence of NetworkBlock
-        With known sizes.
-    images : Images
-
-    Yields
-    ------
-    dict of str to float32 array (N, H, W, C)
-        By block's name, memory-mapped.
+    Yields the maps that reach `blocks`, which must have known sizes: float32 arrays (N, H, W, C) by block's name,
+    memory-mapped from files that exist while the context lasts.
 
     Raises
     ------

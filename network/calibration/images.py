@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibration data: a folder of images or arrays as inputs of a network."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -153,11 +151,10 @@ def _files(folder):
     if not os.path.isdir(folder):
         raise ConfigError("calibration", folder, f"is no folder; {FOLDER_HOLDS}")
     try:
-        names = sorted(os.listdir(folder))
+        paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     except OSError as error:
         raise ConfigError("calibration", folder, f"can't be read: {error.strerror}") from None
-    files = [os.path.join(folder, name) for name in names if name.lower().endswith(PICTURES + ARRAYS)]
-    files = [path for path in files if os.path.isfile(path)]
+    files = [path for path in paths if path.lower().endswith(PICTURES + ARRAYS) and os.path.isfile(path)]
     if not files:
         raise ConfigError("calibration", folder, f"has no images; {FOLDER_HOLDS}")
     return files

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads chains of ONNX nodes: layers with everything that folds into them, and clipped linear functions."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math
@@ -34,7 +32,7 @@ class Layer:
     source: str
     tensor: str
 
-    def then(self, scale, shift) -> Layer:
+    def then(self, scale, shift) -> "Layer":
         """The layer with its results times `scale` plus `shift`, scalars or vectors."""
         return dataclasses.replace(self, weight=self.weight * np.reshape(scale, (-1, 1)),
                                    bias=self.bias * scale + shift)
@@ -148,7 +146,7 @@ class Chain:
         for _ in range(MOST_STEPS):
             operator, node = self.maker(name)
             if operator in ("Conv", "Gemm", "MatMul"):
-                layer = getattr(self, f"_{operator.lower()}")(node, attributes(node))
+                layer = self._product(operator, node)
                 return layer and self._fold(layer, steps)
             if operator == "BatchNormalization":
                 name, step = node.input[0], self._normalisation(node, attributes(node))
@@ -179,7 +177,7 @@ class Chain:
         scale = gain / np.sqrt(variance + attrs.get("epsilon", 1e-5))
         return scale, bias - mean * scale
 
-    def _weights(self, name, transposed=False):
+    def _weights(self, name, transposed):
         """The constant `name` as a float64 matrix (outputs, inputs); further axes must be of size 1."""
         array = self.graph.constant(name)
         if array is None or not _is_real(array) or array.ndim < 2 or array.size != np.prod(array.shape[:2]):
@@ -194,25 +192,19 @@ class Chain:
         numbers = self._numbers(node.input[2])
         return None if numbers is None or numbers.size not in (1, outputs) else np.broadcast_to(numbers, outputs)
 
-    def _conv(self, node, attrs):
-        weight = self._weights(node.input[1])
-        if weight is None or attrs.get("group", 1) != 1 or any(attrs.get("pads", ())):
+    def _product(self, operator, node):
+        """The :class:`Layer` that a Conv, Gemm or MatMul computes alone."""
+        attrs = attributes(node)
+        if attrs.get("group", 1) != 1 or any(attrs.get("pads", ())) or attrs.get("transA", 0):
             return None
-        bias = self._bias(node, len(weight))
-        return None if bias is None else Layer(weight, bias, node.input[0], node.input[1])
-
-    def _gemm(self, node, attrs):
-        weight = self._weights(node.input[1], transposed=not attrs.get("transB", 0))
-        bias = None if weight is None or attrs.get("transA", 0) else self._bias(node, len(weight))
-        if bias is None:
-            return None
-        return Layer(weight * attrs.get("alpha", 1.0), bias * attrs.get("beta", 1.0), node.input[0], node.input[1])
-
-    def _matmul(self, node, attrs):
-        for at in (1, 0):
-            weight = self._weights(node.input[at], transposed=at == 1)
-            if weight is not None:
-                return Layer(weight, np.zeros(len(weight)), node.input[1 - at], node.input[at])
+        # A MatMul may have its weights on either side.
+        for at in (1, 0) if operator == "MatMul" else (1,):
+            transposed = at == 1 and operator != "Conv" and not attrs.get("transB", 0)
+            weight = self._weights(node.input[at], transposed)
+            bias = None if weight is None else self._bias(node, len(weight))
+            if bias is not None:
+                return Layer(weight * attrs.get("alpha", 1.0), bias * attrs.get("beta", 1.0), node.input[1 - at],
+                             node.input[at])
         return None
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clipped linear functions of a tensor, with the rounding error of their numbers."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 
@@ -32,11 +30,11 @@ class Clamp:
         """Whether nothing is clipped."""
         return (self.low, self.high) == (-math.inf, math.inf)
 
-    def clipped(self, low: float, high: float) -> Clamp:
+    def clipped(self, low: float, high: float) -> "Clamp":
         """This function, then clipped to `low` .. `high`."""
         return dataclasses.replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
 
-    def scaled(self, factor: float, summand: float = 0.0, tolerance: float = DECIMALS) -> Clamp:
+    def scaled(self, factor: float, summand: float = 0.0, tolerance: float = DECIMALS) -> "Clamp":
         """This function times `factor` plus `summand`, two numbers with that relative `tolerance`."""
         ends = sorted((_times(self.low, factor) + summand, _times(self.high, factor) + summand))
         return Clamp(self.base, self.scale * factor, self.offset * factor + summand, *ends,

@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate function of a block in any spelling, including the factor of the product of gate and map."""
 
-import dataclasses
 
 from ...hdl.config import ConfigError, Gate, GateKind
 from .affine import Chain
 from .clamps import Clamp, decimal
 
-__all__ = ["Gated", "match_gate"]
+__all__ = ["match_gate"]
 
 # Error of a factor around a sigmoid that counts as one. The sigmoid itself can't absorb the rest, as a ramp can.
 EXACT = 1e-6
 
 
-@dataclasses.dataclass(frozen=True)
-class Gated:
-    """``gate(logits)``, plus one if `plus_one`; the logits are a linear :class:`~.clamps.Clamp`."""
+def match_gate(chain: Chain, multiple: Clamp) -> tuple[Gate, Clamp, bool] | None:
+    """``(gate, logits, plus_one)``: `multiple`, a scale of a tensor, is ``gate(logits)``, plus one if `plus_one`.
 
-    gate: Gate
-    logits: Clamp
-    plus_one: bool
-
-
-def match_gate(chain: Chain, multiple: Clamp) -> Gated | None:
-    """The :class:`Gated` that `multiple`, a scale of a tensor, computes; None if no supported gate does."""
+    `logits` is a linear function. None if no supported gate computes it.
+    """
     clamp = chain.clamp(multiple.base).scaled(multiple.scale, tolerance=multiple.tolerance)
     for plus_one in (False, True):
         shifted = clamp.scaled(1.0, -1.0) if plus_one else clamp
         gate, logits = _sigmoid(chain, shifted) or _hard_sigmoid(shifted, plus_one) or (None, None)
         if gate is not None:
-            return Gated(gate, logits, plus_one)
+            return gate, logits, plus_one
     return None
 
 

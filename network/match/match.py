@@ -5,19 +5,17 @@ The matcher starts at each multiplication and reads back: a gate with the consta
 an activation, a layer, and a mean over height and width of the tensor that the gate is multiplied with.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import onnx
 
 from ...golden.block import FloatBlock
-from ...hdl.config import ConfigError, Gate, Mid
+from ...hdl.config import ConfigError
 from ..read.graph import Graph
 from ..read.names import block_names
 from ..read.shapes import map_size
 from .activations import match_activation, unsupported_activation
-from .affine import Chain, Layer
+from .affine import Chain
 from .broadcast import scales_channels
 from .fake_quantisation import rounds_inside
 from .gates import match_gate
@@ -25,7 +23,7 @@ from .pooling import Pooling
 from .products import Products
 from .unfuse import unfused
 
-__all__ = ["Matches", "NetworkBlock", "find_blocks", "match"]
+__all__ = ["NetworkBlock", "find_blocks", "match"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,29 +89,8 @@ class NetworkBlock:
         return {"se_elements": self.height * row, "tse_elements": min(k, self.height) * row}
 
 
-@dataclasses.dataclass(frozen=True)
-class Matches:
-    """The blocks of a graph in its order; and the parts that are like a block but not supported: name to reason."""
-
-    blocks: tuple[NetworkBlock, ...]
-    unsupported: dict
-
-
 class _Unsupported(Exception):
     """The graph has the form of a block, but for what the text says."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Excitation:
-    """Layers and gate of a block; `mid`, or the `operators` of an activation that is not supported; `plus_one` for
-    ``1 + gate``."""
-
-    layer1: Layer
-    layer2: Layer
-    mid: Mid | None
-    operators: tuple
-    gate: Gate
-    plus_one: bool
 
 
 def find_blocks(model: onnx.ModelProto) -> list[NetworkBlock]:
@@ -126,11 +103,12 @@ def find_blocks(model: onnx.ModelProto) -> list[NetworkBlock]:
     except (onnx.shape_inference.InferenceError, ValueError):
         # The model may be too large for inference. The declared shapes mostly suffice.
         pass
-    return list(match(Graph(model)).blocks)
+    return match(Graph(model))[0]
 
 
-def match(graph: Graph) -> Matches:
-    """The :class:`Matches` of a :class:`~..read.graph.Graph`."""
+def match(graph: Graph) -> tuple[list[NetworkBlock], dict[str, str]]:
+    """``(blocks, unsupported)``: the blocks of `graph` in its order, and why parts that are like a block are not
+    supported, by name."""
     return _Matcher(unfused(graph)).matches()
 
 
@@ -147,62 +125,58 @@ class _Matcher:
                     block = self._block(node, x, gate)
                 except _Unsupported as error:
                     unsupported[node.name or node.output[0]] = str(error)
-                    taken.add(node.output[0])
-                    break
-                if block is not None:
+                else:
+                    if block is None:
+                        continue
                     blocks.append(block)
-                    taken.add(node.output[0])
-                    break
+                taken.add(node.output[0])
+                break
         names = block_names(self.graph, [(block.weight, block.y) for block in blocks])
-        return Matches(tuple(dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)),
-                       unsupported)
+        return [dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)], unsupported
 
-    def _block(self, node, x, gate):
-        excitation = self._excitation(gate)
-        if excitation is None:
+    def _block(self, node, x, multiple):
+        """The block whose product of `x` and its gate, `multiple`, is the output of `node`; None if there is none."""
+        gate, logits, residual = match_gate(self.chain, multiple) or (None, None, None)
+        layer1, mid, layer2, operators = (gate and self._layers(logits)) or (None,) * 4
+        channels_last = layer1 and self.pooling.channels_last(layer1.source, x)
+        if channels_last is None or not self._fits(layer1, layer2, x, channels_last) or \
+                not scales_channels(self.graph, multiple.base, len(layer2.bias), channels_last):
             return None
-        means, channels = excitation.layer1.source, len(excitation.layer2.bias)
-        channels_last = self.pooling.channels_last(means, x)
-        if channels_last is None or not self._fits(excitation, x, channels_last) or \
-                not scales_channels(self.graph, gate.base, channels, channels_last):
-            return None
-        if excitation.operators:
-            raise _Unsupported(
-                f"its activation between the layers ({', '.join(excitation.operators)}) is not supported")
-        y, residual = node.output[0], excitation.plus_one
+        if operators:
+            raise _Unsupported(f"its activation between the layers ({', '.join(operators)}) is not supported")
+        y = node.output[0]
         ends = None if residual else self.products.residual(y, x)
-        layout = ends and self.pooling.channels_last(means, ends[0])
+        layout = ends and self.pooling.channels_last(layer1.source, ends[0])
         if layout is not None:
             (x, y), channels_last, residual = ends, layout, True
         try:
-            block = FloatBlock(excitation.layer1.weight, excitation.layer1.bias, excitation.layer2.weight,
-                               excitation.layer2.bias, excitation.mid, excitation.gate, residual)
+            block = FloatBlock(layer1.weight, layer1.bias, layer2.weight, layer2.bias, mid, gate, residual)
         except ConfigError as error:
             raise _Unsupported(f"{error.option} is {error.value}, {error.allowed}") from None
-        return NetworkBlock("", x, y, block, channels_last, excitation.layer1.tensor,
+        return NetworkBlock("", x, y, block, channels_last, layer1.tensor,
                             rounds_inside(self.graph, x, y, self.pooling.source(x)[0]),
                             *map_size(self.graph.dims.get(x), channels_last))
 
-    def _fits(self, excitation, x, channels_last):
-        """Whether the layers' shapes fit each other and x's channels, as far as x's shape is known."""
-        squeeze, channels = excitation.layer1.weight.shape
-        dims = self.graph.dims.get(x)
-        if dims is not None and (len(dims) != 4 or dims[3 if channels_last else 1] not in (None, channels)):
-            return False
-        return excitation.layer2.weight.shape == (channels, squeeze)
+    def _layers(self, logits):
+        """``(layer1, mid, layer2, operators)`` that compute `logits`, or None.
 
-    def _excitation(self, multiple):
-        """The :class:`_Excitation` whose gate `multiple` scales, or None."""
-        gated = match_gate(self.chain, multiple)
-        layer2 = gated and self.chain.layer(gated.logits.base)
+        `operators` spell an activation that is not supported; they are empty otherwise.
+        """
+        layer2 = self.chain.layer(logits.base)
         if layer2 is None:
             return None
         mid, clamp = match_activation(self.chain, layer2.source)
         layer1, operators = mid and self.chain.layer(clamp.base), ()
         if layer1 is None:
             layer1, operators = unsupported_activation(self.chain, layer2.source)
-        if layer1 is None:
-            return None
-        return _Excitation(layer1 if operators else layer1.then(clamp.scale, clamp.offset),
-                           layer2.then(gated.logits.scale, gated.logits.offset), mid, operators, gated.gate,
-                           gated.plus_one)
+        else:
+            layer1 = layer1.then(clamp.scale, clamp.offset)
+        return layer1 and (layer1, mid, layer2.then(logits.scale, logits.offset), operators)
+
+    def _fits(self, layer1, layer2, x, channels_last):
+        """Whether the layers' shapes fit each other and x's channels, as far as x's shape is known."""
+        squeeze, channels = layer1.weight.shape
+        dims = self.graph.dims.get(x)
+        if dims is not None and (len(dims) != 4 or dims[3 if channels_last else 1] not in (None, channels)):
+            return False
+        return layer2.weight.shape == (channels, squeeze)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means over height and width in an ONNX graph."""
 
-from __future__ import annotations
-
 import functools
 
 from ..read.graph import Graph, attributes, declared_dims

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes that an ONNX graph computes from a tensor's shape, as exporters write them if the shape is open."""
 
-from __future__ import annotations
-
 from ..read.graph import Graph, attributes
 
 __all__ = ["known_sizes"]
@@ -17,39 +15,37 @@ def known_sizes(graph: Graph, name: str, x: str) -> list[tuple] | None:
     ``(-1, ())`` is -1, and ``(1, (2, 3))`` is H * W of an `x` (N, C, H, W), a tensor of known rank. None if the numbers
     are not of that form.
     """
-    return _Sizes(graph, x).of(name, MOST_DEEP)
+    # Several nodes may read the same tensor.
+    results: dict = {}
+
+    def sizes(name, depth):
+        if name not in results:
+            computed = _computed(graph, name, x, depth, sizes)
+            small = computed and len(computed) <= MOST_NUMBERS and all(abs(n) <= HIGHEST for n, _ in computed)
+            results[name] = computed if small else None
+        return results[name]
+
+    return sizes(name, MOST_DEEP)
 
 
-class _Sizes:
-    """Keeps its results, as several nodes may read the same tensor."""
-
-    def __init__(self, graph, x):
-        self.graph, self.x, self.results = graph, x, {}
-
-    def of(self, name, depth):
-        if name not in self.results:
-            sizes = self._of(name, depth)
-            small = sizes is not None and len(sizes) <= MOST_NUMBERS and all(abs(n) <= HIGHEST for n, _ in sizes)
-            self.results[name] = sizes if small else None
-        return self.results[name]
-
-    def _of(self, name, depth):
-        array = self.graph.constant(name)
-        if array is not None:
-            integers = array.dtype.kind in "iu" and array.size <= MOST_NUMBERS
-            return [(number, ()) for number in array.reshape(-1).tolist()] if integers else None
-        operator, node = self.graph.maker(name)
-        if operator == "Shape" and node.input[0] == self.x:
-            attrs, axes = attributes(node), range(len(self.graph.dims[self.x]))
-            return [(1, (axis,)) for axis in axes[attrs.get("start"):attrs.get("end")]]
-        if operator not in OPERATORS or not depth:
-            return None
-        inputs = [self.of(item, depth - 1) for item in node.input]
-        try:
-            return None if None in inputs else OPERATORS[operator](attributes(node), *inputs)
-        except (LookupError, TypeError, ValueError):
-            # The runtime reports an invalid node when the model is run.
-            return None
+def _computed(graph, name, x, depth, sizes):
+    """The same from the node that makes tensor `name`; ``sizes(name, depth)`` gives the sizes in its inputs."""
+    array = graph.constant(name)
+    if array is not None:
+        integers = array.dtype.kind in "iu" and array.size <= MOST_NUMBERS
+        return [(number, ()) for number in array.reshape(-1).tolist()] if integers else None
+    operator, node = graph.maker(name)
+    if operator == "Shape" and node.input[0] == x:
+        attrs, axes = attributes(node), range(len(graph.dims[x]))
+        return [(1, (axis,)) for axis in axes[attrs.get("start"):attrs.get("end")]]
+    if operator not in OPERATORS or not depth:
+        return None
+    inputs = [sizes(item, depth - 1) for item in node.input]
+    try:
+        return None if None in inputs else OPERATORS[operator](attributes(node), *inputs)
+    except (LookupError, TypeError, ValueError):
+        # The runtime reports an invalid node when the model is run.
+        return None
 
 
 def _numbers(sizes):

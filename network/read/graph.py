@@ -3,6 +3,7 @@
 
 import collections
 import functools
+import graphlib
 import heapq
 from typing import TypeVar
 
@@ -121,30 +122,29 @@ class Graph:
         return {name for name in node.input if name} | (subgraph_reads(node) if node.attribute else set())
 
     def _sorted(self, given):
-        missing, readers, ready = {}, {}, []
-        for index, node in enumerate(self.model.graph.node):
-            needs = set()
-            for name in self.reads(node):
-                if name in self.producer:
-                    needs.add(name)
-                elif name in node.input and name not in given:
+        nodes = self.model.graph.node
+        index_of = {name: index for index, node in enumerate(nodes) for name in node.output}
+        needs = {}
+        for index, node in enumerate(nodes):
+            reads = self.reads(node)
+            needs[index] = {index_of[name] for name in reads if name in self.producer}
+            for name in node.input:
+                if name in reads - given and name not in self.producer:
                     raise ConfigError("model", name, "is read, but no node makes it")
-            missing[index] = len(needs)
-            for name in needs:
-                readers.setdefault(name, []).append(index)
-            if not needs:
-                ready.append(index)
-        order = []
-        # A heap keeps the file's order wherever it is a valid one.
-        while ready:
-            node = self.model.graph.node[heapq.heappop(ready)]
-            order.append(node)
-            for reader in (index for name in set(filter(None, node.output)) for index in readers.get(name, ())):
-                missing[reader] -= 1
-                if not missing[reader]:
-                    heapq.heappush(ready, reader)
-        if len(order) < len(missing):
-            raise ConfigError("model", f"{len(missing) - len(order)} nodes", "must not depend on each other in a cycle")
+        sorter = graphlib.TopologicalSorter(needs)
+        try:
+            sorter.prepare()
+        except graphlib.CycleError as error:
+            raise ConfigError("model", f"{len(error.args[1]) - 1} nodes",
+                              "must not depend on each other in a cycle") from None
+        order, ready = [], []
+        # The heap keeps the file's order wherever it is a valid one.
+        while sorter.is_active():
+            for index in sorter.get_ready():
+                heapq.heappush(ready, index)
+            index = heapq.heappop(ready)
+            order.append(nodes[index])
+            sorter.done(index)
         return order
 
     def operator(self, node: onnx.NodeProto) -> str:

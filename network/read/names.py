@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of blocks: the network's own scope if the exporter wrote one, else the name of the block's last node."""
 
+import os
 import re
 
 from .graph import Graph
@@ -36,11 +37,7 @@ def _scope(graph, weight, node):
     layers = [reader.name for reader in graph.readers.get(weight, ())]
     if not layers or "/" not in node.name or "/" not in layers[0]:
         return None
-    common = []
-    for a, b in zip(layers[0].split("/")[:-1], node.name.split("/")[:-1], strict=False):
-        if a != b:
-            break
-        common.append(a)
+    common = os.path.commonprefix([name.split("/")[:-1] for name in (layers[0], node.name)])
     return "/".join(filter(None, common)) or None
 
 

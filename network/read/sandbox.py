@@ -38,21 +38,9 @@ def sandboxed(function: Callable, *arguments: Any, what: str, seconds: float = S
               reads: int | None = None) -> Any:
     """Run ``function(*arguments)`` in a process of its own; function, arguments and result are pickled.
 
-    Parameters
-    ----------
-    what : str
-        What the function does, or its subject; the error message begins with it.
-    seconds : float
-        Time limit.
-    reads : int, optional
-        Bytes of the file that the function reads, which then bound its memory. By default a share of the machine's
-        memory is the bound.
-
-    Raises
-    ------
-    ConfigError
-        ("model") with `what`, if the function fails, the process dies or takes too long. A ConfigError that the
-        function raises is raised here, too.
+    Its time is limited to `seconds`, and its memory to a share of the machine's, or by `reads`, the bytes of the file
+    that the function reads. Raises ConfigError ("model"), with `what` as the subject, if the function fails, takes too
+    long or ends the process. A ConfigError that the function raises is raised here, too.
     """
     request = pickle.dumps((function, arguments, seconds, reads))
     command = SERVE.format(path=[*map(str, sys.path)], module=__name__)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """onnxruntime sessions that also return tensors from inside the network."""
 
-from __future__ import annotations
-
 import typing
 from collections.abc import Iterable
 
@@ -23,7 +21,7 @@ def numpy_type(value: onnx.ValueInfoProto) -> np.dtype:
 
 
 def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (),
-                 threads: int | None = None) -> onnxruntime.InferenceSession:
+                 threads: int | None = None) -> "onnxruntime.InferenceSession":
     """An InferenceSession on the CPU with the tensors `taps` as further outputs.
 
     `threads` are one for each core by default.

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes of the feature maps in an ONNX network, for a given size of its input."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re
@@ -36,7 +34,7 @@ class InputShape:
         return f"{self.channels}x{self.height}x{self.width}"
 
     @classmethod
-    def parse(cls, text: str) -> InputShape:
+    def parse(cls, text: str) -> "InputShape":
         """The shape that a text like 3x640x640 gives; ConfigError ("input_shape") for another text."""
         match = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text)
         if not match:

@@ -10,9 +10,11 @@ from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_parts import CHANNELS, ENDS, FACTORS, GATES, MIDS, POOLS
 from tiled_se.golden.block import FloatBlock
 
-__all__ = ["CHANNELS", "HEIGHT", "SPELLINGS", "SQUEEZE", "WIDTH", "Spelling", "block", "network", "se"]
+__all__ = ["CHANNELS", "HEIGHT", "SHAPE", "SPELLINGS", "SQUEEZE", "WIDTH", "Spelling", "block", "network",
+           "se", "whole"]
 
 SQUEEZE, HEIGHT, WIDTH = 3, 11, 5
+SHAPE = (1, CHANNELS, HEIGHT, WIDTH)
 
 
 def _vector(net, x, joint):
@@ -151,6 +153,13 @@ def network(spelling=None, height=HEIGHT, kind=np.float32, batch=1, seed=1):
     made = se(net, "x", spelling, (height, WIDTH), seed)
     net("Identity", made, output="y")
     shape = (batch, height, WIDTH, CHANNELS) if spelling.last is True else (batch, CHANNELS, height, WIDTH)
+    return net.model({"x": shape}, {"y": shape})
+
+
+def whole(net, y=None, shape=SHAPE):
+    """The model of `net` from `x` to `y`, maps of that shape; the tensor `y` becomes the output, if it is given."""
+    if y is not None:
+        net("Identity", y, output="y")
     return net.model({"x": shape}, {"y": shape})
 
 

@@ -10,9 +10,10 @@ import torch
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, se
 from tiled_se.golden.module import TiledSE
+from tiled_se.network.match.match import find_blocks
 from tiled_se.network.read.graph import Graph
 
-__all__ = ["close", "data", "expected", "graph_of", "run", "two"]
+__all__ = ["close", "data", "expected", "graph_of", "only", "run", "two"]
 
 
 def run(model, x):
@@ -43,8 +44,8 @@ def expected(spelling, x, k):
     return turn(y, (0, 2, 3, 1))
 
 
-def close(found, wanted, relative=1e-4):
-    assert np.abs(found - wanted).max() <= relative * np.abs(wanted).max()
+def close(results, references, relative=1e-4):
+    assert np.abs(results - references).max() <= relative * np.abs(references).max()
 
 
 def two():
@@ -60,3 +61,9 @@ def two():
 def graph_of(model):
     """The Graph of `model` with the shapes that can be inferred."""
     return Graph(onnx.shape_inference.infer_shapes(model, data_prop=True))
+
+
+def only(model):
+    """The one block of `model`."""
+    (block,) = find_blocks(model)
+    return block

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that reads networks: its limits of time and memory, what its end is called, and what it never runs."""
+"""The process that reads networks: its limits of time and memory, its errors, and what it never runs."""
 
 import os
 import pathlib
@@ -50,6 +50,10 @@ def test_memory_follows_what_is_read():
     assert sandboxed(fill, 64, what="it", reads=0) - least in range(512 - 64, 512 + 65, 64)
 
 
+def crash():
+    os.abort()
+
+
 def end():
     os._exit(3)
 
@@ -59,23 +63,13 @@ def end_within_answer():
     return "a long answer"
 
 
-@pytest.mark.parametrize(("function", "status"), [(end, 3), (end_within_answer, 0)])
-def test_ended_process(function, status):
-    with pytest.raises(ConfigError, match=f"the process ended with status {status}"):
-        sandboxed(function, what="it")
-
-
-def crash():
-    os.abort()
-
-
 def loop():
     while True:
         pass
 
 
 def grow():
-    # Not touched: it is the address space that is limited.
+    # The address space is limited: the memory need not be touched.
     return [np.empty(1 << 28) for _ in range(1000)]
 
 
@@ -85,23 +79,25 @@ def refuse():
 
 @pytest.mark.parametrize(("function", "seconds", "line"), [
     (crash, 60, "model=it: the process ended with status -6"),
+    (end, 60, "model=it: the process ended with status 3"),
+    (end_within_answer, 60, "model=it: the process ended with status 0"),
     (loop, 2, "model=it: it takes more than 2 s"),
     (grow, 100, "model=it: it takes too much memory"),
     (refuse, 60, "calibration=a.png: is damaged"),
 ])
-def test_guard(function, seconds, line):
+def test_errors(function, seconds, line):
     with pytest.raises(ConfigError) as error:
         sandboxed(function, what="it", seconds=seconds)
     assert str(error.value) == line
 
 
 def test_a_script_that_reads_a_network_runs_once(tmp_path):
-    # Whoever trains a network in the same script would see it trained again, if the process ran that script.
+    """A process that ran the caller's script again would train its network again."""
     onnx.save(network(), tmp_path / "net.onnx")
     (tmp_path / "json.py").write_text("raise SystemExit('a file of the working folder is no module of ours')")
     script = tmp_path / "script.py"
     script.write_text("import sys; sys.path.remove(sys.path[0])\n"
-                      "from tiled_se.network.network import open_network\n"
+                      "from tiled_se.network import open_network\n"
                       "print(len(open_network('net.onnx').blocks))\n")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")

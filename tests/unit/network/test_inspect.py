@@ -65,15 +65,13 @@ def test_table(tiled_se):
     assert lines[5:] == ["wrote blocks.json"]
 
 
-def test_a_map_lower_than_a_tile_waits_as_a_whole(tiled_se):
-    contents, _ = inspected(tiled_se, backbone(8, 24))
-    assert (contents["blocks"][0]["se_elements"], contents["blocks"][0]["tse_elements"]) == (288, 288)
-
-
-def test_rows_of_a_tile(tiled_se):
-    contents, lines = inspected(tiled_se, backbone(40, 24), "--k", "3")
-    assert lines[0].endswith("k = 3")
-    assert (contents["k"], [block["tse_elements"] for block in contents["blocks"]]) == (3, [3 * 12 * 6, 3 * 24 * 6])
+@pytest.mark.parametrize(("height", "k", "rows"), [(8, 7, [4, 7]), (40, 3, [3, 3])])
+def test_rows_of_a_tile(tiled_se, height, k, rows):
+    """A map lower than a tile waits as a whole."""
+    contents, lines = inspected(tiled_se, backbone(height, 24), "--k", k)
+    assert lines[0].endswith(f"k = {k}")
+    elements = [rows[0] * 12 * CHANNELS, rows[1] * 24 * CHANNELS]
+    assert (contents["k"], [block["tse_elements"] for block in contents["blocks"]]) == (k, elements)
 
 
 def test_input_tells_open_sizes(tiled_se):
@@ -124,14 +122,13 @@ def test_what_is_left_out(tiled_se):
                                                                          f"{reason}"]
 
 
-@pytest.mark.parametrize(("arguments", "line"), [
-    (["none.onnx"], "MODEL=none.onnx (--model): there is no such file; must be an .onnx file"),
-    (["net.onnx", "--input-shape", "40x24"], "INPUT_SHAPE=40x24 (--input-shape): must be CxHxW, like 3x640x640"),
-    (["net.onnx", "--input-shape", "4x40x24"], "INPUT_SHAPE=4x40x24 (--input-shape): the model's input is 3x?x?"),
+@pytest.mark.parametrize(("shape", "line"), [
+    ("40x24", "INPUT_SHAPE=40x24 (--input-shape): must be CxHxW, like 3x640x640"),
+    ("4x40x24", "INPUT_SHAPE=4x40x24 (--input-shape): the model's input is 3x?x?"),
 ])
-def test_refused(tiled_se, arguments, line):
+def test_refused(tiled_se, shape, line):
     onnx.save(backbone(), "net.onnx")
-    finished = tiled_se("inspect", *arguments, "--json", "blocks.json")
+    finished = tiled_se("inspect", "net.onnx", "--input-shape", shape, "--json", "blocks.json")
     assert (finished.status, finished.out, finished.err) == (2, "", f"tiled-se: error: {line}\n")
     assert not pathlib.Path("blocks.json").exists()
 

@@ -28,23 +28,16 @@ def test_rows_by_name():
     first, second = find_blocks(model)
     some = run(tile_blocks(model, [first, second], {second.name: 3}), x)[0]
     middle = TiledSE.from_block(first.float_block, 11)(torch.tensor(x))
-    wanted = TiledSE.from_block(second.float_block, 3)(middle).detach().numpy()
-    close(some, wanted)
+    expected_y = TiledSE.from_block(second.float_block, 3)(middle).detach().numpy()
+    close(some, expected_y)
     with pytest.raises(ConfigError, match="k=nothing: is no block of the model"):
         tile_blocks(model, [first], {"nothing": 3})
+    with pytest.raises(ConfigError, match="k=0: must be at least 1"):
+        tile_blocks(model, [first], 0)
 
 
 def test_one_after_the_other():
-    """A network that has tiled blocks already."""
-    model, x = two(), data(Spelling(), 11)
-    first, second = find_blocks(model)
-    once = tile_blocks(model, [first], 3)
-    (left,) = find_blocks(once)
-    close(run(tile_blocks(once, [left], 3), x)[0], run(tile_blocks(model, [first, second], 3), x)[0], 1e-6)
-
-
-def test_blocks_of_one_scope_one_after_the_other():
-    """The second block has the first one's name once that is tiled."""
+    """A network that has a tiled block already, whose name the second block then takes, as both are of one scope."""
     model, x = two(), data(Spelling(), 11)
     for index, node in enumerate(model.graph.node):
         node.name = f"/a/{node.op_type}_{index}"
@@ -100,8 +93,8 @@ def test_shared_weights():
     net.tensors = held
     model, x = net.model({"x": (1, CHANNELS, 11, WIDTH)}, {"y": None}), data(Spelling(), 11)
     blocks = find_blocks(model)
-    wanted = expected(Spelling(), expected(Spelling(), x, 4), 11)
-    close(run(tile_blocks(model, blocks, {blocks[0].name: 4}), x)[0], wanted)
+    expected_y = expected(Spelling(), expected(Spelling(), x, 4), 11)
+    close(run(tile_blocks(model, blocks, {blocks[0].name: 4}), x)[0], expected_y)
     close(run(tile_blocks(model, blocks, 4), x)[0], expected(Spelling(), expected(Spelling(), x, 4), 4))
 
 
@@ -116,9 +109,9 @@ def test_sizes_of_a_sample_are_not_believed(shape):
     (found,) = find_blocks(model)
     tiled = tile_blocks(model, [found], 4)
     x = np.concatenate([data(Spelling(), 23), -data(Spelling(), 23)])
-    wanted = np.concatenate([expected(Spelling(), half, 4) for half in (x[:1], x[1:])])
+    expected_y = np.concatenate([expected(Spelling(), half, 4) for half in (x[:1], x[1:])])
     # onnxruntime warns of the declared sizes; the outputs are right.
-    close(run(tiled, x)[0], wanted)
+    close(run(tiled, x)[0], expected_y)
 
 
 def test_gates_that_are_an_output():
@@ -138,12 +131,6 @@ def test_ends_of_the_network():
     tiled = tile_blocks(model, find_blocks(model), 4)
     onnx.checker.check_model(tiled, full_check=True)
     close(run(tiled, x)[0], expected(Spelling(end="add"), x, 4))
-
-
-def test_no_row_is_a_tile():
-    model = two()
-    with pytest.raises(ConfigError, match="k=0: must be at least 1"):
-        tile_blocks(model, find_blocks(model), 0)
 
 
 def test_no_constant_is_as_long_as_a_declared_height():

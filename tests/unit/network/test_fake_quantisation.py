@@ -8,22 +8,15 @@ import pytest
 
 from tests.helpers.onnx_lookalikes import between, excite, gated
 from tests.helpers.onnx_net import Net
-from tests.helpers.onnx_networks import CHANNELS, HEIGHT, WIDTH, Spelling, block, network
+from tests.helpers.onnx_networks import Spelling, block, network, whole
 from tests.helpers.onnx_parts import GATES
+from tests.helpers.onnx_runs import only
 from tiled_se.network.match.match import find_blocks
-
-SHAPE = (1, CHANNELS, HEIGHT, WIDTH)
-
-
-def only(model):
-    """The one block of `model`."""
-    (found,) = find_blocks(model)
-    return found
 
 
 def count(net):
     """How many blocks there are in it, from x to y."""
-    return len(find_blocks(net.model({"x": SHAPE}, {"y": SHAPE})))
+    return len(find_blocks(whole(net)))
 
 
 @pytest.mark.parametrize(("kind", "numbers"), {np.float16: "0.16662598,0.49987793", np.float32: "0.16666667,0.5",
@@ -62,8 +55,7 @@ def test_coarse_constants_loosen_their_own_activation_alone(kind, found):
         factor = net("Cast", net.constant(0.167, kind), to=onnx.TensorProto.FLOAT)
         return net("Mul", net("Mul", x, net.clip(net("Add", x, net.constant(3)), 0, 6)), factor)
 
-    net("Identity", between(mid)(net), output="y")
-    assert count(net) == found
+    assert len(find_blocks(whole(net, between(mid)(net)))) == found
 
 
 def quantised(zero, kind=np.uint8):
@@ -74,7 +66,7 @@ def quantised(zero, kind=np.uint8):
     hidden = net("DequantizeLinear", net("QuantizeLinear", hidden, *numbers), *numbers)
     logits = net("Conv", hidden, net.constant(held.w2[:, :, None, None]), net.constant(held.b2))
     net("Mul", "x", net("Sigmoid", logits), output="y")
-    return only(net.model({"x": SHAPE}, {"y": SHAPE}))
+    return only(whole(net))
 
 
 def test_quantised_relu_is_where_the_lowest_integer_is_zero():
@@ -107,8 +99,7 @@ ROUNDED = {
 @pytest.mark.parametrize("end", ROUNDED.values(), ids=ROUNDED)
 def test_every_rounding_in_a_block_is_told(end):
     net = Net()
-    net("Identity", end(net, net("Relu", "x")), output="y")
-    assert only(net.model({"x": SHAPE}, {"y": SHAPE})).quantised
+    assert only(whole(net, end(net, net("Relu", "x")))).quantised
 
 
 def test_roundings_around_a_block_are_not_in_it():
@@ -118,7 +109,6 @@ def test_roundings_around_a_block_are_not_in_it():
     integers = net("QuantizeLinear", net("Relu", rounded(net, "x")), *numbers)
     x, pooled, summand = (net("DequantizeLinear", integers, *numbers) for _ in range(3))
     scaled = net("Div", net("Mul", x, excited(net, pooled)), net.constant(6))
-    net("Identity", rounded(net, net("Add", summand, scaled)), output="y")
-    found = only(net.model({"x": SHAPE}, {"y": SHAPE}))
+    found = only(whole(net, rounded(net, net("Add", summand, scaled))))
     assert found.float_block.residual
     assert not found.quantised
