@@ -18,7 +18,8 @@
 ##   make prove                   prove that the block loses, repeats and mixes up nothing
 ##   make mutate                  measure how many faults in the netlist the regression notices
 ##   make crosscheck              compare simulators and the synthesised netlist
-##   make soak                    millions of beats through random blocks, rubbish into all commands
+##   make soak                    stream millions of beats through random blocks
+##   make fuzz                    try random command lines, damaged files and hostile streams, at length
 ##   make lint                    the linter alone
 ##   make clean                   remove what was built (but not .venv, the Python environment)
 ##   make help                    this text; `.venv/bin/tiled-se sim --help` has the options at full length
@@ -90,11 +91,10 @@
 ## Variables of prove, mutate, crosscheck and soak, besides JOBS= and OUT= (default: build/ and the command's name)
 ##
 ##   verify    ONLY=           names of proofs or configurations with commas between (default: all); not of mutate
-##             N=1000          mutants, of mutate
+##             N=1000          mutants, of mutate; examples, of fuzz (default there: 10000)
 ##             BEATS=10000000   to stream in all, of soak
 ##             BUILDS=200      random configurations to build, of soak
-##             LINES=10000     random command lines and changed files, of soak
-##             SEED=1          of what mutate and soak draw
+##             SEED=1          of what mutate and soak draw; of fuzz (default: another one each time)
 ##
 ## Variables of the set-up: PYTHON=python3 (3.10 or newer), PIP_ARGS= (passed on to pip install).
 ## An empty value is no value. Variables are taken from make's command line only, never from the environment.
@@ -102,7 +102,7 @@
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .PHONY: sim verilog synth bench simspeed sweep inspect swap build report sensitivity demo prove mutate crosscheck soak \
-  test lint clean help variables tools stale
+  test fuzz lint clean help variables tools stale
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
@@ -111,7 +111,7 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM
   TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks JOBS:jobs DOCS:docs \
   REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model CALIBRATION:calibration \
   LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks JSON:json PAGES:pages \
-  ONLY:only N:mutants BEATS:beats BUILDS:builds LINES:lines
+  ONLY:only N:mutants BEATS:beats BUILDS:builds
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 
 VENV := .venv
@@ -179,6 +179,9 @@ prove mutate crosscheck soak: tools $(VENV)/.ready-verify
 
 lint: $(VENV)/.ready-test
 	@$(BIN)/ruff check .
+
+fuzz: tools $(VENV)/.ready-test
+	@$(BIN)/pytest tests/fuzz --hypothesis-profile=long $(call argument,N,examples) $(call argument,SEED,hypothesis-seed)
 
 test: tools lint
 	@$(BIN)/pytest --numprocesses auto --dist loadgroup

@@ -53,9 +53,7 @@ class SoakOptions(BatchOptions, OutputOptions):
 
     only: tuple[str, ...] | None = restated(ProveOptions, "only",
         text="numbers of the configurations to run (default: all)")
-    beats: int = option("verification", "BEATS", formats.integer(0, 10**12), 10_000_000, "N", "to stream in all")
-    builds: int = option("verification", "BUILDS", formats.integer(0, 100_000), 200, "N",
+    beats: int = option("verification", "BEATS", formats.integer(1, 10**12), 10_000_000, "N", "to stream in all")
+    builds: int = option("verification", "BUILDS", formats.integer(1, 100_000), 200, "N",
         "random configurations to build")
-    lines: int = option("verification", "LINES", formats.integer(0, 10**7), 10_000, "N",
-        "random command lines and changed files to try")
-    seed: int = restated(DataOptions, "seed", text="of configurations, frames, pauses and command lines")
+    seed: int = restated(DataOptions, "seed", text="of configurations, frames and pauses")

@@ -14,7 +14,7 @@ from tests.helpers.measuring import InPlace
 from tiled_se.cosim.build import BuildError
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify.options import SoakOptions
-from tiled_se.verify.soak import blocks, command, hostile, work
+from tiled_se.verify.soak import blocks, command, work
 from tiled_se.verify.soak.blocks import Block, draw
 from tiled_se.verify.soak.judge import judge
 
@@ -24,8 +24,8 @@ SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-2
 
 
 def options(**given):
-    """Of `tiled-se soak`, with the command lines left out."""
-    return SoakOptions(**dict(beats=CONFIGS * BEATS, builds=CONFIGS, lines=0, seed=11, jobs=1) | given)
+    """Of `tiled-se soak`."""
+    return SoakOptions(**dict(beats=CONFIGS * BEATS, builds=CONFIGS, seed=11, jobs=1) | given)
 
 
 @pytest.fixture
@@ -299,14 +299,6 @@ def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
     assert "is not wanted" in found["without_result"]["0"]
 
 
-@pytest.mark.parametrize("given", [dict(builds=0), dict(beats=0), dict(beats=0, only=("1",))])
-def test_nothing_to_do(given, tmp_path):
-    """It is refused, where it would end as if all were right."""
-    with pytest.raises(ConfigError, match=": leaves nothing to do"):
-        command.soak(options(**given, out=str(tmp_path / "out")))
-    assert not (tmp_path / "out").exists()
-
-
 def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
     """Fewer than were asked for are no success."""
     few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
@@ -315,24 +307,6 @@ def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
     assert command.soak(options(out=str(tmp_path))) is False
     assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)
     assert json.loads((tmp_path / "soak.json").read_text())["redraws"] == 6
-
-
-def test_figures_of_command_lines(monkeypatch, tmp_path, capsys):
-    """They are in soak.json, and the table has them."""
-    failure = hostile.Failure(7, ("sim",), ("hangs",), "there")
-    result = hostile.HostileResult(
-        9, {("sim", "right", "0"): 5, ("", "wrong", "2"): 4}, {"planned": 3, "not": 4, "simulated": 2}, (failure,),
-        1.234, 3 << 20)
-    monkeypatch.setattr(hostile, "hostile", lambda *_: result)
-    assert command.soak(options(builds=0, lines=9, out=str(tmp_path))) is False
-    assert json.loads((tmp_path / "soak.json").read_text())["commands"] == {
-        "lines": 9, "planned": 3, "whole": 0, "simulated": 2, "longest_seconds": 1.23, "most_memory_bytes": 3 << 20,
-        "outcomes": [{"command": "sim", "verdict": "right", "outcome": "0", "lines": 5},
-                     {"command": "", "verdict": "wrong", "outcome": "2", "lines": 4}],
-        "failures": ["line 7: hangs; there"]}
-    out = capsys.readouterr().out
-    assert re.search(r"^accepted +5: 3 up to the plan, 0 in whole, 2 with a simulation\ntook most +1.2 s, 3 MiB$", out,
-                     re.M)
 
 
 @pytest.mark.parametrize(("option", "raised"), [("error_lsb", False), ("lanes", True)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se soak`: random blocks and hostile streams, then hostile command lines; results and a table of them."""
+"""`tiled-se soak`: streams through random blocks by the million beats; their results and a table of them."""
 
 import dataclasses
 import functools
@@ -7,7 +7,7 @@ import importlib.util
 import os
 import time
 
-from ...batch import Campaign, Local, cores
+from ...batch import Campaign, Local
 from ...gen.errors import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
@@ -20,32 +20,31 @@ __all__ = ["soak"]
 RESULTS, FILE, ONLY = "configurations", "soak.json", "only.json"
 # How a reason begins where a tool is missing, or has failed.
 BUILD = "BuildError: "
-# Lines of progress that the command lines' part has.
-LINES = 40
 
 
 def soak(options: SoakOptions) -> bool:
-    """Stream `options.beats` beats at least through `options.builds` random blocks, then try `options.lines` lines.
+    """Stream at least `options.beats` beats through `options.builds` random blocks.
+
+    The folder gets ``soak.json``, or ``only.json`` where ``only`` is given. Results of configurations are kept there,
+    and the next run does not repeat those that are right.
 
     Parameters
     ----------
     options : SoakOptions
-        ``beats``, ``builds``, ``lines``, ``seed``, ``jobs`` count; ``only`` has the numbers (texts) of configurations
-        that are done alone, once more, with their Verilog and simulations kept, or is None.
-        The folder gets ``soak.json``, or ``only.json`` if some are done alone; finished configurations are kept there,
-        and not done again by the next run.
+        ``only`` has the numbers (as texts) of configurations to run alone, again, and with their Verilog and
+        simulations kept; or it is None.
 
     Returns
     -------
     bool
-        Whether no beat was lost or wrong, and nothing else was.
+        Whether nothing was lost or wrong, and as many beats came out as were asked for.
 
     Raises
     ------
     ConfigError, UsageError
-        Before anything is done: a wrong option, or packages that are missing.
+        Before anything is written: an option is wrong, or packages are missing.
     BuildError
-        Where no block at all could be built.
+        No block at all could be built.
     """
     folder = output_folder(options)
     if importlib.util.find_spec("tqdm") is None:
@@ -53,39 +52,24 @@ def soak(options: SoakOptions) -> bool:
     numbers = _numbers(options)
     start = time.monotonic()
     name = FILE if options.only is None else ONLY
-    results, reasons = _stream(options, folder, numbers, os.path.join(folder, name)) if numbers else ({}, {})
+    results, reasons = _stream(options, folder, numbers, os.path.join(folder, name))
     _require_tools(results, reasons)
-    commands = _commands(options, folder) if options.lines and options.only is None else None
-    found = summarise(options, [results[number] for number in sorted(results)], reasons, commands)
-    write_all(folder, {name: json_bytes(found)})
-    print(table(found))
+    summary = summarise(options, [results[number] for number in sorted(results)], reasons)
+    write_all(folder, {name: json_bytes(summary)})
+    print(table(summary))
     print(f"{'took':<12}{(time.monotonic() - start) / 60:.1f} minutes")
     print(f"wrote       {os.path.join(folder, name)}")
-    return _enough(found, options, numbers) and not found["failed"] and not (commands and commands.failures)
-
-
-def _enough(found, options, numbers):
-    """Whether as many beats as were asked for have come out; tells if not, and what was left out."""
-    if options.only is not None:
-        if options.lines:
-            print("left out    all command lines: ONLY names configurations")
-        return True
-    if not numbers or found["beats"] >= options.beats:
-        return True
-    print(f"{'failed':<12}{found['beats']:,} beats came out, of {options.beats:,}")
-    return False
+    enough = options.only is not None or summary["beats"] >= options.beats
+    if not enough:
+        print(f"{'failed':<12}{summary['beats']:,} beats came out, of {options.beats:,}")
+    return enough and not summary["failed"]
 
 
 def _numbers(options):
-    """The numbers of the configurations to do; ConfigError where nothing is asked for, or what would be left out."""
-    numbers = range(options.builds if options.beats else 0)
-    if options.only is not None:
-        if not options.beats:
-            raise ConfigError("beats", 0, "leaves nothing to do with ONLY; must be at least 1")
-        return sorted({_number(text, options.builds) for text in options.only})
-    if not numbers and not options.lines:
-        raise ConfigError("lines", 0, "leaves nothing to do, with BUILDS=0 or BEATS=0")
-    return numbers
+    """The numbers of the configurations to run."""
+    if options.only is None:
+        return range(options.builds)
+    return sorted({_number(text, options.builds) for text in options.only})
 
 
 def _require_tools(results, reasons):
@@ -106,7 +90,7 @@ def _number(text, count):
 
 @dataclasses.dataclass(eq=False)
 class _Task:
-    """A configuration's number; how it shows in the progress."""
+    """A configuration's number, and what the progress shows of it."""
 
     number: int
     text: str = ""
@@ -117,7 +101,7 @@ class _Task:
 
 def _stream(options, folder, numbers, output):
     """Run the configurations `numbers`: their results, and why configurations have none or wrong ones, by number."""
-    share = -(-options.beats // max(options.builds, 1))
+    share = -(-options.beats // options.builds)
     alone = options.only is not None
 
     def job(task):
@@ -136,18 +120,3 @@ def _stream(options, folder, numbers, output):
     campaign.run(job, Local(options.jobs), judge=judge, shown=folder, outputs=[output])
     return ({task.number: result for task, result in campaign.results.items()},
             {task.number: reason for task, reason in campaign.failures.items() if task not in campaign.results})
-
-
-def _commands(options, folder):
-    """Random command lines and damaged files: what came of them."""
-    # What it takes is not needed for the streams.
-    from .hostile import hostile
-
-    every = -(-options.lines // LINES)
-
-    def progress(done, failures):
-        if done % every == 0:
-            print(f"[{done:,}/{options.lines:,}] command lines, {failures} failed", flush=True)
-
-    print(f"{options.lines:,} command lines and damaged files", flush=True)
-    return hostile(os.path.join(folder, "commands"), options.lines, options.seed, options.jobs or cores(), progress)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a soak test has found: soak.json, and the table for a person.
 
-The same seed, sources and tools give the same soak.json, in however many runs it came to be, but for the seconds and
-the memory that command lines took.
+The same seed, sources and tools give the same soak.json, also where a run was interrupted and continued.
 """
 
 import collections
@@ -10,8 +9,6 @@ import collections
 __all__ = ["failed", "summarise", "table"]
 
 SHOWN = 10
-# What becomes of command lines: ended at the plan, all done, simulated as well.
-KINDS = ("planned", "whole", "simulated")
 
 
 def failed(result):
@@ -19,7 +16,7 @@ def failed(result):
     return bool(result["lost"] or result["wrong"] or result["faults"])
 
 
-def summarise(options, results, reasons, commands):
+def summarise(options, results, reasons):
     """The contents of soak.json.
 
     Parameters
@@ -29,29 +26,18 @@ def summarise(options, results, reasons, commands):
         Of :func:`.work.work`, in order.
     reasons : dict of int to str
         Why configurations have no result, by number.
-    commands : HostileResult or None
     """
     counts = sum((collections.Counter(result["counts"]) for result in results), collections.Counter())
     broken = [result["number"] for result in results if failed(result)] + list(reasons)
     return {
         "seed": options.seed, "configurations": len(results) + len(reasons),
-        **{name: sum(result[name] for result in results) for name in ("beats", "cycles", "lost", "wrong",
-                                                                            "redraws")},
+        **{name: sum(result[name] for result in results)
+           for name in ("beats", "cycles", "lost", "wrong", "redraws")},
         "counts": dict(sorted(counts.items())),
         "failed": [{"number": number, "repeat": _repeat(options, number)} for number in sorted(broken)],
         "without_result": {str(number): reason for number, reason in sorted(reasons.items())},
-        "commands": commands and _commands(commands),
         "results": results,
     }
-
-
-def _commands(result):
-    """A HostileResult as JSON has it."""
-    return {"lines": result.count, **{kind: result.kinds.get(kind, 0) for kind in KINDS},
-            "longest_seconds": round(result.longest, 2), "most_memory_bytes": result.most_memory,
-            "outcomes": [{"command": command, "verdict": verdict, "outcome": outcome, "lines": lines}
-                         for (command, verdict, outcome), lines in result.counts.items()],
-            "failures": [str(failure) for failure in result.failures]}
 
 
 def _repeat(options, number):
@@ -74,13 +60,6 @@ def table(summary):
         ("resets", f"{counts['resets']:,}, {counts['resets in mid stream']:,} of them in mid stream"),
         ("parameters", f"{counts['loads']:,} loads; {counts['bad loads'] + counts['endless loads']:,} bad streams"),
     ]
-    if commands := summary["commands"]:
-        rows += [
-            ("commands", f"{commands['lines']:,} lines, {len(commands['failures'])} of them failed"),
-            ("accepted", f"{sum(commands[kind] for kind in KINDS):,}: {commands['planned']:,} up to the plan, "
-                         f"{commands['whole']:,} in whole, {commands['simulated']:,} with a simulation"),
-            ("took most", f"{commands['longest_seconds']:.1f} s, {commands['most_memory_bytes'] / 2**20:,.0f} MiB")]
-        rows += [("failed", text) for text in commands["failures"][:SHOWN]]
     faults = {result["number"]: result["faults"] for result in summary["results"]}
     for one in summary["failed"][:SHOWN]:
         number = one["number"]

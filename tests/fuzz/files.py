@@ -6,35 +6,38 @@ import os
 import struct
 
 import numpy as np
+from hypothesis import strategies as st
 
-from .hostile_zips import bomb, patched, spliced, with_member
+from .zips import bomb, patched, spliced, with_member
 
-__all__ = ["damaged", "good_input", "good_weights", "pack"]
+__all__ = ["damaged", "flipped", "good_input", "good_weights", "pack"]
 
 # Types that hold float weights, in any byte order.
-FLOATS = ("<f4", "<f4", "<f4", "<f8", ">f4", "<f2", ">f8")
+FLOATS = st.sampled_from(("<f4", "<f8", ">f4", "<f2", ">f8"))
 
 
-def good_weights(rng, channels, squeeze, form):
-    """Arrays of a WEIGHTS file for C and CR; `form` are the texts of mid, gate and residual that it names."""
-    numbers = np.random.default_rng(rng.getrandbits(32))
+def _numbers(draw):
+    return np.random.default_rng(draw(st.integers(0, 1 << 16)))
+
+
+def good_weights(draw, channels, squeeze, form):
+    """Arrays of a WEIGHTS file for C and CR; `form` are the values of mid, gate and residual that it names."""
+    numbers, kind, order = _numbers(draw), draw(FLOATS), draw(st.sampled_from("CF"))
     shapes = {"w1": (squeeze, channels), "b1": squeeze, "w2": (channels, squeeze), "b2": channels}
-    kind, order = rng.choice(FLOATS), rng.choice("CCF")
     arrays = {name: np.asarray(numbers.normal(size=shape), kind, order=order) for name, shape in shapes.items()}
     return arrays | {name: np.array(value) for name, value in form.items()}
 
 
-def good_input(rng, shape, integer):
+def good_input(draw, shape, integer):
     """Arrays of an INPUT file: `x` of `shape`, or `x_q` of type `integer` (int8 or uint8) with scale and zero point."""
-    numbers = np.random.default_rng(rng.getrandbits(32))
+    numbers = _numbers(draw)
     if integer is None:
-        spread = rng.choice((1, 1e-3, 300))
-        return {"x": np.asarray(numbers.normal(rng.choice((0, 0.5)), spread, shape), rng.choice(FLOATS),
-                                order=rng.choice("CF"))}
+        mean, spread = draw(st.sampled_from((0, 0.5))), draw(st.sampled_from((1, 1e-3, 300)))
+        return {"x": np.asarray(numbers.normal(mean, spread, shape), draw(FLOATS), order=draw(st.sampled_from("CF")))}
     info = np.iinfo(integer)
     return {"x_q": numbers.integers(info.min, info.max, shape, integer, endpoint=True),
-            "x_scale": np.array(rng.choice((0.0625, 0.02, 3.0))),
-            "x_zero_point": np.array(rng.choice((0, 3, 100, info.max)))}
+            "x_scale": np.array(draw(st.sampled_from((0.0625, 0.02, 3.0)))),
+            "x_zero_point": np.array(draw(st.sampled_from((0, 3, 100, info.max))))}
 
 
 def pack(arrays, compressed=False):
@@ -44,30 +47,31 @@ def pack(arrays, compressed=False):
     return file.getvalue()
 
 
-def damaged(rng, arrays):
+def damaged(draw, arrays):
     """A file made of good `arrays` and of something wrong.
 
     Returns
     -------
     (bytes, bool)
-        Whether the second is true, it must be refused; else what is wrong may be where it doesn't count.
+        Where the second is true, it must be refused; else what is wrong may be where it doesn't count.
     """
-    if rng.random() < 0.4:
-        return _flipped(rng, pack(arrays, rng.random() < 0.3)), False
-    name = rng.choice([name for name in arrays if name in ("w1", "b1", "w2", "b2", "x", "x_q")])
-    return rng.choice((_wrong_array, _wrong_array, _wrong_array, _wrong_header, _wrong_scalar, _wrong_zip))(
-        rng, dict(arrays), name)
+    if draw(st.integers(0, 9)) > 5:
+        return flipped(draw, pack(arrays, draw(st.booleans()))), False
+    name = draw(st.sampled_from([name for name in arrays if name in ("w1", "b1", "w2", "b2", "x", "x_q")]))
+    kind = draw(st.sampled_from((_wrong_array, _wrong_array, _wrong_scalar, _wrong_header, _wrong_zip)))
+    return kind(draw, dict(arrays), name)
 
 
-def _flipped(rng, content):
+def flipped(draw, content):
+    """`content` with some bytes changed, cut, doubled or lost."""
     content = bytearray(content)
-    kind = rng.choice(("bytes", "bits", "cut", "front", "zeros", "more", "directory", "doubled"))
-    at = rng.randrange(len(content))
+    kind = draw(st.sampled_from(("cut", "bits", "bytes", "front", "zeros", "more", "directory", "doubled")))
+    at = draw(st.integers(0, len(content) - 1))
     if kind == "bytes":
-        for _ in range(rng.randint(1, 12)):
-            content[rng.randrange(len(content))] = rng.randrange(256)
+        for place in draw(st.lists(st.integers(0, len(content) - 1), max_size=12)):
+            content[place] = draw(st.integers(0, 255))
     elif kind == "bits":
-        content[at] ^= 1 << rng.randrange(8)
+        content[at] ^= 1 << draw(st.integers(0, 7))
     elif kind == "cut":
         del content[at:]
     elif kind == "front":
@@ -75,18 +79,18 @@ def _flipped(rng, content):
     elif kind == "zeros":
         content[at:at + 64] = bytes(len(content[at:at + 64]))
     elif kind == "more":
-        content[at:at] = rng.randbytes(rng.randint(1, 300))
+        content[at:at] = draw(st.binary(min_size=1, max_size=300))
     elif kind == "directory":
         for _ in range(4):
-            content[-1 - rng.randrange(min(len(content), 300))] = rng.randrange(256)
+            content[-1 - draw(st.integers(0, min(len(content), 300) - 1))] = draw(st.integers(0, 255))
     else:
         content.extend(bytes(content))
     return bytes(content)
 
 
-def _wrong_array(rng, arrays, name):
+def _wrong_array(draw, arrays, name):
     """One array of another type, shape or range; or it is missing."""
-    array = arrays[name]
+    array = arrays.pop(name)
     floating, data = array.dtype.kind == "f", name in ("x", "x_q")
     with np.errstate(all="ignore"):
         kinds = {
@@ -94,24 +98,19 @@ def _wrong_array(rng, arrays, name):
             "five": np.ones((1, 1, 1, 1, 2), array.dtype), "text": array.astype("S9"), "bool": array > 0,
             "complex": array.astype(complex), "dates": array.astype("int64").view("M8[s]"),
             "void": np.ascontiguousarray(array).view("V1"),
-            "records": np.zeros(array.shape, [("a", "f4"), ("b", "O" if rng.random() < 0.5 else "i2")]),
+            "records": np.zeros(array.shape, [("a", "f4"), ("b", "i2")]),
+            "records of objects": np.zeros(array.shape, [("a", "f4"), ("b", "O")]),
             "long": array.astype(np.longdouble), "subarray": np.zeros(3, [("a", "f4", (2, 2))]),
-            "nan": _with(rng, array, np.nan) if floating else array.astype(float),
-            "infinite": _with(rng, array, -np.inf) if floating else array.astype(bool),
+            "nan": np.full_like(array, np.nan) if floating else array.astype(float),
+            "infinite": np.where(np.arange(array.size).reshape(array.shape) == 0, -np.inf, array) if floating else (
+                array.astype(bool)),
             "integers": array.astype("i4") if floating else array.astype("f4"),
             "wide": np.ones((1, 1, 1 << 17, 1), array.dtype) if data else np.concatenate([array, array]),
         }
-    kind = rng.choice(list(kinds))
-    arrays.pop(name)
+    kind = draw(st.sampled_from(list(kinds)))
     if kinds[kind] is not None:
         arrays[name] = kinds[kind]
     return pack(arrays), kind != "wide" or not data
-
-
-def _with(rng, array, value):
-    array = array.copy()
-    array.reshape(-1)[rng.randrange(array.size)] = value
-    return array if not np.isfinite(array).all() else np.full_like(array, value)
 
 
 class _Mark:
@@ -146,14 +145,14 @@ HEADERS = (
 )
 
 
-def _wrong_header(rng, arrays, name):
+def _wrong_header(draw, arrays, name):
     """An array whose header lies, in a version that may be unknown."""
-    header = rng.choice(HEADERS).format(shape=repr(arrays[name].shape)).encode("latin1", "replace")
-    version = rng.choice(((1, 0), (1, 0), (1, 0), (2, 0), (3, 0), (9, 9)))
-    length = struct.pack("<H" if version == (1, 0) else "<I", len(header) if rng.random() < 0.9 else 0xFFFF)
-    content = b"\x93NUMPY" + bytes(version) + length + header + arrays[name].tobytes()
-    others = {other: array for other, array in arrays.items() if other != name}
-    return with_member(pack(others), name + ".npy", content), True
+    header = draw(st.sampled_from(HEADERS)).format(shape=repr(arrays[name].shape)).encode("latin1", "replace")
+    version = draw(st.sampled_from(((1, 0), (1, 0), (1, 0), (2, 0), (3, 0), (9, 9))))
+    length = 0xFFFF if draw(st.integers(0, 9)) == 9 else len(header)
+    content = (b"\x93NUMPY" + bytes(version) + struct.pack("<H" if version == (1, 0) else "<I", length) + header
+               + arrays.pop(name).tobytes())
+    return with_member(pack(arrays), name + ".npy", content), True
 
 
 SCALARS = {
@@ -165,49 +164,43 @@ SCALARS = {
 }
 
 
-def _wrong_scalar(rng, arrays, name):
+def _wrong_scalar(draw, arrays, name):
     """A name, a switch or a number that is none of the legal ones."""
     names = ("mid", "gate", "residual") if "w1" in arrays else ("x_scale", "x_zero_point")
-    if "x" in arrays:
-        # They count with integers only.
+    if arrays.pop("x", None) is not None:
+        # Scale and zero point count with integers only.
         arrays |= {"x_scale": np.array(1.0), "x_zero_point": np.array(0),
-                   "x_q": np.zeros((1, 2, 3, 4), rng.choice(("i1", "u1", "i8")))}
-        arrays.pop("x")
-    name = rng.choice(names)
-    if name in ("mid", "gate") and rng.random() < 0.3:
+                   "x_q": np.zeros((1, 2, 3, 4), draw(st.sampled_from(("i1", "u1", "i8"))))}
+    name = draw(st.sampled_from(names))
+    if name in ("mid", "gate") and draw(st.integers(0, 3)) == 3:
         # Four bytes a character, which need not be one.
-        arrays[name] = np.frombuffer(struct.pack("<4I", *[rng.choice((0xD800, 0x110000, 0xFFFFFFFF))] * 4), "<U4")
+        code = draw(st.sampled_from((0xD800, 0x110000, 0xFFFFFFFF)))
+        arrays[name] = np.frombuffer(struct.pack("<4I", *[code] * 4), "<U4")
     else:
-        value = rng.choice(SCALARS[name])
+        value = draw(st.sampled_from(SCALARS[name]))
         arrays[name] = _pickled((1,)) if value is None else np.array(value)
     return pack(arrays), True
 
 
-def _wrong_zip(rng, arrays, name):
+def _wrong_zip(draw, arrays, name):
     """An archive that is unusual, or no archive."""
     content = pack(arrays)
-    kind = rng.choice(("bomb", "twice", "outside", "method", "encrypted", "npy", "empty", "text", "folder", "comment",
-                       "case", "many", "nested"))
-    if kind == "bomb":
-        others = {other: array for other, array in arrays.items() if other != name}
-        return spliced(pack(others), name + ".npy", *bomb()), True
-    if kind == "twice":
-        # The last one counts: it is no array.
-        return with_member(content, name + ".npy", b"no array"), True
-    if kind == "outside":
-        outside = rng.choice(("../../../escaped", "/tmp/escaped", "..\\escaped"))
-        return with_member(content, outside + ".npy", b"?"), False
-    if kind in ("method", "encrypted"):
-        return patched(content, 8 if kind == "encrypted" else 10, 1 if kind == "encrypted" else 99), True
-    if kind == "case":
-        return pack({other.upper(): array for other, array in arrays.items()}), True
-    if kind == "many":
-        return pack(arrays | {f"a{number}": np.zeros(0) for number in range(300)}), False
-    if kind == "comment":
-        return content[:-2] + struct.pack("<H", 60_000) + bytes(60_000), False
-    if kind == "nested":
-        return pack({"inner": np.frombuffer(content, "u1")}), True
+    others = {other: array for other, array in arrays.items() if other != name}
     file = io.BytesIO()
     np.save(file, arrays[name])
-    return {"npy": file.getvalue(), "empty": b"", "text": b"w1 = 1\n" * 9, "folder": with_member(
-        pack({"other": np.zeros(1)}), name + ".npy/", b"")}[kind], True
+    outside = draw(st.sampled_from(("../../../escaped", "/tmp/escaped", "..\\escaped")))
+    kinds = {
+        "npy": (file.getvalue, True), "empty": (lambda: b"", True), "text": (lambda: b"w1 = 1\n" * 9, True),
+        "folder": (lambda: with_member(pack({"other": np.zeros(1)}), name + ".npy/", b""), True),
+        "case": (lambda: pack({other.upper(): array for other, array in arrays.items()}), True),
+        "nested": (lambda: pack({"inner": np.frombuffer(content, "u1")}), True),
+        # The last one counts: it is no array.
+        "twice": (lambda: with_member(content, name + ".npy", b"no array"), True),
+        "method": (lambda: patched(content, 10, 99), True), "encrypted": (lambda: patched(content, 8, 1), True),
+        "bomb": (lambda: spliced(pack(others), name + ".npy", *bomb()), True),
+        "outside": (lambda: with_member(content, outside + ".npy", b"?"), False),
+        "many": (lambda: pack(arrays | {f"a{number}": np.zeros(0) for number in range(300)}), False),
+        "comment": (lambda: content[:-2] + struct.pack("<H", 60_000) + bytes(60_000), False),
+    }
+    make, refused = kinds[draw(st.sampled_from(list(kinds)))]
+    return make(), refused

@@ -1,18 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sweep's TOML, networks' JSON and small ONNX files: good ones, and damaged ones."""
 
+import copy
 import functools
 import json
 
 import numpy as np
+from hypothesis import strategies as st
 
-from .hostile_sweeps import failing_sweep
+from .files import flipped
 
-__all__ = ["MODEL_SHAPE", "NETWORK", "damaged_list", "damaged_model", "good_networks", "model_bytes"]
+__all__ = ["FAILING", "MODEL_SHAPE", "WORKING", "damaged_list", "good_networks", "model_bytes"]
 
 # H, W, C, CR of the network's one block.
 MODEL_SHAPE = (6, 5, 4, 2)
 
+# All of its configurations fail when they are prepared: LANES doesn't divide C.
+FAILING = """# a list
+[defaults]
+W = 6
+C = 8
+LANES = 3
+
+[grid]
+MID = ["relu", "silu"]
+STALL = [0, 0.5]
+
+[[configurations]]
+label = "exactly K rows"
+K = 3
+SLACK = 0
+"""
+# One block, which is built once.
+WORKING = """[defaults]
+K = 2
+W = 3
+C = 2
+CR = 1
+H = 5
+
+[grid]
+STALL = [0, 0.5]
+
+[[configurations]]
+label = "another seed"
+SEED = 9
+FRAMES = 3
+"""
 # Each is wrong as a whole.
 WRONG_TOML = (
     "", "[grid]\n", "[grid]\nK = 3\n", "[grid]\nK = []\n", "[[grid]]\n", "defaults = 3\n", "grid = [1, 2]\n",
@@ -41,58 +75,48 @@ WRONG_TEXTS = ("", "[]", "{}", "null", "3", '{"networks": 3}', '{"networks": [1]
                '{"networks": {"\\ud800": {"input": [1, 1], "source": "", "blocks": [[1, 1, 1, 1, 1]]}}}')
 
 
-def good_networks(rng):
+def good_networks(draw):
     """A sound JSON file of a network with small blocks."""
-    name = rng.choice(("mine", "\u00e9\u4e16", "a b", "x" * 300, "$\\frac{$"))
+    name = draw(st.sampled_from(("mine", "\u00e9\u4e16", "a b", "x" * 300, "$\\frac{$")))
     return json.dumps({"networks": {name: NETWORK}}).encode()
 
 
-def damaged_list(rng, kind):
-    """A TOML ("configs") or JSON ("network") file with something wrong.
+def damaged_list(draw, kind):
+    """A TOML (`kind` "configs") or JSON ("network") file with something wrong.
 
     Returns
     -------
     (bytes, bool)
-        Whether it must be refused; else what is wrong may be where it doesn't count.
+        Where the second is true, it must be refused; else what is wrong may be where it doesn't count.
     """
-    if rng.random() < 0.25:
-        return _flipped(rng, failing_sweep() if kind == "configs" else good_networks(rng)), False
+    if draw(st.integers(0, 3)) == 3:
+        return flipped(draw, FAILING.encode() if kind == "configs" else good_networks(draw)), False
     if kind == "configs":
-        return rng.choice(WRONG_TOML).encode(), True
-    if rng.random() < 0.4:
-        return rng.choice(WRONG_TEXTS).encode(), True
-    return _replaced(rng), True
+        return draw(st.sampled_from(WRONG_TOML)).encode(), True
+    if draw(st.booleans()):
+        return draw(st.sampled_from(WRONG_TEXTS)).encode(), True
+    return json.dumps({"networks": {"mine": _replaced(draw)}}).encode(), True
 
 
-def _flipped(rng, content):
-    content = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(content))
-        # The end of the file first of all: a copy that was cut short.
-        content[at:] = rng.choice((b"", rng.randbytes(1) + content[at + 1:], rng.randbytes(3) + content[at:]))
-        content = content or bytearray(b"?")
-    return bytes(content)
-
-
-def _replaced(rng):
-    network = json.loads(json.dumps(NETWORK))
-    wrong = rng.choice(WRONG_JSON)
-    kind = rng.choice(("input", "side", "block", "number", "blocks", "extra", "lacking"))
+def _replaced(draw):
+    """NETWORK with something in it replaced, added or lost."""
+    network, wrong = copy.deepcopy(NETWORK), draw(st.sampled_from(WRONG_JSON))
+    kind = draw(st.sampled_from(("input", "side", "block", "number", "blocks", "extra", "lacking")))
     if kind == "input":
         network["input"] = [1] * 5 if wrong == "\ud800" else wrong
     elif kind == "side":
-        network["input"][rng.randrange(2)] = wrong
+        network["input"][draw(st.integers(0, 1))] = wrong
     elif kind == "block":
-        network["blocks"][rng.randrange(2)] = [1] * 4 if wrong == [1] * 5 else wrong
+        network["blocks"][draw(st.integers(0, 1))] = [1] * 4 if wrong == [1] * 5 else wrong
     elif kind == "number":
-        network["blocks"][rng.randrange(2)][rng.randrange(5)] = wrong
+        network["blocks"][draw(st.integers(0, 1))][draw(st.integers(0, 4))] = wrong
     elif kind == "blocks":
         network["blocks"] = wrong
     elif kind == "extra":
         network["more"] = wrong
     else:
-        network.pop(rng.choice(list(network)))
-    return json.dumps({"networks": {"mine": network}}).encode()
+        network.pop(draw(st.sampled_from(list(network))))
+    return network
 
 
 @functools.cache
@@ -111,8 +135,3 @@ def model_bytes():
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, height, width]) for name in ("x", "y")]
     graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
-
-
-def damaged_model(rng):
-    """That network with bytes flipped, or cut: it may still be one."""
-    return _flipped(rng, model_bytes())

@@ -46,7 +46,7 @@ def bomb():
         file, {"descr": "<f4", "fortran_order": False, "shape": (1, BOMB_ELEMENTS)})
     packer, zeros = zlib.compressobj(9, zlib.DEFLATED, -15), bytes(1 << 24)
     packed = packer.compress(file.getvalue()) + packer.flush(zlib.Z_FULL_FLUSH)
-    # Behind a full flush the same bytes mean the same again.
+    # After a full flush the same bytes mean the same again.
     block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
     packed += block * (BOMB_BYTES >> 24) + packer.flush()
     check = zlib.crc32(file.getvalue())
