@@ -17,12 +17,33 @@ FILE_HOLDS = 'must hold {"networks": {NAME: {"input": [H, W], "source": TEXT, "b
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Block:
-    """A squeeze-and-excite block: height, width and channels of its feature map, and squeezed channels."""
+    """A squeeze-and-excite block of a network. Blocks of one shape are equal, whatever else is known of them.
+
+    Attributes
+    ----------
+    height, width, channels, squeeze : int
+        H, W, C and CR.
+    count : int
+        How many such blocks the network has.
+    stage, stride, height_in, width_in : int, optional
+        The stage from 1, which of MobileNetV3 is the layer; stride and input of the convolution in front of the block.
+    name : str, optional
+        In its model's file.
+    form : tuple of (str, value)
+        Those of mid, gate and residual that are known, as :class:`~tiled_se.gen.options.BlockOptions` names them.
+    """
 
     height: int
     width: int
     channels: int
     squeeze: int
+    count: int = dataclasses.field(default=1, compare=False)
+    stage: int | None = dataclasses.field(default=None, compare=False)
+    stride: int | None = dataclasses.field(default=None, compare=False)
+    height_in: int | None = dataclasses.field(default=None, compare=False)
+    width_in: int | None = dataclasses.field(default=None, compare=False)
+    name: str | None = dataclasses.field(default=None, compare=False)
+    form: tuple = dataclasses.field(default=(), compare=False)
 
     def __str__(self):
         return f"{self.height}x{self.width}x{self.channels}x{self.squeeze}"
@@ -30,16 +51,35 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network: the height and width of its input, where its blocks were read from, and each block with its count."""
+    """A network and its blocks.
+
+    Attributes
+    ----------
+    name : str
+    input : tuple of int, or None
+        Height and width, if they are known.
+    source : str
+        Where the blocks were read from.
+    blocks : tuple of Block
+    stem_width, macs_without_se : int, optional
+        Channels of the stem; MACs of a frame.
+    strides_set_to_1 : tuple of int
+        The layers whose stride is 1 in segmentation and 2 in classification.
+    """
 
     name: str
-    input: tuple
+    input: tuple | None
     source: str
     blocks: tuple
+    stem_width: int | None = None
+    macs_without_se: int | None = None
+    strides_set_to_1: tuple = ()
 
 
-def load_networks(wanted=None):
+def load_networks(wanted=None, staged=False):
     """The networks that `wanted` names: names of shipped ones with commas between, or a .json file; None is all.
+
+    Equal blocks of a shipped network are one with their count, unless it is `staged`.
 
     Raises
     ------
@@ -56,6 +96,8 @@ def load_networks(wanted=None):
             reason = getattr(error, "strerror", None) or "is no text"
             raise ConfigError("network", wanted, f"can't be read: {reason}") from None
     shipped = _parse("networks.json", importlib.resources.files(__package__).joinpath("networks.json").read_text())
+    if not staged:
+        shipped = tuple(dataclasses.replace(network, blocks=_merged(network.blocks)) for network in shipped)
     if wanted is None:
         return shipped
     known = {network.name: network for network in shipped}
@@ -80,14 +122,23 @@ def _parse(path, text):
         raise ConfigError("network", path, FILE_HOLDS) from None
 
 
-def _network(name, input, source, blocks):
-    pairs = tuple((Block(*block), count) for *block, count in blocks)
-    numbers = [*input, *(n for block, count in pairs for n in (*dataclasses.astuple(block), count))]
+def _network(name, input, source, blocks, **more):
+    # Of a block all is given, or shape and count.
+    read = tuple(Block(height, width, channels, squeeze, count, *place)
+                 for height, width, channels, squeeze, count, *place in blocks)
+    numbers = [*input, *(number for block in blocks for number in block)]
     # Names are shown, in tables and in plots.
     shown = name and name.isprintable()
-    if not shown or not pairs or len(input) != 2 or any(type(n) is not int or n < 1 for n in numbers):
+    if not shown or not read or len(input) != 2 or any(type(number) is not int or number < 1 for number in numbers):
         raise ValueError(name)
-    return Network(name, tuple(input), str(source), pairs)
+    return Network(name, tuple(input), str(source), read, **more)
+
+
+def _merged(blocks):
+    counts = {}
+    for block in blocks:
+        counts[block] = counts.get(block, 0) + block.count
+    return tuple(dataclasses.replace(block, count=count) for block, count in counts.items())
 
 
 def chosen_blocks(text):

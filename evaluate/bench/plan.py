@@ -66,7 +66,7 @@ class Plan:
 def make_plan(networks, blocks=None, headline=True):
     """The :class:`Plan` for `networks`, or for `blocks` in their stead; `headline` adds the sweeps of one block."""
     if blocks is None:
-        blocks = sorted({block for network in networks for block, _ in network.blocks})
+        blocks = sorted({block for network in networks for block in network.blocks})
     else:
         networks = ()
     cycles = {block: tiled(Kind.CYCLES, block) for block in blocks}

@@ -26,12 +26,12 @@ class NetworkMemory:
 def network_memory(network, most, plan, results):
     """The :class:`NetworkMemory` of `network` with `most` lanes; None where a block's result is missing."""
     sums, maps = [0, 0], 0
-    for block, count in network.blocks:
+    for block in network.blocks:
         for index, task in enumerate(plan.memory[block, most]):
             if task not in results:
                 return None
-            sums[index] += count * results[task]["sram"]["total_without_weights_bits"]
-        maps += count * 8 * block.height * block.width * block.channels
+            sums[index] += block.count * results[task]["sram"]["total_without_weights_bits"]
+        maps += block.count * 8 * block.height * block.width * block.channels
     return NetworkMemory(*sums, maps)
 
 

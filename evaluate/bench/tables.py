@@ -114,7 +114,7 @@ def networks(plan, results):
     """Both forms' memory, added up over each network's blocks."""
     rows = []
     for network in plan.networks:
-        count = sum(number for _, number in network.blocks)
+        count = sum(block.count for block in network.blocks)
         for most in LANES_LIMITS:
             found = network_memory(network, most, plan, results)
             rows.append([network.name, " x ".join(map(str, network.input)), count, most, *(

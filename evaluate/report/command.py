@@ -5,8 +5,8 @@ import os
 
 from ...gen.files import json_bytes, output_folder, write_all
 from ..measure import measure
+from ..networks import load_networks
 from ..options import ReportOptions
-from ..paper.definitions import load_definitions
 from ..paper.paper import STRIP, load_paper, model_rows, tile_rows
 from ..tasks import forms
 from .subject import resolve
@@ -42,7 +42,7 @@ def report(options: ReportOptions) -> bool:
     results, failures = measure(tasks, "designs", folder, options.jobs,
                                 [os.path.join(folder, name) for name in (REPORT, PLOT, PAPER_PLOT)])
     summaries = [network_summary(network, options, results) for network in subject.networks]
-    definitions, paper = load_definitions(), load_paper()
+    definitions, paper = {network.name: network for network in load_networks(staged=True)}, load_paper()
     tiles, models = (tuple(row for row in rows if subject.rows is None or row.network in subject.rows)
                      for rows in (tile_rows(definitions, paper), model_rows(definitions, paper)))
     _print(summaries, tiles, models)

@@ -5,43 +5,14 @@ import dataclasses
 import os
 
 from ...hdl.config import ConfigError
-from ..networks import load_networks
+from ..networks import Block, Network, load_networks
 
-__all__ = ["PAPER", "Block", "Network", "Subject", "resolve"]
+__all__ = ["PAPER", "Subject", "resolve"]
 
 # Largest dimension, and largest count of equal blocks: what hardware can have, and more than any network has.
 MOST = 1 << 16
 # The subject that stands for all of the paper's tables, and the network whose hardware is measured with it.
 PAPER, MEASURED = "paper", "EfficientDet-D2"
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """A squeeze-and-excite block: H, W, C, CR, how many of it the network has, and what its model's file tells.
-
-    ``form`` has those of mid, gate and residual that are known, as :class:`~tiled_se.gen.options.Options` names them.
-    """
-
-    height: int
-    width: int
-    channels: int
-    squeeze: int
-    count: int = 1
-    name: str | None = None
-    form: tuple = ()
-
-    def __str__(self):
-        return f"{self.height}x{self.width}x{self.channels}x{self.squeeze}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A network and its blocks; ``input`` is height and width, None where that isn't told."""
-
-    name: str
-    input: tuple | None
-    source: str
-    blocks: tuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +47,7 @@ def resolve(options):
     whole = PAPER in names
     if whole:
         names = [name for name in names if name != PAPER] or [MEASURED]
-    networks = tuple(_checked(_network(found)) for found in _load(",".join(names)))
+    networks = tuple(map(_checked, _load(",".join(names))))
     if text.endswith(".json"):
         return Subject(networks, frozenset())
     return Subject(networks, None if whole else frozenset(names))
@@ -88,13 +59,6 @@ def _load(text):
     except ConfigError as error:
         allowed = error.allowed.replace("must be a .json file or", f"must be {PAPER}, an .onnx or .json file, or")
         raise ConfigError("model", error.value, allowed) from None
-    except RecursionError:
-        raise ConfigError("model", text, "is nested too deeply for a file of networks") from None
-
-
-def _network(found):
-    return Network(found.name, found.input, found.source, tuple(
-        Block(*dataclasses.astuple(block), count) for block, count in found.blocks))
 
 
 def _checked(network):
@@ -128,5 +92,5 @@ def _size(dims):
 
 def _sized(found):
     form = found.float_block
-    return Block(found.height, found.width, found.channels, found.squeeze, 1, found.name,
-                 (("mid", form.mid), ("gate", form.gate), ("residual", form.residual)))
+    return Block(found.height, found.width, found.channels, found.squeeze, name=found.name,
+                 form=(("mid", form.mid), ("gate", form.gate), ("residual", form.residual)))

@@ -27,7 +27,7 @@ TINY = {"networks": {"Tiny": {"input": [28, 24], "source": "nowhere", "blocks": 
 
 @pytest.fixture(scope="module")
 def blocks():
-    return sorted({block for network in load_networks() for block, _ in network.blocks})
+    return sorted({block for network in load_networks() for block in network.blocks})
 
 
 class TestNetworks:
@@ -44,7 +44,7 @@ class TestNetworks:
         for network in load_networks():
             about = wanted[network.name]
             assert (list(network.input), network.source) == (about["input"], about["source"])
-            assert dict(network.blocks) == collections.Counter(
+            assert {block: block.count for block in network.blocks} == collections.Counter(
                 Block(b["H"], b["W"], b["C"], b["CR"]) for b in about["se_blocks"])
 
     def test_chosen(self):

@@ -14,9 +14,10 @@ from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, se
 from tiled_se.batch import TaskFailed
 from tiled_se.evaluate import measure
+from tiled_se.evaluate.networks import Block, Network
 from tiled_se.evaluate.options import ReportOptions
 from tiled_se.evaluate.report import command
-from tiled_se.evaluate.report.subject import Block, Network, resolve
+from tiled_se.evaluate.report.subject import resolve
 from tiled_se.evaluate.report.summary import SUMMED, network_summary
 from tiled_se.evaluate.report.texts import network_text, plain
 from tiled_se.evaluate.tasks import forms
