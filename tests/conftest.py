@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several test files share."""
+"""Fixtures that several test files share, the order of the tests, and the figures at the end of a run."""
 
 import dataclasses
 import gc
@@ -11,8 +11,10 @@ import pytest
 
 from tiled_se.cli.main import main
 
-# What takes longest, so that no process is left alone with it in the end.
-FIRST = ("test_synth.py", "test_headline.py", "test_readme.py", "test_ecp5.py", "test_mutate.py", "test_sweep.py")
+# What takes longest begins first, so that no process is left alone with it at the end.
+FIRST = ("test_sweep.py", "test_crosscheck.py", "test_soak.py", "test_mutate.py", "test_quantise.py", "test_timing.py",
+         "test_schedule.py", "test_synth.py", "test_headline.py", "test_readme.py", "test_network.py", "test_ecp5.py")
+PLACE = {name: place for place, name in enumerate(FIRST)}
 
 
 def pytest_configure():
@@ -22,11 +24,11 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in FIRST)
+    items.sort(key=lambda item: PLACE.get(item.path.name, len(FIRST)))
 
 
 def pytest_collection_finish():
-    # What is imported stays: to look through it again and again would be a tenth of the time.
+    # Imported modules stay: collecting garbage among them over and over would take a tenth of the time.
     gc.collect()
     gc.freeze()
 
@@ -40,16 +42,34 @@ class Finished:
     err: str
 
 
+class Command:
+    """`tiled-se` in this process."""
+
+    def __init__(self, capsys):
+        self._capsys = capsys
+
+    def __call__(self, *arguments):
+        status = main([str(argument) for argument in arguments])
+        return Finished(status, *self._capsys.readouterr())
+
+    def passes(self, *arguments):
+        """Run the command, which must end with status 0 and no message."""
+        finished = self(*arguments)
+        assert (finished.status, finished.err) == (0, "")
+        return finished
+
+    def refuses(self, line, *arguments, status=2):
+        """Run the command, which must end with this status and this one line."""
+        finished = self(*arguments)
+        assert (finished.status, finished.err) == (status, f"tiled-se: error: {line}\n")
+        return finished
+
+
 @pytest.fixture
 def tiled_se(capsys, tmp_path, monkeypatch):
-    """A function that runs `tiled-se` in this process, with an empty folder as the working directory."""
+    """The command; the working directory is an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return Finished(status, *capsys.readouterr())
-
-    return run
+    return Command(capsys)
 
 
 @pytest.fixture

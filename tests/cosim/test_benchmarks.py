@@ -197,8 +197,7 @@ class TestDocument:
     def test_block_is_as_simulated(self, results, tiled_se):
         """The row has what `make sim` reports for the same block."""
         tiny, found = results
-        finished = tiled_se("sim", "--k=7", "--width=12", "--channels=16", "--squeeze=4", "--height=14", "--out=out")
-        assert finished.status == 0
+        tiled_se.passes("sim", "--k=7", "--width=12", "--channels=16", "--squeeze=4", "--height=14", "--out=out")
         report = json.loads(pathlib.Path("out/report.json").read_text())
         row = cells(tables.blocks(tiny, found), "14 x 12 x 16 x 4")
         total, sram = f"{report['cycles']['total']:,}", report["sram"]
@@ -298,8 +297,7 @@ class TestCommand:
     def test_goes_on_where_it_ended(self, kept, tiled_se):
         """Of results that are gone each is measured again, no other is, and the document is the same."""
         run = ("bench", "--network=results/tiny.json", "--out=results", "--docs=pages", "--jobs=2")
-        finished = tiled_se(*run)
-        assert (finished.status, finished.err) == (0, "")
+        finished = tiled_se.passes(*run)
         assert "/8]" not in finished.out
         pages = {path.name: path.read_bytes() for path in pathlib.Path("pages").iterdir()}
         assert sorted(pages) == ["benchmarks-networks.svg", "benchmarks.md"]
@@ -308,8 +306,7 @@ class TestCommand:
         others = [path for path in kept.glob("[0-9a-f]*.json") if path not in simulated]
         for path in (*simulated[:2], others[0], next(kept.glob("rtl-*"))):
             path.unlink()
-        finished = tiled_se(*run)
-        assert finished.status == 0
+        finished = tiled_se.passes(*run)
         assert "8 measurements, 5 of them finished before; 2 at a time" in finished.out
         assert [line[:5] for line in finished.out.splitlines() if line.startswith("[")] == ["[6/8]", "[7/8]", "[8/8]"]
         assert {path.name: path.read_bytes() for path in pathlib.Path("pages").iterdir()} == pages
@@ -336,9 +333,7 @@ class TestCommand:
 
     def test_missing_packages(self, tiled_se, monkeypatch):
         monkeypatch.setattr(command, "PACKAGES", ("matplotlib", "no_such_package"))
-        finished = tiled_se("bench")
-        assert finished.status == 2
-        assert finished.err == "tiled-se: error: bench needs no_such_package: pip install 'tiled-se[bench,synth]'\n"
+        tiled_se.refuses("bench needs no_such_package: pip install 'tiled-se[bench,synth]'", "bench")
 
 
 def test_lanes():

@@ -29,9 +29,8 @@ def files(tmp_path):
 
 def test_build(tiled_se, files):
     path, images = files
-    finished = tiled_se("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 4, "-o", "rtl",
-                        "--frames", 2, "--stall", 0.2)
-    assert (finished.status, finished.err) == (0, "")
+    tiled_se.passes("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 4, "-o", "rtl", "--frames", 2,
+                    "--stall", 0.2)
     report = json.loads(pathlib.Path("rtl/report.json").read_text())
     assert report["bit_exact"]
     assert report["images"] == 3
@@ -50,8 +49,7 @@ def test_build(tiled_se, files):
         assert f"module {block['module']}(" in (folder / f"{block['module']}.v").read_text()
     assert [block["report"]["config"]["residual"] for block in report["blocks"]] == [False, True]
     # The run can be repeated by its files.
-    again = tiled_se("sim", "--weights", folder / "weights.npz", "--input", folder / "input.npz", "--k", 4)
-    assert again.status == 0
+    tiled_se.passes("sim", "--weights", folder / "weights.npz", "--input", folder / "input.npz", "--k", 4)
     repeated = np.load(next(pathlib.Path("build").glob("*/output.npz")))
     assert (repeated["y_q"] == arrays["y_q"]).all()
 
@@ -97,9 +95,7 @@ def test_refused(tiled_se, files, arguments, line):
 
 class TestContext:
     def test_command(self, tiled_se, files):
-        finished = tiled_se("sensitivity", *files, "--input-shape", SIZE, "--ks", "2,6,11",
-                            "-o", "found")
-        assert (finished.status, finished.err) == (0, "")
+        finished = tiled_se.passes("sensitivity", *files, "--input-shape", SIZE, "--ks", "2,6,11", "-o", "found")
         contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())
         assert contents["images"] == 3
         for block in contents["blocks"]:

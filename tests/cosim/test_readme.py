@@ -51,8 +51,7 @@ def test_example(tiled_se, command, variables):
     names = {about.variable: flag(name) for name, about in options_of(SimOptions).items()}
     if "WEIGHTS" in dict(pairs):
         run(block("block.md", "python"), {})
-    finished = tiled_se(command, *(f"{names[variable]}={value}" for variable, value in pairs))
-    assert (finished.status, finished.err) == (0, "")
+    tiled_se.passes(command, *(f"{names[variable]}={value}" for variable, value in pairs))
 
 
 @pytest.mark.parametrize("page", ["README.md", "networks.md"])
@@ -76,14 +75,12 @@ def test_network(tiled_se, command):
     pathlib.Path("images").mkdir()
     Image.new("RGB", (40, 30), "teal").save("images/1.png")
     model(pathlib.Path("model.onnx"))
-    finished = tiled_se(*shlex.split(command.replace("640x640", "22x10")))
-    assert (finished.status, finished.err) == (0, "")
+    tiled_se.passes(*shlex.split(command.replace("640x640", "22x10")))
 
 
 def test_sweep(tiled_se):
     pathlib.Path("mine.toml").write_text(block("sweeps.md", "toml"))
-    finished = tiled_se("sweep", "--configs=mine.toml")
-    assert (finished.status, finished.err) == (0, "")
+    finished = tiled_se.passes("sweep", "--configs=mine.toml")
     assert "sweep       5 configurations: 5 ok, 0 mismatch, 0 failed" in finished.out.splitlines()
     assert pathlib.Path("build/sweep_mine/results.csv").exists()
 

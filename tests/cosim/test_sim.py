@@ -21,8 +21,7 @@ def loaded(folder):
 
 
 def test_report_and_outputs(tiled_se):
-    finished = tiled_se("sim", *BLOCK, "--frames=3", "--out=out")
-    assert (finished.status, finished.err) == (0, "")
+    finished = tiled_se.passes("sim", *BLOCK, "--frames=3", "--out=out")
     report, arrays = loaded("out")
     assert sorted(os.listdir("out")) == ["output.npz", "report.json"]
     assert report["bit_exact"] is True
@@ -89,10 +88,8 @@ def test_mismatch(tiled_se, monkeypatch):
 
 def test_missing_simulator(tiled_se, monkeypatch):
     monkeypatch.setattr(simulate.shutil, "which", lambda name: None)
-    finished = tiled_se("sim", *BLOCK, "--sim=icarus", "--out=out")
-    assert finished.status == 2
-    assert finished.err == ("tiled-se: error: SIM=icarus (--sim): needs iverilog on PATH, which is not there; "
-                            "verilator needs nothing\n")
+    tiled_se.refuses("SIM=icarus (--sim): needs iverilog on PATH, which is not there; verilator needs nothing", "sim",
+                     *BLOCK, "--sim=icarus", "--out=out")
     assert not os.path.exists("out")
 
 

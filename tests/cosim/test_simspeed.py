@@ -210,8 +210,7 @@ class TestCommand:
         """All four, in the file and in the page; ratios are those of the rates, rates those of the best round."""
         os.mkdir("pages")
         pathlib.Path("pages/benchmarks.md").write_text("# Page\n")
-        finished = tiled_se("simspeed", *QUICK, "--out=out", "--docs=pages")
-        assert (finished.status, finished.err) == (0, "")
+        finished = tiled_se.passes("simspeed", *QUICK, "--out=out", "--docs=pages")
         found = json.loads(pathlib.Path("out/simspeed.json").read_text())
         rates, ratios = found["cycles_per_cpu_second"], found["ratios"]
         assert list(rates) == list(BENCHES)
@@ -248,8 +247,7 @@ class TestCommand:
             raise ModuleNotFoundError(name)
 
         monkeypatch.setattr(benches.importlib.util, "find_spec", gone)
-        finished = tiled_se("simspeed", *QUICK, "--out=out")
-        assert finished.status == 0
+        finished = tiled_se.passes("simspeed", *QUICK, "--out=out")
         assert "cocotbext_axi is left out: cocotbext-axi is not installed" in finished.out
         found = json.loads(pathlib.Path("out/simspeed.json").read_text())
         assert found["cycles_per_cpu_second"]["cocotbext_axi"] is None
@@ -282,9 +280,7 @@ class TestCommand:
         pathlib.Path("file").write_text("")
         os.mkdir("half")
         pathlib.Path("half/benchmarks.md").write_text(f"{page.BEGIN}\n")
-        finished = tiled_se("simspeed", *QUICK, option, "--out=out")
-        assert (finished.status, finished.out) == (2, "")
-        assert finished.err == f"tiled-se: error: {line}\n"
+        tiled_se.refuses(line, "simspeed", *QUICK, option, "--out=out")
         assert not os.path.exists("out")
 
     def test_page_that_cannot_be_written(self, tiled_se, monkeypatch):
@@ -292,8 +288,7 @@ class TestCommand:
         pathlib.Path("pages/benchmarks.md").write_text("")
         access = os.access
         monkeypatch.setattr(os, "access", lambda path, mode: path != "pages" and access(path, mode))
-        finished = tiled_se("simspeed", *QUICK, "--docs=pages", "--out=out")
-        assert finished.err == "tiled-se: error: DOCS=pages (--docs): must be writable\n"
+        tiled_se.refuses("DOCS=pages (--docs): must be writable", "simspeed", *QUICK, "--docs=pages", "--out=out")
 
 
 class TestPage:

@@ -427,14 +427,11 @@ class TestPlan:
 
 @pytest.mark.parametrize("text", ["node:8786", "tcp://node", "tcp://node:0", "tcp://node:65536", "tcp://:1", "udp://a:1"])
 def test_addresses_refused(tiled_se, text):
-    done = tiled_se("sweep", f"--scheduler={text}")
-    assert done.err == (f"tiled-se: error: SCHEDULER={text} (--scheduler): must be tcp://HOST:PORT, with a port from 1 "
-                        "to 65535\n")
-    assert done.status == 2
+    tiled_se.refuses(f"SCHEDULER={text} (--scheduler): must be tcp://HOST:PORT, with a port from 1 to 65535", "sweep",
+                     f"--scheduler={text}")
 
 
 def test_missing_packages(tiled_se, monkeypatch):
     find = command.importlib.util.find_spec
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None if name == "distributed" else find(name))
-    done = tiled_se("sweep", "--scheduler=tcp://node:8786")
-    assert (done.status, done.err) == (2, "tiled-se: error: sweep needs distributed: pip install 'tiled-se[sweep]'\n")
+    tiled_se.refuses("sweep needs distributed: pip install 'tiled-se[sweep]'", "sweep", "--scheduler=tcp://node:8786")

@@ -23,12 +23,9 @@ def test_commands_read_networks_in_it(tiled_se, monkeypatch):
     onnx.save(network(), "net.onnx")
     assert tiled_se("inspect", "net.onnx").status == 0
     pathlib.Path("bad.onnx").write_bytes(pathlib.Path("net.onnx").read_bytes()[:300])
-    finished = tiled_se("inspect", "bad.onnx")
-    assert (finished.status, finished.out) == (2, "")
-    assert finished.err == "tiled-se: error: MODEL=bad.onnx (--model): is damaged or no ONNX file\n"
+    tiled_se.refuses("MODEL=bad.onnx (--model): is damaged or no ONNX file", "inspect", "bad.onnx")
     monkeypatch.setattr(networks, "READING_SECONDS", 0.01)
-    finished = tiled_se("inspect", "net.onnx")
-    assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): it takes more than 0.01 s\n"
+    tiled_se.refuses("MODEL=net.onnx (--model): it takes more than 0.01 s", "inspect", "net.onnx")
 
 
 def fill(more=0):

@@ -81,8 +81,7 @@ def check_cells(summary, folder, mapped):
 @pytest.mark.parametrize(("target", "seeds"), [("ecp5", ["3", "5"]), ("ice40", ["3"])])
 def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
     """A block through yosys and nextpnr; on iCE40 it has more ports than there are pins."""
-    finished = tiled_se("synth", *SMALL, f"--target={target}", f"--seeds={','.join(seeds)}")
-    assert (finished.status, finished.err) == (0, "")
+    finished = tiled_se.passes("synth", *SMALL, f"--target={target}", f"--seeds={','.join(seeds)}")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
     check_cells(summary, tmp_path / "out", mapped)
     assert summary["tile_buffer_block_rams"] >= 1
@@ -115,8 +114,7 @@ def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
 
 def test_cells_alone(tiled_se, tmp_path, mapped):
     """Xilinx: nothing in pip places it."""
-    finished = tiled_se("synth", *SMALL, "--target=xilinx")
-    assert (finished.status, finished.err) == (0, "")
+    finished = tiled_se.passes("synth", *SMALL, "--target=xilinx")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
     check_cells(summary, tmp_path / "out", mapped)
     assert summary["dsps"] >= 4
@@ -129,8 +127,7 @@ def test_no_part_has_room(tiled_se, tmp_path):
     """Cells, but no clock; the table and synth.json say what there is too little of."""
     # 17 KB of tile buffer, which is more than either has, and too many multipliers for the first. The second has none:
     # wide ones would take long to map.
-    finished = tiled_se("synth", *LARGE, "--target=ice40")
-    assert (finished.status, finished.err) == (0, "")
+    finished = tiled_se.passes("synth", *LARGE, "--target=ice40")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
     assert summary["fmax_mhz"] is None
     assert summary["device"] == "iCE40UP5K-SG48"
@@ -249,9 +246,7 @@ class TestFailures:
         """Status 3 and this line; nothing that an earlier run has left passes for a result."""
         (tmp_path / "out").mkdir()
         (tmp_path / "out/synth.json").write_text("{}")
-        finished = tiled_se(*self.ARGUMENTS, f"--target={target}")
-        assert finished.err == f"tiled-se: error: {line}\n"
-        assert finished.status == 3
+        tiled_se.refuses(line, *self.ARGUMENTS, f"--target={target}", status=3)
         assert sorted(name for name in os.listdir(tmp_path / "out") if not name.endswith(".log")) == ["tiled_se.v"]
 
     @pytest.mark.parametrize(("target", "missing", "package"), [
@@ -260,9 +255,8 @@ class TestFailures:
     ])
     def test_missing(self, tiled_se, monkeypatch, target, missing, package):
         monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
-        finished = tiled_se(*self.ARGUMENTS, f"--target={target}")
-        assert finished.err == f"tiled-se: error: {missing} is not installed: pip install {package} brings it\n"
-        assert finished.status == 3
+        tiled_se.refuses(f"{missing} is not installed: pip install {package} brings it", *self.ARGUMENTS,
+                         f"--target={target}", status=3)
         assert not os.path.exists("out")
 
     @pytest.mark.parametrize(("body", "line"), [

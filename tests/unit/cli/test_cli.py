@@ -40,9 +40,7 @@ def arguments(options):
 
 def says(tiled_se, command, options, line):
     """The command ends with status 2, this one line, and has written nothing."""
-    finished = tiled_se(command, *arguments(options), "--out=out")
-    assert finished.err == f"tiled-se: error: {line}\n"
-    assert finished.status == 2
+    tiled_se.refuses(line, command, *arguments(options), "--out=out")
     assert not os.path.exists("out")
 
 
@@ -148,17 +146,14 @@ def test_usage(tiled_se, texts, line):
 class TestFolder:
     def test_is_a_file(self, tiled_se, tmp_path):
         (tmp_path / "out").write_text("mine")
-        finished = tiled_se("verilog", *arguments(SHAPE), "--out=out")
-        assert finished.err == (
-            "tiled-se: error: OUT=out (--out): is not a folder; must be one, or a name that is free\n")
-        assert finished.status == 2
+        tiled_se.refuses("OUT=out (--out): is not a folder; must be one, or a name that is free", "verilog",
+                         *arguments(SHAPE), "--out=out")
         assert (tmp_path / "out").read_text() == "mine"
 
     def test_is_below_a_file(self, tiled_se, tmp_path):
         (tmp_path / "file").write_text("mine")
-        finished = tiled_se("sim", *arguments(SHAPE), "--out=file/out")
-        assert finished.err == (
-            f"tiled-se: error: OUT=file/out (--out): must be in a folder, which {tmp_path / 'file'} is not\n")
+        tiled_se.refuses(f"OUT=file/out (--out): must be in a folder, which {tmp_path / 'file'} is not", "sim",
+                         *arguments(SHAPE), "--out=file/out")
 
     def test_may_not_be_written(self, tmp_path, monkeypatch):
         monkeypatch.setattr(os, "access", lambda path, mode: False)
@@ -187,8 +182,7 @@ def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_run", interrupt)
-    finished = tiled_se("sim")
-    assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
+    tiled_se.refuses("interrupted", "sim", status=130)
 
 
 class TestTerminated:
@@ -257,8 +251,7 @@ class TestHelp:
         assert len(pairs) == len({name for name, _ in pairs}) == len({variable for _, variable in pairs})
 
     def test_without_command(self, tiled_se):
-        finished = tiled_se()
-        assert finished.status == 0
+        finished = tiled_se.passes()
         assert "sim" in finished.out
 
 

@@ -99,10 +99,9 @@ def test_a_network_that_takes_integers_gets_pixels(files, tmp_path):
 
 
 def test_batch_that_is_too_large(tiled_se, files):
-    finished = tiled_se("sensitivity", model(pathlib.Path("many.onnx"), 10**6), files[1],
-                        "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o", "found")
-    assert (finished.status, finished.err) == (
-        2, "tiled-se: error: MODEL=many.onnx (--model): takes a batch of 1,000,000; must be 1,024 at most\n")
+    tiled_se.refuses("MODEL=many.onnx (--model): takes a batch of 1,000,000; must be 1,024 at most", "sensitivity",
+                     model(pathlib.Path("many.onnx"), 10**6), files[1], "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o",
+                     "found")
 
 
 def test_maps_that_are_of_no_image(tiled_se, files):
@@ -111,10 +110,8 @@ def test_maps_that_are_of_no_image(tiled_se, files):
     onnx.save(net.model({"x": (1, CHANNELS, 5, 5)}, {"y": None}), "two.onnx")
     os.mkdir("arrays")
     np.save("arrays/a.npy", np.zeros((CHANNELS, 5, 5), np.float32))
-    finished = tiled_se("sensitivity", "two.onnx", "arrays", "-o", "found")
-    assert finished.status == 2
-    assert finished.err == ("tiled-se: error: MODEL=two.onnx (--model): concat_0: has 2 maps for a batch of 1; must "
-                            "have one an image\n")
+    tiled_se.refuses("MODEL=two.onnx (--model): concat_0: has 2 maps for a batch of 1; must have one an image",
+                     "sensitivity", "two.onnx", "arrays", "-o", "found")
 
 
 @pytest.mark.parametrize("batch", [1, 4])

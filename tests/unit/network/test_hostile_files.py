@@ -187,9 +187,7 @@ def test_other_commands(tiled_se, command):
     pathlib.Path("net.onnx").write_bytes(named("\x1b[2J"))
     os.mkdir("images")
     options = ("--calibration", "images") if command in ("build", "sensitivity") else ()
-    finished = tiled_se(command, "net.onnx", *options)
-    assert finished.status == 2
-    assert finished.err == "tiled-se: error: MODEL=net.onnx (--model): '\\x1b[2J': a name must be printable\n"
+    tiled_se.refuses("MODEL=net.onnx (--model): '\\x1b[2J': a name must be printable", command, "net.onnx", *options)
     assert set(os.listdir()) == {"net.onnx", "images"}
 
 

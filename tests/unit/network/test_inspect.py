@@ -35,8 +35,7 @@ def backbone(height="h", width="w"):
 def inspected(tiled_se, model, *arguments):
     """``(contents of the JSON file, printed lines)``"""
     onnx.save(model, "net.onnx")
-    finished = tiled_se("inspect", "net.onnx", "--json", "blocks.json", *arguments)
-    assert (finished.status, finished.err) == (0, "")
+    finished = tiled_se.passes("inspect", "net.onnx", "--json", "blocks.json", *arguments)
     return json.loads(pathlib.Path("blocks.json").read_text()), finished.out.splitlines()
 
 
@@ -128,8 +127,7 @@ def test_what_is_left_out(tiled_se):
 ])
 def test_refused(tiled_se, shape, line):
     onnx.save(backbone(), "net.onnx")
-    finished = tiled_se("inspect", "net.onnx", "--input-shape", shape, "--json", "blocks.json")
-    assert (finished.status, finished.out, finished.err) == (2, "", f"tiled-se: error: {line}\n")
+    tiled_se.refuses(line, "inspect", "net.onnx", "--input-shape", shape, "--json", "blocks.json")
     assert not pathlib.Path("blocks.json").exists()
 
 
@@ -146,8 +144,7 @@ TRAINED = {
 @pytest.mark.parametrize("name", TRAINED)
 def test_trained_networks(tiled_se, name):
     path = importlib.resources.files("rapidocr") / "models" / name
-    finished = tiled_se("inspect", path, "--json", "blocks.json")
-    assert (finished.status, finished.err) == (0, "")
+    tiled_se.passes("inspect", path, "--json", "blocks.json")
     contents = json.loads(pathlib.Path("blocks.json").read_text())
     blocks = contents["blocks"]
     assert (contents["others"], contents["unread"]) == ({}, [])

@@ -100,8 +100,7 @@ def test_types(kind):
 class TestCommand:
     def test_default_name(self, tiled_se):
         onnx.save(two(), "net.onnx")
-        finished = tiled_se("swap", "net.onnx", "--k", 3)
-        assert (finished.status, finished.err) == (0, "")
+        finished = tiled_se.passes("swap", "net.onnx", "--k", 3)
         assert finished.out.splitlines()[-1] == "wrote net_tse3.onnx: 2 blocks tiled"
         assert find_blocks(onnx.load("net_tse3.onnx")) == []
 
@@ -145,6 +144,5 @@ class TestCommand:
     def test_refused(self, tiled_se, arguments, line):
         onnx.save(two(), "net.onnx")
         before = pathlib.Path("net.onnx").read_bytes()
-        finished = tiled_se("swap", *arguments)
-        assert (finished.status, finished.err) == (2, f"tiled-se: error: {line}\n")
+        tiled_se.refuses(line, "swap", *arguments)
         assert pathlib.Path("net.onnx").read_bytes() == before
