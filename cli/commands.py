@@ -96,8 +96,8 @@ COMMANDS = {command.name: command for command in (
             stream is written, too: OUT/NAME.params.bin (32-bit words, little-endian) and OUT/NAME.params.hex (the same
             for $readmemh). Options that only concern a simulation or a synthesis are accepted and change nothing.""",
         statuses={0: "done"},
-        examples=("--k 7 --width 56 --channels 64 --out build/rtl",
-                  "--k 7 --width 56 --weights se.npz --name se_block3")),
+        examples=("--k 7 --width 56 --channels 64",
+                  "--k 7 --width 56 --weights se.npz --name se_block3 --out build/rtl")),
     Command(
         name="synth", function="gen.fpga.synth:synthesise", options="gen.options:SynthOptions", extra="synth",
         tools=False,
@@ -193,7 +193,7 @@ COMMANDS = {command.name: command for command in (
         examples=("model.onnx images/ --input-shape 3x640x640",)),
     Command(
         name="demo", function="evaluate.demo.command:demo", options="evaluate.options:DemoOptions", extra="demo",
-        short="a trained text detector with tiled blocks, in float, in integers, and one block in RTL",
+        short="run a trained text detector with tiled blocks, in float, in integers, one in RTL",
         text="""
             Detect lines of text on rendered pages and on a scan with a trained network: as it is, tiled in float, and
             tiled with every block computed by the integer golden model, one of them by the RTL. Writes OUT/demo.json

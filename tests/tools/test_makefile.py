@@ -2,14 +2,14 @@
 """The Makefile, in a folder with stand-ins for Python, pip and tiled-se: what it passes on, and how it sets up."""
 
 import pathlib
-import re
 import shutil
 import subprocess
 
 import pytest
 
+from tiled_se.cli import makefile
 from tiled_se.cli.commands import COMMANDS
-from tiled_se.gen.fields import flag, options_of
+from tiled_se.gen.fields import options_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def project(tmp_path):
     """A folder with spaces in its name, the Makefile, and the stand-ins."""
     folder = tmp_path / "my project"
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "commands.mk", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
     for name, text in (("tool", TOOL), ("python", PYTHON)):
         (folder / name).write_text(text)
@@ -61,10 +61,8 @@ def passed(project, *arguments, **environment):
     return lines[1:]
 
 
-def test_every_option_has_its_variable():
-    table = re.search(r"^OPTIONS := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
-    pairs = table.replace("\\", "").split()
-    assert sorted(pairs) == sorted(f"{about.variable}:{flag(name)[2:]}" for name, about in OPTIONS.items())
+def test_commands_are_those_of_the_rows():
+    assert makefile.FILE.read_text() == makefile.content(), "python -m tiled_se.cli.makefile writes it anew"
 
 
 def test_help_tells_every_variable(project):
@@ -141,56 +139,49 @@ class TestSetup:
         assert "making .venv" in make(project, "verilog").stdout
         assert not (project / ".venv/half").exists()
 
-    def test_benchmarks_bring_their_packages_once(self, project):
-        done = make(project, "bench", "NETWORK=a,b", "JOBS=3", "OUT=results")
-        assert done.stdout.splitlines()[-4:] == ["bench", "--out=results", "--network=a,b", "--jobs=3"]
-        assert self.installs(project)[-1].endswith("--editable .[bench,synth]")
+    @pytest.mark.parametrize(("command", "variables", "options"), [
+        ("bench", ["NETWORK=a,b", "JOBS=3", "OUT=results"], ["--network=a,b", "--jobs=3", "--out=results"]),
+        ("simspeed", ["W=8", "SECONDS=1", "DOCS=docs"], ["--width=8", "--seconds=1", "--docs=docs"]),
+        ("sweep", ["CONFIGS=my list.toml", "SCHEDULER=tcp://node:8786"],
+         ["--configs=my list.toml", "--scheduler=tcp://node:8786"]),
+        ("demo", ["PAGES=4", "K=5"], ["--pages=4", "--k=5"]),
+        ("synth", ["TARGET=ice40", "SEEDS=1,2"], ["--target=ice40", "--seeds=1,2"]),
+        ("prove", ["ONLY=queue"], ["--only=queue"]),
+    ])
+    def test_packages_come_once_with_their_command(self, project, command, variables, options):
+        make(project, "verilog")
+        extra = COMMANDS[command].extra
+        assert not any(f"[{extra}]" in line for line in self.installs(project))
+        lines = make(project, command, *variables).stdout.splitlines()
+        assert (lines[-1 - len(options)], set(lines[-len(options):])) == (command, set(options))
+        assert self.installs(project)[-1].endswith(f"--editable .[{extra}]")
         count = len(self.installs(project))
-        assert make(project, "bench").stdout == "bench\n"
+        assert make(project, command).stdout == f"{command}\n"
         assert len(self.installs(project)) == count
 
-    def test_simspeed_brings_its_package_once(self, project):
-        done = make(project, "simspeed", "W=8", "SECONDS=1", "DOCS=docs")
-        assert done.stdout.splitlines()[-4:] == ["simspeed", "--width=8", "--docs=docs", "--seconds=1"]
-        assert self.installs(project)[-1].endswith("--editable .[simspeed]")
+    @pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if command.extra is None])
+    def test_others_need_nothing_more(self, project, command):
+        make(project, "verilog")
         count = len(self.installs(project))
-        assert make(project, "simspeed").stdout == "simspeed\n"
+        assert make(project, command, "K=7").stdout.splitlines()[-2:] == [command, "--k=7"]
         assert len(self.installs(project)) == count
+
+    def test_packages_that_do_not_come(self, project):
+        make(project, "verilog")
+        (project / "break").touch()
+        done = make(project, "demo")
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (2, "no network")
+        assert done.stderr.splitlines()[0] == (
+            "tiled-se: error: pip could not install the packages of demo; what it said is above")
 
     def test_simspeed_runs_without_its_package(self, project):
         """It says so, and the next run tries again."""
         make(project, "verilog")
-        (project / "python").write_text(PYTHON.replace("esac", "*cocotbext*) exit 1 ;;\nesac"))
-        shutil.copy(project / "python", project / ".venv/bin/python")
         (project / "break").touch()
         for _ in range(2):
             done = make(project, "simspeed")
             assert done.returncode == 0
             assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "simspeed"]
-
-    def test_sweeps_bring_their_packages_once(self, project):
-        done = make(project, "sweep", "CONFIGS=my list.toml", "SCHEDULER=tcp://node:8786")
-        assert done.stdout.splitlines()[-3:] == ["sweep", "--configs=my list.toml", "--scheduler=tcp://node:8786"]
-        assert self.installs(project)[-1].endswith("--editable .[sweep]")
-        count = len(self.installs(project))
-        assert make(project, "sweep").stdout == "sweep\n"
-        assert len(self.installs(project)) == count
-
-    def test_demo_brings_its_packages_once(self, project):
-        done = make(project, "demo", "PAGES=4", "K=5")
-        assert done.stdout.splitlines()[-3:] == ["demo", "--k=5", "--pages=4"]
-        assert self.installs(project)[-1].endswith("--editable .[demo]")
-        count = len(self.installs(project))
-        assert make(project, "demo").stdout == "demo\n"
-        assert len(self.installs(project)) == count
-
-    @pytest.mark.parametrize("command", ["inspect", "swap", "build", "report", "sensitivity"])
-    def test_networks_need_nothing_more(self, project, command):
-        make(project, "verilog")
-        count = len(self.installs(project))
-        done = make(project, command, "MODEL=my net.onnx", "INPUT_SHAPE=3x8x8")
-        assert done.stdout.splitlines()[-3:] == [command, "--input-shape=3x8x8", "--model=my net.onnx"]
-        assert len(self.installs(project)) == count
 
     def test_moved_folder_is_set_up_again(self, project):
         make(project, "verilog")
@@ -203,16 +194,6 @@ class TestSetup:
         make(project, "verilog")
         (project / ".venv/bin/python").unlink()
         assert "making .venv" in make(project, "verilog").stdout
-
-    def test_synthesis_tools_come_with_their_command(self, project):
-        make(project, "verilog")
-        assert not any("[synth]" in line for line in self.installs(project))
-        done = make(project, "synth", "TARGET=ice40", "SEEDS=1,2")
-        assert done.stdout.splitlines()[-3:] == ["synth", "--target=ice40", "--seeds=1,2"]
-        assert self.installs(project)[-1].endswith(".[synth]")
-        count = len(self.installs(project))
-        assert make(project, "synth").stdout == "synth\n"
-        assert len(self.installs(project)) == count
 
     def test_changed_pins(self, project):
         make(project, "verilog")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+# Written by `.venv/bin/python -m tiled_se.cli.makefile` from cli/commands.py. Do not edit.
+#
+## tiled-se: a streaming tiled squeeze-and-excite block as RTL
+##
+##   make sim K=7 W=56 C=64        build the block, simulate it and compare every output with the golden model
+##   make verilog K=7 W=56 C=64    write the block's Verilog and its manifest
+##   make synth K=7 W=56 C=64      synthesise the block for an FPGA: cells, block RAM, clock
+##   make bench                    measure the blocks of known networks, and write tables and plots
+##   make simspeed                 measure how fast the block simulates, by four benches
+##   make sweep                    simulate a list of configurations, on all cores or on a cluster
+##   make inspect MODEL=model.onnx
+##                                 list the squeeze-and-excite blocks of an ONNX network
+##   make swap K=7 MODEL=model.onnx OUT=tiled.onnx
+##                                 tile the squeeze-and-excite blocks of an ONNX network, with the same weights
+##   make build K=7 MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/ OUT=rtl/
+##                                 quantise, build and co-simulate every squeeze-and-excite block of an ONNX
+##                                 network
+##   make report MODEL=EfficientDet-D2
+##                                 count what tiles save and cost in a network, block by block
+##   make sensitivity MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/
+##                                 see how well the tiles of an ONNX network stand for its whole feature maps
+##   make demo                     run a trained text detector with tiled blocks, in float, in integers, one in RTL
+##   make prove                    prove that the block loses, repeats and mixes up nothing
+##   make mutate                   measure how many faults in the netlist the regression notices
+##   make crosscheck               compare simulators, and the synthesised netlist, on every named configuration
+##   make soak                     stream millions of beats through random blocks, and feed the commands with
+##                                 rubbish
+##
+## Variables of sim, verilog and synth (the same ones make the same hardware)
+##
+##   shape        K=7             rows of a tile; K >= H is the original squeeze-and-excite
+##                W=              width of the feature map (default: INPUT's)
+##                C=              channels (default: those of INPUT or WEIGHTS)
+##                H=              height of the simulated frames; the hardware takes any height (default: INPUT's,
+##                                else W)
+##                CR=             squeezed channels, between the two layers (default: those of WEIGHTS, else C / 4,
+##                                at least 1)
+##   hardware     LANES=          channels that a beat carries; must divide C (default: the largest divisor up to
+##                                8)
+##                MACS=           multipliers that both layers share; auto: the fewest that sustain a beat a cycle
+##                                within SRAM_OVERHEAD; more than the larger of C and CR would be idle and are not
+##                                built (default: auto)
+##                SRAM_OVERHEAD=0.05
+##                                memory beyond 8*K*W*C bits that MACS=auto may spend on slack; with SLACK given,
+##                                cycles that a tile may take beyond its beats
+##                SLACK=          tile buffer beyond K rows; auto: what full rate takes; 0: exactly K rows, the
+##                                input pauses once a tile (default: auto)
+##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS,
+##                                else 1)
+##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, at least 18 if
+##                                loadable (default: auto)
+##                ERROR=1.0       largest error against float64 that the widths may bring, in LSB of the output
+##   functions    MID=            activation between the layers: relu, relu6, silu, hardswish or identity (default:
+##                                that of WEIGHTS, else relu)
+##                GATE=           activation after them: sigmoid, hardsigmoid (x/6 + 1/2) or
+##                                hardsigmoid:SLOPE,OFFSET (default: that of WEIGHTS, else sigmoid)
+##                RESIDUAL=       1: y = x + x * gate (default: what WEIGHTS says, else 0)
+##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps mid, gate,
+##                                residual (default: random)
+##   data         INPUT=          .npz with float x, or integer x_q with x_scale and x_zero_point; (H, W, C) or (N,
+##                                H, W, C) (default: random)
+##                DTYPE=          integers of the stream: int8 or uint8 (default: that of INPUT's x_q, else int8)
+##                ZERO_POINT=     integer that stands for 0.0 (default: from INPUT, else 0 for int8 and 128 for
+##                                uint8)
+##                FRAMES=         frames, back to back (default: INPUT's, else 2)
+##                SEED=1          of random weights, data and pauses
+##   run          STALL=0.0       probability that either side pauses in a cycle, from 0 to under 1
+##                SIM=verilator   simulator: verilator or icarus
+##                WAVES=0         1: write waveforms
+##   synthesis    TARGET=ecp5     FPGA family: ecp5, ice40 or xilinx
+##                SEEDS=1,2,3     of place and route, one run each
+##   output       OUT=            where results go (default: build/ and a name that tells the command and what it
+##                                is given)
+##                NAME=tiled_se   top module and file
+##
+## Variables of bench, besides OUT
+##
+##   bench        NETWORK=        networks to measure, with commas between them, or a .json file of your own
+##                                (default: all that are known)
+##                BLOCKS=         blocks to measure instead (default: those of the networks)
+##                DOCS=           where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT)
+##   batch        JOBS=           tasks at a time (default: one for each core)
+##
+## Variables of simspeed, besides K, W, C, H, CR, LANES, MACS, SRAM_OVERHEAD, SLACK, LOADABLE, OPERAND_BITS, ERROR,
+## MID, GATE, RESIDUAL, WEIGHTS, INPUT, DTYPE, ZERO_POINT, FRAMES, SEED, STALL, OUT, NAME
+##
+##   bench        DOCS=           folder whose benchmarks.md takes the figures in (default: none)
+##                REPEATS=3       rounds, of which the fastest counts
+##                SECONDS=4.0     CPU seconds that each bench runs in each round, at least one frame
+##
+## Variables of sweep, besides OUT
+##
+##   sweep        CONFIGS=        .toml with the configurations to simulate (default: a list of 24 that comes
+##                                along)
+##                SCHEDULER=      dask.distributed scheduler whose workers simulate (default: this machine's cores)
+##   batch        JOBS=           simulations at a time (default: one for each core, or for each thread of a
+##                                scheduler's workers)
+##
+## Variables of inspect, besides K
+##
+##   model        MODEL=          .onnx file of the network
+##                INPUT_SHAPE=    size of the network's input, like 3x640x640 (default: what the model declares)
+##   output       JSON=           where the list goes as JSON, too (default: nowhere)
+##
+## Variables of swap, besides K, MODEL, INPUT_SHAPE
+##
+##   model        SKIP=           blocks that stay squeeze-and-excite (default: none)
+##   output       OUT=            the .onnx file to write (default: the model's name with _tseK)
+##
+## Variables of build, besides K, MACS, SRAM_OVERHEAD, SLACK, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, SKIP,
+## JOBS, OUT
+##
+##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
+##                                its own channels (default: 8)
+##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
+##   data         DTYPE=          integers of the stream: int8 or uint8 (default: int8)
+##                FRAMES=         images whose feature maps are simulated (default: 2)
+##                SEED=1          of the pauses
+##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
+##                                of the network as it is, (C, H, W) or (N, C, H, W)
+##                LIMIT=16        inputs that are used, spread over the folder and its arrays
+##                MEAN=           subtracted from an image's channels, which are from 0 to 1 (default:
+##                                0.485,0.456,0.406; 0 for a network that takes integers)
+##                STD=            by which the channels are then divided (default: 0.229,0.224,0.225; 1/255 for a
+##                                network that takes integers)
+##                BGR=0           1: an image's channels are blue, green, red
+##
+## Variables of report, besides K, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, JOBS, OUT
+##
+##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
+##                                its own channels (default: 8)
+##   model        MODEL=          network to count: names of known ones with commas between, `paper` for every row
+##                                of the paper's tables, an .onnx file, or a .json file of your own
+##
+## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CALIBRATION, LIMIT, MEAN, STD, BGR, OUT
+##
+##   model        KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave
+##
+## Variables of demo, besides K, OUT
+##
+##   data         SEED=1          of the pages
+##   model        PAGES=42        pages of text to render
+##
+## Variables of prove, besides JOBS, OUT
+##
+##   verification ONLY=           proofs to do (default: all)
+##
+## Variables of mutate, besides JOBS, OUT
+##
+##   data         SEED=1          of which mutants are drawn
+##   verification N=1000          mutants to draw, over all blocks
+##
+## Variables of crosscheck, besides JOBS, OUT
+##
+##   verification ONLY=           configurations to compare, by words that their names have (default: all)
+##
+## Variables of soak, besides JOBS, OUT
+##
+##   data         SEED=1          of configurations, frames, pauses and command lines
+##   verification ONLY=           numbers of the configurations to run (default: all)
+##                BEATS=10000000  to stream in all
+##                BUILDS=200      random configurations to build
+##                LINES=10000     random command lines and changed files to try
+##
+
+COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity demo prove mutate \
+  crosscheck soak
+
+# Make's variable and the option of tiled-se that it stands for.
+OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead \
+  SLACK:slack LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual \
+  WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim \
+  WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs \
+  REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
+  JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr KS:ks PAGES:pages ONLY:only \
+  N:mutants BEATS:beats BUILDS:builds LINES:lines
+
+NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak
+
+# A command and the extra that it needs; commands run without those that are optional.
+EXTRAS := synth:synth bench:bench simspeed:simspeed sweep:sweep demo:demo prove:verify mutate:verify \
+  crosscheck:verify soak:verify
+
+OPTIONAL := simspeed
