@@ -72,7 +72,7 @@ lint: types
 # The packages are installed as tiled_se.NAME: mypy needs to see them there.
 types: $(VENV)/.ready-test
 	@mkdir -p build/types/tiled_se
-	@for name in $(PACKAGES); do ln -sfn ../../../$$name build/types/tiled_se/$$name; done
+	@for name in $(PACKAGES) package/__init__.py; do ln -sfn ../../../$$name build/types/tiled_se/$${name#*/}; done
 	@cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 
 check: lint
@@ -89,7 +89,7 @@ help:
 
 clean:
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find package $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 variables:
 ifneq "$(UNKNOWN)" ""

@@ -24,8 +24,7 @@
 ##   make prove                    prove that the block loses, repeats and mixes up nothing
 ##   make mutate                   measure how many faults in the netlist the regression notices
 ##   make crosscheck               compare simulators, and the synthesised netlist, on every named configuration
-##   make soak                     stream millions of beats through random blocks, and feed the commands with
-##                                 rubbish
+##   make soak                     stream millions of beats through random blocks
 ##
 ## Variables of sim, verilog and synth (the same ones make the same hardware)
 ##
@@ -157,11 +156,10 @@
 ##
 ## Variables of soak, besides JOBS, OUT
 ##
-##   data         SEED=1          of configurations, frames, pauses and command lines
+##   data         SEED=1          of configurations, frames and pauses
 ##   verification ONLY=           numbers of the configurations to run (default: all)
 ##                BEATS=10000000  to stream in all
 ##                BUILDS=200      random configurations to build
-##                LINES=10000     random command lines and changed files to try
 ##
 
 COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity demo prove mutate \
@@ -174,7 +172,7 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM
   WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs \
   REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
   JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr KS:ks PAGES:pages ONLY:only \
-  N:mutants BEATS:beats BUILDS:builds LINES:lines
+  N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak
 

@@ -6,6 +6,6 @@ from setuptools import find_packages, setup
 FOLDERS = ("hdl", "golden", "cosim", "gen", "batch", "network", "verify", "evaluate", "cli")
 
 setup(
-    packages=[f"tiled_se.{name}" for name in find_packages(include=[f"{folder}*" for folder in FOLDERS])],
-    package_dir={f"tiled_se.{folder}": folder for folder in FOLDERS},
+    packages=["tiled_se"] + [f"tiled_se.{name}" for name in find_packages(include=[f"{name}*" for name in FOLDERS])],
+    package_dir={"tiled_se": "package"} | {f"tiled_se.{folder}": folder for folder in FOLDERS},
 )

@@ -20,8 +20,9 @@ __all__ = ["main"]
 OK, MISMATCH, BAD_INPUT, TOOL_FAILED, NO_OUTPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 74, 130, 141
 
 # Exceptions that end in one line, and their exit status.
-STATUSES = {UsageError: BAD_INPUT, ConfigError: BAD_INPUT, MemoryError: BAD_INPUT, ToolFailure: TOOL_FAILED,
-            KeyboardInterrupt: INTERRUPTED}
+STATUSES: dict[type[BaseException], int] = {
+    UsageError: BAD_INPUT, ConfigError: BAD_INPUT, MemoryError: BAD_INPUT, ToolFailure: TOOL_FAILED,
+    KeyboardInterrupt: INTERRUPTED}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

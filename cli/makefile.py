@@ -61,7 +61,8 @@ def _targets() -> list[str]:
 
 def _variables() -> list[str]:
     """The variables of each command; those that commands share are described once."""
-    lines, told = [], {}
+    lines: list[str] = []
+    told: dict[str, str] = {}
     for name, command in COMMANDS.items():
         if name in SAME[1:]:
             continue
