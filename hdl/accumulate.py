@@ -13,38 +13,38 @@ __all__ = ["Accumulator", "turnaround", "uses_registers"]
 
 
 def turnaround(config):
-    """Cycles from reading a sum in its RAM to where its successor can be read.
+    """Cycles from the read of a sum in its RAM to the first cycle in which the updated sum can be read.
 
-    With fewer groups than that in a pixel the next pixel would read an old sum.
+    With fewer groups a pixel, the next pixel would read an old sum.
     """
     return ram_latency(config.groups) + 3
 
 
 def uses_registers(config):
-    """Whether pixels have too few groups for a RAM."""
+    """Whether the sums are in registers, because a pixel has too few groups for a RAM."""
     return config.groups < turnaround(config)
 
 
 class Accumulator(wiring.Component):
     """Adds up each channel over a tile, then copies the sums out while the next tile's first pixel overwrites them.
 
-    A tile's first pixel only writes, which leaves the read port free for exactly as long as copying out takes: there
-    is no second bank. A copied word is read before its successor is written.
+    A tile's first pixel only writes. The read port is then free for exactly as long as copying takes, so no second bank
+    is needed. Each word is copied before it is overwritten.
 
-    Pixels of fewer groups than the RAM's read-modify-write takes cycles use registers.
+    The sums are in a RAM, or in registers if a pixel has fewer groups than the RAM's read-modify-write takes cycles.
 
     Members
     -------
     i_valid, i_group, i_first : In
-        A beat is taken: its place in the pixel, and whether it belongs to its tile's first pixel.
+        A beat is taken; its group in the pixel; whether it belongs to its tile's first pixel.
     i_data : In
-        Its working-range channels, a cycle later.
+        The beat's channels as int8, a cycle later.
     flush : In
-        Start copying out. Not before the last copy is complete: what takes the sums needs longer than that.
+        Start copying out. The last copy must be complete; excite, which takes the sums, needs longer than a copy.
     busy : Out
         A sum is on its way into the memory.
     o_valid, o_group, o_sums : Out
-        The sums, a group a cycle, from ``ram_latency(groups)`` cycles after ``flush`` on.
+        The sums, one group a cycle, from ``ram_latency(groups)`` cycles after ``flush``.
     """
 
     def __init__(self, config):
@@ -77,7 +77,7 @@ class Accumulator(wiring.Component):
         return new
 
     def _registers(self, m, copying, group):
-        """Sums in registers, added to in the cycle after the beat: that in which a word is copied at the latest."""
+        """Sums in registers, updated in the cycle after the beat; a word is copied in that cycle at the latest."""
         bits = self.sums_layout.size
         sums = Array(Signal(bits, name=f"sums_{i}", reset_less=True) for i in range(self.config.groups))
         first, place = delay(m, self.i_first, 1, name="first"), delay(m, self.i_group, 1, name="place")
@@ -87,7 +87,7 @@ class Accumulator(wiring.Component):
         m.d.comb += self.o_sums.as_value().eq(sums[self.o_group])
 
     def _memory(self, m, copying, group):
-        """Sums in a RAM: read, cleared if they start anew, added to, written."""
+        """Sums in a RAM: read, cleared if a tile starts, added to, written."""
         m.submodules.ram = ram = Ram(width=self.sums_layout.size, depth=self.config.groups)
         m.d.comb += [
             ram.raddr.eq(Mux(copying, group, self.i_group)), ram.re.eq(copying | self.i_valid),
@@ -95,7 +95,7 @@ class Accumulator(wiring.Component):
         ]
         old = Signal(self.sums_layout, reset_less=True)
         m.d.sync += old.as_value().eq(ram.rdata)
-        # A register's own reset clears it: no logic in front of the adders.
+        # Maps to the register's synchronous reset: no logic in front of the adders.
         with m.If(delay(m, self.i_first, self.latency, name="first")):
             m.d.sync += old.as_value().eq(0)
         beat = data.View(self.i_data.shape(), delay(m, self.i_data.as_value(), self.latency, name="beat"))

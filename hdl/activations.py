@@ -20,18 +20,18 @@ class Mid(enum.Enum):
     IDENTITY = "identity"
 
     @property
-    def tabulated(self):
-        """Whether it is computed from a table, which fixes the grid of the hidden vector to a power of two."""
+    def tabulated(self) -> bool:
+        """Whether it is computed from a table; the hidden vector's scale is then a power of two."""
         return self in (Mid.SILU, Mid.HARDSWISH)
 
     @property
-    def signed(self):
+    def signed(self) -> bool:
         """Whether the hidden vector has negative values."""
         return self not in (Mid.RELU, Mid.RELU6)
 
 
 class GateKind(enum.Enum):
-    """Activation behind the second layer."""
+    """Activation after the second layer."""
 
     SIGMOID = "sigmoid"
     HARDSIGMOID = "hardsigmoid"
@@ -39,20 +39,20 @@ class GateKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
-    """A gate function: ``sigmoid(l)`` or ``clip(slope * l + offset, 0, 1)``; slope and offset belong to the latter."""
+    """A gate function: ``sigmoid(l)``, or ``clip(slope * l + offset, 0, 1)`` for a hard sigmoid."""
 
     kind: GateKind = GateKind.SIGMOID
     slope: float = 1 / 6
     offset: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (math.isfinite(self.slope) and 1e-6 <= self.slope <= 1e6):
             raise ConfigError("gate", self, "a hard sigmoid's slope must be from 1e-6 to 1e6")
         if not (math.isfinite(self.offset) and abs(self.offset) <= 1e6):
             raise ConfigError("gate", self, "a hard sigmoid's offset must be from -1e6 to 1e6")
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self.kind is GateKind.SIGMOID:
             return "sigmoid"
-        # The shortest decimals that are read back as the same numbers.
+        # repr() gives the shortest decimals that read back as the same numbers.
         return f"hardsigmoid:{float(self.slope)!r},{float(self.offset)!r}"

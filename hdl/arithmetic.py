@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The block's rounding and saturation, each a named function, delay lines, and its one counter."""
+"""Named rounding and saturation, delay lines, and the counter that all components use."""
 
 from amaranth.hdl import Const, Mux, Signal, Value
 
@@ -12,9 +12,9 @@ def round_shift(value, bits):
 
 
 def saturate(value, shape):
-    """`value` clipped to what `shape` (``signed(n)`` or ``unsigned(n)``) can hold, in that shape.
+    """`value` clipped to the range of `shape` (``signed(n)`` or ``unsigned(n)``), in that shape.
 
-    The bits above tell whether it fits: no comparison, which would be a carry chain.
+    The upper bits tell whether the value fits. A comparison would need a carry chain.
     """
     value = Value.cast(value)
     width, sign = shape.width, value[-1] if value.shape().signed else Const(0)
@@ -29,7 +29,7 @@ def saturate(value, shape):
 
 
 def delay(m, value, cycles, *, name, reset_less=True):
-    """`value`, `cycles` clock cycles later; data by default, whose registers need no reset."""
+    """`value`, `cycles` clock cycles later. By default the registers have no reset, as data need none."""
     for i in range(cycles):
         stage = Signal.like(value, name=f"{name}_{i + 1}", reset_less=reset_less)
         m.d.sync += stage.eq(value)
@@ -38,12 +38,12 @@ def delay(m, value, cycles, *, name, reset_less=True):
 
 
 def counter(m, limit, step, clear=None, *, name):
-    """A count of 0 to `limit` - 1 and around, that goes on with `step`, and to 0 with `clear`.
+    """A count from 0 to `limit` - 1 that wraps; `step` advances it, `clear` sets it to 0.
 
     Returns
     -------
     (Signal, Signal)
-        The count, and whether it is the last one: a register of its own, so that nothing waits for a comparison.
+        The count, and whether it is the last one: a register, so that no comparison is in the path of its users.
     """
     count = Signal(range(limit), name=name)
     last = Signal(name=f"{name}_last", init=limit == 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one parameter object: hardware, golden model, generator and bench take every width and depth from it.
+"""The block's parameters. Hardware, golden model, generator and test bench take every width and depth from here.
 
-It imports neither amaranth nor torch. Cycle counts that follow from it are in :mod:`tiled_se.hdl.timing`, the constant
-tables of the activations in :mod:`tiled_se.hdl.tables`; the number formats are derived in docs/design.md.
+This module imports neither amaranth nor torch. Cycle counts are in :mod:`tiled_se.hdl.timing`, the tables of the
+activations in :mod:`tiled_se.hdl.tables`. docs/design.md derives the number formats.
 """
 
 import dataclasses
@@ -14,27 +14,27 @@ from .errors import ConfigError, check_integer
 
 __all__ = ["Config", "ConfigError", "Gate", "GateKind", "Mid"]
 
-# Fractional bits of a gate; 2**-13 of rounding costs 255 * 2**-13 = 0.03 output LSB.
+# Fractional bits of a gate. Its rounding, 2**-13, costs 255 * 2**-13 = 0.03 output LSB.
 GATE_FRAC = 12
-# Fractional and total bits of the logit in front of the sigmoid table, which covers [-8, 8).
+# Fractional and total bits of the logit that enters the sigmoid table, which covers [-8, 8).
 LOGIT_FRAC = 10
 LOGIT_BITS = 14
-# Fractional bits that a bias has below the LSB of the value it is added to.
+# Fractional bits of a requantised accumulator and of its bias below the LSB of the layer's result.
 GUARD_BITS = 6
-# Bits of a requantisation multiplier. Scales are chosen so that it is exact (docs/design.md, "Scales").
+# Bits of a requantisation multiplier. The quantiser chooses scales with which it is exact (docs/design.md, "Scales").
 MULTIPLIER_BITS = 16
-# Goes up when the meaning of a parameter stream's words changes.
+# Increased when the meaning of a parameter stream's words changes.
 STREAM_VERSION = 2
-# Operands of FPGA multipliers.
+# Operand width of an FPGA's multiplier.
 MULTIPLIER_OPERAND = 18
-# A multiplier's right shift comes from a list of this many at most, which a record names by 3 bits.
+# Entries of a layer's list of right shifts; a record selects one by 3 bits.
 MAX_SHIFTS = 8
-# What the golden model holds in int64: sums times reciprocals, and accumulators.
+# Widest product that the golden model can hold in int64: sums times reciprocals, and accumulators.
 MAX_PRODUCT_BITS = 62
-# Widest formats; parameters that need more are refused.
+# Widest formats. Parameters that need more are rejected.
 MAX_OPERAND_BITS = 40
 MAX_REQUANT_BITS = 56
-# Fractional bits up to which a table's evaluation stays in int64; finer grids gain nothing over its own error.
+# Up to this many fractional bits a table is evaluated in int64; the table's own error makes finer grids useless.
 MAX_HIDDEN_FRAC = 28
 
 
@@ -47,40 +47,40 @@ class Config:
     k : int
         Rows of a tile; ``k >= H`` is the original squeeze-and-excite.
     width, channels, squeeze : int
-        W, C and CR. The height is no parameter: one block takes frames of any height.
+        W, C and CR. There is no height: one block takes frames of any height.
     lanes : int
-        Channels of a beat; divides ``channels``.
+        Channels of a beat; must divide ``channels``.
     macs : int
-        Multipliers shared by both layers.
+        Multipliers, shared by both layers.
     signed : bool
         Whether data are int8 or uint8.
     zero_point : int
-        Integer that stands for 0.0, in the data's own range. A loadable block gets it with its parameters, and this
-        field then has no influence on the hardware.
+        Integer that stands for 0.0, in the data's own range. A loadable block loads it with its parameters; this field
+        then has no influence on the hardware.
     mid : Mid
     gate : Gate
     residual : bool
-        ``y = x + x * g``: the gate becomes (1 + g) / 2 and y's scale twice x's.
+        ``y = x + x * g``. The hardware's gate is then (1 + g) / 2, and y's scale is twice x's.
     loadable : bool
-        Parameters come through ``w_axis`` instead of being baked in.
+        Parameters are loaded through ``w_axis`` instead of baked in.
     slack : int, optional
-        Words of the tile buffer beyond k rows; None is what full rate takes (``Timing.tile_latency``).
+        Words of the tile buffer beyond k rows. None: as many as full rate needs (``Timing.tile_latency``).
     operand_bits : int
-        Signed width of what the MAC units multiply by weights: tile means and hidden vector.
+        Signed width of the operands that the MAC units multiply by weights: tile means and hidden vector.
     hidden_frac : int, optional
-        Fractional bits of the hidden vector, for the tabulated ``mid`` functions only (else 0: its grid is a scale).
-        None leaves them six integer bits and a sign.
+        Fractional bits of the hidden vector, for the tabulated ``mid`` functions. None leaves six integer bits and a
+        sign. Of any other ``mid`` it is 0: the hidden vector then has a scale that need not be a power of two.
     segment_bits : int
-        Tables of ``mid`` have ``2 ** segment_bits`` segments a unit.
+        The table of ``mid`` has ``2 ** segment_bits`` segments per unit.
     requant_bits : int
-        Signed width of a requantised accumulator with its bias, ``GUARD_BITS`` fractional bits included.
+        Signed width of a requantised accumulator with its bias, including ``GUARD_BITS`` fractional bits.
     shifts : tuple of (tuple of int)
-        For each layer the right shifts that follow a requantisation multiplier; a record names one by its index.
+        For each layer the right shifts that can follow a requantisation multiplier; a record selects one by its index.
 
     Raises
     ------
     TypeError, ConfigError
-        Before anything is built, naming the parameter, its value and what is allowed.
+        On construction; the message has the parameter, its value and what is allowed.
     """
 
     k: int
@@ -97,12 +97,12 @@ class Config:
     loadable: bool = False
     slack: int | None = None
     operand_bits: int = 18
-    hidden_frac: int | None = None
+    hidden_frac: int = None  # type: ignore[assignment]  # None is replaced on construction
     segment_bits: int = 3
     requant_bits: int = 27
-    shifts: tuple = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
+    shifts: tuple[tuple[int, ...], ...] = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for option, high in (("k", 1 << 16), ("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
                              ("lanes", 64), ("macs", 4096)):
             check_integer(option, getattr(self, option), 1, high)
@@ -116,11 +116,11 @@ class Config:
             check_integer("slack", self.slack, 0, 1 << 20)
         self._validate_formats()
 
-    def _validate_formats(self):
+    def _validate_formats(self) -> None:
         check_integer("operand_bits", self.operand_bits, 10, MAX_OPERAND_BITS)
         check_integer("requant_bits", self.requant_bits, LOGIT_BITS + GUARD_BITS + 1, MAX_REQUANT_BITS)
         if self.hidden_frac is None:
-            # The one field that another's default depends on.
+            # The default depends on other fields.
             frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
             object.__setattr__(self, "hidden_frac", frac)
         if self.mid.tabulated:
@@ -139,61 +139,61 @@ class Config:
             raise ConfigError("operand_bits", self.operand_bits,
                               f"at most {most} for {self.channels} channels and a squeeze of {self.squeeze}")
 
-    # Geometry. A "group" is the channels of one beat, a "word" a beat's data.
+    # Geometry. A "group" is the channels of one beat; a "word" is a beat's data.
 
     @property
-    def groups(self):
+    def groups(self) -> int:
         """Beats of a pixel."""
         return self.channels // self.lanes
 
     @property
-    def tile_words(self):
+    def tile_words(self) -> int:
         """Beats of a tile of k rows."""
         return self.k * self.width * self.groups
 
     @property
-    def passes(self):
-        """Passes over their inputs that layer 1 and layer 2 take with ``macs`` multipliers."""
+    def passes(self) -> tuple[int, int]:
+        """How many passes over their inputs layer 1 and layer 2 need with ``macs`` multipliers."""
         return (-(-self.squeeze // self.macs), -(-self.channels // self.macs))
 
     @property
-    def weight_depth(self):
+    def weight_depth(self) -> int:
         """Words of the weight memory: one for each input of each pass."""
         return self.passes[0] * self.channels + self.passes[1] * self.squeeze
 
     @property
-    def bound_bits(self):
-        """The bound that memory is measured against: 8 * k * W * C."""
+    def bound_bits(self) -> int:
+        """Bits of k rows of data, 8 * k * W * C: the bound that the block's memory is compared with."""
         return 8 * self.k * self.width * self.channels
 
     # Number formats (docs/design.md, "Numbers").
 
     @property
-    def int8_zero_point(self):
-        """Zero point of the working range -128..127: uint8 data are taken less 128."""
+    def int8_zero_point(self) -> int:
+        """Zero point in the hardware's int8 range, -128..127: 128 is subtracted from uint8 data."""
         return self.zero_point if self.signed else self.zero_point - 128
 
     @property
-    def largest_deviation(self):
-        """Largest |x - zero| that an input can have."""
+    def largest_deviation(self) -> int:
+        """Largest possible |x - zero| of an input."""
         return max(127 - self.int8_zero_point, self.int8_zero_point + 128)
 
     @property
-    def sum_bits(self):
+    def sum_bits(self) -> int:
         """Signed width of a tile's sum: holds -128 * k * W."""
         return 8 + (self.k * self.width - 1).bit_length()
 
     @property
-    def mean_frac(self):
-        """A tile mean's grid is ``2 ** -mean_frac`` of a full tile's sum; negative where the sum has more bits."""
+    def mean_frac(self) -> int:
+        """A step of a tile mean is ``2 ** -mean_frac`` of a step of a full tile's sum; negative if sums are wider."""
         return self.operand_bits - self.sum_bits
 
     @functools.cached_property
-    def reciprocals(self):
+    def reciprocals(self) -> tuple[tuple[int, int], ...]:
         """``(R, q)`` for each row count r = 1..k: a tile mean is ``S * R / 2 ** q``, rounded.
 
-        R / 2**q is k / r * 2**mean_frac rounded to ``reciprocal_bits`` bits; it is exact where k / r is a power of two,
-        for full tiles above all. Any other is off by less than half a step of a mean, which thus can't leave its width.
+        R / 2**q is k / r * 2**mean_frac, rounded to ``reciprocal_bits`` bits. It is exact where k / r is a power of
+        two, as for full tiles. Elsewhere the mean is off by less than half a step, so it always fits its width.
         """
         result = []
         for r in range(1, self.k + 1):
@@ -207,42 +207,42 @@ class Config:
         return tuple(result)
 
     @property
-    def reciprocal_bits(self):
-        """Bits of a reciprocal's mantissa: an FPGA's multiplier has 18; means of more bits get two more than theirs.
+    def reciprocal_bits(self) -> int:
+        """Bits of a reciprocal's mantissa: 18, as of an FPGA's multiplier, or two more than wider means have.
 
-        The first costs half of a mean's LSB at most, the second an eighth.
+        The error is at most half of a mean's LSB with 18 bits, and an eighth with two more bits.
         """
         return MULTIPLIER_OPERAND if self.operand_bits <= MULTIPLIER_OPERAND else self.operand_bits + 2
 
     @property
-    def hidden_bits(self):
-        """Stored width of a hidden value: signed, or unsigned behind relu and relu6."""
+    def hidden_bits(self) -> int:
+        """Stored width of a hidden value: signed, or unsigned for relu and relu6."""
         return self.operand_bits if self.mid.signed else self.operand_bits - 1
 
     @property
-    def acc_bits(self):
+    def acc_bits(self) -> int:
         """Signed width of a MAC accumulator, for the worst parameters and data."""
         terms = max(self.channels, self.squeeze)
         return self.operand_bits + 7 + (terms - 1).bit_length()
 
     @property
-    def gate_bits(self):
+    def gate_bits(self) -> int:
         """Unsigned width of a gate, 0 to ``2 ** GATE_FRAC``."""
         return GATE_FRAC + 1
 
     @property
-    def logit_bits(self):
-        """Signed width of a logit: into the sigmoid table, or already on the gate's grid for a hard sigmoid."""
+    def logit_bits(self) -> int:
+        """Signed width of a logit: the sigmoid table's input, or for a hard sigmoid a value in steps of the gate."""
         return LOGIT_BITS if self.gate.kind is GateKind.SIGMOID else GATE_FRAC + 2
 
     @property
-    def record_bits(self):
-        """A channel's requantisation record: multiplier, shift index (3 bits), bias."""
+    def record_bits(self) -> int:
+        """Width of a channel's requantisation record: multiplier, shift index (3 bits), bias."""
         return MULTIPLIER_BITS + 3 + self.requant_bits
 
     @property
-    def fingerprint(self):
-        """32 bits that open a parameter stream; they differ where a stream's layout or its numbers' meaning would."""
+    def fingerprint(self) -> int:
+        """First word of a parameter stream; it differs between configs whose streams differ in layout or meaning."""
         layout = (STREAM_VERSION, self.k, self.width, self.channels, self.squeeze, self.macs, self.signed,
                   self.mid.value, str(self.gate), self.residual, self.operand_bits, self.hidden_frac,
                   self.segment_bits, self.requant_bits, self.shifts)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lattice ECP5: memories and multipliers of its primitives, with the primitives' own registers.
+"""Lattice ECP5: memories and multipliers from primitives, with the primitives' own registers.
 
-Two things decide the clock of this family, and yosys infers neither: the multiplier's registers (MULT18X18D takes
-3.9 ns without, 0.7 ns behind its output register) and the block RAM's output register (5.6 ns without, 1.0 with).
-Lattice FPGA-TN-02204 (memories) and FPGA-TN-02205 (sysDSP) describe both.
+Two kinds of register decide the clock of this family, and yosys infers neither: those of the multiplier (MULT18X18D
+takes 3.9 ns without, 0.7 ns after its output register) and the block RAM's output register (5.6 ns without, 1.0 with).
+See Lattice FPGA-TN-02204 (memories) and FPGA-TN-02205 (sysDSP).
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ OPERAND = 18
 
 @dataclasses.dataclass(frozen=True)
 class Bank:
-    """A part of a memory: ``words`` from address ``start`` on, of block RAMs of that depth."""
+    """A part of a memory: ``words`` words from address ``start``, in block RAMs of that depth."""
 
     start: int
     words: int
@@ -33,19 +33,19 @@ class Bank:
         return -(-width // SHAPES[self.words])
 
     def selects(self, address):
-        """Whether `address` is in the bank: banks are as large as powers of two, and at multiples of their size."""
+        """Whether `address` is in the bank. A bank's size is a power of two, and its start a multiple of the size."""
         low = self.words.bit_length() - 1
         upper = address[low:]
         return upper == self.start >> low if len(upper) else Const(1)
 
 
 def plan(width, depth):
-    """The banks of the fewest block RAMs for `depth` words of `width` bits; the largest come first.
+    """The banks with the fewest block RAMs for `depth` words of `width` bits; the largest come first.
 
-    A depth that is no power of two takes several, no larger in sum than the next multiple of the smallest.
+    A depth that is no power of two takes several banks, together no larger than the next multiple of the smallest.
     """
     smallest = min(SHAPES)
-    # For each multiple of the smallest bank: (block RAMs, banks, words), and the bank that was added last.
+    # For each multiple of the smallest bank's size: (block RAMs, banks, words), and the bank that was added last.
     best = [((0, 0, 0), None)]
     for count in range(1, -(-depth // smallest) + 1):
         options = []
@@ -62,18 +62,18 @@ def plan(width, depth):
 
 
 class Ecp5(Technology):
-    """Elaboration for ECP5. Shallow memories stay the generic leaf, of which synthesis makes distributed RAM."""
+    """Elaboration for ECP5. Shallow memories stay generic: synthesis maps them to distributed RAM."""
 
     name = "ecp5"
 
     def ram(self, ram):
-        """Banks of DP16KD with their output registers; several banks meet in a multiplexer with a third register."""
+        """Banks of DP16KD with their output registers; a third register follows the multiplexer of several banks."""
         if ram.depth <= SHALLOW:
             return super().ram(ram)
         m, leaf = Module(), Module()
         m.submodules.leaf = leaf
         banks = plan(ram.width, ram.depth)
-        # What reads deep memories waits a cycle more for them; a single bank needs no multiplexer.
+        # A deep memory has a latency of three, even with a single bank, which needs no multiplexer.
         late = ram.latency - 2
         data = []
         for number, bank in enumerate(banks):
@@ -104,7 +104,7 @@ class Ecp5(Technology):
             pins |= self._address("A", ram.waddr[:low], bits) | self._address("B", ram.raddr[:low], bits)
             data = Cat(part, Const(0, 36 - len(part)))
             pins |= {f"i_DIA{i}": data[i] for i in range(18)}
-            # A word of 36 bits takes both ports' data pins.
+            # A word of 36 bits uses the data pins of both ports.
             wide = bits > 18
             pins |= {f"i_DIB{i}": data[18 + i] if wide else Const(0) for i in range(18)}
             pins |= {f"o_DO{'A' if wide else 'B'}{i}": read[i] for i in range(18)}
@@ -117,13 +117,13 @@ class Ecp5(Technology):
 
     @staticmethod
     def _address(port, address, bits):
-        """The 14 address pins: narrow words use them all, wide ones have byte enables on the lowest."""
+        """The 14 address pins. Wide words use the lowest pins as byte enables."""
         unused = 14 - len(address)
         low = Const((1 << max(1, bits // 9)) - 1, unused) if bits >= 18 else Const(0, unused)
         return {f"i_AD{port}{i}": pin for i, pin in enumerate(Cat(low, address))}
 
     def multiplier(self, multiplier):
-        """One MULT18X18D with input and output registers; wider operands are left to synthesis."""
+        """One MULT18X18D with input and output registers. Synthesis maps wider multipliers."""
         a, b = multiplier.i_a, multiplier.i_b
         if max(len(a), len(b)) > OPERAND:
             return super().multiplier(multiplier)

@@ -5,9 +5,9 @@ __all__ = ["ConfigError", "ToolFailure", "check_integer"]
 
 
 class ConfigError(ValueError):
-    """A parameter outside of what is allowed; ``option`` is its name, as ``Config`` and the command line spell it."""
+    """A parameter that is not allowed; ``option`` is its name, as in ``Config`` and on the command line."""
 
-    def __init__(self, option, value, allowed):
+    def __init__(self, option: str, value: object, allowed: str) -> None:
         self.option, self.value, self.allowed = option, value, allowed
         super().__init__(f"{option}={value}: {allowed}")
 
@@ -16,7 +16,7 @@ class ToolFailure(RuntimeError):
     """A program or service that the project needs is missing or failed; the first line of the text is for the user."""
 
 
-def check_integer(option, value, low, high):
+def check_integer(option: str, value: object, low: int, high: int) -> None:
     """Raise TypeError or ConfigError unless `value` is an integer from `low` to `high`, both included."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{option}={value!r}: must be an integer")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Excite: from a tile's sums to its gates, with one set of MAC units for both layers."""
+"""Excite computes a tile's gates from its sums, with one set of MAC units for both layers."""
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
@@ -20,25 +20,25 @@ __all__ = ["Excite"]
 
 
 class Excite(wiring.Component):
-    """Takes a tile's sums a group a cycle, gives its gates a channel a cycle, in order.
+    """Takes a tile's sums, one group a cycle, and gives its gates, one channel a cycle, in order.
 
-    Sums are held in a memory of their own while layer 1 reads them (once a pass); meanwhile the accumulator is free for
-    the next tile.
+    The sums are copied to a memory, which layer 1 reads once a pass. Meanwhile the accumulator is free for the next
+    tile.
 
     Members
     -------
     sums_free : Out
         The memory of sums may be written again.
     i_start, i_rows, i_words : In
-        ``ram_latency(groups)`` cycles later a tile's first sums come; its rows, less one; words from ``i_words`` on
-        were not reached by the tile (it was cut short in its first pixel) and count as 0.
+        A tile's first sums arrive ``ram_latency(groups)`` cycles later; its rows, less one; the number of groups that
+        the tile has reached. Groups beyond it count as 0 (a tile can be cut short in its first pixel).
     i_valid, i_group, i_sums : In
-        Sums, all groups in order without a pause.
+        The sums: all groups, in order, without a pause.
     weight_address, record_address : Out
     weights, record : In
         From the parameter memories, ``ram_latency`` of their depth after the address.
     gates_free, gates_take : In, Out
-        The scale FIFO has a place for a tile; it is taken.
+        The scale FIFO has a place for a tile's gates; this tile takes it.
     o_valid, o : Out
         Gates.
     """
@@ -68,14 +68,14 @@ class Excite(wiring.Component):
 
     @staticmethod
     def _tap(m, stage, valid, index, value):
-        """Name a stage's results for the bench; nothing in the block reads them, so they cost nothing in hardware."""
+        """Name a stage's results for the test bench. Nothing in the block reads the signals: they cost no hardware."""
         for name, source in (("valid", valid), ("index", index), ("data", value)):
             source = Value.cast(source)
             tap = Signal(source.shape(), name=f"tap_{stage}_{name}", attrs={"keep": 1})
             m.d.comb += tap.eq(source)
 
     def _sums(self, m, sequencer):
-        """The memory of sums and the way from it to a mean."""
+        """The memory of sums, and the path from it to a mean."""
         latency = Timing(self.config).sums_latency
         m.submodules.sums_ram = sums = Ram(width=self.i_sums.shape().size, depth=self.config.groups)
         m.submodules.means = means = Means(self.config)
@@ -95,26 +95,26 @@ class Excite(wiring.Component):
             m.d.sync += held.eq(0)
         with m.If(self.i_start):
             m.d.sync += [held.eq(1), waiting_rows.eq(self.i_rows), waiting_words.eq(self.i_words)]
-        come, waiting = delay(m, self.i_start, latency - 1, name="come", reset_less=False), Signal()
-        m.d.comb += sequencer.sums_valid.eq(come | waiting)
+        sums_arrived, waiting = delay(m, self.i_start, latency - 1, name="sums_arrived", reset_less=False), Signal()
+        m.d.comb += sequencer.sums_valid.eq(sums_arrived | waiting)
         m.d.sync += waiting.eq(sequencer.sums_valid & ~sequencer.start)
-        # The next tile's arrive while the last means of this one are still being made.
+        # The next tile's rows and words arrive while the last means of this tile are still computed.
         with m.If(delay(m, sequencer.start, 1, name="started", reset_less=False)):
             m.d.sync += [rows.eq(waiting_rows), words.eq(waiting_words)]
         return means.o
 
     def _multiply(self, m, sequencer, mean):
-        """Operand and weights to the MAC units, accumulators to requantisation and the hidden vector's memory."""
+        """Operands and weights go to the MAC units, their accumulators to requantisation."""
         config, timing = self.config, Timing(self.config)
         m.submodules.mac = mac = MacArray(config)
         m.submodules.requantise = requantise = Requantise(config)
         m.submodules.hidden_ram = hidden = Ram(width=config.hidden_bits, depth=config.squeeze)
 
         def issued(field, cycles, name, **options):
-            """A field of the input that was issued `cycles` before."""
+            """A field of the input that was issued `cycles` ago."""
             return delay(m, field, cycles - ISSUE, name=name, **options)
 
-        # Each field is delayed as far as it is used and no further.
+        # Each field is delayed only as long as something uses it.
         sent, arrives = sequencer.o, timing.issue_to_operand
         before = arrives - OPERAND
         valid = issued(sequencer.o_valid, before, "valid", reset_less=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The activation behind the second layer."""
+"""The activation after the second layer."""
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -14,9 +14,9 @@ __all__ = ["GateStage"]
 
 
 class GateStage(wiring.Component):
-    """A requantised value to a gate of 0 to ``2 ** GATE_FRAC``, one a cycle, after ``gate_latency`` cycles.
+    """Turns a requantised value into a gate of 0 to ``2 ** GATE_FRAC``, one a cycle, in ``gate_latency`` cycles.
 
-    ``logit`` is the value that enters the gate function, ``LOGIT`` cycles after ``i``.
+    ``logit`` is the argument of the gate function, ``LOGIT`` cycles after ``i``.
     """
 
     def __init__(self, config):
@@ -40,7 +40,7 @@ class GateStage(wiring.Component):
     def _sigmoid(self, m):
         bits = self.config.logit_bits - 1
         saturated = saturate(self.i, self.logit.shape())
-        # The most negative logit's magnitude has a bit more than all others.
+        # The most negative logit's magnitude needs one more bit than all others.
         inverted, magnitude = Signal(bits, reset_less=True), Signal(bits + 1, reset_less=True)
         m.d.sync += [inverted.eq(saturated[:bits] ^ saturated[bits].replicate(bits)),
                      magnitude.eq(inverted + self.logit[bits])]
@@ -52,8 +52,8 @@ class GateStage(wiring.Component):
         m.d.sync += self.o.eq(Mux(negative, whole - positive, positive))
 
     def _table(self, m, magnitude, bits):
-        """The coefficients of a magnitude's segment; one beyond the last is the last of all magnitudes."""
-        # The constants have half a step of the result added: rounding is rounding down then.
+        """The coefficients of a magnitude's segment. The magnitude beyond the last segment gives the largest gate."""
+        # Half a step of the result is added to the constants, so that truncation rounds to nearest.
         table = [(c0 + (1 << (SIGMOID_EXTRA - 1)), c1) for c0, c1 in sigmoid_table(self.config.residual)]
         last = table[-1][0] + table[-1][1] * ((1 << SIGMOID_SEGMENT) - 1)
         c0 = Signal(range(max(last, *(a0 for a0, _ in table)) + 1), reset_less=True)
@@ -68,7 +68,7 @@ class GateStage(wiring.Component):
 
     @staticmethod
     def _line(m, c0, c1, offset):
-        """``c0 + c1 * offset``, three cycles later, by adders: a DSP block would be idle but for 15 bits."""
+        """``c0 + c1 * offset``, three cycles later. Adders do it: a DSP block would be used for 15 bits only."""
         terms = [Mux(bit, c1, 0) << i for i, bit in enumerate(offset)] + [c0]
         level = 0
         while len(terms) > 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking beats: when one may come, where it stands, and what happens where a tile ends."""
+"""Ingress takes beats: it decides when one may come, finds its place in the tile, and handles the end of a tile."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -14,25 +14,25 @@ __all__ = ["Ingress"]
 
 
 class Ingress(wiring.Component):
-    """Decides a cycle ahead whether a beat may come: ``ready`` is a register.
+    """Decides one cycle ahead whether a beat may come: ``ready`` is a register.
 
     Members
     -------
     i_valid, i_last, ready : stream
     take, group, first_pixel : Out
-        A beat is taken; its place in the pixel; whether that is its tile's first pixel.
+        A beat is taken; its group in the pixel; whether it belongs to its tile's first pixel.
     in_frame, error : Out
-        A frame has begun and not ended; one has ended off a row's end (sticky).
+        A frame has begun and not ended; a frame has ended before the end of a row (sticky).
     admit : In
         A frame may start.
     room, tail : In
-        Of the tile buffer: there will be room in the next cycle; the address of the beat that is taken.
+        From the tile buffer: it has room in the next cycle; the address of the beat that is taken.
     sums_free, busy : In
-        Of excite: a tile's sums can be taken; of the accumulator: one is on its way.
+        From excite: it can take a tile's sums. From the accumulator: a sum is on its way into the memory.
     flush, rows, words : Out
-        A finished tile's sums go to excite: its rows, less one, and the words that it has reached.
+        A finished tile's sums go to excite; its rows, less one; the number of groups that it has reached.
     tile_valid, tile, release : Out, Out, In
-        The oldest finished tile; it is done with.
+        The oldest finished tile; all of it was read.
     """
 
     def __init__(self, config, address_shape):
@@ -66,7 +66,7 @@ class Ingress(wiring.Component):
         return m
 
     def _tiles(self, m, position):
-        """The finished tiles; returns 'there is room for another, even if one ends in this cycle'."""
+        """The queue of finished tiles; returns 'there is room for one more, even if a tile ends in this cycle'."""
         m.submodules.tiles = tiles = Queue(width=self.tile.shape().size, depth=TILES_UNDER_WAY)
         count = Signal(range(TILES_UNDER_WAY + 1))
         m.d.sync += count.eq(count + position.tile_end - self.release)
@@ -80,13 +80,13 @@ class Ingress(wiring.Component):
     def _sums(self, m, position):
         """Hand a finished tile's sums over; returns 'the next tile's first pixel may overwrite them in the next cycle'.
 
-        They wait until excite can take them; those of a cut tile, which may have ended on a sum that is still under
-        way, also for that. Any other tile's last pixel takes long enough to land.
+        The sums wait until excite can take them. Those of a cut tile also wait until the accumulator has written its
+        last sum. In any other tile that sum is written in time.
         """
         waiting, cut = Signal(), Signal()
         free, at_once, later = Signal(), Signal(), Signal()
         m.d.comb += [
-            # The memory is taken from the cycle after `flush` on.
+            # `sums_free` falls one cycle after `flush`.
             free.eq(self.sums_free & ~self.flush),
             at_once.eq(free & ~position.cut),
             later.eq(waiting & free & ~(cut & self.busy)),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycles that each component takes, as plain numbers: the components are built with them, `Timing` adds them up.
+"""Cycles that each component takes. The components are built with these numbers, and `Timing` adds them up.
 
-A component that changes its pipeline changes its constant here; tests hold the two together.
+Who changes a component's pipeline changes its number here; tests compare the two.
 """
 
 from .config import GateKind
@@ -9,22 +9,22 @@ from .config import GateKind
 __all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MEANS", "MULTIPLY", "ONE_BLOCK", "SHALLOW", "SIGMOID",
            "gate_latency", "limbs", "mid_latency", "ram_latency", "record_ahead", "requantise_latency"]
 
-# Up to this depth a memory is distributed RAM or registers, which one output register makes fast enough.
+# Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
-# Up to this depth the block RAMs of every FPGA family are deep enough, whatever the width: their own output register is
-# the second. Deeper memories are several blocks, whose data meet in a multiplexer with a third.
+# Up to this depth one row of block RAMs is enough in every FPGA family; their output register is the second stage.
+# Deeper memories are several rows, and a third register follows the multiplexer of their data.
 ONE_BLOCK = 512
 # A multiplier: the input and output registers of a DSP block.
 MULTIPLY = 2
-# From a word of sums to the mean: the lane, the multiplier, the shift (and no register behind the rounding).
+# From a word of sums to the mean: lane selection, multiplier, shift. No register follows the rounding.
 MEANS = 1 + MULTIPLY + 1
-# From a pass's last operand to its first accumulator: the multiplier, the adder, the accumulators' second row.
+# From a pass's last operand to its first accumulator: multiplier, adder, drain register.
 MAC = MULTIPLY + 2
-# An accumulator is requantised in limbs of so many bits, each of which is one 18-bit multiplier.
+# An accumulator is requantised in limbs of this many bits, so that each takes one 18-bit multiplier.
 LIMB_BITS = 17
-# A tabulated mid: saturation, magnitude, table; and, behind two multiplications, sum, difference, saturation.
+# A tabulated mid: saturation, magnitude, table; after two multiplications: sum, difference, saturation.
 LOOK_UP, COMBINE = 3, 3
-# To the saturated logit; from there the sigmoid has its magnitude, the table, three rows of adders, and the sign.
+# To the saturated logit. From there the sigmoid takes magnitude, table, three rows of adders, sign.
 LOGIT = 1
 SIGMOID = 6
 
@@ -35,7 +35,7 @@ def ram_latency(depth):
 
 
 def limbs(config):
-    """Multipliers that an accumulator's requantisation takes; the top limb has a sign and may be a bit longer."""
+    """Multipliers that an accumulator's requantisation takes. The top limb is signed and may be one bit longer."""
     return max(1, -(-(config.acc_bits - 1) // LIMB_BITS))
 
 
@@ -45,7 +45,7 @@ def requantise_latency(config):
 
 
 def record_ahead(config):
-    """By how much a pass's end has to be known before its first accumulator comes: its record is read meanwhile."""
+    """Cycles from the announcement of a pass's end to its first accumulator; its record is read meanwhile."""
     return 1 + ram_latency(config.squeeze + config.channels)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters: the memories that hold them, and the stream that fills these."""
+"""The parameter memories, and the loader that fills them from a stream."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, wiring
@@ -16,7 +16,7 @@ WORD = 32
 
 
 class Phase(enum.Enum, shape=5):
-    """What the next word of a parameter stream is; a bit each, so that a phase is recognised by one."""
+    """What the next word of a parameter stream is. One-hot: a phase is recognised by one bit."""
 
     FINGERPRINT = 1
     ZERO = 2
@@ -26,18 +26,18 @@ class Phase(enum.Enum, shape=5):
 
 
 class Loader(wiring.Component):
-    """Takes a parameter stream (``parameters.stream_words``) apart.
+    """Writes the words of a parameter stream (``parameters.stream_words``) to the memories.
 
-    A stream that opens with another fingerprint, ends early or doesn't end where it should leaves the block unloaded
-    and raises ``error``, which stays; it is taken up to its ``tlast`` in any case, and the next stream starts anew.
+    A stream that has another fingerprint, ends early or is too long leaves the block unloaded and raises ``error``,
+    which is sticky. The loader always takes a stream up to its ``tlast``; the next stream can then be correct.
 
     Members
     -------
     i_valid, i_ready, i_data, i_last : stream
     start : In
-        Nothing is under way that needs the present parameters: a stream may start.
+        A stream may start: no frame is in the block.
     busy : Out
-        A stream wants to start, or is being taken.
+        A stream waits to start, or is being loaded.
     loaded, error : Out
     zero : Out
     weights, record : Out
@@ -67,28 +67,28 @@ class Loader(wiring.Component):
         with m.If(take & self.i_last):
             m.d.sync += self.i_ready.eq(0)
 
-        # Everything else is a cycle behind: what a source does reaches nothing but these registers.
+        # Everything else runs a cycle later, so that the inputs of the block reach only these registers.
         words = max(-(-bits // WORD) for bits in (8 * self.config.macs, self.config.record_bits))
         received = Signal(WORD * words, reset_less=True)
         with m.If(take):
             m.d.sync += received.eq(Cat(received, self.i_data)[WORD:])
         valid = delay(m, take, 1, name="valid", reset_less=False)
-        # Until the last word has had its effect: it may be the one that unloads the block.
+        # Busy until the last word has taken effect: it may be the word that leaves the block unloaded.
         m.d.comb += self.busy.eq(waiting | self.i_ready | valid)
         foreign = delay(m, self.i_data != self.config.fingerprint, 1, name="foreign")
         self._follow(m, valid, delay(m, self.i_last, 1, name="last"), foreign, received[-WORD:])
-        # A word of fewer parts than the other memory's stands at the top of what was received.
+        # `received` has the newest word at the top. The memory with fewer words per entry uses only the top ones.
         for word in (self.weights, self.record):
             m.d.comb += word.eq(received[WORD * (words - self._parts(word)):])
         return m
 
     @staticmethod
     def _parts(word):
-        """Words of the stream that a memory word takes."""
+        """Stream words of a memory word."""
         return -(-len(word) // WORD)
 
     def _follow(self, m, valid, last, foreign, data):
-        """What each word means; `foreign` is 'it is not the fingerprint'."""
+        """The phases of a stream; `foreign` is 'the word is not the fingerprint'."""
         phase, final = Signal(Phase, init=Phase.FINGERPRINT), Signal()
         fingerprint, zero, weights, records, discard = phase.as_value()
         complete, memory_end = self._places(m, valid, last, zero, weights, records)
@@ -113,7 +113,7 @@ class Loader(wiring.Component):
                 m.d.sync += self.error.eq(1)
 
     def _places(self, m, valid, last, zero, weights, records):
-        """Counts words of a memory word, and of a memory; returns 'the last one' of either, known a word ahead."""
+        """Counts the words of a memory word, and those of a memory; returns 'it is the last' of both."""
         parts = (self._parts(self.weights), self._parts(self.record))
         part = Signal(range(max(parts)))
         complete, memory_end = Signal(), Signal()
@@ -133,7 +133,7 @@ class Loader(wiring.Component):
 
 
 class ParameterStore(wiring.Component):
-    """Weights and requantisation records: ROMs with `parameters`, or RAMs that a loader writes.
+    """The memories of weights and requantisation records: ROMs if `parameters` are given, else RAMs.
 
     Members
     -------
@@ -141,9 +141,9 @@ class ParameterStore(wiring.Component):
     weights, record : Out
         ``ram_latency`` of their depth after their address.
     read : In
-        Words are read: not while they are written.
+        Read enable; low while the memories are written.
     loader_weights, loader_record, address, weights_write, records_write : In
-        Of the loader.
+        From the loader.
     """
 
     def __init__(self, config, parameters=None):

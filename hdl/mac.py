@@ -13,17 +13,17 @@ __all__ = ["MacArray"]
 
 
 class MacArray(wiring.Component):
-    """``macs`` units, each with a weight of its own, that take the same operand each cycle.
+    """``macs`` units that multiply the same operand by a weight each, and accumulate the products.
 
-    Behind a pass's last operand the accumulators move to a second row of registers, from where they leave one a cycle
-    while the next pass runs, and are cleared. No operand may come in that cycle.
+    After a pass's last operand the accumulators move to a second row of registers and are cleared; no operand may come
+    in that cycle. The second row is a shift register: one accumulator leaves a cycle while the next pass runs.
 
     Members
     -------
     i_valid, i_last, i_operand, i_weights : In
         An operand; ``i_last`` ends a pass.
     o : Out
-        Accumulators, unit 0's ``MAC`` cycles after ``i_last``, one a cycle.
+        Accumulators, one a cycle; unit 0's comes ``MAC`` cycles after ``i_last``.
     """
 
     def __init__(self, config):
@@ -44,8 +44,7 @@ class MacArray(wiring.Component):
             acc = Signal(signed(config.acc_bits), name=f"acc_{unit}")
             drain = Signal.like(acc, name=f"drain_{unit}", reset_less=True)
             m.d.comb += [multiply.i_a.eq(self.i_operand), multiply.i_b.eq(self.i_weights[unit])]
-            # Between two passes, the adder's way in and out has no logic but the adder: it is the longest of the block,
-            # with the multipliers where the device has them. The registers' own reset clears them.
+            # The adder is the block's longest path, so clearing is the register's synchronous reset, not logic.
             with m.If(move):
                 m.d.sync += acc.eq(0)
             with m.Elif(valid):

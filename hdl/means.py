@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a group of sums to one channel's tile mean: no division, a multiplication by a constant."""
+"""One channel's tile mean from a group of sums: a multiplication by a constant, no division."""
 
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -12,14 +12,14 @@ __all__ = ["Means"]
 
 
 class Means(wiring.Component):
-    """Selects a lane's sum and brings it to the grid of tile means, ``MEANS`` cycles after ``sums``.
+    """Selects one lane's sum and computes its tile mean, ``MEANS`` cycles after ``sums``.
 
     Members
     -------
     sums, lane, clear : In
-        A group's sums, which of them is wanted, and whether it counts as 0.
+        A group's sums; the lane to select; whether its sum counts as 0.
     rows : In
-        Rows of the tile, less one; steady while the tile is worked on.
+        Rows of the tile, less one; constant while the tile's means are computed.
     o : Out
         round(sum * R / 2 ** q), with (R, q) = ``Config.reciprocals`` of the row count.
     """
@@ -49,7 +49,7 @@ class Means(wiring.Component):
         with m.If(self.clear):
             m.d.sync += selected.eq(0)
         m.d.comb += [multiply.i_a.eq(selected), multiply.i_b.eq(reciprocal)]
-        # One bit below the result's LSB, for the rounding: `round_shift` by q is one by 1 of what is shifted by q - 1.
+        # Shifted by q - 1, then rounded by one more bit: the same as `round_shift` by q.
         halves = Signal(signed(config.operand_bits + 1), reset_less=True)
         with m.Switch(shift):
             for i, q in enumerate(shifts):

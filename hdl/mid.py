@@ -15,10 +15,10 @@ __all__ = ["MidStage"]
 
 
 class MidStage(wiring.Component):
-    """A requantised value to a hidden value, one a cycle, after ``mid_latency`` cycles.
+    """Turns a requantised value into a hidden value, one a cycle, in ``mid_latency`` cycles.
 
-    relu, relu6 and identity are a saturation: relu6's scale puts 6 at the top of the range. silu and hardswish are relu
-    less an even function, from a table of piecewise quadratics: no multiplication of full width is needed.
+    relu, relu6 and identity are a saturation; relu6 has a scale with 6 at the top of the range. silu and hardswish are
+    relu minus an even function, for which a table has piecewise quadratics. No full-width multiplication is needed.
     """
 
     def __init__(self, config):
@@ -45,7 +45,7 @@ class MidStage(wiring.Component):
         m.d.sync += [difference.eq(Mux(late > 0, late, 0) - correction), self.o.eq(saturate(difference, self.shape))]
 
     def _correction(self, m, magnitude):
-        """``relu(a) - mid(a)`` of a magnitude: Horner's rule with its two multiplications."""
+        """``relu(a) - mid(a)`` of a magnitude, by Horner's rule with two multiplications."""
         config = self.config
         bits = config.hidden_frac - config.segment_bits
         c0, c1, c2 = self._table(m, magnitude, bits)
@@ -59,7 +59,7 @@ class MidStage(wiring.Component):
             slope.eq(delay(m, c1, MULTIPLY, name="c1") + (square.o >> bits)),
             line.i_a.eq(slope), line.i_b.eq(delay(m, offset, MULTIPLY, name="offset_late")),
         ]
-        # The table's constant has half a step of the result added: rounding is rounding down then.
+        # Half a step of the result is added to the table's constants, so that truncation rounds to nearest.
         m.d.sync += correction.eq((delay(m, c0, 2 * MULTIPLY, name="c0") + (line.o >> bits)) >> MID_EXTRA)
         return correction
 

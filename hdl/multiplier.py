@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one multiplier: registers before and behind it. A technology's own can stand in for it."""
+"""A multiplier with input and output registers. All components use it, and a technology can replace it."""
 
 from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -9,9 +9,9 @@ __all__ = ["Multiplier"]
 
 
 class Multiplier(wiring.Component):
-    """``i_a * i_b``, exactly, ``MULTIPLY`` cycles later.
+    """The exact product ``i_a * i_b``, ``MULTIPLY`` cycles later.
 
-    Operands of at most 18 bits are one DSP block on every FPGA family.
+    With operands of at most 18 bits it is one DSP block on every FPGA family.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Multiplier(wiring.Component):
     -------
     i_a, i_b : In
     o : Out
-        As many bits as both operands have; signed if one of them is.
+        As wide as both operands together; signed if one of them is.
     """
 
     def __init__(self, a, b):

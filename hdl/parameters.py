@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The integers that a block computes with, and how they lie in its memories and in a parameter stream."""
+"""A block's integer parameters, and their layout in its memories and in a parameter stream."""
 
 import dataclasses
 
 import numpy as np
 
-from .config import GUARD_BITS, MULTIPLIER_BITS, ConfigError
+from .config import GUARD_BITS, MULTIPLIER_BITS, Config, ConfigError
 
 __all__ = ["Layer", "Parameters", "record_words", "stream_words", "weight_words"]
 
@@ -19,10 +19,10 @@ class Layer:
     weight : int64 array (outputs, inputs)
         -127 to 127.
     multiplier, shift : int64 arrays (outputs)
-        An accumulator is requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is the index into the
+        An accumulator is requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the
         config's list for this layer.
     bias : int64 array (outputs)
-        ``GUARD_BITS`` fractional bits below the LSB of what the layer gives.
+        In steps of ``2 ** -GUARD_BITS`` LSB of the layer's result.
     """
 
     weight: np.ndarray
@@ -30,7 +30,7 @@ class Layer:
     shift: np.ndarray
     bias: np.ndarray
 
-    def validate(self, name, outputs, inputs, shifts, requant_bits):
+    def validate(self, name: str, outputs: int, inputs: int, shifts: tuple[int, ...], requant_bits: int) -> None:
         """Raise ConfigError where a value does not fit the hardware's format."""
         limit = 1 << (requant_bits - 2)
         for field, shape, low, high in (
@@ -49,21 +49,21 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """Everything that a loadable block is loaded with, or that is baked into the other kind.
+    """All parameters of a block, loaded or baked in.
 
     Attributes
     ----------
     layer1, layer2 : Layer
         W1 (CR x C) and W2 (C x CR).
     int8_zero_point : int
-        Zero point of the working range -128..127 (``Config.int8_zero_point``).
+        Zero point in the int8 range, -128..127 (``Config.int8_zero_point``).
     """
 
     layer1: Layer
     layer2: Layer
     int8_zero_point: int
 
-    def validate(self, config):
+    def validate(self, config: Config) -> None:
         """Raise ConfigError where a value does not fit `config`."""
         self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config.requant_bits)
         self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config.requant_bits)
@@ -71,11 +71,11 @@ class Parameters:
             raise ConfigError("int8_zero_point", self.int8_zero_point, "must be from -128 to 127")
 
 
-def weight_words(config, parameters):
+def weight_words(config: Config, parameters: Parameters) -> list[int]:
     """Words of the weight memory, ``macs`` bytes each.
 
-    Layer 1's passes come first, then layer 2's. Pass p of a layer holds a word for each input, byte j of which is the
-    weight of output ``p * macs + j`` (two's complement; 0 where there is no such output).
+    Layer 1's passes come first, then layer 2's. Pass p of a layer has a word for each input; byte j of the word is the
+    weight of output ``p * macs + j`` (two's complement; 0 if there is no such output).
     """
     words = []
     for layer in (parameters.layer1, parameters.layer2):
@@ -88,10 +88,10 @@ def weight_words(config, parameters):
     return words
 
 
-def record_words(config, parameters):
+def record_words(config: Config, parameters: Parameters) -> list[int]:
     """Requantisation records, layer 1's outputs first: multiplier in the low bits, then shift index, then bias.
 
-    The bias has half of the result's LSB added: rounding is rounding down then.
+    Half of the result's LSB is added to the bias, so that truncation rounds to nearest.
     """
     words = []
     for layer in (parameters.layer1, parameters.layer2):
@@ -101,11 +101,11 @@ def record_words(config, parameters):
     return words
 
 
-def stream_words(config, parameters):
-    """The 32-bit words that load a block through ``w_axis``, in order; the last goes with ``tlast``.
+def stream_words(config: Config, parameters: Parameters) -> list[int]:
+    """The 32-bit words that load a block through ``w_axis``, in order; the last has ``tlast``.
 
-    Fingerprint of the configuration, zero point (working range, low byte), the weight memory and the records; each
-    memory word in as many 32-bit words as it needs, low bits first; bits that are not needed are 0, and not looked at.
+    They are the fingerprint of the configuration, the zero point (int8, low byte), the weight memory and the records.
+    Each memory word takes as many 32-bit words as it needs, low bits first; unused bits are 0, and ignored.
     """
     words = [config.fingerprint, parameters.int8_zero_point & 0xFF]
     for memory, bits in ((weight_words(config, parameters), 8 * config.macs),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in its tile a beat stands."""
+"""The position of a beat in its tile."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -13,21 +13,21 @@ __all__ = ["TilePosition"]
 class TilePosition(wiring.Component):
     """Counts groups, columns and rows of the beats that the block takes.
 
-    A tile ends with its k-th row, or with the frame. A frame that ends off a row's end (``cut``) ends its tile there,
-    and the next beat starts a new frame.
+    A tile ends with its k-th row, or with the frame. A frame that ends before the end of a row (``cut``) ends its tile
+    there, and the next beat starts a new frame.
 
     Members
     -------
     i_valid, i_last : In
         A beat is taken; it is its frame's last.
     group : Out
-        The beat's place in its pixel.
+        The beat's group in its pixel.
     first_beat, first_pixel : Out
-        The beat is its tile's first; belongs to its tile's first pixel.
+        The beat is its tile's first; the beat belongs to its tile's first pixel.
     rows : Out
         Rows of the tile that have begun, less one.
     tile_end, cut : Out
-        The beat that is taken ends its tile; it ends its frame off a row's end.
+        The beat that is taken ends its tile; it ends its frame before the end of a row.
     """
 
     def __init__(self, config):

@@ -11,9 +11,9 @@ __all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
-    """Words in order, from a small memory through an output register: nothing behind it waits for the memory.
+    """A first-in, first-out queue: a small memory with an output register, so that reading it is no long path.
 
-    A word is offered two cycles after it was written, if it is the only one. Who writes knows that there is room.
+    A word is offered two cycles after it was written, if it is the only one. The writer must know that there is room.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one memory: a write port and a registered read port. A technology's own can stand in for it."""
+"""A memory with a write port and a registered read port. All components use it, and a technology can replace it."""
 
 from amaranth.hdl import Module
 from amaranth.lib import memory, wiring
@@ -18,7 +18,7 @@ class Ram(wiring.Component):
     ----------
     width, depth : int
     init : sequence of int, optional
-        Contents; makes it a ROM, whose write port is not connected.
+        Contents. The memory is then a ROM, and its write port has no effect.
 
     Attributes
     ----------
@@ -31,14 +31,14 @@ class Ram(wiring.Component):
         Writes at the clock edge.
     re, raddr : In
     rdata : Out
-        What ``raddr`` held, ``latency`` cycles after ``re``; only then. Undefined where that address is written in the
-        cycle of ``re``.
+        The word at ``raddr``, valid ``latency`` cycles after ``re`` and only then. Undefined if that address is written
+        in the cycle of ``re``.
     """
 
     def __init__(self, *, width, depth, init=None):
         self.width, self.depth, self.init = width, depth, init
         self.latency = ram_latency(depth)
-        # An address of no bits can't be a port: a memory of one word has an address that is always 0.
+        # A port needs at least one bit: the address of a memory of one word is always 0.
         self.address_bits = max(1, (depth - 1).bit_length())
         super().__init__({
             "we": In(1), "waddr": In(self.address_bits), "wdata": In(width),

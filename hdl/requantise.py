@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a MAC accumulator to the next stage's number format."""
+"""Requantisation of MAC accumulators to the next stage's number format."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -14,7 +14,7 @@ __all__ = ["Record", "Requantise"]
 
 
 class Record(data.StructLayout):
-    """A channel's requantisation constants, as the record memory holds them; half a result's LSB is in the bias."""
+    """A channel's requantisation constants in the record memory. The bias includes half of the result's LSB."""
 
     def __init__(self, config):
         super().__init__({
@@ -24,21 +24,21 @@ class Record(data.StructLayout):
 
 
 class Requantise(wiring.Component):
-    """``round((saturate(floor(acc * multiplier / 2 ** shift)) + bias) / 2 ** GUARD_BITS)``, an accumulator a cycle.
+    """``round((saturate(floor(acc * multiplier / 2 ** shift)) + bias) / 2 ** GUARD_BITS)``, one accumulator a cycle.
 
-    Accumulators come tile by tile, layer 1's CR outputs before layer 2's C; a counter of them addresses the records.
+    Accumulators come tile by tile, layer 1's CR outputs before layer 2's C. Counting them gives the record's address.
 
     Members
     -------
     i_start, i_outputs : In
-        So many accumulators come, one a cycle, the first of them ``record_ahead`` cycles later.
+        This many accumulators come, one a cycle, the first of them ``record_ahead`` cycles later.
     i : In
         The accumulator.
     record_address : Out
     record : In
-        ``ram_latency`` of the records' number after its address. Its bias includes the rounding's half.
+        ``ram_latency`` of the number of records after its address.
     o_valid, o_layer, o_index, o : Out
-        The value, its layer (0 or 1) and its place in the layer, ``requantise_latency`` cycles after the accumulator.
+        The value, its layer (0 or 1) and its number in the layer, ``requantise_latency`` cycles after the accumulator.
     """
 
     def __init__(self, config):
@@ -71,7 +71,7 @@ class Requantise(wiring.Component):
         return m
 
     def _address(self, m):
-        """Which record is read; returns 'one is', its layer and its place in the layer."""
+        """Read the records; returns 'a record is read', its layer and its number in the layer."""
         config = self.config
         left, reads = Signal(range(config.macs + 1)), Signal()
         with m.If(self.i_start):
@@ -88,7 +88,7 @@ class Requantise(wiring.Component):
         return reads, layer2, index
 
     def _multiply(self, m):
-        """Accumulator times multiplier, limb by limb, with an adder and a register for each limb but the first."""
+        """Accumulator times multiplier, limb by limb; each limb but the first has an adder and a register."""
         acc, multiplier = self.i, self.record.multiplier
         total = None
         for i in range(limbs(self.config)):
@@ -100,7 +100,7 @@ class Requantise(wiring.Component):
             if total is None:
                 total = product
                 continue
-            # What lies below this limb is final.
+            # The bits below this limb are final.
             done = LIMB_BITS * i
             upper = Signal(signed(self.config.acc_bits + MULTIPLIER_BITS - done), name=f"upper_{i}", reset_less=True)
             m.d.sync += upper.eq((total >> done) + product)
@@ -116,7 +116,7 @@ class Requantise(wiring.Component):
         with m.Switch(Cat(shift, layer)):
             for number, shifts in enumerate(self.config.shifts):
                 for i, n in enumerate(shifts):
-                    # What is shifted out at the top must be copies of the sign.
+                    # The value fits if all bits above are copies of its sign.
                     above = (product >> n)[bits - 1:]
                     with m.Case(i | number << 3):
                         m.d.sync += [shifted.eq(product >> n), too_large.eq(above.any() & ~above.all())]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scale: every beat of a finished tile times its gates."""
+"""Scale multiplies every beat of a finished tile by the tile's gates."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -15,7 +15,7 @@ __all__ = ["Scale", "Tile"]
 
 
 class Tile(data.StructLayout):
-    """A finished tile: the address of its last beat, whether it has but one, and whether it ends its frame."""
+    """A finished tile: the address of its last beat, whether it is a single beat, and whether it ends its frame."""
 
     def __init__(self, address_shape):
         super().__init__({"end": address_shape, "single": 1, "last": 1})
@@ -24,29 +24,29 @@ class Tile(data.StructLayout):
 class Scale(wiring.Component):
     """Reads finished tiles from the tile buffer and multiplies them by their gates.
 
-    A beat is read only when the output queue has a place for it, so the pipeline never stalls, and ``o_ready`` reaches
-    no further than that queue's counters.
+    A beat is read only if the output queue has a place for it. So the pipeline never stalls, and ``o_ready`` drives
+    only the queue and the credit counter.
 
     Members
     -------
     tile_valid, tile : In
         A finished tile, whose gates can be read.
     release : Out
-        The tile's last beat is being read.
+        The tile's last beat is read in this cycle.
     read, ahead : Out, In
-        Read the tile buffer; the address of its oldest word but one.
+        Read the tile buffer's oldest word; the address of the word after it.
     group : Out
-        The group whose gates are to be read with it.
+        The group whose gates are read with it.
     x : In
-        Data (working range), ``Timing.read_latency`` cycles after ``read``.
+        Data (int8), ``Timing.read_latency`` cycles after ``read``.
     gates : In
-        Gates, ``DEVIATE`` cycles after them.
+        Gates, ``DEVIATE`` cycles after the data.
     zero : In
-        The working range's zero point.
+        The zero point in the int8 range.
     o_valid, o_ready, o_data, o_last : stream
-        Outputs in the working range.
+        Outputs in the int8 range.
     idle : Out
-        No beat is under way.
+        No beat is in the pipeline or in the queue.
     """
 
     def __init__(self, config, address_shape):
@@ -65,16 +65,16 @@ class Scale(wiring.Component):
         m = Module()
         config, timing = self.config, Timing(self.config)
         credits, idle = Signal(range(timing.credits + 1), init=timing.credits), Signal(init=1)
-        some = Signal(init=1)
+        has_credit = Signal(init=1)
         m.d.comb += [
-            self.read.eq(self.tile_valid & some),
+            self.read.eq(self.tile_valid & has_credit),
             self.release.eq(self.read & self._at_end(m)),
             self.idle.eq(idle),
         ]
         returned = self.o_valid & self.o_ready
         m.d.sync += [
             credits.eq(credits - self.read + returned),
-            some.eq((credits > 1) | returned | ((credits == 1) & ~self.read)),
+            has_credit.eq((credits > 1) | returned | ((credits == 1) & ~self.read)),
             idle.eq(~self.read & (credits + returned == timing.credits)),
         ]
         group, _ = counter(m, config.groups, self.read, self.release, name="group_count")
@@ -90,16 +90,16 @@ class Scale(wiring.Component):
         return m
 
     def _at_end(self, m):
-        """Whether the word that is read next is the tile's last: compared while the one before it is read."""
-        fresh, compared = Signal(init=1), Signal()
+        """Whether the next word to read is the tile's last. The comparison is made while the word before it is read."""
+        at_tile_start, compared = Signal(init=1), Signal()
         with m.If(self.read):
-            m.d.sync += [fresh.eq(self.release), compared.eq(self.ahead == self.tile.end)]
-        return Mux(fresh, self.tile.single, compared)
+            m.d.sync += [at_tile_start.eq(self.release), compared.eq(self.ahead == self.tile.end)]
+        return Mux(at_tile_start, self.tile.single, compared)
 
     def _multiply(self, m):
-        """Deviation from zero times gate, rounded, zero added back.
+        """``(x - zero) * gate``, rounded, plus zero.
 
-        A gate is at most 1, so that the result lies between zero point and x: it can't leave 8 bits.
+        A gate is at most 1, so the result lies between the zero point and x, and fits 8 bits.
         """
         results = []
         for lane in range(self.config.lanes):
@@ -108,7 +108,7 @@ class Scale(wiring.Component):
             result = Signal(signed(8), name=f"result_{lane}", reset_less=True)
             m.d.sync += deviation.eq(self.x[lane] - self.zero)
             m.d.comb += [multiply.i_a.eq(deviation), multiply.i_b.eq(self.gates[lane])]
-            # `round_shift`, with its half and the zero point in one adder.
+            # `round_shift`, with one adder for its half and the zero point.
             m.d.sync += result.eq(((multiply.o >> (GATE_FRAC - 1)) + Cat(Const(1, 1), self.zero).as_signed()) >> 1)
             results.append(result)
         return Cat(results)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The per-tile scale FIFO: gates of two tiles, one being used while the other is being made."""
+"""The scale FIFO holds the gates of two tiles: those in use, and those of the next tile."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -13,19 +13,18 @@ __all__ = ["ScaleFifo"]
 
 
 class ScaleFifo(wiring.Component):
-    """Takes gates a channel a cycle, gives them a group a cycle as often as the tile has pixels.
+    """Takes gates, one channel a cycle, and gives them, one group a cycle, once for each pixel of the tile.
 
-    A tile's gates can be read as soon as none of them can come too late: a first pixel that waits for single gates
-    would have gaps.
+    A tile can be read as soon as the rest of its gates is sure to arrive in time, so that its first pixel has no gaps.
 
     Members
     -------
     free, take : Out, In
-        A place for another tile; it is taken. Gates of a taken place must then come, at the pace of ``Timing``.
+        There is a place for another tile's gates; it is taken. The gates must then come at the pace of ``Timing``.
     i_valid, i : In
         Gates, channel 0 first.
     tile_valid : Out
-        The oldest tile's gates can be read, a group a cycle.
+        The oldest tile's gates can be read, one group a cycle.
     read, group : In
         Read a group of the oldest tile.
     release : In
@@ -58,8 +57,8 @@ class ScaleFifo(wiring.Component):
         second = Signal()
         with m.If(self.release):
             m.d.sync += second.eq(~second)
-        # The tile buffer's data come later than gates would: the address waits, it has fewer bits. A place that was
-        # released is written again long after.
+        # Gates must not be earlier than the tile buffer's data. Delaying the address takes fewer registers. The place
+        # of a released tile is written again much later.
         wait = Timing(config).read_latency + DEVIATE - ram.latency
         m.d.comb += [
             ram.re.eq(delay(m, self.read, wait, name="re", reset_less=False)),
@@ -69,7 +68,7 @@ class ScaleFifo(wiring.Component):
         return m
 
     def _write(self, m, ram):
-        """Collect a group's gates and write them; returns 'the tile may be read from the next cycle on'."""
+        """Collect the gates of a group and write them; returns 'the tile may be read from the next cycle on'."""
         config = self.config
         group_end = Signal()
         _, last_lane = counter(m, config.lanes, self.i_valid, name="lane")
@@ -86,7 +85,7 @@ class ScaleFifo(wiring.Component):
         return self._safe(m, group_end & last_group)
 
     def _safe(self, m, tile_end):
-        """The gate with which reading may start comes: a register that knows it a gate ahead."""
+        """Whether the gate after which reading may start arrives; the comparison is made one gate ahead."""
         trigger = Timing(self.config).trigger
         channel = Signal(range(self.config.channels))
         here = Signal(init=trigger == 0)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When every beat is taken and given, for any frames: exact, without a simulation. Tests hold it to the simulation.
+"""The exact cycles in which beats enter and leave the block, for any frames. Tests compare them with the simulation.
 
-`Timing` has the latencies; this puts the tiles of a stream together, which wait for each other in the tile buffer, in
-the memory of sums, in the MAC units and in the scale FIFO. Both sides of the block are taken to be always ready, but
-for pauses of the source between frames.
+`Timing` has the latencies of one tile. The tiles of a stream wait for each other in the tile buffer, the memory of
+sums, the MAC units and the scale FIFO; this module computes when. Source and sink are always ready, except that the
+source may pause between frames.
 """
 
 import dataclasses
@@ -16,16 +16,17 @@ from .timing import GATE_TILES, LAYER_GAP, QUEUE, TILES_UNDER_WAY, Timing
 
 __all__ = ["Prediction", "in_flight", "predict"]
 
-# No earlier event: long before the first beat.
+# A time before every event.
 NEVER = -(1 << 40)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the bench measures of the same frames: cycles, but for ``steady_throughput`` (beats a cycle) and the peak.
+    """The figures that the test bench measures for the same frames.
 
-    ``total_cycles`` is from the first beat taken to the last beat given, both counted; ``first_output_latency`` from
-    the first beat taken to the first one given; ``peak_words`` the most beats in the tile buffer.
+    ``total_cycles`` is from the first input beat to the last output beat, both counted; ``first_output_latency`` from
+    the first input beat to the first output beat. ``steady_throughput`` is in beats a cycle. ``peak_words`` is the
+    largest number of beats in the tile buffer.
     """
 
     total_cycles: int
@@ -35,27 +36,27 @@ class Prediction:
 
 
 def predict(config, heights, pauses=()):
-    """Frames of `heights` rows each through the block, back to back but for pauses.
+    """Cycles that a stream of frames takes.
 
     Parameters
     ----------
     config : Config
     heights : sequence of int
+        Rows of each frame.
     pauses : sequence of int, optional
-        For each frame, how many cycles behind the last beat before it was taken its source offers nothing; 0 for the
-        first.
+        For each frame, the cycles after the previous beat in which the source offers nothing; 0 for the first frame.
 
     Raises
     ------
     ValueError
-        There are fewer or more pauses than frames, or there is one before the first.
+        If there are not as many pauses as frames, or the first frame has a pause.
 
     Returns
     -------
     Prediction
     """
     taken, read, given = _run(config, heights, pauses)
-    # After a beat is taken, the buffer holds what was taken and not read until then.
+    # The buffer's level after each beat is taken: beats taken less beats read so far.
     level = np.arange(1, len(taken) + 1) - np.searchsorted(read, taken, side="right")
     span = int(given[-1] - given[0])
     return Prediction(
@@ -64,9 +65,9 @@ def predict(config, heights, pauses=()):
 
 
 def in_flight(config, heights, pauses=()):
-    """How many beats are taken and not given yet after each cycle, from that in which the first is taken: int64.
+    """Beats in the block after each cycle, from the cycle in which the first is taken: int64 array, the last is 0.
 
-    Parameters and errors are those of :func:`predict`. The last number is 0.
+    Parameters and errors are those of :func:`predict`.
     """
     taken, _, given = _run(config, heights, pauses)
     cycles = np.arange(taken[0], given[-1] + 1)
@@ -74,7 +75,7 @@ def in_flight(config, heights, pauses=()):
 
 
 def _run(config, heights, pauses):
-    """Cycles in which each beat is taken, read again, and given."""
+    """Cycles in which each beat is taken, read from the tile buffer, and given."""
     if len(pauses) not in (0, len(heights)) or any(pauses[:1]):
         raise ValueError(f"pauses: {list(pauses)}; must be one for each of {len(heights)} frames, the first of them 0")
     row, timing = config.width * config.groups, Timing(config)
@@ -87,27 +88,27 @@ def _run(config, heights, pauses):
 
 @dataclasses.dataclass
 class _Stream:
-    """The tiles of a stream (beats of each, and the pause before them), one after the other."""
+    """A stream of tiles; ``tiles`` has the beats of each, and the pause before it."""
 
     config: Config
     tiles: list
 
     def run(self):
-        """Cycles in which each beat is taken, and in which it is read again: int64 arrays."""
+        """Cycles in which each beat is taken, and in which it is read from the tile buffer: int64 arrays."""
         timing, depth = Timing(self.config), Timing(self.config).buffer_words
         count = sum(words for words, _ in self.tiles)
         taken, read = np.empty(count, np.int64), np.empty(count, np.int64)
         released = []
-        # Of the tile before: where its sums began to be handed over, were read last, layer 2's last input was issued.
+        # Of the previous tile: when its sums' copying started, its sums were read last, its last input was issued.
         flush, sums_read, issued, first = 0, NEVER, NEVER, 0
         for number, (words, pause) in enumerate(self.tiles):
             beats = slice(first, first + words)
-            # A register between a tile's release and the input's ready, and one for its own.
+            # Two registers lie between a tile's release and the input: the count of tiles, and ready itself.
             place = released[number - TILES_UNDER_WAY] + 2 if number >= TILES_UNDER_WAY else NEVER
             after = taken[first - 1] + 1 + pause if first else 0
             self._take(taken, read, beats, max(after, flush, place), depth)
             end = int(taken[beats.stop - 1])
-            # At once if the sums' memory is free when the tile ends, else two cycles after it was read.
+            # At once if the memory of sums is free when the tile ends, else two cycles after its last read.
             flush = end + 1 if end > sums_read else sums_read + 2
             layer1 = max(flush + timing.sums_latency, issued + LAYER_GAP)
             sums_read = layer1 + timing.layer_cycles[0] - 1
@@ -122,7 +123,7 @@ class _Stream:
 
     @staticmethod
     def _take(taken, read, beats, start, depth):
-        """A tile's beats: one a cycle from `start` on, each after the word whose place it gets was read."""
+        """Set when a tile's beats are taken: one a cycle from `start`, each after the word that it replaces is read."""
         index = np.arange(beats.start, beats.stop)
         earliest = np.full(len(index), start)
         replaces = index >= depth

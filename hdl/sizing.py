@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many lanes and multipliers a block should have: SRAM against DSPs."""
+"""Choice of lanes and multipliers: SRAM against DSPs."""
 
 import dataclasses
 
@@ -8,9 +8,9 @@ from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
 __all__ = ["DEFAULT_LANES", "choose_macs", "lanes_within", "memory_bits"]
 
-# Most lanes of a block that was not told how many.
+# Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
-# Where the wanted overhead is out of reach, multipliers are added only while they still save this much.
+# Where no number of multipliers reaches the overhead, more are added only if they save more than this factor.
 WORTHWHILE = 1.01
 
 
@@ -20,9 +20,9 @@ def lanes_within(channels, most=DEFAULT_LANES):
 
 
 def memory_bits(config):
-    """Bits of all memories but the parameters', as the components size them.
+    """Bits of all memories except the parameters', by the components' formulas.
 
-    For choosing among configurations; what a block really has is read off its netlist (``gen.inventory``).
+    For choosing among configurations. ``gen.inventory`` reads a block's real memories from its netlist.
     """
     beat = 8 * config.lanes
     sums = 2 * config.channels * config.sum_bits
@@ -34,20 +34,20 @@ def memory_bits(config):
 
 
 def choose_macs(config, overhead):
-    """The fewest MAC units with which `config` runs at full rate and its memory stays within a bound.
+    """The fewest MAC units with which the block has full rate and its memory stays within a bound.
 
-    Full rate means that tiles of k rows follow each other at a beat a cycle. A tile's gates take
-    ``Timing.tile_latency`` cycles, in which beats go on arriving: fewer units need more slack in the tile buffer.
+    Full rate means that tiles of k rows follow each other at a beat a cycle. While a tile's gates are computed
+    (``Timing.tile_latency`` cycles) beats continue to arrive, so fewer units need more slack in the tile buffer.
 
     Parameters
     ----------
     config : Config
         Its ``macs`` is ignored.
     overhead : float
-        Memory without parameters may be ``(1 + overhead) * 8 * k * W * C`` bits. Where no number of units reaches that,
-        the fewest are taken that come within 1 % of the least memory; where none reaches full rate, the fewest within
-        1 % of the shortest time from tile to tile. With ``slack`` given it bounds that time instead: a tile may take
-        ``1 + overhead`` times its beats.
+        The memory without parameters may have ``(1 + overhead) * 8 * k * W * C`` bits. If no number of units reaches
+        that, the result is the fewest within 1 % of the least memory; if none reaches full rate, the fewest within 1 %
+        of the shortest period of tiles. If ``config.slack`` is given, `overhead` bounds the period instead: a tile may
+        take ``1 + overhead`` times its beats.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def choose_macs(config, overhead):
 
 
 def _fewest(candidates, costs, limit):
-    """MAC units of the first candidate whose cost is within `limit` or, if none is, within 1 % of the least."""
+    """MAC units of the first candidate whose cost is within `limit` or, if there is none, within 1 % of the least."""
     if min(costs) > limit:
         limit = WORTHWHILE * min(costs)
     return next(c.macs for c, cost in zip(candidates, costs, strict=True) if cost <= limit)

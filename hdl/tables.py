@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constant tables of the activations, as integers: what is stored, not how it is evaluated.
+"""The integer constants in the activations' tables.
 
-RTL and golden model take the same constants and evaluate them each in its own way; the tables' own error is found by
-evaluating every input against float64 (golden/budget.py), so a wrong constant widens the error bound or fails tests.
+RTL and golden model share the constants, but have separate evaluations. golden/budget.py measures the tables' error
+against float64 over all inputs, so a wrong constant increases the error bound or fails tests.
 """
 
 import functools
@@ -12,10 +12,10 @@ from .config import GATE_FRAC, LOGIT_BITS, LOGIT_FRAC, Mid
 
 __all__ = ["SIGMOID_EXTRA", "SIGMOID_SEGMENT", "MID_RANGE", "mid_table", "sigmoid_table"]
 
-# A sigmoid segment spans 2**7 logit steps, 1/8; its coefficients have 7 bits below the gate's LSB.
+# A sigmoid segment has 2**7 logit steps, 1/8; its coefficients have 7 bits below the gate's LSB.
 SIGMOID_SEGMENT = 7
 SIGMOID_EXTRA = 7
-# silu(a) and hardswish(a) equal relu(a) beyond +-16 to 2e-6 (hardswish: beyond +-3, exactly).
+# Beyond +-16 silu(a) equals relu(a) to 2e-6, and hardswish(a) exactly (beyond +-3).
 MID_RANGE = 16
 # Bits that the coefficients of `mid` have below the hidden vector's LSB.
 MID_EXTRA = 2
@@ -50,7 +50,7 @@ def sigmoid_table(residual=False):
 
 
 def _correction(mid, a):
-    """What relu has too much: ``relu(a) - mid(a)``, an even function of a."""
+    """``relu(a) - mid(a)``, an even function of a."""
     if mid is Mid.SILU:
         return a / (1 + math.exp(a))
     return a * max(3 - a, 0) / 6
@@ -77,7 +77,7 @@ def mid_table(mid, frac, segment_bits):
     """
     unit = 1 << (frac + MID_EXTRA)
     width = 2.0**-segment_bits
-    # Chebyshev nodes of degree 2 on [0, 1]: the interpolant is within a whisker of the minimax one.
+    # Chebyshev nodes of degree 2 on [0, 1]: the interpolant is close to the minimax one.
     nodes = [0.5 + 0.5 * math.cos(math.pi * (2 * j + 1) / 6) for j in range(3)]
     table = []
     for i in range(MID_RANGE << segment_bits):
@@ -87,6 +87,6 @@ def mid_table(mid, frac, segment_bits):
         c2 = (d12 - d01) / (nodes[2] - nodes[0])
         c1 = d01 - c2 * (nodes[0] + nodes[1])
         c0 = f[0] - c1 * nodes[0] - c2 * nodes[0] ** 2
-        # Both shifts of the evaluation round down by half a step on average.
+        # Both shifts of the evaluation round down, by half a step on average.
         table.append((round(c0 + 0.5), round(c1 + 0.5), round(c2)))
     return tuple(table)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Verilog is generated for: the leaf modules, and what a technology puts in their place.
+"""The leaf modules, memory and multiplier, and their replacement for a technology.
 
-Memories and multipliers are the leaves. As plain Verilog they are a module each, behavioural and parameterised, at the
-end of the generated file: synthesis tools infer block RAM and DSP blocks from them, and an ASIC flow replaces the text
-by its macros. A technology whose tools don't infer what is needed builds them of its primitives (``hdl.ecp5``).
+The generic leaves are behavioural, parameterised Verilog modules at the end of the generated file. Synthesis tools
+infer block RAM and DSP blocks from them; an ASIC flow replaces them by its macros. If a technology's tools don't infer
+what is needed, its class builds the leaves from primitives (``hdl.ecp5``).
 """
 
 from amaranth.hdl import ClockSignal, Instance, Module
@@ -66,13 +66,13 @@ endmodule
 class Technology:
     """Elaboration for Verilog: memories and multipliers become instances of the leaf modules.
 
-    It is the ``platform`` that components elaborate with; without one (Amaranth's own simulator) they are plain
-    Amaranth. A subclass overrides :meth:`ram` and :meth:`multiplier`.
+    An object of this class is the ``platform`` of elaboration. Without a platform (Amaranth's simulator) the components
+    are plain Amaranth. Subclasses override :meth:`ram` and :meth:`multiplier`.
 
     Parameters
     ----------
     top : str
-        The top module's name, with which the leaves' names start.
+        The top module's name, the prefix of the leaves' names.
     """
 
     name = "generic"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tile buffer: beats wait here for their gates."""
+"""The tile buffer, in which beats wait for their gates."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -13,31 +13,32 @@ __all__ = ["TileBuffer"]
 
 
 class TileBuffer(wiring.Component):
-    """Circular buffer of a tile's beats and a slack.
+    """Circular buffer for the beats of a tile and a slack.
 
-    The reader knows from elsewhere how far it may read (a finished tile's last address), so nothing here depends on
-    when a word has arrived.
+    The reader knows how far it may read from the address of a finished tile's last beat, so the buffer does not say
+    whether it has a word to read.
 
     Members
     -------
     ready : Out
-        There will be room in the next cycle, whatever happens in this one.
+        There is room in the next cycle.
     write : In
-        A beat is taken: only if ``ready`` was high in the cycle before.
+        A beat is taken. Allowed only if ``ready`` was high in the previous cycle.
     i : In
-        The beat, a cycle later; it is written then. Its place may have been read in the cycle before it was taken, at
-        the latest: a word is never written to the address that is being read.
+        The beat, a cycle later; it is then written. The beat that it replaces was read before that cycle, so no word is
+        written to the address that is read.
     tail : Out
-        The address that the next beat gets.
+        The address of the next beat to be written.
     read : In
         Read the oldest beat.
     ahead : Out
-        The address of the oldest but one.
+        The address of the beat after the oldest.
     o : Out
         The beat, ``ram_latency(depth)`` cycles after ``read``.
     peak : Out
-        The most words that were ever held.
+        The largest number of beats ever held.
     empty : Out
+        No beat is held.
     """
 
     def __init__(self, config):
@@ -53,7 +54,7 @@ class TileBuffer(wiring.Component):
         m = Module()
         m.submodules.ram = ram = Ram(width=8 * self.config.lanes, depth=self.depth)
         tail, _ = counter(m, self.depth, self.write, name="write_pointer")
-        # The read pointer runs after a counter that is a word ahead, with which a tile's end is seen a word before.
+        # `ahead` is a counter, and the read pointer follows it: a tile's end is compared with `ahead`, a word early.
         head, ahead_last = Signal(range(self.depth)), Signal(init=self.depth <= 2)
         with m.If(self.read):
             m.d.sync += [head.eq(self.ahead), self.ahead.eq(self.ahead + 1),
@@ -70,7 +71,7 @@ class TileBuffer(wiring.Component):
         return m
 
     def _level(self, m):
-        """How many words there are, and whether there is room: full and one less are registers of their own."""
+        """Count the words; 'full' and 'one less than full' are registers, so that `ready` needs no comparison."""
         level = Signal(range(self.depth + 1))
         full, almost, empty = Signal(), Signal(init=self.depth == 1), Signal(init=1)
         more, fewer = Signal(), Signal()

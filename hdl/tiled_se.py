@@ -26,22 +26,22 @@ class TiledSE(wiring.Component):
     ----------
     config : Config
     parameters : Parameters, optional
-        What to bake in; needed unless ``config.loadable``, and not allowed if so.
+        Parameters to bake in: required if ``config.loadable`` is False, else not allowed.
 
     Members
     -------
     s_axis_*, m_axis_*
-        Beats of ``lanes`` channels, lane 0 in the low byte; channels, then pixels of a row, then rows; ``tlast`` with a
-        frame's last beat. A frame may have any number of rows. A frame that ends off a row's end raises
-        ``status_frame_error``; it is delivered beat for beat, its last tile with gates from the beats it has, and the
-        next frame is right again.
+        Beats of ``lanes`` channels, lane 0 in the low byte. Order: channels, then pixels of a row, then rows. ``tlast``
+        is high with a frame's last beat. A frame may have any number of rows. A frame that ends before the end of a row
+        raises ``status_frame_error``. All its beats are delivered, its last tile with gates from the beats that it has,
+        and the next frame is computed correctly.
     w_axis_*
-        Loadable blocks only: the parameter stream. It is taken between frames, when all earlier outputs are delivered;
-        no frame is taken before a stream was loaded, or while one is waiting or being loaded.
+        Loadable blocks only: the parameter stream. The block takes a stream between frames, after all earlier outputs
+        have left. It takes no frame before parameters are loaded, or while a stream waits or is being loaded.
     status_frame_error : Out
-        Sticky: ``tlast`` came off a row's end.
+        Sticky: ``tlast`` came before the end of a row.
     status_peak_words : Out
-        The most beats that the tile buffer ever held.
+        The largest number of beats that the tile buffer has held.
     status_loaded, status_load_error : Out
         Loadable blocks only: parameters are loaded; sticky: a stream was refused.
     """
@@ -80,7 +80,7 @@ class TiledSE(wiring.Component):
         self._output(m, ingress, buffer, gates, scale)
         m.d.comb += [
             ingress.admit.eq(admit), ingress.release.eq(scale.release), scale.zero.eq(zero),
-            # A stream of parameters that waits keeps frames from starting; one cycle later none can have started.
+            # A waiting parameter stream keeps frames from starting, so once the block is idle it stays idle.
             idle.eq(~ingress.in_frame & ~self.s_axis_tready & buffer.empty & scale.idle),
             excite.gates_free.eq(gates.free), gates.take.eq(excite.gates_take),
             gates.i_valid.eq(excite.o_valid), gates.i.eq(excite.o),
@@ -89,11 +89,11 @@ class TiledSE(wiring.Component):
         return m
 
     def _working(self, beat):
-        """Between the data's range and the working range: uint8 less 128 is int8, with the top bit flipped."""
+        """Convert a beat between the data's range and int8. For uint8 that is 128 less: the top bit is inverted."""
         return beat if self.config.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
 
     def _input(self, m, ingress, accumulate, excite, buffer):
-        """Beats into tile buffer and accumulator, finished sums to excite."""
+        """Beats go into tile buffer and accumulator, a finished tile's sums to excite."""
         beat = Signal(8 * self.config.lanes, reset_less=True)
         m.d.sync += beat.eq(self._working(self.s_axis_tdata))
         m.d.comb += [
@@ -111,9 +111,9 @@ class TiledSE(wiring.Component):
         ]
 
     def _output(self, m, ingress, buffer, gates, scale):
-        """Finished tiles from tile buffer and scale FIFO to the output."""
+        """Finished tiles go from tile buffer and scale FIFO to the output."""
         timing = Timing(self.config)
-        # Only a scale FIFO that is deeper than the tile buffer makes data wait.
+        # Not 0 only if the scale FIFO's memory is slower than the tile buffer's.
         wait = timing.read_latency - ram_latency(timing.buffer_words)
         m.d.comb += [
             buffer.read.eq(scale.read), scale.ahead.eq(buffer.ahead),
@@ -125,7 +125,7 @@ class TiledSE(wiring.Component):
         ]
 
     def _parameters(self, m, excite, admit, idle):
-        """The parameter memories and what fills them; returns the zero point in the working range."""
+        """The parameter memories, and the loader if there is one; returns the zero point in the int8 range."""
         m.submodules.parameters = store = ParameterStore(self.config, self.parameters)
         m.d.comb += [
             store.weight_address.eq(excite.weight_address), excite.weights.eq(store.weights),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycle counts of a block, exactly, from its parameters. Tests hold them to the simulation.
+"""Exact cycle counts of a block, from its parameters. Tests compare them with the simulation.
 
-What each component takes is in `latency`; here it is put together.
+`latency` has the cycles of each component; this module adds them up.
 """
 
 import dataclasses
@@ -12,17 +12,17 @@ from .latency import MAC, MEANS, MULTIPLY, gate_latency, mid_latency, ram_latenc
 
 __all__ = ["Timing"]
 
-# From the sequencer's issue to the memory of sums' address, and from a mean to the MAC units' operand.
+# Registers from the sequencer's issue to the address of the memory of sums, and from a mean to the MAC units' operand.
 ISSUE, OPERAND = 1, 1
-# From a layer's last input to the next layer's first at least.
+# Least cycles from a layer's last input to the next layer's first input.
 LAYER_GAP = 2
-# Scale, behind the memories: the deviation from zero; behind the multiplier: the rounding.
+# Scale: the deviation from zero, after the memories; the rounding, after the multiplier.
 DEVIATE, ROUND = 1, 1
-# Through the output queue: its memory, its register.
+# Through the output queue: its memory and its register.
 QUEUE = 2
-# Tiles that the scale FIFO holds: one whose gates are used, one whose gates are made.
+# Tiles in the scale FIFO: one whose gates are in use, one whose gates are computed.
 GATE_TILES = 2
-# Tiles that have ended but are not delivered: those, one whose sums are held, one that waits for these to be read.
+# Tiles that have ended but not left: those two, one whose sums excite holds, one whose sums wait for excite.
 TILES_UNDER_WAY = GATE_TILES + 2
 
 
@@ -34,17 +34,17 @@ class Timing:
 
     @property
     def sums_latency(self):
-        """Of the memories of sums; also from the first cycle of copying sums out to a tile's first input's issue."""
+        """Latency of the memories of sums; also the cycles from the start of copying to a tile's first issued input."""
         return ram_latency(self.config.groups)
 
     @property
     def hidden_latency(self):
-        """Of the memory of hidden values."""
+        """Latency of the memory of hidden values."""
         return ram_latency(self.config.squeeze)
 
     @property
     def issue_to_operand(self):
-        """From an input's issue to the MAC units' operand: a tile mean needs that long to be made."""
+        """From an input's issue to the MAC units' operand: as long as a tile mean takes."""
         return ISSUE + self.sums_latency + MEANS + OPERAND
 
     @property
@@ -56,8 +56,8 @@ class Timing:
     def pass_cycles(self):
         """Cycles from one pass's start to the next one's, for each layer.
 
-        A pass takes its inputs one a cycle, and one cycle in which its accumulators are moved away; these leave one a
-        cycle while the next pass runs, which must not be shorter than that.
+        A pass takes one cycle for each input, and one to move its accumulators away. These leave one a cycle while the
+        next pass runs, which must not be shorter than that.
         """
         config = self.config
         inputs = (config.channels, config.squeeze)
@@ -65,7 +65,7 @@ class Timing:
 
     @property
     def layer_cycles(self):
-        """Cycles in which each layer occupies the MAC units."""
+        """Cycles that each layer occupies the MAC units."""
         inputs = (self.config.channels, self.config.squeeze)
         return tuple((p - 1) * cycles + n
                      for p, cycles, n in zip(self.config.passes, self.pass_cycles, inputs, strict=True))
@@ -74,7 +74,7 @@ class Timing:
     def gap(self):
         """Cycles from layer 1's last input to layer 2's first, at least ``LAYER_GAP``.
 
-        Layer 2 starts while layer 1's last pass drains: input i is read just after it was written.
+        Layer 2 starts while the accumulators of layer 1's last pass leave: it reads input i just after it was written.
         """
         written = self.issue_to_value + mid_latency(self.config)
         addressed = self.issue_to_operand - OPERAND - self.hidden_latency
@@ -82,7 +82,7 @@ class Timing:
 
     @property
     def excite_cycles(self):
-        """Cycles that a tile occupies the MAC units: tiles can't follow each other faster than that (see `period`)."""
+        """Cycles that a tile occupies the MAC units: the least period of tiles (see `period`)."""
         return self.layer_cycles[0] + self.gap - 1 + self.layer_cycles[1] + LAYER_GAP - 1
 
     @property
@@ -92,16 +92,16 @@ class Timing:
         return self.issue_to_value + last_pass - 1 + gate_latency(self.config)
 
     def _gate_cycle(self, channel):
-        """When a gate comes, counted from channel 0's."""
+        """Cycles from channel 0's gate to that of `channel`."""
         number, place = divmod(channel, self.config.macs)
         return number * self.pass_cycles[1] + place
 
     @property
     def trigger(self):
-        """The channel with whose gate reading the tile may start.
+        """The channel after whose gate reading of the tile may start.
 
-        Reading takes a group a cycle, and gates come a channel a cycle at most: if the last group's are there in time,
-        then all are.
+        Reading takes one group a cycle, and at most one gate comes a cycle: if the last group's gates are in time, all
+        are.
         """
         config = self.config
         earliest = self._gate_cycle(config.channels - 1) - (config.groups - 1)
@@ -112,66 +112,66 @@ class Timing:
 
     @property
     def lead(self):
-        """Cycles that reading starts before a tile's last gate could be read."""
+        """Cycles that reading gains by starting at `trigger` instead of after a tile's last gate."""
         return self._gate_cycle(self.config.channels - 1) - self._gate_cycle(self.trigger)
 
     @property
     def gates_cycles(self):
-        """From layer 2's first input to the tile's first read."""
+        """Cycles from layer 2's first input to the tile's first read."""
         return self.layer_cycles[1] - 1 + self.gates_latency + 1 - self.lead
 
     def period(self, words):
-        """Cycles from one tile to the next, on average over many tiles of `words` beats, while nothing stalls them.
+        """Average cycles from one tile to the next, over many tiles of `words` beats, while nothing stalls them.
 
-        Each of the scale FIFO's places is taken from the cycle before layer 2's first input to the tile's last read. A
-        tile buffer that holds n full tiles makes n of them wait for what its slack is short of the latency.
+        A tile holds its place in the scale FIFO from the cycle before layer 2's first input to its last read. If the
+        tile buffer holds n full tiles and its slack is shorter than the latency, each n tiles lose the difference once.
         """
         pace = max(words, self.excite_cycles, (1 + self.gates_cycles + words) / GATE_TILES)
         if words != self.config.tile_words:
             return pace
-        # A tile can be taken once the one n before it is read; n tiles and a latency thus pass in n periods.
+        # A tile can be taken once the n-th tile before it is read, so n tiles and a latency pass in n periods.
         tiles = self.buffer_words // words
         rest = self.buffer_words - tiles * words
         return max(pace, (words + self.tile_latency - rest) / tiles)
 
     @property
     def keeps_pace(self):
-        """Whether gates for tiles of k rows are made as fast as such tiles can arrive."""
+        """Whether gates for tiles of k rows are computed as fast as such tiles can arrive."""
         return self.period(self.config.tile_words) == self.config.tile_words
 
     @property
     def tile_latency(self):
-        """Cycles from the one that takes a tile's last beat to the one that reads the tile's first word for output."""
+        """Cycles from a tile's last input beat to the read of its first beat from the tile buffer."""
         return 1 + self.sums_latency + self.layer_cycles[0] + self.gap - 1 + self.gates_cycles
 
     @property
     def read_latency(self):
-        """From a read of tile buffer and scale FIFO to data and gates."""
+        """Cycles from a read of tile buffer and scale FIFO to the data."""
         return max(ram_latency(self.buffer_words), ram_latency(GATE_TILES * self.config.groups))
 
     @property
     def scale_latency(self):
-        """From that read to the output queue's input."""
+        """Cycles from that read to the output queue's input."""
         return self.read_latency + DEVIATE + MULTIPLY + ROUND
 
     @property
     def output_latency(self):
-        """Cycles from the one that takes a tile's last beat to the one that offers the tile's first beat."""
+        """Cycles from a tile's last input beat to the offer of its first output beat."""
         return self.tile_latency + self.scale_latency + QUEUE
 
     @property
     def credits(self):
-        """Beats under way at full rate: read and not yet given, and the one whose credit is on its way back."""
+        """Credits for full rate: beats that are read and have not left, and one whose credit is on its way back."""
         return self.scale_latency + QUEUE + 1
 
     @property
     def full_rate(self):
-        """Whether tiles of k rows, back to back, are taken and given at a beat a cycle."""
+        """Whether tiles of k rows, back to back, enter and leave at a beat a cycle."""
         return self.keeps_pace and self.buffer_slack >= self.tile_latency
 
     @property
     def buffer_slack(self):
-        """Words of the tile buffer beyond a tile: by default those that arrive while a tile waits for its gates."""
+        """Words of the tile buffer beyond a tile: by default the beats that arrive while gates are computed."""
         return self.tile_latency if self.config.slack is None else self.config.slack
 
     @property

@@ -80,7 +80,7 @@ def _gates(m, config, fifo, inside, excite):
 
 def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
     """Any beat: when it is read, it ends its tile, and its frame, if it did so when it was taken."""
-    fresh, compared = inside["fresh"], inside["compared"]
+    at_start, compared = inside["at_tile_start"], inside["compared"]
     reach = records.entries[0][1]
     mark, watched, ahead = watch(m, ingress.take, scale.read, count)
     is_end, is_last = Signal(), Signal()
@@ -92,7 +92,7 @@ def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
         Assert(~watched | (ahead < count), "a beat that was not read is inside"),
         Assert(~watched | ((found == is_end) & (~is_end | (last == is_last))),
                "a record is kept for each tile's last beat"),
-        Assert(Mux(fresh, ~ingress.tile_valid | (ingress.tile.single == (reach == 1)),
+        Assert(Mux(at_start, ~ingress.tile_valid | (ingress.tile.single == (reach == 1)),
                    ingress.tile_valid & fifo.tile_valid & (compared == (reach == 1))),
                "the last beat is known before it is read"),
         Assert(~scale.read | ingress.tile_valid, "beats are read of finished tiles only"),

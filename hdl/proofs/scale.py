@@ -42,8 +42,8 @@ def _tiles(m, scale, inside, depth):
         Assert((head < depth) & (head_last == (head == depth - 1)), "the tile buffer's pointer is within its depth"),
         Assert(~valid | ((left != 0) & (left <= depth) & (end == around(head + left - 1, depth))),
                "the tile's end is as far ahead as it has words left"),
-        Assert(Mux(inside["fresh"], ~valid | (single == (left == 1)), valid & (inside["compared"] == (left == 1))),
-               "the last word is known before it is read"),
+        Assert(Mux(inside["at_tile_start"], ~valid | (single == (left == 1)),
+                   valid & (inside["compared"] == (left == 1))), "the last word is known before it is read"),
     ]
     return left
 
@@ -87,7 +87,7 @@ def pipeline(m, scale, inside, timing):
         Assert(in_stages + level + scale.o_valid == under_way, "beats are in the pipeline or in the queue"),
         Assert(~scale.read | (under_way != timing.credits), "no beat is read without a place for it"),
         Assert(~queue.i_valid | (level + queue.o_valid <= queue.depth), "the output queue never overflows"),
-        Assert(inside["some"] == (credits != 0), "some tells of a credit"),
+        Assert(inside["has_credit"] == (credits != 0), "has_credit tells of a credit"),
         Assert(inside["queue/filled"] == (level != 0), "filled tells whether there are words"),
         Assert(~scale.idle | (under_way == 0), "idle means that no beat is under way"),
     ]
@@ -144,8 +144,9 @@ _FAULTS = (
           "(credits == 1)", "no beat is read without a place for it"),
     Fault("a credit is given back for a beat that is only offered", "scale.py",
           "returned = self.o_valid & self.o_ready", "returned = self.o_valid", "the output queue never overflows"),
-    Fault("a tile of a single word is taken for a longer one", "scale.py", "Mux(fresh, self.tile.single, compared)",
-          "compared", "a tile is released with its last word, and only then"),
+    Fault("a tile of a single word is taken for a longer one", "scale.py",
+          "Mux(at_tile_start, self.tile.single, compared)", "compared",
+          "a tile is released with its last word, and only then"),
     Fault("tlast a stage early", "scale.py", 'timing.scale_latency, name="last")',
           'timing.scale_latency - 1, name="last")', "tlast comes with the frame's last beat, and no other"),
     Fault("idle while a beat is offered", "scale.py", "credits + returned == timing.credits",
