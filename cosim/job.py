@@ -7,7 +7,8 @@ with ``wait=False``: several streams are then driven at the same time.
 
 import dataclasses
 import json
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ PROGRESS, RESULT, OUTPUTS = "progress.json", "result.json", "outputs.npz"
 _ARRAYS, _JOB, _FACTS = "arrays.npz", "job.json", "facts.json"
 
 
-def _beats(name, array):
+def _beats(name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim != 2 or not len(array) or array.dtype not in (np.uint8, np.int8):
         raise ValueError(f"{name}: shape {array.shape}, {array.dtype}; must be (beats, lanes) of uint8 or int8")
     return np.ascontiguousarray(array).view(np.uint8)
@@ -37,7 +38,7 @@ class Frame:
     beats: np.ndarray
     expected: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "beats", _beats("beats", self.beats))
         if self.expected is not None:
             object.__setattr__(self, "expected", _beats("expected", self.expected))
@@ -45,7 +46,7 @@ class Frame:
                 raise ValueError(f"expected: shape {self.expected.shape}; must be that of beats, {self.beats.shape}")
 
     @classmethod
-    def of(cls, x, y=None, *, lanes):
+    def of(cls, x: np.ndarray, y: np.ndarray | None = None, *, lanes: int) -> "Frame":
         """A frame of feature maps ``x`` and ``y``, (H, W, C) each."""
         return cls(x.reshape(-1, lanes), None if y is None else y.reshape(-1, lanes))
 
@@ -76,12 +77,12 @@ class Load:
     tlast_at: int | None = None
     wait: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not len(self.words):
             raise ValueError("words: none; must be at least one")
 
     @property
-    def tlast(self):
+    def tlast(self) -> int:
         """The word with tlast, or -1."""
         return len(self.words) - 1 if self.tlast_at is None else self.tlast_at
 
@@ -126,6 +127,7 @@ class Snapshot:
     name: str
 
 
+Step = Drain | Hold | Idle | Load | Reset | ResetAfter | Send | Snapshot
 _STEPS = {step.op: step for step in (Drain, Hold, Idle, Load, Reset, ResetAfter, Send, Snapshot)}
 
 
@@ -153,7 +155,7 @@ class Job:
     occupancy: bool = False
     taps: tuple = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("stall_in", "stall_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be at least 0 and less than 1")
@@ -167,15 +169,16 @@ class Job:
                 raise ValueError(f"frames: {frame.beats.shape[1]} lanes; must be lanes={self.lanes}")
 
     @property
-    def frames(self):
+    def frames(self) -> list[Frame]:
         """All frames, in order: a frame's number is its place here."""
         return [frame for step in self.steps if isinstance(step, Send) for frame in step.frames]
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         """Write the job into an existing folder."""
-        arrays, names = {}, {}
+        arrays: dict[str, np.ndarray] = {}
+        names: dict[int, str] = {}
 
-        def plain(value):
+        def plain(value: Any) -> Any:
             if isinstance(value, np.ndarray):
                 # A frame that is sent many times is written once.
                 name = names.setdefault(id(value), f"array{len(arrays)}")
@@ -187,11 +190,11 @@ class Job:
             return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
         text = json.dumps(plain(self))
-        np.savez(folder / _ARRAYS, **arrays)
+        np.savez(folder / _ARRAYS, **arrays)  # type: ignore[arg-type]
         (folder / _JOB).write_text(text)
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: Path) -> "Job":
         """The job that ``save`` wrote."""
         record = json.loads((folder / _JOB).read_text())
         with np.load(folder / _ARRAYS, allow_pickle=False) as file:
@@ -200,22 +203,22 @@ class Job:
         return cls(steps=steps, **record)
 
 
-def save_facts(folder, **facts):
+def save_facts(folder: Path, **facts: Any) -> None:
     """Write what the bench has to know of the build that it runs in."""
     (folder / _FACTS).write_text(json.dumps(facts))
 
 
-def load_facts(folder):
+def load_facts(folder: Path) -> dict[str, Any]:
     """What :func:`save_facts` wrote, as a dict."""
     return json.loads((folder / _FACTS).read_text())
 
 
-def _step(record, arrays):
+def _step(record: dict, arrays: dict[str, np.ndarray]) -> Step:
     kind = _STEPS[record.pop("op")]
     if kind is Load:
         record["words"] = arrays[record["words"]]
     if kind is Send:
         record["frames"] = tuple(
-            Frame(**{name: None if array is None else arrays[array] for name, array in frame.items()})
+            Frame(arrays[frame["beats"]], None if frame["expected"] is None else arrays[frame["expected"]])
             for frame in record["frames"])
     return kind(**record)

@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """The activations on integers, evaluated from the tables of :mod:`tiled_se.hdl.tables`.
 
-For int64 numpy arrays and torch tensors alike: the error budget evaluates by numpy what the model runs by torch. Tables
-come as columns of the argument's kind: `mid_columns` and `gate_columns`, converted by the caller.
+The functions take int64 numpy arrays (the error budget) or torch tensors (the integer model). The caller passes the
+columns of a table, from `mid_columns` or `gate_columns`, as the same kind.
 """
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, LOGIT_BITS, GateKind, Mid
+from ..hdl.config import GATE_FRAC, LOGIT_BITS, Config, GateKind, Mid
 from ..hdl.tables import MID_EXTRA, MID_RANGE, SIGMOID_EXTRA, SIGMOID_SEGMENT, mid_table, sigmoid_table
-from .rounding import clamp, floor_shift, round_shift, saturate_signed, saturate_unsigned
+from .rounding import Array, clamp, floor_shift, round_shift, saturate_signed, saturate_unsigned
 
 __all__ = ["correction", "gate", "gate_columns", "mid", "mid_columns"]
 
 
-def mid_columns(mid_kind, frac, segment_bits):
-    """int64 array (3, segments): c0, c1 and c2 of a mid; empty for one that needs no table."""
+def mid_columns(mid_kind: Mid, frac: int, segment_bits: int) -> np.ndarray:
+    """int64 array (3, segments): c0, c1 and c2 of a mid; empty if it needs no table."""
     if not mid_kind.tabulated:
         return np.zeros((3, 0), np.int64)
     return np.array(mid_table(mid_kind, frac, segment_bits), np.int64).T
 
 
-def gate_columns(config):
+def gate_columns(config: Config) -> np.ndarray:
     """int64 array (2, segments): c0 and c1 of `config`'s gate; empty for a hard sigmoid."""
     if config.gate.kind is GateKind.HARDSIGMOID:
         return np.zeros((2, 0), np.int64)
     return np.array(sigmoid_table(config.residual), np.int64).T
 
 
-def correction(magnitude, columns, fraction):
+def correction(magnitude: Array, columns: Array, fraction: int) -> Array:
     """Piecewise quadratic ``relu(a) - mid(a)`` in hidden LSB; a segment has ``2**fraction`` magnitudes."""
     c0, c1, c2 = (column[magnitude >> fraction] for column in columns)
     t = magnitude & ((1 << fraction) - 1)
@@ -36,7 +36,7 @@ def correction(magnitude, columns, fraction):
     return round_shift(c0 + floor_shift(u * t, fraction), MID_EXTRA)
 
 
-def mid(a, config, columns):
+def mid(a: Array, config: Config, columns: Array) -> Array:
     """Hidden vector from the pre-activations `a`: saturated to ``hidden_bits``."""
     if config.mid in (Mid.RELU, Mid.RELU6):
         return saturate_unsigned(a, config.hidden_bits)
@@ -51,7 +51,7 @@ def mid(a, config, columns):
     return saturate_signed(clamp(a, 0, None) - excess, config.hidden_bits)
 
 
-def gate(logit, config, columns):
+def gate(logit: Array, config: Config, columns: Array) -> Array:
     """Gates, 0..2**GATE_FRAC, from logits of ``logit_bits``."""
     if config.gate.kind is GateKind.HARDSIGMOID:
         return clamp(logit, 1 << (GATE_FRAC - 1) if config.residual else 0, 1 << GATE_FRAC)
@@ -59,6 +59,6 @@ def gate(logit, config, columns):
     c0, c1 = (column[magnitude >> SIGMOID_SEGMENT] for column in columns)
     t = magnitude & ((1 << SIGMOID_SEGMENT) - 1)
     positive = round_shift(c0 + c1 * t, SIGMOID_EXTRA)
-    # sigmoid(-l) = 1 - sigmoid(l); with the residual's 1 added and both halved the two add up to 3/2.
+    # sigmoid(-l) = 1 - sigmoid(l). The residual's gates, (1 + sigmoid) / 2, of l and -l add up to 3/2.
     both = 3 << (GATE_FRAC - 1) if config.residual else 1 << GATE_FRAC
     return positive + (both - 2 * positive) * (logit < 0)

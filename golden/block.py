@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A block and its data before quantisation: float weights, and the format that data are quantised to."""
+"""A block's float weights, and the 8-bit format of its data."""
 
 import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 
-from ..hdl.config import ConfigError, Gate, Mid
+from ..hdl.config import Config, ConfigError, Gate, Mid
 
 __all__ = ["DataFormat", "FloatBlock", "check_scale"]
 
-# Scales between these leave every requantisation multiplier representable (docs/design.md, "Scales").
+# Between these scales every requantisation multiplier is representable (docs/design.md, "Scales").
 SMALLEST_SCALE = 2.0**-40
 LARGEST_SCALE = 2.0**40
-# Weights come as float32; float64 ones beyond its range would overflow on the way.
+# Weights are used as float32 elsewhere, where larger float64 numbers would overflow.
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 
 
@@ -31,7 +32,7 @@ class FloatBlock:
     Raises
     ------
     ConfigError
-        Naming the array whose shape or values are wrong.
+        The message names the array with a wrong shape or wrong values.
     """
 
     w1: np.ndarray
@@ -42,7 +43,7 @@ class FloatBlock:
     gate: Gate = Gate()
     residual: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("w1", "b1", "w2", "b2"):
             value = np.asarray(getattr(self, name))
             if value.dtype.kind not in "iuf":
@@ -59,7 +60,7 @@ class FloatBlock:
             if not (np.abs(getattr(self, name)) <= LARGEST_WEIGHT).all():
                 raise ConfigError(name, "not finite", "must hold finite float32 numbers only")
 
-    def check(self, config):
+    def check(self, config: Config) -> None:
         """Raise ConfigError unless `config` describes a block of this shape and these functions."""
         if self.w1.shape != (config.squeeze, config.channels):
             raise ConfigError("w1", list(self.w1.shape), f"must have the shape {[config.squeeze, config.channels]}")
@@ -68,7 +69,7 @@ class FloatBlock:
                 raise ConfigError(name, getattr(config, name), f"the weights are for {getattr(self, name)}")
 
 
-def check_scale(scale):
+def check_scale(scale: float) -> None:
     """Raise ConfigError unless `scale` is a legal scale of the data."""
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise ConfigError("x_scale", scale, "must be from 2**-40 to 2**40")
@@ -76,7 +77,7 @@ def check_scale(scale):
 
 @dataclasses.dataclass(frozen=True)
 class DataFormat:
-    """How 8-bit data stand for real ones: ``real = scale * (q - zero_point)``.
+    """The real value of 8-bit data: ``real = scale * (q - zero_point)``.
 
     Raises
     ------
@@ -88,35 +89,35 @@ class DataFormat:
     zero_point: int
     signed: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_scale(self.scale)
         if not self.low <= self.zero_point <= self.low + 255:
             raise ConfigError("x_zero_point", self.zero_point, f"must be from {self.low} to {self.low + 255}")
 
     @property
-    def low(self):
-        """The smallest datum."""
+    def low(self) -> int:
+        """The smallest integer."""
         return -128 if self.signed else 0
 
-    def quantise(self, x):
-        """int64 array: `x` (any shape, real) on the grid, clipped to 8 bits; ConfigError where it is not finite."""
+    def quantise(self, x: npt.ArrayLike) -> np.ndarray:
+        """int64 array: `x` (any shape, real) rounded and clipped to 8 bits; ConfigError if a number is not finite."""
         x = np.asarray(x, np.float64)
         if not np.isfinite(x).all():
             raise ConfigError("x", "not finite", "must hold finite numbers only")
-        # Clipped before the conversion too: what int64 can't hold would wrap.
+        # Clipped before the conversion, too, as numbers beyond int64 would wrap.
         steps = np.clip(np.rint(x / self.scale), -1024, 1024).astype(np.int64)
         return np.clip(steps + self.zero_point, self.low, self.low + 255)
 
-    def dequantise(self, q):
-        """float64 array: what the integers `q` stand for."""
+    def dequantise(self, q: npt.ArrayLike) -> np.ndarray:
+        """float64 array: the real values of the integers `q`."""
         return (np.asarray(q, np.float64) - self.zero_point) * self.scale
 
     @classmethod
-    def calibrate(cls, low, high, signed=True):
-        """The format for data from `low` to `high`: every one within a step of its integer, 0.0 exact.
+    def calibrate(cls, low: float, high: float, signed: bool = True) -> "DataFormat":
+        """The format for data from `low` to `high`. Each number is within a step of its integer, and 0.0 is exact.
 
-        The range is widened to include 0. A scale is 2**-40 at least: data that all are finer count as zeros. Data
-        that are all 0 get the scale 1. ConfigError("x") where `low` or `high` is not finite or the span is too large.
+        The range is widened to include 0. The scale is at least 2**-40; if all data are 0 it is 1. Raises
+        ConfigError("x") if `low` or `high` is not finite or the span is too large.
         """
         low, high = float(low), float(high)
         if not (math.isfinite(low) and math.isfinite(high)):

@@ -1,34 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error budget: how far an output can be from float64 at worst, over every input and every number of rows.
+"""The error budget: an upper bound of an output's distance from float64, for any input and any number of rows.
 
-It follows the stages: half a step of each rounding, through the weights, the slopes of `mid` and `gate` and the error
-of their tables, which is measured over every input they can have.
+The bound follows the stages. Each rounding adds half a step, which the weights and the slopes of `mid` and `gate`
+scale; the errors of the tables are measured over all their inputs.
 """
 
 import functools
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_BITS, LOGIT_FRAC, GateKind, Mid
+from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_BITS, LOGIT_FRAC, Config, GateKind, Mid
+from ..hdl.parameters import Layer
 from ..hdl.tables import MID_EXTRA, MID_RANGE
 from . import activation
 from .rounding import scaled_floor
+from .scales import RealLayer
 
 __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
            "measured_table_error", "mid_error", "output_error", "result_box"]
 
-# A requantisation floors twice, but nested floors are one: what remains is a single rounding.
+# A requantisation floors twice; nested floors are one floor, so it counts as a single rounding.
 HALF = 0.5
-# Largest |slope| of each mid; that of silu is at 2.3994.
+# Largest |slope| of each mid (of silu at 2.3994).
 SLOPE = {Mid.RELU: 1.0, Mid.RELU6: 1.0, Mid.IDENTITY: 1.0, Mid.SILU: 1.0998394, Mid.HARDSWISH: 1.5}
-# Fractional bits up to which a mid is measured over all its arguments, in some 20 ms.
+# Up to this many fractional bits a mid is measured over all its arguments, which takes about 20 ms.
 MEASURED_FRAC = 15
-# Relative margin for this module's own float64 sums.
+# Relative margin for the rounding of this module's float64 sums.
 MARGIN = 1e-9
 
 
 @functools.lru_cache(maxsize=16)
-def _mean_figures(k, width, operand_bits, mean_frac, reciprocals):
+def _mean_figures(k: int, width: int, operand_bits: int, mean_frac: int,
+                  reciprocals: tuple[tuple[int, int], ...]) -> tuple[float, int, int]:
     """(error, low, high) of `mean_error` and `mean_box`."""
     error, low, high = 0.0, 0, 0
     for r, (value, q) in enumerate(reciprocals, 1):
@@ -44,45 +47,45 @@ def _mean_figures(k, width, operand_bits, mean_frac, reciprocals):
     return error, low, high
 
 
-def _figures(config):
+def _figures(config: Config) -> tuple[float, int, int]:
     return _mean_figures(config.k, config.width, config.operand_bits, config.mean_frac, config.reciprocals)
 
 
-def mean_error(config):
-    """Largest error of a mean over 1 to k rows, in its steps; 0 where each is exact."""
+def mean_error(config: Config) -> float:
+    """Largest error of a mean over 1 to k rows, in steps of the mean."""
     return _figures(config)[0]
 
 
-def mean_box(config):
+def mean_box(config: Config) -> tuple[int, int]:
     """(low, high): the range of a mean's integer."""
     return _figures(config)[1:]
 
 
-def result_box(layer, shifts, box):
+def result_box(layer: Layer, shifts: tuple[int, ...], box: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), int64 arrays (outputs): the exact range of a layer's result for inputs within `box`.
 
-    Saturation of the requantised accumulator and of the result are left out.
+    The saturations of the requantised accumulator and of the result are ignored.
     """
     positive = layer.weight.clip(0, None).sum(axis=1)
     negative = layer.weight.clip(None, 0).sum(axis=1)
     low, high = box
     shift = np.array(shifts)[layer.shift]
 
-    def result(acc):
+    def result(acc: np.ndarray) -> np.ndarray:
         return (scaled_floor(acc, layer.multiplier, shift) + layer.bias + (1 << (GUARD_BITS - 1))) >> GUARD_BITS
 
     return result(positive * low + negative * high), result(positive * high + negative * low)
 
 
-def _real_high(config, real):
-    """float64 array (CR): upper bound of the exact pre-activations, in hidden LSB."""
+def _real_high(config: Config, real: RealLayer) -> np.ndarray:
+    """float64 array (CR): upper bounds of the exact pre-activations, in hidden LSB."""
     full = config.k * config.width * 2.0**config.mean_frac
     weight = real.layer.weight
     acc = (127 * weight.clip(0, None).sum(axis=1) - 128 * weight.clip(None, 0).sum(axis=1)) * full
     return (acc * real.ratio + real.layer.bias) / (1 << GUARD_BITS) + MARGIN * acc * real.ratio
 
 
-def hidden_error(config, real, shifts):
+def hidden_error(config: Config, real: RealLayer, shifts: tuple[int, ...]) -> np.ndarray:
     """float64 array (CR): the largest error of each hidden value, in its LSB, given layer 1 as a `RealLayer`."""
     layer = real.layer
     total = np.abs(layer.weight).sum(axis=1)
@@ -92,28 +95,28 @@ def hidden_error(config, real, shifts):
     error = mean_error(config) * total * real.ratio / (1 << GUARD_BITS) + rounding
     error = error * SLOPE[config.mid] + mid_error(config.mid, config.hidden_frac, config.segment_bits)
     if not config.mid.signed:
-        # Where the integer is never above 0 the error is what the exact value can have.
+        # Where the integer is always 0, the error is at most the exact value.
         never = result_box(layer, shifts, mean_box(config))[1] <= 0
         error = np.where(never, np.minimum(error, np.maximum(_real_high(config, real), 0)), error)
     return error
 
 
-def logit_error(real, hidden):
+def logit_error(real: RealLayer, hidden: np.ndarray) -> np.ndarray:
     """float64 array (C): the largest error of each logit, in its LSB, given layer 2 and `hidden_error`."""
     return np.abs(real.layer.weight) @ hidden * real.ratio / (1 << GUARD_BITS) + HALF
 
 
-def _exact_correction(mid, a):
+def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> np.ndarray | np.float64:
     """``relu(a) - mid(a)`` for magnitudes `a`, in float64."""
     return a / (1 + np.exp(a)) if mid is Mid.SILU else a * np.maximum(3 - a, 0) / 6
 
 
 @functools.lru_cache(maxsize=64)
-def measured_table_error(mid, frac, segment_bits):
-    """Largest error of a tabulated mid over every magnitude its table is for, in LSB."""
+def measured_table_error(mid: Mid, frac: int, segment_bits: int) -> float:
+    """Largest error of a tabulated mid over all magnitudes of its table, in LSB."""
     columns = activation.mid_columns(mid, frac, segment_bits)
     worst = 0.0
-    # In pieces, so that the scratch arrays stay in the cache.
+    # In pieces whose scratch arrays fit the CPU's cache.
     size = min(1 << 15, MID_RANGE << frac)
     for start in range(0, MID_RANGE << frac, size):
         a = np.arange(start, start + size, dtype=np.int64)
@@ -123,48 +126,48 @@ def measured_table_error(mid, frac, segment_bits):
 
 
 @functools.lru_cache(maxsize=64)
-def bounded_table_error(mid, frac, segment_bits):
-    """Upper bound of `measured_table_error`, at a cost that does not grow with `frac`."""
+def bounded_table_error(mid: Mid, frac: int, segment_bits: int) -> float:
+    """Upper bound of `measured_table_error`; its cost does not grow with `frac`."""
     c0, c1, c2 = activation.mid_columns(mid, frac, segment_bits)[:, :, None].astype(np.float64)
     points = 1 << 9
     t = np.arange(points + 1) / points
     a = (np.arange(MID_RANGE << segment_bits)[:, None] + t) * 2.0**-segment_bits
     unit = 2.0 ** (frac + MID_EXTRA)
     error = c0 + (c1 + c2 * t) * t - _exact_correction(mid, a) * unit
-    # Between two points at most an eighth of the second derivative: the third of `mid` is under 1, c2 is rounded.
+    # Between two points: at most an eighth of the second derivative. The third of `mid` is under 1; c2 is rounded.
     between = (unit * 8.0**-segment_bits + 1) / (8 * points**2)
     # The evaluation floors twice, by less than a step each, and then rounds.
     return float(max(error.max(), 2 - error.min()) + between) / (1 << MID_EXTRA) + HALF
 
 
-def mid_error(mid, frac, segment_bits):
-    """Upper bound of the error of a mid itself, for an exact argument, in hidden LSB."""
+def mid_error(mid: Mid, frac: int, segment_bits: int) -> float:
+    """Upper bound of a mid's own error, for an exact argument, in hidden LSB."""
     if not mid.tabulated:
         return 0.0
     table = (measured_table_error if frac <= MEASURED_FRAC else bounded_table_error)(mid, frac, segment_bits)
-    # Beyond the table, and where the pre-activation saturates below it, the integer is relu.
-    return max(table, float(_exact_correction(mid, float(MID_RANGE))) * 2.0**frac)
+    # Beyond the table the integer is relu.
+    return max(table, float(_exact_correction(mid, np.float64(MID_RANGE))) * 2.0**frac)
 
 
-def _sigmoid(logit, residual):
-    # By tanh, which does not overflow.
+def _sigmoid(logit: np.ndarray, residual: bool) -> np.ndarray:
+    # tanh does not overflow.
     value = (1 + np.tanh(logit / 2)) / 2
     return (1 + value) / 2 if residual else value
 
 
-def gate_error(config, delta):
-    """Largest |gate - exact gate| for logits that are off by up to `delta` LSB; a residual's gate is (1 + g) / 2."""
+def gate_error(config: Config, delta: float) -> float:
+    """Largest |gate - exact gate| for logits with an error of up to `delta` LSB; a residual's gate is (1 + g) / 2."""
     unit = 2.0**-GATE_FRAC
     if config.gate.kind is GateKind.HARDSIGMOID:
         return delta * unit
     logit = np.arange(-(1 << (LOGIT_BITS - 1)), 1 << (LOGIT_BITS - 1), dtype=np.int64)
     got = activation.gate(logit, config, activation.gate_columns(config)) * unit
-    # The outermost integers also stand for everything beyond them.
+    # The outermost integers also stand for all logits beyond them.
     low, high = (logit - delta) * 2.0**-LOGIT_FRAC, (logit + delta) * 2.0**-LOGIT_FRAC
     low[0], high[-1] = -np.inf, np.inf
     return float(max((got - _sigmoid(low, config.residual)).max(), (_sigmoid(high, config.residual) - got).max()))
 
 
-def output_error(config, delta):
+def output_error(config: Config, delta: float) -> float:
     """Strict bound of an output's error in LSB, given the largest of `logit_error`."""
     return (HALF + config.largest_deviation * gate_error(config, delta)) * (1 + MARGIN)

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layer 1 and the scale of the hidden vector, from the exact range of the pre-activations."""
+"""Quantisation of layer 1 and the scale of the hidden vector, from the exact range of the pre-activations."""
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from ..hdl.config import GUARD_BITS, ConfigError, Mid
+from ..hdl.config import GUARD_BITS, Config, ConfigError, Mid
 from ..hdl.tables import MID_RANGE
+from .block import FloatBlock
 from .budget import mean_box, result_box
 from .scales import (
     LARGEST_BIAS,
     LARGEST_MULTIPLIER,
+    RealLayer,
+    Shifts,
     TooLarge,
     fold,
     layer_units,
@@ -23,29 +27,29 @@ from .scales import (
 
 __all__ = ["hidden_layer", "largest_frac"]
 
-# The hidden vector need not be finer than layer 2's multipliers resolve: this leaves them 10 bits at a shift of 56.
+# Least ratio of layer 2: its multipliers then have 10 bits at a shift of 56, and a finer hidden vector is useless.
 SMALLEST_RATIO = 2.0**-46
-# Weights of layer 2 that are all below this may become 0: no other scale shall suffer for them.
+# If all weights of layer 2 are below this they may become 0; they must not coarsen another scale.
 NEGLIGIBLE_WEIGHT = 1e-12
-# Below minus this a tabulated mid is 0 (hardswish), or as good as that (silu: the budget counts what is left).
+# Below minus this a tabulated mid is 0 (hardswish) or almost 0 (silu; the budget includes the rest).
 NEGATIVE_END = {Mid.SILU: MID_RANGE, Mid.HARDSWISH: 3}
 
 
-def _real_bias(block, config, x_scale):
-    """Function: what to add to layer 1 of raw data, given the real weights."""
+def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The function from layer 1's real weights to its real bias, which includes the zero point's share."""
     return lambda real: block.b1 - x_scale * config.int8_zero_point * real.sum(axis=1)
 
 
-def _range(config, block, x_scale):
-    """(low, high), floats: the range of all pre-activations with the float weights."""
+def _range(config: Config, block: FloatBlock, x_scale: float) -> tuple[float, float]:
+    """(low, high): the range of all pre-activations with the float weights."""
     low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
     positive, negative = block.w1.clip(0, None).sum(axis=1), block.w1.clip(None, 0).sum(axis=1)
     return ((positive * low + negative * high + block.b1).min(), (positive * high + negative * low + block.b1).max())
 
 
-def _least_scale(config, block, x_scale, shifts):
-    """The finest hidden scale with which every multiplier and bias of layer 1, and layer 2's ratios, have a format."""
-    # Less a little for what rounding the weights and the ratios may add.
+def _least_scale(config: Config, block: FloatBlock, x_scale: float, shifts: Shifts) -> tuple[float, float]:
+    """The finest hidden scales that layer 1's multipliers and biases, and layer 2's ratios, allow."""
+    # A small margin for the rounding of weights and ratios.
     largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
     ratio = row_steps(block.w1).max() * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
     bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD_BITS / (LARGEST_BIAS / 2)
@@ -55,32 +59,34 @@ def _least_scale(config, block, x_scale, shifts):
     return max(ratio, bias), SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD_BITS / step
 
 
-def _layer(config, block, x_scale, hidden_scale, shifts):
-    """Layer 1 (RealLayer with its real bias) and its shifts at a given hidden scale."""
+def _layer(config: Config, block: FloatBlock, x_scale: float, hidden_scale: float,
+           shifts: Shifts) -> tuple[RealLayer, tuple[int, ...]]:
+    """Layer 1 (RealLayer with its real bias) and its shifts, for a given hidden scale."""
     unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD_BITS
     real, shifts = quantise_layer(block.w1, unit, _real_bias(block, config, x_scale), bias_unit, shifts, "1")
     bias = real.layer.bias * bias_unit + x_scale * config.int8_zero_point * real.weight.sum(axis=1)
     return dataclasses.replace(real, bias=bias), shifts
 
 
-def _free_scale(config, block, x_scale):
-    """First guess of a hidden scale that is not a power of two, and the largest that it may have."""
+def _free_scale(config: Config, block: FloatBlock, x_scale: float) -> tuple[float, float]:
+    """First guess and upper limit of a hidden scale that need not be a power of two."""
     low, high = _range(config, block, x_scale)
     top = (1 << (config.hidden_bits - config.mid.signed)) - 1
     if config.mid is Mid.IDENTITY:
         return max(abs(low), abs(high)) / top, np.inf
     limit = 6 / top if config.mid is Mid.RELU6 else np.inf
-    # Behind a relu that is never positive any scale will do.
+    # After a relu that is never positive any scale will do.
     return min((high if high > 0 else abs(low)) / top, limit), limit
 
 
-def _box(config, real, shifts):
-    """(low, high), ints: the exact range of all pre-activations, in hidden LSB."""
+def _box(config: Config, real: RealLayer, shifts: tuple[int, ...]) -> tuple[int, int]:
+    """(low, high): the exact range of all pre-activations, in hidden LSB."""
     low, high = result_box(real.layer, shifts, mean_box(config))
     return int(low.min()), int(high.max())
 
 
-def _tabulated(config, block, x_scale, shifts):
+def _tabulated(config: Config, block: FloatBlock, x_scale: float,
+               shifts: Shifts) -> tuple[RealLayer, tuple[int, ...], float]:
     scale = 2.0**-config.hidden_frac
     real, shifts = _layer(config, block, x_scale, scale, shifts)
     low, high = _box(config, real, shifts)
@@ -93,20 +99,21 @@ def _tabulated(config, block, x_scale, shifts):
     return real, shifts, scale
 
 
-def _negative_bits(config):
-    """Integer bits that reach `NEGATIVE_END`."""
+def _negative_bits(config: Config) -> int:
+    """Integer bits that `NEGATIVE_END` needs."""
     return (NEGATIVE_END[config.mid] - 1).bit_length()
 
 
-def largest_frac(config, block, x_scale):
-    """A ``hidden_frac`` above which a tabulated mid's range surely does not hold the pre-activations."""
+def largest_frac(config: Config, block: FloatBlock, x_scale: float) -> int:
+    """An upper bound of ``hidden_frac``: with more, the pre-activations exceed a tabulated mid's range."""
     low, high = _range(config, block, x_scale)
     bits = [math.ceil(math.log2(value)) if value > 0 else 0 for value in (high, -low)]
-    # The quantised weights' range may be a little smaller than the float ones'.
+    # The range of the quantised weights may be slightly smaller than that of the float weights.
     return config.operand_bits - max(0, bits[0], min(bits[1], _negative_bits(config)))
 
 
-def hidden_layer(config, block, x_scale, shifts):
+def hidden_layer(config: Config, block: FloatBlock, x_scale: float,
+                 shifts: Shifts) -> tuple[RealLayer, tuple[int, ...], float]:
     """Quantise layer 1.
 
     Parameters
@@ -120,15 +127,15 @@ def hidden_layer(config, block, x_scale, shifts):
     Returns
     -------
     RealLayer, tuple of int, float
-        The layer, its shifts and the hidden vector's scale: with it no value saturates, but for relu6's at 6, those a
-        relu makes 0 and those so negative that a tabulated mid makes them 0.
+        The layer, its shifts and the hidden vector's scale. No value saturates, except at relu6's 6, at relu's 0, and
+        where a tabulated mid is 0.
 
     Raises
     ------
     TooLarge
-        Where a multiplier or a bias has no format.
+        If a multiplier or a bias exceeds its format.
     ConfigError
-        Where a tabulated mid's ``hidden_frac`` leaves too few integer bits.
+        If a tabulated mid's ``hidden_frac`` leaves too few integer bits.
     """
     if config.mid.tabulated:
         return _tabulated(config, block, x_scale, shifts)
@@ -137,11 +144,11 @@ def hidden_layer(config, block, x_scale, shifts):
     top = (1 << (config.hidden_bits - config.mid.signed)) - 1
     for exponent in range(-20, 20):
         scale = min(scale, limit)
-        real, found = _layer(config, block, x_scale, scale, shifts)
-        low, high = _box(config, real, found)
+        real, chosen = _layer(config, block, x_scale, scale, shifts)
+        low, high = _box(config, real, chosen)
         over = max(high / top, -low / (top + 1) if config.mid.signed else 0)
         if over <= 1 or scale == limit:
-            return real, found, scale
-        # Another scale rounds the weights differently, so that the range does not just shrink in proportion.
+            return real, chosen, scale
+        # A new scale rounds the weights differently, so the range does not shrink in exact proportion.
         scale *= over * (1 + 2.0**exponent)
     raise TooLarge("w1", "too large", "no scale of the hidden vector holds its range")

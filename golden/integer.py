@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The integer model: what the hardware computes, bit for bit, with every stage's values to compare."""
+"""The integer model: the hardware's arithmetic, bit for bit, with the values of every stage."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from ..hdl.config import ConfigError
+from ..hdl.config import Config, ConfigError
+from ..hdl.parameters import Parameters
 from . import activation, stages
 from .rounding import require_signed
 
@@ -17,8 +20,8 @@ __all__ = ["STAGES", "IntegerModel", "Stages"]
 class Stages:
     """Every stage's values for a batch of frames: int64 tensors.
 
-    Tiles lie row by row. All but `y` are [N, tiles, C]; acc1, pre1 and hidden have CR instead of C. `y` has the shape
-    and the range of the data that went in; the other stages follow the working range.
+    All but `y` are [N, tiles, C], tiles row by row; acc1, pre1 and hidden have CR instead of C. `y` has the shape and
+    the range of the input data; the other stages are computed from data in the int8 range.
     """
 
     sums: torch.Tensor
@@ -35,9 +38,9 @@ class Stages:
 STAGES = tuple(field.name for field in dataclasses.fields(Stages))
 
 
-def _integers(name, value):
-    """`value` (array or tensor) as an int64 tensor; TypeError where it does not hold integers."""
-    # A copy: torch warns of numpy's read-only arrays.
+def _integers(name: str, value: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
+    """`value` (array or tensor) as an int64 tensor; TypeError if it does not hold integers."""
+    # A copy, as torch warns about read-only arrays.
     value = value if isinstance(value, torch.Tensor) else torch.tensor(np.asarray(value))
     if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
         raise TypeError(f"{name}: must hold integers, not {value.dtype}")
@@ -53,50 +56,51 @@ class IntegerModel:
     parameters : Parameters
         Quantised for `config`.
     tile_width : int, optional
-        Columns of a tile; None is the frame's width, the strips that the hardware has. The parameters are then those
+        Columns of a tile; None is the frame's width, as in the hardware. With a number, the parameters must be
         quantised for ``dataclasses.replace(config, width=tile_width)``.
 
     Raises
     ------
     ConfigError
-        Where the parameters do not fit the config.
+        If the parameters do not fit the config.
     """
 
-    def __init__(self, config, parameters, tile_width=None):
+    def __init__(self, config: Config, parameters: Parameters, tile_width: int | None = None) -> None:
         parameters.validate(config)
         self.config, self.parameters = config, parameters
         self.tiling = config if tile_width is None else dataclasses.replace(config, width=tile_width)
         self._offset = 0 if config.signed else 128
-        self._layers = [
+        # Layers of tensors instead of arrays.
+        self._layers: list[Any] = [
             dataclasses.replace(layer, **{field.name: torch.tensor(getattr(layer, field.name))
-                                          for field in dataclasses.fields(layer)})
+                                          for field in dataclasses.fields(layer)})  # type: ignore[arg-type]
             for layer in (parameters.layer1, parameters.layer2)]
         self._mid = torch.tensor(activation.mid_columns(config.mid, config.hidden_frac, config.segment_bits))
         self._gate = torch.tensor(activation.gate_columns(config))
 
-    def _working(self, x):
-        """The int64 tensor `x`, checked, as [N, H, W, C] in the working range."""
+    def _working(self, x: torch.Tensor) -> torch.Tensor:
+        """The int64 tensor `x`, checked, as [N, H, W, C] in the int8 range."""
         frame = [self.config.width, self.config.channels]
         if x.ndim not in (3, 4) or list(x.shape[-2:]) != frame or not x.numel():
             raise ConfigError("x", list(x.shape),
                               f"must have the shape [N, H, W, C] or [H, W, C] with [W, C] = {frame}")
         return require_signed("x", x.reshape(-1, *x.shape[-3:]) - self._offset, 8)
 
-    def _counts(self, height):
+    def _counts(self, height: int) -> list[tuple[int, int]]:
         """(rows, columns) of each tile of a frame."""
-        def spans(extent, step):
+        def spans(extent: int, step: int) -> list[int]:
             return [min(step, extent - start) for start in range(0, extent, step)]
 
         return [(rows, columns) for rows in spans(height, self.config.k)
                 for columns in spans(self.config.width, self.tiling.width)]
 
-    def run(self, x):
-        """Every stage's values.
+    def run(self, x: npt.ArrayLike | torch.Tensor) -> Stages:
+        """Compute every stage's values.
 
         Parameters
         ----------
         x : integer array or tensor [N, H, W, C] or [H, W, C]
-            Data in their own range (int8's or uint8's); any height.
+            Data in their own range (int8 or uint8); any height.
 
         Returns
         -------
@@ -105,7 +109,7 @@ class IntegerModel:
         Raises
         ------
         OverflowError
-            Where a value does not fit its width.
+            If a value does not fit its width.
         """
         x, tiling = _integers("x", x), self.tiling
         work = self._working(x)
@@ -121,10 +125,10 @@ class IntegerModel:
         y = stages.outputs(work, gates, tiling, self.parameters.int8_zero_point) + self._offset
         return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
 
-    def run_beats(self, beats):
-        """A frame of so many beats, which need not be whole rows: one that a misplaced ``tlast`` cut short.
+    def run_beats(self, beats: npt.ArrayLike | torch.Tensor) -> Stages:
+        """Compute a frame that a misplaced ``tlast`` has cut short: any number of beats, not only whole rows.
 
-        What its last row misses adds nothing to the sums, but the row counts as one of its tile.
+        The missing beats of the last row add nothing to the sums, but the row counts as a row of its tile.
 
         Parameters
         ----------
@@ -134,7 +138,7 @@ class IntegerModel:
         Returns
         -------
         Stages
-            As of `run`, for one frame; `y` is [B, lanes].
+            As from `run`, for one frame; `y` is [B, lanes].
         """
         beats = _integers("beats", beats)
         if beats.ndim != 2 or beats.shape[1] != self.config.lanes or not beats.numel():

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiled squeeze-and-excite as a PyTorch module, to put in place of the original."""
+"""Tiled squeeze-and-excite as a PyTorch module that can replace the original."""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +22,7 @@ ACTIVATIONS = {
 }
 
 
-def _gate(gate, x):
+def _gate(gate: Gate, x: torch.Tensor) -> torch.Tensor:
     if gate.kind is GateKind.SIGMOID:
         return torch.sigmoid(x)
     return torch.clamp(gate.slope * x + gate.offset, 0, 1)
@@ -29,14 +31,14 @@ def _gate(gate, x):
 class TiledSE(nn.Module):
     """Squeeze-and-excite with means over strips of k rows; ``k >= H`` is the original.
 
-    A drop-in for ``torchvision.ops.SqueezeExcitation``, whose state dict it loads as it is.
+    A drop-in replacement for ``torchvision.ops.SqueezeExcitation``, whose state dict it loads unchanged.
 
     Parameters
     ----------
     input_channels, squeeze_channels : int
         C and CR.
     k : int
-        Rows of a tile. The last tile of a frame may have fewer and averages over its own only.
+        Rows of a tile. A frame's last tile may have fewer; its mean is over its own rows.
     mid : Mid
     gate : Gate
     residual : bool
@@ -47,11 +49,16 @@ class TiledSE(nn.Module):
     Raises
     ------
     ConfigError
-        For numbers under 1.
+        If a number is under 1.
     """
 
-    def __init__(self, input_channels, squeeze_channels, k=7, *, mid=Mid.RELU, gate=SIGMOID, residual=False,
-                 tile_width=None):
+    # After `tile_se` the layers share the original's parameters, and `replaced` has the original module.
+    fc1: Any
+    fc2: Any
+    replaced: Any
+
+    def __init__(self, input_channels: int, squeeze_channels: int, k: int = 7, *, mid: Mid = Mid.RELU,
+                 gate: Gate = SIGMOID, residual: bool = False, tile_width: int | None = None) -> None:
         super().__init__()
         numbers = {"channels": input_channels, "squeeze": squeeze_channels, "k": k, "tile_width": tile_width}
         for name, value in numbers.items():
@@ -62,43 +69,43 @@ class TiledSE(nn.Module):
         self.k, self.tile_width = k, tile_width
         self.mid, self.gate, self.residual = mid, gate, residual
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """The parameters that the submodules do not show."""
         return (f"k={self.k}, mid={self.mid.value}, gate={self.gate}, residual={self.residual}, "
                 f"tile_width={self.tile_width}")
 
-    def tile(self, x):
+    def tile(self, x: torch.Tensor) -> tuple[int, int]:
         """(rows, columns) of a tile of `x` (N, C, H, W)."""
         height, width = x.shape[-2:]
         return min(self.k, height), min(self.tile_width or width, width)
 
-    def scale(self, x):
+    def scale(self, x: torch.Tensor) -> torch.Tensor:
         """Gates of the tiles of `x` (N, C, H, W): (N, C, tiles down, tiles across)."""
-        # A window is cut at the frame's end, and its mean is over what is left.
+        # With ceil_mode the last windows are cut at the frame's end, and their means are over the rest.
         z = functional.avg_pool2d(x, self.tile(x), ceil_mode=True)
         return _gate(self.gate, self.fc2(ACTIVATIONS[self.mid](self.fc1(z))))
 
-    def forward(self, x):
-        """`x` (N, C, H, W), any H and W, scaled; the same shape."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale `x` (N, C, H, W), any H and W; returns the same shape."""
         (down, across), (height, width) = self.tile(x), x.shape[-2:]
         gates = self.scale(x).repeat_interleave(down, dim=2)[:, :, :height]
         gates = gates.repeat_interleave(across, dim=3)[:, :, :, :width]
         return x + x * gates if self.residual else x * gates
 
     @classmethod
-    def from_block(cls, block, k=7, tile_width=None):
+    def from_block(cls, block: FloatBlock, k: int = 7, tile_width: int | None = None) -> "TiledSE":
         """A module of the weights and functions of a `FloatBlock`, in torch's default precision."""
         squeeze, channels = block.w1.shape
-        functions = {"mid": block.mid, "gate": block.gate, "residual": block.residual}
-        module = cls(channels, squeeze, k, tile_width=tile_width, **functions)
+        module = cls(channels, squeeze, k, mid=block.mid, gate=block.gate, residual=block.residual,
+                     tile_width=tile_width)
         with torch.no_grad():
             for layer, weight, bias in ((module.fc1, block.w1, block.b1), (module.fc2, block.w2, block.b2)):
                 layer.weight.copy_(torch.as_tensor(weight)[:, :, None, None])
                 layer.bias.copy_(torch.as_tensor(bias))
         return module
 
-    def block(self):
+    def block(self) -> FloatBlock:
         """The module's weights and functions as a `FloatBlock`."""
-        arrays = [tensor.detach().cpu().double().numpy() for layer in (self.fc1, self.fc2)
-                  for tensor in (layer.weight[:, :, 0, 0], layer.bias)]
-        return FloatBlock(*arrays, self.mid, self.gate, self.residual)
+        w1, b1, w2, b2 = (tensor.detach().cpu().double().numpy() for layer in (self.fc1, self.fc2)
+                          for tensor in (layer.weight[:, :, 0, 0], layer.bias))
+        return FloatBlock(w1, b1, w2, b2, self.mid, self.gate, self.residual)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From float weights to integers that keep the accuracy contract, and to the widths that this takes."""
+"""Quantisation of float weights within an error bound, and the choice of the widths that the bound needs."""
 
 import dataclasses
 import math
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -18,9 +20,9 @@ from ..hdl.config import (
 )
 from ..hdl.parameters import Parameters
 from . import budget
-from .block import check_scale
+from .block import FloatBlock, check_scale
 from .hidden import hidden_layer, largest_frac
-from .scales import TooLarge, bias_headroom, fold, layer_units, logit_scale, quantise_layer
+from .scales import Shifts, TooLarge, bias_headroom, fold, layer_units, logit_scale, quantise_layer
 
 __all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
 
@@ -29,21 +31,21 @@ LARGEST_SEGMENT_BITS = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quantised:
-    """A block in integers, and what they stand for.
+    """A quantised block: its integers and their real values.
 
     Attributes
     ----------
     config : Config
-        The block that they are for.
+        The block that the parameters are for.
     parameters : Parameters
     w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
-        Real values of the integers (docs/design.md, "Scales").
+        The real values of the integers (docs/design.md, "Scales").
     x_scale, hidden_scale, y_scale : float
-        Real value of a step of the data, of the hidden vector, of the outputs.
+        Real value of one step of the data, of the hidden vector, of the outputs.
     error_bound_lsb : float
-        ``|(y_q - zero) - y_real / y_scale|`` is under it for every input of 8 bits and every number of rows.
+        Upper bound of ``|(y_q - zero) - y_real / y_scale|`` for every 8-bit input and every number of rows.
     requant_bits : int
-        The least that these parameters need; ``config.requant_bits`` is no less.
+        The least that these parameters need; ``config.requant_bits`` is at least this.
     """
 
     config: Config
@@ -59,7 +61,7 @@ class Quantised:
     requant_bits: int
 
 
-def _attempt(config, block, x_scale, tight=False):
+def _attempt(config: Config, block: FloatBlock, x_scale: float, tight: bool = False) -> Quantised:
     """The integers for `config`, whatever error they give and ``requant_bits`` they need; ConfigError if none exist.
 
     With `tight`, the config's shifts are replaced by the shortest lists.
@@ -67,15 +69,16 @@ def _attempt(config, block, x_scale, tight=False):
     if not tight:
         return _build(config, block, x_scale, config.shifts)
     shifts = _build(config, block, x_scale, (None, None)).config.shifts
-    # Again with them given, so that they give the same integers ever after; a scale at the edge may then be over it.
+    # Quantise again with these shifts fixed, so that `quantise_fixed_widths` reproduces the same integers. A scale at
+    # the limit may then exceed it.
     try:
         return _build(config, block, x_scale, shifts)
     except TooLarge:
         return _build(config, block, x_scale, tuple(tuple(max(n - 1, 0) for n in layer) for layer in shifts))
 
 
-def _build(config, block, x_scale, shifts):
-    """`_attempt` with `shifts` for each layer, None for the shortest list."""
+def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[Shifts]) -> Quantised:
+    """`_attempt` with given `shifts` for each layer; None asks for the shortest list."""
     real1, shifts1, hidden_scale = hidden_layer(config, block, x_scale, shifts[0])
     slope, offset = fold(config)
     unit = logit_scale(config) * 2.0**-GUARD_BITS
@@ -92,30 +95,30 @@ def _build(config, block, x_scale, shifts):
         error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)))
 
 
-def _widest(config):
+def _widest(config: Config) -> int:
     """The largest ``operand_bits`` that is legal for `config`'s shape."""
     return min(MAX_OPERAND_BITS, config.operand_bits - config.acc_bits + MAX_PRODUCT_BITS)
 
 
-def _tables(frac):
+def _tables(frac: int) -> range:
     """The ``segment_bits`` that are legal with ``hidden_frac``."""
     return range(1, min(LARGEST_SEGMENT_BITS, frac - 1) + 1)
 
 
-def _formats(config, block, x_scale):
-    """`config` with each ``hidden_frac`` that may hold the range, the finest first, and its most exact table."""
+def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Config]:
+    """`config` with each ``hidden_frac`` that may hold the range, the finest first, each with its most exact table."""
     if not config.mid.tabulated:
         yield dataclasses.replace(config, hidden_frac=0)
         return
     finest = min(config.operand_bits - 1, MAX_HIDDEN_FRAC, largest_frac(config, block, x_scale))
     for frac in range(finest, 1, -1):
-        # With few magnitudes in a segment the evaluation's floors weigh more than a closer fit.
+        # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
         errors = {bits: budget.mid_error(config.mid, frac, bits) for bits in _tables(frac)}
-        yield dataclasses.replace(config, hidden_frac=frac, segment_bits=min(errors, key=errors.get))
+        yield dataclasses.replace(config, hidden_frac=frac, segment_bits=min(errors, key=errors.__getitem__))
 
 
-def _finest(config, block, x_scale, tight):
-    """`_attempt` at the finest hidden vector that ``operand_bits`` allows; None where there is none."""
+def _finest(config: Config, block: FloatBlock, x_scale: float, tight: bool) -> Quantised | None:
+    """`_attempt` with the finest hidden vector that ``operand_bits`` allows; None if there is none."""
     for candidate in _formats(config, block, x_scale):
         try:
             return _attempt(candidate, block, x_scale, tight)
@@ -124,14 +127,15 @@ def _finest(config, block, x_scale, tight):
     return None
 
 
-def _search(config, block, x_scale, error_lsb, least_bits, tight):
-    """The smallest ``operand_bits`` from `least_bits` that keeps the bound, with the smallest table that then does.
+def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, least_bits: int,
+            tight: bool) -> Quantised | float | None:
+    """The smallest ``operand_bits``, from `least_bits` on, that keep the bound, then the smallest table that does.
 
-    Returns the `Quantised` (its config with the widest ``requant_bits``), or the lowest bound reached, or None.
+    Returns the `Quantised` (with the widest ``requant_bits``), else the lowest bound reached, or None.
     """
     lowest = None
     for bits in range(least_bits, _widest(config) + 1):
-        # The smallest legal hidden_frac, for now.
+        # A legal hidden_frac for now; `_finest` replaces it.
         frac = config.segment_bits + 1
         widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac)
         result = _finest(widened, block, x_scale, tight)
@@ -143,8 +147,8 @@ def _search(config, block, x_scale, error_lsb, least_bits, tight):
     return lowest
 
 
-def _smallest_table(result, block, error_lsb, tight):
-    """`result` with the smallest table of its mid that keeps the bound."""
+def _smallest_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: bool) -> Quantised:
+    """`result`, with the smallest table of its mid that keeps the bound."""
     if not result.config.mid.tabulated:
         return result
     for segment_bits in range(1, result.config.segment_bits):
@@ -154,8 +158,9 @@ def _smallest_table(result, block, error_lsb, tight):
     return result
 
 
-def quantise_within_error(config, block, x_scale, error_lsb=1.0, least_bits=10):
-    """The smallest widths that keep the error bound, and the integers for them.
+def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0,
+                          least_bits: int = 10) -> tuple[Config, Quantised]:
+    """Choose the smallest widths that keep the error bound, and quantise a block for them.
 
     Parameters
     ----------
@@ -164,11 +169,11 @@ def quantise_within_error(config, block, x_scale, error_lsb=1.0, least_bits=10):
         A loadable block keeps the general shifts and at least the default ``requant_bits``: others must fit.
     block : FloatBlock
     x_scale : float
-        Real value of a step of the data.
+        Real value of one step of the data.
     error_lsb : float
-        What ``error_bound_lsb`` may be.
+        The largest ``error_bound_lsb`` allowed.
     least_bits : int
-        Smallest ``operand_bits`` to take.
+        The smallest ``operand_bits`` allowed.
 
     Returns
     -------
@@ -177,7 +182,7 @@ def quantise_within_error(config, block, x_scale, error_lsb=1.0, least_bits=10):
     Raises
     ------
     ConfigError
-        Where no legal width keeps the bound.
+        If no legal width keeps the bound.
     """
     block.check(config)
     check_scale(x_scale)
@@ -195,24 +200,24 @@ def quantise_within_error(config, block, x_scale, error_lsb=1.0, least_bits=10):
     return fitted, dataclasses.replace(result, config=fitted)
 
 
-def _require_width(config, block, x_scale, error_lsb, reached):
-    """Raise ConfigError naming the width that would keep the bound, where `reached` is what `config` gives."""
-    found = _search(config, block, x_scale, error_lsb, config.operand_bits, tight=False)
-    if not isinstance(found, Quantised):
+def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, reached: str) -> NoReturn:
+    """Raise ConfigError that names the width which keeps the bound; `reached` says what `config` gives."""
+    wider = _search(config, block, x_scale, error_lsb, config.operand_bits, tight=False)
+    if not isinstance(wider, Quantised):
         raise ConfigError("operand_bits", config.operand_bits,
                           f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
     option = next(name for name in ("operand_bits", "hidden_frac", "segment_bits")
-                  if getattr(found.config, name) != getattr(config, name))
-    value, needed = getattr(config, option), getattr(found.config, option)
+                  if getattr(wider.config, name) != getattr(config, name))
+    value, needed = getattr(config, option), getattr(wider.config, option)
     raise ConfigError(option, value, f"must be at {'least' if needed > value else 'most'} {needed} "
                                      f"to keep {error_lsb:g} LSB ({reached})")
 
 
-def quantise_fixed_widths(config, block, x_scale, error_lsb=1.0):
-    """Integers for a given block, with the widths and shifts that `config` has.
+def quantise_fixed_widths(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0) -> Quantised:
+    """Quantise a block for the widths and shifts that `config` has.
 
     Parameters are those of `quantise_within_error`; returns a `Quantised` with `config` itself. Raises ConfigError,
-    naming the option and the width that it needs, where the error bound exceeds `error_lsb` or a bias does not fit.
+    naming the option and the width that it needs, if the error bound exceeds `error_lsb` or a bias does not fit.
     """
     block.check(config)
     check_scale(x_scale)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Squeeze-and-excite blocks told by what they compute, whatever their class, attributes and layers are called."""
+"""Recognises squeeze-and-excite blocks by the function that they compute, whatever their classes and names are."""
 
 import copy
 import dataclasses
@@ -7,6 +7,7 @@ import fractions
 import itertools
 import warnings
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,18 +18,18 @@ from .trace import GRID, Stage, Trace
 
 __all__ = ["FORWARD_HOOKS", "SEBlock", "recognise"]
 
-# The dictionaries of a module's hooks that have to do with running it forward and backward.
+# The dictionaries of a module's forward and backward hooks.
 FORWARD_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
                  "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
-# (N, H, W) of the random maps that a proposal is checked on: of different heights, so no fixed window passes.
+# (N, H, W) of the random maps that a candidate is checked on. Their heights differ, so no fixed window passes.
 CHECKED = ((2, 5, 3), (3, 4, 7))
-# How far two spellings of one function may be apart, and two float32 numbers that stand for one slope.
+# Tolerances: between two formulas of one function, and between a float32 slope and its exact value.
 TOLERANCE, SAME = 1e-6, 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
 class SEBlock:
-    """A squeeze-and-excite block that was found in a module.
+    """A squeeze-and-excite block in a module.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class SEBlock:
     residual : bool
         ``y = x + x * gate``
     layers : tuple of (str, str or None)
-        Names of the module's parameters that are weight and bias of layer 1 and of layer 2; None for no bias.
+        Names of the module's parameters: (weight, bias) of layer 1 and of layer 2; None for no bias.
     """
 
     channels: int
@@ -50,20 +51,20 @@ class SEBlock:
     layers: tuple
 
 
-def recognise(module):
+def recognise(module: nn.Module) -> SEBlock | None:
     """The :class:`SEBlock` that `module` computes in evaluation mode, or None.
 
-    It must take one map (N, C, H, W), and own two matrices (1x1 convolutions or linear layers), biases or not, and no
-    other parameter or buffer: a block with batch normalisation inside is none. Mean over H and W, layer, `mid`, layer,
-    `gate` and product with the input are recognised in any spelling, and so is the residual form. What changes its
-    input in place is none, as its caller may rely on that.
+    It must take one map (N, C, H, W) and own two matrices (1x1 convolutions or linear layers) with or without biases,
+    and no other parameter or buffer, so no batch normalisation. Mean over H and W, layer, `mid`, layer, `gate` and
+    product with the input may be written in any way; so may the residual form. A module that changes its input in place
+    is not recognised, as its caller may rely on that.
 
-    Neither the module nor torch's random numbers are touched: a copy with weights of its own runs, without hooks, on
-    the CPU, in float32. The answer thus depends on no weight's value.
+    The module and torch's random state stay unchanged: a copy without hooks runs on the CPU in float32, with other
+    weights. So the result does not depend on the weights' values.
     """
     shapes = _matrices(module)
     for channels in dict.fromkeys(shape[1] for shape in shapes):
-        # An unknown module may raise anything on an input that it isn't made for; it is no block then.
+        # An unknown module may raise anything on this input; it is then no block.
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -76,30 +77,30 @@ def recognise(module):
     return None
 
 
-def _matrices(module):
-    """Shapes of the two layers' matrices; nothing if the module can't be a block. Cheap, for modules of any size."""
+def _matrices(module: nn.Module) -> list[tuple[int, ...]]:
+    """Shapes of the two layers' matrices; empty if the module can't be a block. Cheap for modules of any size."""
     parameters = [p for _, p in itertools.islice(module.named_parameters(remove_duplicate=False), 5)]
     if not 2 <= len(parameters) <= 4 or any(nn.parameter.is_lazy(p) for p in parameters):
-        return ()
+        return []
     if next(module.buffers(), None) is not None or isinstance(module, torch.jit.ScriptModule):
-        return ()
-    # A tiled block on a map of few rows looks like an original one.
+        return []
+    # On a map of few rows a tiled block would pass as an original one.
     if any(isinstance(part, TiledSE) for part in module.modules()):
-        return ()
-    # C x CR and CR x C: grouped convolutions' never fit together so.
+        return []
+    # C x CR and CR x C; the shapes of grouped convolutions do not fit together.
     shapes = [tuple(p.shape[:2]) for p in parameters if p.ndim > 1 and p.shape[2:].numel() == 1]
     if len(shapes) != 2 or shapes[0] != shapes[1][::-1] or sum(p.ndim > 1 for p in parameters) != 2:
-        return ()
+        return []
     return shapes
 
 
-def _examine(module, channels):
+def _examine(module: nn.Module, channels: int) -> SEBlock | None:
     twin = _twin(module)
     block = _propose(twin, channels)
     return block if block and _agrees(twin, block) else None
 
 
-def _twin(module):
+def _twin(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode, without hooks, whose parameters are zeros that take no memory."""
     memo = {id(p): nn.Parameter(torch.zeros((), device="cpu", dtype=torch.float32).expand(p.shape), False)
             for p in module.parameters()}
@@ -109,8 +110,8 @@ def _twin(module):
     return copy.deepcopy(module, memo).eval()
 
 
-def _propose(twin, channels):
-    """What one pass of random data looks like; None where it doesn't look like a block."""
+def _propose(twin: nn.Module, channels: int) -> SEBlock | None:
+    """The candidate that one pass of random data suggests; None if it does not look like a block."""
     x = torch.randn(CHECKED[0][0], channels, *CHECKED[0][1:], device="cpu", dtype=torch.float32)
     with Trace(x, dict(twin.named_parameters())) as trace:
         y = trace.known(twin(x))
@@ -123,16 +124,16 @@ def _propose(twin, channels):
     return SEBlock(channels, squeeze, mid, gate, residual, tuple(trace.layers))
 
 
-def _near(values, expected):
+def _near(values: torch.Tensor, expected: torch.Tensor) -> bool:
     return torch.allclose(values, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def _mid(values):
+def _mid(values: torch.Tensor) -> Mid | None:
     return next((mid for mid, function in ACTIVATIONS.items() if _near(values, function(GRID))), None)
 
 
-def _gate(table):
-    """(gate, residual) where the output, a `table` over inputs and logits, is ``x * gate`` or ``x * (1 + gate)``."""
+def _gate(table: torch.Tensor) -> tuple[Gate | None, bool]:
+    """(gate, residual) if the output, a `table` over inputs and logits, is ``x * gate`` or ``x * (1 + gate)``."""
     factor = table[0]  # at x = 1
     if _near(table, Stage.INPUT.points * factor):
         for residual in (False, True):
@@ -144,8 +145,8 @@ def _gate(table):
     return None, False
 
 
-def _hard(values):
-    """The hard sigmoid with these values, its slope and offset read off between its corners; None for another gate."""
+def _hard(values: torch.Tensor) -> Gate | None:
+    """The hard sigmoid with these values; slope and offset are from points between its corners. None if it is none."""
     inside = ((values > 0.01) & (values < 0.99)).nonzero().flatten().tolist()
     if len(inside) < 2:
         return None
@@ -160,24 +161,25 @@ def _hard(values):
         return None
 
 
-def _simple(number):
-    """The fraction that `number` is but for rounding, as 1/6; else the number."""
+def _simple(number: float) -> float:
+    """The nearest simple fraction, like 1/6, if `number` equals it except for rounding; else `number`."""
     fraction = float(fractions.Fraction(number).limit_denominator(1000))
     return fraction if abs(fraction - number) <= SAME * abs(number) else number
 
 
-def _agrees(twin, block):
-    """Whether the copy computes `block` with random weights, which reach every part of the activations."""
+def _agrees(twin: nn.Module, block: SEBlock) -> bool:
+    """Whether the copy computes `block` with random weights; they are large enough for all parts of the activations."""
     parameters = dict(twin.named_parameters())
     for parameter in parameters.values():
         gain = 4 * parameter.shape[1] ** -0.5 if parameter.ndim > 1 else 1
         parameter.data = gain * torch.randn(parameter.shape, device="cpu", dtype=torch.float32)
-    arrays = []
+    arrays: list[np.ndarray] = []
     for weight, bias in block.layers:
         matrix = parameters[weight].flatten(1)
         arrays += [matrix.numpy(), parameters[bias].numpy() if bias else matrix.new_zeros(len(matrix)).numpy()]
     highest = max(height for _, height, _ in CHECKED)
-    expected = TiledSE.from_block(FloatBlock(*arrays, block.mid, block.gate, block.residual), highest)
+    w1, b1, w2, b2 = arrays
+    expected = TiledSE.from_block(FloatBlock(w1, b1, w2, b2, block.mid, block.gate, block.residual), highest)
     expected.to("cpu", torch.float32)
     for batch, height, width in CHECKED:
         x = torch.randn(batch, block.channels, height, width, device="cpu", dtype=torch.float32)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiled squeeze-and-excite in float64, which outputs are measured against; it shares nothing with the golden model."""
+"""Tiled squeeze-and-excite in float64: the reference of all errors. It shares no code with the golden model."""
+
+from typing import Any
 
 import numpy as np
 
-from ..hdl.config import GateKind, Mid
+from ..hdl.config import Config, GateKind, Mid
 
 __all__ = ["error_lsb", "squeeze_excite"]
 
 
-def _sigmoid(v):
-    # exp of what is never positive: no overflow.
+def _sigmoid(v: np.ndarray) -> np.ndarray:
+    # The argument of exp is never positive, so it can't overflow.
     e = np.exp(-np.abs(v))
     return np.where(v >= 0, 1, e) / (1 + e)
 
@@ -23,8 +25,9 @@ MIDS = {
 }
 
 
-def squeeze_excite(x, w1, b1, w2, b2, config):
-    """One frame through the block.
+def squeeze_excite(x: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray,
+                   config: Config) -> np.ndarray:
+    """Compute one frame.
 
     Parameters
     ----------
@@ -49,8 +52,11 @@ def squeeze_excite(x, w1, b1, w2, b2, config):
     return y
 
 
-def error_lsb(job, x, y):
-    """Largest and mean error of the outputs `y` for the inputs `x`, integers (N, H, W, C), in LSB of the output."""
+def error_lsb(job: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Largest and mean error of the outputs `y` for the inputs `x`, integers (N, H, W, C), in output LSB.
+
+    `job` has the block's ``config``, ``quantised`` parameters and data ``format``.
+    """
     quantised, zero = job.quantised, job.format.zero_point
     largest, total = 0.0, 0.0
     for frame, result in zip(x, y, strict=True):

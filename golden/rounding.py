@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every rounding and saturation of the golden model, by name; for int64 numpy arrays and torch tensors alike."""
+"""Named rounding and saturation for the golden model, on int64 numpy arrays or torch tensors."""
 
-__all__ = ["clamp", "floor_shift", "require_product", "require_signed", "require_unsigned", "round_shift",
+from typing import Any
+
+__all__ = ["Array", "clamp", "floor_shift", "require_product", "require_signed", "require_unsigned", "round_shift",
            "saturate_signed", "saturate_unsigned", "scaled_floor"]
 
+# An int64 numpy array or torch tensor; a function takes one kind and returns the same.
+Array = Any
 
-def floor_shift(value, bits):
+
+def floor_shift(value: Array, bits: int) -> Array:
     """``value / 2**bits`` rounded towards minus infinity."""
     return value >> bits
 
 
-def round_shift(value, bits):
-    """``value / 2**bits`` rounded to the nearest integer, ties up; `value` itself where `bits` is 0."""
+def round_shift(value: Array, bits: int) -> Array:
+    """``value / 2**bits`` rounded to the nearest integer, ties up; `value` itself if `bits` is 0."""
     return (value + (1 << (bits - 1))) >> bits if bits else value
 
 
-def scaled_floor(value, multiplier, shift):
+def scaled_floor(value: Array, multiplier: Array, shift: Array) -> Array:
     """``value * multiplier / 2**shift`` rounded towards minus infinity, saturated to about 62 bits.
 
-    In two limbs, because the product may take 78 bits: `value` up to 62 bits, `multiplier` 16, `shift` 0 to 63; arrays
-    of one kind that broadcast.
+    In two limbs, because the product may take 78 bits: `value` has up to 62 bits, `multiplier` 16, `shift` is 0 to 63.
+    The arguments are of one kind and broadcast.
     """
     mask = (1 << 32) - 1
     low = (value & mask) * multiplier
@@ -30,44 +35,44 @@ def scaled_floor(value, multiplier, shift):
     return (high >> (shift - 32).clip(0) << up) + ((low & mask) >> (32 - up))
 
 
-def clamp(value, low, high):
+def clamp(value: Array, low: int | None, high: int | None) -> Array:
     """`value` limited to low..high, both included."""
     return value.clip(low, high)
 
 
-def saturate_signed(value, bits):
-    """`value` limited to what `bits` bits hold in two's complement."""
+def saturate_signed(value: Array, bits: int) -> Array:
+    """`value` limited to the range of `bits` bits in two's complement."""
     return clamp(value, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def saturate_unsigned(value, bits):
+def saturate_unsigned(value: Array, bits: int) -> Array:
     """`value` limited to 0..2**bits - 1."""
     return clamp(value, 0, (1 << bits) - 1)
 
 
-def _extremes(value):
+def _extremes(value: Array) -> tuple[int, int]:
     return (int(value.min()), int(value.max())) if len(value.reshape(-1)) else (0, 0)
 
 
-def _require(stage, value, low, high, kind):
+def _require(stage: str, value: Array, low: int, high: int, kind: str) -> Array:
     smallest, largest = _extremes(value)
     if smallest < low or largest > high:
         raise OverflowError(f"{stage}: {smallest if smallest < low else largest} does not fit {kind}")
     return value
 
 
-def require_signed(stage, value, bits):
-    """`value` itself; OverflowError naming `stage` and the value that `bits` bits in two's complement can't hold."""
+def require_signed(stage: str, value: Array, bits: int) -> Array:
+    """`value` itself; OverflowError, naming `stage` and the value, if one exceeds `bits` bits in two's complement."""
     return _require(stage, value, -(1 << (bits - 1)), (1 << (bits - 1)) - 1, f"{bits} bits, signed")
 
 
-def require_unsigned(stage, value, bits):
-    """`value` itself; OverflowError naming `stage` and the value that is not in 0..2**bits - 1."""
+def require_unsigned(stage: str, value: Array, bits: int) -> Array:
+    """`value` itself; OverflowError, naming `stage` and the value, if one is not in 0..2**bits - 1."""
     return _require(stage, value, 0, (1 << bits) - 1, f"{bits} bits, unsigned")
 
 
-def require_product(stage, a, b, terms=1):
-    """OverflowError naming `stage` where a sum of `terms` products of an `a` and a `b` could leave int64."""
+def require_product(stage: str, a: Array, b: Array, terms: int = 1) -> None:
+    """Raise OverflowError, naming `stage`, if a sum of `terms` products of an `a` and a `b` could exceed int64."""
     largest = max(map(abs, _extremes(a))) * max(map(abs, _extremes(b))) * terms
     if largest >= 1 << 63:
         raise OverflowError(f"{stage}: a product of {largest} does not fit 64 bits, signed")

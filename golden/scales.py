@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From float weights to the integers of one layer: multipliers, shifts, weights, biases (docs/design.md, "Scales")."""
+"""Quantisation of one layer: multipliers, shifts, weights, biases (docs/design.md, "Scales")."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,28 +13,31 @@ from ..hdl.config import (
     MAX_REQUANT_BITS,
     MAX_SHIFTS,
     MULTIPLIER_BITS,
+    Config,
     ConfigError,
     GateKind,
 )
 from ..hdl.parameters import Layer
 
-__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "TooLarge", "bias_headroom", "fold", "layer_units",
-           "logit_scale", "mean_scale", "quantise_layer", "row_steps", "tight_shifts"]
+__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "fold",
+           "layer_units", "logit_scale", "mean_scale", "quantise_layer", "row_steps", "tight_shifts"]
 
 LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 LARGEST_SHIFT = 63
 LARGEST_WEIGHT = 127
-# What the widest requant_bits allows.
+# A layer's list of right shifts; None asks for the shortest list.
+Shifts = tuple[int, ...] | None
+# The largest bias that the widest requant_bits allows.
 LARGEST_BIAS = 1 << (MAX_REQUANT_BITS - 2)
 
 
 class TooLarge(ConfigError):
-    """A multiplier or bias that its format can't hold at this operand width; a wider one may."""
+    """A multiplier or bias exceeds its format at this operand width; at a wider one it may fit."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RealLayer:
-    """A quantised layer beside what its integers stand for.
+    """A quantised layer, and the real values of its integers.
 
     Attributes
     ----------
@@ -41,7 +45,7 @@ class RealLayer:
     weight, bias : float64 arrays (outputs, inputs), (outputs)
         Real values.
     ratio : float64 array (outputs)
-        multiplier / 2**shift: steps of 2**-GUARD_BITS result LSB that one step of the accumulator is.
+        multiplier / 2**shift: one step of the accumulator, in steps of 2**-GUARD_BITS result LSB.
     """
 
     layer: Layer
@@ -50,18 +54,18 @@ class RealLayer:
     ratio: np.ndarray
 
 
-def mean_scale(config, x_scale):
+def mean_scale(config: Config, x_scale: float) -> float:
     """Real value of one step of a mean."""
     return x_scale / (config.k * config.width) * 2.0**-config.mean_frac
 
 
-def logit_scale(config):
+def logit_scale(config: Config) -> float:
     """Real value of one step of a logit, or of the gate for a hard sigmoid."""
     return 2.0**-(LOGIT_FRAC if config.gate.kind is GateKind.SIGMOID else GATE_FRAC)
 
 
-def fold(config):
-    """``(slope, offset)`` that layer 2 takes over from a hard sigmoid; (1, 0) for a sigmoid."""
+def fold(config: Config) -> tuple[float, float]:
+    """``(slope, offset)`` of a hard sigmoid, which are folded into layer 2; (1, 0) for a sigmoid."""
     if config.gate.kind is GateKind.SIGMOID:
         return 1.0, 0.0
     if config.residual:
@@ -69,32 +73,32 @@ def fold(config):
     return config.gate.slope, config.gate.offset
 
 
-def layer_units(config, x_scale, hidden_scale):
-    """Real weight that one step of a weight with the ratio 1 stands for, in layer 1 and in layer 2."""
+def layer_units(config: Config, x_scale: float, hidden_scale: float) -> tuple[float, float]:
+    """Real value of one step of a weight with the ratio 1, in layer 1 and in layer 2."""
     return (hidden_scale * 2.0**-GUARD_BITS / mean_scale(config, x_scale),
             logit_scale(config) * 2.0**-GUARD_BITS / hidden_scale / fold(config)[0])
 
 
-def row_steps(weight):
-    """float64 array (outputs): the finest step that holds each row in -127..127."""
+def row_steps(weight: np.ndarray) -> np.ndarray:
+    """float64 array (outputs): the finest step with which each row fits -127..127."""
     return np.abs(weight).max(axis=1) / LARGEST_WEIGHT
 
 
-def _largest_shift(ideal):
-    """The largest shift with which each of `ideal` (> 0) still has a multiplier of 16 bits; may be negative."""
+def _largest_shift(ideal: np.ndarray) -> np.ndarray:
+    """The largest shift with which the multiplier of each ratio in `ideal` (> 0) fits 16 bits; may be negative."""
     shift = np.floor(np.log2(LARGEST_MULTIPLIER / ideal)).astype(np.int64)
-    # log2 may be one off beside a power of two.
+    # log2 may be off by one next to a power of two.
     shift += np.ldexp(ideal, shift + 1) <= LARGEST_MULTIPLIER
     return shift - (np.ldexp(ideal, shift) > LARGEST_MULTIPLIER)
 
 
-def tight_shifts(ideal):
-    """The shortest list of shifts with which every multiplier has 9 bits, and that of the largest ratio all 16.
+def tight_shifts(ideal: np.ndarray) -> tuple[int, ...]:
+    """The shortest list of shifts with which every multiplier has at least 9 bits, and the largest ratio's 16.
 
     Parameters
     ----------
     ideal : float64 array (outputs)
-        Ratios wanted; rows of zeros have 0.
+        The exact ratios; 0 for rows of zeros.
     """
     used = ideal[ideal >= 2.0**-(LARGEST_SHIFT + 1)]
     if not used.size:
@@ -106,17 +110,17 @@ def tight_shifts(ideal):
     return tuple(int(n) for n in entries[np.unique(chosen)])
 
 
-def _multipliers(ideal, shifts, name):
+def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Smallest ratios m / 2**n that are not under `ideal`: int64 arrays m and index of n, float64 ratios.
 
-    A row that even the longest shift can't hold at half of its resolution is 2**-50 of what counts: it becomes 0.
+    A row whose ratio is under half a step of the longest shift becomes 0: it is about 2**-50 of the others.
     """
     candidates = np.ceil(np.ldexp(ideal[:, None], np.array(shifts)[None, :]))
     candidates[candidates > LARGEST_MULTIPLIER] = -1
     legal = candidates >= 0
     if not legal.any(axis=1).all():
         raise TooLarge(name, "too large", "some rows need a requantisation multiplier of more than 16 bits")
-    # The longest legal shift has the finest grid, which contains all the others'.
+    # The longest legal shift has the finest grid, which contains the grids of the others.
     index = np.argmax(np.where(legal, np.array(shifts), -1), axis=1)
     multiplier = candidates[np.arange(len(ideal)), index]
     shift = np.array(shifts)[index]
@@ -124,7 +128,8 @@ def _multipliers(ideal, shifts, name):
     return multiplier.astype(np.int64), index.astype(np.int64), np.ldexp(multiplier, -shift)
 
 
-def quantise_layer(weight, unit, bias, bias_unit, shifts, name):
+def quantise_layer(weight: np.ndarray, unit: float, bias: Callable[[np.ndarray], np.ndarray], bias_unit: float,
+                   shifts: Shifts, name: str) -> tuple[RealLayer, tuple[int, ...]]:
     """Quantise one layer.
 
     Parameters
@@ -133,7 +138,7 @@ def quantise_layer(weight, unit, bias, bias_unit, shifts, name):
     unit : float
         From `layer_units`.
     bias : function
-        float64 array (outputs) of what to add, in real units after the layer, given the real quantised weights.
+        From the real quantised weights to the layer's real bias, a float64 array (outputs).
     bias_unit : float
         Real value of a bias step.
     shifts : tuple of int, or None
@@ -144,7 +149,7 @@ def quantise_layer(weight, unit, bias, bias_unit, shifts, name):
     Returns
     -------
     RealLayer, tuple of int
-        The layer (its real `bias` is left to the caller: zeros) and the shifts.
+        The layer (its real `bias` is 0; the caller sets it) and the shifts.
 
     Raises
     ------
@@ -164,8 +169,8 @@ def quantise_layer(weight, unit, bias, bias_unit, shifts, name):
     return RealLayer(layer, real, np.zeros(len(real)), ratio), shifts
 
 
-def bias_headroom(layers, top_bits):
-    """``requant_bits`` that two layers need: so many that a saturation before the bias can only mean one behind it.
+def bias_headroom(layers: tuple[Layer, Layer], top_bits: tuple[int, int]) -> int:
+    """``requant_bits`` that two layers need, so that a value which saturates before the bias also saturates after it.
 
     Parameters
     ----------

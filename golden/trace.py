@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a module computes, read off the aten operations of one forward pass, as stages of a squeeze-and-excite block.
+"""Finds the stages of a squeeze-and-excite block in the aten operations of one forward pass.
 
-A tensor of the pass is followed as a pointwise function of some stage, which its values on a grid of points stand for.
-How a function was spelled (``relu6(x + 3) / 6``, ``clip``, ``hardsigmoid``) is thus of no importance. Shapes aren't
-followed: what is found here is a proposal, which :mod:`.recognise` checks by numbers.
+Each tensor is followed as a pointwise function of a stage, represented by its values on a grid of points. So it does
+not matter how a function is written (``relu6(x + 3) / 6``, ``clip``, ``hardsigmoid``). Shapes are not followed: the
+result is a candidate, which :mod:`.recognise` checks by numbers.
 """
 
 import dataclasses
 import enum
 import math
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,22 +18,21 @@ __all__ = ["GRID", "Stage", "Trace"]
 
 aten = torch.ops.aten
 AVERAGES = {aten.mean, aten.avg_pool2d}
-# Operators of a layer, and which of their arguments are its input, weight and bias.
+# Operators of a layer, and the positions of their arguments input, weight and bias.
 LAYERS = {aten.convolution: (0, 1, 2), aten.linear: (0, 1, 2), aten.addmm: (1, 2, 0), aten.mm: (0, 1, None)}
-# Operators other than views that hand their first argument's values on.
+# Operators, other than views, that return their first argument's values.
 COPIES = {aten.clone, aten._to_copy, aten._unsafe_view}
-# Pointwise operators that torch doesn't tag as such.
+# Pointwise operators that torch does not tag as such.
 UNTAGGED = {aten.hardswish, aten.hardswish_, aten.rsub}
 
-# Where a function is evaluated: densely where activations bend, and far out, where they have ended to.
-_FLOAT64 = {"dtype": torch.float64, "device": "cpu"}
-_FAR = torch.logspace(1.1, 4, 60, **_FLOAT64)
-GRID = torch.cat([-_FAR.flip(0), torch.linspace(-12, 12, 4801, **_FLOAT64), _FAR])
-INPUTS = torch.tensor([[1.0], [-3.0], [-1.0], [0.5], [20.0]], **_FLOAT64)
+# The points at which a function is evaluated: densely where activations bend, sparsely far out.
+_FAR = torch.logspace(1.1, 4, 60, dtype=torch.float64, device="cpu")
+GRID = torch.cat([-_FAR.flip(0), torch.linspace(-12, 12, 4801, dtype=torch.float64, device="cpu"), _FAR])
+INPUTS = torch.tensor([[1.0], [-3.0], [-1.0], [0.5], [20.0]], dtype=torch.float64, device="cpu")
 
 
 class Stage(enum.Enum):
-    """A tensor that pointwise functions start from, with the points that it is sampled at (float64)."""
+    """A tensor that pointwise functions start from, and the points at which it is sampled (float64)."""
 
     INPUT = "x"
     MEAN = "mean over the map"
@@ -40,20 +40,20 @@ class Stage(enum.Enum):
     LOGIT = "layer 2, before the gate"
 
     @property
-    def points(self):
-        """(5, 1) for the input, (points of GRID) else: a function of input and logit broadcasts to a table."""
+    def points(self) -> torch.Tensor:
+        """(5, 1) for the input, else (points of GRID): a function of input and logit broadcasts to a table."""
         return INPUTS if self is Stage.INPUT else GRID
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """A tensor of the pass: the stages that it is a pointwise function of, and its values at their points."""
+    """A tensor of the pass: the stages of which it is a pointwise function, and its values at their points."""
 
-    stages: frozenset
+    stages: frozenset[Stage]
     values: torch.Tensor
 
-    def only(self, stage):
-        """Whether the tensor is that stage itself, but for the rounding of, say, a sum that was divided."""
+    def only(self, stage: Stage) -> bool:
+        """Whether the tensor is that stage itself, except for rounding (as of a sum divided by its count)."""
         return (self.stages == {stage} and self.values.shape == stage.points.shape
                 and torch.allclose(self.values, stage.points, rtol=1e-12, atol=0))
 
@@ -71,33 +71,34 @@ class Trace(TorchDispatchMode):
     Attributes
     ----------
     layers : list of (str, str or None)
-        Names of the weight and the bias of layer 1, then of layer 2, as far as they were seen.
+        Names of weight and bias of layer 1, then of layer 2, as far as they were found.
     hidden : float64 tensor, or None
-        What layer 2 gets, at the points of ``Stage.HIDDEN``.
+        Layer 2's input, at the points of ``Stage.HIDDEN``.
     """
 
-    def __init__(self, x, parameters):
+    def __init__(self, x: torch.Tensor, parameters: dict[str, torch.Tensor]) -> None:
         super().__init__()
-        self.layers, self.hidden = [], None
-        # By id; a tensor that has been seen is kept alive, so that no other one gets its id.
+        self.layers: list[tuple] = []
+        self.hidden: torch.Tensor | None = None
+        # By id. The tensors are kept alive, so that no other tensor gets the same id.
         self._kept = [x]
-        self._known = {id(x): Samples(frozenset({Stage.INPUT}), Stage.INPUT.points)}
-        self._known |= {id(tensor): name for name, tensor in parameters.items()}
+        self._known: dict[int, str | Samples | None] = {id(tensor): name for name, tensor in parameters.items()}
+        self._known[id(x)] = Samples(frozenset({Stage.INPUT}), Stage.INPUT.points)
 
-    def known(self, tensor):
+    def known(self, tensor: Any) -> "str | Samples | None":
         """A parameter's name, the :class:`Samples` of what depends on stages alone; None for anything else."""
         return self._known.get(id(tensor))
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = self._follow(func, args, kwargs or {})
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        known = self._follow(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor):
             self._kept.append(result)
-            # An operator in place returns the tensor that it has changed, which was something else before.
-            self._known[id(result)] = found
+            # An in-place operator returns a tensor that had another meaning before.
+            self._known[id(result)] = known
         return result
 
-    def _follow(self, func, args, kwargs):
+    def _follow(self, func: Any, args: tuple, kwargs: dict) -> "str | Samples | None":
         operator = func.overloadpacket
         if operator in LAYERS:
             return self._layer(operator, args)
@@ -113,8 +114,8 @@ class Trace(TorchDispatchMode):
             return self._pointwise(func, args, kwargs)
         return None
 
-    def _sum(self, x, axes=None, *_):
-        """A sum over the map, which is a multiple of its mean, or over one axis of it and then the other."""
+    def _sum(self, x: torch.Tensor, axes: list[int] | None = None, *_: Any) -> Samples | None:
+        """A sum over the map is a multiple of its mean; it may be over one axis and then over the other."""
         source, terms = self.known(x), math.prod(x.shape[axis] for axis in axes or range(x.dim()))
         if not isinstance(source, Samples):
             return None
@@ -122,8 +123,8 @@ class Trace(TorchDispatchMode):
             return Samples(frozenset({Stage.MEAN}), terms * Stage.MEAN.points)
         return Samples(source.stages, terms * source.values) if source.stages == {Stage.MEAN} else None
 
-    def _layer(self, operator, args):
-        """The stage that begins behind a layer, if the layer is the next of the block's two."""
+    def _layer(self, operator: Any, args: tuple) -> Samples | None:
+        """The stage after a layer, if the layer is the next of the block's two."""
         if operator is aten.convolution and not _is_pointwise_convolution(*args):
             return None
         source, weight, bias = (None if place is None or place >= len(args) else args[place]
@@ -141,9 +142,10 @@ class Trace(TorchDispatchMode):
             return _start(Stage.LOGIT)
         return None
 
-    def _pointwise(self, func, args, kwargs):
+    def _pointwise(self, func: Any, args: tuple, kwargs: dict) -> Samples | None:
         """The operator applied to its arguments' samples."""
-        stages, operands = frozenset(), []
+        stages: frozenset[Stage] = frozenset()
+        operands = []
         for argument in args:
             if isinstance(argument, torch.Tensor):
                 known = self.known(argument)
@@ -158,9 +160,10 @@ class Trace(TorchDispatchMode):
         return Samples(stages, func(*operands, **kwargs))
 
 
-def _start(stage):
+def _start(stage: Stage) -> Samples:
     return Samples(frozenset({stage}), stage.points)
 
 
-def _is_pointwise_convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+def _is_pointwise_convolution(x: Any, weight: torch.Tensor, bias: Any, stride: Any, padding: list[int], dilation: Any,
+                              transposed: bool, output_padding: Any, groups: int) -> bool:
     return weight.shape[2:].numel() == 1 and not transposed and not any(padding)
