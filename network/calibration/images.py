@@ -9,6 +9,7 @@ import numpy as np
 
 from ...gen import npz
 from ...hdl.config import ConfigError
+from ..commands.options import ImageOptions
 from ..network import Network
 from ..read.session import numpy_type
 from ..read.shapes import input_of
@@ -114,10 +115,8 @@ def _array(path, dims):
     return array
 
 
-def find_images(options, network: Network) -> Images:
+def find_images(options: ImageOptions, network: Network) -> Images:
     """The :class:`Images` in the folder ``options.calibration`` for `network`, at most ``options.limit``.
-
-    Also reads ``options.mean``, ``options.std`` (None for the default) and ``options.bgr``.
 
     Raises
     ------

@@ -73,10 +73,8 @@ def unsupported_activation(chain: Chain, name: str) -> tuple[Layer | None, tuple
 def _self_gated(chain, name):
     """SiLU or hard swish, as one node or as a product of a vector with its own gate; None if it is neither."""
     operator, node = chain.maker(name)
-    if operator == "HardSwish":
-        return Mid.HARDSWISH, Clamp(chain.origin(node.input[0]))
-    if operator in SWISHES and attributes(node).get("alpha", SWISHES[operator]) == 1:
-        return Mid.SILU, Clamp(chain.origin(node.input[0]))
+    if operator == "HardSwish" or operator in SWISHES and attributes(node).get("alpha", SWISHES[operator]) == 1:
+        return Mid.HARDSWISH if operator == "HardSwish" else Mid.SILU, Clamp(chain.origin(node.input[0]))
     outer = Clamp(name) if operator == "Mul" and not chain.operand(node) else None
     if outer is None:
         # A factor after the product, as in x * relu6(x + 3) / 6.

@@ -50,13 +50,11 @@ def _sigmoid(chain, clamp):
     if operator == "Tanh" and _exactly(clamp, 0.5, 0.5):
         return _logits(chain, node.input[0], 2.0)
     divisor = _divisor(chain, operator, node) if _exactly(clamp, 1.0, 0.0) else None
-    if divisor is None:
-        return None
-    power = chain.clamp(divisor)
-    operator, node = chain.maker(power.base)
-    if operator != "Exp" or not power.linear or not _exactly(power, 1.0, 1.0):
-        return None
-    return _logits(chain, node.input[0], -1.0)
+    power = divisor and chain.clamp(divisor)
+    operator, node = chain.maker(power.base) if power else (None, None)
+    if operator == "Exp" and power.linear and _exactly(power, 1.0, 1.0):
+        return _logits(chain, node.input[0], -1.0)
+    return None
 
 
 def _exactly(clamp, scale, offset):

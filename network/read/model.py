@@ -57,15 +57,24 @@ def load_model(path: str) -> Graph:
     """
     with model_errors(path):
         content = _content(path)
-        model = _parse(content, path)
+        model = onnx.ModelProto()
+        try:
+            model.ParseFromString(content)
+        except (DecodeError, RuntimeError):
+            raise ConfigError("model", path, "is damaged or no ONNX file") from None
+        if not model.graph.node or not model.ir_version or not model.opset_import:
+            raise ConfigError("model", path, "is damaged or no ONNX file: it has no graph")
         check_tensors(all_tensors(model), os.path.dirname(os.path.abspath(path)), LIMIT_BYTES - len(content))
         if model.functions:
             model = inlined(model)
             # Inlining copies names and attributes, which may then exceed the limits.
             all_tensors(model)
-        _check_nodes(model, path)
+        if len(model.graph.node) > MOST_NODES:
+            raise ConfigError("model", path, f"has {len(model.graph.node):,} nodes; must have {MOST_NODES:,} at most")
         graph = Graph(model)
-        _check_graph(graph, path)
+        if graph.opset < OLDEST_OPSET:
+            raise ConfigError("model", path, f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
+        _check_shapes(graph, path)
         return graph
 
 
@@ -83,26 +92,8 @@ def _content(path):
         raise ConfigError("model", path, f"can't be read: {error.strerror}") from None
 
 
-def _parse(content, path):
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(content)
-    except (DecodeError, RuntimeError):
-        raise ConfigError("model", path, "is damaged or no ONNX file") from None
-    if not model.graph.node or not model.ir_version or not model.opset_import:
-        raise ConfigError("model", path, "is damaged or no ONNX file: it has no graph")
-    _check_nodes(model, path)
-    return model
-
-
-def _check_nodes(model, path):
-    if len(model.graph.node) > MOST_NODES:
-        raise ConfigError("model", path, f"has {len(model.graph.node):,} nodes; must have {MOST_NODES:,} at most")
-
-
-def _check_graph(graph, path):
-    if graph.opset < OLDEST_OPSET:
-        raise ConfigError("model", path, f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
+def _check_shapes(graph, path):
+    """Refuse declared shapes that are too large, or empty for a tensor that can't be."""
     ends = [(value, 0) for value in (*graph.model.graph.input, *graph.model.graph.output)]
     # A list inside the network may be empty: the shape of a scalar, the region of a Resize.
     for value, axes in ends + [(value, 1) for value in graph.model.graph.value_info]:

@@ -67,22 +67,16 @@ def allow_memory_for(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (min(soft + size * MEMORY_PER_BYTE, hard), hard))
 
 
-def _address_space():
-    """Bytes that this process has mapped. Libraries map much for each core."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # not Linux
-        return 0
-
-
 def _limit_memory(reads):
-    limit = max(LEAST_MEMORY, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE))
+    page, mapped = os.sysconf("SC_PAGE_SIZE"), 0
+    # Libraries map much for each core. Not every system has this file, or the limit.
+    with contextlib.suppress(OSError), open("/proc/self/statm") as file:
+        mapped = int(file.read().split()[0]) * page
+    limit = max(LEAST_MEMORY, int(page * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
-    soft = limit if reads is None else min(limit, _address_space() + READING_MEMORY + reads * MEMORY_PER_BYTE)
-    # Some systems have no such limit.
+    soft = limit if reads is None else min(limit, mapped + READING_MEMORY + reads * MEMORY_PER_BYTE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (soft, limit))
 

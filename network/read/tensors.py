@@ -24,23 +24,19 @@ def check_tensors(tensors: list, folder: str, most_bytes: int) -> None:
     afterwards. Raises ConfigError ("model") with the tensor's name.
     """
     sizes = [_packed_bytes(tensor, check_elements(tensor.name, tensor.dims)) for tensor in tensors]
-    external = sum(size for tensor, size in zip(tensors, sizes, strict=True) if _is_external(tensor))
+    is_external = [tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors]
+    external = sum(size for size, outside in zip(sizes, is_external, strict=True) if outside)
     if external > most_bytes:
         raise ConfigError("model", f"{external:,} bytes of weights in other files", f"must be {most_bytes:,} at most")
     allow_memory_for(external)
-    for tensor, size in zip(tensors, sizes, strict=True):
-        if _is_external(tensor):
+    for tensor, size, outside in zip(tensors, sizes, is_external, strict=True):
+        if outside:
             _load_external(tensor, folder, size)
         if tensor.HasField("raw_data"):
-            held = len(tensor.raw_data)
-            if held != size:
-                raise _error(tensor, f"holds {held:,} bytes; its shape takes {size:,}")
+            if len(tensor.raw_data) != size:
+                raise _error(tensor, f"holds {len(tensor.raw_data):,} bytes; its shape takes {size:,}")
         else:
             _check_fields(tensor, math.prod(tensor.dims))
-
-
-def _is_external(tensor):
-    return tensor.data_location == onnx.TensorProto.EXTERNAL
 
 
 def _error(tensor, reason):
