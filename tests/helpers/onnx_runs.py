@@ -12,16 +12,14 @@ from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, se
 from tiled_se.golden.module import TiledSE
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.read.graph import Graph
+from tiled_se.network.read.session import open_session
 
 __all__ = ["close", "data", "expected", "graph_of", "only", "run", "two"]
 
 
 def run(model, x):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = open_session(model, threads=1)
     except Exception as error:
         # The last one for Python 3.10 knows operator sets up to 23.
         if "is under development" in str(error):

@@ -27,8 +27,9 @@ def files(tmp_path):
     return network_and_images(tmp_path)
 
 
-def inputs(images):
-    return [array for _, array in images]
+def inputs(opened, folder, **options):
+    """The inputs of a network that a folder gives, arrays in a list."""
+    return [array for _, array in find_images(SensitivityOptions(calibration=str(folder), **options), opened)]
 
 
 def maps_of(opened, folder, **options):
@@ -40,26 +41,29 @@ def maps_of(opened, folder, **options):
 
 def test_images_are_resized_and_normalised(files):
     path, images = files
-    found = inputs(find_images(SensitivityOptions(calibration=images, limit=3), open_network(path, SHAPE)))
+    opened = open_network(path, SHAPE)
+    found = inputs(opened, images)
     assert [image.shape for image in found] == [(1, 3, HEIGHT, WIDTH)] * 3
     with Image.open(os.path.join(images, "1.png")) as image:
         expected = np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
     scaled = (expected / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(found[1][0].transpose(1, 2, 0), scaled, atol=1e-5)
+    plain, turned = (inputs(opened, images, limit=2, bgr=bgr, mean=(0.0,), std=(1.0,)) for bgr in (False, True))
+    assert len(plain) == 2
+    np.testing.assert_array_equal(plain[0][:, ::-1], turned[0])
 
 
 def test_feature_maps_are_those_of_the_network(files):
     """Against ONNX's own evaluator."""
     path, folder = files
     opened = open_network(path, SHAPE)
-    images = find_images(SensitivityOptions(calibration=folder, limit=2), opened)
-    (first, second) = opened.blocks
+    first, second = opened.blocks
     found = maps_of(opened, folder, limit=2)
     inner = onnx.ModelProto()
     inner.CopyFrom(opened.model)
     inner.graph.output.append(onnx.helper.make_tensor_value_info(second.x, onnx.TensorProto.FLOAT, None))
     evaluator = ReferenceEvaluator(inner)
-    for index, image in enumerate(inputs(images)):
+    for index, image in enumerate(inputs(opened, folder, limit=2)):
         expected = evaluator.run([second.x], {"x": image})[0]
         np.testing.assert_allclose(found[second.name][index], expected[0].transpose(1, 2, 0), rtol=1e-4, atol=1e-5)
     assert found[first.name].shape == (2, HEIGHT // 2, WIDTH // 2, CHANNELS)
@@ -125,29 +129,19 @@ def test_what_leads_to_infinity_is_named(files, tmp_path, batch):
 
 
 def test_inputs_of_an_array_are_counted(files, monkeypatch):
-    """And taken from all of it."""
+    """Inputs are spread over the whole array, and are not normalised."""
     path, folder = files
     opened = open_network(path, SHAPE)
     for index in range(3):
         os.unlink(os.path.join(folder, f"{index}.png"))
     array = np.random.default_rng(1).normal(size=(10, 3, HEIGHT, WIDTH)).astype(np.float32)
     np.save(os.path.join(folder, "a.npy"), array)
-    images = find_images(SensitivityOptions(calibration=folder, limit=4), opened)
-    assert len(images) == 4
-    np.testing.assert_array_equal(np.concatenate(inputs(images)), array[::3])
+    assert len(find_images(SensitivityOptions(calibration=folder, limit=4), opened)) == 4
+    np.testing.assert_array_equal(np.concatenate(inputs(opened, folder, limit=4)), array[::3])
     monkeypatch.setattr(feature_maps_module, "MOST_BYTES", 4 * 2 * (HEIGHT // 2) * (WIDTH // 2) * CHANNELS * 9)
     assert len(maps_of(opened, folder, limit=9)[opened.blocks[0].name]) == 9
     with pytest.raises(ConfigError, match=r"^limit=10: must be less: feature maps of "):
         maps_of(opened, folder)
-
-
-def test_bgr_and_limit(files):
-    path, images = files
-    opened = open_network(path, SHAPE)
-    plain, turned = (inputs(find_images(SensitivityOptions(
-        calibration=images, limit=2, bgr=bgr, mean=(0.0,), std=(1.0,)), opened)) for bgr in (False, True))
-    assert len(plain) == 2
-    np.testing.assert_array_equal(plain[0][:, ::-1], turned[0])
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.png", b"nothing"), ("a.npy", b"\x93NUMPY"), ("a.npz", b"PK")])
@@ -158,11 +152,3 @@ def test_damaged_image(tiled_se, files, name, content):
     assert finished.err.startswith("tiled-se: error: CALIBRATION=")
     assert name in finished.err
     assert not os.path.exists("found")
-
-
-def test_arrays_are_inputs_as_they_are(files):
-    path, folder = files
-    array = np.random.default_rng(1).normal(size=(2, 3, HEIGHT, WIDTH)).astype(np.float32)
-    np.save(os.path.join(folder, "9.npy"), array)
-    found = inputs(find_images(SensitivityOptions(calibration=folder), open_network(path, SHAPE)))
-    np.testing.assert_array_equal(np.concatenate(found[3:]), array)

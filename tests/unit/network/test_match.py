@@ -4,7 +4,6 @@
 import ml_dtypes
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from tests.helpers.onnx_lookalikes import LOOKALIKES, excite, gated, lookalike
@@ -24,6 +23,7 @@ from tests.helpers.onnx_networks import (
 )
 from tests.helpers.onnx_runs import graph_of, only
 from tiled_se.network.match.match import find_blocks, match
+from tiled_se.network.read.session import open_session
 from tiled_se.network.read.shapes import infer
 
 # Networks that differ from a block by their activation alone, and the operators that spell it.
@@ -63,9 +63,7 @@ def test_nothing_else_is_taken_for_a_block(name):
     """A lookalike is a valid network; one that only differs by its activation is reported with the reason."""
     model = lookalike(name)
     onnx.checker.check_model(model, full_check=True)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    open_session(model, threads=1)
     blocks, unsupported = match(graph_of(model))
     assert blocks == []
     reasons = [f"its activation between the layers ({UNLIKE[name]}) is not supported"] if name in UNLIKE else []
