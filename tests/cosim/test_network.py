@@ -56,11 +56,11 @@ def test_build(tiled_se, files):
 
 def test_interrupted(tiled_se, files, monkeypatch):
     """What is finished is there, and nothing half of it."""
-    def one(names, job, *_):
-        assert job(names[0])()["failure"] is None
+    def one(campaign, job, *_, **__):
+        assert job(campaign.tasks[0])()["failure"] is None
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "run_all", one)
+    monkeypatch.setattr(build.Campaign, "run", one)
     finished = tiled_se("build", files[0], "--calibration", files[1], "--input-shape", SIZE, "-o", "rtl")
     assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
     given = {"input.npz", "weights.npz"}
