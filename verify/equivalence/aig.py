@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """And-inverter graphs with registers: read and written as AIGER files, copied with changes.
 
-A literal is an int: twice a node's number, plus 1 if it is inverted; 0 is false, 1 is true. Nodes that compute the same
-of the same are one node.
+A literal is an int: twice a node's number, plus 1 if it is inverted; 0 is false, 1 is true. Two ANDs of the same
+operands are one node.
 """
 
 __all__ = ["FALSE", "TRUE", "Graph", "Machine", "read", "write"]
@@ -11,11 +11,11 @@ FALSE, TRUE = 0, 1
 
 
 class Graph:
-    """Nodes: leaves, which are inputs or registers, and ANDs of two literals."""
+    """A graph of leaves, which are inputs or registers, and ANDs of two literals."""
 
     def __init__(self):
         # A leaf has no operands; node 0 is the constant.
-        self.nodes, self.known = [None], {}
+        self.nodes, self._ands = [None], {}
 
     def leaf(self):
         """A new leaf's literal."""
@@ -30,11 +30,10 @@ class Graph:
             return FALSE
         if a == TRUE or a == b:
             return b
-        found = self.known.get((a, b))
-        if found is None:
+        if (a, b) not in self._ands:
             self.nodes.append((a, b))
-            found = self.known[a, b] = 2 * len(self.nodes) - 2
-        return found
+            self._ands[a, b] = 2 * len(self.nodes) - 2
+        return self._ands[a, b]
 
     def lor(self, a, b):
         """The literal of a OR b."""
@@ -57,14 +56,14 @@ class Graph:
 
 
 class Machine:
-    """A netlist as it was read: ANDs in order, over leaves that are inputs and registers, which start at 0.
+    """A netlist: ANDs in order, over leaves that are inputs and registers. Registers start at 0.
 
     Attributes
     ----------
     inputs, outputs : dict of str to list
-        By name; of inputs the leaves' node numbers, of outputs literals, lowest bit first.
+        Node numbers of inputs and literals of outputs, by name, lowest bit first.
     registers : list of (int, int)
-        A leaf's node number and the literal of what it is next.
+        A leaf's node number and the literal of its next value.
     ands : list of (int, int, int)
         Node number and its two operands.
     """
@@ -73,7 +72,7 @@ class Machine:
         self.inputs, self.outputs, self.registers, self.ands = inputs, outputs, registers, ands
 
     def copy(self, graph, leaves):
-        """Build all nodes in `graph`, `leaves` giving the literals of leaves' node numbers; a list of all literals."""
+        """Build all nodes in `graph`, with literals for the leaves' node numbers; returns the literal of each node."""
         literals = [FALSE] * (1 + max((node for node, _, _ in self.ands), default=max(leaves, default=0)))
         for node, literal in leaves.items():
             literals[node] = literal
@@ -83,21 +82,21 @@ class Machine:
         return literals
 
 
-def read(data, names):
-    """The :class:`Machine` in a binary AIGER file, and yosys' map of the names of its inputs and outputs.
+def read(data: bytes, names: str) -> Machine:
+    """The :class:`Machine` in a binary AIGER file; `names` is yosys' map of the names of its inputs and outputs.
 
-    What registers that may start with anything start with are inputs, too: "init" and the register's name.
+    The initial values of registers that may start with any value are inputs called "init" and the register's name.
     """
     header, _, rest = data.partition(b"\n")
     _, inputs, latches, outputs, ands = (int(word) for word in header.split()[1:6])
     lines = rest.split(b"\n", latches + outputs)
     registers = [(1 + inputs + i, int(line.split()[0])) for i, line in enumerate(lines[:latches])]
     results = [int(line) for line in lines[latches:latches + outputs]]
-    found, position, body = [], 0, lines[-1]
+    gates, position, body = [], 0, lines[-1]
     for node in range(1 + inputs + latches, 1 + inputs + latches + ands):
         first, position = _delta(body, position)
         second, position = _delta(body, position)
-        found.append((node, 2 * node - first, 2 * node - first - second))
+        gates.append((node, 2 * node - first, 2 * node - first - second))
     named = {"input": {}, "output": {}}
     for line in names.splitlines():
         kind, *words = line.split(maxsplit=3)
@@ -110,11 +109,11 @@ def read(data, names):
     ordered = {kind: {name: [bits[i] for i in sorted(bits)] for name, bits in about.items()}
                for kind, about in named.items()}
     return Machine({name: [1 + i for i in bits] for name, bits in ordered["input"].items()},
-                   {name: [results[i] for i in bits] for name, bits in ordered["output"].items()}, registers, found)
+                   {name: [results[i] for i in bits] for name, bits in ordered["output"].items()}, registers, gates)
 
 
 def _delta(data, position):
-    """AIGER's numbers of variable length: seven bits a byte, lowest first."""
+    """A number of variable length, seven bits a byte, lowest first; and the position after it."""
     value = shift = 0
     while data[position] & 0x80:
         value |= (data[position] & 0x7F) << shift
@@ -122,13 +121,13 @@ def _delta(data, position):
     return value | data[position] << shift, position + 1
 
 
-def write(graph, registers, bad):
-    """Binary AIGER of all that `bad`, the one output, depends on; other leaves than `registers` are inputs.
+def write(graph: Graph, registers: dict[int, int], bad: int) -> bytes:
+    """Binary AIGER of everything that `bad`, the one output, depends on. Leaves that are no `registers` are inputs.
 
     Parameters
     ----------
     registers : dict of int to int
-        A leaf's node number to the literal of what it is next. They start at 0.
+        The literal of a register's next value, by its leaf's node number. Registers start at 0.
     """
     order, latches, seen, waiting = [], [], set(), [bad >> 1]
     while waiting:

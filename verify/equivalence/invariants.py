@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of a block's control, in every state behind a reset: proofs of equivalence may take it for granted.
+"""Invariants of a block's control in every state after a reset, which proofs of equivalence may assume.
 
-Each of these is an invariant of one or two components that their proofs state, too (``hdl/proofs``); but here it is
-proved anew, for the very netlist, before anything rests on it. What parameters promise (``Parameters.validate``) is
-given: no part of the block sees to it, and one that is loaded with others is on its own.
+The proofs of one or two components (``hdl/proofs``) state each of these, too. Here each is proved anew for the same
+netlist before another proof relies on it. What ``Parameters.validate`` promises is assumed without a proof: the block
+doesn't check it, and its behaviour with other parameters is undefined.
 """
 
 from amaranth.hdl import Cat, Signal
@@ -13,30 +13,31 @@ from ...hdl.proofs.proof import Inside
 from ...hdl.tiled_se import TiledSE
 from ...hdl.timing import TILES_UNDER_WAY
 
-__all__ = ["GIVEN", "KNOWN", "with_known"]
+__all__ = ["ASSUMPTIONS", "INVARIANTS", "with_invariants"]
 
-# The signals that are 1 where all of it holds, and where parameters are as they have to be.
-KNOWN, GIVEN = "tap_known", "tap_given"
+# The signals that are 1 while all invariants hold, and while parameters are as Parameters.validate demands.
+INVARIANTS, ASSUMPTIONS = "tap_invariants", "tap_assumptions"
 
 
-def with_known(config, parameters, platform):
-    """A block with these signals in it, and its ports."""
+def with_invariants(config, parameters, platform):
+    """A block with these two signals, and its ports."""
     block = TiledSE(config, parameters)
     inside = Inside(block, platform)
-    for name, facts in ((KNOWN, [*_ingress(inside, config), *_gates(inside, config)]), (GIVEN, _bias(inside, config))):
+    for name, facts in ((INVARIANTS, [*_ingress(inside, config), *_gates(inside, config)]),
+                        (ASSUMPTIONS, _bias(inside, config))):
         signal = Signal(name=name, attrs={"keep": 1})
         inside.elaborate(platform).add_statements("comb", signal.eq(Cat(*facts).all()))
     return inside, [port for _, _, port in block.signature.flatten(block)]
 
 
 def _bias(inside, config):
-    """A record's bias, with half a result's LSB in it, leaves room for the sum with a product that is saturated."""
+    """A record's bias, which includes half an LSB of the result, leaves room for its sum with a saturated product."""
     bias, limit = inside["excite"].record.bias, 1 << (config.requant_bits - 2)
     return [bias >= -limit, bias <= limit + (1 << (GUARD_BITS - 1))]
 
 
 def _ingress(inside, config):
-    """Finished tiles are queued, as many as are counted; sums wait only between two tiles; rows are less than k."""
+    """As many finished tiles are queued as counted; sums wait only between two tiles; rows are less than k."""
     count, waiting, flush = (inside[f"ingress/{name}"] for name in ("count", "waiting", "flush"))
     level, filled, offered = (inside[f"ingress/tiles/{name}"] for name in ("level", "filled", "o_valid"))
     ready, held = inside["ingress/ready"], inside["excite/held"]
@@ -52,7 +53,7 @@ def _ingress(inside, config):
 
 
 def _gates(inside, config):
-    """Gates that come are counted by channel, by lane and by group."""
+    """Arriving gates are counted by channel, by lane and by group."""
     channel, lane, group = (inside[f"scale_fifo/{name}"] for name in ("channel", "lane", "group"))
     last_lane, last_group = (inside[f"scale_fifo/{name}_last"] for name in ("lane", "group"))
     return [

@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block and mutant side by side, with one bit that is 1 where they differ: what a proof of equivalence is about.
+"""Block and mutant side by side, with one bit that is 1 where they differ: the input of a proof of equivalence.
 
-Memories, and multipliers of two variables, are cut out of both. What a memory gives for an address, or a multiplier for
-two operands, is any number at all, but the same for both where the same is asked of both in the same cycle. That is
-more than real ones can do, so that a proof holds for these, as long as both memories are written alike: which is
-compared as outputs are.
+Memories, and multipliers of two variables, are cut out of both. What a memory returns for an address, or a multiplier
+for two operands, is any number, but the same for both if both get the same address or operands in the same cycle. Real
+memories and multipliers can do no more than that, so that a proof also holds for them, as long as both memories are
+written alike: writes are compared as outputs are.
 
-Registers start with anything, the same in both, and the first cycle is one of reset, which then is free. In that one
-only registers count that have a reset: what others take of the rest is rubbish in both.
+Registers start with any value, the same in both. The first cycle is a reset; after it the reset is free. In the first
+cycle only registers with a reset are compared, since the others take undefined values in both.
 
-Registers that the fault can't reach are one for both; of those that it reaches only so many levels behind it get a copy
-for the mutant as are asked for, and what the first ones without a copy take next must be the same. A proof with few
-copies holds all the same, for a mutant and a block in which that rubbish is the same.
+Registers that the fault can't reach are shared by both. Of those that it reaches, registers up to a given number of
+levels after the fault get a copy for the mutant, and the next values of the first ones without a copy must be the same.
+A proof with few copies is as valid; it assumes that block and mutant start with the same undefined values.
 """
 
 import dataclasses
 
 from .aig import FALSE, TRUE, Graph, Machine, write
 
-__all__ = ["GIVEN_PORT", "KNOWN_PORT", "Faults", "Miter"]
+__all__ = ["ASSUMPTIONS_PORT", "INVARIANTS_PORT", "Faults", "Miter"]
 
-# Data and tlast of a stream mean nothing while its valid is low: AXI4-Stream leaves them undefined.
+# AXI4-Stream leaves data and tlast of a stream undefined while its valid is low.
 _PAYLOADS = {"m_axis_tdata": "m_axis_tvalid", "m_axis_tlast": "m_axis_tvalid"}
 _RESET = "rst"
-# Outputs that are 1 where what is known of the block holds, and what its parameters promise.
-KNOWN_PORT, GIVEN_PORT = "known", "given"
+# Outputs that are 1 while the block's invariants hold, and while its parameters are as assumed.
+INVARIANTS_PORT, ASSUMPTIONS_PORT = "invariants", "assumptions"
 
 
 @dataclasses.dataclass(frozen=True)
 class Cycle:
     """One cycle of the block without a fault.
 
-    ``inputs`` and ``states`` are the literals of its leaves' node numbers, ``nodes`` all its literals, ``next`` what
-    registers take, by their node numbers; ``broken`` is whether what is known of the block does not hold, ``given``
-    whether what its parameters promise does.
+    ``inputs`` and ``states`` are the literals of its leaves, and ``next`` those of the registers' next values, by node
+    number; ``nodes`` are all its literals. ``broken`` is 1 if an invariant does not hold, ``assumed`` if the
+    assumptions on parameters do.
     """
 
     inputs: dict
@@ -41,15 +41,15 @@ class Cycle:
     nodes: list
     next: dict
     broken: int
-    given: int
+    assumed: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
     """A cycle of a mutant beside one of the block.
 
-    ``next`` is what the copied registers take; ``reached`` are registers without a copy that the fault reaches; ``bad``
-    is 1 where one of these or an output differs, ``unreset`` where one of these does that has a reset.
+    ``next`` are the next values of the copied registers; ``reached`` are registers without a copy that the fault
+    reaches; ``bad`` is 1 if one of these or an output differs, ``unreset`` if one of these with a reset does.
     """
 
     next: dict
@@ -60,10 +60,10 @@ class Compared:
 
 @dataclasses.dataclass(frozen=True)
 class Miter:
-    """A miter: ``bad`` is FALSE if both are the same gates.
+    """A miter: ``bad`` is FALSE if block and mutant are the same gates.
 
-    ``registers`` is as :func:`.aig.write` takes them; ``reached`` are those of the machine that the fault reaches and
-    that have no copy.
+    ``registers`` is as :func:`.aig.write` takes them; ``reached`` are the machine's registers without a copy that the
+    fault reaches.
     """
 
     graph: Graph
@@ -73,45 +73,46 @@ class Miter:
 
 
 class Faults:
-    """A machine with faults in it, and ``select``, an input that chooses one: 0 is none.
+    """A machine with faults, of which the input ``select`` chooses one; 0 is none.
 
-    If ``assume`` is set, what is known of the machine without a fault (``KNOWN_PORT``) is taken for granted.
+    If ``assume`` is set, the invariants of the machine without a fault (``INVARIANTS_PORT``) are assumed.
     """
 
     def __init__(self, machine: Machine, select):
         self.machine, self.select = machine, select
         self.graph, self.assume = Graph(), False
-        # 0 in the first cycle only.
+        # This is 0 in the first cycle only.
         self.begun = self.graph.leaf()
         self.cycle = self.run({node: self.graph.leaf() for node, _ in machine.registers}, self.begun ^ 1)
-        # Whether what is known ever did not hold: what lies behind such a state counts for nothing.
+        # This is 1 once an invariant did not hold: states after that prove nothing.
         self.was_broken = self.graph.leaf()
-        # What a reset makes of these does not depend on what they were.
+        # Registers with a reset: their value after a reset does not depend on the one before.
         after = self.run({node: self.graph.leaf() for node, _ in machine.registers}, TRUE).next
         self.resets = {node for node, literal in after.items() if literal in (FALSE, TRUE)}
 
     def run(self, states, reset=FALSE):
-        """A :class:`Cycle` from `states`, with inputs of its own; one of reset at least where `reset` is 1."""
+        """A :class:`Cycle` from `states`, with inputs of its own; the reset is 1 at least where `reset` is."""
         graph, machine = self.graph, self.machine
         inputs = {node: graph.leaf() for name, nodes in machine.inputs.items() if name != self.select for node in nodes}
         for node in machine.inputs.get(_RESET, ()):
             inputs[node] = graph.lor(inputs[node], reset)
         nodes = self._copy(0, inputs, states)
         after = {node: _at(nodes, literal) for node, literal in machine.registers}
-        known, given = (_at(nodes, machine.outputs.get(port, [TRUE])[0]) for port in (KNOWN_PORT, GIVEN_PORT))
-        return Cycle(inputs, states, nodes, after, known ^ 1, given)
+        hold, assumed = (_at(nodes, machine.outputs.get(port, [TRUE])[0])
+                         for port in (INVARIANTS_PORT, ASSUMPTIONS_PORT))
+        return Cycle(inputs, states, nodes, after, hold ^ 1, assumed)
 
-    def unknown(self):
-        """AIGER of whether what is known can be false."""
-        return write(self.graph, self._registers(), self._unknown())
+    def invariants(self):
+        """AIGER whose output can be 1 if an invariant can be false."""
+        return write(self.graph, self._registers(), self._broken())
 
     def _registers(self):
         cycle = self.cycle
         return {literal >> 1: cycle.next[node] for node, literal in cycle.states.items()} | {
-            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, self._unknown())}
+            self.begun >> 1: TRUE, self.was_broken >> 1: self.graph.lor(self.was_broken, self._broken())}
 
-    def _unknown(self):
-        """Whether what is known does not hold, in any but the first cycle: before that, nothing is."""
+    def _broken(self):
+        """Whether an invariant does not hold in any but the first cycle, in which the block is not reset yet."""
         return self.graph.land(self.begun, self.cycle.broken)
 
     def _copy(self, number, inputs, states, values=()):
@@ -126,11 +127,11 @@ class Faults:
         registers = self._registers() | {copies[node] >> 1: after for node, after in compared.next.items()}
         bad = graph.lor(graph.land(self.begun, compared.bad), graph.land(self.begun ^ 1, compared.unreset))
         if self.assume:
-            bad = graph.land(bad, graph.lor(self._unknown(), self.was_broken) ^ 1)
+            bad = graph.land(bad, graph.lor(self._broken(), self.was_broken) ^ 1)
         return Miter(graph, registers, bad, compared.reached)
 
     def compare(self, cycle, number, copies):
-        """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are the literals of its own registers."""
+        """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are literals of the mutant's own registers."""
         mutant = self._with_values(cycle, number, cycle.states | copies)
         after, reached, differences, unreset = {}, set(), [], []
         for node, literal in self.machine.registers:
@@ -146,7 +147,7 @@ class Faults:
         return Compared(after, frozenset(reached), self.graph.some(differences + outputs), self.graph.some(unreset))
 
     def _with_values(self, cycle, number, states):
-        """The mutant's literals; what is cut out gives the same to both only where the same is asked."""
+        """The mutant's literals; a cut gives the same value to both only where both have the same key."""
         values, others = {}, {}
         while True:
             mutant = self._copy(number, cycle.inputs, states, values)
@@ -171,11 +172,11 @@ class Faults:
         return [(_at(gold, literal), _at(mutant, literal)) for literal in self.machine.outputs[name]]
 
     def _output(self, name, gold, mutant):
-        """Literals that are 1 where output `name` differs in a way that can be seen."""
+        """Literals that are 1 where output `name` differs visibly."""
         graph = self.graph
         differ = [graph.differ(g, m) for g, m in self._pairs(name, gold, mutant)]
         stem, _, end = name.partition(".")
-        if end == "key" or name in (KNOWN_PORT, GIVEN_PORT):
+        if end == "key" or name in (INVARIANTS_PORT, ASSUMPTIONS_PORT):
             return []
         if end in ("address", "data"):
             enables = [g for g, _ in self._pairs(f"{stem}.enable", gold, mutant)]

@@ -1,36 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Survivors that no input can tell from the block: proved by ABC, which yosys has.
+"""Proves by ABC, which is part of yosys, that no input can tell a surviving mutant from the block.
 
-By property-directed reachability first; what is left, over some cycles, with the smaller multipliers as they are.
+ABC first tries property-directed reachability. The remaining mutants are tried over several cycles, with the smaller
+multipliers left in.
 """
 
 import concurrent.futures
 import dataclasses
 import functools
 import json
+from collections.abc import Callable, Sequence
 
-from ...gen.fpga.tools import TOOLS
-from ..mutation.netlist import SEEN, SELECT, TOP, controlled
+from ...gen.fpga.tools import TOOLS, Workbench
+from ..faults import OBSERVED, SELECT, TOP, controlled
 from .abc import reachable, satisfiable, solved
-from .aig import FALSE, read, write
-from .cut import cut
-from .invariants import GIVEN, KNOWN
-from .miter import GIVEN_PORT, KNOWN_PORT, Faults
-from .unroll import CYCLES, granted, later, sooner
+from .aig import FALSE, Machine, read, write
+from .cutpoints import cut
+from .invariants import ASSUMPTIONS, INVARIANTS
+from .miter import ASSUMPTIONS_PORT, INVARIANTS_PORT, Faults
+from .unroll import CYCLES, assumable, later, sooner
 
-__all__ = ["MULTIPLIED", "Proof", "can_hold", "machine_with", "prove", "prove_over_cycles"]
+__all__ = ["MULTIPLIED", "OVER_CYCLES", "Proof", "can_hold", "machine_with", "prove_equivalent",
+           "prove_over_cycles"]
 
-# Seconds for each window and each way to search, first for all of a survivor's, then for some of those that are left.
+# Seconds for each window and each way to search: first for all windows of a survivor, then for some undecided ones.
 QUICK, LONG = 2, 10
-# Seconds for each way to prove what is known of the block.
-KNOWN_SECONDS = 60
-# Levels of registers behind the fault that have a copy of their own, of those that are tried.
+# Seconds for each way to prove the invariants of the block.
+INVARIANTS_SECONDS = 60
+# Numbers of levels of registers after the fault that get a copy of their own: each is a window that is tried.
 WINDOWS = (0, 1, 2, 4, 8)
-# The same for proofs over some cycles; the most operands' bits of the multipliers that they have: those of MAC
+# The same for proofs over several cycles. And the most operand bits of multipliers that stay in these: those of MAC
 # units, tables and gates.
 UNROLLED, MULTIPLIED = (3, 6), 29
 
-# Everything but what is cut out as ANDs and registers, which start with anything.
+# Turns everything except the cuts into ANDs and registers, which start with any value.
 TO_AIG = """
 read_json cut.json
 setattr -unset init w:*
@@ -46,21 +49,22 @@ aigmap
 opt_clean
 write_aiger -zinit -map faults.map faults.aig
 """
-# What is said more of a proof over some cycles.
-WHEN = f" behind {CYCLES + 1} cycles of reset, with parameters as they have to be,"
+# What the text of a proof over several cycles adds.
+OVER_CYCLES = f" after {CYCLES + 1} cycles of reset, with parameters as they have to be,"
 
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """What became of a survivor: ``equivalent`` or not proved so; ``how`` in words; whether that is still open."""
+    """Whether a survivor is proved ``equivalent``; ``how`` says why or why not; ``undecided`` if neither is proved."""
 
     equivalent: bool
     how: str
     undecided: bool = False
 
 
-def prove(bench, survivors, jobs, told=lambda done: None):
-    """A :class:`Proof` for each of the mutations `survivors` of the workbench's netlist ``SEEN``.
+def prove_equivalent(bench: Workbench, survivors: Sequence, jobs: int,
+                     progress: Callable[[int], None] = lambda done: None) -> list[Proof]:
+    """A :class:`Proof` for each of the mutations `survivors` of the workbench's netlist ``OBSERVED``.
 
     Parameters
     ----------
@@ -68,25 +72,25 @@ def prove(bench, survivors, jobs, told=lambda done: None):
     survivors : sequence of Mutation
     jobs : int
         Proofs at a time.
-    told : callable
-        Called with the number of finished ones.
+    progress : callable
+        Called with the number of finished proofs.
 
     Raises
     ------
     ToolError
-        Where the netlist can't be prepared; a proof that fails for want of memory proves nothing, no more.
+        Where the netlist can't be prepared. A proof that runs out of memory is merely undecided.
     """
     faults = Faults(machine_with(bench, survivors), SELECT)
-    nothing = faults.cycle.broken == FALSE
-    faults.assume = nothing or solved(bench, "known", faults.unknown(), KNOWN_SECONDS) == "UNSAT"
+    faults.assume = faults.cycle.broken == FALSE or solved(
+        bench, "invariants", faults.invariants(), INVARIANTS_SECONDS) == "UNSAT"
     numbers = range(1, len(survivors) + 1)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        # Graphs are made here, one after the other; what runs beside is ABC.
-        found = [pool.submit(_prove, bench, number, _windows(faults, number)) for number in numbers]
+        # This thread makes the graphs one after the other. ABC runs at the same time.
+        futures = [pool.submit(_prove, bench, number, _windows(faults, number)) for number in numbers]
         proofs = []
-        for future in found:
+        for future in futures:
             proofs.append(future.result())
-            told(len(proofs))
+            progress(len(proofs))
     left = [number for number, proof in enumerate(proofs, 1) if proof.undecided]
     if left and faults.assume:
         machine = machine_with(bench, survivors, MULTIPLIED)
@@ -98,12 +102,13 @@ def prove(bench, survivors, jobs, told=lambda done: None):
     return proofs
 
 
-def machine_with(bench, survivors, most=0):
-    """The Machine of the workbench's netlist with `survivors` in it, and :func:`.cut.cut`'s multipliers not in it."""
-    script = [f"read_rtlil {SEEN}", *controlled(survivors)]
-    # Of what only the bench sees, nothing else is left.
-    if KNOWN in (bench.folder / SEEN).read_text():
-        script += [f"cd {TOP}", f"rename -output {KNOWN} {KNOWN_PORT}", f"rename -output {GIVEN} {GIVEN_PORT}", "cd .."]
+def machine_with(bench: Workbench, survivors: Sequence, most: int = 0) -> Machine:
+    """The Machine of the workbench's netlist with `survivors`; its memories and multipliers are cut (:func:`.cut`)."""
+    script = [f"read_rtlil {OBSERVED}", *controlled(survivors)]
+    # These two are all that is kept of what only the bench observes.
+    if INVARIANTS in (bench.folder / OBSERVED).read_text():
+        script += [f"cd {TOP}", f"rename -output {INVARIANTS} {INVARIANTS_PORT}",
+                   f"rename -output {ASSUMPTIONS} {ASSUMPTIONS_PORT}", "cd .."]
     script = "\n".join([*script, "setattr -unset keep w:*", "opt_clean", "write_json faults.json", ""])
     (bench.folder / "faults.ys").write_text(script)
     _, netlist = bench.run(TOOLS["yosys"], ["-s", "faults.ys"], "faults.log", "faults.json")
@@ -115,16 +120,19 @@ def machine_with(bench, survivors, most=0):
 
 
 def _windows(faults, number):
-    """What to prove one of: (levels, AIGER file, whether all that the fault reaches is in it); empty if nothing is."""
-    found, copied, levels = [], frozenset(), 0
+    """(levels, AIGER file, whether it has all registers that the fault reaches), of which one must be proved.
+
+    Empty if there is nothing to prove.
+    """
+    windows, copied, levels = [], frozenset(), 0
     while True:
         miter = faults.miter(number, copied)
         if miter.bad == FALSE:
             return []
         if levels in WINDOWS or not miter.reached:
-            found.append((levels, write(miter.graph, miter.registers, miter.bad), not miter.reached))
+            windows.append((levels, write(miter.graph, miter.registers, miter.bad), not miter.reached))
         if not miter.reached:
-            return found
+            return windows
         copied, levels = copied | miter.reached, levels + 1
 
 
@@ -137,7 +145,7 @@ def _prove(bench, number, windows):
         if status == "UNSAT":
             return _proved(levels)
         if status == "SAT" and whole:
-            # ABC doesn't count the cycles of every counterexample.
+            # For some counterexamples ABC doesn't count the cycles.
             where = f"in cycle {frames}" if frames >= 0 else "somewhere"
             return Proof(False, f"differs {where}, if memories may hold anything")
         if status != "SAT":
@@ -148,22 +156,22 @@ def _prove(bench, number, windows):
     return Proof(False, f"not decided in {LONG} s", undecided=True)
 
 
-def can_hold(bench, machine):
-    """Whether what :func:`prove_over_cycles` takes for granted is possible at all."""
-    data = granted(Faults(machine, SELECT))
-    return data is None or satisfiable(bench, "granted", data) == "SAT"
+def can_hold(bench: Workbench, machine: Machine) -> bool:
+    """Whether invariants and assumptions, on which :func:`prove_over_cycles` relies, can hold at all."""
+    data = assumable(Faults(machine, SELECT))
+    return data is None or satisfiable(bench, "assumable", data) == "SAT"
 
 
-def prove_over_cycles(bench, machine, number):
-    """A Proof of a machine's fault by :mod:`.unroll`, or None."""
+def prove_over_cycles(bench: Workbench, machine: Machine, number: int) -> Proof | None:
+    """A Proof by :mod:`.unroll` that a machine's fault is equivalent; None if there is none."""
     copied, levels = frozenset(), 0
     while levels <= UNROLLED[-1]:
-        # Graphs of many cycles are large: one for each proof, that goes with it.
+        # Graphs of many cycles are large, so that each is made for one proof and then dropped.
         reached = Faults(machine, SELECT).miter(number, copied).reached
         if levels in UNROLLED or not reached:
             makers = (functools.partial(make, Faults(machine, SELECT), number, copied) for make in (later, sooner))
             if all(_holds(bench, f"u{number}_{levels}", make()) for make in makers):
-                return _proved(levels, WHEN)
+                return _proved(levels, OVER_CYCLES)
         if not reached:
             break
         copied, levels = copied | reached, levels + 1
@@ -175,6 +183,6 @@ def _holds(bench, name, data):
 
 
 def _proved(levels, when=""):
-    where = f", from the {levels + 1}th behind it on," if levels else ""
+    where = f", from the {levels + 1}th after it on," if levels else ""
     return Proof(True, f"no reachable state{when} in which it changes what a register{where} or a memory takes, or an "
                        "output (data and tlast: while valid is high)")

@@ -1,35 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block and mutant side by side for some cycles: a proof of equivalence by what a pipeline forgets.
+"""Block and mutant side by side over several cycles, through which pipelines forget their initial values.
 
-Through some cycles, what a register of a pipeline holds has become a function of what has gone in: then it can be told
-that a mutant's differ from the block's where nothing comes of it, without an invariant about them. As in
-:mod:`.miter`, some registers have a copy for the mutant; all others are one for both, as long as nothing has differed
-that is not copied. That it never does takes two proofs:
+After some cycles the registers of a pipeline hold functions of its inputs. So the proof needs no invariant about them
+to see that a difference between mutant and block has no effect. As in :mod:`.miter`, some registers have a copy for the
+mutant; all others are shared, as long as nothing without a copy has differed. That it never does takes two proofs:
 
-- Sooner: the registers of both start with anything, the same, and there are a cycle and ``CYCLES`` more of reset:
-  pipelines hold what they may hold then, in the block and in the mutant's copies. In none of as many cycles anything
-  differs.
-- Later: from any state of the block and of the copies, in the last of ``CYCLES`` cycles, reset or not, nothing differs.
-  What was before that cycle is either that again or the first proof.
+- Sooner: the registers of both start with any value, the same in both, and there are a cycle and ``CYCLES`` more of
+  reset, after which the pipelines of the block and of the mutant's copies hold what they can hold then. Nothing differs
+  in the next ``CYCLES`` cycles.
+- Later: from any state of the block and of the copies, nothing differs in the last of ``CYCLES`` cycles, with or
+  without a reset. The cycles before that one are covered by the same proof or by the first one.
 
-In both, what is known of the block holds behind the first cycle of reset. What is given is taken for granted in each
-cycle: also of a memory that has not been loaded yet, of which nothing is used.
+In both, the invariants hold after the first cycle of reset. The assumptions on parameters hold in each cycle, also for
+a memory that has not been loaded yet, of which nothing is used.
 
-So nothing is said of a block that was switched on with a shorter reset; nor of what, outside of the copies, the mutant
-makes of that first long one.
+So nothing is proved of a block whose first reset is shorter, nor of the effect that the mutant's first long reset has
+outside of the copies.
 """
 
 from .aig import FALSE, TRUE, write
+from .miter import Faults
 
-__all__ = ["CYCLES", "granted", "later", "sooner"]
+__all__ = ["CYCLES", "assumable", "later", "sooner"]
 
-# As many as there are registers between a record that is read and the last result that it is in.
+# The number of registers between a record that is read and the last result that depends on it.
 CYCLES = 16
 
 
-def sooner(faults, number, copied):
-    """Combinational AIGER whose output can be 1 where the first proof of fault `number` fails; None if it can't."""
-    states, holds, found = _any(faults), TRUE, []
+def sooner(faults: Faults, number: int, copied: frozenset[int]) -> bytes | None:
+    """Combinational AIGER whose output can be 1 if the first proof of fault `number` fails; None if it can't fail."""
+    states, holds, bad = _any(faults), TRUE, []
     copies = {node: states[node] for node in copied}
     for place in range(1 + 2 * CYCLES):
         cycle = faults.run(states, TRUE if place <= CYCLES else FALSE)
@@ -37,13 +37,13 @@ def sooner(faults, number, copied):
         if place:
             holds = _still(faults, holds, cycle)
         if place > CYCLES:
-            found.append(faults.graph.land(holds, compared.bad))
+            bad.append(faults.graph.land(holds, compared.bad))
         states, copies = cycle.next, compared.next
-    return _written(faults, faults.graph.some(found))
+    return _written(faults, faults.graph.some(bad))
 
 
-def later(faults, number, copied):
-    """The same of the second proof."""
+def later(faults: Faults, number: int, copied: frozenset[int]) -> bytes | None:
+    """The same as :func:`sooner` for the second proof."""
     states, copies = _any(faults), {node: faults.graph.leaf() for node in copied}
     holds, bad = TRUE, TRUE
     for _ in range(CYCLES):
@@ -54,10 +54,10 @@ def later(faults, number, copied):
     return _written(faults, faults.graph.land(holds, bad))
 
 
-def granted(faults):
-    """Combinational AIGER whose output can be 1 where what is known and given can hold through so many cycles.
+def assumable(faults: Faults) -> bytes | None:
+    """Combinational AIGER whose output can be 1 if invariants and assumptions can hold for ``CYCLES``.
 
-    None if it always does. Where it never can, anything at all would be proved.
+    None if they always do. If they never can, they would prove anything.
     """
     states, holds = faults.run(_any(faults), TRUE).next, TRUE
     for _ in range(CYCLES):
@@ -75,5 +75,5 @@ def _any(faults):
 
 
 def _still(faults, holds, cycle):
-    """Whether what is known and given has held up to `cycle`."""
-    return faults.graph.land(holds, faults.graph.land(cycle.broken ^ 1, cycle.given))
+    """Whether invariants and assumptions have held up to `cycle`."""
+    return faults.graph.land(holds, faults.graph.land(cycle.broken ^ 1, cycle.assumed))

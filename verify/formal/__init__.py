@@ -1,2 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se prove`: the components' formal properties, and the faults that these must notice."""
+"""`tiled-se prove`: formal properties of the components, and seeded faults that the properties must find."""
+
+from .command import prove
+from .source import select
+from .task import Task, attempt
+
+__all__ = ["Task", "attempt", "prove", "select"]

@@ -1,56 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se prove`: every proof and every fault, a table, and prove.json."""
+"""`tiled-se prove`: every proof and every seeded fault, a table, and prove.json."""
 
-import contextlib
+import functools
 import os
 import time
 
-from ...batch import Local
+from ...batch import Campaign, Local, Progress
 from ...gen.files import json_bytes, output_folder, write_all
 from ..options import ProveOptions
-from .run import Run, select
-from .table import table
+from .source import select
+from .table import complaint, passed, table
+from .task import ERROR, Task, attempt
 from .tools import check_tools, versions
-from .work import FOUND, PROVED
 
-__all__ = ["prove"]
+__all__ = ["RESULT", "prove"]
 
 RESULT = "prove.json"
 
 
 def prove(options: ProveOptions) -> bool:
-    """Prove, and write ``prove.json`` into the folder, with a waveform of each property that fails.
+    """Prove everything, print a table, and write ``prove.json`` and a waveform for each property that fails.
 
     Parameters
     ----------
     options : ProveOptions
-        ``only``: names of components or proofs, None for all. ``jobs``: how many at a time, None for all cores.
+        ``only``: names of components or proofs, None for all. ``jobs``: processes at a time, None for all cores.
 
     Returns
     -------
     bool
-        Whether all is proved, every situation is reached and every fault found.
+        Whether everything is proved, every situation is reached and every fault is found.
 
     Raises
     ------
     ConfigError
-        ("only") for a name that there isn't.
+        ("only") for an unknown name.
     ToolError
         Where a tool is missing.
     """
     folder = output_folder(options)
-    run = Run(select(options.only))
+    selected = select(options.only)
     check_tools()
-    # Beside a run that was interrupted, what an earlier one has written would pass for its result.
-    with contextlib.suppress(OSError):
-        os.remove(os.path.join(folder, RESULT))
     start = time.monotonic()
-    run.go(Local(options.jobs))
-    proofs = run.documents()
-    document = {"tools": versions(), "seconds": round(time.monotonic() - start, 1), "proofs": proofs}
-    files = {**run.traces(), RESULT: json_bytes(document)}
+    proofs = [Task(component, number, None, proof.name) for component, number, proof in selected]
+    faults = [[Task(component, number, index, f"{proof.name}: {fault.name}")
+               for index, fault in enumerate(proof.faults)] for component, number, proof in selected]
+    # Proofs take longest, and so come first.
+    campaign = Campaign([*proofs, *(task for tasks in faults for task in tasks)])
+    campaign.run(lambda task: functools.partial(attempt, task), Local(options.jobs),
+                 judge=lambda task, record: complaint(record), outputs=[os.path.join(folder, RESULT)],
+                 progress=functools.partial(Progress, timed=True))
+    records = {task: {"verdict": ERROR, "seconds": None, "reason": reason, "trace": None}
+               for task, reason in campaign.failures.items()} | campaign.results
+    traces = {_trace(task): record["trace"].encode() for task, record in records.items() if record["trace"]}
+    records = {task: record | {"trace": record["trace"] and _trace(task)} for task, record in records.items()}
+    documents = [
+        {"name": proof.name, "component": component, "method": proof.method, "depth": proof.depth, "why": proof.why}
+        | records[task] | {"faults": [{"name": fault.name, "file": fault.file, "breaks": fault.breaks} | records[seeded]
+                                      for fault, seeded in zip(proof.faults, tasks, strict=True)]}
+        for (component, _, proof), task, tasks in zip(selected, proofs, faults, strict=True)]
+    document = {"tools": versions(), "seconds": round(time.monotonic() - start, 1), "proofs": documents}
+    files = {**traces, RESULT: json_bytes(document)}
     write_all(folder, files)
-    print(table(proofs))
+    print(table(documents))
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
-    return all(proof["verdict"] == PROVED and all(fault["verdict"] == FOUND for fault in proof["faults"])
-               for proof in proofs)
+    return passed(documents)
+
+
+def _trace(task):
+    return f"{task.component}-{task.proof}.vcd"

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a proof's model to what a solver reads."""
+"""Translates a proof's model to the solver's input."""
 
 import dataclasses
 import pathlib
 import re
 
 from amaranth.back import rtlil
+from amaranth.hdl import Module
 
 from .tools import yosys
 
 __all__ = ["Model", "Property", "write_model"]
 
-# No register and no memory has an initial value: they start with anything, and the first cycle is a reset.
+# Registers and memories have no initial value: they start with any value, and the first cycle is a reset.
 SCRIPT = """
 read_rtlil model.il
 hierarchy -check -top top
@@ -32,13 +33,13 @@ opt_clean
 write_smt2 cover.smt2
 """
 
-# As the RTLIL writer has it: the cell's name, its lines.
+# A statement's cell as Amaranth's RTLIL writer prints it.
 CHECK = re.compile(r'  attribute \\src "(?P<src>[^"]*)"\n  cell \$check \$\d+\n(?P<body>(?:    .*\n)*)  end\n')
 
 
 @dataclasses.dataclass(frozen=True)
 class Property:
-    """An Assert, Assume or Cover statement: what it is (``assert`` ...), its name, ``file.py:line``."""
+    """An Assert, Assume or Cover statement: its kind (``assert`` ...), name and source (``file.py:line``)."""
 
     kind: str
     name: str
@@ -47,34 +48,34 @@ class Property:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What a folder's ``model.smt2`` holds, and ``cover.smt2`` without what is to be proved.
+    """The contents of a folder's ``model.smt2``, and of ``cover.smt2``, which lacks the Assert statements.
 
     Attributes
     ----------
     cells : dict of str to Property
-        The statements by the names of their cells.
+        Statements by the names of their cells.
     constant : frozenset of str
-        Cells of those that yosys found to be constant, as some properties are at the smallest sizes.
+        Cells of statements that yosys found to be constant, as some properties are at the smallest sizes.
     """
 
-    cells: dict
-    constant: frozenset = frozenset()
+    cells: dict[str, Property]
+    constant: frozenset[str] = frozenset()
 
-    def of_kind(self, kind):
+    def of_kind(self, kind: str) -> list[Property]:
         """The statements of one kind, in order."""
-        return [found for found in self.cells.values() if found.kind == kind]
+        return [statement for statement in self.cells.values() if statement.kind == kind]
 
 
-def write_model(module, folder, only=None):
+def write_model(module: Module, folder: pathlib.Path, only: str | None = None) -> Model:
     """Write ``model.smt2`` and ``cover.smt2`` of `module` into `folder`.
 
     Parameters
     ----------
     module : Module
-        With the statements; its clock and its reset are inputs.
+        Has the statements; its clock and its reset are inputs.
     folder : pathlib.Path
     only : str, optional
-        Leave out all Assert statements but that of this name.
+        Keep only the Assert statement of this name.
 
     Returns
     -------
@@ -83,13 +84,13 @@ def write_model(module, folder, only=None):
     Raises
     ------
     ValueError
-        Where an Assert or a Cover has no name or another one's, or there is none of name `only`.
+        Where an Assert or a Cover has no name of its own, or no Assert has the name `only`.
     ToolError
         Where yosys fails.
     """
     text, cells = _named(rtlil.convert(module, name="top", ports=()), only)
     model = Model(cells)
-    names = [found.name for found in model.of_kind("assert") + model.of_kind("cover")]
+    names = [statement.name for statement in model.of_kind("assert") + model.of_kind("cover")]
     for name in names:
         if not name or names.count(name) > 1:
             raise ValueError(f"a property's name must be its own, which {name!r} is not")
@@ -103,7 +104,7 @@ def write_model(module, folder, only=None):
 
 
 def _named(text, only):
-    """RTLIL whose statements' cells have names that outlive yosys, and these statements by these names."""
+    """RTLIL in which the statements' cells have names that yosys keeps, and the statements by these names."""
     cells = {}
 
     def rename(match):
@@ -119,5 +120,5 @@ def _named(text, only):
 
     named, count = CHECK.subn(rename, text)
     if count != text.count("cell $check "):
-        raise ValueError("statements are written as RTLIL in another way than was expected")
+        raise ValueError("Amaranth writes statements in another form of RTLIL than expected")
     return named, cells

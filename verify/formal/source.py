@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where proofs come from: the package of the components, or a copy of it that has a fault."""
+"""Finds proofs in the components' package, or in a copy of it with a seeded fault."""
 
 import contextlib
 import importlib
@@ -9,34 +9,54 @@ import pkgutil
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 
 from ... import hdl
 from ...hdl import proofs
+from ...hdl.config import ConfigError
+from ...hdl.proofs.proof import Fault, Proof
 
-__all__ = ["components", "faulty", "proofs_of"]
+__all__ = ["components", "faulty", "proofs_of", "select"]
 
 COPY = "tiled_se_faulty"
 
 
-def components():
+def components() -> list[str]:
     """Names of the modules that have proofs."""
-    names = sorted(found.name for found in pkgutil.iter_modules(proofs.__path__))
+    names = sorted(module.name for module in pkgutil.iter_modules(proofs.__path__))
     return [name for name in names if hasattr(importlib.import_module(f"{proofs.__name__}.{name}"), "PROOFS")]
 
 
-def proofs_of(component, package=hdl.__name__):
-    """The proofs of a component, of the package of that name."""
+def proofs_of(component: str, package: str = hdl.__name__) -> tuple[Proof, ...]:
+    """The proofs of a component in the package of that name."""
     return importlib.import_module(f"{package}.proofs.{component}").PROOFS
 
 
+def select(only: Iterable[str] | None) -> list[tuple[str, int, Proof]]:
+    """The (component, number, proof) of the names `only`, of components or proofs; all if it is None.
+
+    Raises
+    ------
+    ConfigError
+        ("only") for an unknown name.
+    """
+    every = [(component, number, proof) for component in components()
+             for number, proof in enumerate(proofs_of(component))]
+    for name in only or ():
+        if not any(name in (component, proof.name) for component, _, proof in every):
+            raise ConfigError("only", name, f"must be one of {', '.join(components())}, or a proof's name in the table")
+    return [(component, number, proof) for component, number, proof in every
+            if only is None or component in only or proof.name in only]
+
+
 @contextlib.contextmanager
-def faulty(fault):
-    """A copy of the components with that fault: the name of its package, which exists inside the block.
+def faulty(fault: Fault) -> Iterator[str]:
+    """The name of a package that is a copy of the components with `fault`; it exists inside the ``with`` block.
 
     Raises
     ------
     ValueError
-        Where the source has no such text, or more than one.
+        Where the text to replace does not occur exactly once.
     """
     with tempfile.TemporaryDirectory(prefix="tiled-se-fault-") as folder:
         copy = pathlib.Path(folder) / COPY
@@ -49,7 +69,7 @@ def faulty(fault):
         spec = importlib.util.spec_from_file_location(COPY, copy / "__init__.py",
                                                       submodule_search_locations=[str(copy)])
         sys.modules[COPY] = importlib.util.module_from_spec(spec)
-        # The copy before it had files of the same names.
+        # An earlier copy had files of the same names.
         importlib.invalidate_caches()
         try:
             yield COPY

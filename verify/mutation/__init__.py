@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutation score: how many faults in a block's netlist its own regression notices."""
+"""`tiled-se mutate`: the share of faults in a block's netlist that its regression notices."""
+
+from .command import judge, mutate
+from .summary import Judged
+
+__all__ = ["Judged", "judge", "mutate"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One fault in a netlist, as yosys' `mutate` names it, and where in the block that is."""
+"""One fault in a netlist, as yosys' `mutate` describes it, and its place in the block."""
 
 import dataclasses
 import pathlib
@@ -13,28 +13,28 @@ MODES = {
     "cnot0": "inverted while bit {ctrl} of the same port is 0",
     "cnot1": "inverted while bit {ctrl} of the same port is 1",
 }
-# Instances that are part of a component rather than one: memories, multipliers, and what is inside of these.
+# Instances that are no components: memories, multipliers, and their parts.
 _PARTS = re.compile(r"ram|\w+_ram|leaf|storage|multiply|multiply_\d+|square|line")
 _TOP = "tiled_se"
 
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """A fault: bit `bit` of port `port` of cell `cell` is changed.
+    """A fault in bit `bit` of port `port` of cell `cell`.
 
     Attributes
     ----------
     text : str
-        yosys' command, as it was listed.
+        The command of yosys.
     mode : str
         One of ``MODES``.
     cell, port : str
     bit, control : int
-        The bit that is changed; the one that decides when, for the modes cnot0 and cnot1, else -1.
+        The changed bit; and the bit that enables the change, for the modes cnot0 and cnot1, else -1.
     wire : str
-        The named signal at that port and its bit; empty where there is none.
+        The named signal at that port, and its bit; empty if there is none.
     sources : tuple of str
-        Lines of the generator that the cell or the signal are from.
+        The lines of the generator that made the cell or the signal.
     """
 
     text: str
@@ -47,21 +47,21 @@ class Mutation:
     sources: tuple
 
     @property
-    def component(self):
-        """The block's component that it is in."""
+    def component(self) -> str:
+        """The block's component with the fault."""
         return component_of(self.cell)
 
     @property
-    def words(self):
-        """What is changed, and where, in a sentence."""
+    def words(self) -> str:
+        """The change and its place as a sentence."""
         change = MODES[self.mode].format(ctrl=self.control)
         signal = f", {self.wire}," if self.wire else ""
         where = f" ({', '.join(self.sources)})" if self.sources else ""
         return f"in {self.component}: bit {self.bit} of port {self.port}{signal} of a cell is {change}{where}"
 
 
-def component_of(cell):
-    """The component, of a flat netlist's cell: instances from the top down, without memories and multipliers."""
+def component_of(cell: str) -> str:
+    """The component of a flat netlist's cell: its instances from the top down, without memories and multipliers."""
     if cell.startswith("$flatten"):
         path = re.findall(r"\\([^.\\$]+)\.", cell)
     else:
@@ -74,23 +74,23 @@ def component_of(cell):
     return ".".join(kept) or _TOP
 
 
-def parse(text, root=""):
-    """The :class:`Mutation` of one line of ``mutate -list``; source lines are given relative to folder `root`."""
+def parse(text: str, root: str | pathlib.PurePath = "") -> Mutation:
+    """The :class:`Mutation` of one line of ``mutate -list``; its source lines are relative to folder `root`."""
     words = shlex.split(text.replace("\\", "\\\\"))
-    found = {"src": []}
+    options = {"src": []}
     for name, value in zip(words[1::2], words[2::2], strict=True):
         if name == "-src":
-            found["src"].append(value)
+            options["src"].append(value)
         else:
-            found[name[1:]] = value
-    wire = f"{found['wire']}[{found['wirebit']}]" if "wire" in found else ""
-    sources = tuple(dict.fromkeys(_relative(source, root) for source in found["src"]))
-    return Mutation(text, found["mode"], found["cell"], found["port"], int(found["portbit"]),
-                    int(found.get("ctrlbit", -1)), wire, sources)
+            options[name[1:]] = value
+    wire = f"{options['wire']}[{options['wirebit']}]" if "wire" in options else ""
+    sources = tuple(dict.fromkeys(_relative(source, root) for source in options["src"]))
+    return Mutation(text, options["mode"], options["cell"], options["port"], int(options["portbit"]),
+                    int(options.get("ctrlbit", -1)), wire, sources)
 
 
 def _relative(source, root):
-    """A source line without the folder that the package is in, and without columns."""
+    """A source line relative to the package's folder, without columns."""
     name, _, line = source.partition(":")
     path = pathlib.PurePath(name)
     shown = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name

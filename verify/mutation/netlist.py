@@ -1,32 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A block's flat netlist, the mutations that yosys finds for it, and all chosen ones in one netlist."""
+"""A block's flat netlist, the mutations that yosys draws for it, and one netlist with all of these."""
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 from amaranth.back import rtlil
 
-from ...gen.fpga.tools import TOOLS
+from ...gen.fpga.tools import TOOLS, Workbench
+from ...hdl.config import Config
+from ...hdl.parameters import Parameters
 from ...hdl.technology import LEAVES_VERILOG, Technology
-from ..equivalence.invariants import with_known
+from ..equivalence.invariants import with_invariants
+from ..faults import FLAT, OBSERVED, TOP, controlled
 from ..regression import MISUSED
-from .mutation import parse
+from .mutation import Mutation, parse
 
-__all__ = ["FLAT", "MOST", "SEEN", "SELECT", "SELECT_BITS", "TOP", "controlled", "flatten", "mutate_all", "mutations"]
+__all__ = ["flatten", "mutate_all", "mutations"]
 
-# The block is what is mutated and proved; with the bench's view of it, it is what is simulated.
-TOP, FLAT, SEEN = "tiled_se", "flat.il", "seen.il"
-SELECT, SELECT_BITS = "mutsel", 16
-# In one netlist.
-MOST = 2**SELECT_BITS - 1
-# More are asked for than are wanted: some are left out.
+# More mutations are drawn than needed, since some are left out.
 SPARE = 50
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 
-# As the generator's own conversion to Verilog, and the leaf modules with it; then one module. Names of instances stay
-# in the names of cells and signals. Registers that yosys would count as a memory's are registers here, so that they are
-# mutated, too. Second copies of a cell go, of which Amaranth makes one for each bit of an expression that is sliced: a
-# fault in one of many copies says little.
+# The script converts as the generator does, together with the leaf modules, and then makes one module. Names of
+# instances stay in the names of cells and signals. Registers that yosys would merge into a memory stay registers, so
+# that they are mutated, too. Copies of a cell are merged, of which Amaranth makes one for each bit of a sliced
+# expression: a fault in one of many copies says little.
 FLATTEN = """
 read_rtlil block.il
 read_verilog leaves.v
@@ -45,17 +44,18 @@ opt_merge
 opt_clean
 delete */t:$scopeinfo
 check -assert
-write_rtlil {seen}
+write_rtlil {observed}
 setattr -unset keep w:*
 opt_clean
 write_rtlil {flat}
 """
 
-# What a memory promises nothing about (hdl/ram.py) is told: it was read where it is written, or beyond its end.
+# Memories report uses for which hdl/ram.py promises nothing: a read at the address that is written, or an access beyond
+# the end.
 WRITING = "        if (we) mem[waddr] <= wdata;\n"
 CHECKING = "        misused <= (we & re & (waddr == raddr)) | (we & (waddr >= DEPTH)) | (re & (raddr >= DEPTH));\n"
 STORAGE = "    reg [WIDTH-1:0] mem [0:DEPTH-1];\n"
-# Registers that are mutated have no initial value any more: nothing counts before the first reset.
+# Mutated registers lose their initial values, so that nothing counts before the first reset.
 REPORT = """
   reg [1:0] begun = 0;
   output reg [{high}:0] {port} = 0;
@@ -66,7 +66,7 @@ REPORT = """
 endmodule
 """
 
-# Contents of memories are no logic: what is wrong around them is found in the cells that drive and read them.
+# Contents of memories are no logic and are not mutated. The cells around memories are.
 LIST = """
 read_rtlil {flat}
 select -set logic {top}/t:* {top}/t:$mem_v2 %d
@@ -75,63 +75,57 @@ mutate -list {count} -seed {seed} -o list.txt @logic
 
 
 def _leaves():
-    """The leaf modules, memories with a register that tells when one was misused."""
+    """The leaf modules, in which each memory has a register that reports misuse."""
     text = LEAVES_VERILOG.format(name=TOP)
     assert (text.count(WRITING), text.count(STORAGE)) == (1, 1)
     return text.replace(WRITING, WRITING + CHECKING).replace(STORAGE, STORAGE + "    (* keep *) reg misused;\n")
 
 
-def flatten(bench, config, parameters):
-    """Leave the flat netlist of a block in the workbench: as ``FLAT``, and with what its bench sees as ``SEEN``.
+def flatten(bench: Workbench, config: Config, parameters: Parameters | None) -> None:
+    """Write the flat netlist of a block into the workbench: ``FLAT``, and ``OBSERVED``, which has more signals.
 
-    That is the stages' taps and whether memories are misused, which nothing in the block reads.
+    These are the stages' taps and the misuse of memories. Nothing in the block reads them.
 
     Raises
     ------
     ToolError
     """
     technology = Technology(TOP)
-    block, ports = with_known(config, parameters, technology)
+    block, ports = with_invariants(config, parameters, technology)
     text = rtlil.convert(block, name=TOP, platform=technology, ports=ports, emit_src=True)
     (bench.folder / "block.il").write_text(text)
     (bench.folder / "leaves.v").write_text(_leaves())
-    bench.run(TOOLS["yosys"], ["-p", FLATTEN.format(top=TOP, flat=FLAT, seen=SEEN)], "flatten.log")
+    bench.run(TOOLS["yosys"], ["-p", FLATTEN.format(top=TOP, flat=FLAT, observed=OBSERVED)], "flatten.log")
 
 
-def mutations(bench, count, seed):
-    """`count` mutations of ``FLAT``, spread by yosys evenly over cells, signals, bits and lines of source.
+def mutations(bench: Workbench, count: int, seed: int) -> tuple[Mutation, ...]:
+    """`count` mutations of ``FLAT``, which yosys spreads evenly over cells, signals, bits and lines of source.
 
-    Clocks are left out: a register on the wrong edge, or on none, is a fault of layout, which no generator makes.
+    Clocks are left out: a register on the wrong clock edge is a fault of layout, not of a generator.
 
     Returns
     -------
     tuple of Mutation
-        Fewer than `count` where the netlist has no more.
+        Fewer than `count` if the netlist has no more.
     """
-    # Yosys names them in the order in which it picks them, so that the first ones are as even a sample as all.
-    asked = count + count // 4 + SPARE
-    bench.run(TOOLS["yosys"], ["-p", LIST.format(top=TOP, flat=FLAT, count=asked, seed=seed)], "list.log")
+    # Yosys lists mutations in the order in which it draws them, so that the first ones are as even a sample as all.
+    drawn = count + count // 4 + SPARE
+    bench.run(TOOLS["yosys"], ["-p", LIST.format(top=TOP, flat=FLAT, count=drawn, seed=seed)], "list.log")
     lines = (bench.folder / "list.txt").read_text().splitlines()
-    found = (parse(line, PACKAGE) for line in lines if line.strip())
-    return tuple(mutation for mutation in found if mutation.port != "CLK")[:count]
+    every = (parse(line, PACKAGE) for line in lines if line.strip())
+    return tuple(mutation for mutation in every if mutation.port != "CLK")[:count]
 
 
-def controlled(chosen):
-    """Yosys' commands that put all of `chosen` into a netlist, the first for ``SELECT`` = 1."""
-    return [mutation.text.replace("mutate ", f"mutate -ctrl {SELECT} {SELECT_BITS} {number} ", 1)
-            for number, mutation in enumerate(chosen, 1)]
+def mutate_all(bench: Workbench, chosen: Sequence[Mutation]) -> str:
+    """Verilog of the netlist with all mutations `chosen`, and with the signals that the bench observes.
 
-
-def mutate_all(bench, chosen):
-    """Verilog of the netlist with all of `chosen` in it, and with what the bench sees.
-
-    Input ``SELECT`` chooses one: 1 is the first; 0 and numbers without a mutation are the block as it is. Taps keep
-    their names; status port ``MISUSED`` has a bit for each memory.
+    Input ``SELECT`` selects a mutation: 1 is the first; with 0 or a number without a mutation the block is unchanged.
+    Taps keep their names. Status port ``MISUSED`` has a bit for each memory.
     """
-    seen = re.findall(r"^  wire .*\\(\S+)$", (bench.folder / SEEN).read_text(), re.M)
-    taps = [f"rename {name} {name.rpartition('.')[2]}" for name in seen if ".tap_" in name]
-    memories = [f"\\{name} " for name in seen if name.endswith(".misused")]
-    script = [f"read_rtlil {SEEN}", *controlled(chosen), f"cd {TOP}", *taps, "cd ..", "opt_clean",
+    names = re.findall(r"^  wire .*\\(\S+)$", (bench.folder / OBSERVED).read_text(), re.M)
+    taps = [f"rename {name} {name.rpartition('.')[2]}" for name in names if ".tap_" in name]
+    memories = [f"\\{name} " for name in names if name.endswith(".misused")]
+    script = [f"read_rtlil {OBSERVED}", *controlled(chosen), f"cd {TOP}", *taps, "cd ..", "opt_clean",
               "write_verilog -noattr mutants.v", ""]
     (bench.folder / "mutants.ys").write_text("\n".join(script))
     bench.run(TOOLS["yosys"], ["-s", "mutants.ys"], "mutants.log")

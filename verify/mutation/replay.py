@@ -1,37 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replaying a regression on mutants: which run notices each, and by what."""
+"""Replays the regression on mutants: which scenario notices each, and by what."""
 
 import dataclasses
 import faulthandler
 import os
 
 from ...cosim.result import ModelError
+from ...cosim.standalone import Model
+from ...hdl.config import Config
+from ...hdl.parameters import Parameters
 from ..regression import suite
 from ..regression.parameters import centred, pinned, spread
 
-__all__ = ["KINDS", "PHASES", "Kill", "Replay", "further", "kind_of", "order", "replay"]
+__all__ = ["KINDS", "PHASES", "Kill", "Replay", "further", "kind_of", "replay", "shortest_first"]
 
 KINDS = ("data", "stages", "protocol", "hang", "status", "memory", "occupancy", "cycles", "crash")
 CRASH = "crash"
-# The regression, and what is tried on those that it has not noticed.
+# The regression, and what is tried on mutants that it has not noticed.
 PHASES = ("regression", "further")
-# A run takes a fraction of a second; only a model that goes round in circles within a cycle takes longer.
+# A scenario takes a fraction of a second. Only a model that never leaves a cycle takes longer.
 _LIMIT_SECONDS = 120
-# Of what is tried on those that the regression has not noticed: beats in all, sets of parameters, and sets of which a
-# few frames are enough.
+# What is tried after the regression: beats in all, sets of parameters, and further sets for which a few frames are
+# enough.
 _BEATS, _SETS, _PINNED = 64_000, 64, 192
-# The regression's runs with whole frames, and with cut ones, that nothing stalls.
+# The regression's scenarios without stalls, of whole frames and of cut ones.
 _FURTHER = (0, 3)
-_REGRESSIONS = {}
+_SCENARIOS = {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
-    """What noticed a mutant: a run's name, what it said, of what kind that is (``KINDS``), and in which phase."""
+    """A noticed mutant: the scenario's name, the kind of failure (one of ``KINDS``), its text, and the phase."""
 
-    run: str
+    scenario: str
     kind: str
-    said: str
+    failure: str
     phase: str
 
 
@@ -42,87 +45,89 @@ class Replay:
     Attributes
     ----------
     block : str
-        Names the block among all whose mutants a process works on.
+        The block's name, unique among all blocks whose mutants a process simulates.
     model : Model
     config : Config
-    vectors : tuple of (Parameters, int, int)
-        What the regression is made of, once for each: parameters, seed, beats.
-    runs : tuple of int
-        The runs to replay, by their places in a regression, in the order to try.
+    variants : tuple of (Parameters, int, int)
+        The regression is made for each of these: parameters, seed, beats.
+    indices : tuple of int
+        The indices of the replayed scenarios in the regression, in the order to try.
     phase : str
         One of ``PHASES``.
     """
 
     block: str
-    model: object
-    config: object
-    vectors: tuple
-    runs: tuple
+    model: Model
+    config: Config
+    variants: tuple[tuple[Parameters, int, int], ...]
+    indices: tuple[int, ...]
     phase: str = "regression"
 
 
-def further(replay):
-    """A Replay for what `replay` has not noticed: more frames, where nothing stalls; faults in low bits take them.
+def further(first: Replay) -> Replay:
+    """The Replay for mutants that `first` has not noticed: more frames without stalls, for faults in low bits.
 
-    A loadable block gets them with parameters that lie far apart, a different set each time.
+    A loadable block gets them with many different sets of parameters.
     """
-    parameters = replay.vectors[0][0]
-    if not replay.config.loadable:
-        return dataclasses.replace(replay, vectors=((parameters, 2, _BEATS),), runs=_FURTHER, phase="further")
-    makers = (spread, centred) * (_SETS // 2) + (pinned,) * _PINNED
-    vectors = tuple((make(replay.config, parameters, seed), seed, 0 if make is pinned else _BEATS // _SETS)
-                    for seed, make in enumerate(makers, 2))
-    return dataclasses.replace(replay, vectors=vectors, runs=_FURTHER, phase="further")
+    parameters = first.variants[0][0]
+    if first.config.loadable:
+        makers = (spread, centred) * (_SETS // 2) + (pinned,) * _PINNED
+        variants = tuple((make(first.config, parameters, seed), seed, 0 if make is pinned else _BEATS // _SETS)
+                         for seed, make in enumerate(makers, 2))
+    else:
+        variants = ((parameters, 2, _BEATS),)
+    return dataclasses.replace(first, variants=variants, indices=_FURTHER, phase="further")
 
 
-def _runs(replay):
-    """The runs, in order, made once in a process."""
-    key = (replay.block, *(vector[1:] for vector in replay.vectors))
-    if key not in _REGRESSIONS:
-        found = []
-        for parameters, seed, beats in replay.vectors:
-            made = suite(replay.config, parameters, seed=seed, beats=beats, indices=replay.runs)
-            by_place = dict(zip(sorted(replay.runs), made, strict=True))
-            found += [(by_place[place], seed) for place in replay.runs]
-        _REGRESSIONS[key] = found
-    return _REGRESSIONS[key]
+def _scenarios(replayed):
+    """The (scenario, seed) to replay, in order; made once in a process."""
+    key = (replayed.block, *(variant[1:] for variant in replayed.variants))
+    if key not in _SCENARIOS:
+        _SCENARIOS[key] = []
+        for parameters, seed, beats in replayed.variants:
+            made = suite(replayed.config, parameters, seed=seed, beats=beats, indices=replayed.indices)
+            by_index = dict(zip(sorted(replayed.indices), made, strict=True))
+            _SCENARIOS[key] += [(by_index[index], seed) for index in replayed.indices]
+    return _SCENARIOS[key]
 
 
-def order(model, config, parameters, seed):
-    """Places of the regression's runs, the shortest first, and what they find wrong in the block as it is: texts."""
-    runs = suite(config, parameters, seed=seed)
-    results = [model.run(run.job, seed=seed, golden_stages=run.stages) for run in runs]
-    wrong = [f"{run.name}: {text}" for run, result in zip(runs, results, strict=True) for text in run.failures(result)]
-    return tuple(sorted(range(len(runs)), key=lambda i: results[i].cycles)), wrong
+def shortest_first(model: Model, config: Config, parameters: Parameters, seed: int) -> tuple[tuple[int, ...], list]:
+    """Indices of the regression's scenarios, the shortest first; and the failures of the block without a fault."""
+    scenarios = suite(config, parameters, seed=seed)
+    results = [model.run(scenario.job, seed=seed, golden_stages=scenario.stages) for scenario in scenarios]
+    wrong = [f"{scenario.name}: {text}" for scenario, result in zip(scenarios, results, strict=True)
+             for text in scenario.failures(result)]
+    return tuple(sorted(range(len(scenarios)), key=lambda i: results[i].cycles)), wrong
 
 
-def replay(vectors, number):
-    """The :class:`Kill` of mutant `number` by the first run of a Replay that notices it; None if none does.
+def replay(replayed: Replay, number: int) -> Kill | None:
+    """The :class:`Kill` of mutant `number` by the first scenario of `replayed` that notices it; None if none does.
 
-    A mutant whose model never ends takes its process with it, which is for the caller to notice.
+    A mutant whose model never ends also ends its process, which the caller has to notice.
 
     Raises
     ------
     SimulationError
-        The model has gone from the cache.
+        Where the model is no longer in the cache.
     """
-    runs = _runs(vectors)
+    scenarios = _scenarios(replayed)
     with open(os.devnull, "w") as nowhere:
-        for run, seed in runs:
+        for scenario, seed in scenarios:
             faulthandler.dump_traceback_later(_LIMIT_SECONDS, exit=True, file=nowhere)
             try:
-                found = run.failures(vectors.model.run(run.job, seed=seed, select=number, golden_stages=run.stages))
+                failures = scenario.failures(replayed.model.run(
+                    scenario.job, seed=seed, select=number, golden_stages=scenario.stages))
             except ModelError as error:
-                return Kill(run.name, CRASH, str(error).splitlines()[0], vectors.phase)
+                return Kill(scenario.name, CRASH, str(error).splitlines()[0], replayed.phase)
             finally:
                 faulthandler.cancel_dump_traceback_later()
-            if found:
-                return Kill(run.name, kind_of(found[0]), found[0], vectors.phase)
+            if failures:
+                return Kill(scenario.name, kind_of(failures[0]), failures[0], replayed.phase)
     return None
 
 
-def kind_of(failure):
-    """The kind of a regression's failure, one of ``KINDS``."""
+def kind_of(failure: str) -> str:
+    """The kind of a scenario's failure, one of ``KINDS``."""
     origin, _, text = failure.partition(": ")
     if origin in ("stages", "status", "memory", "occupancy", "cycles"):
         return origin

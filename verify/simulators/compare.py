@@ -1,64 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one simulator shows of a block, and where two of them differ."""
+"""What one simulator shows of a block, and where two simulators differ."""
 
 import dataclasses
 import hashlib
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...cosim.job import Idle, Load, Reset
-from ..regression import suite
+from ...cosim.result import SimResult
+from ..configurations import NamedBlock
+from ..regression import Scenario, suite
+from .simulators import Simulator
 
-__all__ = ["ask", "differences", "facts"]
+__all__ = ["differences", "facts", "observe"]
 
-# Of frames, their order, and pauses.
+# Seeds frames, their order, and pauses.
 SEED = 11
-# The run that is always made has as many frames at least: one shows little, and many take too long for a large netlist
-# in Icarus Verilog.
+# The scenario that every simulator runs has at least as many frames: one frame shows little, and a large netlist in
+# Icarus Verilog is too slow for many.
 FEW = 3
 
 
-def ask(block, simulator, most=None, runs=None):
-    """Run the regression's vectors.
+def observe(block: NamedBlock, simulator: Simulator, most: int | None = None,
+            scenarios: Sequence[Scenario] | None = None) -> dict:
+    """Run the regression in a simulator.
 
     Parameters
     ----------
-    block : Block
+    block : NamedBlock
     simulator : Simulator
     most : int, optional
-        Instead of the simulator's own.
-    runs : sequence of Run, optional
-        Instead of the whole regression.
+        A limit of cycles instead of the simulator's own.
+    scenarios : sequence of Scenario, optional
+        Scenarios to run instead of the whole regression.
 
     Returns
     -------
     dict
         JSON-serialisable: ``beats`` that came out, ``cycles``, ``build_seconds``, ``run_seconds``, ``left_out`` (names
-        of runs that were too long), ``runs`` (by name, of :func:`facts`).
+        of scenarios that were too long), ``scenarios`` (the :func:`facts` by name).
     """
     most = simulator.most if most is None else most
-    runs = suite(block.config, block.parameters, seed=SEED) if runs is None else runs
-    # One is always run, and not one of a single frame or of which nothing comes out.
-    shortest = min(runs, key=lambda run: (len(run.job.frames) < FEW or _is_lost(run.job), _length(run.job)))
-    chosen = [run for run in runs if _length(run.job) <= most or run is shortest]
+    scenarios = suite(block.config, block.parameters, seed=SEED) if scenarios is None else scenarios
+    # One is always run: it has several frames, and a sink that takes them.
+    shortest = min(scenarios, key=lambda one: (len(one.job.frames) < FEW or _is_lost(one.job), _length(one.job)))
+    chosen = [one for one in scenarios if _length(one.job) <= most or one is shortest]
     start = time.perf_counter()
     simulate = simulator.prepare(block)
     built = time.perf_counter()
-    results = {run.name: (run, simulate(dataclasses.replace(run.job, occupancy=True))) for run in chosen}
+    results = {one.name: (one, simulate(dataclasses.replace(one.job, occupancy=True))) for one in chosen}
     return {
         "beats": sum(section["delivered"] for _, result in results.values() for section in result.sections),
         "cycles": sum(result.cycles for _, result in results.values()),
         "build_seconds": round(built - start, 2),
         "run_seconds": round(sum(result.run_seconds for _, result in results.values()), 2),
-        "left_out": [run.name for run in runs if run not in chosen],
-        "runs": {name: facts(run, result) for name, (run, result) in results.items()},
+        "left_out": [one.name for one in scenarios if one not in chosen],
+        "scenarios": {name: facts(scenario, result) for name, (scenario, result) in results.items()},
     }
 
 
 def _length(job):
-    """About how many cycles a job takes, without what it waits for."""
-    # A job that ends in a reset waits for nothing that would come out.
+    """About how many cycles a job takes, without those in which it waits for output."""
+    # A job that ends in a reset does not wait for its output.
     pace = 1 - (job.stall_in if _is_lost(job) else max(job.stall_in, job.stall_out))
     beats = sum(len(frame.beats) for frame in job.frames)
     beats += sum(len(step.words) for step in job.steps if isinstance(step, Load))
@@ -69,39 +74,39 @@ def _is_lost(job):
     return isinstance(job.steps[-1], Reset)
 
 
-def facts(run, result):
-    """All that must be the same in each simulator: JSON-serialisable.
+def facts(scenario: Scenario, result: SimResult) -> dict:
+    """Everything that must be the same in each simulator; JSON-serialisable.
 
-    ``failures`` are against the golden model; ``outputs`` stands for every element, by frames; ``occupancy`` for the
-    beats that are inside in each cycle, and so for the cycle in which each comes and goes; ``sections`` have their
-    cycles.
+    ``failures`` come from the comparison with the golden model. ``outputs`` is a hash of every element by frames,
+    ``occupancy`` a hash of the beats inside in each cycle, and so of the cycles in which beats enter and leave.
+    ``sections`` have their cycles.
     """
     digest = hashlib.sha256()
     for output in result.outputs:
         digest.update(len(output).to_bytes(8, "little") + output.tobytes())
     occupancy = hashlib.sha256(np.ascontiguousarray(result.occupancy, np.int64)).hexdigest()
-    return {"failures": run.failures(result), "outputs": digest.hexdigest(), "occupancy": occupancy,
+    return {"failures": scenario.failures(result), "outputs": digest.hexdigest(), "occupancy": occupancy,
             "sections": result.sections, "status": result.status, "snapshots": result.snapshots,
             "cycles": result.cycles}
 
 
-def differences(reference, other):
-    """Texts: where `other`, of :func:`ask`, differs from `reference` or fails by itself; none if all agree."""
-    found = []
-    for name, shown in other["runs"].items():
-        wanted = reference["runs"][name]
-        found += [f"{name}: {text}" for text in shown["failures"]]
-        found += [f"{name}: {what}: {_first(wanted[what], value)}" for what, value in shown.items()
-                  if what != "failures" and value != wanted[what]]
-    return found
+def differences(reference: dict, other: dict) -> list[str]:
+    """Where `other`, of :func:`observe`, differs from `reference` or fails by itself: texts, none if both agree."""
+    texts = []
+    for name, actual in other["scenarios"].items():
+        expected = reference["scenarios"][name]
+        texts += [f"{name}: {text}" for text in actual["failures"]]
+        texts += [f"{name}: {what}: {_first(expected[what], value)}" for what, value in actual.items()
+                  if what != "failures" and value != expected[what]]
+    return texts
 
 
-def _first(wanted, got):
+def _first(expected, actual):
     """The first difference of two facts, in a few words."""
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        key = next(key for key in {**wanted, **got} if wanted.get(key) != got.get(key))
-        return f"{key}: {_first(wanted.get(key), got.get(key))}"
-    if isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
-        number = next(i for i, pair in enumerate(zip(wanted, got, strict=True)) if pair[0] != pair[1])
-        return f"number {number}: {_first(wanted[number], got[number])}"
-    return f"{got} instead of {wanted}"
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        key = next(key for key in {**expected, **actual} if expected.get(key) != actual.get(key))
+        return f"{key}: {_first(expected.get(key), actual.get(key))}"
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        index = next(i for i, pair in enumerate(zip(expected, actual, strict=True)) if pair[0] != pair[1])
+        return f"number {index}: {_first(expected[index], actual[index])}"
+    return f"{actual} instead of {expected}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What yosys makes of a block's Verilog, for simulators to run: a C++ model, and a netlist of an FPGA's cells."""
+"""Models that yosys makes from a block's Verilog for simulators: C++ text, and a netlist of an FPGA's cells."""
 
 import importlib.util
 import pathlib
@@ -12,7 +12,9 @@ from ...gen.fpga.targets import FAMILIES, Target
 from ...gen.fpga.tools import TOOLS, ToolError, Workbench
 from ...gen.fpga.yosys import SCRIPT, map_to_cells
 from ...gen.verilog import generate
+from ...hdl.config import Config
 from ...hdl.ecp5 import Ecp5
+from ...hdl.parameters import Parameters
 
 __all__ = ["cell_models", "cxxrtl", "ecp5"]
 
@@ -26,15 +28,15 @@ read_json {top}.json
 write_verilog -noattr {top}_netlist.v
 """
 TEXT = "text"
-# Of yosys' own models of the cells. The others are not all Verilog that every simulator reads.
+# Yosys' files with models of these cells. Not every simulator can read the other files.
 CELL_FILES = ("common_sim.vh", "ccu2c_sim.vh")
 CELLS = ("LUT2", "LUT4", "CCU2C", "PFUMX", "L6MUX21", "TRELLIS_DPR16X4", "TRELLIS_FF")
-# What yosys has no model of.
+# Our models of the cells for which yosys has none.
 OURS = pathlib.Path(__file__).parent / "ecp5_cells.v"
 
 
-def cxxrtl(verilog, top):
-    """C++ text that simulates module `top` of `verilog`, by yosys' ``write_cxxrtl``.
+def cxxrtl(verilog: str, top: str) -> str:
+    """C++ text that simulates module `top` of `verilog`, made by yosys' ``write_cxxrtl``.
 
     Raises
     ------
@@ -48,14 +50,14 @@ def cxxrtl(verilog, top):
     return _kept(make, verilog, top, CXXRTL)
 
 
-def ecp5(config, parameters, top="tiled_se"):
-    """Verilog of a block as ``tiled-se synth`` maps it to ECP5's cells: one flat module of instances of these.
+def ecp5(config: Config, parameters: Parameters | None, top: str = "tiled_se") -> str:
+    """Verilog of a block as ``tiled-se synth`` maps it to ECP5: one flat module of instances of cells.
 
     Parameters
     ----------
     config : Config
     parameters : Parameters or None
-        Baked in; None for a loadable block.
+        The baked ones; None for a loadable block.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def ecp5(config, parameters, top="tiled_se"):
 
 
 def _kept(make, *parts):
-    """The text that ``make(bench)`` gives, kept among the builds: `parts` are all that decides it but yosys itself."""
+    """The text that ``make(bench)`` returns, kept in the build cache; `parts` and yosys' version decide it."""
     tool = TOOLS["yosys"]
     tool.check()
 
@@ -85,19 +87,19 @@ def _kept(make, *parts):
     return (folder / TEXT).read_text()
 
 
-def cell_models():
-    """Verilog of the cells that blocks are mapped to: yosys' own, and ours of block RAM and multiplier.
+def cell_models() -> str:
+    """Verilog of the cells that blocks are mapped to: yosys' models, and ours of block RAM and multiplier.
 
     Raises
     ------
     ToolError
-        Where yosys is not installed, or has no model of one of them.
+        Where yosys is not installed, or lacks one of the models.
     """
     tool = TOOLS["yosys"]
     tool.check()
     share = pathlib.Path(importlib.util.find_spec(tool.module).origin).parent / "share" / "ecp5"
     text = "".join((share / name).read_text() for name in CELL_FILES)
-    found = [re.search(rf"^module {cell}\b.*?^endmodule", text, re.M | re.S) for cell in CELLS]
-    if None in found:
-        raise ToolError(f"yosys {tool.version} brings no model of {CELLS[found.index(None)]} in {share}")
-    return "\n".join([*(module[0] for module in found), OURS.read_text()])
+    modules = [re.search(rf"^module {cell}\b.*?^endmodule", text, re.M | re.S) for cell in CELLS]
+    if None in modules:
+        raise ToolError(f"yosys {tool.version} has no model of {CELLS[modules.index(None)]} in {share}")
+    return "\n".join([*(module[0] for module in modules), OURS.read_text()])

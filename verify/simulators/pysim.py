@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job in Amaranth's own simulator, which runs the block's source: no Verilog comes between.
+"""Runs a job in Amaranth's own simulator, on the block's Amaranth source instead of its Verilog.
 
-The bench is cosim's per-beat one, which takes its signals for cocotb's.
+The bench is the per-beat one of cosim, for which Amaranth's signals look like cocotb's.
 """
 
 import time
@@ -9,8 +9,11 @@ import time
 from amaranth.hdl import ClockDomain, Elaboratable, Module
 from amaranth.sim import Simulator
 
+from ...cosim.job import Job
 from ...cosim.per_beat import PerBeat
 from ...cosim.result import SimResult, findings
+from ...hdl.config import Config
+from ...hdl.parameters import Parameters
 from ...hdl.tiled_se import TiledSE
 
 __all__ = ["run"]
@@ -30,11 +33,11 @@ class _Clocked(Elaboratable):
 
 
 class _Pin:
-    """A signal as the bench's drivers and monitors use cocotb's handles; they see what was there before the edge."""
+    """A signal with the interface of cocotb's handles. The bench reads the value from before the clock edge."""
 
     def __init__(self, signal):
         self.signal, self._ctx, self._seen = signal, None, 0
-        # What drivers.reader looks for.
+        # drivers.reader reads through this attribute.
         self._handle = self
 
     def __len__(self):
@@ -44,7 +47,7 @@ class _Pin:
         self._ctx = ctx
 
     def look(self):
-        """Keep the value for those who ask behind the edge."""
+        """Keep the value for reads after the edge."""
         self._seen = self._ctx.get(self.signal)
 
     def get_signal_val_binstr(self):
@@ -66,14 +69,14 @@ class _Device:
             setattr(self, name, pin)
 
 
-def run(config, parameters, job):
+def run(config: Config, parameters: Parameters | None, job: Job) -> SimResult:
     """Run `job`.
 
     Parameters
     ----------
     config : Config
     parameters : Parameters or None
-        Baked in; None for a loadable block.
+        The baked ones; None for a loadable block.
     job : Job
         Without taps.
 

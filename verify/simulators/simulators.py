@@ -1,64 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulators that are asked: what each runs, what it takes to have it, and how long a run it is good for."""
+"""The simulators: what each runs, which program it needs, and how long its scenarios may be."""
 
 import dataclasses
 import functools
 import shutil
+from collections.abc import Callable
 
 from ...cosim.build import build_simulation
+from ...cosim.job import Job
+from ...cosim.result import SimResult
 from ...cosim.run import simulate
 from ...cosim.standalone import build_model
 from ...gen.simulate import bench_taps
-from ...gen.verilog import generate
+from ..configurations import NamedBlock
 from . import models, pysim
 
-__all__ = ["REFERENCE", "SIMULATORS", "Block", "Simulator"]
+__all__ = ["REFERENCE", "SIMULATORS", "Simulator"]
 
 ENDLESS = 10**12
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Block:
-    """A configuration with its parameters."""
-
-    config: object
-    parameters: object
-
-    @property
-    def baked(self):
-        """What is built in: None for a loadable block."""
-        return None if self.config.loadable else self.parameters
-
-    @functools.cached_property
-    def design(self):
-        """The generated block."""
-        return generate(self.config, self.baked)
-
-
 @dataclasses.dataclass(frozen=True)
 class Simulator:
-    """One opinion.
+    """A way to simulate a block.
 
     Attributes
     ----------
     what : str
-        What runs in what, for the user.
+        What runs in which simulator, for the user.
     prepare : callable
-        ``prepare(block)`` gives ``run(job)``, which gives a SimResult.
+        ``prepare(block)`` returns a function that runs a Job and returns a SimResult.
     most : int
-        Cycles above which a run is left out, unless it is the shortest of all.
+        Scenarios of more cycles are left out, but never the shortest one.
     program : str or None
-        What has to be on PATH.
+        The program that must be on PATH.
     """
 
     what: str
-    prepare: object
+    prepare: Callable[[NamedBlock], Callable[[Job], SimResult]]
     most: int = ENDLESS
     program: str | None = None
 
     @property
-    def lacks(self):
-        """Why it can't be asked, None where it can."""
+    def lacks(self) -> str | None:
+        """Why it can't be run; None if it can."""
         if self.program is not None and shutil.which(self.program) is None:
             return f"{self.program} is not on PATH"
         return None

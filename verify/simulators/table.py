@@ -1,37 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `tiled-se crosscheck` prints."""
+"""What `tiled-se crosscheck` prints, and its section of the documentation."""
 
-__all__ = ["table"]
+from ...gen.text_table import aligned, markdown
+from ..configurations import NAMED
+
+__all__ = ["AGREES", "DIFFERS", "ERROR", "NOT_RUN", "complete", "passed", "section", "table"]
+
+# Verdicts.
+AGREES, DIFFERS, ERROR, NOT_RUN = "agrees", "differs", "error", "not run"
 
 
-def table(document):
-    """A table of ``crosscheck.json``'s document: cycles that agree, and in how many runs where that is not all of them;
-    then speeds, and what differs."""
+def passed(document: dict) -> bool:
+    """Whether all simulators that were run agree."""
+    return all(record["verdict"] in (AGREES, NOT_RUN) for records in document["configurations"].values()
+               for record in records.values())
+
+
+def table(document: dict) -> str:
+    """crosscheck.json for the terminal: cycles that agree, with the number of scenarios if some were left out; speeds;
+    and differences."""
     simulators, configurations = document["simulators"], document["configurations"]
-    rows = [["cycles that agree (runs)", *simulators]]
-    rows += [[name, *(_cell(found[simulator]) for simulator in simulators)] for name, found in configurations.items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(text.rjust(width) if column else text.ljust(width)
-                       for column, (text, width) in enumerate(zip(row, widths, strict=True))) for row in rows]
-    lines += ["", *(f"{name:<11} {what}{_speed(name, configurations)}" for name, what in simulators.items())]
-    reasons = {f"{simulator}: {about['reason']}": None if about["verdict"] == "not asked" else name
-               for name, found in configurations.items() for simulator, about in found.items() if about["reason"]}
+    rows = [["cycles that agree (scenarios)", *simulators]]
+    rows += [[name, *(_cell(records[simulator]) for simulator in simulators)]
+             for name, records in configurations.items()]
+    lines = [*aligned(rows), "", *(f"{name:<11} {what}{_speed(name, configurations)}"
+                                   for name, what in simulators.items())]
+    # A simulator that was not run has the same reason in each configuration.
+    reasons = {f"{simulator}: {record['reason']}": None if record["verdict"] == NOT_RUN else name
+               for name, records in configurations.items() for simulator, record in records.items()
+               if record["reason"]}
     lines += ["", *(f"{name or 'left out'}: {reason}" for reason, name in reasons.items())] if reasons else []
     return "\n".join(lines)
 
 
-def _cell(about):
-    if about["verdict"] != "agrees":
-        return {"not asked": "n.a."}.get(about["verdict"], about["verdict"].upper())
-    ran = len(about["runs"])
-    return f"{about['cycles']:,}" + (f" ({ran} of {ran + len(about['left_out'])})" if about["left_out"] else "")
+def _cell(record):
+    if record["verdict"] != AGREES:
+        return "n.a." if record["verdict"] == NOT_RUN else record["verdict"].upper()
+    made = len(record["scenarios"])
+    return f"{record['cycles']:,}" + (f" ({made} of {made + len(record['left_out'])})" if record["left_out"] else "")
 
 
 def _speed(simulator, configurations):
-    """Cycles a second over all configurations, and the time for a model, as text; empty where nothing ran."""
-    ran = [found[simulator] for found in configurations.values() if "cycles" in found[simulator]]
-    seconds = sum(about["run_seconds"] for about in ran)
+    """Cycles per second over all configurations and the mean time to build a model, as text; empty without results."""
+    records = [found[simulator] for found in configurations.values() if "cycles" in found[simulator]]
+    seconds = sum(record["run_seconds"] for record in records)
     if not seconds:
         return ""
-    built = sum(about["build_seconds"] for about in ran) / len(ran)
-    return f": {sum(about['cycles'] for about in ran) / seconds:,.0f} cycles/s, {built:.1f} s to build"
+    built = sum(record["build_seconds"] for record in records) / len(records)
+    return f": {sum(record['cycles'] for record in records) / seconds:,.0f} cycles/s, {built:.1f} s to build"
+
+
+def complete(document: dict) -> bool:
+    """Whether crosscheck.json has every named configuration, in simulators that are all installed."""
+    return list(document["configurations"]) == list(NAMED) and not any(
+        record["verdict"] == NOT_RUN for records in document["configurations"].values() for record in records.values())
+
+
+def section(document: dict) -> str:
+    """crosscheck.json as a table of Markdown, a row for each simulator."""
+    rows = []
+    for name, what in document["simulators"].items():
+        records = [records[name] for records in document["configurations"].values()]
+        made = [record for record in records if "cycles" in record]
+        rows.append([what, f"{sum(record['verdict'] == AGREES for record in records)} of {len(records)}",
+                     sum(len(record["scenarios"]) for record in made), sum(record["cycles"] for record in made)])
+    return markdown([["simulator", "agrees on configurations", "scenarios", "cycles"], *rows])

@@ -6,7 +6,9 @@ The same seed, sources and tools give the same soak.json, also where a run was i
 
 import collections
 
-__all__ = ["failed", "summarise", "table"]
+from ..page import wrapped
+
+__all__ = ["complete", "failed", "section", "summarise", "table"]
 
 SHOWN = 10
 
@@ -66,3 +68,21 @@ def table(summary):
         texts = faults.get(number) or [summary["without_result"].get(str(number), "beats lost or wrong")]
         rows += [("failed", f"configuration {number}: {texts[0]}"), ("repeat", one["repeat"])]
     return "\n".join(f"{name:<12}{text}" for name, text in rows)
+
+
+def complete(summary: dict) -> bool:
+    """Whether soak.json has a result for each configuration."""
+    return bool(summary["results"]) and not summary["without_result"]
+
+
+def section(summary: dict) -> str:
+    """soak.json as a paragraph of Markdown."""
+    counts = collections.Counter(summary["counts"])
+    right = summary["configurations"] - len(summary["failed"])
+    return wrapped(
+        f"Result for seed {summary['seed']}: {right} of {summary['configurations']} blocks correct; "
+        f"{summary['beats']:,} beats compared in {summary['cycles']:,} cycles, {summary['lost']:,} lost, "
+        f"{summary['wrong']:,} wrong. The runs had {counts['frames']:,} frames, of which {counts['cut frames']:,} were "
+        f"cut and {counts['doubled tlast']:,} had tlast on the next beats, too; {counts['resets']:,} resets, of which "
+        f"{counts['resets in mid stream']:,} in the middle of a stream; {counts['loads']:,} loads and "
+        f"{counts['bad loads'] + counts['endless loads']:,} bad streams.")

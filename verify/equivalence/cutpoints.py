@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memories and multipliers, which a proof of equivalence takes out of block and mutant (:mod:`.miter`)."""
+"""Takes memories and multipliers out of block and mutant before a proof of equivalence (:mod:`.miter`)."""
 
 __all__ = ["cut"]
 
 _MEMORY, _MULTIPLIER = "$mem_v2", "$mul"
 
 
-def cut(module, most=0):
-    """Take memories, and multipliers of two variables, out of `module` (as yosys' write_json has it), in place.
+def cut(module: dict, most: int = 0) -> None:
+    """Take memories, and multipliers of two variables, out of `module`, a module of yosys' write_json, in place.
 
     Multipliers whose variable operands have at most `most` bits together stay.
 
-    The n-th of them leaves ports ``cutN.key``, an output, and ``cutN.value``, an input; a memory that is written also
-    ``cutN.enable`` (a bit for each of data), ``cutN.address`` and ``cutN.data``.
+    The n-th cell that is taken out leaves ports ``cutN.key``, an output, and ``cutN.value``, an input. A memory
+    with a write port also leaves ``cutN.enable`` (a bit for each data bit), ``cutN.address`` and ``cutN.data``.
     """
     names = sorted(name for name, cell in module["cells"].items() if _is_cut(cell, most))
     for number, name in enumerate(names):
@@ -28,7 +28,7 @@ def cut(module, most=0):
                 ends |= {"enable": [enable for enable, _ in written], "address": wires["WR_ADDR"],
                          "data": [data for _, data in written]}
         for end, bits in ends.items():
-            # Constants are the same in both.
+            # Constants are the same in block and mutant.
             bits = bits if end == "enable" else [bit for bit in bits if isinstance(bit, int)]
             module["ports"][f"cut{number}.{end}"] = {
                 "direction": "input" if end == "value" else "output", "bits": bits}
