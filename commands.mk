@@ -25,6 +25,8 @@
 ##   make mutate                   measure how many faults in the netlist the regression notices
 ##   make crosscheck               compare simulators, and the synthesised netlist, on every named configuration
 ##   make soak                     stream millions of beats through random blocks
+##   make verify                   run prove, mutate, crosscheck and soak, and write their figures into the
+##                                 documentation
 ##
 ## Variables of sim, verilog and synth (the same ones make the same hardware)
 ##
@@ -161,9 +163,14 @@
 ##                BEATS=10000000  to stream in all
 ##                BUILDS=200      random configurations to build
 ##
+## Variables of verify, besides JOBS, OUT
+##
+##   verification ONLY=           commands to run: prove, mutate, crosscheck, soak (default: all)
+##                DOCS=docs       folder whose verification.md takes the figures
+##
 
 COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity demo prove mutate \
-  crosscheck soak
+  crosscheck soak verify
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead \
@@ -174,10 +181,10 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM
   JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr KS:ks PAGES:pages ONLY:only \
   N:mutants BEATS:beats BUILDS:builds
 
-NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak
+NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 
 # A command and the extra that it needs; commands run without those that are optional.
 EXTRAS := synth:synth bench:bench simspeed:simspeed sweep:sweep demo:demo prove:verify mutate:verify \
-  crosscheck:verify soak:verify
+  crosscheck:verify soak:verify verify:verify
 
 OPTIONAL := simspeed

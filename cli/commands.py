@@ -238,4 +238,13 @@ COMMANDS = {command.name: command for command in (
             parameter streams, every beat compared with the golden model. Writes OUT/soak.json.""",
         statuses={0: "nothing was lost or wrong", 1: "something was"} | _FAILED,
         examples=("", "--builds 20 --beats 1000000")),
+    Command(
+        name="verify", function="verify.command:verify", options="verify.options:VerifyOptions", extra="verify",
+        short="run prove, mutate, crosscheck and soak, and write their figures into the documentation",
+        text="""
+            Run prove, mutate, crosscheck and soak with their usual options, each in a folder of its own in OUT, and
+            write its figures into its section of DOCS/verification.md. Commands whose result is complete, and made
+            from the same sources and tools, are not run again.""",
+        statuses={0: "everything held", 1: "something did not"} | _FAILED,
+        examples=("", "--only prove,mutate --jobs 2")),
 )}

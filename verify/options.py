@@ -7,7 +7,7 @@ from ..gen import formats
 from ..gen.fields import option, restated
 from ..gen.options import BatchOptions, BlockOptions, DataOptions, OutputOptions
 
-__all__ = ["CrosscheckOptions", "MutateOptions", "ProveOptions", "SoakOptions"]
+__all__ = ["CrosscheckOptions", "MutateOptions", "ProveOptions", "SoakOptions", "VerifyOptions"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,3 +57,15 @@ class SoakOptions(BatchOptions, OutputOptions):
     builds: int = option("verification", "BUILDS", formats.integer(1, 100_000), 200, "N",
         "random configurations to build")
     seed: int = restated(DataOptions, "seed", text="of configurations, frames and pauses")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifyOptions(BatchOptions, OutputOptions):
+    """Options of ``tiled-se verify``."""
+
+    command = "verify"
+
+    only: tuple[str, ...] | None = restated(ProveOptions, "only",
+        text="commands to run: prove, mutate, crosscheck, soak (default: all)")
+    docs: str = option("verification", "DOCS", formats.file_name, "docs", "FOLDER",
+        "folder whose verification.md takes the figures")

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se verify` with commands that only write a file: what is run again, and the sections of the page."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import pytest
+
+from tiled_se.hdl.config import ConfigError
+from tiled_se.verify import command
+from tiled_se.verify.formal import table as proofs
+from tiled_se.verify.mutation import summary as mutants
+from tiled_se.verify.options import VerifyOptions
+from tiled_se.verify.page import read_page, with_section
+from tiled_se.verify.simulators import table as crosschecks
+from tiled_se.verify.soak import summary as soaks
+
+DOCS = pathlib.Path(__file__).parents[3] / "docs"
+PAGE = "\n\n".join(f"<!-- verify:{name} -->\nold {name}\n<!-- /verify:{name} -->" for name in command.CHECKS)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The names of the commands that were run; each writes its name as its result, "soak" finds a fault."""
+    names = []
+
+    def fake(name, check):
+        def run(options):
+            names.append(name)
+            (pathlib.Path(options.out) / check.result).write_text(json.dumps({"text": f"new {name}"}))
+            return name != "soak"
+
+        return dataclasses.replace(check, run=run, complete=lambda result: name != "mutate",
+                                   section=lambda result: result["text"])
+
+    monkeypatch.setattr(command, "CHECKS", {name: fake(name, check) for name, check in command.CHECKS.items()})
+    return names
+
+
+def test_the_page_has_all_sections():
+    assert read_page(str(DOCS), list(command.CHECKS))
+
+
+def test_each_command_is_run_once_and_writes_its_section(calls, tmp_path, capsys):
+    docs, out = tmp_path / "docs", str(tmp_path / "out")
+    docs.mkdir()
+    (docs / "verification.md").write_text(PAGE)
+    assert command.verify(VerifyOptions(out=out, docs=str(docs), only=("prove",)))
+    assert (docs / "verification.md").read_text() == PAGE.replace("old prove", "new prove")
+    # What was right is kept; an incomplete result leaves its section as it is.
+    assert not command.verify(VerifyOptions(out=out, docs=str(docs)))
+    assert calls == ["prove", "mutate", "crosscheck", "soak"]
+    assert (docs / "verification.md").read_text() == PAGE.replace("old", "new").replace("new mutate", "old mutate")
+    assert "prove: kept, " in capsys.readouterr().out
+    # What was wrong is run again, and so is what other code has made.
+    (tmp_path / "out" / "crosscheck" / "verify.json").write_text('{"key": "other"}')
+    assert not command.verify(VerifyOptions(out=out, docs=str(docs)))
+    assert calls[4:] == ["crosscheck", "soak"]
+
+
+@pytest.mark.parametrize(("page", "only", "option", "allowed"), [
+    (PAGE, ("prove", "sim"), "only", "must be one of prove, mutate, crosscheck, soak"),
+    (None, None, "docs", "verification.md can't be read: No such file or directory"),
+    (PAGE.replace("<!-- /verify:soak -->", ""), None, "docs",
+     "must have the comments '<!-- verify:soak -->' and '<!-- /verify:soak -->' once each, in this order"),
+])
+def test_bad_input_is_an_error_before_anything_runs(calls, tmp_path, page, only, option, allowed):
+    if page is not None:
+        (tmp_path / "verification.md").write_text(page)
+    with pytest.raises(ConfigError, match=re.escape(allowed)) as error:
+        command.verify(VerifyOptions(out=str(tmp_path / "out"), docs=str(tmp_path), only=only))
+    assert (error.value.option, calls, (tmp_path / "out").exists()) == (option, [], False)
+
+
+def test_a_section_replaces_only_itself():
+    assert with_section("a\n<!-- verify:x -->\nb\n<!-- /verify:x -->\nc", "x", "d") == (
+        "a\n<!-- verify:x -->\nd\n<!-- /verify:x -->\nc")
+
+
+def test_sections():
+    """Each from a small result; the checked-in page has such lines."""
+    fault = {"name": "a fault", "breaks": "order", "verdict": "found", "seconds": 1.0}
+    proof = {"component": "queue", "verdict": "proved", "method": "induction", "depth": 2, "seconds": 1.0,
+             "properties": [{"name": "order"}, {"name": "room"}], "covers": [{"name": "full", "cycle": 3}]}
+    document = {"seconds": 12.3, "proofs": [proof | {"name": "queue depth=3", "faults": [fault]},
+                                            proof | {"name": "queue depth=10", "faults": [], "depth": 3}]}
+    assert not proofs.complete(document)
+    assert " ".join(proofs.section(document).splitlines()[:2]) == (
+        "It proved 4 properties (2 different ones) in 2 of 2 proofs of 1 kinds, in 12 s. It reached 2 of 2 covers and "
+        "found 1 of 1 planted faults. 1 of the different properties have a planted fault.")
+    assert proofs.section(document).splitlines()[3:] == [
+        "| kind of proof | proofs | properties | covers | faults | cycles of induction | sizes |",
+        "|---|---|---|---|---|---|---|", "| queue | 2 | 4 | 2 | 1 | 2, 3 | depth 3, 10 |"]
+    survivor = {"block": "lanes", "words": "in scale: bit 3 is inverted", "how": "not decided in 10 s"}
+    summary = {"seed": 1, "seconds": 9.6, "asked": 1000, "mutants": 1000, "killed": 980, "equivalent": 15,
+               "score": 0.995, "survivors": [survivor] * 5,
+               "by_kind": {"data": 980, "hang": 0}, "by_phase": {"regression": 978, "further": 2},
+               "by_proof": {f"no state{mutants.OVER_CYCLES} in which": 5, "nothing that is read depends on it": 10},
+               "by_component": {"scale": {"mutants": 1000, "killed": 980, "equivalent": 15, "survived": 5}},
+               "blocks": [{"name": "lanes"}]}
+    assert not mutants.complete(summary)
+    score, table, _, survivors = mutants.section(summary).split("\n\n")
+    assert score.startswith("Result for seed 1, in 10 s: of 1,000 mutants 980 were killed, 15 were proved ")
+    assert score.endswith("Without them the score is 99.00 %.")
+    assert table.splitlines()[2:] == ["| scale | 1,000 | 980 | 15 | 5 |"]
+    assert survivors.splitlines() == ["- lanes: in scale: bit 3 is inverted; not decided in 10 s"] * 5
+    document = {"simulators": {"icarus": "the Verilog, in Icarus"}, "configurations": {
+        "headline": {"icarus": {"verdict": "agrees", "cycles": 1234, "scenarios": {"cuts": {}}}}}}
+    assert not crosschecks.complete(document)
+    assert crosschecks.section(document).splitlines()[2] == "| the Verilog, in Icarus | 1 of 1 | 1 | 1,234 |"
+    counts = {"frames": 70, "cut frames": 30, "doubled tlast": 9, "resets": 4, "resets in mid stream": 1, "loads": 8,
+              "bad loads": 2, "endless loads": 1}
+    summary = {"seed": 1, "configurations": 2, "failed": [], "without_result": {"1": "died"}, "results": [{}],
+               "beats": 1500, "cycles": 20_000, "lost": 0, "wrong": 0, "counts": counts}
+    assert not soaks.complete(summary)
+    assert " ".join(soaks.section(summary).split()) == (
+        "Result for seed 1: 2 of 2 blocks correct; 1,500 beats compared in 20,000 cycles, 0 lost, 0 wrong. The runs "
+        "had 70 frames, of which 30 were cut and 9 had tlast on the next beats, too; 4 resets, of which 1 in the "
+        "middle of a stream; 8 loads and 3 bad streams.")

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se verify`: runs all that verifies the generator, and writes the figures of docs/verification.md."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ..batch.store import BLOCK, MEASURING, digest, sources
+from ..gen.files import json_bytes, output_folder, write_all
+from ..gen.report import tool_versions
+from ..hdl.config import ConfigError
+from .formal import command as formal
+from .formal import table as proofs
+from .mutation import command as mutation
+from .mutation import summary as mutants
+from .options import CrosscheckOptions, MutateOptions, ProveOptions, SoakOptions, VerifyOptions
+from .page import read_page, with_section, write_page
+from .simulators import command as simulators
+from .simulators import table as crosschecks
+from .soak import command as streams
+from .soak import summary as soaks
+
+__all__ = ["CHECKS", "Check", "verify"]
+
+# Beside a result there is the key of what it was made from.
+KEY = "verify.json"
+REGRESSION = ("verify", "verify/regression")
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A command that verifies something.
+
+    Attributes
+    ----------
+    run : callable
+        The command: from its options to whether everything held.
+    options : type
+        The command's options.
+    result : str
+        The JSON file that it writes.
+    complete : callable
+        From the file's contents to whether nothing is missing in it.
+    section : callable
+        From the file's contents to a section of the page.
+    code : tuple of str
+        The folders with the code that decides the result.
+    """
+
+    run: Callable[[Any], bool]
+    options: type
+    result: str
+    complete: Callable[[dict], bool]
+    section: Callable[[dict], str]
+    code: tuple[str, ...]
+
+
+CHECKS = {
+    "prove": Check(formal.prove, ProveOptions, formal.RESULT, proofs.complete, proofs.section,
+                   ("hdl", "hdl/proofs", "verify/formal")),
+    "mutate": Check(mutation.mutate, MutateOptions, mutation.RESULT, mutants.complete, mutants.section,
+                    (*BLOCK, "hdl/proofs", *MEASURING, *REGRESSION, "verify/equivalence", "verify/mutation")),
+    "crosscheck": Check(simulators.crosscheck, CrosscheckOptions, simulators.RESULT, crosschecks.complete,
+                        crosschecks.section, (*BLOCK, *MEASURING, *REGRESSION, "verify/simulators")),
+    "soak": Check(streams.soak, SoakOptions, streams.FILE, soaks.complete, soaks.section,
+                  (*BLOCK, *MEASURING, "verify/soak")),
+}
+
+
+def verify(options: VerifyOptions) -> bool:
+    """Run the commands that have no valid result yet, and write a section of the page after each.
+
+    A section stays as it is if the result is not complete.
+
+    Parameters
+    ----------
+    options : VerifyOptions
+        ``only``: names of ``CHECKS``, None for all. ``jobs``: processes at a time. ``docs``: the page's folder.
+
+    Returns
+    -------
+    bool
+        Whether everything held.
+
+    Raises
+    ------
+    ConfigError
+        ("only") for an unknown name, ("out") where the folder can't be written, ("docs") where the page can't be read.
+    ToolError, BuildError
+        Where a tool is missing or failed.
+    """
+    for name in options.only or ():
+        if name not in CHECKS:
+            raise ConfigError("only", name, f"must be one of {', '.join(CHECKS)}")
+    folder = output_folder(options)
+    names = [name for name in CHECKS if options.only is None or name in options.only]
+    page = read_page(options.docs, names)
+    good = True
+    for name in names:
+        check, results = CHECKS[name], os.path.join(folder, name)
+        key = {"key": digest(name, sources(*check.code), tool_versions())}
+        result = _load(results, check.result)
+        if result is not None and _load(results, KEY) == key:
+            print(f"{name}: kept, {os.path.join(results, check.result)} is up to date", flush=True)
+        else:
+            write_all(results, {KEY: json_bytes(None)})
+            held = check.run(check.options(jobs=options.jobs, out=results))
+            good, result = good and held, _load(results, check.result)
+            if held:
+                write_all(results, {KEY: json_bytes(key)})
+        if result is not None and check.complete(result):
+            page = with_section(page, name, check.section(result))
+            write_page(options.docs, page)
+            print(f"wrote       section {name} of {os.path.join(options.docs, 'verification.md')}", flush=True)
+    return good
+
+
+def _load(folder, name):
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
