@@ -94,12 +94,12 @@ def _self_gated_product(chain: Chain, node: onnx.NodeProto, outer: Clamp):
         operator, maker = chain.maker(gate)
         if operator == "Sigmoid" and outer.scale == 1 and chain.origin(maker.input[0]) == base:
             return Mid.SILU, Clamp(base)
-        clamp = chain.clamp(gate, stop=base).scaled(outer.scale, tolerance=outer.tolerance)
+        clamp = chain.clamp(gate, stop=base).times(outer)
         if clamp.base == base and clamp.near(*HARDSWISH):
             return Mid.HARDSWISH, Clamp(base)
         # The sixth may be a factor of the operand.
         part = chain.clamp(base, stop=clamp.base)
         if part.base == clamp.base and part.near(part.scale, 0.0, -math.inf, math.inf) and \
-                clamp.scaled(part.scale, tolerance=part.tolerance).near(*HARDSWISH):
+                clamp.times(part).near(*HARDSWISH):
             return Mid.HARDSWISH, Clamp(clamp.base)
     return None

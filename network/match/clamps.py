@@ -40,6 +40,10 @@ class Clamp:
         return Clamp(self.base, self.scale * factor, self.offset * factor + summand, *ends,
                      max(self.tolerance, tolerance))
 
+    def times(self, other: "Clamp") -> "Clamp":
+        """This function times the scale of `other`."""
+        return self.scaled(other.scale, tolerance=other.tolerance)
+
     def near(self, scale: float, offset: float, low: float, high: float) -> bool:
         """Whether the scalars are these, but for rounding."""
         return all(a == b or abs(a - b) <= self.tolerance * max(abs(b), 0.1) for a, b in (

@@ -17,7 +17,7 @@ def match_gate(chain: Chain, multiple: Clamp) -> tuple[Gate, Clamp, bool] | None
 
     `logits` is a linear function. None if no supported gate computes it.
     """
-    clamp = chain.clamp(multiple.base).scaled(multiple.scale, tolerance=multiple.tolerance)
+    clamp = chain.clamp(multiple.base).times(multiple)
     for plus_one in (False, True):
         shifted = clamp.scaled(1.0, -1.0) if plus_one else clamp
         gate, logits = _sigmoid(chain, shifted) or _hard_sigmoid(shifted, plus_one) or (None, None)

@@ -38,15 +38,14 @@ class Products:
             multiple = self.chain.multiple(node)
             if multiple is None:
                 break
-            name, factor = self._same(multiple.base), multiple.scaled(factor.scale, tolerance=factor.tolerance)
+            name, factor = self._same(multiple.base), multiple.times(factor)
             node = self.graph.producer.get(name)
             if node is None or name in taken:
                 return
         if self.graph.operator(node) == "Mul" and len(node.input) == 2 and self.chain.multiple(node) is None:
             for at in (0, 1):
                 for before in self._multiples(node.input[at]):
-                    gate = Clamp(node.input[1 - at], factor.scale, tolerance=factor.tolerance)
-                    yield before.base, gate.scaled(before.scale, tolerance=before.tolerance)
+                    yield before.base, Clamp(node.input[1 - at]).times(factor).times(before)
 
     def _multiples(self, x):
         """Tensor `x` as a scale of each tensor that it is a multiple of, itself first."""
@@ -57,7 +56,7 @@ class Products:
             multiple = node and self.chain.multiple(node)
             if multiple is None:
                 return
-            factor = multiple.scaled(factor.scale, tolerance=factor.tolerance)
+            factor = multiple.times(factor)
             yield factor
 
     def _same(self, name):
