@@ -110,7 +110,7 @@ class TestContext:
         assert b"<svg" in pathlib.Path("found/sensitivity.svg").read_bytes()
 
     def test_advice(self):
-        """Blocks to leave are told for each k."""
+        """Blocks to leave are listed for each k."""
         changes = {"a": (0.3, 0.11, 0.02), "b": (0.2, 0.05, 0.1)}
         blocks = [{"name": name, "ks": [{"output_change": n} for n in values]} for name, values in changes.items()]
         assert sensitivity_command._advice(blocks, (1, 3, 7)).splitlines()[1:] == [

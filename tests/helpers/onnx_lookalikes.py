@@ -47,9 +47,14 @@ def pooled(make_means):
     return lambda net: net("Mul", "x", excite(net, make_means(net)))
 
 
+def hidden(make_hidden):
+    """The network whose second layer reads what `make_hidden` makes."""
+    return lambda net: net("Mul", "x", net("Sigmoid", layer(net, make_hidden(net), 2)))
+
+
 def between(make_mid):
     """The network that has the node of `make_mid` between its layers."""
-    return lambda net: net("Mul", "x", net("Sigmoid", layer(net, make_mid(net, layer(net, pool(net))), 2)))
+    return hidden(lambda net: make_mid(net, layer(net, pool(net))))
 
 
 def shuffled(net, x):
@@ -57,30 +62,9 @@ def shuffled(net, x):
     return net.reshape(net("Transpose", net.reshape(x, 1, 2, 3, 1), perm=[0, 2, 1, 3]), 1, CHANNELS, 1, 1)
 
 
-def one_gate_for_all(net):
-    weight = net.constant(np.ones((1, SQUEEZE, 1, 1)))
-    return net("Mul", "x", net("Sigmoid", net("Conv", net("Relu", layer(net, pool(net))), weight)))
-
-
 def of_mean_and_maximum(net):
     inner = [layer(net, net("Relu", layer(net, means)), 2) for means in (pool(net), net("GlobalMaxPool", "x"))]
     return net("Mul", "x", net("Sigmoid", net("Add", *inner)))
-
-
-def three_layers(net):
-    hidden = net("Relu", square(net, net("Relu", layer(net, pool(net))), SQUEEZE))
-    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
-
-
-def grouped(net):
-    weight = net.constant(np.ones((SQUEEZE, CHANNELS // 3, 1, 1)))
-    hidden = net("Relu", net("Conv", pool(net), weight, group=3))
-    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
-
-
-def padded_layer(net):
-    hidden = net("Relu", layer(net, pool(net), pads=[0, 0, 10, 5]))
-    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
 
 
 def rows_of_sums(net):
@@ -103,16 +87,6 @@ def tanh_gelu(net, x):
     cubed = net("Mul", net("Pow", x, net.constant(3)), net.constant(0.044715))
     inner = net("Tanh", net("Mul", net("Add", x, cubed), net.constant(0.7978846)))
     return net("Mul", net("Mul", x, net.constant(0.5)), net("Add", inner, net.constant(1)))
-
-
-def of_two_layers(net):
-    hidden = net("Elu", net("Add", layer(net, pool(net)), layer(net, pool(net))))
-    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
-
-
-def gelu_of_another(net):
-    hidden = gelu(net, layer(net, pool(net, net("Relu", "x"))))
-    return net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)))
 
 
 def viewed_by_width(net):
@@ -139,20 +113,8 @@ def power(net, x, one=1, above=1):
     return net("Div", net.constant(above), net("Add", net("Exp", net("Neg", x)), net.constant(one)))
 
 
-def as_integers(net):
-    return pool(net, net("Cast", net("Cast", "x", to=TensorProto.INT32), to=TensorProto.FLOAT))
-
-
-def mean_as_integers(net):
-    return net("Cast", net("Cast", pool(net), to=TensorProto.INT8), to=TensorProto.FLOAT)
-
-
-def along_width(net):
-    return net("Mul", "x", net.reshape(excite(net, pool(net)), 1, 1, 1, CHANNELS))
-
-
-def vector_along_width(net):
-    return net("Mul", "x", net("Flatten", excite(net, pool(net))))
+def cast_twice(net, x, kind):
+    return net("Cast", net("Cast", x, to=kind), to=TensorProto.FLOAT)
 
 
 def bias_along_width(net, logits):
@@ -181,17 +143,19 @@ LOOKALIKES = {
     "larger": pooled(lambda net: net("AveragePool", net("Pad", "x", net.constant([0, 0, 1, 0, 0, 0, 0, 0], np.int64)),
                                      kernel_shape=(HEIGHT + 1, WIDTH))),
     "shuffled": pooled(lambda net: shuffled(net, pool(net))),
-    "integers": pooled(as_integers),
-    "mean-in-integers": pooled(mean_as_integers),
+    "integers": pooled(lambda net: pool(net, cast_twice(net, "x", TensorProto.INT32))),
+    "mean-in-integers": pooled(lambda net: cast_twice(net, pool(net), TensorProto.INT8)),
     "mean-and-maximum": of_mean_and_maximum,
     # Other layers.
     "one-layer": lambda net: net("Mul", "x", net("Sigmoid", square(net, pool(net)))),
-    "three-layers": three_layers,
-    "two-layers-beside": of_two_layers,
-    "gelu-of-another": gelu_of_another,
-    "grouped": grouped,
-    "padded-layer": padded_layer,
-    "one-for-all": one_gate_for_all,
+    "three-layers": hidden(lambda net: net("Relu", square(net, net("Relu", layer(net, pool(net))), SQUEEZE))),
+    "two-layers-beside": hidden(lambda net: net("Elu", net("Add", layer(net, pool(net)), layer(net, pool(net))))),
+    "gelu-of-another": hidden(lambda net: gelu(net, layer(net, pool(net, net("Relu", "x"))))),
+    "grouped": hidden(lambda net: net("Relu", net("Conv", pool(net), net.constant(
+        np.ones((SQUEEZE, CHANNELS // 3, 1, 1))), group=3))),
+    "padded-layer": hidden(lambda net: net("Relu", layer(net, pool(net), pads=[0, 0, 10, 5]))),
+    "one-for-all": lambda net: net("Mul", "x", net("Sigmoid", net(
+        "Conv", net("Relu", layer(net, pool(net))), net.constant(np.ones((1, SQUEEZE, 1, 1)))))),
     "batch": between(normalised_by_batch),
     "clipped-mid": between(lambda net, x: net.clip(x, 0, 5)),
     "raised-mid": between(lambda net, x: net.clip(x, -1)),
@@ -215,7 +179,7 @@ LOOKALIKES = {
     "falling": gated(lambda net, x: net("Sub", net.constant(1), net("HardSigmoid", x))),
     "relu": gated(lambda net, x: net("Relu", x)),
     "unscaled": gated(GATES["unscaled"][1]),
-    "fifth-behind": lambda net: net("Div", gated(GATES["unscaled"][1])(net), net.constant(5)),
+    "fifth-after": lambda net: net("Div", gated(GATES["unscaled"][1])(net), net.constant(5)),
     "divided-into": lambda net: net("Div", net.constant(6), gated(GATES["unscaled"][1])(net)),
     "factors-of-channels": lambda net: net("Mul", gated(GATES["unscaled"][1])(net),
                                            net.constant(np.linspace(0.1, 0.2, CHANNELS).reshape(-1, 1, 1))),
@@ -230,8 +194,8 @@ LOOKALIKES = {
     "shuffled-gates": gated(lambda net, x: shuffled(net, net("Sigmoid", x))),
     "other-bias": gated(bias_along_width),
     "and-another": gated(lambda net, x: net("Add", net("Sigmoid", x), net("Sigmoid", pool(net)))),
-    "along-width": along_width,
-    "vector-along-width": vector_along_width,
+    "along-width": lambda net: net("Mul", "x", net.reshape(excite(net, pool(net)), 1, 1, 1, CHANNELS)),
+    "vector-along-width": lambda net: net("Mul", "x", net("Flatten", excite(net, pool(net)))),
     "added": lambda net: net("Add", "x", excite(net, pool(net))),
     "divided": lambda net: net("Div", "x", excite(net, pool(net))),
 }

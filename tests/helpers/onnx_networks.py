@@ -117,7 +117,7 @@ def block(spelling=None, seed=1):
 
 
 def se(net, x, spelling, size=(HEIGHT, WIDTH), seed=1):
-    """Put the block of :func:`block` behind tensor `x`; the name of its output."""
+    """Put the block of :func:`block` after tensor `x`; the name of its output."""
     held = block(spelling, seed)
     if spelling.last:
         return _se_last(net, x, spelling, held)
@@ -171,7 +171,7 @@ SPELLINGS = {
     **{f"mid-{mid}": Spelling(mid=mid, opset={"hardswish": 14, "swish": 24}.get(mid, 13)) for mid in MIDS},
     **{f"gate-{gate}": Spelling(gate=gate) for gate in GATES if gate != "unscaled"},
     **{f"factor-{end}": Spelling(gate="unscaled", end=end) for end in FACTORS},
-    "factor-last": Spelling(gate="unscaled", end="behind", last=True),
+    "factor-last": Spelling(gate="unscaled", end="after", last=True),
     **{f"end-{end}": Spelling(end=end, gate="fifth") for end in ENDS},
     **{f"last-{end}": Spelling(end=end, last=True, mid="silu") for end in ("mul", "add", "one")},
     **{f"turned-{end}": Spelling(end=end, last="turned") for end in ("mul", "add")},

@@ -11,14 +11,6 @@ __all__ = ["CHANNELS", "ENDS", "FACTORS", "GATES", "MIDS", "POOLS"]
 CHANNELS = 6
 
 
-def _two_means(net, x):
-    return net.mean(net.mean(x, [3]), [2])
-
-
-def _flat(net, x):
-    return net.reshape(net.mean(net.reshape(x, 0, CHANNELS, -1), [-1]), 0, CHANNELS, 1, 1)
-
-
 def _open(net, x, *parts):
     """`x` reshaped to sizes that are numbers or, as texts, computed from its own."""
     shape = net("Shape", x)
@@ -34,8 +26,9 @@ def _flattened(net, x):
     return net.along("Unsqueeze", net.mean(net("Reshape", x, shape), [2], keepdims=0), [2, 3], 13)
 
 
-def _viewed(net, x):
-    return net.reshape(net.mean(_open(net, x, "0", "1", -1), [-1]), 0, CHANNELS, 1, 1)
+def _mean_of_view(net, x):
+    """(N, C, 1, 1) from (N, C, H * W)."""
+    return net.reshape(net.mean(x, [-1]), 0, CHANNELS, 1, 1)
 
 
 def _area(net, x):
@@ -59,10 +52,10 @@ POOLS = {
     "mean": lambda net, x, size: net.mean(x, [2, 3]),
     "negative": lambda net, x, size: net.mean(x, [-1, -2]),
     "dropped": lambda net, x, size: net.reshape(net.mean(x, [2, 3], keepdims=0), 0, CHANNELS, 1, 1),
-    "twice": lambda net, x, size: _two_means(net, x),
-    "flat": lambda net, x, size: _flat(net, x),
+    "twice": lambda net, x, size: net.mean(net.mean(x, [3]), [2]),
+    "flat": lambda net, x, size: _mean_of_view(net, net.reshape(x, 0, CHANNELS, -1)),
     "flattened": lambda net, x, size: _flattened(net, x),
-    "viewed": lambda net, x, size: _viewed(net, x),
+    "viewed": lambda net, x, size: _mean_of_view(net, _open(net, x, "0", "1", -1)),
     "computed": lambda net, x, size: net("Div", _sum(net, x), _area(net, x)),
     "divided": lambda net, x, size: net("Div", _sum(net, x), net.constant(size[0] * size[1])),
     "multiplied": lambda net, x, size: net("Mul", net.constant(1 / (size[0] * size[1])), _sum(net, x)),
@@ -135,10 +128,6 @@ GATES = {
 }
 
 
-def _plus_one(net, x, gates):
-    return net("Mul", net("Add", gates, net.constant(1)), x)
-
-
 ENDS = {
     "mul": (False, lambda net, x, gates: net("Mul", x, gates)),
     "swapped": (False, lambda net, x, gates: net("Mul", gates, x)),
@@ -146,7 +135,7 @@ ENDS = {
     "add": (True, lambda net, x, gates: net("Add", x, net("Mul", x, gates))),
     "added": (True, lambda net, x, gates: net("Add", net("Identity", net("Mul", gates, x)), x)),
     "addcmul": (True, lambda net, x, gates: net("Add", x, net("Mul", net("Mul", x, gates), net.constant(1)))),
-    "one": (True, _plus_one),
+    "one": (True, lambda net, x, gates: net("Mul", net("Add", gates, net.constant(1)), x)),
 }
 
 
@@ -161,7 +150,7 @@ def _cast(net, x):
 
 # Ends for a gate that is six times too large.
 FACTORS = {
-    "behind": (False, lambda net, x, gates: net("Div", net("Mul", x, gates), net.constant(6))),
+    "after": (False, lambda net, x, gates: net("Div", net("Mul", x, gates), net.constant(6))),
     "times": (False, lambda net, x, gates: net("Mul", net.constant(1 / 6), net("Mul", gates, x))),
     "before": (False, lambda net, x, gates: net("Mul", net("Div", x, net.constant(6)), gates)),
     "parted": (False, lambda net, x, gates: net("Div", _half(net, net("Mul", _half(net, x), _half(net, gates))),

@@ -75,13 +75,13 @@ def test_batches(files, tmp_path):
     np.save(os.path.join(folder, "9.npy"), np.random.default_rng(1).normal(size=(2, 3, HEIGHT, WIDTH)).astype("f4"))
     one, four = (maps_of(open_network(path, SHAPE), folder)
                  for path in (path, model(tmp_path / "four.onnx", 4)))
-    for wanted, found in zip(one.values(), four.values(), strict=True):
-        assert len(wanted) == 5
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    for singly, together in zip(one.values(), four.values(), strict=True):
+        assert len(singly) == 5
+        np.testing.assert_allclose(together, singly, rtol=1e-4, atol=1e-5)
 
 
 def takes_integers(path):
-    """The network of `model` behind a cast from uint8."""
+    """The network of `model` after a cast from uint8."""
     network = onnx.load(model(path))
     network.graph.node.insert(0, onnx.helper.make_node("Cast", ["pixels"], ["x"], to=onnx.TensorProto.FLOAT))
     network.graph.input[0].name = "pixels"
@@ -93,9 +93,9 @@ def takes_integers(path):
 def test_a_network_that_takes_integers_gets_pixels(files, tmp_path):
     path, folder = files
     found = maps_of(takes_integers(tmp_path / "u8.onnx"), folder)
-    # The same pixels, as they are, for the network behind the cast.
-    wanted = maps_of(open_network(path, SHAPE), folder, mean=(0.0,), std=(1 / 255,))
-    for one, other in zip(found.values(), wanted.values(), strict=True):
+    # The same pixels, as they are, for the network after the cast.
+    expected = maps_of(open_network(path, SHAPE), folder, mean=(0.0,), std=(1 / 255,))
+    for one, other in zip(found.values(), expected.values(), strict=True):
         # Resized pixels are whole numbers; 1/255 isn't, in float32. Maps go to a thousand.
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=5e-4)
     with pytest.raises(ConfigError, match="numbers that the network's input can't hold, uint8 from 0 to 255"):

@@ -59,7 +59,7 @@ def test_coarse_constants_loosen_their_own_activation_alone(kind, found):
 
 
 def quantised(zero, kind=np.uint8):
-    """A network with integers behind the first layer, whose lowest is `zero`, and no other activation there."""
+    """A network with integers after the first layer, whose lowest is `zero`, and no other activation there."""
     net, held = Net(), block()
     hidden = net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None]), net.constant(held.b1))
     numbers = net.constant(0.01), net.constant(zero, kind)
