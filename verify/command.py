@@ -13,6 +13,7 @@ from ..gen.report import tool_versions
 from ..hdl.config import ConfigError
 from .formal import command as formal
 from .formal import table as proofs
+from .formal.tools import check_tools, versions
 from .mutation import command as mutation
 from .mutation import summary as mutants
 from .options import CrosscheckOptions, MutateOptions, ProveOptions, SoakOptions, VerifyOptions
@@ -26,7 +27,13 @@ __all__ = ["CHECKS", "Check", "verify"]
 
 # Beside a result there is the key of what it was made from.
 KEY = "verify.json"
-REGRESSION = ("verify", "verify/regression")
+# The code that decides the results. Modules that only print them are left out.
+PROOFS = (*BLOCK, "hdl/proofs", *(f"verify/formal/{name}.py" for name in (
+    "command", "model", "source", "task", "tools")))
+REGRESSION = (*BLOCK, *MEASURING, "verify/configurations.py", "verify/regression")
+MUTANTS = (*REGRESSION, "hdl/proofs", "verify/faults.py", "verify/equivalence", "verify/mutation")
+CROSSCHECKS = (*REGRESSION, *(f"verify/simulators/{name}.py" for name in (
+    "command", "compare", "models", "pysim", "simulators")), "verify/simulators/ecp5_cells.v")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Check:
     section : callable
         From the file's contents to a section of the page.
     code : tuple of str
-        The folders with the code that decides the result.
+        The folders and files with the code that decides the result.
     """
 
     run: Callable[[Any], bool]
@@ -58,12 +65,10 @@ class Check:
 
 
 CHECKS = {
-    "prove": Check(formal.prove, ProveOptions, formal.RESULT, proofs.complete, proofs.section,
-                   ("hdl", "hdl/proofs", "verify/formal")),
-    "mutate": Check(mutation.mutate, MutateOptions, mutation.RESULT, mutants.complete, mutants.section,
-                    (*BLOCK, "hdl/proofs", *MEASURING, *REGRESSION, "verify/equivalence", "verify/mutation")),
+    "prove": Check(formal.prove, ProveOptions, formal.RESULT, proofs.complete, proofs.section, PROOFS),
+    "mutate": Check(mutation.mutate, MutateOptions, mutation.RESULT, mutants.complete, mutants.section, MUTANTS),
     "crosscheck": Check(simulators.crosscheck, CrosscheckOptions, simulators.RESULT, crosschecks.complete,
-                        crosschecks.section, (*BLOCK, *MEASURING, *REGRESSION, "verify/simulators")),
+                        crosschecks.section, CROSSCHECKS),
     "soak": Check(streams.soak, SoakOptions, streams.FILE, soaks.complete, soaks.section,
                   (*BLOCK, *MEASURING, "verify/soak")),
 }
@@ -97,10 +102,11 @@ def verify(options: VerifyOptions) -> bool:
     folder = output_folder(options)
     names = [name for name in CHECKS if options.only is None or name in options.only]
     page = read_page(options.docs, names)
+    check_tools()
     good = True
     for name in names:
         check, results = CHECKS[name], os.path.join(folder, name)
-        key = {"key": digest(name, sources(*check.code), tool_versions())}
+        key = {"key": digest(name, sources(*check.code), tool_versions(), versions())}
         result = _load(results, check.result)
         if result is not None and _load(results, KEY) == key:
             print(f"{name}: kept, {os.path.join(results, check.result)} is up to date", flush=True)

@@ -57,8 +57,8 @@ def section(document: dict) -> str:
     proved = [proof for proof in proofs if proof["verdict"] == PROVED]
     faults = [fault for proof in proofs for fault in proof["faults"]]
     covers = [cover for proof in proofs for cover in proof.get("covers", ())]
-    different = {(proof["component"], record["name"]) for proof in proved for record in proof["properties"]}
-    broken = {(proof["component"], fault["breaks"]) for proof in proofs for fault in proof["faults"]}
+    different = {record["name"] for proof in proved for record in proof["properties"]}
+    broken = {fault["breaks"] for fault in faults}
     kinds: dict[str, list[dict]] = {}
     for proof in proofs:
         kinds.setdefault(" ".join(_words(proof)[0]), []).append(proof)

@@ -35,6 +35,7 @@ def calls(monkeypatch):
         return dataclasses.replace(check, run=run, complete=lambda result: name != "mutate",
                                    section=lambda result: result["text"])
 
+    monkeypatch.setattr(command, "check_tools", lambda: None)
     monkeypatch.setattr(command, "CHECKS", {name: fake(name, check) for name, check in command.CHECKS.items()})
     return names
 
