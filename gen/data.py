@@ -2,6 +2,8 @@
 """WEIGHTS and INPUT files: what they hold, checked, as the objects that the quantiser takes."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,9 +13,12 @@ from . import npz
 from .fields import shortened
 from .files import npz_bytes
 from .formats import gate, middle
+from .options import DataOptions
 from .shape import MOST_ELEMENTS, MOST_WEIGHTS
 
 __all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
+
+Stored: TypeAlias = dict[str, np.ndarray]
 
 WEIGHTS_HOLD = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
 INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
@@ -29,11 +34,11 @@ class Weights:
     arrays : dict of str to float64 array
         w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C): consistent shapes, finite.
     mid, gate, residual
-        What the file says of them, None for what it leaves open.
+        Those that the file has; None for the others.
     """
 
     path: str
-    arrays: dict
+    arrays: dict[str, Any]
     mid: Mid | None
     gate: Gate | None
     residual: bool | None
@@ -49,59 +54,60 @@ class Input:
     format: DataFormat
 
 
-def load_weights(path):
+def load_weights(path: str) -> Weights:
     """The :class:`Weights` in file `path`; ConfigError ("weights") says what is wrong with it."""
-    found = npz.read("weights", path, ("w1", "b1", "w2", "b2", "mid", "gate", "residual"), MOST_WEIGHTS)
-    missing = [name for name in ("w1", "b1", "w2", "b2") if name not in found]
+    stored = npz.read("weights", path, ("w1", "b1", "w2", "b2", "mid", "gate", "residual"), MOST_WEIGHTS)
+    missing = [name for name in ("w1", "b1", "w2", "b2") if name not in stored]
     if missing:
         raise ConfigError("weights", path, f"lacks {', '.join(missing)}; {WEIGHTS_HOLD}")
-    arrays = {name: npz.floats("weights", path, name, found[name]) for name in ("w1", "b1", "w2", "b2")}
+    arrays: dict[str, Any] = {
+        name: npz.floats("weights", path, name, stored[name]) for name in ("w1", "b1", "w2", "b2")}
     try:
         FloatBlock(**arrays)
     except ConfigError as error:
         raise ConfigError("weights", path, f"{error.option} is {error.value}, {error.allowed}") from None
-    return Weights(path, arrays, _named(path, "mid", found, middle), _named(path, "gate", found, gate),
-                   _residual(path, found))
+    return Weights(path, arrays, _named(path, "mid", stored, middle), _named(path, "gate", stored, gate),
+                   _residual(path, stored))
 
 
-def weights_of(block):
-    """The :class:`Weights` of a FloatBlock, which no file holds."""
+def weights_of(block: FloatBlock) -> Weights:
+    """The :class:`Weights` of a block, without a file."""
     arrays = {name: getattr(block, name) for name in ("w1", "b1", "w2", "b2")}
     return Weights("", arrays, block.mid, block.gate, block.residual)
 
 
-def weights_bytes(block):
-    """A WEIGHTS file of a FloatBlock."""
+def weights_bytes(block: FloatBlock) -> bytes:
+    """A WEIGHTS file of a block."""
     weights = weights_of(block)
     return npz_bytes(weights.arrays | {"mid": block.mid.value, "gate": str(block.gate), "residual": block.residual})
 
 
-def input_bytes(x_q, data_format):
-    """An INPUT file of integer frames (N, H, W, C) in a DataFormat."""
+def input_bytes(x_q: np.ndarray, data_format: DataFormat) -> bytes:
+    """An INPUT file of integer frames (N, H, W, C)."""
     return npz_bytes({"x_q": x_q, "x_scale": data_format.scale, "x_zero_point": data_format.zero_point})
 
 
-def _named(path, name, found, convert):
-    """The activation that the file names, if it does."""
-    if name not in found:
+def _named(path: str, name: str, stored: Stored, convert: Callable[[str], Any]) -> Any:
+    """The activation that the file names, or None."""
+    if name not in stored:
         return None
-    value = npz.text("weights", path, name, found[name])
+    value = npz.text("weights", path, name, stored[name])
     try:
         return convert(value)
     except ValueError as error:
         raise ConfigError("weights", path, f"{name} is {shortened(repr(value))}: {error}") from None
 
 
-def _residual(path, found):
-    if "residual" not in found:
+def _residual(path: str, stored: Stored) -> bool | None:
+    if "residual" not in stored:
         return None
-    array = found["residual"]
+    array = stored["residual"]
     if array.size != 1 or array.dtype.kind not in "biu" or int(array.reshape(())) not in (0, 1):
         raise ConfigError("weights", path, "residual must be one bool")
     return bool(array.reshape(()))
 
 
-def load_input(path, options):
+def load_input(path: str, options: DataOptions) -> Input:
     """The :class:`Input` in file `path`, quantised if it is float; `options` may fix ``dtype`` and ``zero_point``.
 
     Raises
@@ -109,16 +115,16 @@ def load_input(path, options):
     ConfigError
         What is wrong with the file ("input"), or which option contradicts it.
     """
-    found = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"), MOST_ELEMENTS)
-    if ("x" in found) == ("x_q" in found):
-        raise ConfigError("input", path, f"has both x and x_q; {INPUT_HOLDS}" if "x" in found
+    stored = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"), MOST_ELEMENTS)
+    if ("x" in stored) == ("x_q" in stored):
+        raise ConfigError("input", path, f"has both x and x_q; {INPUT_HOLDS}" if "x" in stored
                           else f"lacks x; {INPUT_HOLDS}")
-    name = "x" if "x" in found else "x_q"
-    array = found[name]
+    name = "x" if "x" in stored else "x_q"
+    array = stored[name]
     if array.ndim not in (3, 4) or not array.size:
         raise ConfigError("input", path, f"{name} has the shape {list(array.shape)}; must be (H, W, C) or (N, H, W, C)")
     try:
-        x, data_format = (_float if name == "x" else _integer)(path, found, options)
+        x, data_format = (_float if name == "x" else _integer)(path, stored, options)
     except ConfigError as error:
         if error.option in ("x", "x_scale", "x_zero_point"):
             raise ConfigError("input", path, f"{error.option} is {error.value}; {error.allowed}") from None
@@ -127,9 +133,9 @@ def load_input(path, options):
     return Input(path, name, x.reshape((-1,) + x.shape[-3:]), data_format)
 
 
-def _float(path, found, options):
-    """Quantises x by its range; a given zero point narrows that to a scale."""
-    x = npz.floats("input", path, "x", found["x"])
+def _float(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
+    """x, quantised by its range; with a given zero point the range only decides the scale."""
+    x = npz.floats("input", path, "x", stored["x"])
     signed = options.dtype != "uint8"
     low, high = min(x.min(), 0.0), max(x.max(), 0.0)
     if options.zero_point is None:
@@ -139,7 +145,7 @@ def _float(path, found, options):
     return data_format.quantise(x), data_format
 
 
-def _around_zero(path, low, high, zero_point, signed):
+def _around_zero(path: str, low: float, high: float, zero_point: int, signed: bool) -> DataFormat:
     """The finest format with this zero point that holds data from `low` to `high`."""
     first = -128 if signed else 0
     if not first <= zero_point <= first + 255:
@@ -152,14 +158,14 @@ def _around_zero(path, low, high, zero_point, signed):
     return DataFormat(scale or 1.0, zero_point, signed)
 
 
-def _integer(path, found, options):
-    """Takes x_q as it is; its type, else its values, tell int8 from uint8."""
-    missing = [name for name in ("x_scale", "x_zero_point") if name not in found]
+def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
+    """x_q as it is; its type, else its values, tell int8 from uint8."""
+    missing = [name for name in ("x_scale", "x_zero_point") if name not in stored]
     if missing:
         raise ConfigError("input", path, f"lacks {', '.join(missing)}; {INPUT_HOLDS}")
-    x = npz.integers("input", path, "x_q", found["x_q"])
-    scale = npz.scalar("input", path, "x_scale", found["x_scale"])
-    zero = npz.scalar("input", path, "x_zero_point", found["x_zero_point"])
+    x = npz.integers("input", path, "x_q", stored["x_q"])
+    scale = npz.scalar("input", path, "x_scale", stored["x_scale"])
+    zero = npz.scalar("input", path, "x_zero_point", stored["x_zero_point"])
     if zero != round(zero):
         raise ConfigError("x_zero_point", zero, "must be an integer")
     dtype = _dtype(path, x, zero, options)
@@ -172,7 +178,7 @@ def _integer(path, found, options):
     return x, data_format
 
 
-def _dtype(path, x, zero, options):
+def _dtype(path: str, x: np.ndarray, zero: float, options: DataOptions) -> str:
     name = x.dtype.name
     if name not in ("int8", "uint8"):
         if options.dtype:

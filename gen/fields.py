@@ -6,7 +6,6 @@ A command's options are a frozen dataclass, each field of which :func:`option` m
 
 import dataclasses
 import enum
-import functools
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -86,11 +85,11 @@ def restated(group: type, name: str, **changes: Any) -> Any:
     return dataclasses.field(default=about.default, metadata={"option": about})
 
 
-@functools.cache
 def options_of(group: type) -> dict[str, Option]:
     """The options of a dataclass by field name, in the order of their groups."""
-    found = {field.name: field.metadata["option"] for field in dataclasses.fields(group) if "option" in field.metadata}
-    return dict(sorted(found.items(), key=lambda item: list(GROUPS).index(item[1].group)))
+    options = {field.name: field.metadata["option"] for field in dataclasses.fields(group)
+               if "option" in field.metadata}
+    return dict(sorted(options.items(), key=lambda item: list(GROUPS).index(item[1].group)))
 
 
 def flag(name: str) -> str:

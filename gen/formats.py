@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Formats of option values: functions from a text to a value; a ValueError's text says what is allowed."""
 
+import enum
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 
 __all__ = ["address", "auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
            "middle", "names", "number", "numbers"]
+
+Value = TypeVar("Value")
 
 # Names that other frameworks use for the same functions.
 MID_ALIASES = {"swish": "silu", "none": "identity"}
@@ -36,11 +41,11 @@ KEYWORDS = frozenset("""
 """.split())
 
 
-def integer(low, high):
+def integer(low: int, high: int) -> Callable[[str], int]:
     """A decimal integer from `low` to `high`."""
     allowed = f"must be an integer from {low} to {high}"
 
-    def convert(text):
+    def convert(text: str) -> int:
         # int() would also take underscores, spaces and other alphabets' digits, and stops at 4,300 digits.
         if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not low <= int(text) <= high:
             raise ValueError(allowed)
@@ -49,12 +54,12 @@ def integer(low, high):
     return convert
 
 
-def integers(low, high, most):
+def integers(low: int, high: int, most: int) -> Callable[[str], tuple[int, ...]]:
     """One to `most` different decimal integers from `low` to `high`, with commas between; a tuple."""
     convert_one = integer(low, high)
     allowed = f"must be different integers from {low} to {high} with commas between, {most} at most"
 
-    def convert(text):
+    def convert(text: str) -> tuple[int, ...]:
         try:
             values = tuple(convert_one(part) for part in text.split(","))
         except ValueError:
@@ -66,11 +71,11 @@ def integers(low, high, most):
     return convert
 
 
-def number(low, high, exclusive=False):
+def number(low: float, high: float, exclusive: bool = False) -> Callable[[str], float]:
     """A finite decimal number from `low` to `high`, which itself is not allowed where `exclusive`."""
     allowed = f"must be a number from {low} to {'less than ' if exclusive else ''}{high}"
 
-    def convert(text):
+    def convert(text: str) -> float:
         if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
             raise ValueError(allowed)
         value = float(text)
@@ -81,11 +86,11 @@ def number(low, high, exclusive=False):
     return convert
 
 
-def numbers(low, high, most):
+def numbers(low: float, high: float, most: int) -> Callable[[str], tuple[float, ...]]:
     """One to `most` numbers from `low` to `high`, with commas between; a tuple."""
     convert_one = number(low, high)
 
-    def convert(text):
+    def convert(text: str) -> tuple[float, ...]:
         parts = text.split(",")
         try:
             if len(parts) <= most:
@@ -97,15 +102,15 @@ def numbers(low, high, most):
     return convert
 
 
-def names(text):
+def names(text: str) -> tuple[str, ...]:
     """Names with commas between, each once; a tuple."""
     return tuple(dict.fromkeys(filter(None, text.split(","))))
 
 
-def auto(convert):
+def auto(convert: Callable[[str], Value]) -> Callable[[str], Value | None]:
     """What `convert` takes, or `auto`, which gives None."""
 
-    def convert_or_auto(text):
+    def convert_or_auto(text: str) -> Value | None:
         if text == "auto":
             return None
         try:
@@ -116,7 +121,7 @@ def auto(convert):
     return convert_or_auto
 
 
-def boolean(text):
+def boolean(text: str) -> bool:
     """1 or 0; yes, true, on and their opposites are taken, too."""
     if text.lower() in ("1", "yes", "true", "on"):
         return True
@@ -125,10 +130,10 @@ def boolean(text):
     raise ValueError("must be 0 or 1")
 
 
-def choice(*allowed):
+def choice(*allowed: str) -> Callable[[str], str]:
     """One of `allowed`."""
 
-    def convert(text):
+    def convert(text: str) -> str:
         if text not in allowed:
             raise ValueError(f"must be {' or '.join(allowed)}")
         return text
@@ -136,11 +141,11 @@ def choice(*allowed):
     return convert
 
 
-def member(kind):
+def member(kind: type[enum.Enum]) -> Callable[[str], Any]:
     """A member of the Enum `kind`, by its value."""
     allowed = [item.value for item in kind]
 
-    def convert(text):
+    def convert(text: str) -> Any:
         if text not in allowed:
             raise ValueError(f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
         return kind(text)
@@ -148,7 +153,7 @@ def member(kind):
     return convert
 
 
-def middle(text):
+def middle(text: str) -> Mid:
     """A :class:`Mid`, or another framework's name for one."""
     try:
         return Mid(MID_ALIASES.get(text, text))
@@ -156,7 +161,7 @@ def middle(text):
         raise ValueError(f"must be one of {MIDS}") from None
 
 
-def gate(text):
+def gate(text: str) -> Gate:
     """A :class:`Gate`: ``sigmoid``, ``hardsigmoid`` or ``hardsigmoid:SLOPE,OFFSET``."""
     if text in ("sigmoid", "hardsigmoid"):
         return Gate(GateKind(text))
@@ -171,14 +176,14 @@ def gate(text):
         raise ValueError(f"must be {GATES}, with two numbers") from None
 
 
-def file_name(text):
+def file_name(text: str) -> str:
     """A path, as it was given."""
     if "\0" in text:
         raise ValueError("must be a path")
     return text
 
 
-def address(text):
+def address(text: str) -> str:
     """Where a scheduler listens: ``tcp://HOST:PORT``."""
     match = re.fullmatch(r"tcp://[A-Za-z0-9._-]+:([0-9]{1,5})|tcp://\[[0-9A-Fa-f:.]+\]:([0-9]{1,5})", text)
     if not match or not 1 <= int(match[1] or match[2]) <= 65535:
@@ -186,7 +191,7 @@ def address(text):
     return text
 
 
-def identifier(text):
+def identifier(text: str) -> str:
     """A name that Verilog takes for a module and a file system for a file."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text) or text in KEYWORDS:
         raise ValueError("must be a Verilog identifier: letters, digits and _, no digit first, no keyword")

@@ -3,6 +3,8 @@
 
 import dataclasses
 import re
+from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["Memory", "memories", "sram_bits"]
 
@@ -31,23 +33,23 @@ class Memory:
     kind: str
 
     @property
-    def bits(self):
+    def bits(self) -> int:
         return self.width * self.depth
 
 
-def _number(value):
+def _number(value: str | int) -> int:
     return int(value, 2) if isinstance(value, str) else int(value)
 
 
-def memories(netlist, top):
+def memories(netlist: dict[str, Any], top: str) -> tuple[Memory, ...]:
     """Every memory below module `top`, one entry an instance.
 
     Memory cells, instances of the RAM leaf, and arrays of registers that hold sums (blocks with fewer than three
     groups a pixel have those instead of an accumulator RAM).
     """
-    found = []
+    results: list[Memory] = []
 
-    def visit(module, path):
+    def visit(module: str, path: list[str]) -> None:
         for name, cell in netlist[module]["cells"].items():
             kind, parameters = cell["type"], cell["parameters"]
             if kind == "$mem_v2":
@@ -60,19 +62,19 @@ def memories(netlist, top):
         registers = [n for n in netlist[module]["netnames"] if re.fullmatch(r"sums_\d+", n)]
         if path == ["accumulate"] and registers:
             width = len(netlist[module]["netnames"][registers[0]]["bits"])
-            found.append(Memory("accumulate.sums", "accumulator", width, len(registers), "registers"))
+            results.append(Memory("accumulate.sums", "accumulator", width, len(registers), "registers"))
 
-    def add(path, width, depth, kind):
-        path = ".".join(path)
+    def add(parts: list[str], width: str | int, depth: str | int, kind: str) -> None:
+        path = ".".join(parts)
         role = next((role for pattern, role in ROLES if re.match(pattern, path)), "other")
-        found.append(Memory(path, role, _number(width), _number(depth), kind))
+        results.append(Memory(path, role, _number(width), _number(depth), kind))
 
     visit(top, [])
-    return tuple(found)
+    return tuple(results)
 
 
-def sram_bits(found, bound_bits):
-    """Sum memories up by role.
+def sram_bits(memories: Iterable[Memory], bound_bits: int) -> dict[str, Any]:
+    """Sum the bits of memories by role.
 
     Returns
     -------
@@ -82,6 +84,6 @@ def sram_bits(found, bound_bits):
         8 * k * W * C.
     """
     roles = ("tile_buffer", "scale_fifo", "accumulator", "other", "weight")
-    bits = {f"{role}_bits": sum(m.bits for m in found if m.role == role) for role in roles}
+    bits = {f"{role}_bits": sum(m.bits for m in memories if m.role == role) for role in roles}
     total = sum(bits.values()) - bits["weight_bits"]
     return {"bound_bits": bound_bits, **bits, "total_without_weights_bits": total, "over_bound": total / bound_bits}

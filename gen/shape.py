@@ -2,8 +2,14 @@
 """The shape of block and data, from options and files, which must not contradict each other."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ..hdl.config import ConfigError
+from .options import BlockOptions
+
+if TYPE_CHECKING:
+    from .data import Input, Weights
 
 __all__ = ["Shape", "resolve"]
 
@@ -24,13 +30,13 @@ class Shape:
     height: int
     frames: int
 
-    def check_frames(self):
-        """Raise ConfigError ("height") where frames are more than a machine holds; only who makes them needs that."""
+    def check_frames(self) -> None:
+        """Raise ConfigError ("height") where the frames are more than a machine holds."""
         product = self.frames * self.height * self.width * self.channels
         _limit("height", self.height, "FRAMES*H*W*C", product, MOST_ELEMENTS)
 
 
-def resolve(options, weights, data):
+def resolve(options: BlockOptions, weights: "Weights | None", data: "Input | None") -> Shape:
     """The :class:`Shape` of `options` with the files `weights` and `data` (:mod:`tiled_se.gen.data`, or None).
 
     Raises
@@ -39,13 +45,8 @@ def resolve(options, weights, data):
         Where something is missing, too large, or said twice and differently; the message names both.
     """
     claims = list(_claims(weights, data))
-    width = _one("width", options, claims)
-    channels = _one("channels", options, claims)
-    for name, value in (("width", width), ("channels", channels)):
-        if value is None:
-            raise ConfigError(name, "", "is needed, where no file tells it; must be from 1 to 65536")
-        if not 1 <= value <= 1 << 16:
-            raise ConfigError(name, value, "must be from 1 to 65536")
+    width = _needed("width", options, claims)
+    channels = _needed("channels", options, claims)
     squeeze = _or(_one("squeeze", options, claims), max(1, channels // 4))
     height = _or(_one("height", options, claims), width)
     frames = _or(_one("frames", options, claims), 2)
@@ -53,14 +54,14 @@ def resolve(options, weights, data):
     _limit("k", options.k, "K*W*C", options.k * width * channels, MOST_TILE)
     _limit("squeeze", squeeze, "C*CR", channels * squeeze, MOST_WEIGHTS)
     shape = Shape(width, channels, squeeze, lanes, height, frames)
-    # Nobody who wants the Verilog of a wide block has asked for square frames.
+    # Frames that nobody asked for must not stop the Verilog of a wide block.
     if options.height is not None or options.frames is not None:
         shape.check_frames()
     return shape
 
 
-def _claims(weights, data):
-    """What the files say: (dimension, value, where it says so)."""
+def _claims(weights: "Weights | None", data: "Input | None") -> Iterator[tuple[str, int, str]]:
+    """Dimensions that the files have: (dimension, value, place in the file)."""
     if weights:
         squeeze, channels = weights.arrays["w1"].shape
         where = f"w1 of WEIGHTS={weights.path} is {[squeeze, channels]}"
@@ -71,22 +72,31 @@ def _claims(weights, data):
             yield name, value, where
 
 
-def _one(name, options, claims):
-    """The one value that options and files give dimension `name`, None where nobody says."""
+def _one(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]]) -> int | None:
+    """The one value that options and files give dimension `name`, None if they give none."""
     given = getattr(options, name)
-    said = [(value, where) for claimed, value, where in claims if claimed == name]
-    for value, where in said:
+    stored = [(value, where) for claimed, value, where in claims if claimed == name]
+    for value, where in stored:
         if given not in (None, value):
             raise ConfigError(name, given, f"must be {value}, as {where}")
-        if value != said[0][0]:
-            raise ConfigError(name, value, f"must be {said[0][0]}, as {said[0][1]}; but {where}")
-    return said[0][0] if said else given
+        if value != stored[0][0]:
+            raise ConfigError(name, value, f"must be {stored[0][0]}, as {stored[0][1]}; but {where}")
+    return stored[0][0] if stored else given
 
 
-def _or(value, default):
+def _needed(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]]) -> int:
+    value = _one(name, options, claims)
+    if value is None:
+        raise ConfigError(name, "", "is needed, where no file tells it; must be from 1 to 65536")
+    if not 1 <= value <= 1 << 16:
+        raise ConfigError(name, value, "must be from 1 to 65536")
+    return value
+
+
+def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _limit(name, value, formula, product, most):
+def _limit(name: str, value: int, formula: str, product: int, most: int) -> None:
     if product > most:
         raise ConfigError(name, value, f"must be smaller: {formula} = {product} may be {most} at most")

@@ -125,7 +125,7 @@ def run(job: BlockSpec, design: Design, folder: str | None = None, *, occupancy:
     count, height, width, channels = x.shape
     say(f"running {count} {'frame' if count == 1 else 'frames'} of {height} x {width} x {channels}")
     wave_file = None
-    if options.waves:
+    if options.waves and folder is not None:
         write_all(folder, {})
         wave_file = os.path.join(folder, WAVES)
     result = run_job(built, _script(job, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of a network's blocks, for a person."""
+"""Tables for a person to read."""
 
-__all__ = ["aligned", "markdown", "number"]
+from collections.abc import Mapping, Sequence
+
+__all__ = ["aligned", "labelled", "markdown", "number"]
 
 
-def number(value):
+def number(value: int | None) -> str:
     """An integer with commas; "?" for None."""
     return "?" if value is None else f"{value:,}"
 
 
-def aligned(rows, left=(0,), gap="  "):
-    """Rows of texts as lines with columns: those of the indices `left` to the left, the others to the right,
-    with `gap` between them.
+def labelled(rows: Mapping[str, str]) -> str:
+    """Lines of a label and a text each."""
+    return "\n".join(f"{label:<12}{text}" for label, text in rows.items())
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,), gap: str = "  ") -> list[str]:
+    """Rows of texts as aligned lines: columns with an index in `left` to the left, others to the right, `gap` between.
 
     Rows may be shorter than the first one; their last text then takes the rest of the line.
     """

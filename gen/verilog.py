@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog of a block, and what there is to know about it."""
+"""Verilog of a block, with its ports, memories and taps."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 from ..hdl.config import Config
+from ..hdl.parameters import Parameters
 from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
 from .inventory import Memory, memories, sram_bits
@@ -56,8 +59,8 @@ class Tap:
     count: int
     repeats: int
 
-    def signals(self, verilog, module):
-        """What :mod:`tiled_se.cosim.taps` calls a tap, where the signals are in `module` of the text `verilog`."""
+    def signals(self, verilog: str, module: str) -> dict[str, Any]:
+        """The tap in the form of :mod:`tiled_se.cosim.taps`, for signals in `module` of the text `verilog`."""
         return {"stage": self.stage, "module_path": module, "valid": self.valid,
                 "index": self.index if self.index in verilog else None, "data": self.data, "signed": self.signed,
                 "lanes": self.count, "repeats": self.repeats}
@@ -70,36 +73,36 @@ class Design:
     top: str
     config: Config
     verilog: str
-    ports: tuple
+    ports: tuple[Port, ...]
     memories: tuple[Memory, ...]
-    taps: tuple
+    taps: tuple[Tap, ...]
 
     @property
-    def sram(self):
+    def sram(self) -> dict[str, Any]:
         """Memory bits by role, and over the bound."""
         return sram_bits(self.memories, self.config.bound_bits)
 
 
-def _meaning(name):
+def _meaning(name: str) -> str:
     return MEANINGS.get(name) or {"tvalid": "the beat is valid", "tready": "it is taken"}[name.rsplit("_", 1)[1]]
 
 
-def taps(config):
+def taps(config: Config) -> Iterator[Tap]:
     """The stages' taps of a block, each a :class:`Tap`."""
     for stage, width, is_signed, count, repeats in (
         ("sums", config.sum_bits, True, config.lanes, 1),
-        # They are made again for each pass.
+        # Means are computed again for each pass.
         ("means", config.operand_bits, True, 1, config.passes[0]),
         ("hidden", config.hidden_bits, config.mid.signed, 1, 1),
         ("logits", config.logit_bits, True, 1, 1),
         ("gates", config.gate_bits, False, 1, 1),
     ):
-        yield Tap(stage, "excite", *(f"tap_{stage}_{part}" for part in ("valid", "index", "data")),
+        yield Tap(stage, "excite", f"tap_{stage}_valid", f"tap_{stage}_index", f"tap_{stage}_data",
                   width, is_signed, count, repeats)
 
 
-def _header(config, name):
-    """What the file is, as a comment: nothing in it changes from run to run."""
+def _header(config: Config, name: str) -> str:
+    """A comment that describes the block; the same options always give the same text."""
     data = f"{'' if config.signed else 'u'}int8"
     zero = "" if config.loadable else f", zero point {config.zero_point}"
     kind = "loadable through w_axis" if config.loadable else "parameters baked in"
@@ -109,7 +112,8 @@ def _header(config, name):
             f"MACS={config.macs}, {form}, {data}{zero}, {kind}\n\n")
 
 
-def generate(config, parameters=None, name="tiled_se", technology=Technology):
+def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
+             technology: type[Technology] = Technology) -> Design:
     """Generate a block's Verilog.
 
     Parameters

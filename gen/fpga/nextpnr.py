@@ -4,16 +4,17 @@
 import concurrent.futures
 import os
 import re
+from collections.abc import Sequence
 
-from .targets import GOAL_MHZ
-from .timing_report import parse
-from .tools import TOOLS
+from .targets import GOAL_MHZ, Part
+from .timing_report import Timing, parse
+from .tools import TOOLS, Workbench
 
 __all__ = ["lacking", "place"]
 
 
-def lacking(bench, placer, part, top, log):
-    """What `part` has too little of for the netlist in ``TOP.json``: texts, none if it has room.
+def lacking(bench: Workbench, placer: str, part: Part, top: str, log: str) -> list[str]:
+    """The resources of which `part` has too few for the netlist in ``TOP.json``, as texts; none if it has room.
 
     Raises
     ------
@@ -24,19 +25,16 @@ def lacking(bench, placer, part, top, log):
     return [f"{need} of {room} {kind}" for kind, need, room in used if int(need) > int(room)]
 
 
-def place(bench, placer, part, top, scopes, framed, seeds):
-    """Place and route ``TOP.json`` once a seed, on all cores; `scopes` and `framed` are what paths.parse takes.
-
-    Returns
-    -------
-    dict of int to Timing
+def place(bench: Workbench, placer: str, part: Part, top: str, scopes: frozenset[str], framed: bool,
+          seeds: Sequence[int]) -> dict[int, Timing]:
+    """Place and route ``TOP.json`` once a seed, on all cores; `scopes` and `framed` as in :func:`.timing_report.parse`.
 
     Raises
     ------
     ToolError
         The first failure; the other runs are stopped.
     """
-    def run(seed):
+    def run(seed: int) -> Timing:
         report = f"report_seed{seed}.json"
         arguments = [*part.arguments, "--json", f"{top}.json", "--report", report, "--seed", str(seed),
                      "--freq", str(GOAL_MHZ), "--timing-allow-fail"]

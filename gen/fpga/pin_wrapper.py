@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A frame around a block with more ports than the part has pins: it moves them all through four.
+"""A frame around a block with more ports than the part has pins: it needs only four pins.
 
 Every input comes from a register, every output goes into one, as it will in a user's design. Those registers have a
 clock of their own, so that paths through ports stay apart from those of the block, and are reported as such.
 """
 
-from .tools import TOOLS
+from typing import TYPE_CHECKING
+
+from .tools import TOOLS, Workbench
+
+if TYPE_CHECKING:
+    from .yosys import Netlist
 
 __all__ = ["CLOCK", "INSTANCE", "frame"]
 
@@ -19,11 +24,11 @@ endmodule
 
 module {frame}(input clk, input {clock}, input pins_in, output pins_out);
     reg [{last_in}:0] given;
-    wire [{last_out}:0] found;
+    wire [{last_out}:0] outputs;
     reg [{last_out}:0] taken, folded;
     always @(posedge {clock}) begin
         given <= {{given, pins_in}};
-        taken <= found;
+        taken <= outputs;
         folded <= taken ^ {{folded, 1'b0}};
     end
     assign pins_out = folded[{last_out}];
@@ -44,7 +49,7 @@ write_json -selected {frame}.json
 """
 
 
-def frame(bench, command, netlist, log):
+def frame(bench: Workbench, command: str, netlist: "Netlist", log: str) -> str:
     """Put a frame around `netlist`, whose ``TOP.json`` is in the workbench's folder.
 
     Returns
@@ -60,13 +65,13 @@ def frame(bench, command, netlist, log):
     return name
 
 
-def _verilog(netlist, name):
+def _verilog(netlist: "Netlist", name: str) -> str:
     used, connections = {"input": 0, "output": 0}, [".clk(clk)"]
     for port, (direction, bits) in netlist.ports.items():
         if port != "clk":
             low = used[direction]
             used[direction] += bits
-            source = "given" if direction == "input" else "found"
+            source = "given" if direction == "input" else "outputs"
             connections.append(f".{port}({source}[{low + bits - 1}:{low}])")
     declarations = ", ".join(f"{direction} [{bits - 1}:0] {port}" for port, (direction, bits) in netlist.ports.items())
     return FRAME.format(block=netlist.top, frame=name, clock=CLOCK, instance=INSTANCE, declarations=declarations,

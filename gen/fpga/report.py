@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a synthesis found, as synth.json and a table of a few lines."""
+"""The result of a synthesis, as synth.json and a table of a few lines."""
 
 import dataclasses
 import statistics
+from typing import TYPE_CHECKING, Any
 
 from ..report import config_fields, describe_block, tool_versions
+from ..text_table import labelled
+from .timing_report import Timing
 from .tools import TOOLS
+
+if TYPE_CHECKING:
+    from .synth import Outcome
 
 __all__ = ["report", "table"]
 
@@ -15,14 +21,14 @@ WEIGHT = "weight"
 MOST_MODULES = 4
 
 
-def report(outcome):
-    """The contents of synth.json for an :class:`~tiled_se.gen.fpga.synth.Outcome`."""
+def report(outcome: "Outcome") -> dict[str, Any]:
+    """The contents of synth.json."""
     job, family, netlist, timings = outcome.job, outcome.family, outcome.netlist, outcome.timings
     bound, rams = job.config.bound_bits, _block_rams(outcome)
     bits = {name: sum(ram[name] for ram in rams.values()) for name in ("cells", "bits")}
     weights = sum(ram["bits"] for ram in rams.values() if ram["role"] == WEIGHT)
     median = _median_seed(timings)
-    middle = timings.get(median)
+    middle = None if median is None else timings[median]
     tools = filter(None, ("yosys", family.placer))
     return {
         "target": str(job.options.target),
@@ -59,7 +65,7 @@ def report(outcome):
     }
 
 
-def _median_seed(timings):
+def _median_seed(timings: dict[int, Timing]) -> int | None:
     """The seed in the middle, of an even number the slower one; None if there is none."""
     if not timings:
         return None
@@ -67,21 +73,21 @@ def _median_seed(timings):
     return ranked[(len(ranked) - 1) // 2]
 
 
-def _block_rams(outcome):
+def _block_rams(outcome: "Outcome") -> dict[str, dict[str, Any]]:
     """Block RAM cells and their bits, by memory of the design."""
     memories = {memory.path: memory.role for memory in outcome.design.memories}
-    found = {}
+    rams: dict[str, dict[str, Any]] = {}
     for name, kind in sorted(outcome.netlist.cells.items()):
         bits = outcome.family.block_ram_bits(kind)
         if bits:
             path = max((path for path in memories if name.startswith(path + ".")), key=len, default=name)
-            ram = found.setdefault(path, {"role": memories.get(path, "other"), "cells": 0, "bits": 0})
+            ram = rams.setdefault(path, {"role": memories.get(path, "other"), "cells": 0, "bits": 0})
             ram["cells"] += 1
             ram["bits"] += bits
-    return found
+    return rams
 
 
-def table(outcome, summary):
+def table(outcome: "Outcome", summary: dict[str, Any]) -> str:
     """The report for a person: a few lines."""
     rows = {
         "block": describe_block(outcome.job.config),
@@ -93,11 +99,11 @@ def table(outcome, summary):
         "memory": f"{summary['netlist_bits_over_bound']:.3f} x the bound in the netlist, weights excluded",
     }
     rows |= _clock(summary) if outcome.timings else {"clock": f"unknown: {outcome.reason}"}
-    return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+    return labelled(rows)
 
 
-def _clock(summary):
-    """The rows that place and route gives."""
+def _clock(summary: dict[str, Any]) -> dict[str, str]:
+    """The rows about place and route."""
     path, speeds = summary["critical_path"], summary["fmax_mhz"]
     shares = [f"{name} {share['delay_ns']:.2f}" for name, share in path["modules"].items()]
     shares[MOST_MODULES:] = ["..."] if len(shares) > MOST_MODULES else []

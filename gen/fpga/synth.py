@@ -17,6 +17,7 @@ from .nextpnr import lacking, place
 from .pin_wrapper import frame
 from .report import report, table
 from .targets import FAMILIES, Family, Part, Target
+from .timing_report import Timing
 from .tools import TOOLS, Workbench
 from .yosys import Netlist, map_to_cells
 
@@ -53,7 +54,7 @@ class Outcome:
     part: Part
     netlist: Netlist
     framed: bool
-    timings: dict
+    timings: dict[int, Timing]
     reason: str | None
 
 
@@ -118,7 +119,7 @@ def _run(job: BlockSpec, design: Design, text: str, bench: Workbench, say: Calla
         if not lacks:
             seeds = job.options.seeds
             say(f"placing and routing with {placer}, {'seed' if len(seeds) == 1 else 'seeds'} "
-                 f"{', '.join(map(str, seeds))}")
+                f"{', '.join(map(str, seeds))}")
             framed = top != design.top
             timings = place(bench, placer, part, top, netlist.scopes, framed, seeds)
             return Outcome(job, design, family, part, netlist, framed, timings, None)
@@ -127,5 +128,5 @@ def _run(job: BlockSpec, design: Design, text: str, bench: Workbench, say: Calla
     return Outcome(job, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))
 
 
-def _say(text):
+def _say(text: str) -> None:
     print(f"{text} ...", flush=True)

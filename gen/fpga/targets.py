@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The families of FPGAs that a block is synthesised for: parts, how yosys maps to them, what their cells count as."""
+"""The FPGA families that a block is synthesised for: their parts, yosys commands, and how their cells are counted."""
 
 import dataclasses
 import enum
@@ -19,7 +19,7 @@ class Target(enum.Enum):
     ICE40 = "ice40"
     XILINX = "xilinx"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.value
 
 
@@ -67,12 +67,12 @@ class Family:
     dsps: str
     block_rams: dict[str, int]
 
-    def block_ram_bits(self, kind):
+    def block_ram_bits(self, kind: str) -> int:
         """Bits of a cell of type `kind`; 0 for one that is no block RAM."""
         return next((bits for pattern, bits in self.block_rams.items() if re.fullmatch(pattern, kind)), 0)
 
 
-def _ecp5(size, pins):
+def _ecp5(size: int, pins: int) -> Part:
     arguments = (f"--{size}k", "--speed", "6", "--package", "CABGA381", "--lpf-allow-unconstrained")
     return Part(f"LFE5U-{size}F-6BG381", "synth_ecp5", arguments, pins)
 

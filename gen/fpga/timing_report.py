@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nextpnr's report says of a placed and routed block: clock, critical path, and paths through its ports."""
+"""Timing of a placed and routed block from nextpnr's report: clock, critical path, and paths through its ports."""
 
 import dataclasses
 import re
+from typing import Any
 
 from .pin_wrapper import CLOCK, INSTANCE
 from .tools import ToolError
 
 __all__ = ["Timing", "parse"]
 
-# What yosys and nextpnr append to a register's name.
+# Suffixes that yosys and nextpnr append to the name of a register.
 FLIP_FLOP = re.compile(r"_(TRELLIS_FF|SB_DFF[A-Z]*)_Q(_.*)?$")
 TOP_MODULE = "top"
 
@@ -34,14 +35,14 @@ class Timing:
     """
 
     fmax_mhz: float
-    critical_path: dict
+    critical_path: dict[str, Any]
     input_to_register_ns: float | None
     register_to_output_ns: float | None
     input_to_output_ns: float | None
-    untimed: tuple
+    untimed: tuple[str, ...]
 
 
-def parse(report, scopes, framed):
+def parse(report: dict[str, Any], scopes: frozenset[str], framed: bool) -> Timing:
     """The Timing in a report; `scopes` are the hierarchical names of the block's instances, `framed` tells whether it
     has been placed in a frame.
 
@@ -50,7 +51,9 @@ def parse(report, scopes, framed):
     ToolError
         Where there is no path between two registers.
     """
-    delays, untimed, critical = {}, set(), None
+    delays: dict[tuple[str, str], float] = {}
+    untimed: set[str] = set()
+    critical = None
     for path in report["critical_paths"]:
         ends = _domain(path["from"]), _domain(path["to"])
         if ends == ("clk", "clk"):
@@ -66,27 +69,27 @@ def parse(report, scopes, framed):
                   delays.get(("port", "port")), tuple(sorted(untimed)))
 
 
-def _domain(text):
+def _domain(text: str) -> str:
     """Whether a path's end is on the block's clock, outside of the block, or neither."""
     if text == "<async>":
         return "port"
-    # The clock's net has had prefixes and suffixes put to its name when it was moved to the clock network.
+    # nextpnr puts prefixes and suffixes to the clock's name when it moves it to the clock network.
     parts = re.split(r"[ $]", text)
     return "clk" if "clk" in parts else "port" if CLOCK in parts else "other"
 
 
-def _name(cell):
+def _name(cell: str) -> str:
     return cell.removeprefix(INSTANCE + ".").removeprefix("\\")
 
 
-def _register(end):
-    """A register's name; a RAM's or multiplier's comes with the port."""
+def _register(end: dict[str, str]) -> str:
+    """A register's name; that of a RAM or multiplier with its port."""
     name = _name(end["cell"])
     short = FLIP_FLOP.sub("", name)
     return short if short != name else f"{name}.{end['port']}"
 
 
-def _module(cell, scopes):
+def _module(cell: str, scopes: frozenset[str]) -> str:
     parts = _name(cell).split(".")
     for count in range(len(parts) - 1, 0, -1):
         if ".".join(parts[:count]) in scopes:
@@ -94,8 +97,9 @@ def _module(cell, scopes):
     return TOP_MODULE
 
 
-def _describe(steps, scopes):
-    modules, total = {}, {"logic_ns": 0.0, "routing_ns": 0.0}
+def _describe(steps: list[dict[str, Any]], scopes: frozenset[str]) -> dict[str, Any]:
+    modules: dict[str, dict[str, float]] = {}
+    total = {"logic_ns": 0.0, "routing_ns": 0.0}
     for step in steps:
         kind = "routing_ns" if step["type"] == "routing" else "logic_ns"
         # A wire belongs to what drives it.
@@ -107,5 +111,5 @@ def _describe(steps, scopes):
             "modules": {name: _sum(share) for name, share in ranked}}
 
 
-def _sum(share):
+def _sum(share: dict[str, float]) -> dict[str, float]:
     return {"delay_ns": round(sum(share.values()), 3)} | {name: round(value, 3) for name, value in share.items()}

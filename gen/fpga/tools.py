@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 from ...hdl.errors import ToolFailure
 
@@ -33,16 +35,16 @@ class Tool:
     function: str
 
     @property
-    def module(self):
+    def module(self) -> str:
         return self.package.replace("-", "_")
 
-    def check(self):
+    def check(self) -> None:
         """Raise ToolError unless the package is installed."""
         if importlib.util.find_spec(self.module) is None:
             raise ToolError(f"{self.name} is not installed: pip install {self.package} brings it")
 
     @property
-    def version(self):
+    def version(self) -> str:
         return importlib.metadata.version(self.package)
 
 
@@ -62,22 +64,24 @@ class Workbench:
         An existing folder, which keeps the tools' logs. The temporary one is made in it.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.logs = pathlib.Path(folder)
         self._temporary = tempfile.TemporaryDirectory(dir=os.path.abspath(folder), prefix=".work-")
         self.folder = pathlib.Path(self._temporary.name)
-        self._lock, self._processes, self._closed = threading.Lock(), set(), False
-        self._preparing, self._prepared = threading.Lock(), set()
+        self._lock, self._closed = threading.Lock(), False
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._preparing = threading.Lock()
+        self._prepared: set[Tool] = set()
 
-    def __enter__(self):
+    def __enter__(self) -> "Workbench":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self._temporary.cleanup()
 
-    def stop(self):
-        """Kill what runs; nothing can be started any more."""
+    def stop(self) -> None:
+        """Kill all processes; none can be started afterwards."""
         with self._lock:
             self._closed = True
             for process in self._processes:
@@ -85,7 +89,7 @@ class Workbench:
         for process in tuple(self._processes):
             process.wait()
 
-    def run(self, tool, arguments, log, output=None):
+    def run(self, tool: Tool, arguments: Sequence[str], log: str, output: str | None = None) -> tuple[str, Any]:
         """Run `tool` in the folder; may be called from several threads.
 
         Parameters
@@ -94,7 +98,7 @@ class Workbench:
         arguments : sequence of str
             Files in them are relative to the folder: the programs see no other.
         log : str
-            Name of the log, which holds all that the tool had to say.
+            Name of the log, which has all output of the tool.
         output : str, optional
             Name of the JSON file that the tool writes.
 
@@ -110,9 +114,9 @@ class Workbench:
         """
         self._prepare(tool)
         # All programs have these two options. What yosys says after it ran abc reaches its own log only.
-        process, said = self._finish(tool, ["-q", "-l", log, *arguments])
+        process, printed = self._finish(tool, ["-q", "-l", log, *arguments])
         own = self.folder / log
-        text = (own.read_text(errors="replace") if own.exists() else "") + said
+        text = (own.read_text(errors="replace") if own.exists() else "") + printed
         (self.logs / log).write_text(text)
         where = f"its log is {self.logs / log}"
         if process.returncode < 0:
@@ -122,8 +126,8 @@ class Workbench:
             raise ToolError(f"{tool.name} ended with status {process.returncode}{_complaint(text)}; {where}")
         return text, self._result(tool, output, where)
 
-    def _prepare(self, tool):
-        """Have `tool` compiled, one at a time: two first runs at once would write the same file of a cache."""
+    def _prepare(self, tool: Tool) -> None:
+        """Have `tool` compiled, one at a time: two first runs at once would write the same cache file."""
         with self._preparing:
             if tool not in self._prepared:
                 with open(os.path.join(tempfile.gettempdir(), f"tiled-se-{os.getuid()}.lock"), "a") as lock:
@@ -131,8 +135,8 @@ class Workbench:
                     self._finish(tool, ["--version"])
                 self._prepared.add(tool)
 
-    def _finish(self, tool, arguments):
-        """Run `tool`; returns the process, which has ended, and what it said."""
+    def _finish(self, tool: Tool, arguments: Sequence[str]) -> tuple["subprocess.Popen[str]", str]:
+        """Run `tool` to its end; returns the process and its output."""
         code = f"import sys, {tool.module} as m; sys.exit(m.{tool.function}(sys.argv[1:]))"
         environment = os.environ | {"TMPDIR": str(self.folder)}
         with self._lock:
@@ -143,12 +147,12 @@ class Workbench:
                                        text=True, errors="replace")
             self._processes.add(process)
         with process:
-            said = process.communicate()[0]
+            printed = process.communicate()[0]
         with self._lock:
             self._processes.discard(process)
-        return process, said
+        return process, printed
 
-    def _result(self, tool, output, where):
+    def _result(self, tool: Tool, output: str | None, where: str) -> Any:
         if output is None:
             return None
         try:
@@ -159,7 +163,7 @@ class Workbench:
             raise ToolError(f"{tool.name} left half a result, as if it had crashed; {where}") from None
 
 
-def _complaint(text):
-    """The line of a log that says what is wrong, with a colon before it; empty if there is none."""
+def _complaint(text: str) -> str:
+    """The first error message of a log, with a colon before it; empty if there is none."""
     lines = re.findall(r"^.*\bERROR: .*$", text, re.M) or re.findall(r"^\S*(?:Error|Trap)\b.*$", text, re.M)
     return f": {lines[0].strip()}" if lines else ""

@@ -4,8 +4,9 @@
 import collections
 import dataclasses
 import re
+from typing import Any
 
-from .tools import TOOLS
+from .tools import TOOLS, Workbench
 
 __all__ = ["Netlist", "map_to_cells", "parse"]
 
@@ -33,36 +34,36 @@ class Netlist:
     """
 
     top: str
-    cells: dict
-    scopes: frozenset
-    ports: dict
+    cells: dict[str, str]
+    scopes: frozenset[str]
+    ports: dict[str, tuple[str, int]]
 
     @property
-    def pins(self):
+    def pins(self) -> int:
         """Bits of all ports."""
         return sum(bits for _, bits in self.ports.values())
 
     @property
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """Cells by type, in alphabetic order."""
         return dict(sorted(collections.Counter(self.cells.values()).items()))
 
-    def count(self, pattern):
+    def count(self, pattern: str) -> int:
         """Cells whose type is one of a regular expression's."""
         return sum(bool(re.fullmatch(pattern, kind)) for kind in self.cells.values())
 
 
-def parse(written, top):
-    """The Netlist of module `top` in what ``write_json`` has written."""
+def parse(written: dict[str, Any], top: str) -> Netlist:
+    """The Netlist of module `top` in the output of ``write_json``."""
     module = written["modules"][top]
-    # Marks of where an instance was; they are no hardware.
+    # These mark places where an instance was; they are no hardware.
     scopes = {name for name, cell in module["cells"].items() if cell["type"] == "$scopeinfo"}
     return Netlist(
         top, {name: cell["type"] for name, cell in module["cells"].items() if name not in scopes}, frozenset(scopes),
         {name: (port["direction"], len(port["bits"])) for name, port in module["ports"].items()})
 
 
-def map_to_cells(bench, command, verilog, top, log="yosys.log"):
+def map_to_cells(bench: Workbench, command: str, verilog: str, top: str, log: str = "yosys.log") -> Netlist:
     """Map `verilog` with one of yosys' ``synth_*`` commands.
 
     Leaves ``TOP.json`` in the workbench's folder.
