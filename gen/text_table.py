@@ -31,7 +31,7 @@ def aligned(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,), gap: str 
     return lines
 
 
-def markdown(rows):
+def markdown(rows: Sequence[Sequence[object]]) -> str:
     """Rows of values as a table of Markdown. The first row is the header; integers get commas."""
     texts = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in texts]
