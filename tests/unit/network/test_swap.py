@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+import tiled_se.network
 from tests.helpers.onnx_networks import SPELLINGS, Spelling, network
 from tests.helpers.onnx_runs import close, data, expected, run, two
 from tiled_se.hdl.config import ConfigError
@@ -20,6 +21,11 @@ HEIGHTS = (11, 1, 23)
 WRITTEN = ["pool-global", "layer-bare", "mid-relu6", "mid-silu", "mid-hardswish", "mid-identity", "gate-fifth",
            "gate-steep", "end-add", "end-one", "last-mul", "last-add", "turned-mul", "turned-add", "opset-9",
            "opset-10", "opset-11", "opset-17", "opset-18", "opset-21", "opset-23"]
+
+
+def test_public_names():
+    assert all(callable(getattr(tiled_se.network, name)) for name in tiled_se.network.__all__)
+    assert not hasattr(tiled_se.network, "nothing")
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -108,7 +114,7 @@ class TestCommand:
         onnx.save(two(), "net.onnx")
         name = find_blocks(two())[0].name
         assert tiled_se("swap", "net.onnx", "--skip", name, "-o", "out/o.onnx").status == 0
-        assert [found.name for found in find_blocks(onnx.load("out/o.onnx"))] == [name]
+        assert [block.name for block in find_blocks(onnx.load("out/o.onnx"))] == [name]
 
     def test_what_the_checker_refuses_in_the_original(self, tiled_se):
         """Runtimes run it: an output without a shape."""
