@@ -216,8 +216,8 @@ COMMANDS = {command.name: command for command in (
         extra="verify",
         short="measure how many faults in the netlist the regression notices",
         text="""
-            Put N small changes into the netlist of generated blocks, one at a time, and run the regression's vectors on
-            each. What survives is proved equivalent where it is. Writes OUT/mutate.json.""",
+            Put N small changes into the netlist of generated blocks, one at a time, and run the regression on each.
+            What survives is proved equivalent if possible. Writes OUT/mutate.json.""",
         statuses={0: "at least 99 % were killed or proved equivalent", 1: "less"} | _FAILED,
         examples=("", "--mutants 200 --seed 5")),
     Command(

@@ -67,10 +67,10 @@ def section(document: dict) -> str:
             f"reached {sum(cover['cycle'] is not None for cover in covers)} of {len(covers)} covers and found "
             f"{sum(fault['verdict'] == FOUND for fault in faults)} of {len(faults)} planted faults. "
             f"{len(broken)} of the different properties have a planted fault.")
-    rows = [[kind, len(found), sum(len(proof.get("properties", ())) for proof in found),
-             sum(len(proof.get("covers", ())) for proof in found), sum(len(proof["faults"]) for proof in found),
-             ", ".join(map(str, sorted({proof["depth"] for proof in found}))), _sizes(found)]
-            for kind, found in kinds.items()]
+    rows = [[kind, len(alike), *(sum(len(proof.get(key, ())) for proof in alike)
+                                 for key in ("properties", "covers", "faults")),
+             ", ".join(map(str, sorted({proof["depth"] for proof in alike}))), _sizes(alike)]
+            for kind, alike in kinds.items()]
     header = ["kind of proof", "proofs", "properties", "covers", "faults", "cycles of induction", "sizes"]
     return wrapped(text) + "\n\n" + markdown([header, *rows])
 
@@ -89,5 +89,5 @@ def _sizes(proofs):
         name, _, value = word.rpartition("=")
         if value not in values.setdefault(name, []):
             values[name].append(value)
-    return "; ".join(f"{name} {', '.join(sorted(found, key=lambda text: (len(text), text)))}".strip()
-                     for name, found in values.items())
+    return "; ".join(f"{name} {', '.join(sorted(texts, key=lambda text: (len(text), text)))}".strip()
+                     for name, texts in values.items())

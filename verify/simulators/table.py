@@ -42,7 +42,7 @@ def _cell(record):
 
 def _speed(simulator, configurations):
     """Cycles per second over all configurations and the mean time to build a model, as text; empty without results."""
-    records = [found[simulator] for found in configurations.values() if "cycles" in found[simulator]]
+    records = [record[simulator] for record in configurations.values() if "cycles" in record[simulator]]
     seconds = sum(record["run_seconds"] for record in records)
     if not seconds:
         return ""
