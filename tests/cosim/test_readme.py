@@ -42,7 +42,7 @@ def run(text, names):
 
 
 def test_there_are_examples():
-    assert len(COMMANDS) >= 8
+    assert len(COMMANDS) >= 7
     assert len(NETWORK_COMMANDS) >= 5
 
 
