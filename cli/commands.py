@@ -78,7 +78,7 @@ _ALL_EXACT = {0: "all are bit-exact", 1: "some are not or failed"}
 
 COMMANDS = {command.name: command for command in (
     Command(
-        name="sim", function="gen.simulate:simulate", options="gen.options:SimOptions",
+        name="sim", function="gen.simulation:simulate", options="gen.options:SimOptions",
         short="build the block, simulate it and compare every output with the golden model",
         text="""
             Build the block's RTL, run frames through it in a simulator, compare every output with the golden model and

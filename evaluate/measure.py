@@ -13,8 +13,8 @@ import tempfile
 
 from ..batch import Campaign, Local, Store, TaskFailed, digest, sources
 from ..batch.store import BLOCK, MEASURING
+from ..gen.block_spec import prepare
 from ..gen.fpga.tools import TOOLS
-from ..gen.prepare import prepare
 from ..gen.report import config_fields, tool_versions
 from ..gen.verilog import generate
 from ..hdl.timing import Timing
@@ -96,7 +96,7 @@ def _cycles(task, job, design, store):
 
 def _simulate(task, job, design):
 
-    from ..gen.simulate import run
+    from ..gen.simulation import run
 
     # The other processes have the other cores.    torch.set_num_threads(1)
     outcome = run(job, design, occupancy=task.occupancy)

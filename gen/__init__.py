@@ -1,2 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line `tiled-se`: options and files to a job, the job to Verilog, manifest, parameters and report."""
+"""One block: from options and files to Verilog, manifest, simulation, synthesis and reports.
+
+    from tiled_se.gen import SimOptions, simulate
+
+    bit_exact = simulate(SimOptions(k=7, width=56, channels=64))
+"""
+
+from ..hdl.lazy import lazy
+
+__all__, __getattr__ = lazy(__name__, {
+    "block_spec": "BlockSpec prepare",
+    "errors": "UsageError",
+    "fpga.synth": "synthesise",
+    "manifest": "write_verilog",
+    "options": "BlockOptions SimOptions SynthOptions VerilogOptions",
+    "simulation": "simulate",
+    "verilog": "Design generate",
+})

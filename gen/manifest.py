@@ -11,9 +11,9 @@ import numpy as np
 from ..hdl.config import GATE_FRAC, Config
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
+from .block_spec import BlockSpec, prepare
 from .files import json_bytes, output_folder, write_all
 from .options import BlockOptions
-from .prepare import BlockSpec, prepare
 from .report import config_fields, tool_versions
 from .verilog import Design, generate
 

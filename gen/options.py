@@ -140,7 +140,7 @@ class OutputOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions, OutputOptions):
-    """All that makes and runs one block: what :func:`tiled_se.gen.prepare.prepare` takes.
+    """All that makes and runs one block: what :func:`tiled_se.gen.block_spec.prepare` takes.
 
     `sim`, `verilog` and `synth` take the same options, so that the same options always make the same hardware.
     """

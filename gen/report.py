@@ -16,7 +16,7 @@ from .shape import Shape
 from .text_table import labelled
 
 if TYPE_CHECKING:
-    from .simulate import Outcome
+    from .simulation import Outcome
 
 __all__ = ["arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
 

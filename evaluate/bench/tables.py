@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The document's tables, as Markdown. None has a time, a date or a machine: figures compare from run to run."""
 
-from ...gen.prepare import prepare
+from ...gen.block_spec import prepare
 from ...hdl.schedule import predict
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
 from .sums import network_memory

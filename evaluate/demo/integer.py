@@ -5,9 +5,9 @@ import dataclasses
 
 import numpy as np
 
+from ...gen.block_spec import assemble
 from ...gen.data import Input, weights_of
 from ...gen.options import BlockOptions
-from ...gen.prepare import assemble
 from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
 from ...golden.reference import squeeze_excite

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
+from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.files import write_all
 from ...gen.options import BlockOptions
-from ...gen.prepare import prepare
-from ...gen.simulate import run
+from ...gen.simulation import run
 from ...gen.verilog import generate
 from ...golden.reference import error_lsb
 from ...network.read.names import file_name

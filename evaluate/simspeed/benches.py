@@ -11,7 +11,7 @@ from pathlib import Path
 from ...cosim.build import build_simulation
 from ...cosim.job import Send
 from ...cosim.run import simulate
-from ...gen.simulate import bench_job, bench_taps
+from ...gen.simulation import bench_job, bench_taps
 from .cpp_loop import build_loop, run_loop, write_stimulus
 
 __all__ = ["AXI_PACKAGE", "BENCHES", "Run", "made", "runnable"]

@@ -5,9 +5,9 @@ import dataclasses
 import os
 import sys
 
+from ...gen.block_spec import prepare
 from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.options import block_options
-from ...gen.prepare import prepare
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 from ..options import SimspeedOptions

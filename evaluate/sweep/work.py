@@ -16,10 +16,10 @@ import time
 from ...batch.pool import reason_of
 from ...batch.store import BLOCK, MEASURING, sources
 from ...cosim.icarus import icarus_version
+from ...gen.block_spec import prepare
 from ...gen.options import describe
-from ...gen.prepare import prepare
 from ...gen.report import report, tool_versions
-from ...gen.simulate import check_simulator, run
+from ...gen.simulation import check_simulator, run
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 

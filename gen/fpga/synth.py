@@ -9,9 +9,9 @@ from collections.abc import Callable
 from ...hdl.config import ConfigError
 from ...hdl.ecp5 import Ecp5
 from ...hdl.technology import Technology
+from ..block_spec import BlockSpec, prepare
 from ..files import json_bytes, output_folder, write_all
 from ..options import BlockOptions
-from ..prepare import BlockSpec, prepare
 from ..verilog import Design, generate
 from .nextpnr import lacking, place
 from .pin_wrapper import frame

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One block of a network, built and simulated in a process of its own."""
 
+from ...gen.block_spec import prepare
 from ...gen.files import json_bytes, npz_bytes, write_all
 from ...gen.manifest import hardware_files
 from ...gen.options import BlockOptions, describe
-from ...gen.prepare import prepare
 from ...gen.report import arrays, report
-from ...gen.simulate import run
+from ...gen.simulation import run
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 

@@ -15,7 +15,7 @@ from tiled_se.evaluate.bench import command, document, plan, tables
 from tiled_se.evaluate.bench.sums import Findings, network_memory
 from tiled_se.evaluate.networks import Block, chosen_blocks, load_networks
 from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, original, simulated_height, tiled
-from tiled_se.gen import simulate
+from tiled_se.gen import simulation
 from tiled_se.hdl.config import ConfigError
 from tiled_se.hdl.sizing import lanes_within
 
@@ -149,14 +149,14 @@ class TestMeasure:
         assert measured()["simulated"] == {"total_cycles": 5}
 
     def test_wrong_output_is_no_result(self, tmp_path, monkeypatch):
-        model = simulate._golden
+        model = simulation._golden
 
         def wrong(job, x):
             golden, stages = model(job, x)
             golden[1, 3, 2, 5] ^= 1
             return golden, stages
 
-        monkeypatch.setattr(simulate, "_golden", wrong)
+        monkeypatch.setattr(simulation, "_golden", wrong)
         monkeypatch.setattr(measure, "Local", measuring.InPlace)
         (failure,) = measure.measure([tiled(Kind.CYCLES, SMALL)], "measurements", str(tmp_path))[1].values()
         assert failure.startswith("not bit-exact: ")

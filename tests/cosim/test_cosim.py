@@ -16,7 +16,7 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.simulate import bench_taps
+from tiled_se.gen.simulation import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.config import GateKind

@@ -10,7 +10,7 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.simulate import bench_taps
+from tiled_se.gen.simulation import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Mid
 from tiled_se.hdl.ecp5 import SHAPES, Ecp5, plan

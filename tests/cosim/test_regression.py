@@ -12,7 +12,7 @@ from tests.helpers.blocks import quantised
 from tiled_se.cosim.job import Idle, Load, ResetAfter, Send
 from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.taps import Difference
-from tiled_se.gen.simulate import bench_taps
+from tiled_se.gen.simulation import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl import mid

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from tests.conftest import weights
-from tiled_se.gen import simulate
+from tiled_se.gen import simulation
 
 # Few lanes and rows, a ragged last tile, gates that are no sigmoid.
 BLOCK = ["--k=2", "--width=3", "--height=5", "--channels=8", "--lanes=4", "--macs=4", "--gate=hardsigmoid"]
@@ -67,14 +67,14 @@ def test_other_data_and_parameters_need_no_compile(tiled_se):
 
 def test_mismatch(tiled_se, monkeypatch):
     """A golden model that is off by one in one element: status 1, and a report that says so."""
-    model = simulate._golden
+    model = simulation._golden
 
     def wrong(job, x):
         golden, stages = model(job, x)
         golden[1, 4, 2, 5] ^= 1
         return golden, stages
 
-    monkeypatch.setattr(simulate, "_golden", wrong)
+    monkeypatch.setattr(simulation, "_golden", wrong)
     finished = tiled_se("sim", *BLOCK, "--out=out")
     assert finished.status == 1
     assert finished.err.startswith("tiled-se: mismatch: ")
@@ -87,7 +87,7 @@ def test_mismatch(tiled_se, monkeypatch):
 
 
 def test_missing_simulator(tiled_se, monkeypatch):
-    monkeypatch.setattr(simulate.shutil, "which", lambda name: None)
+    monkeypatch.setattr(simulation.shutil, "which", lambda name: None)
     tiled_se.refuses("SIM=icarus (--sim): needs iverilog on PATH, which is not there; verilator needs nothing", "sim",
                      *BLOCK, "--sim=icarus", "--out=out")
     assert not os.path.exists("out")

@@ -18,9 +18,9 @@ from tiled_se.evaluate.options import BenchOptions
 from tiled_se.evaluate.simspeed import benches, command, rounds
 from tiled_se.evaluate.simspeed.benches import BENCHES, Run
 from tiled_se.evaluate.simspeed.cpp_loop import build_loop, run_loop, write_stimulus
+from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
-from tiled_se.gen.prepare import prepare
-from tiled_se.gen.simulate import bench_job, bench_taps
+from tiled_se.gen.simulation import bench_job, bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError
 

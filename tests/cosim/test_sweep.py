@@ -24,9 +24,9 @@ from tiled_se.batch.cluster import Cluster
 from tiled_se.batch.pool import DIED, run_all
 from tiled_se.evaluate.sweep import command, tables, work
 from tiled_se.evaluate.sweep.plan import load_plan
-from tiled_se.gen import simulate
+from tiled_se.gen import simulation
+from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import SimOptions
-from tiled_se.gen.prepare import prepare
 from tiled_se.hdl.config import ConfigError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -283,14 +283,14 @@ class TestWork:
     OPTIONS = SimOptions(k=2, width=4, channels=8, height=3)
 
     def test_mismatch(self, monkeypatch):
-        model = simulate._golden
+        model = simulation._golden
 
         def wrong(job, x):
             golden, stages = model(job, x)
             golden[1, 2, 3, 5] ^= 1
             return golden, stages
 
-        monkeypatch.setattr(simulate, "_golden", wrong)
+        monkeypatch.setattr(simulation, "_golden", wrong)
         result = work.work(self.OPTIONS, {})
         assert (result["status"], result["report"]["mismatches"]) == ("mismatch", 1)
         assert result["reason"].startswith("first difference in stage outputs, frame 1, tile 1")

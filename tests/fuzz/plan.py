@@ -15,15 +15,15 @@ RESULTS = (CONFIG, NUMBERS)
 
 def stop_at_the_plan():
     """Have the commands on one block in this process write what they would build instead of building it."""
-    from tiled_se.gen import manifest, simulate
+    from tiled_se.gen import manifest
     from tiled_se.gen.fpga import synth
 
-    simulate.simulate, synth.synthesise, manifest.write_verilog = _simulate, _write, _write
+    simulation.simulate, synth.synthesise, manifest.write_verilog = _simulate, _write, _write
 
 
 def _write(options):
+    from tiled_se.gen.block_spec import prepare
     from tiled_se.gen.files import json_bytes, npz_bytes, output_folder, write_all
-    from tiled_se.gen.prepare import prepare
     from tiled_se.gen.report import config_fields
 
     folder, job = output_folder(options), prepare(options)
@@ -41,7 +41,7 @@ def _write(options):
 
 
 def _simulate(options):
-    from tiled_se.gen.simulate import check_simulator
+    from tiled_se.gen.simulation import check_simulator
 
     check_simulator(options.sim)
     return _write(options)

@@ -21,8 +21,8 @@ from tiled_se.evaluate.report.subject import resolve
 from tiled_se.evaluate.report.summary import SUMMED, network_summary
 from tiled_se.evaluate.report.texts import network_text, plain
 from tiled_se.evaluate.tasks import forms
+from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions, describe
-from tiled_se.gen.prepare import prepare
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.schedule import predict

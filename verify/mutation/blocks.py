@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The blocks that are mutated."""
 
+from ...gen.block_spec import prepare
 from ...gen.options import BlockOptions
-from ...gen.prepare import prepare
 from ...hdl.config import Gate, GateKind, Mid
 from ..configurations import NamedBlock
 from ..options import MutateOptions

@@ -11,7 +11,7 @@ from ...cosim.job import Job
 from ...cosim.result import SimResult
 from ...cosim.run import simulate
 from ...cosim.standalone import build_model
-from ...gen.simulate import bench_taps
+from ...gen.simulation import bench_taps
 from ..configurations import NamedBlock
 from . import models, pysim
 

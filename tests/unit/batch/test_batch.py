@@ -124,7 +124,7 @@ class TestStore:
         ("cosim/cpp/transactor.cpp", "\n", "\n\n", False),
         ("gen/options.py", "largest error", "error", True),
         ("gen/options.py", "0.05", "0.06", True),
-        ("gen/simulate.py", "SETTLE = 4", "SETTLE = 5", False),
+        ("gen/simulation.py", "SETTLE = 4", "SETTLE = 5", False),
         ("evaluate/measure.py", "CURVE_POINTS = 240", "CURVE_POINTS = 24", False),
         ("evaluate/bench/tables.py", "FAILED", "LOST", True),
     ])

@@ -13,9 +13,9 @@ import numpy as np
 from ..hdl.config import ConfigError
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
+from .block_spec import BlockSpec, prepare
 from .files import json_bytes, npz_bytes, output_folder, write_all
 from .options import BlockOptions
-from .prepare import BlockSpec, prepare
 from .verilog import Design, generate
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import weights
+from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
-from tiled_se.gen.prepare import prepare
 from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
 
