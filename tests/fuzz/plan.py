@@ -15,7 +15,7 @@ RESULTS = (CONFIG, NUMBERS)
 
 def stop_at_the_plan():
     """Have the commands on one block in this process write what they would build instead of building it."""
-    from tiled_se.gen import manifest
+    from tiled_se.gen import manifest, simulation
     from tiled_se.gen.fpga import synth
 
     simulation.simulate, synth.synthesise, manifest.write_verilog = _simulate, _write, _write
