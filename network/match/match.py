@@ -136,9 +136,12 @@ class _Matcher:
 
     def _block(self, node, x, multiple):
         """The block whose product of `x` and its gate, `multiple`, is the output of `node`; None if there is none."""
-        gate, logits, residual = match_gate(self.chain, multiple) or (None, None, None)
-        layer1, mid, layer2, operators = (gate and self._layers(logits)) or (None,) * 4
-        channels_last = layer1 and self.pooling.channels_last(layer1.source, x)
+        gated = match_gate(self.chain, multiple)
+        layers = gated and self._layers(gated[1])
+        if layers is None:
+            return None
+        (gate, _, residual), (layer1, mid, layer2, operators) = gated, layers
+        channels_last = self.pooling.channels_last(layer1.source, x)
         if channels_last is None or not self._fits(layer1, layer2, x, channels_last) or \
                 not scales_channels(self.graph, multiple.base, len(layer2.bias), channels_last):
             return None
