@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cocotb test module: runs the job in the folder that ``$TILED_SE_JOB`` names and leaves its results there.
+"""The cocotb test module: runs the job in the folder that ``$TILED_SE_JOB`` names, and writes its results there.
 
-``result.json`` has what happened, ``outputs.npz`` the beats that came. The test fails if the result has failures.
+``result.json`` has the results, ``outputs.npz`` the output beats. The test fails if the result has failures.
 """
 
 import json
@@ -20,7 +20,7 @@ from .result import findings
 
 @cocotb.test()
 async def run_job(dut):
-    """Every step of the job goes through, every beat is the expected one, no stream breaks its protocol."""
+    """Every step of the job completes, every beat is as expected, and no stream breaks its protocol."""
     folder = Path(os.environ[JOB_VARIABLE])
     job, facts = Job.load(folder), load_facts(folder)
     dut._log.info(f"seed {job.seed}, stalls {job.stall_in} in, {job.stall_out} out")

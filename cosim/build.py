@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog text to a simulation that cocotb can drive, made once and then taken from the cache."""
+"""Builds a simulation that cocotb can drive from Verilog text, or takes it from the cache."""
 
 import contextlib
 import dataclasses
@@ -24,10 +24,10 @@ STANDARDS = ("2005", "2012")
 class Build:
     """A simulation to run.
 
-    ``executable`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before.
-    ``taps`` are the block's stage taps (see :mod:`.taps`), ``tapped`` tells whether it makes them visible; ``waves``
-    whether it can write waves; ``ports`` are the block's ports with their bits; ``per_beat`` tells whether Python
-    moves the beats. ``text`` is the Verilog, ``cache`` where the executable lies.
+    ``executable`` is in the cache; ``seconds`` is the time of the build, and ``cached`` whether it was there already.
+    ``taps`` are the block's stage taps (see :mod:`.taps`), ``tapped`` is whether they are visible, ``waves`` whether it
+    can write waves, ``per_beat`` whether Python moves the beats. ``ports`` has the block's ports and their bits,
+    ``text`` the Verilog, ``cache`` the cache.
     """
 
     executable: Path
@@ -44,18 +44,18 @@ class Build:
     cache: Cache | None = None
 
     def with_taps(self):
-        """The same with visible taps; the first time it takes as long as the first build."""
+        """The same build with visible taps. It is compiled when first needed."""
         if self.tapped:
             return self
         return build_simulation(self.text, self.top, self.taps, self.waves, tapped=True, cache=self.cache)
 
     @property
     def bench_top(self):
-        """The module at the top of the simulation: the block, or the bench round it."""
+        """The module at the top of the simulation: the block, or the test bench around it."""
         return harness.bench_top(self.top, self.per_beat)
 
     def command(self, seed, wave_file=None):
-        """The command that runs it; ``seed`` decides what uninitialised state starts with."""
+        """The command that runs it; ``seed`` decides the values of uninitialised state."""
         if self.simulator == "icarus":
             return icarus.command(self.executable, wave_file)
         arguments = []
@@ -73,24 +73,24 @@ def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False,
     Parameters
     ----------
     verilog_text : str
-        Complete: nothing else is read.
+        The complete design.
     top : str
-        A module with the ports of DESIGN: ``clk``, ``rst``, ``s_axis_*``, ``m_axis_*``, optionally ``w_axis_*``.
+        A module with the ports ``clk``, ``rst``, ``s_axis_*``, ``m_axis_*``, and optionally ``w_axis_*``, ``status_*``.
     taps : sequence of dict
-        Internal signals to make visible when they are asked for, see :mod:`.taps`.
+        Internal signals that can be made visible, see :mod:`.taps`.
     waves : bool
         Whether runs can write a VCD file.
     per_beat : bool
-        Whether beats are moved by Python, a call of the drivers a cycle, instead of compiled code. Icarus always does
-        it so.
+        Whether Python moves the beats, with a call of the drivers each cycle, instead of compiled code. With Icarus it
+        always does.
     tapped : bool
-        Whether the taps are visible, which costs a tenth of the speed. Where Python moves the beats they always are.
+        Whether the taps are visible, which costs a tenth of the speed. If Python moves the beats they always are.
     simulator : str
         One of ``SIMULATORS``.
     standard : str
-        Verilog standard for Icarus, one of ``STANDARDS``; Verilator takes all of them at once.
+        Verilog standard for Icarus, one of ``STANDARDS``; Verilator accepts all of them.
     cache : Cache, optional
-        Where builds are kept; the user's own cache if None.
+        None: the user's own cache.
 
     Raises
     ------
@@ -128,15 +128,15 @@ def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False,
 
 
 def entry(cache, key, name, compiling):
-    """The cache's folder with the executable `name`, and whether it was there.
+    """The cache's folder with the executable `name`, and whether it was there already.
 
-    If not, ``compiling()`` gives a function that leaves it in a folder for scratch files.
+    If not, ``compiling()`` returns a function that builds it in a scratch folder.
     """
     with _writable(cache):
         folder = cache.find(key)
         if folder is not None:
             return folder, True
-        # Not inside of make: it may need another entry, and the cache's locks don't nest.
+        # Not inside of make: it may need another entry, and locks of the cache do not nest.
         compile_design = compiling()
 
         def make(folder):
@@ -150,7 +150,7 @@ def entry(cache, key, name, compiling):
 
 
 def digest(*parts):
-    """A key for the cache: different for different parts, which are JSON-serialisable."""
+    """A key for the cache, from JSON-serialisable parts."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A per-user folder of finished builds, shared by any number of processes.
 
-An entry is a folder named by its key. It is filled under a temporary name and renamed into place, so that whoever sees
-an entry sees all of it; a lock keeps two processes from making the same entry at the same time.
+An entry is a folder named by its key. It is filled under a temporary name and renamed into place, so a visible entry is
+complete. A lock keeps two processes from making the same entry at the same time.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from pathlib import Path
 
 __all__ = ["Cache", "default_root"]
 
-# Entries used within this many seconds stay, whatever their size: somebody may be about to start them.
+# Entries used within this many seconds are never removed: a process may be about to start them.
 _FRESH = 600
-# An unfinished entry of this age belongs to a process that died.
+# An unfinished entry of this age, in seconds, belongs to a process that died.
 _ABANDONED = 24 * 3600
 _TEMPORARY = "tmp-"
 
@@ -31,7 +31,7 @@ def default_root():
 
 
 class Cache:
-    """Entries below ``root``; beyond ``limit`` bytes those that went unused longest are removed."""
+    """Entries below ``root``; beyond ``limit`` bytes the least recently used ones are removed."""
 
     def __init__(self, root=None, limit=2 << 30):
         self.root = Path(root) if root is not None else default_root()
@@ -43,14 +43,14 @@ class Cache:
         try:
             os.utime(entry)
         except OSError:
-            # Others' entries, or on a file system that can't be written: as good as our own.
+            # Another user's entry or a read-only file system: the entry can still be used.
             return entry if entry.is_dir() else None
         return entry
 
     def get(self, key, make):
         """``(folder, cached)`` of entry ``key``; if there is none, ``make(folder)`` fills it.
 
-        What ``make`` raises leaves no entry. ``make`` must not call ``get``: locks don't nest.
+        If ``make`` raises, no entry is left. ``make`` must not call ``get``: locks do not nest.
         """
         if entry := self.find(key):
             return entry, True
@@ -73,7 +73,7 @@ class Cache:
         try:
             temporary.rename(entry)
         except OSError:
-            # Where locks don't work (some network file systems) another process may have been first.
+            # Without working locks (some network file systems) another process may have been first.
             if not entry.is_dir():
                 raise
         os.utime(entry)
@@ -83,15 +83,15 @@ class Cache:
     def _lock(self, key):
         folder = self.root / "locks"
         folder.mkdir(exist_ok=True)
-        # Two digits of the key: at most 256 lock files, which never have to be removed.
+        # Two digits of the key: at most 256 lock files, which are never removed.
         with open(folder / key[:2], "w") as file:
-            # Without working locks two processes at worst do the same work; the rename settles it.
+            # Without working locks two processes may do the same work; the rename decides.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _trim(self):
-        """Remove what died half-made, then the least recently used entries until the rest fits into ``limit``."""
+        """Remove abandoned entries, then the least recently used ones until the rest fits ``limit``."""
         now = time.time()
         entries = []
         for entry in self.root.iterdir():
@@ -110,7 +110,7 @@ class Cache:
             total -= size
 
     def _remove(self, entry):
-        # Renamed first: nobody must find an entry of which half is gone.
+        # Renamed first, so that no process finds an entry that is half removed.
         doomed = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.root))
         with contextlib.suppress(OSError):
             entry.rename(doomed / entry.name)

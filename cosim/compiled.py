@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench whose beats are moved by compiled code: cocotb hands it the job, starts it, watches it, and has it judged.
+"""The test bench in which compiled code moves the beats. cocotb gives it the job, starts it and checks the results.
 
-It has no Python in the cycle: only every ``_WATCH_CYCLES`` cocotb comes to look.
+No Python runs in a cycle; cocotb only looks at the progress every ``_WATCH_CYCLES`` cycles.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ class Compiled(Transactor):
             raise LookupError(f"stage {tap['stage']}: {scope} lacks {tap['valid']}, {tap['index']} or {tap['data']}")
 
     async def run(self):
-        """Run all steps, and read what came. Failures of the block are no exceptions."""
+        """Run all steps and check the results. Failures of the block are not exceptions."""
         self.start()
         stopped = RisingEdge(self.dut.stopped)
         while not self.stopped:

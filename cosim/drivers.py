@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AXI4-Stream source, sink and monitor, made for one coroutine that serves all of them once a clock.
+"""AXI4-Stream source, sink and monitor, for one coroutine that calls all of them once a clock.
 
-At a rising edge the bench first calls every monitor's ``sample``, which sees the values before the edge, then every
-``drive``, which sets those behind it.
+At a rising edge the test bench first calls every monitor's ``sample``, which sees the values before the edge, then
+every ``drive``, which sets the values after it.
 """
 
 import math
@@ -16,9 +16,9 @@ _SHOWN_VIOLATIONS = 10
 
 
 def reader(handle):
-    """A function that returns the signal's value as a string of 0, 1 and, where the simulator has them, X and Z.
+    """A function that returns the signal's value as a string of 0, 1 and, if the simulator has them, X and Z.
 
-    cocotb's ``handle.value`` makes an object of it first, which takes ten times as long and is most of a cycle's time.
+    cocotb's ``handle.value`` makes an object first. That takes ten times as long, most of the time of a cycle.
     """
     return handle._handle.get_signal_val_binstr
 
@@ -26,9 +26,9 @@ def reader(handle):
 class Monitor:
     """Watches one stream and checks its protocol.
 
-    ``words`` and ``lasts`` hold what moved since ``restart``, as strings (``words`` only if ``record``), ``count`` how
-    many that were; ``offered``, ``first`` and ``last`` are the cycles of the first tvalid, the first and the last
-    transfer, ``stalled`` the cycles in which tvalid waited. ``violations`` are texts, over all restarts.
+    Since ``restart``: ``count`` is the number of transfers; ``words`` and ``lasts`` have them as text, if ``record``;
+    ``offered``, ``first`` and ``last`` are the cycles of the first tvalid, the first and the last transfer;
+    ``stalled`` is the number of cycles in which tvalid waited. ``violations`` are texts, over all restarts.
     """
 
     def __init__(self, dut, prefix, record=False):
@@ -39,7 +39,7 @@ class Monitor:
         self.restart()
 
     def restart(self):
-        """Forget what has moved, and what was waiting: a reset may take tvalid back."""
+        """Start counting anew. A waiting beat is forgotten, as a reset may withdraw tvalid."""
         self.words, self.lasts = [], []
         self.count = self.stalled = 0
         self.offered = self.first = self.last = None
@@ -47,7 +47,7 @@ class Monitor:
         self.moved = False
 
     def sample(self, cycle):
-        """Look at the stream in ``cycle``; returns whether a beat moves."""
+        """Check the stream in ``cycle``; returns whether a beat is transferred."""
         valid = self._valid()
         self.moved = False
         if valid != "1":
@@ -90,10 +90,10 @@ class Monitor:
 
 
 class Source:
-    """Sends beats; pauses with probability ``stall`` in front of each, and then shows random data and tlast.
+    """Sends beats. Before each it pauses with probability ``stall``, and then drives random tdata and tlast.
 
-    A beat that is offered stays until it is taken. ``monitor`` watches the same stream and tells when that is. No beat
-    is offered once ``most`` have been taken since the last reset.
+    An offered beat stays until it is taken; ``monitor`` watches the same stream and knows when. After ``most`` beats
+    since the last reset no more are offered.
     """
 
     def __init__(self, dut, monitor, stall, number):
@@ -108,12 +108,12 @@ class Source:
 
     def feed(self, beats, lasts):
         """Queue beats: lists of integers and of 0 or 1."""
-        # What was sent already is of no more use.
+        # Drop the beats that were sent.
         self._beats, self._lasts = self._beats[self._position:] + beats, self._lasts[self._position:] + lasts
         self._position = 0
 
     def clear(self):
-        """Drop everything, the beat on offer included; the bench does so when it resets the block."""
+        """Drop all beats, including the offered one. The test bench calls this when it resets the block."""
         self._beats, self._lasts, self._position = [], [], 0
         self.most = math.inf
         self._offering = False
@@ -136,7 +136,7 @@ class Source:
             self._data.value, last = self._beats[self._position], self._lasts[self._position]
         else:
             self._data.value, last = self._random.bits(self._width), self._random.next() & 1
-        # A write through cocotb takes longer than everything else here.
+        # Written only on a change: a write through cocotb takes longer than everything else here.
         if last != self._last_value:
             self._last.value = self._last_value = last
         if offer != self._offering:
@@ -145,7 +145,7 @@ class Source:
 
 
 class Sink:
-    """Drives tready, low with probability ``stall``, whatever tvalid does."""
+    """Drives tready, low with probability ``stall``, independent of tvalid."""
 
     def __init__(self, dut, prefix, stall, number):
         self._stall = limit(stall)

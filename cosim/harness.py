@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulations for cocotb with Verilator, of two kinds.
 
-Of the block inside of ``cpp/bench.sv``, with our own ``main``, for beats moved by compiled code; and of the block
-alone, with cocotb's ``main``, for beats moved by Python. Only what a bench needs is public.
+If compiled code moves the beats, the top is ``cpp/bench.sv`` around the block, with this project's ``main``. If Python
+moves them, the top is the block, with cocotb's ``main``. Only the signals that the test bench needs are public.
 """
 
 import importlib.metadata
@@ -15,8 +15,8 @@ from .ports import INSTANCE, status_ports
 
 __all__ = ["bench_top", "compile_design", "control_file", "identity", "ports_file"]
 
-# Ports that Python drives or reads. Only what it writes is writable, because Verilator re-evaluates all that hangs on
-# a publicly writable signal.
+# Ports that Python drives or reads. Few are writable, because Verilator re-evaluates all logic that depends on a
+# publicly writable signal.
 _WRITTEN_PORTS = ("clk", "rst", "s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "w_axis_tdata", "w_axis_tvalid",
                   "w_axis_tlast", "m_axis_tready")
 _READ_PORTS = ("s_axis_tready", "w_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "status_*")
@@ -28,22 +28,22 @@ _SOURCES = (*(verilate.CPP / name for name in ("bench.sv", "main.cpp", "find.h")
 
 
 def identity(waves, per_beat):
-    """Everything but the design that decides what ``compile_design`` makes; JSON-serialisable."""
-    # What we tell Verilator and the compiler is in our own sources.
+    """Everything except the design that decides the result of ``compile_design``; JSON-serialisable."""
+    # The options of Verilator and the compiler are in the sources.
     return [waves, per_beat, verilate.cxx_flags(waves), verilate.runtime_identity(),
             importlib.metadata.version("cocotb"), str(cocotb_tools.config.libs_dir),
             [source.read_text() for source in _SOURCES]]
 
 
 def bench_top(top, per_beat):
-    """The name of the module that cocotb sees at the top, for a block whose module is `top`."""
+    """The simulation's top module, for a block whose module is `top`."""
     if per_beat:
         return top
     return _BENCH if top != _BENCH else f"{_BENCH}_"
 
 
 def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves, per_beat):
-    """Leave ``EXECUTABLE`` in ``folder``; scratch files go there too and are the caller's to remove."""
+    """Make ``EXECUTABLE`` in ``folder``. Scratch files are left there; the caller removes them."""
     (folder / "design.v").write_text(verilog_text)
     (folder / "control.vlt").write_text(control_file(taps, top if per_beat else None))
     (folder / "ports.svh").write_text(ports_file(top, ports))
@@ -63,7 +63,7 @@ def compile_design(folder, runtime_folder, verilog_text, top, ports, taps, waves
 
 
 def control_file(taps, top=None):
-    """What Verilator is told to make visible: the signals of `taps`, and the ports of module `top`, if one is given."""
+    """Verilator's list of public signals: those of `taps`, and the ports of module `top`, if it is given."""
     lines = ["`verilator_config"]
     if top is not None:
         lines += [f'public_flat_rw -module "{top}" -var "{port}"' for port in _WRITTEN_PORTS]
@@ -75,7 +75,7 @@ def control_file(taps, top=None):
 
 
 def ports_file(top, ports, select=None):
-    """What bench.sv includes; ``select`` is the name and bits of an input of `top` that comes from outside."""
+    """The macros for bench.sv; ``select`` is the name and bits of an input of `top` that is driven from outside."""
     status = status_ports(ports)
     wires = " ".join(f"wire [{ports[name] - 1}:0] {name};" for name in status)
     reports = " ".join(f"bench_status({number}, 32'({name}));" for number, name in enumerate(status))

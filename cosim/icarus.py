@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog to a simulation for cocotb with Icarus Verilog, where a machine has it."""
+"""Builds a simulation for cocotb with Icarus Verilog, if it is installed."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ EXECUTABLE = "simulation.vvp"
 
 # Icarus counts in whole seconds unless told otherwise.
 _TIMESCALE = "+timescale+1ns/1ps\n"
-# The wave file's name comes with the run, because one build serves many.
+# The wave file's name is an argument of the run, as one build serves many runs.
 _DUMP = """module cosim_dump;
   reg [8*4096:1] name;
   initial if ($value$plusargs("dump=%s", name)) begin
@@ -26,26 +26,26 @@ endmodule
 
 
 def _program(name):
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise BuildError(f"SIM=icarus needs {name}, which is not on PATH")
-    return found
+    return path
 
 
 def icarus_version():
-    """The line in which Icarus Verilog tells its version, None where there is none."""
+    """Icarus Verilog's version line, or None if it is not installed."""
     program = shutil.which("vvp")
     return version([program, "-V"]).splitlines()[0] if program else None
 
 
 def identity(standard):
-    """Everything but the design that decides what ``compile_design`` makes; JSON-serialisable."""
-    # The two programs of a release belong together, and vvp doesn't start others to tell its version.
+    """Everything except the design that decides the result of ``compile_design``; JSON-serialisable."""
+    # vvp has the same version as iverilog, and starts no other program to print it.
     return [Path(__file__).read_text(), standard, _program("iverilog"), version([_program("vvp"), "-V"])]
 
 
 def compile_design(folder, verilog_text, top, waves, standard):
-    """Leave ``EXECUTABLE`` in ``folder``; ``standard`` is 2005 or 2012, as in ``-g2012``."""
+    """Make ``EXECUTABLE`` in ``folder``; ``standard`` is 2005 or 2012, as in ``-g2012``."""
     (folder / "design.v").write_text(verilog_text)
     (folder / "timescale.f").write_text(_TIMESCALE)
     tops, sources = ["-s", top], ["design.v"]
@@ -57,6 +57,6 @@ def compile_design(folder, verilog_text, top, waves, standard):
 
 
 def command(executable, wave_file):
-    """The command that runs ``executable``, with waves into ``wave_file`` if that isn't None."""
+    """The command that runs ``executable``, and writes waves to ``wave_file`` unless that is None."""
     arguments = ["-none"] if wave_file is None else ["-vcd", f"+dump={wave_file}"]
     return [_program("vvp"), "-m", cocotb_tools.config.lib_entry("vpi", "icarus"), str(executable), *arguments]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bench shall do: a list of steps, saved to a folder by the caller and read back inside of the simulator.
+"""A job is the list of steps for a test bench. The caller saves it to a folder, and the simulator's process reads it.
 
-A step starts when the one before is done. ``Send`` and ``Load`` are done when their last beat was accepted, or at once
-with ``wait=False``: several streams are then driven at the same time.
+A step starts when the previous one is done. ``Send`` and ``Load`` are done when their last beat was accepted, or at
+once with ``wait=False``; several streams are then driven at the same time.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import numpy as np
 __all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Hold", "Idle", "Job", "Load", "Reset",
            "ResetAfter", "Send", "Snapshot", "load_facts", "save_facts"]
 
-# The environment variable that names the job's folder, and what the bench leaves there.
+# The environment variable that names the job's folder, and the files that the test bench writes there.
 JOB_VARIABLE = "TILED_SE_JOB"
 PROGRESS, RESULT, OUTPUTS = "progress.json", "result.json", "outputs.npz"
 _ARRAYS, _JOB, _FACTS = "arrays.npz", "job.json", "facts.json"
@@ -29,10 +29,9 @@ def _beats(name: str, array: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame: ``beats`` (n, lanes) goes in, tlast on its last beat; any n, also no whole number of rows.
+    """One frame: the input ``beats`` (n, lanes), the last of them with tlast. n need not be whole rows.
 
-    ``expected``, of the same shape, comes out; if it is None the output's data is not compared, only its tlast and
-    its number of beats.
+    ``expected`` is the output, of the same shape. If it is None, only tlast and the number of beats are compared.
     """
 
     beats: np.ndarray
@@ -53,7 +52,7 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True)
 class Reset:
-    """Hold ``rst`` for some cycles; what is queued or in flight is lost, and nobody expects it any more."""
+    """Hold ``rst`` for some cycles. Beats that are queued or in flight are lost, and no longer expected."""
 
     op: ClassVar[str] = "reset"
     cycles: int = 4
@@ -61,7 +60,7 @@ class Reset:
 
 @dataclasses.dataclass(frozen=True)
 class ResetAfter:
-    """Wait until ``beats`` input beats were accepted since the last reset, then reset: needs ``Send(wait=False)``."""
+    """Reset once ``beats`` input beats were accepted since the last reset; follows a ``Send(wait=False)``."""
 
     op: ClassVar[str] = "reset_after"
     beats: int
@@ -89,7 +88,7 @@ class Load:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Send:
-    """Send frames to ``s_axis``, back to back (but for the pauses that the job asks for)."""
+    """Send frames to ``s_axis``, back to back except for the job's random pauses."""
 
     op: ClassVar[str] = "send"
     frames: tuple
@@ -98,14 +97,14 @@ class Send:
 
 @dataclasses.dataclass(frozen=True)
 class Drain:
-    """Wait until every beat expected so far has come. A job ends with one of its own."""
+    """Wait until every beat expected so far has come. Every job ends with an implicit one."""
 
     op: ClassVar[str] = "drain"
 
 
 @dataclasses.dataclass(frozen=True)
 class Idle:
-    """Let some cycles pass; streams with something left to send go on."""
+    """Let some cycles pass. Streams with beats left to send continue."""
 
     op: ClassVar[str] = "idle"
     cycles: int
@@ -113,7 +112,7 @@ class Idle:
 
 @dataclasses.dataclass(frozen=True)
 class Hold:
-    """Offer no input beat beyond the first ``beats`` since the last reset; None: go on. Done at once."""
+    """Offer no input beat after the first ``beats`` since the last reset; None ends that. Done at once."""
 
     op: ClassVar[str] = "hold"
     beats: int | None = None
@@ -133,13 +132,13 @@ _STEPS = {step.op: step for step in (Drain, Hold, Idle, Load, Reset, ResetAfter,
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """Steps, with how to run them.
+    """Steps, and how to run them.
 
-    ``lanes``, ``width``, ``channels`` and ``signed`` are the block's, to name a wrong element; ``stall_in`` and
-    ``stall_out`` are the probabilities that a source or the sink pauses in a cycle. When no beat has moved for
-    ``hang_cycles`` the run fails: that must be longer than the block ever takes for a tile's gates.
-    ``drain_cycles`` follow the last beat, to see that nothing comes behind it. ``occupancy`` asks for the number of
-    beats in flight in each cycle, ``taps`` for the stages' values (see :mod:`.taps`).
+    ``lanes``, ``width``, ``channels`` and ``signed`` describe the block, to name a wrong element. ``stall_in`` and
+    ``stall_out`` are the probabilities that a source or the sink pauses in a cycle. The run fails if no beat moves for
+    ``hang_cycles``, which must be longer than the block takes for a tile's gates. The run ends ``drain_cycles`` after
+    the last beat, so that surplus beats are seen. ``occupancy`` records the number of beats in flight in each cycle,
+    ``taps`` the stages' values (see :mod:`.taps`).
     """
 
     steps: tuple
@@ -180,7 +179,7 @@ class Job:
 
         def plain(value: Any) -> Any:
             if isinstance(value, np.ndarray):
-                # A frame that is sent many times is written once.
+                # An array that is used many times is written once.
                 name = names.setdefault(id(value), f"array{len(arrays)}")
                 arrays[name] = value
                 return name
@@ -204,12 +203,12 @@ class Job:
 
 
 def save_facts(folder: Path, **facts: Any) -> None:
-    """Write what the bench has to know of the build that it runs in."""
+    """Write facts about the build, for the test bench that runs in it."""
     (folder / _FACTS).write_text(json.dumps(facts))
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
-    """What :func:`save_facts` wrote, as a dict."""
+    """The facts that :func:`save_facts` wrote."""
     return json.loads((folder / _FACTS).read_text())
 
 

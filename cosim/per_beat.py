@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench whose beats are moved by Python, a call of each driver a cycle: for any simulator, and for what is odd."""
+"""The test bench in which Python moves the beats, with a call of each driver a cycle. It works with any simulator."""
 
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
@@ -17,10 +17,10 @@ _PROGRESS_CYCLES = 4096
 
 
 class PerBeat:
-    """One run: a script of steps, a source and a monitor for each input, a sink, a monitor and a scoreboard behind.
+    """One run: a source and a monitor for each input; a sink, a monitor and a scoreboard for the output.
 
-    ``dut`` is the block itself; ``progress(delivered, cycle)`` is called now and then. ``cycle`` counts all cycles,
-    ``quiet`` those since a beat moved on any stream. While ``in_reset`` nothing is looked at. The steps
+    ``dut`` is the block; ``progress(delivered, cycle)`` is called from time to time. ``cycle`` counts all cycles,
+    ``quiet`` those since the last transfer on any stream. While ``in_reset`` nothing is checked. The steps
     (:mod:`.script`) use these and the streams.
     """
 
@@ -45,16 +45,16 @@ class PerBeat:
         dut.rst.value = 0
 
     async def run(self):
-        """Run all steps. Failures of the block are no exceptions."""
+        """Run all steps. Failures of the block are not exceptions."""
         Clock(self.dut.clk, 10, unit="ns").start()
         edge = RisingEdge(self.dut.clk)
         for _ in self.cycles():
             await edge
 
     def cycles(self):
-        """All steps as a generator, for whoever has a clock: it yields when the next cycle's inputs are set.
+        """All steps as a generator, for a caller that has the clock. It yields when the next cycle's inputs are set.
 
-        It is to be resumed at that cycle's rising edge, and then reads what the block showed in front of it.
+        The caller resumes it at that cycle's rising edge; it then reads the block's outputs before the edge.
         """
         try:
             for _ in script(self):
@@ -108,9 +108,9 @@ class PerBeat:
         return {name: int(bits, 2) if set(bits) <= {"0", "1"} else None for name, bits in shown.items()}
 
     def close(self, complete):
-        """End a section: compare what came in it, note its figures, begin anew.
+        """End a section: compare its output, record its figures, start the next one.
 
-        ``complete`` says that everything expected should have come.
+        If ``complete``, all expected beats must have come.
         """
         count = self.output.count
         self.sections.append(figures(self.input.count, count, self.input.stalled, self.input.offered, self.input.first,
@@ -123,7 +123,7 @@ class PerBeat:
 
     @property
     def violations(self):
-        """What streams did against their protocol."""
+        """The streams' violations of their protocol."""
         return [text for monitor in self.monitors for text in monitor.violations]
 
     @property
@@ -133,5 +133,5 @@ class PerBeat:
 
     @property
     def taps(self):
-        """What the stages computed, as :func:`.taps.first_difference` takes it."""
+        """The stages' recorded values, as :func:`.taps.first_difference` takes them."""
         return {recorder.tap["stage"]: recorder.result() for recorder in self.recorders}

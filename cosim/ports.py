@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ports of a module in Verilog text, of those that a bench has to know."""
+"""Finds the ports of a module in Verilog text that a test bench needs."""
 
 import re
 
@@ -20,12 +20,12 @@ _NEEDED = ("clk", "rst", *(f"{stream}_axis_t{name}" for stream in "sm" for name 
 
 
 def module_ports(verilog_text, top):
-    """Bits of each port of module `top`, by name; only those named as DESIGN names them.
+    """Bits of each port of module `top`, by name: clock, reset, streams and status only.
 
     Raises
     ------
     BuildError
-        There is no such module, it lacks a port, or one has a width that no bench takes.
+        There is no such module, a port is missing, or a port has a width that the test benches do not support.
     """
     ports = {name: int(high or 0) + 1 for high, name in _PORT.findall(_body(verilog_text, top))}
     for name in _NEEDED:
@@ -36,21 +36,21 @@ def module_ports(verilog_text, top):
 
 
 def input_bits(verilog_text, top, name):
-    """Bits of input `name` of module `top`, which is not one of those above; raises BuildError where there is none."""
-    found = re.search(rf"\binput\b(?:\s+(?:wire|logic))*\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}\b",
+    """Bits of input `name` of module `top`, which is none of the above; raises BuildError if there is none."""
+    match = re.search(rf"\binput\b(?:\s+(?:wire|logic))*\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}\b",
                       _body(verilog_text, top))
-    if found is None:
+    if match is None:
         raise BuildError(f"module {top} has no input {name}")
-    return int(found[1] or 0) + 1
+    return int(match[1] or 0) + 1
 
 
 def signal_bits(verilog_text, module, name):
-    """Bits of wire or register `name` of `module`; raises BuildError where there is none."""
-    found = re.search(rf"\b(?:wire|reg|logic)\b(?:\s+signed)?\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}"
+    """Bits of wire or register `name` of `module`; raises BuildError if there is none."""
+    match = re.search(rf"\b(?:wire|reg|logic)\b(?:\s+signed)?\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}"
                       r"\s*[;=,)]", _body(verilog_text, module))
-    if found is None:
+    if match is None:
         raise BuildError(f"module {module} has no signal {name}")
-    return int(found[1] or 0) + 1
+    return int(match[1] or 0) + 1
 
 
 def _body(verilog_text, top):

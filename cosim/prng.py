@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random numbers that compiled and Python drivers draw alike."""
+"""Random numbers, the same in compiled and in Python drivers."""
 
 import hashlib
 
@@ -9,19 +9,19 @@ _WORD = (1 << 64) - 1
 
 
 def seed(number, prefix):
-    """The state that the random numbers of stream `prefix` start from, in a run with seed `number`."""
+    """The initial state for the random numbers of stream `prefix`, in a run with seed `number`."""
     return int.from_bytes(hashlib.sha256(f"{number} {prefix}".encode()).digest()[:8], "little")
 
 
 def limit(probability):
-    """The limit under which a random number is with `probability`."""
+    """The limit below which a random number is with `probability`."""
     return int(probability * 2.0**64)
 
 
 class Random:
     """SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 
-    The compiled source and sink (cpp/streams.h) draw the same numbers in the same order, so that both benches give a
+    The compiled source and sink (cpp/streams.h) draw the same numbers in the same order, so both test benches give a
     block the same cycles.
     """
 

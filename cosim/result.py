@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run of a job showed, whichever bench ran it."""
+"""The result of a job's run, the same for all test benches."""
 
 import dataclasses
 
@@ -12,25 +12,25 @@ __all__ = ["ModelError", "SimResult", "SimulationError", "findings"]
 
 
 class SimulationError(ToolFailure):
-    """The simulator itself failed: it crashed, could not start, or did not run the test. Ends with its last lines."""
+    """The simulator failed: it crashed, could not start, or did not run the test. The text ends with its last lines."""
 
 
 class ModelError(SimulationError):
-    """The model of the design failed: it found no stable state, or the design has ended the simulation."""
+    """The simulated design failed: it has no stable state, or it ended the simulation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SimResult:
-    """What a run showed. ``failures`` is empty if everything was right; the other figures hold either way.
+    """The result of a run. ``failures`` is empty if everything was right; the other fields are valid in any case.
 
-    ``first_mismatches`` are dicts of frame, row, column, channel, wanted and got; ``outputs`` has each frame's beats
-    (uint8, (n, lanes)), as many as came. ``sections`` has figures from one reset to the next, and ``total_cycles``
-    (first beat offered to last beat out, both counted), ``first_output_latency`` (first beat in to first beat out),
-    ``steady_throughput`` (beats out per cycle between the first and the last) and ``in_stall_cycles`` (a beat was
-    offered and not taken) are those of the last section, None where too little came out. ``status`` has the status
-    ports' final values, ``snapshots`` what was asked for. ``peak_in_flight`` is the largest number of beats accepted
-    and not delivered, ``occupancy`` that number in each cycle, if it was asked for. ``difference`` names the first
-    stage that went wrong, if that is known.
+    ``first_mismatches`` are dicts of frame, row, column, channel, expected and got. ``outputs`` has the output beats of
+    each frame (uint8, (n, lanes)), as many as came. ``sections`` has figures for each section, from one reset to the
+    next. Of the last section there are ``total_cycles`` (first beat offered to last beat out, both counted),
+    ``first_output_latency`` (first beat in to first beat out), ``steady_throughput`` (beats out per cycle between the
+    first and the last) and ``in_stall_cycles`` (a beat was offered and not taken), None if too little came out.
+    ``status`` has the final values of the status ports, ``snapshots`` those that steps took. ``peak_in_flight`` is the
+    largest number of beats accepted and not delivered, ``occupancy`` that number in each cycle, if requested.
+    ``difference`` is the first wrong value of a stage, if known.
     """
 
     failures: list
@@ -50,12 +50,12 @@ class SimResult:
 
     @property
     def ok(self):
-        """Whether nothing at all was wrong."""
+        """Whether there are no failures."""
         return not self.failures
 
     @property
     def cycles_per_second(self):
-        """Simulated cycles a second, without the simulator's start."""
+        """Simulated cycles per second, without the simulator's start."""
         return self.cycles / self.run_seconds
 
     def _last(self, name):
@@ -68,8 +68,7 @@ class SimResult:
 
 
 def findings(bench):
-    """Of a bench that has run (:class:`.compiled.Compiled` or a like), a SimResult's fields but outputs, occupancy
-    and times; JSON-serialisable."""
+    """Fields of a SimResult, except outputs, occupancy and times, of a test bench that has run; JSON-serialisable."""
     board = bench.scoreboard
     return {"failures": bench.failures + board.texts() + bench.violations, "mismatches": board.mismatches,
             "compared": board.compared, "first_mismatches": board.first, "sections": bench.sections,

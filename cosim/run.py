@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a job in a built simulation and read what came of it."""
+"""Runs a job in a built simulation and reads its results."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ _POLL_SECONDS, _QUIET_SECONDS = 0.5, 2.0
 
 def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, progress=None, timeout=None,
              module=f"{__package__}.bench"):
-    """Run ``job`` in ``build`` and return its SimResult; wrong output is a result, not an exception.
+    """Run ``job`` in ``build`` and return its SimResult. Wrong output is not an exception.
 
     Parameters
     ----------
@@ -38,19 +38,18 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
     job : Job
     golden_stages : dict or callable, optional
         The golden model's stages as :func:`.taps.first_difference` takes them, or a function that computes them. If the
-        run fails, it is repeated with the build's taps visible and recorded, and the result says which stage went
-        wrong first.
+        run fails, it is repeated with the taps recorded, and the result names the first stage that is wrong.
     wave_file : path, optional
-        Where to write waves (VCD); the build must have been made with ``waves=True``. A GTKWave save file goes beside.
+        Where to write waves (VCD); needs a build with ``waves=True``. A GTKWave save file is written beside it.
     folder : path, optional
-        Where the job, its log and its results stay; a temporary folder if None.
+        Where the job, its log and its results are kept; a temporary folder if None.
     progress : callable, optional
-        Called with a line of text twice a second once the run takes over two seconds.
+        Called with a line of text twice a second, once the run takes over two seconds.
     timeout : float, optional
-        Wall seconds after which the simulator is ended with SimulationError.
+        Wall-clock seconds after which the simulator is stopped, with SimulationError.
     module : str
         Dotted name of the module with the cocotb test; by default this package's own. A test that drives the ports
-        itself needs a build whose beats Python moves.
+        itself needs a build with ``per_beat=True``.
     """
     if build.ports["s_axis_tdata"] != 8 * job.lanes:
         raise ValueError(f"lanes={job.lanes}: the block has {build.ports['s_axis_tdata'] // 8}")
@@ -79,7 +78,7 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
 
 
 def _run(build, job, folder, wave_file, progress, timeout, module):
-    """One start of the simulator; returns what the bench has left in ``result.json``."""
+    """Start the simulator once; returns what the test bench has written to ``result.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (RESULT, OUTPUTS, PROGRESS, _XML):
         (folder / name).unlink(missing_ok=True)
@@ -115,7 +114,7 @@ def _wait(process, folder, progress, timeout):
 
 
 def _environment(build, job, folder, module):
-    """What cocotb 2.1 needs to find its way from the simulator back to this Python; nothing of an outer cocotb run."""
+    """The variables with which cocotb 2.1 finds this Python from the simulator; those of an outer run are removed."""
     libpython = os.environ.get("LIBPYTHON_LOC") or find_libpython.find_libpython()
     if libpython is None:
         raise SimulationError("cocotb needs Python's shared library, which this Python doesn't have")
@@ -124,11 +123,11 @@ def _environment(build, job, folder, module):
             "COCOTB_TEST_MODULES": module, "COCOTB_TOPLEVEL": build.bench_top,
             "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
             "COCOTB_RANDOM_SEED": str(job.seed),
-            # numpy's threads for linear algebra, of which there is none, are a good part of the start's CPU time.
+            # Starting numpy's threads for linear algebra, which is not used, takes much of the start's CPU time.
             "OPENBLAS_NUM_THREADS": "1",
-            # Rewriting assertions means to import pytest at every start.
+            # Rewriting assertions would import pytest at every start.
             "COCOTB_REWRITE_ASSERTION_FILES": "", "COCOTB_ANSI_OUTPUT": "0",
-            # Verilator applies writes at the right moment by itself, Icarus doesn't.
+            # Verilator applies writes at the right moment, Icarus does not.
             "COCOTB_TRUST_INERTIAL_WRITES": str(int(build.simulator == "verilator")),
             "GPI_USERS": f"{libpython};{cocotb_tools.config.pygpi_entry_point()}",
             "PYGPI_PYTHON_BIN": sys.executable, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
@@ -140,7 +139,7 @@ def _read(folder, status):
         record = json.loads((folder / RESULT).read_text())
     except (OSError, RuntimeError) as error:
         raise SimulationError(f"the simulation left no result (status {status}):\n{_tail(folder)}") from error
-    # The one test fails exactly when its result has failures: anything else is the bench's own error.
+    # The test fails if and only if its result has failures; anything else is an error of the test bench.
     if (tests, failed) != (1, int(bool(record["failures"]))):
         raise SimulationError(f"{tests} tests ran and {failed} failed, not what was expected:\n{_tail(folder)}")
     return record

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must come out, in order, against what came."""
+"""Compares the output beats with the expected ones, in order."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _LONG = 4096
 
 
 def to_beats(words, lanes):
-    """Beats as strings of bits to ``(beats, unknown)``: (n, lanes) of uint8, and where a bit was X or Z."""
+    """Convert strings of bits to ``(beats, unknown)``: (n, lanes) of uint8, and where a bit was X or Z."""
     characters = np.frombuffer("".join(words).encode("ascii"), np.uint8).reshape(-1, lanes, 8)
     # The string begins with the highest lane's most significant bit.
     beats = np.packbits(characters == ord("1"), axis=2)[:, ::-1, 0]
@@ -20,15 +20,15 @@ def to_beats(words, lanes):
 
 
 def to_lasts(values):
-    """tlast of beats as "0", "1" or anything else, to uint8 of 0, 1 or 2."""
+    """Convert tlast, "0", "1" or anything else, to uint8: 0, 1 or 2."""
     return np.array([{"0": 0, "1": 1}.get(value, _UNKNOWN) for value in values], np.uint8)
 
 
 def figures(accepted, delivered, stalled, offered, first_in, first_out, last_out):
     """A section's entry in ``SimResult.sections``.
 
-    Numbers of beats and of stalled input cycles, and the cycles of the first input tvalid, the first input beat, and
-    the first and the last output beat.
+    The arguments are numbers of beats and of stalled input cycles, then the cycles of the first input tvalid, the first
+    input beat, the first and the last output beat.
     """
     both = bool(delivered and accepted)
     return {"accepted": accepted, "delivered": delivered, "in_stall_cycles": stalled,
@@ -37,20 +37,20 @@ def figures(accepted, delivered, stalled, offered, first_in, first_out, last_out
             "steady_throughput": (delivered - 1) / (last_out - first_out) if delivered > 1 else None}
 
 
-def same(got, wanted):
-    """Whether two uint8 arrays of the same shape are equal; by words where they have any, which is much faster."""
-    got, wanted = np.ravel(got), np.ravel(wanted)
+def same(got, expected):
+    """Whether two uint8 arrays of the same shape are equal. Comparing 64-bit words is much faster than bytes."""
+    got, expected = np.ravel(got), np.ravel(expected)
     words = len(got) // 8 * 8
-    return (np.array_equal(got[:words].view(np.uint64), wanted[:words].view(np.uint64))
-            and np.array_equal(got[words:], wanted[words:]))
+    return (np.array_equal(got[:words].view(np.uint64), expected[:words].view(np.uint64))
+            and np.array_equal(got[words:], expected[words:]))
 
 
 class Scoreboard:
-    """Compares the output with what frames expect, in sections: a reset ends a section.
+    """Compares the output with the frames' expected beats, section by section. A reset ends a section.
 
-    ``failures`` are texts, ``mismatches`` the number of wrong elements, ``first`` the first ten of them as dicts
-    (frame, row, column, channel, wanted, got; got is None for an X), ``compared`` the number of elements looked at.
-    ``outputs`` has for each frame the beats that came, or as many as came.
+    ``failures`` are texts, ``mismatches`` is the number of wrong elements, ``first`` has the first ten of them as dicts
+    (frame, row, column, channel, expected, got; got is None for an X), ``compared`` is the number of compared elements.
+    ``outputs`` has the output beats of each frame, as many as came.
     """
 
     def __init__(self, job):
@@ -62,7 +62,7 @@ class Scoreboard:
         self.section_frames = []
 
     def expect(self, frames):
-        """Add frames; ``beats`` is how many beats this section expects by now."""
+        """Add frames; ``beats`` is the number of beats that the section expects so far."""
         for frame in frames:
             self._frames.append((self._numbers, frame))
             self._numbers += 1
@@ -77,9 +77,9 @@ class Scoreboard:
         lasts : uint8 array (n,)
             Their tlast: 0, 1, or 2 where it was neither.
         complete : bool
-            Whether the section must not have ended early.
+            Whether all expected beats must have come.
         unknown : bool array (n, lanes), optional
-            Where a simulator that has X showed one.
+            Where the simulator showed an X or Z.
         """
         if len(beats) > self.beats:
             self.failures.append(f"output has {len(beats)} beats where {self.beats} are expected")
@@ -100,11 +100,11 @@ class Scoreboard:
         self._frames, self.beats = [], 0
 
     def _all_right(self, beats, lasts):
-        """Whether the whole section is as expected: the rule, and found much faster than frame by frame."""
+        """Whether the whole section is as expected: the usual case, much faster than frame by frame."""
         frames = [frame for _, frame in self._frames]
         if not frames or len(beats) != self.beats or any(frame.expected is None for frame in frames):
             return False
-        # A copy of what is expected costs more than it saves where frames are long.
+        # For long frames, copying the expected beats costs more than it saves.
         if beats.size > _LONG * len(frames):
             return False
         right = np.zeros(len(lasts), np.uint8)
@@ -114,12 +114,12 @@ class Scoreboard:
     def _check(self, number, frame, beats, unknown):
         if frame.expected is None:
             return
-        wanted = frame.expected[:len(beats)]
+        expected = frame.expected[:len(beats)]
         self.compared += beats.size
-        if unknown is None and same(beats, wanted):
+        if unknown is None and same(beats, expected):
             return
         unknown = np.zeros(beats.shape, bool) if unknown is None else unknown
-        wrong = np.flatnonzero((beats != wanted) | unknown)
+        wrong = np.flatnonzero((beats != expected) | unknown)
         self.mismatches += len(wrong)
         view = np.int8 if self._job.signed else np.uint8
         for element in wrong[:_SHOWN - len(self.first)]:
@@ -127,7 +127,7 @@ class Scoreboard:
             row, column = divmod(pixel, self._job.width)
             got = None if unknown.flat[element] else int(beats.view(view).flat[element])
             self.first.append({"frame": number, "row": row, "column": column, "channel": channel,
-                               "wanted": int(wanted.view(view).flat[element]), "got": got})
+                               "expected": int(expected.view(view).flat[element]), "got": got})
 
     def _check_last(self, number, lasts, count):
         right = np.zeros(len(lasts), np.uint8)
@@ -137,11 +137,11 @@ class Scoreboard:
             self.failures.append(f"m_axis_tlast {what} on beat {beat} of frame {number}, which has {count}")
 
     def texts(self):
-        """All failures, the wrong elements first."""
+        """All failures; the wrong elements come first."""
         if not self.mismatches:
             return self.failures
         first = self.first[0]
         place = ", ".join(f"{name} {first[name]}" for name in ("frame", "row", "column", "channel"))
         got = "X" if first["got"] is None else first["got"]
         return [f"{self.mismatches} of {self.compared} elements differ, the first in {place}: "
-                f"wanted {first['wanted']}, got {got}", *self.failures]
+                f"expected {first['expected']}, got {got}", *self.failures]

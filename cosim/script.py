@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job's steps as one generator: each ``yield`` lets a cycle pass.
+"""A job's steps as one generator: each ``yield`` lets one cycle pass.
 
-Between two cycles a step sees what has moved at the edge before, and what it queues is driven in the cycle behind: so
-streams run on without a gap from one step to the next.
+Between two cycles a step sees the transfers of the last edge, and the beats that it queues are driven in the next
+cycle. So streams continue without a gap from one step to the next.
 """
 
 import math
@@ -13,11 +13,11 @@ __all__ = ["Stopped", "script"]
 
 
 class Stopped(Exception):
-    """The run can't go on; the text says why."""
+    """The run can't continue; the text says why."""
 
 
 def script(bench):
-    """Run through all steps of ``bench.job``, wait for the rest of the output, and watch what comes after it."""
+    """Run all steps of ``bench.job``, wait for the rest of the output, and watch for surplus beats."""
     for step in bench.job.steps:
         yield from _STEPS[step.op](bench, step)
     yield from _drain(bench, None)
@@ -27,7 +27,7 @@ def script(bench):
 
 
 def _reset(bench, step):
-    # Before the first cycle there is nothing to look back on.
+    # Before the first cycle no section has begun.
     if bench.cycle:
         bench.close(complete=False)
     for source in bench.sources:

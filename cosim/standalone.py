@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A block and the compiled transactor in one shared library, run in this process without cocotb.
 
-It starts in no time, and one build serves many variants of a block that an input selects: what a mutation score and
-a soak need. The same job gives the same beats in the same cycles as in the cocotb benches.
+It starts at once, and one build can have many variants of a block that an input selects; mutation testing and soak use
+it. A job gives the same beats in the same cycles as in the cocotb test benches.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ __all__ = ["ENGINES", "Model", "build_model"]
 ENGINES = ("verilator", "cxxrtl")
 
 _LIBRARY = "model.so"
-# An error in the model is ours to tell, not the end of the process.
+# An error in the model must raise an exception here, not end the process.
 _SHARED = ("-fPIC", "-fno-semantic-interposition", "-DVL_USER_FATAL", "-DVL_USER_FINISH", "-DVL_USER_STOP")
 _SOURCES = ("bench.sv", "find.h", "standalone.h", "verilated.cpp", "cxxrtl.cpp")
 _MOST_SELECT_BITS = 32
@@ -35,11 +35,11 @@ _SEEDS = 2**31 - 1
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A block to run jobs in, one at a time; it can be sent to other processes of this machine, which then run theirs.
+    """A block that runs jobs, one at a time. It can be pickled for other processes of this machine.
 
-    ``library`` lies in the cache, ``seconds`` is what it took to get it, ``cached`` whether it was there before;
-    ``ports`` are the block's with their bits, ``select`` the name and bits of the input that is held, or None; ``taps``
-    its stage taps, each with the bits of its data and of its index.
+    ``library`` is in the cache; ``seconds`` is the time of the build, and ``cached`` whether it was there already.
+    ``ports`` has the block's ports and their bits, ``select`` the name and bits of the input that is held constant, or
+    None, ``taps`` the stage taps, each with the bits of its data and of its index.
     """
 
     library: Path
@@ -51,28 +51,28 @@ class Model:
     taps: tuple = ()
 
     def run(self, job, *, seed=1, select=0, golden_stages=None):
-        """Run ``job`` from the start, in a model of its own, and return its :class:`.result.SimResult`.
+        """Run ``job`` in a new model and return its :class:`.result.SimResult`.
 
         Parameters
         ----------
         job : Job
-            Without taps: they are the model's. The numbers of its pauses come from its own seed.
+            Without taps, which the model has. Its random pauses come from the job's own seed.
         seed : int
-            Decides what uninitialised state starts with, where the engine starts it at random (verilator).
+            Decides the values of uninitialised state, if the engine makes them random (verilator).
         select : int
-            What the input that was named as ``select`` is held at.
+            The constant value of the input ``select``.
         golden_stages : dict, optional
-            The golden model's stages as :func:`.taps.first_difference` takes them: what the model's taps show is
-            compared with them, and the result has the first difference.
+            The golden model's stages as :func:`.taps.first_difference` takes them. They are compared with the model's
+            taps, and the result has the first difference.
 
         Raises
         ------
         ValueError
             The job has taps or other lanes than the block, or `select` doesn't fit into its input.
         ModelError
-            The model itself failed: it found no stable state, or the design has ended the simulation.
+            The design has no stable state, or it ended the simulation.
         SimulationError
-            It has gone from the cache.
+            The library is no longer in the cache.
         """
         if job.taps:
             raise ValueError(f"taps: {len(job.taps)}; must be none: they are given when the model is built")
@@ -110,7 +110,7 @@ class Model:
 
 @functools.cache
 def _load(path):
-    """The library at `path`, and the lock of the one run at a time that it has room for."""
+    """The library at `path`, and a lock, as it can run only one job at a time."""
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
@@ -122,22 +122,22 @@ def _load(path):
 
 
 def build_model(verilog_text, top, *, engine="verilator", source=None, select=None, taps=(), cache=None):
-    """Build the module ``top`` of ``verilog_text``, once, then take it from the cache.
+    """Build the module ``top`` of ``verilog_text``, or take it from the cache.
 
     Parameters
     ----------
     verilog_text : str
-        Complete: nothing else is read.
+        The complete design.
     top : str
-        A module with the ports that :func:`.build.build_simulation` asks for.
+        A module with the ports that :func:`.build.build_simulation` needs.
     engine : str
         One of ``ENGINES``.
     source : str, optional
         For engine cxxrtl: the C++ that yosys' ``write_cxxrtl`` made of ``top``, flattened.
     select : str, optional
-        An input of `top` of at most 32 bits, held at one number throughout a run.
+        An input of `top`, of at most 32 bits, that is constant during a run.
     taps : sequence of dict, optional
-        For engine verilator: internal signals to make visible, see :mod:`.taps`. Costs some of the speed.
+        For engine verilator: internal signals to make visible, see :mod:`.taps`. They cost some speed.
     cache : Cache, optional
         Where builds are kept; the user's own cache if None.
 
@@ -146,7 +146,7 @@ def build_model(verilog_text, top, *, engine="verilator", source=None, select=No
     BuildError
         A tool is missing or has failed, the module or a port is missing, or the cache folder can't be written.
     ValueError
-        Unknown engine; a source where none is used, or none where one is; taps where none are; a select of too many
+        Unknown engine; a source for an engine without one, or none for cxxrtl; taps with cxxrtl; a select of too many
         bits.
     """
     if engine not in ENGINES:
@@ -202,5 +202,5 @@ def _compile_cxxrtl(folder, runtime, header, source, top, ports, select):
 
 def _link(folder, units, runtime, names):
     """Link the objects of ``units`` with the transactor and objects `names` of Verilator's runtime."""
-    # A process may load several libraries, in which everything has the same name.
+    # A process may load several libraries with the same symbols.
     verilate.link(folder, units, runtime, [*names, verilate.TRANSACTOR], ["-shared", "-Wl,-Bsymbolic"], _LIBRARY)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage taps: what the stages inside of the block computed, against the golden model's stages.
+"""Stage taps: the values of the stages inside the block, compared with the golden model's stages.
 
-A tap is a dict that the generator gives:
+A tap is a dict, made by the generator:
 
-- ``stage``: one of ``STAGES`` except outputs, which are seen without a tap;
-- ``module_path``: the module's place below the top and its name in the Verilog alike, "tiled_se.accumulate";
+- ``stage``: one of ``STAGES`` except outputs, which need no tap;
+- ``module_path``: the module's instance path, which is also its name in the Verilog, like "tiled_se.accumulate";
 - ``valid``, ``index``, ``data``: names of signals in it. In each cycle in which ``valid`` is high, ``data`` holds value
   ``index`` of the current tile's vector; ``index`` may be None, where it could only be 0;
 - optionally ``signed`` (default False) and ``lanes`` (default 1): ``data`` then holds that many values, the first in
@@ -26,22 +26,22 @@ STAGES = ("sums", "means", "hidden", "logits", "gates", "outputs")
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """The first value that differs; ``got`` is None where a value has not come (or was X)."""
+    """The first value that differs; ``got`` is None if the value is missing or X."""
 
     stage: str
     frame: int
     tile: int
     index: int
-    wanted: int
+    expected: int
     got: int | None
 
     def __str__(self):
         place = f"stage {self.stage}, frame {self.frame}, tile {self.tile}, index {self.index}"
-        return f"{place}: wanted {self.wanted}, got {'nothing' if self.got is None else self.got}"
+        return f"{place}: expected {self.expected}, got {'nothing' if self.got is None else self.got}"
 
 
 class Recorder:
-    """Collects a tap's values inside of the simulator, as bit strings."""
+    """Collects a tap's values in the simulator, as bit strings."""
 
     def __init__(self, dut, tap):
         self.tap = tap
@@ -53,12 +53,12 @@ class Recorder:
         self._values, self._sections = [], []
 
     def sample(self):
-        """Look at the tap once a cycle, at the rising edge."""
+        """Read the tap; called once a cycle, at the rising edge."""
         if self._valid() == "1":
             self._values.append((self._index(), self._data()))
 
     def restart(self):
-        """End a section: what comes belongs to the next one."""
+        """End a section: later values belong to the next one."""
         self._sections.append(self._values)
         self._values = []
 
@@ -84,12 +84,12 @@ def _integer(text, signed):
 
 
 def storage_bytes(bits):
-    """The bytes in which Verilator keeps a signal of `bits`."""
+    """The bytes of a signal of `bits` in Verilator's model."""
     return next((size for size in (1, 2, 4, 8) if bits <= 8 * size), 4 * (-(-bits // 32)))
 
 
 def unpack(data, tap, bits):
-    """What the compiled transactor recorded of a tap: the same list of [index, value] as a :class:`Recorder`'s.
+    """A tap's values from the compiled transactor: the same list of [index, value] as a :class:`Recorder`'s.
 
     ``data`` (uint8) has for each valid cycle the index in four bytes and the tap's `bits` in their
     :func:`storage_bytes`, all little-endian. A value has at most 63 bits.
@@ -105,29 +105,29 @@ def unpack(data, tap, bits):
 
 
 def recorded(taps, frames, stages, outputs, signed):
-    """What a run has recorded, as :func:`first_difference` takes it; ``outputs`` has each frame's beats, in uint8."""
+    """A run's recorded values, as :func:`first_difference` takes them; ``outputs`` has each frame's beats, in uint8."""
     outputs = [output.reshape(-1).view(np.int8 if signed else np.uint8) for output in outputs]
     return {"frames": frames, "stages": stages, "outputs": outputs,
             "repeats": {tap["stage"]: tap.get("repeats", 1) for tap in taps}}
 
 
 def first_difference(recorded, golden):
-    """The first difference between what a run computed and the golden stages, as a Difference, or None.
+    """The first Difference between a run's values and the golden stages, or None.
 
     Parameters
     ----------
     recorded : dict
         ``frames``: for each section (from reset to reset) its frames' numbers. ``stages``: for each tapped stage and
         each section a list of [index, value]; the n-th value with an index belongs to the section's n-th tile.
-        ``repeats``: how many such values are one tile's, for stages where it is not 1.
-        ``outputs``: for each frame a flat array of what came. All sections but the last were cut short by a reset.
+        ``repeats``: how many such values belong to one tile, for stages where it is not 1.
+        ``outputs``: for each frame a flat array of its output. A reset ended each section but the last.
     golden : dict
-        For each stage one entry a frame: an integer array (tiles, index), or a list with an array for each tile where
-        tiles differ in size, as those of ``outputs`` do. Stages missing on either side are left out, indices beyond the
-        vector are ignored (the last pass of a layer may have idle multipliers).
+        For each stage one entry a frame: an integer array (tiles, index), or a list of arrays if tiles differ in size,
+        as those of ``outputs`` do. Stages missing on either side are skipped. Indices beyond the vector are ignored:
+        the last pass of a layer may have idle multipliers.
 
-    Stages come in the order of ``STAGES``, whatever the tile: what is wrong first explains what is wrong later.
-    A value that never came counts only if no stage has a wrong one.
+    Stages are compared in the order of ``STAGES``, for all tiles, as an early wrong stage explains the later ones. A
+    missing value counts only if no stage has a wrong one.
     """
     missing = None
     for stage in STAGES[:-1]:
@@ -137,7 +137,7 @@ def first_difference(recorded, golden):
             wrong, absent = _compare_section(stage, frames, values, golden[stage], recorded["repeats"].get(stage, 1))
             if wrong:
                 return wrong
-        # Only the last section's: what a reset cut short may well lack something.
+        # Only the last section's: a section that a reset ended may lack values.
         missing = missing or absent
     return _compare_outputs(recorded["outputs"], golden.get("outputs", ())) or missing
 
@@ -153,9 +153,9 @@ def _compare_section(stage, frames, values, golden, times):
             if 0 <= index < len(vector) and value != vector[index]:
                 return Difference(stage, frame, tile, index, int(vector[index]), value), None
     for number, (frame, tile, vector) in enumerate(tiles):
-        for index, wanted in enumerate(vector):
+        for index, expected in enumerate(vector):
             if counts.get(index, -1) < (number + 1) * times - 1:
-                return None, Difference(stage, frame, tile, index, int(wanted), None)
+                return None, Difference(stage, frame, tile, index, int(expected), None)
     return None, None
 
 
@@ -163,11 +163,11 @@ def _compare_outputs(outputs, golden):
     for frame, (got, tiles) in enumerate(zip(outputs, golden, strict=False)):
         start = 0
         for tile, vector in enumerate(tiles):
-            wanted = np.ravel(vector)
-            part = got[start:start + len(wanted)]
-            start += len(wanted)
-            wrong = np.flatnonzero(part != wanted[:len(part)])
+            expected = np.ravel(vector)
+            part = got[start:start + len(expected)]
+            start += len(expected)
+            wrong = np.flatnonzero(part != expected[:len(part)])
             if len(wrong):
                 index = int(wrong[0])
-                return Difference("outputs", frame, tile, index, int(wanted[index]), int(part[index]))
+                return Difference("outputs", frame, tile, index, int(expected[index]), int(part[index]))
     return None

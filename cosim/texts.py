@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What failures are called, whichever bench has found them."""
+"""Messages of failures, the same for all test benches."""
 
 __all__ = ["DATA_CHANGED", "EXTRA_BEATS", "NO_LOADER", "VALID_FELL", "extra", "hang", "unexpected", "violation"]
 
-# Beats too many after which a block is taken to run wild.
+# The run is stopped after this many surplus beats.
 EXTRA_BEATS = 16
 
 VALID_FELL = "tvalid fell before the beat was taken"
@@ -12,12 +12,12 @@ NO_LOADER = "the block has no w_axis to load parameters through"
 
 
 def violation(prefix, text, cycle):
-    """A stream that breaks its protocol."""
+    """A stream breaks its protocol."""
     return f"{prefix}: {text}, cycle {cycle}"
 
 
 def unexpected(early, cycle, accepted, delivered):
-    """An output beat too many, or one that comes before the input beat that it belongs to: if `early`."""
+    """A surplus output beat or, if `early`, one that comes before its input beat."""
     what = "an output beat is offered before its input beat was accepted"
     if not early:
         what = "tvalid is high with nothing left to deliver"
@@ -25,12 +25,12 @@ def unexpected(early, cycle, accepted, delivered):
 
 
 def extra():
-    """Why a run was stopped whose block gives beats without end."""
+    """The run was stopped because of too many surplus beats."""
     return f"stopped: more than {EXTRA_BEATS} beats too many"
 
 
 def hang(cycles, waiting, delivered, expected):
-    """Which side waits for which, after `cycles` without a transfer.
+    """No transfer for `cycles` cycles; names the side that waits.
 
     `waiting` has (prefix, beats accepted, beats to go) of each input.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting the external tools of a build, and the one error that they end in."""
+"""Runs the external tools of a build."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ class BuildError(ToolFailure):
 
 
 def compiler():
-    """The C++ compiler's command as a list: ``$CXX``, else the first of c++, g++ and clang++ that there is."""
+    """The C++ compiler's command as a list: ``$CXX``, else the first of c++, g++ and clang++ that exists."""
     chosen = shlex.split(os.environ.get("CXX", ""))
     if chosen:
         if shutil.which(chosen[0]) is None:
@@ -31,12 +31,12 @@ def compiler():
 
 
 def version(command):
-    """What ``command`` prints, being a tool and its option for the version: part of a cache key."""
+    """The output of ``command``, a tool with its option for the version; part of a cache key."""
     return _finish(command, _start(command, None, None))
 
 
 def run_all(commands, cwd, env=None):
-    """Run the commands at the same time in folder ``cwd``; raises BuildError for the first one that failed."""
+    """Run the commands in parallel in folder ``cwd``; raises BuildError for the first that failed."""
     running = []
     try:
         running.extend((command, _start(command, cwd, env)) for command in commands)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled transactor (cpp/transactor.cpp) as Python sees it: a job goes in, what happened comes out, judged.
+"""Python's interface to the compiled transactor (cpp/transactor.cpp): gives it a job, then checks the results.
 
-Beats go from and to numpy arrays, which the transactor uses in place. Who makes the clock, and which simulator is
-behind it, is the business of its users: :mod:`.compiled` under cocotb, :mod:`.standalone` without.
+The transactor reads and writes numpy arrays in place. Its users provide clock and simulator: :mod:`.compiled` with
+cocotb, :mod:`.standalone` without.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ _NUMBERS = 6
 
 
 class Transactor:
-    """One run of ``job`` by the transactor in ``library``, which forgets any run before.
+    """One run of ``job`` by the transactor in ``library``. A new one discards the previous run.
 
     ``ports`` are the block's, with their bits. After :meth:`judge` the attributes are those of
     :class:`.per_beat.PerBeat`.
@@ -42,13 +42,13 @@ class Transactor:
         self.scoreboard = Scoreboard(job)
         self.failures, self.violations, self.sections = [], [], []
         self.taps, self._watched = {}, []
-        # The simulator uses their memory: they have to stay.
+        # Arrays whose memory the simulator uses.
         self._kept = []
         self._set_streams()
         self._set_steps()
 
     def start(self):
-        """Have the steps run from the next clock edge on."""
+        """Start the steps at the next clock edge."""
         self.library.bench_start(self.job.hang_cycles, self.job.drain_cycles, self.job.occupancy)
 
     def _set_streams(self):
@@ -57,16 +57,16 @@ class Transactor:
         if "w_axis_tvalid" in self._ports:
             self._source(1, "w_axis", 4, [(np.ascontiguousarray(step.words, "<u4"), step.tlast)
                                           for step in job.steps if isinstance(step, Load)])
-        # What comes too much ends the run; until then it has to fit.
+        # Surplus beats must fit until they end the run.
         most = sum(len(frame.beats) for frame in job.frames) + (texts.EXTRA_BEATS + 2) * (len(job.steps) + 1)
         self._beats, self._lasts = np.empty((most, job.lanes), np.uint8), np.empty(most, np.uint8)
         self.library.bench_sink(self._beats.ctypes.data, self._lasts.ctypes.data, most, job.lanes,
                                 seed(job.seed, "m_axis"), limit(job.stall_out))
 
     def _source(self, which, prefix, lanes, chunks):
-        """``chunks`` are arrays of beats, each with the place of its tlast, or -1."""
+        """``chunks`` are arrays of beats, each with the index of its tlast, or -1."""
         self.library.bench_source(which, lanes, seed(self.job.seed, prefix), limit(self.job.stall_in))
-        # An array that is sent many times has its address looked up once.
+        # The address of an array that is sent many times is looked up once.
         addresses = {id(beats): beats.ctypes.data for beats in {id(beats): beats for beats, _ in chunks}.values()}
         rows = np.array([(addresses[id(beats)], len(beats), last) for beats, last in chunks], np.int64).reshape(-1, 3)
         self._kept += [beats for beats, _ in chunks]
@@ -92,9 +92,9 @@ class Transactor:
         self.library.bench_steps(table.ctypes.data, len(table))
 
     def watch(self, tap, scope, bits, index_bits):
-        """Have a tap read in the end: its signals lie in the simulator's `scope`, its data have `bits`.
+        """Record a tap: its signals are in the simulator's `scope`, its data have `bits`.
 
-        Returns what ``bench_tap`` has to be called with, once the simulator can find the signals.
+        Returns the arguments for ``bench_tap``, to be called once the simulator can find the signals.
         """
         self._watched.append((tap, bits))
         index = tap["index"].encode() if tap["index"] else None
@@ -103,7 +103,7 @@ class Transactor:
 
     @property
     def stopped(self):
-        """Whether the steps have come to an end."""
+        """Whether the steps have ended."""
         return bool(self._numbers()[0])
 
     @property
@@ -126,7 +126,7 @@ class Transactor:
         return table
 
     def judge(self):
-        """Everything that happened, in the order in which it did."""
+        """Read the results and check them, in the order of the events."""
         stop, self.cycle, self.peak, _, *pending = self._numbers()
         self.failures += [texts.unexpected(*row) for row in self.table(_UNEXPECTED).tolist()]
         self.violations = [texts.violation("m_axis", _VIOLATIONS[kind], cycle)
@@ -165,7 +165,7 @@ class Transactor:
         return texts.hang(self.job.hang_cycles, waiting, delivered, self.scoreboard.beats)
 
     def _read_snapshots(self):
-        """Those of steps, and the last one, which the transactor adds when it stops."""
+        """The snapshots of steps, and the last one, which the transactor takes when it stops."""
         names = status_ports(self._ports)
         records = [{"cycle": cycle, "accepted": accepted, "delivered": delivered, "loaded": loaded,
                     **dict(zip(names, status, strict=False))}
@@ -177,7 +177,7 @@ class Transactor:
 
 
 def _declared(library):
-    """`library` with its functions' types: ctypes would pass 64-bit numbers as int."""
+    """`library` with the types of its functions; by default ctypes passes numbers as int."""
     pointer, integer, word, text = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_char_p
     types = {
         "bench_new": (None,),

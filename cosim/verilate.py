@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog to object files with Verilator, without make.
+"""Compiles Verilog with Verilator, without make.
 
-Verilator writes C++; all of it that runs every cycle becomes one translation unit, everything else a second one.
-Verilator's runtime and the transactor don't depend on the design: they are compiled once and kept in the cache.
+Of Verilator's C++, the code that runs every cycle is one translation unit, the rest a second one. Verilator's runtime
+and the transactor do not depend on the design: they are compiled once and kept in the cache.
 """
 
 import hashlib
@@ -23,20 +23,19 @@ EXECUTABLE = "simulation"
 
 # Verilator's class, as cocotb's main expects it.
 PREFIX = "Vtop"
-# What is not initialised starts at random (simulations choose the seed), as flip-flops and memories do.
-# Lint belongs to whoever writes the Verilog: here only errors count. That yosys was right to mark a case as parallel
-# would else be checked in every cycle: a tenth of the time.
+# Uninitialised state is random, as in hardware; the run gives the seed. Only errors count here, not lint. Without
+# --no-assert-case, each case that yosys marked as parallel would be checked in every cycle: a tenth of the time.
 FLAGS = ("--cc", "--quiet", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--no-assert-case", "-Wno-fatal",
          "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "-Mdir", "cpp")
-# What runs every cycle: -O1 compiles a second faster and runs a fifth slower, -O3 gains nothing.
+# For the code of every cycle -O1 compiles a second faster and runs a fifth slower; -O3 gains nothing.
 FAST, SLOW, _RUNTIME = "-O2", "-O0", "-O2"
 _RUNTIME_SOURCES = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")
-# Parsing these takes longer than compiling a small block: they are precompiled, for each level. A compiler that can't
-# use them so includes them as they are.
+# Parsing these takes longer than compiling a small block, so they are precompiled for each level. A compiler that can't
+# use a precompiled header includes the plain one.
 _HEADER = "precompiled_{level}.h"
 _INCLUDES = ("memory", "string", "verilated.h", "verilated_sym_props.h", "verilated_syms.h", "verilated_dpi.h",
              "verilated_vpi.h")
-# All that a model's eval() does. What a Verilator that nobody has looked at adds to it must not be left out.
+# All statements of a model's eval(). If another version of Verilator adds one, it must not be skipped.
 _EVAL_STEP = (
     "vlSymsp->__Vm_deleter.deleteAll();", "if (VL_UNLIKELY(!vlSymsp->__Vm_didInit)) {",
     *(f"{PREFIX}___024root___eval_{phase}(&(vlSymsp->TOP));" for phase in ("static", "initial", "settle")),
@@ -60,7 +59,7 @@ def cxx_flags(waves):
 
 
 def runtime_identity(flags=()):
-    """Everything that decides what ``runtime`` makes, the tools' versions among it; JSON-serialisable."""
+    """Everything that decides the result of ``runtime``, including the tools' versions; JSON-serialisable."""
     return [*flags, _RUNTIME, _RUNTIME_SOURCES, importlib.metadata.version("verilator"), str(_package()), compiler(),
             version([*compiler(), "--version"]), cxx_flags(False), _INCLUDES, FAST, SLOW,
             [(CPP / name).read_text() for name in _TRANSACTOR_SOURCES]]
@@ -69,7 +68,7 @@ def runtime_identity(flags=()):
 def runtime(cache, flags=()):
     """The folder with the object files of Verilator's runtime and the transactor, compiled if the cache has none.
 
-    ``flags`` are options of the compiler beyond those that everything has.
+    ``flags`` are additional options of the compiler.
     """
     sources = [(_RUNTIME, _package() / "include" / f"{name}.cpp") for name in _RUNTIME_SOURCES]
     sources.append((FAST, CPP / f"{TRANSACTOR}.cpp"))
@@ -88,7 +87,7 @@ def runtime(cache, flags=()):
 
 
 def translate(folder, arguments):
-    """Run Verilator in `folder`; returns the C++ files of what runs every cycle, and the others."""
+    """Run Verilator in `folder`; returns the C++ files of the code that runs every cycle, and the others."""
     binary = str(_package() / "bin" / "verilator_bin")
     run_all([[binary, *FLAGS, *arguments]], folder, {**os.environ, "VERILATOR_ROOT": str(_package())})
     sources = sorted((folder / "cpp").glob("*.cpp"))
@@ -97,10 +96,10 @@ def translate(folder, arguments):
 
 
 def direct(sources):
-    """Whether of the model's eval() all but the call of its root's is for nothing, once it was called.
+    """Whether, after its first call, the model's eval() only needs to call the root's eval.
 
-    `sources` are all C++ files of a model without threads. It is not where there are classes to clean up behind, and
-    not known where Verilator writes something else than it did.
+    `sources` are all C++ files of a model without threads. False if the model has classes to clean up, or if eval() has
+    other statements than the known ones.
     """
     texts = {source.name: source.read_text() for source in sources}
     body = re.search(rf"^void {PREFIX}::eval_step\(\) {{\n(.*?)^}}", texts.get(f"{PREFIX}.cpp", ""), re.M | re.S)
@@ -112,7 +111,7 @@ def direct(sources):
 
 
 def compile_units(folder, units, flags, runtime_folder):
-    """Compile translation units at the same time: from name to optimisation and sources. Objects are name.o."""
+    """Compile translation units in parallel; `units` has optimisation and sources by name. Objects are name.o."""
     for name, (_, sources) in units.items():
         (folder / f"{name}.cc").write_text("".join(f'#include "{source}"\n' for source in sources))
     run_all([[*compiler(), level, *flags, "-include", str(runtime_folder / _HEADER.format(level=level)), "-c", "-o",
@@ -120,6 +119,6 @@ def compile_units(folder, units, flags, runtime_folder):
 
 
 def link(folder, units, runtime_folder, names, arguments=(), output=EXECUTABLE):
-    """Link units and objects `names` of the runtime: file `output`."""
+    """Link units and objects `names` of the runtime to file `output`."""
     objects = [f"{name}.o" for name in units] + [str(runtime_folder / f"{name}.o") for name in names]
     run_all([[*compiler(), "-o", output, *objects, *arguments, "-pthread"]], folder)

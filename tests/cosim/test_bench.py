@@ -138,7 +138,7 @@ def test_mismatches_are_counted_and_the_first_ten_named(built):
     assert len(result.first_mismatches) == 10
     value = int(frames[1].beats[4, 1])
     assert result.first_mismatches[9] == {"frame": 1, "row": 1, "column": 0, "channel": 1 + 2 * 0,
-                                          "wanted": value ^ 1, "got": value}
+                                          "expected": value ^ 1, "got": value}
 
 
 def test_every_element_is_compared():
@@ -155,7 +155,7 @@ def test_every_element_is_compared():
 def test_signed_values_are_named_as_such(built):
     frame = Frame(np.full((BEATS, LANES), 0, np.int8), np.full((BEATS, LANES), -1, np.int8))
     result = simulate(built, _job(Send((frame,)), signed=True))
-    assert (result.first_mismatches[0]["wanted"], result.first_mismatches[0]["got"]) == (-1, 0)
+    assert (result.first_mismatches[0]["expected"], result.first_mismatches[0]["got"]) == (-1, 0)
 
 
 def test_frames_of_any_size_and_without_expectation(built):
@@ -243,7 +243,7 @@ def test_taps_name_the_first_wrong_stage(built):
     result = simulate(built, _job(Send(frames)), golden_stages=lambda: _stages(frames))
     value = -int(frames[0].beats[20, 0])
     assert result.difference == Difference("sums", 0, 2, 4, value, value - 1)
-    assert str(result.difference) == f"stage sums, frame 0, tile 2, index 4: wanted {value}, got {value - 1}"
+    assert str(result.difference) == f"stage sums, frame 0, tile 2, index 4: expected {value}, got {value - 1}"
 
 
 def test_taps_over_a_reset_and_outputs_without_a_tap(built):

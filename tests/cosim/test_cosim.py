@@ -253,4 +253,4 @@ def test_a_mismatch_names_the_stage():
     assert first["channel"] == config.channels - 1
     difference = result.difference
     assert (difference.stage, difference.frame, difference.tile, difference.index) == ("hidden", 0, 1, 2)
-    assert difference.wanted == difference.got + 1
+    assert difference.expected == difference.got + 1

@@ -21,7 +21,7 @@ from tiled_se.verify.options import MutateOptions
     ("stream: hang: no beat moved for 2650 cycles", "hang"),
     ("status: status_frame_error is 1 at the end, not 0", "status"),
     ("cycles: total_cycles is 1214, predicted 1188", "cycles"),
-    ("stages: stage sums, frame 0, tile 1, index 2: wanted 1, got nothing", "stages"),
+    ("stages: stage sums, frame 0, tile 1, index 2: expected 1, got nothing", "stages"),
     ("memory: status_misused is 0b10", "memory"),
     ("occupancy: at most 12 beats were in flight, not 13", "occupancy"),
 ])
