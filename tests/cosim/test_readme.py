@@ -31,10 +31,9 @@ NETWORK_COMMANDS = sorted({match for page in PAGES.values() for match in re.find
     r"^tiled-se (\w+ model\.onnx.*?)(?: +#.*)?$", page, re.M)})
 
 
-def block(page, language):
-    """The only fenced block of that language on a page."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.M | re.S)
-    return text
+def block(page, language, number=0):
+    """The text of a fenced block, counted from 0 among those of that language on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.M | re.S)[number]
 
 
 def run(text, names):
@@ -69,6 +68,13 @@ def test_pytorch(page):
     assert not torch.allclose(model(x), before)
     run("untile_se(model)  " + undone, names)
     assert torch.equal(model(x), before)
+
+
+def test_command_from_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    run(block("block.md", "python", 1), names)
+    assert names["exact"] is True
 
 
 @pytest.mark.parametrize("command", NETWORK_COMMANDS)
