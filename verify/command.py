@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..batch.store import BLOCK, MEASURING, digest, sources
-from ..gen.files import json_bytes, output_folder, write_all
+from ..gen.files import check_folder, json_bytes, output_folder, write_all
+from ..gen.page import Section, read_page
 from ..gen.report import tool_versions
 from ..hdl.config import ConfigError
 from .formal import command as formal
@@ -17,7 +18,6 @@ from .formal.tools import check_tools, versions
 from .mutation import command as mutation
 from .mutation import summary as mutants
 from .options import CrosscheckOptions, MutateOptions, ProveOptions, SoakOptions, VerifyOptions
-from .page import read_page, with_section, write_page
 from .simulators import command as simulators
 from .simulators import table as crosschecks
 from .soak import command as streams
@@ -25,6 +25,7 @@ from .soak import summary as soaks
 
 __all__ = ["CHECKS", "Check", "verify"]
 
+DOCUMENT = "verification.md"
 # Beside a result there is the key of what it was made from.
 KEY = "verify.json"
 # The code that decides the results. Modules that only print them are left out.
@@ -101,14 +102,18 @@ def verify(options: VerifyOptions) -> bool:
             raise ConfigError("only", name, f"must be one of {', '.join(CHECKS)}")
     folder = output_folder(options)
     names = [name for name in CHECKS if options.only is None or name in options.only]
-    page = read_page(options.docs, names)
+    sections = {name: Section(f"<!-- verify:{name} -->", f"<!-- /verify:{name} -->") for name in names}
+    page = read_page(options.docs, DOCUMENT, sections.values())
+    if page is None:
+        raise ConfigError("docs", options.docs, f"must be a folder with {DOCUMENT}")
+    check_folder(options.docs, "docs")
     check_tools()
     good = True
-    for name in names:
+    for name, section in sections.items():
         check, results = CHECKS[name], os.path.join(folder, name)
         key = {"key": digest(name, sources(*check.code), tool_versions(), versions())}
         result = _load(results, check.result)
-        if result is not None and _load(results, KEY) == key:
+        if _load(results, KEY) == key and result is not None and check.complete(result):
             print(f"{name}: kept, {os.path.join(results, check.result)} is up to date", flush=True)
         else:
             write_all(results, {KEY: json_bytes(None)})
@@ -117,9 +122,9 @@ def verify(options: VerifyOptions) -> bool:
             if held:
                 write_all(results, {KEY: json_bytes(key)})
         if result is not None and check.complete(result):
-            page = with_section(page, name, check.section(result))
-            write_page(options.docs, page)
-            print(f"wrote       section {name} of {os.path.join(options.docs, 'verification.md')}", flush=True)
+            page = section.placed(page, check.section(result))
+            write_all(options.docs, {DOCUMENT: page.encode()}, "docs")
+            print(f"wrote       section {name} of {os.path.join(options.docs, DOCUMENT)}", flush=True)
     return good
 
 

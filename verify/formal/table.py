@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was proved, as a table for the terminal and as a section of the documentation."""
 
+from ...gen.page import wrapped
 from ...gen.text_table import aligned, markdown
-from ..page import wrapped
 from .source import select
 from .task import ERROR, FAILED, FOUND, PROVED
 

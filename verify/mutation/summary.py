@@ -5,11 +5,11 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
+from ...gen.page import wrapped
 from ...gen.report import config_fields, describe_block, tool_versions
 from ...gen.text_table import aligned, markdown
 from ..configurations import NamedBlock
 from ..equivalence.prove import OVER_CYCLES, Proof
-from ..page import wrapped
 from .blocks import BLOCKS
 from .mutation import Mutation
 from .replay import KINDS, PHASES, Kill

@@ -6,7 +6,7 @@ The same seed, sources and tools give the same soak.json, also where a run was i
 
 import collections
 
-from ..page import wrapped
+from ...gen.page import wrapped
 
 __all__ = ["complete", "failed", "section", "summarise", "table"]
 
