@@ -7,9 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
-from tests.cosim.test_bench import LOAD, TAPS, VERILOG, _facts, _frames, _job, _stages
+from tests.cosim.test_bench import LOAD, TAPS, VERILOG, _facts, _frames, _job, _stages, each_behaviour, every_step
 from tiled_se.cosim.build import build_simulation
-from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from tiled_se.cosim.job import Frame, Job, Reset, ResetAfter, Send
 from tiled_se.cosim.result import SimulationError
 from tiled_se.cosim.run import simulate
 from tiled_se.cosim.standalone import build_model
@@ -63,16 +63,10 @@ def frame_job(beats=10, **options):
 
 
 @pytest.mark.parametrize("engine", ["verilator", "cxxrtl"])
-@pytest.mark.parametrize(("fault", "stall_in", "stall_out"), [
-    (0, 0, 0), (0, 0.3, 0.8), (3, 0, 0), (4, 0.3, 0.8), (6, 0, 0), (7, 0.3, 0.8), (8, 0, 0), (10, 0.3, 0.8),
-    (11, 0.9, 0.1), (12, 0.9, 0.1)])
+@each_behaviour
 def test_agrees_with_the_cocotb_bench(faulty, engine, fault, stall_in, stall_out):
-    """Every kind of step: the same beats in the same cycles, the same findings, to the letter."""
-    first, more, last = _frames(fault), _frames(fault, beats=7), _frames(fault, count=3)
-    steps = (Send(first, wait=False), Idle(5), Snapshot("running"), Load(np.arange(9, dtype=np.uint32), wait=False),
-             ResetAfter(23, cycles=2), Snapshot("reset"), Hold(5), LOAD, Send(more, wait=False), Idle(30),
-             Snapshot("held"), Hold(None), Drain(), Send(last), Reset(1), LOAD, Send(last[:2]))
-    job = _job(*steps, stall_in=stall_in, stall_out=stall_out, seed=7, occupancy=True, hang_cycles=300)
+    """The same beats in the same cycles, the same findings, to the letter."""
+    job = every_step(fault, stall_in, stall_out)
     assert _facts(faulty[engine].run(job)) == _facts(simulate(faulty["cocotb"], job))
 
 

@@ -143,12 +143,6 @@ class TestRules:
             f"RegNetY-{size}" for size in ("400MF", "600MF", "800MF", "1.6GF", "3.2GF")]
         assert "real differs" in table_1["7xW"].status
 
-    def test_efficientdet_d2(self, models):
-        row = models["EfficientDet-D2"]
-        assert (row.original.real, row.tiled.real) == (43600896, 4185216)
-        assert f"{100 * row.real_reduction:.1f}" == "90.4"
-        assert f"{100 * row.printed_reduction:.1f}" == "90.7"
-
     def test_quirk_of_9x9(self, definitions):
         """Only that tile is counted beyond the 7x7 maps."""
         network = definitions["RegNetY-800MF"]

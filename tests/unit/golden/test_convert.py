@@ -78,19 +78,13 @@ def by_strips(block, x, k):
 
 
 @every_block
-def test_recognised(name):
-    make, mid, gate, residual = KNOWN[name]
-    block, = find_se(nn.Sequential(nn.ReLU(), made(make))).values()
-    assert (block.channels, block.squeeze, block.mid, block.residual) == (6, 4, mid, residual)
-    assert block.gate == gate
-
-
-@every_block
-@pytest.mark.parametrize("sizes", [(4, 6), (5, 5), (7, 1), (1, 3)], ids=str)
-def test_sizes(name, sizes):
-    """More squeezed channels than channels, as many, one."""
-    block = find_se(made(KNOWN[name][0], *sizes))[""]
+@pytest.mark.parametrize("sizes", [(6, 4), (4, 6), (5, 5), (7, 1), (1, 3)], ids=str)
+def test_recognised(name, sizes):
+    """Also with more squeezed channels than channels, as many, one."""
+    make, *expected = KNOWN[name]
+    block, = find_se(nn.Sequential(nn.ReLU(), made(make, *sizes))).values()
     assert (block.channels, block.squeeze) == sizes
+    assert [block.mid, block.gate, block.residual] == expected
 
 
 @every_block

@@ -75,13 +75,6 @@ def test_patches(shape, k, tile_width):
     torch.testing.assert_close(module(x), by_tiles(module, x), atol=1e-5, rtol=1e-5)
 
 
-def test_original():
-    """With k >= H as torchvision's: adaptive pool, convolutions, one gate for the whole frame."""
-    module, x = random_module(8, 2, k=10), torch.randn(2, 8, 10, 6)
-    expected = x * torch.sigmoid(module.fc2(torch.relu(module.fc1(nn.AdaptiveAvgPool2d(1)(x)))))
-    torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-5)
-
-
 def test_state_dict():
     """Names and shapes are those of torchvision's SqueezeExcitation."""
     shapes = {name: tuple(value.shape) for name, value in TiledSE(8, 2).state_dict().items()}
