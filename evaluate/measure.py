@@ -20,7 +20,7 @@ from ..gen.verilog import generate
 from ..hdl.timing import Timing
 from .tasks import Kind
 
-__all__ = ["identity", "measure", "work"]
+__all__ = ["identity", "measure", "measure_task"]
 
 OWN_FILES = ("evaluate/measure.py",)
 # Points of an occupancy curve; each is the largest number in its share of the cycles.
@@ -46,11 +46,11 @@ def measure(tasks, what, folder, jobs=None, outputs=()):
         Results and failures: dicts of task to a dict of figures, and to the reason.
     """
     campaign = Campaign(tasks, what, folder, lambda task: task.settings, identity)
-    campaign.run(lambda task: functools.partial(work, task, folder), Local(jobs), outputs=outputs)
+    campaign.run(lambda task: functools.partial(measure_task, task, folder), Local(jobs), outputs=outputs)
     return campaign.results, campaign.failures
 
 
-def work(task, folder):
+def measure_task(task, folder):
     """The figures of `task`, a dict; simulation or synthesis are taken from `folder` if it has them."""
     job = prepare(task.options)
     design = generate(job.config, job.baked)

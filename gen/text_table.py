@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables for a person to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["aligned", "labelled", "markdown", "number"]
 
@@ -31,8 +31,11 @@ def aligned(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,), gap: str 
     return lines
 
 
-def markdown(rows: Sequence[Sequence[object]]) -> str:
-    """Rows of values as a table of Markdown. The first row is the header; integers get commas."""
-    texts = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in rows]
-    lines = [f"| {' | '.join(row)} |" for row in texts]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+def markdown(rows: Sequence[Sequence[object]], left: Collection[int] | None = None) -> str:
+    """Rows of values as a table of Markdown. The first row is the header; integers get commas.
+
+    The columns of the indices `left` are to the left, the others to the right; all are to the left by default.
+    """
+    head, *others = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in rows]
+    rule = "|".join("---" if left is None or index in left else "---:" for index in range(len(head)))
+    return "\n".join([f"| {' | '.join(head)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in others)])

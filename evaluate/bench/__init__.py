@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se bench`: measure every squeeze-and-excite block of known networks, and write that down with plots."""
+"""`tiled-se bench`: measure the blocks of known networks, and write benchmarks.md with its plots."""
+
+from .command import bench
+
+__all__ = ["bench"]

@@ -2,6 +2,7 @@
 """The document's tables, as Markdown. None has a time, a date or a machine: figures compare from run to run."""
 
 from ...gen.block_spec import prepare
+from ...gen.text_table import markdown
 from ...hdl.schedule import predict
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
 from .sums import network_memory
@@ -13,16 +14,11 @@ FAILED = "failed"
 ROLES = ("tile_buffer", "accumulator", "scale_fifo", "other", "weight")
 
 
-def _table(head, rows):
-    """`head` and rows of cells; the first column is text, the others are numbers."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-
-
 def _filled(head, tasks, results, row):
-    """A table with a row for each (label, task), whose cells `row` makes of the result."""
-    return _table(head, [[label, *(row(task, results[task]) if task in results else [FAILED] + [""] * (len(head) - 2))]
-                         for label, task in tasks])
+    """A table with a row for each (label, task); `row` returns the cells of a result."""
+    empty = [""] * (len(head) - 2)
+    return markdown([head, *([label, *(row(task, results[task]) if task in results else [FAILED, *empty])]
+                             for label, task in tasks)], left=(0,))
 
 
 def _yes(value):
@@ -76,8 +72,8 @@ def measured_memory(plan, results):
             result["sram"]["over_bound"], result["sram"]["tile_buffer_bits"] / bound,
             8 * result["simulated"]["peak_elements"] / bound, found["block_ram_bits_over_bound"],
             found["block_ram_bits_over_bound_without_weights"]))])
-    return _table(["over bound", "netlist, all but weights (n)", "tile buffer (n)", "tile buffer, peak (s)",
-                   "ECP5 block RAM, all", "ECP5 block RAM, all but weights"], rows) if rows else ""
+    return markdown([["over bound", "netlist, all but weights (n)", "tile buffer (n)", "tile buffer, peak (s)",
+                      "ECP5 block RAM, all", "ECP5 block RAM, all but weights"], *rows], left=(0,)) if rows else ""
 
 
 def name(block):
@@ -106,8 +102,8 @@ def originals(plan, results):
                      f"{100 * (1 - bits[0] / bits[1]):.1f} %", f"{whole['first_output_latency']:,}",
                      "" if simulated is None else f"{simulated:,}",
                      f"{tiled['simulated']['first_output_latency']:,}"])
-    return _table(["H x W x C x CR", "MACS of SE", "SE, bits (n)", "TSE, bits (n)", "less",
-                   "SE latency (a)", "SE latency (s)", "TSE latency (s)"], rows)
+    return markdown([["H x W x C x CR", "MACS of SE", "SE, bits (n)", "TSE, bits (n)", "less",
+                      "SE latency (a)", "SE latency (s)", "TSE latency (s)"], *rows], left=(0,))
 
 
 def networks(plan, results):
@@ -121,8 +117,8 @@ def networks(plan, results):
                 [FAILED] + [""] * 4 if found is None else
                 [f"{found.maps:,}", f"{found.original:,}", f"{found.tiled:,}", f"{100 * found.reduction:.2f} %",
                  f"{100 * (1 - found.tiled / found.maps):.2f} %"])])
-    return _table(["network", "input", "blocks", "LANES up to", "maps, bits", "SE, bits (n)", "TSE, bits (n)",
-                   "less than SE", "less than the maps"], rows)
+    return markdown([["network", "input", "blocks", "LANES up to", "maps, bits", "SE, bits (n)", "TSE, bits (n)",
+                      "less than SE", "less than the maps"], *rows], left=(0,))
 
 
 def variants(plan, results):
@@ -159,7 +155,7 @@ def macs(plan, results):
     head = ["MACS"]
     for lanes in HEADLINE_LANES:
         head += [f"LANES={lanes}: excite, cycles (a)", "full rate (a)", "memory, bits (n)", "over bound"]
-    return _table(head, rows)
+    return markdown([head, *rows], left=(0,))
 
 
 def synth(plan, results):

@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 from ...gen.report import describe_block, tool_versions
+from ...gen.text_table import aligned
 from . import detector, pages
 from .scoring import OVERLAP, RESAMPLES, Counts, count, interval
 
@@ -162,15 +163,12 @@ def _agreement(counts):
 
 def _score_lines(title, found):
     """Precision, recall and F-score of each network, with its differences and their intervals, under a title."""
-    heads = ("precision", "recall", "F-score", "to SE, points", "to TSE in float, points")
-    lines = ["", title, " " * 15 + f"{heads[0]:>9}{heads[1]:>9}{heads[2]:>9}   {heads[3]:<24}{heads[4]}"]
+    rows = [["", "precision", "recall", "F-score", "to SE, points", "to TSE in float, points"]]
     for name, label in NAMES.items():
         scores = found["networks"][name]
-        cells = "".join(f"{100 * scores[key]:9.2f}" for key in ("precision", "recall", "f_score"))
-        others = "".join(f"{_difference(found['differences'].get(f'{name}_to_{base}')):<24}"
-                         for base in ("se", "tse_float"))
-        lines.append(f"{label:<15}{cells}   {others}".rstrip())
-    return "\n".join(lines)
+        rows.append([label, *(f"{100 * scores[key]:.2f}" for key in ("precision", "recall", "f_score")),
+                     *(_difference(found["differences"].get(f"{name}_to_{base}")) for base in ("se", "tse_float"))])
+    return "\n".join(["", title, *aligned(rows, left=(0, 4, 5))])
 
 
 def _difference(difference):

@@ -7,7 +7,7 @@ import json
 import math
 from fractions import Fraction
 
-from ..report.metric import WHOLE, buffered, parse_tile, tiles
+from ..metric import WHOLE, buffered, parse_tile, tiles
 from .rules import Rule, mflops, patches
 
 __all__ = ["Figure", "ModelRow", "STRIP", "TileRow", "load_paper", "model_rows", "tile_rows"]

@@ -10,7 +10,7 @@ import enum
 import fractions
 import math
 
-from ..report.metric import WHOLE, Tile
+from ..metric import WHOLE, Tile
 
 __all__ = ["TILES_TEXT", "Rule", "mflops", "patches"]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network's figures, block by block and in sum, both forms side by side: what report.json holds of it."""
 
+from ..metric import WHOLE, Tile, added_macs, buffered, tiles
 from ..tasks import forms
-from .metric import WHOLE, Tile, added_macs, buffered, tiles
 
 __all__ = ["CURVE_ROWS", "FORMS", "SUMMED", "network_summary"]
 

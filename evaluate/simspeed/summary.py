@@ -5,6 +5,7 @@ import importlib.metadata
 import textwrap
 
 from ...cosim.tools import compiler, version
+from ...gen import text_table
 from ...gen.fields import options_of, text_of
 from ...gen.report import TOOLS, config_fields, describe_block, tool_versions
 from .benches import AXI_PACKAGE, BENCHES
@@ -66,15 +67,16 @@ def table(job, rounds, summary):
     shape, options = job.shape, job.options
     lines = [f"block       {describe_block(job.config)}",
              f"frames      {shape.frames} of {shape.height} x {shape.width} x {shape.channels} in turn, "
-             f"seed {options.seed}, stall {options.stall:g}; best of {len(rounds)} rounds", "",
-             f"{'':<14}{'cycles':>12}{'CPU s':>9}{'cycles a CPU s':>17}{'to cpp':>10}{'to per_beat':>13}"]
+             f"seed {options.seed}, stall {options.stall:g}; best of {len(rounds)} rounds", ""]
+    rows = [["", "cycles", "CPU s", "cycles a CPU s", "to cpp", "to per_beat"]]
     for name, rate in summary["cycles_per_cpu_second"].items():
         if rate is None:
-            lines.append(f"{name:<14}{summary['missing'][name]}")
+            rows.append([name, summary["missing"][name]])
             continue
         best, (cpp, per_beat) = _best(rounds, name), (values[name] for values in summary["ratios"].values())
-        lines.append(f"{name:<14}{best.cycles:>12,}{best.cpu_seconds:>9.2f}{rate:>17,.0f}{cpp:>10.4f}{per_beat:>13.2f}")
-    return "\n".join(lines)
+        rows.append([name, f"{best.cycles:,}", f"{best.cpu_seconds:.2f}", f"{rate:,.0f}", f"{cpp:.4f}",
+                     f"{per_beat:.2f}"])
+    return "\n".join([*lines, *text_table.aligned(rows)])
 
 
 def command(options):
@@ -88,17 +90,17 @@ def command(options):
 
 def markdown(job, options, summary):
     """The section of benchmarks.md."""
-    rows = ["| bench | | cycles per CPU second | to `cpp` | to `per_beat` |", "| --- | --- | ---: | ---: | ---: |"]
+    rows = [["bench", "", "cycles per CPU second", "to `cpp`", "to `per_beat`"]]
     for name, rate in summary["cycles_per_cpu_second"].items():
         if rate is None:
-            rows.append(f"| `{name}` | {BENCHES[name]} | not measured | | |")
+            rows.append([f"`{name}`", BENCHES[name], "not measured", "", ""])
             continue
         cpp, per_beat = (values[name] for values in summary["ratios"].values())
-        rows.append(f"| `{name}` | {BENCHES[name]} | {rate:,.0f} | {cpp:.3g} | {per_beat:.3g} |")
+        rows.append([f"`{name}`", BENCHES[name], f"{rate:,.0f}", f"{cpp:.3g}", f"{per_beat:.3g}"])
     text = (f"runs four benches on the same Verilog with the same frames, {describe_block(job.config)}; each compares "
             "every output element with the golden model. Cycles per second depend on the machine, their ratios much "
             f"less. {summary['method']}")
     tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
                       if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
     return "\n".join(["## Speed of simulation", "", f"    {command(options)}", "", *textwrap.wrap(text, 120), "",
-                      *rows, "", *textwrap.wrap(f"Made with {tools}.", 120)])
+                      text_table.markdown(rows, left=(0, 1)), *textwrap.wrap(f"Made with {tools}.", 120)])

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se sweep`: a list of configurations, each co-simulated, and one table of what came of them."""
+"""`tiled-se sweep`: a list of configurations, each co-simulated, and a table of the results."""
+
+from .command import sweep
+
+__all__ = ["sweep"]

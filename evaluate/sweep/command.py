@@ -15,8 +15,8 @@ from ...hdl.config import ConfigError
 from ..options import SweepOptions
 from .files import Files
 from .plan import VARIABLES, load_plan
+from .worker import FAILED, OK, identity, simulate_configuration
 from .tables import FILES, documents, summarise, summary_text
-from .work import FAILED, OK, identity, work
 
 __all__ = ["sweep"]
 
@@ -66,7 +66,7 @@ def _settings(options, files):
 
 def _job(options, files):
     try:
-        return functools.partial(work, options, files.of(options))
+        return functools.partial(simulate_configuration, options, files.of(options))
     except ConfigError as error:
         return functools.partial(_refuse, describe(error))
 

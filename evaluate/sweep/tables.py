@@ -11,7 +11,7 @@ import io
 from ...gen.fields import text_of
 from ...gen.files import json_bytes
 from .plan import VARIABLES
-from .work import FAILED, MISMATCH, OK
+from .worker import FAILED, MISMATCH, OK
 
 __all__ = ["FILES", "documents", "summarise", "summary_text"]
 
@@ -41,7 +41,7 @@ def documents(configurations, results):
     ----------
     configurations : sequence of Configuration
     results : dict of Configuration to dict
-        As :func:`.work.work` returns them; of failed ones ``status`` and ``reason`` suffice.
+        As :func:`.worker.simulate_configuration` returns them; of failed ones ``status`` and ``reason`` suffice.
 
     Returns
     -------

@@ -325,7 +325,7 @@ class TestCommand:
         assert not pathlib.Path("docs").exists()
 
     def test_wrong_prediction(self, kept, tiled_se, monkeypatch):
-        monkeypatch.setattr(measure, "work", measuring.off_by_one)
+        monkeypatch.setattr(measure, "measure_task", measuring.off_by_one)
         shutil.rmtree(kept)
         finished = tiled_se("bench", "--blocks=14x12x16x4", "--out=results", "--jobs=2")
         assert finished.status == 1

@@ -22,7 +22,7 @@ from tests.helpers.measuring import Silent
 from tests.tools.test_batch import wait_for
 from tiled_se.batch.cluster import Cluster
 from tiled_se.batch.pool import DIED, run_all
-from tiled_se.evaluate.sweep import command, tables, work
+from tiled_se.evaluate.sweep import command, tables, worker
 from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen import simulation
 from tiled_se.gen.block_spec import prepare
@@ -291,7 +291,7 @@ class TestWork:
             return golden, stages
 
         monkeypatch.setattr(simulation, "_golden", wrong)
-        result = work.work(self.OPTIONS, {})
+        result = worker.simulate_configuration(self.OPTIONS, {})
         assert (result["status"], result["report"]["mismatches"]) == ("mismatch", 1)
         assert result["reason"].startswith("first difference in stage outputs, frame 1, tile 1")
 

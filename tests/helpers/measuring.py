@@ -63,13 +63,13 @@ class Silent:
 
 
 def off_by_one(task, folder):
-    """`measure.work` with an analytic count that is wrong."""
+    """`measure.measure_task` with an analytic count that is wrong."""
     result = measured(task, folder)
     result["analytic"]["total_cycles"] += 1
     return result
 
 
-measured = measure.work
+measured = measure.measure_task
 
 
 def by_name(task, folder, again=False):

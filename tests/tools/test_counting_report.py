@@ -110,7 +110,7 @@ class TestMeasured:
             raise TaskFailed("no good")
 
         monkeypatch.setattr(measure, "Local", InPlace)
-        monkeypatch.setattr(measure, "work", work)
+        monkeypatch.setattr(measure, "measure_task", work)
         assert not command.report(_options(path, out=str(path.parent / "failed")))
         out = capsys.readouterr().out
         assert "failed      memory K=4 W=5 C=8 CR=2 LANES=8: no good\n" in out

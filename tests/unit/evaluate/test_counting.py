@@ -9,10 +9,10 @@ from fractions import Fraction
 
 import pytest
 
+from tiled_se.evaluate.metric import WHOLE, Tile, added_macs, buffered, parse_tile, tiles
 from tiled_se.evaluate.networks import Block, load_networks
 from tiled_se.evaluate.paper.paper import Figure, load_paper, model_rows, tile_rows
 from tiled_se.evaluate.paper.rules import Rule, mflops
-from tiled_se.evaluate.report.metric import WHOLE, Tile, added_macs, buffered, parse_tile, tiles
 from tiled_se.evaluate.report.texts import paper_text
 
 SHARED = pathlib.Path(__file__).parents[4] / "shared/data/networks.json"

@@ -23,13 +23,13 @@ from ...gen.simulation import check_simulator, run
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 
-__all__ = ["FAILED", "MISMATCH", "OK", "identity", "work"]
+__all__ = ["FAILED", "MISMATCH", "OK", "identity", "simulate_configuration"]
 
 OK, MISMATCH, FAILED = "ok", "mismatch", "failed"
-OWN_FILES = ("evaluate/sweep/work.py",)
-# Blocks that a process keeps: neighbours in a list often differ in what doesn't concern the hardware.
+OWN_FILES = ("evaluate/sweep/worker.py",)
+# Blocks that a process keeps: neighbours in a list are often the same hardware.
 MOST_DESIGNS = 8
-# A worker may run several tasks in threads, of which neither Amaranth nor torch's settings know.
+# A worker may run several tasks in threads; Amaranth and torch's settings are not safe for that.
 _LOCK = threading.Lock()
 _designs = {}
 
@@ -44,7 +44,7 @@ def identity():
     return _tools() | {"sources": sources(*BLOCK, *MEASURING, *OWN_FILES)}
 
 
-def work(options, files):
+def simulate_configuration(options, files):
     """Simulate one configuration.
 
     Parameters
@@ -96,7 +96,7 @@ def _outcome(options):
 
     check_simulator(options.sim)
     with _LOCK:
-        # One thread: the other processes have the other cores.
+        # The other processes have the other cores.
         torch.set_num_threads(1)
         job = prepare(options)
         design = _design(job)
@@ -104,7 +104,7 @@ def _outcome(options):
 
 
 def _design(job):
-    """The generated block, from before where only data or stalls are different."""
+    """The generated block, kept from an earlier task where only data or stalls differ."""
     key = pickle.dumps((job.config, job.baked, job.options.name))
     if key not in _designs:
         while len(_designs) >= MOST_DESIGNS:
