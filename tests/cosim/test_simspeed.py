@@ -85,7 +85,7 @@ def test_right_and_wrong(block, monkeypatch, name):
 def test_loop_counts_as_our_bench_does(block, loop, tmp_path):
     """Cycles from the first beat offered to the last one out, where no pauses are drawn at random."""
     base = dataclasses.replace(block.base, stall_in=0.0, stall_out=0.0)
-    built = benches.build(block.design.verilog, block.design.top, bench_taps(block.design), per_beat=True)
+    built = benches.build_simulation(block.design.verilog, block.design.top, bench_taps(block.design), per_beat=True)
     result = simulate(built, base)
     counted = looped(loop, base, tmp_path)
     assert counted.failures == []
@@ -120,7 +120,7 @@ def test_fault_is_found(tmp_path, bench, name):
     if bench == "cpp":
         result = looped(build_loop(FAULTY, "faulty", 2, True), job, tmp_path)
     else:
-        result = simulate(benches.build(FAULTY, "faulty", per_beat=True), job, module=benches.AXI_TEST)
+        result = simulate(benches.build_simulation(FAULTY, "faulty", per_beat=True), job, module=benches.AXI_TEST)
     assert bool(result.failures) == bool(fault)
 
 
@@ -131,7 +131,7 @@ def test_parameters_that_are_not_taken(tmp_path):
               hang_cycles=500)
     assert looped(build_loop(text, "faulty", 2, True), job, tmp_path).failures == [
         "w_axis: the parameters were not taken"]
-    built = benches.build(text, "faulty", per_beat=True)
+    built = benches.build_simulation(text, "faulty", per_beat=True)
     assert simulate(built, job, module=benches.AXI_TEST).failures == ["hang in step load, after 0 frames"]
 
 
