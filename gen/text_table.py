@@ -16,7 +16,7 @@ def labelled(rows: Mapping[str, str]) -> str:
     return "\n".join(f"{label:<12}{text}" for label, text in rows.items())
 
 
-def aligned(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,), gap: str = "  ") -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,), gap: str = "  ") -> list[str]:
     """Rows of texts as aligned lines: columns with an index in `left` to the left, others to the right, `gap` between.
 
     Rows may be shorter than the first one; their last text then takes the rest of the line.

@@ -103,4 +103,4 @@ def markdown(job, options, summary):
     tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
                       if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
     return "\n".join(["## Speed of simulation", "", f"    {command(options)}", "", *textwrap.wrap(text, 120), "",
-                      text_table.markdown(rows, left=(0, 1)), *textwrap.wrap(f"Made with {tools}.", 120)])
+                      text_table.markdown(rows, left=(0, 1)), "", *textwrap.wrap(f"Made with {tools}.", 120)])
