@@ -15,8 +15,8 @@ from ...hdl.config import ConfigError
 from ..options import SweepOptions
 from .files import Files
 from .plan import VARIABLES, load_plan
-from .worker import FAILED, OK, identity, simulate_configuration
 from .tables import FILES, documents, summarise, summary_text
+from .worker import FAILED, OK, identity, simulate_configuration
 
 __all__ = ["sweep"]
 
