@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accumulator behind ingress: the sums that are handed over are those of their tile's beats, all of them and no others.
+"""Accumulator with ingress: the sums that go to excite are those of all beats of their tile, and of no others.
 
-Data are 0 or 1 in every lane.
-
-Assumed is that excite holds a tile's sums at least as long as layer 1 takes, which the sequencer's proof has.
+Data are 0 or 1 in every lane. The proof assumes that excite holds a tile's sums at least as long as layer 1 takes,
+which the sequencer's proof shows.
 """
 
 import functools
@@ -24,7 +23,7 @@ __all__ = ["PROOFS"]
 
 
 def _watch(m, config, ingress, accumulate, number, ends, age, data):
-    """Any one sum of any one tile; returns its group and lane, 'it is not handed over yet', and what it has to be."""
+    """Watch any one sum of any one tile; returns its group and lane, 'it has not left yet', and its expected value."""
     group, lane = Signal(range(config.groups)), Signal(range(config.lanes))
     active, closed, flushed, reached = Signal(), Signal(), Signal(), Signal()
     expected = Signal(config.sum_bits)
@@ -63,7 +62,7 @@ def _watch(m, config, ingress, accumulate, number, ends, age, data):
 
 
 def _stored(m, config, inside, group, lane, live, adds, expected):
-    """The running sum in registers or memory: right whenever none of its beats is on its way."""
+    """The running sum in registers or memory is right whenever none of its beats is in the pipeline."""
     if uses_registers(config):
         word, cycles = Array(inside[f"sums_{i}"] for i in range(config.groups))[group], 1
     else:
@@ -140,7 +139,7 @@ _SIZES = (
     (Config(k=2, width=2, channels=3, squeeze=1, slack=1), _REGISTERS),
     (Config(k=2, width=1, channels=5, squeeze=1, slack=1), _MEMORY),
     (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _LANES),
-    # As few groups as a RAM can have: a sum is read in the cycle behind that in which it is written.
+    # As few groups as a RAM can have: a sum is read in the cycle after it is written.
     (Config(k=2, width=1, channels=8, squeeze=1, lanes=2, slack=1), ()),
 )
 PROOFS = tuple(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What many components are checked for: a stalled stream that holds still, and any one word in its order."""
+"""Checks that several proofs share: a stalled stream does not change, and words keep their order."""
 
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Mux, Signal
@@ -8,12 +8,12 @@ __all__ = ["around", "held", "watch"]
 
 
 def around(value, depth):
-    """`value`, less than twice `depth`, in a circle of that length."""
+    """`value` modulo `depth`; it must be less than twice `depth`."""
     return Mux(value >= depth, value - depth, value)
 
 
 def held(m, valid, ready, *payload):
-    """Assert that what is offered and not taken is offered in the next cycle, too, the same."""
+    """Assert that an offer that is not taken stays, unchanged, in the next cycle."""
     stalled = Signal(name="stalled")
     m.d.sync += stalled.eq(valid & ~ready)
     m.d.comb += Assert(~stalled | valid, "valid is held until ready")
@@ -24,19 +24,19 @@ def held(m, valid, ready, *payload):
 
 
 def watch(m, enters, leaves, count):
-    """Any one of the words that enter a first-in, first-out component.
+    """Watch any one of the words that enter a first-in, first-out component.
 
     Parameters
     ----------
     enters, leaves : Value
         A word enters or leaves in this cycle.
     count : Signal
-        Words inside: those that have entered less those that have left.
+        Words inside: words that have entered less words that have left.
 
     Returns
     -------
     (Signal, Signal, Signal)
-        The watched word enters in this cycle; it is inside; so many must leave before it.
+        The watched word enters in this cycle; it is inside; the number of words that leave before it.
     """
     mark, inside, ahead = Signal(name="mark"), Signal(name="inside"), Signal.like(count, name="ahead_of_watched")
     m.d.comb += mark.eq(enters & ~inside & AnySeq(1))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The block's control, as it is wired, with any excite that keeps its contract.
+"""The control logic of the whole block, with any excite that keeps its contract.
 
-Excite's multipliers and what only they need are left out: a stand-in hands a tile's gates over after any time. What
-the wires carry is `wiring`'s matter.
+A stand-in replaces excite, and gives a tile's gates after any time. `wiring` proves which data the wires carry.
 """
 
 import functools
@@ -27,12 +26,12 @@ _DRAINS = "what is finished comes out while the sink takes, whether or not the s
 
 
 def _most(buffer):
-    """Beats that the tile buffer can get to hold: tiles of a single row may be too many before it is full."""
+    """Most beats that the tile buffer can hold: the limit of tiles may be reached before it is full."""
     return min(buffer.depth, TILES_UNDER_WAY * buffer.config.tile_words)
 
 
 def _buffer(m, buffer, inside, count):
-    """The tile buffer's invariants, and that its writer and its reader do what its own proof assumes."""
+    """The tile buffer's invariants, and the assumptions of its own proof about writer and reader."""
     depth, head = buffer.depth, inside["head"]
     allowed, written = Signal(), Signal()
     m.d.sync += [allowed.eq(buffer.ready), written.eq(buffer.write), count.eq(count + buffer.write - buffer.read)]
@@ -52,7 +51,7 @@ def _buffer(m, buffer, inside, count):
 
 
 def _gates(m, config, fifo, inside, excite):
-    """The scale FIFO's invariants, and that its neighbours do what its own proof assumes."""
+    """The scale FIFO's invariants, and the assumptions of its own proof about its neighbours."""
     channel, due, trigger = excite["channel"], excite["due"], Timing(config).trigger
     taken, ready = inside["taken"], inside["ready"]
     last_group = inside["group"] == config.groups - 1 if config.groups > 1 else 1
@@ -79,7 +78,7 @@ def _gates(m, config, fifo, inside, excite):
 
 
 def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
-    """Any beat: when it is read, it ends its tile, and its frame, if it did so when it was taken."""
+    """Any beat: when it is read it ends its tile, and its frame, if and only if it did when it was taken."""
     at_start, compared = inside["at_tile_start"], inside["compared"]
     reach = records.entries[0][1]
     mark, watched, ahead = watch(m, ingress.take, scale.read, count)
@@ -105,7 +104,7 @@ def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
 
 
 class _Stage(enum.Enum, shape=2):
-    """Where a finished tile's sums or gates are."""
+    """Where the sums or gates of a finished tile are."""
 
     OWED = 0
     HELD = 1
@@ -114,7 +113,7 @@ class _Stage(enum.Enum, shape=2):
 
 
 def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
-    """Any tile: its beats are read with its own gates, and no other tile's are."""
+    """Any tile: its beats, and no others, are read with its gates."""
     count = inside["ingress/count"]
     mark, watched, ahead = watch(m, ends, scale.release, count)
     stage, before = Signal(_Stage), Signal(range(GATE_TILES + 1))
@@ -145,7 +144,7 @@ def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
 
 
 def _progress(m, block, within, tiles, under_way):
-    """While the source offers and the sink takes, a beat moves; while the sink takes, finished tiles come out."""
+    """While the source offers and the sink takes, beats move; while the sink takes, finished tiles leave."""
     given = block.m_axis_tvalid & block.m_axis_tready
     moves = (block.s_axis_tvalid & block.s_axis_tready) | given
     finished = (tiles != 0) | (under_way != 0)
@@ -162,7 +161,7 @@ def _progress(m, block, within, tiles, under_way):
 
 
 def _within(config):
-    """Cycles in which a beat moves: each step of the stand-in takes two at most, and then comes a tile's first beat."""
+    """Cycles within which a beat moves: two for each step of the stand-in, then those to a tile's first beat."""
     steps = 2 + config.channels
     return 2 * steps + Timing(config).scale_latency + QUEUE
 
@@ -178,7 +177,7 @@ def _model(config, slow=True):
     tiles(m, config, ingress, part, number, ends)
     owed = sums(m, ingress, part, config, number, ends)
     frames(m, ingress, config, number)
-    # Wider than the depth takes, so that it could show too many.
+    # Wider than the depth needs, so that it can exceed it.
     count = Signal(range(2 * buffer.depth + 2))
     _buffer(m, buffer, Part(inside, "tile_buffer"), count)
     taken = _gates(m, config, fifo, Part(inside, "scale_fifo"), excite)

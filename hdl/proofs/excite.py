@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Excite: keeps what its neighbours' proofs assume of it, for any data.
+"""Excite keeps what its neighbours' proofs assume, for any data.
 
-Assumed is what the accumulator is proved to do: sums come a group a cycle, in order, from the memory's latency on.
+The proof assumes what the accumulator's proof shows: sums come one group a cycle, in order, after the memory's latency.
 """
 
 import functools
@@ -22,7 +22,7 @@ __all__ = ["PROOFS", "working"]
 
 
 def _sums(m, config, excite):
-    """Tiles' sums, whenever excite can take them; returns cycles since the last start, as many as can matter."""
+    """Give tiles' sums at any time when excite can take them; returns the cycles since the last start, saturated."""
     timing, latency = Timing(config), ram_latency(config.groups)
     held = timing.sums_latency + timing.layer_cycles[0]
     age = Signal(range(held + config.groups + 2), init=held + config.groups + 1)
@@ -38,7 +38,7 @@ def _sums(m, config, excite):
 
 
 def working(config):
-    """Excite at work, proved to keep its tiles, sums and passes apart.
+    """Excite with its inputs, and the proof that it keeps tiles, sums and passes apart.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def _model(config, paced):
 
 
 def _reads(m, config, excite, inside, age):
-    """Any group of sums: it is there when it is read, and the tile's rows and words with it."""
+    """Any group of sums: it is in the memory when it is read, with the tile's own rows and words."""
     latency, sums = ram_latency(config.groups), inside["sums"]
     group, there = Signal(range(config.groups)), Signal(init=1)
     if config.groups > 1:
@@ -80,7 +80,7 @@ def _reads(m, config, excite, inside, age):
     with m.If(excite.i_start):
         m.d.sync += [next_rows.eq(excite.i_rows), next_words.eq(excite.i_words)]
     with m.If(start):
-        # In the very cycle in which they come, where the memory is fast.
+        # If the memory is fast, in the cycle in which they come.
         m.d.sync += [rows.eq(Mux(excite.i_start, excite.i_rows, next_rows)),
                      words.eq(Mux(excite.i_start, excite.i_words, next_words))]
     part = Part(inside, "sequencer")
@@ -110,7 +110,7 @@ def _reads(m, config, excite, inside, age):
 
 
 def _passes(m, config, excite, inside, walk):
-    """Passes whose accumulators are on their way to be requantised: each finds its own record."""
+    """Passes whose accumulators are on their way to requantisation: each meets its own record."""
     timing, (first, second) = Timing(config), config.passes
     count = first + second
     outputs = [min(config.macs, total - i * config.macs) for total, passes in
@@ -131,7 +131,7 @@ def _passes(m, config, excite, inside, walk):
     for valid, field in reversed(ends):
         fits.append(~valid | (field == Array(Const(n, 8) for n in outputs * 3)[number + ahead]))
         ahead = ahead + valid
-    # Within two rounds of passes, however many are on their way.
+    # At most two rounds of passes are on their way.
     m.d.comb += [
         Assert((number + ahead - position) % count == 0, "passes are requantised in the order in which they end"),
         Assert(Cat(fits).all(), "as many accumulators as a pass has are on their way"),
@@ -150,7 +150,7 @@ def _passes(m, config, excite, inside, walk):
 
 
 def _gates(m, config, excite, walk):
-    """Gates come when `Timing` says, counted from the issue of their pass's last input."""
+    """Gates come in the cycles that `Timing` gives, counted from the issue of their pass's last input."""
     cycles = Timing(config).issue_to_value + gate_latency(config)
     rest = config.channels - (config.passes[1] - 1) * config.macs
     ends, last = Signal(), Signal()
@@ -180,7 +180,7 @@ _PACE = (
     Fault("gates are offered a cycle early", "excite.py", "latency - LOGIT, name=\"gate_valid\"",
           "latency - LOGIT - 1, name=\"gate_valid\"", "gates come at the pace of Timing", depth=50),
 )
-# The pace of gates takes as many cycles of induction as a gate takes to be made.
+# The proof of the gates' pace needs as many cycles of induction as a gate takes.
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), False, _SUMS),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), False, ()),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hidden vector, and the operands: layer 2 reads its own tile's values, and each operand meets its own weights.
+"""The hidden vector and the operands: layer 2 reads its own tile's values, and each operand meets its own weights.
 
-Excite as in its own proof, with any weights, records and sums.
+The model is that of excite's own proof, with any weights, records and sums.
 """
 
 import functools
@@ -34,7 +34,7 @@ def _later(m, value, cycles, name):
 
 
 def _writes(m, config, hidden, walk):
-    """Each pass of layer 1 writes its values, in order, in the cycles that `Timing` says; returns 'a pass ends'."""
+    """Each pass of layer 1 writes its values in order, in the cycles that `Timing` gives; returns 'a pass ends'."""
     rest = config.squeeze - (config.passes[0] - 1) * config.macs
     ends, outputs, first = Signal(), Signal(range(config.macs + 1)), Signal(range(config.squeeze + 1))
     m.d.comb += [
@@ -53,7 +53,7 @@ def _writes(m, config, hidden, walk):
 
 
 def _value(m, config, inside, walk, ends):
-    """Any one hidden value: it is written in its tile's layer 1, behind the last reads of the tile before it."""
+    """Any one hidden value: it is written in its tile's layer 1, after the last reads of the previous tile."""
     hidden, place, there = inside["hidden"], Signal(range(config.squeeze)), Signal()
     if config.squeeze > 1:
         m.d.comb += [place.eq(AnyConst(len(place))), Assume(place < config.squeeze)]
@@ -68,7 +68,7 @@ def _value(m, config, inside, walk, ends):
     ended = [ends & (walk.number == number)]
     for i in range(_written(config) + config.macs - 1):
         ended.append(_later(m, ended[-1], 1, f"ended_{i}"))
-    # A value is still to be written until its turn in its pass.
+    # The value is not yet written until its turn in its pass.
     coming = Cat(stage & (i <= _written(config) + turn) for i, stage in enumerate(ended[1:], 1)).any()
     past = walk.layer | (walk.number > number) | ((walk.number == number) & (walk.place >= walk.inputs))
     reads = _later(m, walk.running & walk.layer & (walk.place < walk.inputs), _addressed(config), "reads")
@@ -88,7 +88,7 @@ def _value(m, config, inside, walk, ends):
 
 
 def _operands(m, config, excite, inside, walk):
-    """Where an operand, its weights, its pass's accumulators and their records meet."""
+    """Operands meet their own weights, and a pass's accumulators their own records."""
     mac, requantise, cycles = inside["mac"], inside["requantise"], Timing(config).issue_to_operand
     issue = walk.running & (walk.place < walk.inputs)
     valid, last, layer = (_later(m, value, cycles, f"its_{i}") for i, value in enumerate(
@@ -143,7 +143,7 @@ _SIZES = (
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), ()),
 )
-# As many cycles of induction as from an input to a hidden value and to its reading.
+# Cycles of induction: from an input to its hidden value and to the read of that value.
 PROOFS = tuple(
     Proof(f"hidden C={c.channels} CR={c.squeeze} lanes={c.lanes} macs={c.macs}", functools.partial(_model, c),
           depth=_written(c) + _addressed(c) + c.macs + 2, faults=faults, cover=Timing(c).excite_cycles + 10)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ingress: beats only where there is room, finished tiles counted, every tile's sums handed over once.
+"""Ingress takes beats only if there is room, counts finished tiles, and hands every tile's sums over once.
 
-Assumed is what its neighbours are proved to do: the tile buffer's `room` is true, a tile is released only when it is
-offered, and the sums' memory is taken from the cycle after `flush` on.
+The proof assumes what its neighbours' proofs show: the tile buffer's `room` is right, a tile is released only if it is
+offered, and the memory of sums is in use from the cycle after `flush`.
 """
 
 import functools
@@ -25,7 +25,7 @@ def neighbours(m, ingress, depth, least=0):
     Returns
     -------
     Signal
-        Cycles since the last `flush`, counted up to as many as can matter.
+        Cycles since the last `flush`, saturated after `least`.
     """
     level, read, held = Signal(range(depth + 1)), Signal(), Signal()
     age = Signal(range(least + 2), init=least + 1)
@@ -48,7 +48,7 @@ def neighbours(m, ingress, depth, least=0):
 
 
 def place(m, ingress, config):
-    """The beat's number in its tile, counted by one counter; returns it and 'the tile ends with the beat'."""
+    """The beat's number in its tile, from a single counter; returns it and 'the tile ends with this beat'."""
     number, ends = Signal(range(config.tile_words)), Signal()
     m.d.comb += ends.eq(ingress.take & (ingress.i_last | (number == config.tile_words - 1)))
     with m.If(ingress.take):
@@ -57,7 +57,7 @@ def place(m, ingress, config):
 
 
 def position(m, ingress, inside, config, number, ends):
-    """The position's counters are digits of that number."""
+    """The position's counters are the digits of that number."""
     groups, width = config.groups, config.width
     group, column, row = (inside[f"position/{name}"] for name in ("group_count", "column", "row"))
     m.d.comb += [
@@ -73,7 +73,7 @@ def position(m, ingress, inside, config, number, ends):
 
 
 def tiles(m, config, ingress, inside, number, ends):
-    """Finished tiles: never more than there are places for, each with its last address."""
+    """Finished tiles never exceed their places, and each has the address of its last beat."""
     queue, count = inside["tiles"], Signal(range(TILES_UNDER_WAY + 1))
     m.d.sync += count.eq(count + ends - ingress.release)
     level = inside["tiles/level"]
@@ -86,13 +86,13 @@ def tiles(m, config, ingress, inside, number, ends):
         Assert(ends | ~queue.i_valid, "no record without a tile"),
         Assert((count <= TILES_UNDER_WAY) & (inside["tiles/filled"] == (level != 0)),
                "filled tells whether there are tiles"),
-        # Each has a beat in the tile buffer at least.
+        # Each tile has at least one beat in the tile buffer.
         Cover(count == min(TILES_UNDER_WAY, Timing(config).buffer_words), "as many tiles under way as there can be"),
     ]
 
 
 def sums(m, ingress, inside, config, number, ends):
-    """Every finished tile's sums are handed over once, when excite can take them, before the next ones come."""
+    """Every finished tile's sums are handed over once, when excite can take them, before the next tile's first beat."""
     row = config.width * config.groups
     owed, rows, words, cut = Signal(), Signal.like(ingress.rows), Signal.like(ingress.words), Signal()
     was_busy = Signal()
@@ -117,7 +117,7 @@ def sums(m, ingress, inside, config, number, ends):
 
 
 def frames(m, ingress, config, number):
-    """Where frames begin and end; returns 'one has begun, and none may begin'."""
+    """Frames begin and end where they should; returns 'a frame has begun, and no other may begin'."""
     in_frame, error, admitted = Signal(), Signal(), Signal()
     row = config.width * config.groups
     m.d.sync += admitted.eq(ingress.admit)
@@ -134,7 +134,7 @@ def frames(m, ingress, config, number):
 
 
 def _progress(m, ingress, inside):
-    """Ready within three cycles of nothing being in its way, and for full rows at once."""
+    """`ready` rises within three cycles if nothing prevents it."""
     clear, since = Signal(), Signal(range(3))
     m.d.comb += clear.eq(ingress.room & ingress.admit & ingress.sums_free & ~ingress.busy
                          & (inside["count"] < TILES_UNDER_WAY - 1))

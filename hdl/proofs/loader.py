@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader, against the number of a word in its stream: for streams of any length and content.
+"""The loader, compared with a count of the stream's words, for streams of any length and content.
 
-Assumed is a source that offers a word until it is taken.
+The proof assumes that the source offers a word until it is taken.
 """
 
 import functools
@@ -24,9 +24,9 @@ class _Stream:
     ----------
     valid, last, word : Signal
     number : Signal
-        Of the word, counted from its stream's first; `length` for all behind those that there should be.
+        The word's number in its stream, from 0; `length` for all surplus words.
     foreign, bad : Signal
-        The stream opens with another fingerprint: this word, or one before.
+        This word, or an earlier one, is a wrong fingerprint.
     recent : Value
         The last words, the newest in the top bits.
     """
@@ -52,7 +52,7 @@ class _Stream:
                 m.d.sync += [self.number.eq(0), self.bad.eq(0)]
 
     def place(self, memory):
-        """Of the word in memory 0 or 1: it belongs there; the address; the part of the memory's word that it is."""
+        """For memory 0 or 1: the word belongs to it; its address; its part of the memory's word."""
         parts, depth, start = self.parts[memory], self.depths[memory], self.starts[memory]
         offset = (self.number - start).as_unsigned()[:len(self.number)]
         belongs = ~self.bad & (self.number >= start) & (self.number < start + parts * depth)
@@ -78,7 +78,7 @@ def _model(config):
 
 
 def _handshake(m, loader, stream, stalled):
-    """`stalled` is what a source that waits has done in the cycle before."""
+    """`stalled`: the source was waiting in the previous cycle."""
     open_, taken, may = (Signal(name=name) for name in ("open", "taken_all", "may"))
     m.d.sync += [
         open_.eq(loader.i_ready & ~(loader.i_valid & loader.i_last)),
@@ -134,7 +134,7 @@ def _memory(m, loader, inside, stream, memory, write, word):
 
 
 def _registers(m, inside, loader, stream):
-    """What they hold outside the memories' words."""
+    """The registers' values outside the memories' words."""
     outside = ~(inside["weights"] | inside["records"])
     number, bad, phase = stream.number, stream.bad, inside["phase"]
     of_stream = Cat((age < number + stream.valid).replicate(WORD) for age in reversed(range(max(stream.parts))))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MAC units: every accumulator is the sum of its own pass's and its own unit's products, and leaves in its turn.
+"""MAC units: every accumulator is the sum of its unit's products of the pass, and leaves in its turn.
 
-Operands and weights are 0 or 1. Assumed is what the sequencer is proved to do: no operand comes in the cycle behind a
-pass's last one, and no pass ends before the accumulators of the one before it are through.
+Operands and weights are 0 or 1. The proof assumes what the sequencer's proof shows: no operand comes in the cycle after
+a pass's last one, and no pass ends before the accumulators of the previous one have left.
 """
 
 import functools
@@ -20,7 +20,7 @@ __all__ = ["PROOFS"]
 
 
 def _passes(m, mac, unit):
-    """Passes of any length, with or without pauses; returns 'one ends'."""
+    """Passes of any length, with or without pauses; returns 'a pass ends'."""
     macs = mac.config.macs
     ends, behind, since = Signal(), Signal(), Signal(range(macs + 1), init=macs)
     m.d.comb += [
@@ -47,7 +47,7 @@ def _model(config):
     ended = delay(m, ends, MULTIPLY + 1, name="ended", reset_less=False)
     expected = delay(m, whole, MULTIPLY + 1, name="expected", reset_less=False)
     running = delay(m, total, MULTIPLY, name="running", reset_less=False)
-    # Behind its pass's end an accumulator steps through the second row, to the front.
+    # After the end of its pass an accumulator moves along the second row to the output.
     left, kept = Signal(range(config.macs + 1)), Signal(config.acc_bits)
     m.d.sync += left.eq(Mux(ended, unit + 1, left - (left != 0)))
     with m.If(ended):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A part of a component's inside, so that properties of the part alone hold in the whole, too."""
+"""Access to the inside of a submodule, so that a component's properties can also be checked inside the whole block."""
 
 __all__ = ["Part"]
 
 
 class Part:
-    """What `inside`, an :class:`~tiled_se.hdl.proofs.proof.Inside`, has in the submodule `name`."""
+    """The submodule `name` of `inside`, an :class:`~tiled_se.hdl.proofs.proof.Inside`."""
 
     def __init__(self, inside, name):
         self._inside, self._name = inside, name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The position in the tile, against the beat's number in its tile and divisions: for frames that end anywhere."""
+"""The position in the tile, compared with divisions of the beat's number, for frames that end anywhere."""
 
 import functools
 
@@ -42,7 +42,7 @@ def _model(config):
 
 
 def _counters(m, config, inside, number):
-    """What the registers say of each other."""
+    """The relations between the registers."""
     column, _, row = inside["column"], inside["last_column"], inside["rows"]
     m.d.comb += [
         Assert(column == number // config.groups % config.width, "the column is the pixel's place in its row"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a proof is: a model with properties, how it is proved, and the faults that it must notice."""
+"""A proof: a model with properties, the method, and the faults that it must find."""
 
 import dataclasses
 import sys
@@ -20,13 +20,13 @@ class Fault:
     name : str
         What is broken, in words.
     file : str
-        Of the folder of components, like ``queue.py``.
+        A file of the folder of components, like ``queue.py``.
     old, new : str
-        Source text, which must occur once, and what stands there instead.
+        Source text, which must occur exactly once, and its replacement.
     breaks : str
-        The property that must fail, alone: all others are left out.
+        The property that must fail. All others are left out.
     depth : int
-        Within how many cycles.
+        Cycles within which it must fail.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Proof:
     name : str
         Component and size: ``queue depth=3``.
     make : callable
-        ``make()`` gives the model, a Module: the component, what drives it (``AnySeq`` of amaranth.asserts for what is
-        free in every cycle, ``AnyConst`` for what is free but constant), and ``Assert``, ``Assume`` and ``Cover``
-        statements, whose messages are their names, each its own. Registers and memories start with anything, the first
-        cycle is a reset, and the reset is free from then on: properties hold whenever it comes.
+        ``make()`` returns the model, a Module: the component, its drivers (``AnySeq`` of amaranth.asserts is free in
+        every cycle, ``AnyConst`` is free but constant), and ``Assert``, ``Assume`` and ``Cover`` statements with unique
+        messages, which are their names. Registers and memories start with any value. The first cycle is a reset; after
+        it the reset input is free, so properties hold whenever a reset comes.
     depth : int
-        Cycles of induction; of the whole proof, where it is a bounded one.
+        Cycles of induction, or of the whole proof if it is bounded.
     cover : int
-        Within how many cycles each ``Cover`` must be reached; there must be one at least.
+        Cycles within which each ``Cover`` must be reached; there must be at least one.
     faults : tuple of Fault
     why : str
-        Of a bounded proof: the reason that it is no induction. Empty for an induction.
+        For a bounded proof, the reason that it is no induction; else empty.
     """
 
     name: str
@@ -73,9 +73,9 @@ class Proof:
 
 
 class Inside(Elaboratable):
-    """A component as a submodule of a model that sees what else is nobody's business: its signals and memories.
+    """A component as a submodule of a model, with access to its internal signals and memories.
 
-    It is elaborated at once, for `platform`.
+    The component is elaborated on construction, for `platform`.
     """
 
     def __init__(self, component, platform=None):
@@ -101,7 +101,7 @@ class Inside(Elaboratable):
         return next(iter(found.values()))
 
     def word(self, m, memory, address):
-        """What the memory in the submodule `memory`, a path, holds at `address`: of a read port beside its own."""
+        """The word at `address` of the memory in the submodule with the path `memory`, through an added read port."""
         instance, = (part for part in _walk(self._find(memory.split("/"))) if isinstance(part, MemoryInstance))
         where, word = Signal(range(instance._data.depth)), Signal(instance._data.shape)
         m.d.comb += where.eq(address)
@@ -122,24 +122,24 @@ def _walk(fragment):
 
 
 def _elaborated(component, platform):
-    """The fragment that `component` is, and the local variables of what was called on it and on its submodules.
+    """Elaborate `component`, and record the local variables of all methods called on it and on its submodules.
 
     Returns
     -------
     (Fragment, dict)
-        The latter by the component's id and by name, all values that were seen by their ids.
+        The dict has, by component id and variable name, all recorded values by their ids.
     """
-    found = {}
+    variables = {}
 
     def note(frame, event, _):
         if event == "return" and isinstance(owner := frame.f_locals.get("self"), wiring.Component):
             for name, value in frame.f_locals.items():
                 if isinstance(value, Value | ValueCastable | wiring.Component):
-                    found.setdefault(id(owner), {}).setdefault(name, {})[id(value)] = value
+                    variables.setdefault(id(owner), {}).setdefault(name, {})[id(value)] = value
 
     previous = sys.getprofile()
     sys.setprofile(note)
     try:
-        return Fragment.get(component, platform), found
+        return Fragment.get(component, platform), variables
     finally:
         sys.setprofile(previous)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue, whose writer writes only where there is room: every word once, in order, at once if none is before it."""
+"""The queue, with a writer that writes only if there is room: every word leaves once, in order, without delay."""
 
 import functools
 
@@ -43,7 +43,7 @@ def _model(depth):
 
 
 def _pointers(m, depth, inside):
-    """What the registers say of each other."""
+    """The relations between the registers."""
     head, tail, level = inside["head"], inside["tail"], inside["level"]
     m.d.comb += [
         Assert(inside["filled"] == (level != 0), "filled tells whether there are words"),

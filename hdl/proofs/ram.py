@@ -45,6 +45,6 @@ _FAULTS = (
     Fault("a word is only written where one is read, too", "ram.py", "write.en.eq(self.we)",
           "write.en.eq(self.we & self.re)", "a word stays as it was written"),
 )
-# Induction sees what is on its way through the memory's registers.
+# The induction must cover the memory's output registers.
 PROOFS = tuple(Proof(f"ram depth={depth}", functools.partial(_model, depth), depth=4, faults=faults)
                for depth, faults in ((1, ()), (5, ()), (SHALLOW + 1, _FAULTS), (ONE_BLOCK + 1, ())))

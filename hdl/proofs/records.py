@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of finished tiles that wait for their gates, as the block's control keeps them."""
+"""The records of finished tiles that wait for their gates."""
 
 from amaranth.hdl import Assert, Cat, Mux, Signal
 
@@ -10,7 +10,7 @@ __all__ = ["Records"]
 
 
 class Records:
-    """The records of finished tiles, the oldest first: which there are, and how far each reaches from the head."""
+    """The records of finished tiles, the oldest first: whether each is valid, and its distance from the head."""
 
     def __init__(self, m, ingress, inside, head, depth, number, count):
         words = [(ingress.tile_valid, ingress.tile.as_value())]
@@ -38,6 +38,6 @@ class Records:
         ]
 
     def at(self, ahead):
-        """Whether the beat behind `ahead` others ends a tile, and whether that has its frame's last."""
+        """Whether the beat after `ahead` others ends a tile, and whether that tile ends its frame."""
         here = [valid & (reach == ahead + 1) for valid, reach, _ in self.entries]
         return Cat(here).any(), Cat(h & last for h, (_, _, last) in zip(here, self.entries, strict=True)).any()

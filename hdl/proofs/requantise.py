@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requantisation: every accumulator meets the multiplier, shift and bias of its own record.
 
-Accumulators have a bit in each of two limbs, multipliers and biases are 0 or 1, shifts two constants, swapped between
-the layers: all arithmetic but that is another's matter. Assumed is what excite is proved to do: a pass's accumulators
+Accumulators have a bit in each of two limbs, multipliers and biases are 0 or 1, and shifts are two constants, swapped
+between the layers; tests check all other arithmetic. The proof assumes what excite's proof shows: a pass's accumulators
 are through before the next one's come.
 """
 
@@ -26,7 +26,7 @@ LOW, HIGH = GUARD_BITS + 1, LIMB_BITS + 1
 
 
 def _records(m, config, requantise):
-    """The memory of records, with any contents; returns a function: what a record has, by its address."""
+    """The memory of records, with any contents; returns a function from an address to its record."""
     count = config.squeeze + config.channels
     contents = [Signal(3, name=f"contents_{i}") for i in range(count)]
     m.d.comb += [word.eq(AnyConst(3)) for word in contents]
@@ -39,7 +39,7 @@ def _records(m, config, requantise):
 
 
 def _counters(m, config, requantise, inside):
-    """Which accumulator's record is read: whether there is one, the number of its record, its layer."""
+    """Count the accumulators; returns 'a record is read' and the record's number."""
     count = config.squeeze + config.channels
     left, reads = Signal(range(config.macs + 1)), Signal()
     m.d.comb += [
@@ -69,7 +69,7 @@ def _model(config):
     acc = Signal.like(requantise.i)
     m.d.comb += [acc.eq(AnySeq(1) << LOW | AnySeq(1) << HIGH), requantise.i.eq(acc)]
 
-    # An accumulator comes `record_ahead` cycles behind its pass's start, its record's address one behind that.
+    # An accumulator comes `record_ahead` cycles after its pass's start.
     wait = record_ahead(config) - 1
     here, its = (delay(m, value, wait, name=name, reset_less=False)
                  for value, name in ((reads, "here"), (number, "its_number")))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scale: every word of a tile is read once and given once, in order, and the output queue always has room for it.
+"""Scale reads and gives every word of a tile once, in order, and the output queue always has room for it.
 
-Assumed is what ingress, tile buffer and scale FIFO are proved to do: a tile that is offered stays so until it is
-released; its last address is where its words end; data and gates come when they are due.
+The proof assumes what the proofs of ingress, tile buffer and scale FIFO show: a tile is offered until it is released;
+its last address is that of its last word; data and gates come in the right cycle.
 """
 
 import functools
@@ -21,7 +21,7 @@ __all__ = ["PROOFS", "pipeline"]
 
 
 def _tiles(m, scale, inside, depth):
-    """Tiles of 1 to `depth` words at any time, and the tile buffer's read pointer; returns the words left of a tile."""
+    """Tiles of 1 to `depth` words at any time, and the tile buffer's read pointer; returns a tile's remaining words."""
     valid, left = Signal(), Signal(range(depth + 1))
     end, single, last = Signal(range(depth)), Signal(), Signal()
     head, head_last = counter(m, depth, scale.read, name="head")
@@ -49,9 +49,9 @@ def _tiles(m, scale, inside, depth):
 
 
 def _beats(m, scale, inside, timing):
-    """Data, gates and tlast of every beat that is read meet at the queue, which then gives them in order.
+    """Data, gates and tlast of every beat meet at the queue, which then gives them in order.
 
-    Data are 0 or 1, and so are gates: all arithmetic but that is another's matter.
+    Data and gates are 0 or 1; tests check all other arithmetic.
     """
     latency = timing.scale_latency
     lanes = scale.config.lanes
@@ -76,7 +76,7 @@ def _beats(m, scale, inside, timing):
 
 
 def pipeline(m, scale, inside, timing):
-    """Credits, queue and what is between; returns the number of beats that are read and not given."""
+    """Credits, pipeline and queue; returns the number of beats that are read and have not left."""
     queue, level, credits = inside["queue"], inside["queue/level"], inside["credits"]
     stages = Cat(inside[f"valid_{i + 1}"] for i in range(timing.scale_latency))
     under_way = Signal(range(timing.credits + 1))
@@ -120,7 +120,7 @@ def _model(config):
 
 
 def _progress(m, scale, timing, under_way):
-    """Bounded answers: an output for what is read, and reads at full rate where nothing ever stalled for long."""
+    """Bounded latency of the output, and full rate of the reads while the sink always takes."""
     latency = timing.scale_latency + QUEUE
     silent, flowing, calm = (Signal(range(n + 2), name=name) for n, name in (
         (latency, "silent"), (latency, "flowing"), (2, "calm")))

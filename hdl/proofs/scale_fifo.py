@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scale FIFO: a tile's beats get that tile's gates, and every gate is there when it is read.
 
-Assumed is that gates come at the pace of `Timing`, for a tile that was taken, after those of the tile before it; and
-that a tile is read group by group, from group 0 on and around, and released at any read.
+The proof assumes that the gates of a taken tile come at the pace of `Timing`, after those of the previous tile, and
+that a tile is read group by group from group 0, any number of rounds, and released at any read.
 """
 
 import functools
@@ -28,24 +28,24 @@ class _Tiles:
     total, begun : Value
         Tiles that hold a place; those of them whose first gate has come, or comes next.
     begin : Signal
-        A tile's first gate comes next cycle at the earliest.
+        A tile's first gate comes in the next cycle.
     making, end : Signal
-        A tile's gates are coming; the last one comes.
+        A tile's gates are coming; this is the last one.
     channel : Signal
-        Of that tile's next gate; 0 if there is none.
+        The channel of that tile's next gate; 0 if there is none.
     times, cycle : list of int, Signal
-        Each gate's cycle, counted from the first one's; the present one.
+        The cycle of each gate, counted from the first gate's; the current cycle.
     gone : Signal
         That tile has been released already.
     place : Signal
-        The half of the memory that it has, or that the next one gets.
+        The half of the memory that this tile has, or that the next tile gets.
     """
 
     def __init__(self, m, config, fifo, wait):
         self.making, self.end, self.gone = Signal(name="making"), Signal(name="end"), Signal(name="gone")
         self.begin, self.begun, self.place = Signal(name="begin"), Signal(2, name="begun"), Signal(name="place")
         waiting = Signal(2, name="waiting")
-        # From a place that is taken to its first gate it takes far longer: the tile before has been read then.
+        # In the block it takes much longer from taking a place to its first gate: the previous tile was read by then.
         under_way = [fifo.take]
         for i in range(max(0, wait - 2)):
             under_way.append(delay(m, under_way[-1], 1, name=f"take_{i}", reset_less=False))
@@ -127,7 +127,7 @@ def _counters(m, config, fifo, inside, tiles):
 
 
 def _places(m, config, inside, tiles):
-    """Which half of the memory is whose, and what the registers say of each other."""
+    """Which tile has which half of the memory, and the relations between the registers."""
     address, lane, second = inside["address"], inside["lane"], inside["second"]
     number = tiles.channel // config.lanes
     others = tiles.begun - (tiles.making & ~tiles.gone)
@@ -181,7 +181,7 @@ def _gate(m, config, fifo, inside, tiles, wait):
         Cover(reads[-1] & (value != 0) & ~fifo.free, "the watched gate is given"),
     ]
     if config.lanes > 1:
-        # Those of a group that is not complete, the newest one at the top.
+        # The gates of an incomplete group, the newest at the top.
         here, at = mine & (tiles.channel // config.lanes == group), tiles.channel % config.lanes
         kept = inside["earlier"].word_select((config.lanes - 1 + lane - at).as_unsigned(), config.gate_bits)
         m.d.comb += Assert(~(here & (lane < at)) | (kept == value), "a group's gates are collected")

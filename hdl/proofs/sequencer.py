@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sequencer: each layer's inputs once a pass, in order, in the cycles that `Timing` says, after what they need.
+"""The sequencer issues each layer's inputs once a pass, in order, in the cycles that `Timing` gives.
 
-Assumed: sums that can be read stay so until layer 1 starts.
+The proof assumes that sums stay readable until layer 1 starts.
 """
 
 import functools
@@ -18,18 +18,18 @@ __all__ = ["PROOFS", "Walk", "issues", "registers"]
 
 
 class Walk:
-    """Where the sequencer has to be: a layer, cycles since that started (of which pass and place follow), or a gap."""
+    """The expected state: the layer, the cycles since it started (which give pass and place), or the gap."""
 
     def __init__(self, m, config, sequencer, inside):
         timing = Timing(config)
         inputs, passes = (config.channels, config.squeeze), config.passes
         self.layer, self.running = Signal(name="walk_layer"), Signal(name="walk_running")
         self.cycle = Signal(range(max(timing.layer_cycles)), name="walk_cycle")
-        # Cycles since the last input of the layer before.
+        # Cycles since the last input of the previous layer.
         self.since = Signal(range(timing.gap + 1), init=timing.gap, name="walk_since")
         self.length = self.of(timing.layer_cycles)
         self.inputs, self.passes = self.of(inputs), self.of(passes)
-        # Pass and place in it, as constants of the cycle.
+        # Pass, and place in the pass, as functions of the cycle.
         table = [[divmod(cycle, step) for cycle in range(max(timing.layer_cycles))] for step in timing.pass_cycles]
         self.number, self.place = (
             Mux(self.layer, *(Array(Const(entry[i], 8) for entry in column)[self.cycle] for column in reversed(table)))
@@ -58,12 +58,12 @@ class Walk:
         ]
 
     def of(self, values):
-        """The present layer's of two constants."""
+        """Of two constants, the current layer's."""
         return Mux(self.layer, values[1], values[0])
 
 
 def issues(m, config, sequencer, walk):
-    """What goes to the MAC units, a cycle later."""
+    """The inputs that go to the MAC units, a cycle later."""
     issue = Signal()
     rest = [outputs - (passes - 1) * config.macs
             for outputs, passes in zip((config.squeeze, config.channels), config.passes, strict=True)]
@@ -93,7 +93,7 @@ def issues(m, config, sequencer, walk):
 
 
 def registers(m, config, inside, walk, address):
-    """What the registers know ahead."""
+    """The values of the sequencer's registers."""
     timing = Timing(config)
     place, last_pass = walk.place, walk.number == walk.passes - 1
     m.d.comb += [
@@ -160,7 +160,7 @@ _SIZES = (
 
 
 def _cover(config):
-    """Cycles of a tile and some."""
+    """The cycles of a tile, and a few more."""
     return Timing(config).excite_cycles + 5
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in for excite where only the block's control is looked at."""
+"""A stand-in for excite, for proofs of the block's control."""
 
 from unittest import mock
 
@@ -17,10 +17,10 @@ __all__ = ["block_of"]
 
 
 class AnyExcite(Excite):
-    """Takes sums when it has a place for them, gives gates for each, in order; every step takes one cycle or two.
+    """Takes sums when it has a place for them, and gives gates for each tile, in order.
 
-    How long steps take is not the control's business: they can take as long as `slow` says. Gates are anything, and so
-    are the addresses of parameters.
+    A step takes one or two cycles or, if `slow`, any number of cycles. The gates' values and the addresses of
+    parameters are free.
     """
 
     slow = True
@@ -61,12 +61,12 @@ def _nothing(config):
 
 
 def block_of(m, config, slow=True):
-    """The block, in `m`, with that in place of excite, and beats that come and go at any time.
+    """The block, as a submodule of `m`, with the stand-in for excite, and beats that come and go at any time.
 
     Parameters
     ----------
     slow : bool
-        Whether excite's steps may take for ever.
+        Whether excite's steps may take any number of cycles.
 
     Returns
     -------

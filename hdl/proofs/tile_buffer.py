@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tile buffer, whose writer obeys `ready` and whose reader reads what is there: every beat once, in order."""
+"""The tile buffer, with a writer that obeys `ready` and a reader that reads only held beats: each once, in order."""
 
 import functools
 
@@ -15,7 +15,7 @@ from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
 
-# Deeper buffers take solvers long to fill.
+# Solvers take long to fill deeper buffers.
 SMALL = 8
 
 
@@ -24,14 +24,14 @@ def _model(config):
     buffer = TileBuffer(config)
     m.submodules.buffer = inside = Inside(buffer)
     m.d.comb += [buffer.write.eq(AnySeq(1)), buffer.read.eq(AnySeq(1)), buffer.i.eq(AnySeq(8 * config.lanes))]
-    # Wider than the depth takes, so that it could show too many.
+    # Wider than the depth needs, so that it can exceed it.
     count = Signal(range(2 * buffer.depth + 2))
     m.d.sync += count.eq(count + buffer.write - buffer.read)
     allowed, written = Signal(), Signal()
     m.d.sync += [allowed.eq(buffer.ready), written.eq(buffer.write)]
     m.d.comb += [
         Assume(~buffer.write | allowed),
-        # A beat that was taken in the cycle before is being written.
+        # A beat that was taken in the previous cycle is written in this one.
         Assume(~buffer.read | (count > written)),
     ]
     _level(m, buffer, inside, count)
@@ -121,7 +121,7 @@ _FOUR = (
 
 
 def _config(depth):
-    """A block whose tile buffer has so many words."""
+    """A block whose tile buffer has `depth` words."""
     return Config(k=1, width=1, channels=1, squeeze=1, slack=depth - 1)
 
 

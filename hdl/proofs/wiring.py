@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The block's wires: what each component gets is what another one gives, of the same beat and in the right cycle.
+"""The block's wires: each component gets another one's output, of the same beat and in the right cycle.
 
-Which beat, tile or gate that is, is the control's proof; what a component does with it is its own. Excite is left out,
-as there: what it gives is free.
+`control` proves which beat, tile or gate that is, and each component's proof what it does with it. A stand-in replaces
+excite, with free outputs.
 """
 
 import functools
@@ -22,14 +22,14 @@ __all__ = ["PROOFS"]
 
 
 def _working(config, beat):
-    """The beat in the working range, -128 to 127."""
+    """The beat in the int8 range."""
     if config.signed:
         return beat
     return Cat((beat.word_select(lane, 8) - 128)[:8] for lane in range(config.lanes))
 
 
 def _input(m, block, inside):
-    """A beat that is taken goes into tile buffer and accumulator, its tile's sums to excite."""
+    """A taken beat goes to the tile buffer and the accumulator, its tile's sums go to excite."""
     config = block.config
     ingress, accumulate, excite, buffer = (inside[name] for name in ("ingress", "accumulate", "excite", "buffer"))
     take = block.s_axis_tvalid & block.s_axis_tready
@@ -63,7 +63,7 @@ def _input(m, block, inside):
 
 
 def _output(m, block, inside):
-    """A beat that is read meets, in `scale`, the gates of the group that it belongs to; the result leaves the block."""
+    """A beat that is read meets the gates of its group in `scale`; the result leaves the block."""
     config, latency = block.config, Timing(block.config).read_latency
     ingress, excite, buffer, fifo, scale = (inside[name] for name in
                                             ("ingress", "excite", "buffer", "gates", "scale"))
@@ -99,7 +99,7 @@ def _output(m, block, inside):
 
 
 def _parameters(m, block, inside):
-    """The zero point, and weights and records at the addresses that excite asks for."""
+    """The zero point, and the weights and records at excite's addresses."""
     excite, store, scale = (inside[name] for name in ("excite", "store", "scale"))
     m.d.comb += [
         Assert((store.weight_address == excite.weight_address) & (excite.weights == store.weights),
