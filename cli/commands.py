@@ -207,7 +207,7 @@ COMMANDS = {command.name: command for command in (
         short="prove that the block loses, repeats and mixes up nothing",
         text="""
             Prove the properties of every component and of the block's control with a model checker, show that each
-            proof's assumptions allow what matters, and that each of its seeded faults makes it fail. Writes
+            proof's assumptions allow what matters, and that each of its planted faults makes it fail. Writes
             OUT/prove.json.""",
         statuses={0: "all proved and every fault found", 1: "not"} | _FAILED,
         examples=("", "--only queue,tile_buffer --jobs 2")),

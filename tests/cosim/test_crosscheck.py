@@ -46,9 +46,9 @@ def test_cxxrtl(name):
     scenarios = scenarios_of(block)
     shown = observe(block, SIMULATORS["cxxrtl"], scenarios=scenarios)
     assert (list(shown["scenarios"]), shown["left_out"]) == ([scenario.name for scenario in scenarios], [])
-    wanted = observe(block, SIMULATORS[REFERENCE], scenarios=scenarios_of(block, BUSY))
+    expected = observe(block, SIMULATORS[REFERENCE], scenarios=scenarios_of(block, BUSY))
     busy = {"scenarios": {BUSY: shown["scenarios"].pop(BUSY)}}
-    assert differences(wanted, busy) == []
+    assert differences(expected, busy) == []
     assert [text for about in shown["scenarios"].values() for text in about["failures"]] == []
 
 
@@ -107,8 +107,8 @@ def test_netlist(netlist):
     shown = {"scenarios": {
         scenario.name: facts(scenario, model.run(dataclasses.replace(scenario.job, occupancy=True)))
         for scenario in scenarios}}
-    wanted = observe(block, SIMULATORS["cxxrtl"], scenarios=scenarios)
-    assert differences(wanted, shown) == []
+    expected = observe(block, SIMULATORS["cxxrtl"], scenarios=scenarios)
+    assert differences(expected, shown) == []
 
 
 @pytest.mark.xdist_group("netlist")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se prove`: formal properties of the components, and seeded faults that the properties must find."""
+"""`tiled-se prove`: formal properties of the components, and planted faults that the properties must find."""
 
 from .command import prove
 from .source import select

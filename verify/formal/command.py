@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se prove`: every proof and every seeded fault, a table, and prove.json."""
+"""`tiled-se prove`: every proof and every planted fault, a table, and prove.json."""
 
 import functools
 import os
@@ -54,11 +54,12 @@ def prove(options: ProveOptions) -> bool:
                for task, reason in campaign.failures.items()} | campaign.results
     traces = {_trace(task): record["trace"].encode() for task, record in records.items() if record["trace"]}
     records = {task: record | {"trace": record["trace"] and _trace(task)} for task, record in records.items()}
-    documents = [
-        {"name": proof.name, "component": component, "method": proof.method, "depth": proof.depth, "why": proof.why}
-        | records[task] | {"faults": [{"name": fault.name, "file": fault.file, "breaks": fault.breaks} | records[seeded]
-                                      for fault, seeded in zip(proof.faults, tasks, strict=True)]}
-        for (component, _, proof), task, tasks in zip(selected, proofs, faults, strict=True)]
+    documents = []
+    for (component, _, proof), task, tasks in zip(selected, proofs, faults, strict=True):
+        planted = [{"name": fault.name, "file": fault.file, "breaks": fault.breaks} | records[its]
+                   for fault, its in zip(proof.faults, tasks, strict=True)]
+        documents.append({"name": proof.name, "component": component, "method": proof.method, "depth": proof.depth,
+                          "why": proof.why} | records[task] | {"faults": planted})
     document = {"tools": versions(), "seconds": round(time.monotonic() - start, 1), "proofs": documents}
     files = {**traces, RESULT: json_bytes(document)}
     write_all(folder, files)

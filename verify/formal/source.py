@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds proofs in the components' package, or in a copy of it with a seeded fault."""
+"""Finds proofs in the components' package, or in a copy of it with a planted fault."""
 
 import contextlib
 import importlib

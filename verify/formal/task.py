@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One proof, or one of its seeded faults, from the model to the verdict."""
+"""One proof, or one of its planted faults, from the model to the verdict."""
 
 import dataclasses
 import pathlib
