@@ -20,7 +20,7 @@ from .invariants import ASSUMPTIONS, INVARIANTS
 from .miter import ASSUMPTIONS_PORT, INVARIANTS_PORT, Faults
 from .unroll import CYCLES, assumable, later, sooner
 
-__all__ = ["MULTIPLIED", "OVER_CYCLES", "Proof", "can_hold", "machine_with", "prove_equivalent",
+__all__ = ["MULTIPLIED", "OVER_CYCLES", "Verdict", "can_hold", "machine_with", "prove_equivalent",
            "prove_over_cycles"]
 
 # Seconds for each window and each way to search: first for all windows of a survivor, then for some undecided ones.
@@ -54,7 +54,7 @@ OVER_CYCLES = f" after {CYCLES + 1} cycles of reset, with parameters as they hav
 
 
 @dataclasses.dataclass(frozen=True)
-class Proof:
+class Verdict:
     """Whether a survivor is proved ``equivalent``; ``how`` says why or why not; ``undecided`` if neither is proved."""
 
     equivalent: bool
@@ -63,8 +63,8 @@ class Proof:
 
 
 def prove_equivalent(bench: Workbench, survivors: Sequence, jobs: int,
-                     progress: Callable[[int], None] = lambda done: None) -> list[Proof]:
-    """A :class:`Proof` for each of the mutations `survivors` of the workbench's netlist ``OBSERVED``.
+                     progress: Callable[[int], None] = lambda done: None) -> list[Verdict]:
+    """A :class:`Verdict` for each of the mutations `survivors` of the workbench's netlist ``OBSERVED``.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def prove_equivalent(bench: Workbench, survivors: Sequence, jobs: int,
             with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
                 unrolled = pool.map(functools.partial(prove_over_cycles, bench, machine), left)
                 for number, proof in zip(left, unrolled, strict=True):
-                    proofs[number - 1] = proof or Proof(False, f"{proofs[number - 1].how}, nor over {CYCLES} cycles")
+                    proofs[number - 1] = proof or Verdict(False, f"{proofs[number - 1].how}, nor over {CYCLES} cycles")
     return proofs
 
 
@@ -138,7 +138,7 @@ def _windows(faults, number):
 
 def _prove(bench, number, windows):
     if not windows:
-        return Proof(True, "nothing that is read depends on it")
+        return Verdict(True, "nothing that is read depends on it")
     undecided = []
     for levels, data, whole in windows:
         status, frames = reachable(bench, f"p{number}_{levels}", data, "", QUICK)
@@ -147,13 +147,13 @@ def _prove(bench, number, windows):
         if status == "SAT" and whole:
             # For some counterexamples ABC doesn't count the cycles.
             where = f"in cycle {frames}" if frames >= 0 else "somewhere"
-            return Proof(False, f"differs {where}, if memories may hold anything")
+            return Verdict(False, f"differs {where}, if memories may hold anything")
         if status != "SAT":
             undecided.append((levels, data))
     for levels, data in undecided[:2] + undecided[2:][-1:]:
         if solved(bench, f"p{number}_{levels}", data, LONG) == "UNSAT":
             return _proved(levels)
-    return Proof(False, f"not decided in {LONG} s", undecided=True)
+    return Verdict(False, f"not decided in {LONG} s", undecided=True)
 
 
 def can_hold(bench: Workbench, machine: Machine) -> bool:
@@ -162,8 +162,8 @@ def can_hold(bench: Workbench, machine: Machine) -> bool:
     return data is None or satisfiable(bench, "assumable", data) == "SAT"
 
 
-def prove_over_cycles(bench: Workbench, machine: Machine, number: int) -> Proof | None:
-    """A Proof by :mod:`.unroll` that a machine's fault is equivalent; None if there is none."""
+def prove_over_cycles(bench: Workbench, machine: Machine, number: int) -> Verdict | None:
+    """A Verdict by :mod:`.unroll` that a machine's fault is equivalent; None if there is none."""
     copied, levels = frozenset(), 0
     while levels <= UNROLLED[-1]:
         # Graphs of many cycles are large, so that each is made for one proof and then dropped.
@@ -184,5 +184,5 @@ def _holds(bench, name, data):
 
 def _proved(levels, when=""):
     where = f", from the {levels + 1}th after it on," if levels else ""
-    return Proof(True, f"no reachable state{when} in which it changes what a register{where} or a memory takes, or an "
-                       "output (data and tlast: while valid is high)")
+    return Verdict(True, f"no reachable state{when} in which it changes what a register{where} or a memory takes, or "
+                         "an output (data and tlast: while valid is high)")

@@ -14,7 +14,7 @@ from ...gen.fpga.tools import TOOLS, Workbench
 from ...gen.verilog import taps
 from ...hdl.config import ConfigError
 from ..configurations import NamedBlock
-from ..equivalence.prove import Proof, prove_equivalent
+from ..equivalence.prove import Verdict, prove_equivalent
 from ..faults import MOST_FAULTS, SELECT, TOP
 from ..options import MutateOptions
 from .blocks import blocks_of, shares
@@ -109,7 +109,7 @@ def judge(block: NamedBlock, count: int, seed: int, folder: str, jobs: int, *,
         tally = Tally(len(alive), f"{block.name}: survivors examined")
         proofs = prove_equivalent(bench, [chosen[number - 1] for number in alive], jobs, tally.at) if alive else []
     by_index = {number - 1: proof for number, proof in zip(alive, proofs, strict=True)}
-    by_index |= {number - 1: Proof(False, f"not judged: {reason}") for number, reason in lost.items()}
+    by_index |= {number - 1: Verdict(False, f"not judged: {reason}") for number, reason in lost.items()}
     return Judged(block, chosen, [kills.get(number) for number in range(1, len(chosen) + 1)], by_index, [])
 
 

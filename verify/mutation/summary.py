@@ -9,7 +9,7 @@ from ...gen.page import wrapped
 from ...gen.report import config_fields, describe_block, tool_versions
 from ...gen.text_table import aligned, markdown
 from ..configurations import NamedBlock
-from ..equivalence.prove import OVER_CYCLES, Proof
+from ..equivalence.prove import OVER_CYCLES, Verdict
 from .blocks import BLOCKS
 from .mutation import Mutation
 from .replay import KINDS, PHASES, Kill
@@ -31,7 +31,7 @@ class Judged:
     mutations : tuple of Mutation
     kills : list of Kill or None
         What noticed each mutation.
-    proofs : dict of int to Proof
+    proofs : dict of int to Verdict
         The proofs of mutations without a kill, by index.
     wrong : list of str
         What the regression finds wrong in the block without a fault; if anything, nothing was judged.
@@ -40,7 +40,7 @@ class Judged:
     block: NamedBlock
     mutations: tuple[Mutation, ...]
     kills: list[Kill | None]
-    proofs: dict[int, Proof]
+    proofs: dict[int, Verdict]
     wrong: list[str]
 
 
