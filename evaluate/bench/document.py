@@ -49,16 +49,16 @@ def _introduction(command):
 
     {command}
 
-has written this page: it measures all that is on it and draws the plots. Figures are (n) read off the generated
-netlist, (s) measured in simulation of the RTL, where every output element is compared with the golden model, or (a)
-analytic: computed from the parameters, before anything is simulated. None of them
-depends on the machine, but for the speed of simulation, which `make simspeed DOCS=docs` writes.
+measures the figures of this page, draws its plots and writes it. Figures marked (n) are read from the generated
+netlist. Figures marked (s) are measured in simulation of the RTL, where every output element is compared with the
+golden model. Figures marked (a) are analytic: they are computed from the parameters, without a simulation. Only the
+speed of simulation, which `make simspeed DOCS=docs` writes, depends on the machine.
 
-TSE is tiled squeeze-and-excite with k = {K}; SE is the original one, from the same generator with k = H. Blocks are
-loadable, with random weights, ReLU and sigmoid, MACS=auto, and LANES the largest divisor of C up to {DEFAULT_LANES}
-unless a table says otherwise. The bound is 8\\*k\\*W\\*C bits; memory is all memory but that of the parameters. Cycles
-are counted from the first beat offered to the last beat out, over {FRAMES} frames back to back which nothing stalls;
-latency from the first beat in to the first beat out.
+TSE is tiled squeeze-and-excite with k = {K}. SE is the original squeeze-and-excite, from the same generator with k = H.
+Unless a table says otherwise, blocks are loadable, with random weights, ReLU, sigmoid and MACS=auto, and LANES is the
+largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory is all memory except that of the
+parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES} frames back to back
+without stalls. Latency is counted from the first beat in to the first beat out.
 """
 
 
@@ -74,19 +74,20 @@ def _headline(plan, results, files):
     yield "`make sim` with the variables in the first column:"
     yield tables.variants(plan, results)
     yield """
-SRAM_OVERHEAD counts all memory but the parameters'. Where that much is out of reach, because sums, gates and two
-passes over the channels take more, MACS=auto takes the fewest multipliers within 1 % of the least memory. The three
-measured figures, each over the bound; block RAMs are counted whole, unused parts included:
+SRAM_OVERHEAD counts all memory except that of the parameters. Some blocks can't keep it, because sums, gates and two
+passes over the channels take more. For these, MACS=auto takes the fewest multipliers within 1 % of the least memory.
+The next table has memory as netlist, simulation and synthesis measure it, divided by the bound. Block RAMs are counted
+whole, with their unused parts:
 """
     yield tables.measured_memory(plan, results)
     yield """
-Why k rows suffice: what the block holds, cycle by cycle. SE has to keep a map; TSE keeps a strip, and what arrives
-while that strip's gates are made.
+The plot shows what the block holds, cycle by cycle, and why k rows suffice. SE has to keep a map. TSE keeps a strip,
+and the beats that arrive while the gates of that strip are computed.
 """
     yield _picture("occupancy", files, "Elements in the block over time, SE and TSE")
     yield f"""
-More multipliers make gates sooner, so that fewer beats wait for them: the buffer's slack is exactly what that latency
-takes. `make verilog {shape} LANES= MACS=`:
+With more multipliers the gates come sooner, and fewer beats wait for them. The slack of the buffer is exactly what this
+latency takes. `make verilog {shape} LANES= MACS=`:
 """
     yield tables.macs(plan, results)
     yield _picture("macs", files, "Memory over the bound against multipliers")
@@ -96,8 +97,8 @@ def _blocks(plan, results):
     yield "## Every block"
     yield _claims(plan, Findings(plan, results))
     yield """
-`make sim W= C= CR= H=` for each row, with H as simulated: empty where it is the block's own. Fewer rows leave the last
-tile as it is, and at least two full ones in a frame.
+Each row is `make sim W= C= CR= H=`, with H as simulated. The column is empty if that is the height of the block itself.
+A frame with fewer rows has the same last tile and at least two full tiles.
 """
     yield tables.blocks(plan, results)
     yield "### Where the bits are"
@@ -105,7 +106,7 @@ tile as it is, and at least two full ones in a frame.
     yield tables.memory_roles(plan, results)
     yield "### SE and TSE"
     yield """
-`make verilog K= W= C= CR=` with K=H for SE, and `make sim` with K=H H= where SE is simulated, too.
+Each row is `make verilog K= W= C= CR=` with K=H for SE, and `make sim` with K=H H= if SE is simulated, too.
 """
     yield tables.originals(plan, results)
 
@@ -132,16 +133,18 @@ def _networks(plan, results, files):
         return
     yield "## Networks"
     yield """
-Memory of all SE blocks (n), in bits, each block as often as the network has it; LANES is the largest divisor of C up to
-the number given. `make verilog K= W= C= CR= LANES=` for each block, with K=H for SE. MACS=auto lets either form have
-some percent of slack; the maps, 8\\*H\\*W\\*C bits, are what no SE can do without.
+The table adds up the memory of all squeeze-and-excite blocks of a network (n), in bits, each block as often as the
+network has it. LANES is the largest divisor of C up to the given number. Each block is `make verilog K= W= C= CR=
+LANES=`, with K=H for SE. MACS=auto gives both forms some percent of slack. No SE can do without memory for the maps,
+8\\*H\\*W\\*C bits.
 """
     for network in plan.networks:
         sums = [network_memory(network, most, plan, results) for most in LANES_LIMITS]
         if network.name == TARGET_NETWORK and None not in sums:
             less = ", ".join(f"{100 * found.reduction:.2f} % with up to {most} lane{'s' * (most > 1)}"
                              for most, found in zip(LANES_LIMITS, sums, strict=True))
-            yield f"{network.name} takes less than SE by {less}: more lanes let more beats come while gates are made."
+            yield (f"{network.name} takes less than SE by {less}: with more lanes, more beats arrive while gates are "
+                   "computed.")
     yield tables.networks(plan, results)
     yield _picture("networks", files, "Memory of each network's blocks, SE and TSE")
     yield "Where the blocks were read from:"
@@ -153,9 +156,10 @@ def _synth(plan, results):
         yield "## Synthesis"
         yield f"""
 `make synth TARGET= K={K} W={HEADLINE.width} C={HEADLINE.channels} LANES=`, with nextpnr's seeds 1, 2 and 3; ECP5 parts
-are of speed grade 6. LUTs are LUT4 and CCU2C cells on ECP5 (a CCU2C is an adder of two bits), SB_LUT4, and LUT1 to
-LUT6; distributed RAM and shift registers come on top (`cells` in synth.json). A dash is what a tool doesn't tell; the
-cells of a block that fits no part are those of the first one tried.
+are of speed grade 6. LUTs are LUT4 and CCU2C cells on ECP5 (a CCU2C is an adder of two bits), SB_LUT4 on iCE40, and
+LUT1 to LUT6 on Xilinx. Distributed RAM and shift registers are not included (`cells` in synth.json has them). A dash
+means that the tool doesn't report the figure. For a block that fits no part,
+the cells are those of the first part tried.
 """
         yield tables.synth(plan, results)
 

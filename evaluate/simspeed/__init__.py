@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se simspeed`: how fast the block simulates, by four benches on the same Verilog."""
+"""`tiled-se simspeed`: how fast the block simulates, by four test benches on the same Verilog."""

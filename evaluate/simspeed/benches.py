@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four benches: the same Verilog, parameters and frames, every output compared in each."""
+"""The four test benches. Each gets the same Verilog, parameters and frames, and compares every output."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ BENCHES = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a bench: frames sent, cycles simulated, CPU seconds of the run itself, what was wrong."""
+    """One run of a test bench: frames sent, cycles simulated, CPU seconds of the run itself, what was wrong."""
 
     frames: int
     cycles: int
@@ -44,7 +44,7 @@ class Run:
 
 
 def runnable():
-    """Name to why it can't run here, for every bench of ``BENCHES``; None for those that can."""
+    """For each name in ``BENCHES``, why the test bench can't run here, or None."""
     try:
         found = importlib.util.find_spec("cocotbext.axi")
     except ModuleNotFoundError:
@@ -55,12 +55,12 @@ def runnable():
 
 @contextlib.contextmanager
 def made(job, design, names):
-    """Builds what the benches `names` need: gives a dict from name to a function from a number of frames to a Run.
+    """Build what the test benches `names` need; yields a dict of name to a function from a number of frames to a Run.
 
     Frames are the job's own, in turn. Raises BuildError; the functions raise SimulationError.
     """
     base = bench_job(job)
-    # Public signals, which are for what went wrong, would cost the benches in Python some speed.
+    # The test benches in Python get no public signals, which help to find a fault and cost speed.
     compiled = build_simulation(design.verilog, design.top, bench_taps(design))
     python = build_simulation(design.verilog, design.top, per_beat=True)
     loop = build_loop(design.verilog, design.top, job.config.lanes, job.config.loadable)

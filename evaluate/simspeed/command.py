@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se simspeed`: build, run the benches in turn, write what they showed."""
+"""`tiled-se simspeed`: build and run the test benches in turn, and write the results."""
 
 import dataclasses
 import os

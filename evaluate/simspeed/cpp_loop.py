@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The job of a bench without cocotb: a plain C++ loop around Verilator's model, ``loop.cpp``."""
+"""A test bench without cocotb: ``loop.cpp``, a plain C++ loop around the model that Verilator makes."""
 
 import dataclasses
 import hashlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long each bench runs, and the rounds in which they take turns."""
+"""How long each test bench runs, and the rounds in which they take turns."""
 
 import math
 
@@ -11,11 +11,11 @@ MOST_FRAMES = 1 << 16
 
 
 class Wrong(Exception):
-    """A bench has seen something wrong: its figures are of no worth. The text names the bench, and what."""
+    """A test bench has seen a wrong output, so its figures are worthless; the text names both."""
 
 
 def measure(benches, seconds, repeats, say):
-    """Run every bench `repeats` times, in turn, each run long enough to take about `seconds` CPU seconds.
+    """Run every test bench `repeats` times, in turn, each run long enough to take about `seconds` CPU seconds.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def measure(benches, seconds, repeats, say):
 
 
 def _enough(name, bench, seconds):
-    """The number of frames that takes this bench about `seconds`, at least one."""
+    """The number of frames that takes this test bench about `seconds`, at least one."""
     frames = 1
     while True:
         run = _right(name, bench(frames))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rounds have shown: simspeed.json, a table, and a section of benchmarks.md."""
+"""The results of the rounds: simspeed.json, a table, and a section of benchmarks.md."""
 
 import importlib.metadata
 import textwrap
@@ -15,12 +15,13 @@ __all__ = ["markdown", "summarise", "table"]
 
 # What others are compared with.
 REFERENCES = ("cpp", "per_beat")
-_METHOD = ("Each figure is the best of {repeats} rounds, in which the benches take turns, so that those of a ratio may "
-           "be of different rounds. A run has as many frames as take about {seconds:g} CPU seconds, but {most:,} at "
-           "most. CPU time is that of the bench's own process, from when the frames are read until every output is "
-           "compared; in this project's benches a note of progress, written now and then, is in it. No signal is "
-           "public but the ports that Python drives. `cpp` calls the model's eval(), as anybody's loop does, `fast` "
-           "the evaluation behind it, which saves a lock a call.")
+_METHOD = (
+    "Each figure is the best of {repeats} rounds, in which the test benches take turns. The two figures of a ratio "
+    "may be of different rounds. A run has as many frames as take about {seconds:g} CPU seconds, but {most:,} at "
+    "most. CPU time is that of the process that simulates, from when the frames are read until every output is "
+    "compared. For this project's test benches it includes a note of progress, which is written now and then. Only "
+    "the ports that Python drives are public signals. `cpp` calls the eval() of the model, as any C++ loop does. "
+    "`fast` calls the evaluation inside it, which saves a lock in each call.")
 
 
 def summarise(job, options, rounds, missing):
@@ -97,9 +98,9 @@ def markdown(job, options, summary):
             continue
         cpp, per_beat = (values[name] for values in summary["ratios"].values())
         rows.append([f"`{name}`", BENCHES[name], f"{rate:,.0f}", f"{cpp:.3g}", f"{per_beat:.3g}"])
-    text = (f"runs four benches on the same Verilog with the same frames, {describe_block(job.config)}; each compares "
-            "every output element with the golden model. Cycles per second depend on the machine, their ratios much "
-            f"less. {summary['method']}")
+    text = (f"runs four test benches on the same Verilog with the same frames, {describe_block(job.config)}; each "
+            "compares every output element with the golden model. Cycles per second depend on the machine, their "
+            f"ratios much less. {summary['method']}")
     tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
                       if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
     return "\n".join(["## Speed of simulation", "", f"    {command(options)}", "", *textwrap.wrap(text, 120), "",
