@@ -73,12 +73,12 @@ class IntegerModel:
         # Layers of tensors instead of arrays.
         self._layers: list[Any] = [
             dataclasses.replace(layer, **{field.name: torch.tensor(getattr(layer, field.name))
-                                          for field in dataclasses.fields(layer)})  # type: ignore[arg-type]
+                                          for field in dataclasses.fields(layer)})
             for layer in (parameters.layer1, parameters.layer2)]
         self._mid = torch.tensor(activation.mid_columns(config.mid, config.hidden_frac, config.segment_bits))
         self._gate = torch.tensor(activation.gate_columns(config))
 
-    def _working(self, x: torch.Tensor) -> torch.Tensor:
+    def _as_int8(self, x: torch.Tensor) -> torch.Tensor:
         """The int64 tensor `x`, checked, as [N, H, W, C] in the int8 range."""
         frame = [self.config.width, self.config.channels]
         if x.ndim not in (3, 4) or list(x.shape[-2:]) != frame or not x.numel():
@@ -112,17 +112,17 @@ class IntegerModel:
             If a value does not fit its width.
         """
         x, tiling = _integers("x", x), self.tiling
-        work = self._working(x)
+        data = self._as_int8(x)
         layer1, layer2 = self._layers
-        sums = stages.sums(work, tiling)
-        means = stages.means(sums, self._counts(work.shape[1]), tiling)
+        sums = stages.sums(data, tiling)
+        means = stages.means(sums, self._counts(data.shape[1]), tiling)
         acc1 = stages.acc("acc1", means, layer1.weight, tiling)
         pre1 = stages.requantise("pre1", acc1, layer1, tiling.shifts[0], tiling)
         hidden = stages.hidden(pre1, tiling, self._mid)
         acc2 = stages.acc("acc2", hidden, layer2.weight, tiling)
         logits = stages.logits(stages.requantise("logits", acc2, layer2, tiling.shifts[1], tiling), tiling)
         gates = stages.gates(logits, tiling, self._gate)
-        y = stages.outputs(work, gates, tiling, self.parameters.int8_zero_point) + self._offset
+        y = stages.outputs(data, gates, tiling, self.parameters.int8_zero_point) + self._offset
         return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
 
     def run_beats(self, beats: npt.ArrayLike | torch.Tensor) -> Stages:

@@ -51,13 +51,13 @@ class Scale(wiring.Component):
 
     def __init__(self, config, address_shape):
         self.config = config
-        working = data.ArrayLayout(signed(8), config.lanes)
+        int8 = data.ArrayLayout(signed(8), config.lanes)
         super().__init__({
             "tile_valid": In(1), "tile": In(Tile(address_shape)), "release": Out(1),
             "read": Out(1), "ahead": In(address_shape), "group": Out(range(config.groups)),
-            "x": In(working), "gates": In(data.ArrayLayout(unsigned(config.gate_bits), config.lanes)),
+            "x": In(int8), "gates": In(data.ArrayLayout(unsigned(config.gate_bits), config.lanes)),
             "zero": In(signed(8)),
-            "o_valid": Out(1), "o_ready": In(1), "o_data": Out(working), "o_last": Out(1),
+            "o_valid": Out(1), "o_ready": In(1), "o_data": Out(int8), "o_last": Out(1),
             "idle": Out(1),
         })
 

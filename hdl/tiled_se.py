@@ -88,14 +88,14 @@ class TiledSE(wiring.Component):
         ]
         return m
 
-    def _working(self, beat):
+    def _as_int8(self, beat):
         """Convert a beat between the data's range and int8. For uint8 that is 128 less: the top bit is inverted."""
         return beat if self.config.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
 
     def _input(self, m, ingress, accumulate, excite, buffer):
         """Beats go into tile buffer and accumulator, a finished tile's sums to excite."""
         beat = Signal(8 * self.config.lanes, reset_less=True)
-        m.d.sync += beat.eq(self._working(self.s_axis_tdata))
+        m.d.sync += beat.eq(self._as_int8(self.s_axis_tdata))
         m.d.comb += [
             self.s_axis_tready.eq(ingress.ready), ingress.i_valid.eq(self.s_axis_tvalid),
             ingress.i_last.eq(self.s_axis_tlast),
@@ -121,7 +121,7 @@ class TiledSE(wiring.Component):
             scale.tile_valid.eq(ingress.tile_valid & gates.tile_valid), scale.tile.eq(ingress.tile),
             scale.x.as_value().eq(delay(m, buffer.o, wait, name="x")), scale.gates.eq(gates.o),
             self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),
-            self.m_axis_tdata.eq(self._working(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
+            self.m_axis_tdata.eq(self._as_int8(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
         ]
 
     def _parameters(self, m, excite, admit, idle):

@@ -21,7 +21,7 @@ from .stand_in import block_of
 __all__ = ["PROOFS"]
 
 
-def _working(config, beat):
+def _as_int8(config, beat):
     """The beat in the int8 range."""
     if config.signed:
         return beat
@@ -34,7 +34,7 @@ def _input(m, block, inside):
     ingress, accumulate, excite, buffer = (inside[name] for name in ("ingress", "accumulate", "excite", "buffer"))
     take = block.s_axis_tvalid & block.s_axis_tready
     took = delay(m, take, 1, name="took", reset_less=False)
-    beat = delay(m, _working(config, block.s_axis_tdata), 1, name="taken")
+    beat = delay(m, _as_int8(config, block.s_axis_tdata), 1, name="taken")
     m.d.comb += [
         Assert((buffer.write == take) & (accumulate.i_valid == take) & (ingress.take == take),
                "a beat that is taken goes into tile buffer and accumulator, and no other"),
@@ -72,7 +72,7 @@ def _output(m, block, inside):
     word = inside.word(m, "tile_buffer/ram/storage", head)
     read, due = (delay(m, value, latency, name=name, reset_less=False)
                  for value, name in ((scale.read, "read"), (word, "word")))
-    data = _working(config, scale.o_data.as_value())
+    data = _as_int8(config, scale.o_data.as_value())
     m.d.comb += [
         Assert((buffer.read == scale.read) & (fifo.read == scale.read) & (fifo.release == scale.release)
                & (ingress.release == scale.release), "a beat is read together with its gates, and its tile released"),
@@ -125,9 +125,9 @@ _LANES = (
     Fault("every beat gets group 0's gates", "tiled_se.py", "gates.group.eq(scale.group)", "gates.group.eq(0)",
           "gates are read group by group, from group 0 for a tile's first beat on"),
     Fault("beats are written a cycle early", "tiled_se.py", "buffer.i.eq(beat)",
-          "buffer.i.eq(self._working(self.s_axis_tdata))", "the tile buffer gets the beat a cycle after it was taken"),
+          "buffer.i.eq(self._as_int8(self.s_axis_tdata))", "the tile buffer gets the beat a cycle after it was taken"),
     Fault("beats are added up a cycle early", "tiled_se.py", "accumulate.i_data.as_value().eq(beat)",
-          "accumulate.i_data.as_value().eq(self._working(self.s_axis_tdata))",
+          "accumulate.i_data.as_value().eq(self._as_int8(self.s_axis_tdata))",
           "the accumulator gets the beat a cycle after it was taken"),
     Fault("sums never start anew", "tiled_se.py", "accumulate.i_first.eq(ingress.first_pixel)",
           "accumulate.i_first.eq(0)", "sums start anew with each tile"),
@@ -135,7 +135,7 @@ _LANES = (
           "excite.i_rows.eq(0)", "excite gets the tile's own rows and words"),
     Fault("cut tiles don't wait for a sum that is on its way", "tiled_se.py", "ingress.busy.eq(accumulate.busy)",
           "ingress.busy.eq(0)", "ingress knows of a sum that is on its way, and of excite's place for sums"),
-    Fault("outputs stay in the working range", "tiled_se.py", "self._working(scale.o_data.as_value())",
+    Fault("outputs stay in the int8 range", "tiled_se.py", "self._as_int8(scale.o_data.as_value())",
           "scale.o_data.as_value()", "what leaves is the result, in the data's range"),
 )
 _WAIT = (

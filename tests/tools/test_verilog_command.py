@@ -78,7 +78,8 @@ def test_module_runs_as_the_command():
 
 
 def test_config_is_light():
-    """The parameter object is for everybody: it loads neither the hardware's nor the golden model's library."""
-    code = "import sys, tiled_se.hdl.config, tiled_se.hdl.timing, tiled_se.hdl.sizing, tiled_se.hdl.tables\n" \
+    """The parameter object and the packages themselves load neither Amaranth nor torch."""
+    code = "import sys, tiled_se.golden, tiled_se.cosim\n" \
+           "import tiled_se.hdl.config, tiled_se.hdl.timing, tiled_se.hdl.sizing, tiled_se.hdl.tables\n" \
            "sys.exit(any(m in sys.modules for m in ('amaranth', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
