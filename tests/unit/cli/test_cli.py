@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: what it refuses, and how; what `tiled-se verilog` writes."""
+"""The command line: what it refuses, and how; what its options are without being given."""
 
 import concurrent.futures
 import os
@@ -31,6 +31,12 @@ FILES = {
     "huge.npz": weights(w1=np.full((2, 8), 3e38, np.float32)),
     "x.npz": dict(x=np.ones((3, 4, 8, 8))),
     "x9.npz": dict(x=np.ones((4, 8, 9))),
+}
+# Of all commands that have the option.
+DEFAULTS = {
+    "k": 7, "sram_overhead": 0.05, "error": 1.0, "seed": 1, "stall": 0.0, "sim": "verilator", "waves": False,
+    "target": Target.ECP5, "seeds": (1, 2, 3), "name": "tiled_se", "repeats": 3, "seconds": 4.0, "limit": 16,
+    "bgr": False, "ks": (1, 3, 5, 7, 9), "pages": 42, "mutants": 1000, "beats": 10_000_000, "builds": 200,
 }
 
 
@@ -249,6 +255,13 @@ class TestHelp:
         pairs = {(name, about.variable) for command in COMMANDS.values()
                  for name, about in options_of(command.load_options()).items()}
         assert len(pairs) == len({name for name, _ in pairs}) == len({variable for _, variable in pairs})
+
+    def test_defaults(self):
+        """Help and documents repeat them from the options, so that a change shows here alone."""
+        defaults = {name: {default for default in (getattr(command.load_options()(), name, None)
+                                                   for command in COMMANDS.values()) if default is not None}
+                    for name in DEFAULTS}
+        assert defaults == {name: {default} for name, default in DEFAULTS.items()}
 
     def test_without_command(self, tiled_se):
         finished = tiled_se.passes()
