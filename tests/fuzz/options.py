@@ -77,8 +77,9 @@ def formatted(row):
 def legal(row):
     """Legal texts, those of numbers small enough to keep a line short."""
     if found := _match(row, r"must be an integer from (-?\d+) to (\d+)(, or auto)?"):
-        low, high = int(found[0]), int(found[1])
-        texts = st.integers(low, min(high, SHORT.get(row.name, high))).map(str)
+        low, high = int(found[0]), min(int(found[1]), SHORT.get(row.name, 1 << 64))
+        # The limits are where mistakes are.
+        texts = (st.integers(low, high) | st.sampled_from((low, high))).map(str)
         texts |= texts.map(lambda text: text if text.startswith("-") else "+" + text)
         return texts | st.just("auto") if found[2] else texts
     if found := _match(row, r"must be a number from (\S+) to (less than )?(\S+)"):

@@ -5,6 +5,7 @@ import atexit
 import contextlib
 import dataclasses
 import io
+import itertools
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -59,8 +60,8 @@ class Line:
         The message that refuses a wrong line must have one of these.
     stdout : str
         ``file``, ``full`` or ``closed``.
-    interrupted : (int, float) or None
-        A signal, and after how many seconds it comes.
+    interrupted : (int, int, float) or None
+        A signal, and how many seconds it comes after the so-manieth file or folder is begun, or renamed, in `work`.
     planned : bool
         Whether `sim`, `verilog` and `synth` end when the configuration is known: see :mod:`.plan`.
     """
@@ -80,6 +81,9 @@ class Line:
         files = {name: f"{len(content)} bytes" if isinstance(content, bytes) else content
                  for name, content in self.files.items()}
         return f"<{self.verdict}: {ascii(self.shell)[1:-1]}; {files}, {self.stdout}, {self.interrupted}>"
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text(repr(self))
 
     @property
     def shell(self):
@@ -160,7 +164,7 @@ class Sandbox:
         process = multiprocessing.get_context("forkserver").Process(target=_child, args=(line, self.base, main))
         process.start()
         long = not line.planned and line.verdict != "wrong"
-        status = _wait(process, seconds or (LONG_SECONDS if long else SECONDS), line.interrupted)
+        status = _wait(process, seconds or (LONG_SECONDS if long else SECONDS))
         left = _end_group(process.pid)
         process.close()
         out, err = ((self.base / name).read_text(errors="backslashreplace") for name in ("stdout", "stderr"))
@@ -204,13 +208,9 @@ def _snapshot(base):
     return {path: about for path, about in found.items() if path.startswith(("above", "tmp"))}
 
 
-def _wait(process, seconds, interrupted):
+def _wait(process, seconds):
     """The exit status of `process`; None where it had to be killed."""
     try:
-        if interrupted is not None:
-            process.join(interrupted[1])
-            if process.is_alive():
-                os.kill(process.pid, interrupted[0])
         process.join(seconds)
     finally:
         status = process.exitcode
@@ -245,7 +245,7 @@ def _child(line, base, main):
     status = 70
     try:
         _become(base, line.stdout)
-        note = _watch(os.open(base / "seen", os.O_WRONLY | os.O_APPEND))
+        note = _watch(os.open(base / "seen", os.O_WRONLY | os.O_APPEND), line.interrupted)
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if main is None:
             from tiled_se.cli.main import main
@@ -293,9 +293,12 @@ def _become(base, stdout):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _watch(descriptor):
+def _watch(descriptor, interrupted):
     """Note in the file `descriptor` what this process changes in file systems, and what it unpickles."""
-    busy = threading.local()
+    busy, changes = threading.local(), itertools.count(1)
+    number, wanted, seconds = interrupted or (0, 0, 0)
+    work = os.getcwd()
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), number))
 
     def note(kind, text):
         os.write(descriptor, f"{kind} {text}\0".encode(errors="surrogateescape"))
@@ -312,7 +315,11 @@ def _watch(descriptor):
                 paths = [path] if writing else []
             for path in paths:
                 if not isinstance(path, int):
-                    note("changed", os.path.abspath(os.fsdecode(path)))
+                    path = os.path.abspath(os.fsdecode(path))
+                    ours = event in ("open", "os.mkdir", "os.rename") and path.startswith(work)
+                    if ours and next(changes) == wanted:
+                        signal.setitimer(signal.ITIMER_REAL, seconds)
+                    note("changed", path)
             if event == "pickle.find_class":
                 note("unpickled", ".".join(map(str, arguments)))
         finally:

@@ -116,8 +116,9 @@ def right(draw, commands, planned=True):
     draft = _right(draw, draw(st.sampled_from(commands)))
     whole = draft.command not in BLOCK or not planned
     how = {"stdout": draft.pick(["file"] * 28 + ["full", "closed"]), "planned": not whole}
-    if whole and draft.command == "verilog" and draft.chance(15):
-        how["interrupted"] = draft.pick((signal.SIGTERM, signal.SIGINT)), draw(st.floats(0.05, 3))
+    if whole and draft.command == "verilog" and draft.chance(70):
+        how["interrupted"] = (draft.pick((signal.SIGTERM, signal.SIGINT)), draw(st.integers(1, 9)),
+                              draw(st.sampled_from((0.00001, 0.0001, 0.001, 0.1))))
     return draft.line(**how)
 
 
