@@ -125,6 +125,8 @@ def verify(options: VerifyOptions) -> bool:
             page = section.placed(page, check.section(result))
             write_all(options.docs, {DOCUMENT: page.encode()}, "docs")
             print(f"wrote       section {name} of {os.path.join(options.docs, DOCUMENT)}", flush=True)
+        else:
+            print(f"{name}: the result is not complete; its section stays as it is", flush=True)
     return good
 
 
