@@ -15,10 +15,9 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tests.helpers.onnx_images import model
 from tests.helpers.torch_blocks import ClassicSELayer
 from tiled_se.evaluate.networks import load_networks
+from tiled_se.gen import SimOptions, generate
 from tiled_se.gen.fields import flag, options_of
-from tiled_se.gen.options import SimOptions
-from tiled_se.gen.verilog import generate
-from tiled_se.golden.module import TiledSE
+from tiled_se.golden import TiledSE
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
