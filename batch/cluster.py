@@ -47,7 +47,7 @@ class Cluster:
         return threads if self.jobs is None else min(self.jobs, threads)
 
     def result(self, future: Future) -> Any:
-        """What the job of `future`, which is done, has returned; raises what it raised, or EngineLost."""
+        """The result of the job of `future`, which is done; raises what the job raised, or EngineLost."""
         # When the scheduler goes, the client cancels its futures.
         if future.cancelled():
             raise self._lost()

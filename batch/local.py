@@ -50,7 +50,7 @@ class Local:
         return self.jobs
 
     def result(self, future: Future) -> Any:
-        """What the job of `future`, which is done, has returned; raises what it raised."""
+        """The result of the job of `future`, which is done; raises what the job raised."""
         return future.result()
 
     @contextlib.contextmanager

@@ -27,7 +27,7 @@ class TaskFailed(Exception):
 
 
 class Executor(Protocol):
-    """What an engine runs jobs with."""
+    """Runs the jobs of an engine."""
 
     def submit(self, job: Job) -> Future:
         """Have a process run `job`."""
@@ -54,7 +54,7 @@ class Engine(Protocol):
         """How many tasks may run now."""
 
     def result(self, future: Future) -> Any:
-        """What the job of `future`, which is done, has returned; raises what it raised, or EngineLost."""
+        """The result of the job of `future`, which is done; raises what the job raised, or EngineLost."""
 
     def open(self) -> AbstractContextManager[Executor]:
         """An executor. Leaving the block by an exception stops its jobs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a block buffers and computes, from its shape: the paper's section 3.2.
+"""The elements that a block buffers and its MACs, from its shape, as in section 3.2 of the paper.
 
 Elements that wait are min(h, H) * min(w, W) * C for tiles of h x w. The multiply-accumulates (MACs) that a block adds
 to its network are N * F, F for each of N tiles. Squeeze-and-excite has one tile, its whole map.

@@ -14,12 +14,12 @@ __all__ = ["FRAMES", "K", "Kind", "Task", "forms", "original", "simulated_height
 K = 7
 # Frames of a simulation, back to back.
 FRAMES = 2
-# Input beats of a simulation that shall take seconds: higher maps are simulated with fewer rows.
+# Input beats of a simulation that takes seconds; higher maps are simulated with fewer rows.
 MOST_BEATS = 420_000
 
 
 class Kind(enum.Enum):
-    """What is measured: MEMORY is the netlist's, CYCLES a simulation's, SYNTH a synthesis tool's."""
+    """What measures: the netlist for MEMORY, a simulation for CYCLES, a synthesis tool for SYNTH."""
 
     MEMORY = "memory"
     CYCLES = "cycles"
@@ -51,7 +51,7 @@ class Task:
 
     @property
     def settings(self):
-        """All that tells the task from others, JSON-serialisable: the value of every option of a block."""
+        """All that decides the task's result, JSON-serialisable: the value of every option of a block."""
         return {"kind": self.kind.value, "occupancy": self.occupancy, "target": self.target,
                 "options": {name: text_of(getattr(self.options, name)) for name in OPTIONS}}
 
@@ -77,10 +77,10 @@ class Task:
 
 
 def simulated_height(block, lanes, k=K):
-    """Rows of a frame in simulation: the block's own height, or fewer that are as good.
+    """Rows of a frame in simulation: the block's own height, or fewer with the same cycles per tile and memory.
 
-    Fewer leave the last tile its rows, and each frame at least two full tiles: all that cycles and memory depend on. Of
-    those it is the largest number with which FRAMES frames keep to MOST_BEATS.
+    Cycles and memory depend on the rows of the last tile, which are kept, and on at least two full tiles in a frame.
+    The result is the largest such number with which FRAMES frames have at most MOST_BEATS beats.
     """
     row = block.width * block.channels // lanes
     ragged = block.height % k

@@ -21,16 +21,16 @@ def document(plan, results, failures, command):
     ----------
     plan : Plan
     results : dict of Task to dict
-        What there is; the others' rows say that they failed.
+        Rows of tasks without a result say that they failed.
     failures : dict of Task to str
         Why.
     command : str
-        The command that this is made by.
+        The command that makes the page.
 
     Returns
     -------
     dict of str to bytes
-        benchmarks.md last, behind the plots that it shows.
+        benchmarks.md last, after the plots that it shows.
     """
     drawn = {"networks": plots.networks(plan, results),
              "macs": plots.macs(plan, results) if plan.macs else None,

@@ -116,7 +116,7 @@ def macs(plan, results):
 
 
 def occupancy(plan, results):
-    """What the headline block holds over time, tiled and original."""
+    """The elements in the headline block over time, tiled and original."""
     def draw(axes):
         area = HEADLINE.width * HEADLINE.channels / THOUSAND
         end = 0
@@ -131,7 +131,7 @@ def occupancy(plan, results):
             rows = min(task.options.k, HEADLINE.height)
             text = f"{name}: {rows} rows = {rows * area:,.1f} thousand, peak {max(y):,.1f}"
             axes.axhline(rows * area, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
-            # Behind the rise, which the other curve shares.
+            # After the rise, which the other curve shares.
             axes.annotate(text, (x[-1] / 2, max(y)), (0, 5), textcoords="offset points", ha="center", color=colour)
             end = max(end, x[-1])
         axes.set_xlim(0, end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the results of a plan say together: memory of whole networks, and what is not as it should be."""
+"""Sums over the results of a plan: the memory of whole networks, and the results that break a claim."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ __all__ = ["Findings", "NetworkMemory", "network_memory"]
 class NetworkMemory:
     """Memory bits without weights of all blocks of a network, for both forms and a limit on the lanes.
 
-    ``maps`` are the feature maps' own bits, which no original form can do without.
+    ``maps`` are the feature maps' own bits, which the original form can't do without.
     """
 
     tiled: int
@@ -36,9 +36,9 @@ def network_memory(network, most, plan, results):
 
 
 class Findings:
-    """What the simulations say of the claims, as lists of tasks.
+    """The simulations that break or limit a claim of the page, as lists of tasks.
 
-    ``inexact``: analytic and simulated figures differ. ``slow``: less than a beat a cycle. ``broken``: the same, though
+    ``inexact``: analytic and simulated figures differ. ``slow``: less than one beat a cycle. ``broken``: slow, although
     every tile has as many beats as excite takes cycles.
     """
 
@@ -54,7 +54,7 @@ class Findings:
 
     @property
     def problems(self):
-        """Task to what is wrong with its result, for the list of failures."""
+        """For each task with a wrong result, the reason, for the list of failures."""
         found = {task: "less than a beat a cycle, though no tile is shorter than excite takes" for task in self.broken}
         return found | {task: "analytic and simulated cycles differ" for task in self.inexact}
 

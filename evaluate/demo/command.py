@@ -32,7 +32,7 @@ def demo(options: DemoOptions) -> bool:
     Returns
     -------
     bool
-        Whether nothing is wrong of what :func:`.summary.failures` looks for.
+        Whether :func:`.summary.failures` finds nothing wrong.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class _Run:
         return summary.summary(self)
 
     def shown(self):
-        """What the picture shows: (image, boxes of each network, drawn lines or None), of a page and of the scan."""
+        """For the picture: (image, boxes of each network, drawn lines or None) of a page and of the scan."""
         for number, lines in ((0, self.pages[0].lines), (-1, None)):
             yield self.images[number], {name: found[number] for name, found in self.boxes.items()}, lines
 
@@ -142,4 +142,4 @@ def _say(text):
 
 
 def _quiet(text):
-    """For what is quickly done with what is there already."""
+    """Print nothing: the simulation is built already, and its next run is short."""

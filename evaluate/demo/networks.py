@@ -14,7 +14,7 @@ __all__ = ["Networks"]
 
 
 class Networks:
-    """The detector's networks, each a method that takes an image, uint8 (H, W, 3), and gives boxes (N, 4, 2).
+    """The detector's networks, each a method that takes an image, uint8 (H, W, 3), and returns boxes (N, 4, 2).
 
     Parameters
     ----------

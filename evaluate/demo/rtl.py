@@ -26,9 +26,9 @@ class RtlBlock:
     block : Block
         Of the network.
     integers : IntegerBlock
-        What the hardware must equal, for its format and its conversions.
+        The golden model that the hardware must equal, with its format and its conversions.
     frames : int8 array (N, H, W, C)
-        What the INPUT file holds, of what will go in.
+        The frames of the INPUT file, a part of those that will be simulated.
     folder : str
         Where the files are written that `tiled-se sim` takes as WEIGHTS and INPUT.
     k : int
@@ -81,7 +81,7 @@ class RtlBlock:
     def function(self, x_q, y_q):
         """A function for the block's place in the network, for the one frame whose output is `y_q` (H, W, C).
 
-        It takes x (1, C, H, W), which must have the integers `x_q` (H, W, C), and gives y.
+        It takes x (1, C, H, W), which must have the integers `x_q` (H, W, C), and returns y.
         """
         def call(x):
             if not np.array_equal(self._integers.integers(x)[0], x_q):

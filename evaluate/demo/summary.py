@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo found, as demo.json and as a table of a few lines."""
+"""The results of the demo, as demo.json and as a table of a few lines."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ __all__ = ["DECIDING", "differences", "failures", "summary", "table"]
 DECIDING = 40
 
 NAMES = {"se": "SE", "tse_float": "TSE, float", "tse_integer": "TSE, integers"}
-# What is compared with what, and how much worse it may be, in points of F-score; for the last one, either way.
+# Pairs that are compared, and how much worse the first may be, in points of F-score; in the last pair, or better.
 COMPARISONS = {"tse_float_to_se": ("tse_float", "se", 2.0), "tse_integer_to_se": ("tse_integer", "se", 2.0),
                "tse_integer_to_tse_float": ("tse_integer", "tse_float", 1.0)}
 METHOD = (f"boxes and lines are paired one to one, with the most pairs of an intersection over union of {OVERLAP} or "
@@ -41,7 +41,7 @@ def summary(run):
         "lines": sum(map(len, drawn)),
         "method": METHOD,
         **scores,
-        # The detector's boxes are padded: how much of that the lines' own boxes have decides the scores.
+        # The detector pads its boxes: scores depend on how high the boxes of the lines are taken to be.
         "against_ink": _against([page.ink for page in run.pages], run),
         "buffering": _buffering(blocks),
         "blocks": blocks,

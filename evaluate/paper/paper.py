@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's Buffer and MFLOPs columns: what it prints, what its way of counting gives, and the real network's."""
+"""The paper's Buffer and MFLOPs columns: as printed, as the paper counts, and of the real network."""
 
 import dataclasses
 import importlib.resources
@@ -14,7 +14,7 @@ __all__ = ["Figure", "ModelRow", "STRIP", "TileRow", "load_paper", "model_rows",
 
 # Rows of a strip in Tables 4 to 6.
 STRIP = 7
-# What the figures are printed in.
+# The unit of the printed figures.
 MILLION = 10**6
 # The row of a network without squeeze-and-excite.
 VANILLA = "vanilla"
@@ -31,7 +31,7 @@ class Figure:
     by_rule, real : int or Fraction
         Single elements or MACs, exactly: by the paper's way of counting, and of the network as it is defined.
     rounded : bool
-        Whether the paper has rounded; it cuts off behind the printed digits, but for a single figure.
+        Whether the paper has rounded. It cuts off after the printed digits, except in a single figure.
     """
 
     printed: str | None
@@ -41,7 +41,7 @@ class Figure:
 
     @property
     def digits(self):
-        """Digits behind the point, as printed."""
+        """Digits after the point, as printed."""
         return len(self.printed.partition(".")[2]) if self.printed else 2
 
     def as_printed(self, value):
@@ -66,7 +66,7 @@ class Figure:
 
 
 def _status(figures):
-    """In words: what the rules explain, and whether the real network is another one."""
+    """In words: what the rules explain, and whether the figures of the real network differ."""
     said = [figure for figure in figures if figure.printed is not None]
     if not said:
         return "not printed"
@@ -101,7 +101,7 @@ class TileRow:
 class ModelRow:
     """A row of Table 4, or a column of 5 or 6: Buffer of a model's two forms, SE and strips of ``STRIP`` rows.
 
-    ``accuracies`` are the two printed ones, and ``measure`` tells of what; ``network`` is the model's definition.
+    ``accuracies`` are the two printed ones, in the unit ``measure``; ``network`` is the name of the network.
     """
 
     table: int

@@ -47,7 +47,7 @@ def widest_of_stage(network):
 def before_stride(network):
     """Maps are those before the block's own stride, in the network with output stride 32.
 
-    For segmentation the strides of some layers are set to 1; here they are 2 again, for the layers behind them.
+    For segmentation the strides of some layers are set to 1; here they are 2 again, for the layers after them.
     """
     counted = []
     for block in network.blocks:
@@ -59,7 +59,7 @@ def before_stride(network):
 class Rule(enum.Enum):
     """A way to count Buffer in Tables 4 to 6, by the name that paper.json gives it.
 
-    ``text`` tells it; ``blocks`` returns the maps that are counted.
+    ``text`` describes the rule; ``blocks`` returns the maps that it counts.
     """
 
     STEM_AT_LEAST = "stem_at_least"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report is about: known networks, the paper's tables, a .json of one's own, or an ONNX model."""
+"""The networks of a report: known ones, those of the paper's tables, of a .json file, or of an ONNX model."""
 
 import dataclasses
 import os

@@ -9,7 +9,7 @@ __all__ = ["CURVE_ROWS", "FORMS", "SUMMED", "network_summary"]
 FORMS = ("se", "tse")
 # Figures of a form that are added up over a network's blocks.
 SUMMED = ("elements", "added_macs", "memory_bits", "tile_buffer_bits", "first_output_latency")
-# Those of which a reduction is told.
+# Figures whose reduction is given.
 REDUCED = ("elements", "memory_bits", "tile_buffer_bits")
 # Rows of a strip for which a network's buffering and MACs are given.
 CURVE_ROWS = (1, 3, 5, 7, 9)
@@ -22,7 +22,7 @@ def network_summary(network, options, results):
     ``elements`` that wait, ``added_macs`` (F for each tile), and what was measured, all None where that has failed:
     ``memory_bits`` without weights and ``tile_buffer_bits`` of these, ``first_output_latency`` in cycles, ``sram`` by
     role, ``config``. ``sum`` adds each block's figures up as often as the network has it, and is None where one is
-    missing; ``reduction`` tells how much less the tiled form takes, as a fraction. ``curve`` has elements and MACs by
+    missing; ``reduction`` is how much less the tiled form takes, as a fraction. ``curve`` has elements and MACs by
     rows of a strip.
     """
     blocks = [_block(block, options, results) for block in network.blocks]

@@ -14,7 +14,7 @@ FAILED = "failed"
 # Of a network's or a block's name, in characters.
 MOST_SHOWN = 80
 WIDTH = 120
-# What the words in a column "status" mean.
+# The words in the columns "status".
 STATUS = ("explained: the rule gives all printed digits, cut off behind them; rounded: rounded instead;",
           "real differs: the network as it is defined has other digits")
 
@@ -119,7 +119,7 @@ def _tiles(rows):
 
 
 def _figure(figure, digits=None):
-    """Three texts, the network's own value with the paper's digits, or with `digits` behind the point."""
+    """Three texts, the network's own value with the paper's digits, or with `digits` after the point."""
     real = figure.as_printed(figure.real) if digits is None else f"{float(figure.real) / MILLION:.{digits}f}"
     return [figure.printed or "N/A", figure.as_printed(figure.by_rule), real]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second cocotb test module: the same job with cocotbext-axi's source and sink, as its users would write it.
+"""A second cocotb test module: the same job with the source and sink of cocotbext-axi, as its users would write it.
 
 It takes jobs of Reset, perhaps Load, Idle and Send, without taps, snapshots or occupancy, and leaves what
 :mod:`.bench` leaves, but for the figures that only our own monitors have. Needs the package cocotbext-axi.
@@ -27,7 +27,7 @@ _PERIOD_NS = 10
 
 @cocotb.test(timeout_time=10, timeout_unit="sec")
 async def run_job(dut):
-    """Every frame comes back as expected, and nothing behind the last one."""
+    """Every frame comes back as expected, and nothing follows the last one."""
     folder = Path(os.environ[JOB_VARIABLE])
     job = Job.load(folder)
     Clock(dut.clk, _PERIOD_NS, unit="ns").start()
@@ -44,7 +44,7 @@ async def run_job(dut):
 
 
 class Bench:
-    """One run of ``job``: a source for each input, a sink behind, frames compared as they come."""
+    """One run of ``job``: a source for each input, a sink for the output; each frame is compared when it arrives."""
 
     def __init__(self, dut, job):
         self.dut, self.job = dut, job
@@ -64,7 +64,7 @@ class Bench:
         return stream
 
     async def run(self):
-        """Run all steps, then see that nothing comes behind the last frame."""
+        """Run all steps, then check that nothing follows the last frame."""
         start = get_sim_time("ns")
         try:
             for step in self.job.steps:

@@ -23,7 +23,7 @@ _SEEDS = 2**31 - 1
 
 @dataclasses.dataclass(frozen=True)
 class LoopResult:
-    """What the loop has counted.
+    """The counts of a run of the loop.
 
     ``cycles`` is all of them, ``total_cycles`` those from the first beat offered to the last beat out, both counted;
     ``cpu_seconds`` is what the run itself took. ``beats`` came and were compared; ``wrong`` is how many had other data

@@ -35,7 +35,7 @@ class Configuration:
     label : str
         As the file says, or empty.
     texts : dict of str to str
-        What the file says of it, by option, as the command line would have it.
+        The values in the file by option, as the command line would have them.
     options : SimOptions
         The same, converted.
     """

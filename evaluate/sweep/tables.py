@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sweep has found: results.csv, timings.csv, summary.json, and the summary for a person.
+"""The results of a sweep: results.csv, timings.csv, summary.json, and the summary for a person.
 
 results.csv and summary.json depend on configurations and sources alone, not on when, where and in how many runs they
-came to be.
+were made.
 """
 
 import csv
@@ -17,7 +17,7 @@ __all__ = ["FILES", "documents", "summarise", "summary_text"]
 
 FILES = RESULTS, TIMES, SUMMARY = "results.csv", "timings.csv", "summary.json"
 
-# Columns of results.csv behind the variables, and where report.json has them.
+# Columns of results.csv after the variables, and where report.json has them.
 FIGURES = {
     "bit_exact": ("bit_exact",), "elements": ("elements",), "mismatches": ("mismatches",),
     "float_error_max_lsb": ("float_error_lsb", "max"), "float_error_mean_lsb": ("float_error_lsb", "mean"),
@@ -97,7 +97,7 @@ def summarise(configurations, results):
         "elements": sum(_figure(results[c], ("elements",)) or 0 for c in configurations),
         "largest_float_error_lsb": extreme("float_error_max_lsb", max),
         "largest_over_bound": extreme("over_bound", max),
-        # Pauses that were asked for say nothing of a block.
+        # Stalls that were asked for say nothing about a block.
         "lowest_beats_per_cycle": extreme("beats_per_cycle", min, [c for c in configurations if not c.options.stall]),
         "mismatches": bad(MISMATCH),
         "failures": bad(FAILED),
