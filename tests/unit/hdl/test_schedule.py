@@ -47,7 +47,7 @@ def test_named(shape, heights):
     assert measure(config, heights) == predicted(config, heights)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random(seed):
     """Small blocks of every kind, whose tiles are shorter and longer than excite takes."""
     rng = random.Random(seed)
