@@ -93,8 +93,8 @@ class Draft:
         tokens = [token for group in groups for token in group]
         stand = [self.said[name] for name in standing]
         # One may come after the options; no option may come between two.
-        behind = len(stand) == 1 and self.chance(20)
-        return Line(self.command, (self.command, *(tokens + stand if behind else stand + tokens), *self.tail),
+        last = len(stand) == 1 and self.chance(20)
+        return Line(self.command, (self.command, *(tokens + stand if last else stand + tokens), *self.tail),
                     dict(self.said), self.files, self.verdict, frozenset(self.blames), **how)
 
     def _spelt(self, name, text):

@@ -77,7 +77,7 @@ def test_networks(line, run):
 
 
 @pytest.mark.parametrize(("text", "reasons"), [
-    (FAILING, ["LANES=3"] * 5), pytest.param(WORKING, [""] * 3, marks=at_length)])
+    (FAILING, ["LANES=3"] * 5), pytest.param(WORKING, [""] * 3, marks=at_length)], ids=["failing", "right"])
 def test_sweep(sandbox, text, reasons):
     """One of a list that fails, and one of a list that is right: results.csv has a row for each configuration."""
     one = line("sweep", configs="list.toml", jobs="1", files={"list.toml": text.encode()})

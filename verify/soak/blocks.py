@@ -18,7 +18,7 @@ from ...hdl.timing import Timing
 
 __all__ = ["Block", "draw"]
 
-# Streams of random numbers that a seed and a number give; those of work.py begin behind it.
+# Streams of random numbers that a seed and a number give; those of work.py begin after them.
 SHAPE_STREAM = 1
 # Cycles that a tile of k rows may take for each of its beats: more would be waiting for excite most of the time.
 MOST_CYCLES = 60

@@ -109,7 +109,7 @@ class Episodes:
             self.script.look()
 
     def _break_load(self):
-        """The reset comes before the stream's end, or shortly behind it."""
+        """The reset comes before the stream's end, or shortly after it."""
         number = self._set()
         if self.rng.random() < 0.5:
             self._send(wait=False)
@@ -188,7 +188,7 @@ class Episodes:
         self.script.load(self._set())
 
     def _reload(self):
-        """Parameters come while frames are under way, or behind them."""
+        """Parameters come while frames are under way, or after them."""
         if self.rng.random() < 0.6:
             self._send(wait=self.rng.random() < 0.3)
             self.script.idle(self._while(self.timing.output_latency))
@@ -231,6 +231,6 @@ class Episodes:
         self.script.load_badly(words)
 
     def _resized(self, words, count):
-        """A copy of `count` words, with random ones behind the last where that is more."""
+        """A copy of `count` words, with random ones after the last where that is more."""
         more = self.rng.integers(0, 1 << 32, max(count - len(words), 0), dtype=words.dtype)
         return np.concatenate([words[:count], more])

@@ -13,7 +13,7 @@ __all__ = ["Verdict", "judge"]
 
 @dataclasses.dataclass
 class Verdict:
-    """What came of a run.
+    """The verdict on a run.
 
     ``beats`` came out and were compared; ``lost`` did not come where they had to, ``wrong`` had other data than the
     golden model's. ``faults`` are texts: all of that, and whatever else was not as documented.
@@ -116,7 +116,7 @@ def _cut_ends(section):
 
 
 def _frame_error(look, end, seen):
-    # It rises in the cycle behind the beat's.
+    # It rises in the cycle after the beat's.
     allowed = {seen["accepted"] >= end, seen["accepted"] >= end + look.moving}
     if bool(seen["status_frame_error"]) not in allowed:
         yield f"look {look.name}: status_frame_error is {seen['status_frame_error']} after {seen['accepted']} beats"

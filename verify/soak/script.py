@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps for the bench, and beside them what the block has to show, as docs/design.md has it under "Errors"."""
+"""Steps for the bench, and what the block must show after each, as docs/design.md has it under "Errors"."""
 
 import collections
 import dataclasses
@@ -13,7 +13,7 @@ __all__ = ["Look", "Script", "Section", "Sent"]
 
 # Cycles in which a beat, or a word of parameters, has had its effect on the status bits.
 SETTLE = 10
-# Cycles behind the last output in which nothing more may come.
+# Cycles after the last output in which nothing more may come.
 QUIET = 40
 
 
@@ -54,7 +54,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """A snapshot: its name, its section's number, and what it has to show (None: either).
+    """A snapshot: its name, its section's number, and what it must show (None: either).
 
     With `moving`, a beat may have been accepted in the same cycle. With `as_before`, the name of an earlier one, none
     may have been accepted since.
@@ -158,7 +158,7 @@ class Script:
         self._open, self._settled, self._certain = [], max(len(self.section.loads) - 1, 0), True
 
     def finish(self):
-        """The same at a section's end; nothing may come behind it."""
+        """The same at a section's end; nothing may come after it."""
         self.drain()
         self.idle(QUIET)
         self.look()
@@ -180,7 +180,7 @@ class Script:
         self.counts["loads"] += 1
 
     def load_badly(self, words):
-        """Send a stream that must be refused, to its end: no frame is taken behind it."""
+        """Send a stream that must be refused, to its end: no frame is taken after it."""
         self._steps.append(Load(words))
         self.loaded, self.load_error, self._certain = False, True, True
         self.counts["bad loads"] += 1

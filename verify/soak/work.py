@@ -75,7 +75,7 @@ def work(seed, number, beats, keep=None):
 
 
 def _run(record, counts, block, built, pool, rng, beats, folder):
-    """One simulation; adds what came of it to `record` and `counts`."""
+    """One simulation; adds its results to `record` and `counts`."""
     from ...cosim.run import SimulationError, simulate
 
     stalls = _stalls(rng) if record["runs"] else (0.0, 0.0)
