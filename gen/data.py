@@ -14,9 +14,11 @@ from .fields import shortened
 from .files import npz_bytes
 from .formats import gate, middle
 from .options import DataOptions
-from .shape import MOST_ELEMENTS, MOST_WEIGHTS
 
 __all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
+
+# Most elements of all frames, and weights of one layer, that are read or made.
+MOST_ELEMENTS, MOST_WEIGHTS = 1 << 28, 1 << 24
 
 Stored: TypeAlias = dict[str, np.ndarray]
 

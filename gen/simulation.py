@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se sim`: generate, build, run, compare, report."""
 
-import dataclasses
 import os
 import shutil
 import sys
@@ -16,47 +15,18 @@ from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
 from .files import json_bytes, npz_bytes, output_folder, write_all
 from .options import BlockOptions
+from .report import Outcome, arrays, report, table
 from .verilog import Design, generate
 
 if TYPE_CHECKING:
-    from ..cosim.build import Build
     from ..cosim.job import Job
     from ..cosim.run import SimResult
 
-__all__ = ["Outcome", "bench_job", "bench_taps", "check_simulator", "run", "simulate"]
+__all__ = ["bench_job", "bench_taps", "check_simulator", "run", "simulate"]
 
 WAVES = "waves.vcd"
 # Cycles from reset, or from parameters, to frames: counts of cycles begin with the first beat, which then is taken.
 SETTLE = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """A finished run, with all that a report is made of.
-
-    ``x``, ``y`` (from the RTL, 0 where it gave no output) and ``golden`` are integers (N, H, W, C).
-    """
-
-    job: BlockSpec
-    design: Design
-    build: "Build"
-    result: "SimResult"
-    x: np.ndarray
-    y: np.ndarray
-    golden: np.ndarray
-    mismatches: int
-
-    @property
-    def bit_exact(self) -> bool:
-        """Whether every element was output and right, and no stream broke its protocol."""
-        return not self.mismatches and not self.result.failures
-
-    @property
-    def first_failure(self) -> str:
-        """What went wrong first, in a line; of a run that is not bit-exact."""
-        if self.result.difference is not None:
-            return f"first difference in {self.result.difference}"
-        return self.result.failures[0] if self.result.failures else f"{self.mismatches} elements differ"
 
 
 def simulate(options: BlockOptions) -> bool:
@@ -74,8 +44,6 @@ def simulate(options: BlockOptions) -> bool:
     BuildError, SimulationError
         Where a tool failed.
     """
-    from .report import arrays, report, table
-
     folder = output_folder(options)
     job = prepare(options)
     check_simulator(options.sim)

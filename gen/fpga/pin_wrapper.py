@@ -5,12 +5,8 @@ Every input comes from a register, every output goes into one, as it will in a u
 clock of their own, so that paths through ports stay apart from those of the block, and are reported as such.
 """
 
-from typing import TYPE_CHECKING
-
 from .tools import TOOLS, Workbench
-
-if TYPE_CHECKING:
-    from .yosys import Netlist
+from .yosys import Netlist
 
 __all__ = ["CLOCK", "INSTANCE", "frame"]
 
@@ -49,7 +45,7 @@ write_json -selected {frame}.json
 """
 
 
-def frame(bench: Workbench, command: str, netlist: "Netlist", log: str) -> str:
+def frame(bench: Workbench, command: str, netlist: Netlist, log: str) -> str:
     """Put a frame around `netlist`, whose ``TOP.json`` is in the workbench's folder.
 
     Returns
@@ -65,7 +61,7 @@ def frame(bench: Workbench, command: str, netlist: "Netlist", log: str) -> str:
     return name
 
 
-def _verilog(netlist: "Netlist", name: str) -> str:
+def _verilog(netlist: Netlist, name: str) -> str:
     used, connections = {"input": 0, "output": 0}, [".clk(clk)"]
     for port, (direction, bits) in netlist.ports.items():
         if port != "clk":

