@@ -26,8 +26,6 @@ __all__ = ["BenchOptions", "DemoOptions", "ReportOptions", "SimspeedOptions", "S
 class BenchOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se bench``."""
 
-    command = "bench"
-
     network: str | None = option("bench", "NETWORK", formats.file_name, None, "NAMES|FILE",
         "networks to measure, with commas between them, or a .json file of your own (default: all that are known)")
     blocks: str | None = option("bench", "BLOCKS", formats.file_name, None, "HxWxCxCR,...",
@@ -40,8 +38,6 @@ class BenchOptions(BatchOptions, OutputOptions):
 class SimspeedOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions, OutputOptions):
     """Options of ``tiled-se simspeed``."""
 
-    command = "simspeed"
-
     name: str = restated(BlockOptions, "name")
     docs: str | None = restated(BenchOptions, "docs",
         text="folder whose benchmarks.md takes the figures in (default: none)")
@@ -53,8 +49,6 @@ class SimspeedOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions,
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se sweep``."""
-
-    command = "sweep"
 
     configs: str | None = option("sweep", "CONFIGS", formats.file_name, None, "FILE",
         ".toml with the configurations to simulate (default: a list of 24 that comes along)")
@@ -71,8 +65,6 @@ class SweepOptions(BatchOptions, OutputOptions):
 class ReportOptions(TileOptions, HardwareOptions, ModelFolderOptions, BatchOptions):
     """Options of ``tiled-se report``."""
 
-    command = "report"
-
     model: str | None = restated(ModelOptions, "model", text="network to count: names of known ones with commas "
         "between, `paper` for every row of the paper's tables, an .onnx file, or a .json file of your own")
     lanes: int | None = largest_lanes()
@@ -81,8 +73,6 @@ class ReportOptions(TileOptions, HardwareOptions, ModelFolderOptions, BatchOptio
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoOptions(TileOptions, OutputOptions):
     """Options of ``tiled-se demo``."""
-
-    command = "demo"
 
     pages: int = option("model", "PAGES", formats.integer(2, 400), 42, "N", "pages of text to render")
     seed: int = restated(DataOptions, "seed", text="of the pages")

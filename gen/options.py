@@ -7,7 +7,7 @@ Modules with options import neither numpy nor Amaranth, so that help and errors 
 
 import dataclasses
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from ..hdl.config import ConfigError, Gate, Mid
 from . import formats
@@ -124,8 +124,6 @@ class BatchOptions:
 class OutputOptions:
     """The folder of results."""
 
-    command: ClassVar[str]
-
     out: str | None = option("output", "OUT", formats.file_name, None, "FOLDER",
         "where results go (default: build/ and a name that tells the command and what it is given)")
 
@@ -135,7 +133,8 @@ class OutputOptions:
         return self.out or os.path.join("build", self._default_name())
 
     def _default_name(self) -> str:
-        return self.command
+        """The command's name, which the class has, too: SimOptions are those of `sim`."""
+        return type(self).__name__.removesuffix("Options").lower()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,8 +143,6 @@ class BlockOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, St
 
     `sim`, `verilog` and `synth` take the same options, so that the same options always make the same hardware.
     """
-
-    command = "block"
 
     sim: str = option("run", "SIM", formats.choice("verilator", "icarus"), "verilator", "NAME",
         "simulator: verilator or icarus")
@@ -161,28 +158,22 @@ class BlockOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, St
         files = [stem(path, ".npz") for path in (self.weights, self.input) if path]
         shape = {"k": self.k, "h": self.height, "w": self.width, "c": self.channels, "cr": self.squeeze}
         sizes = [f"{letter}{size}" for letter, size in shape.items() if size is not None]
-        return "_".join([self.command, *files, *sizes])
+        return "_".join([super()._default_name(), *files, *sizes])
 
 
 class SimOptions(BlockOptions):
     """Options of ``tiled-se sim``."""
 
-    command = "sim"
-
 
 class VerilogOptions(BlockOptions):
     """Options of ``tiled-se verilog``."""
-
-    command = "verilog"
 
 
 class SynthOptions(BlockOptions):
     """Options of ``tiled-se synth``."""
 
-    command = "synth"
-
     def _default_name(self) -> str:
-        return super()._default_name().replace(self.command, f"{self.command}_{self.target}", 1)
+        return super()._default_name().replace("synth", f"synth_{self.target}", 1)
 
 
 def block_options(options: Any, **more: Any) -> BlockOptions:

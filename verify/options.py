@@ -14,8 +14,6 @@ __all__ = ["CrosscheckOptions", "MutateOptions", "ProveOptions", "SoakOptions", 
 class ProveOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se prove``."""
 
-    command = "prove"
-
     only: tuple[str, ...] | None = option("verification", "ONLY", formats.names, None, "NAME,NAME,...",
         "proofs to do (default: all)")
 
@@ -27,8 +25,6 @@ class MutateOptions(BatchOptions, OutputOptions):
     From Python, ``block`` may name one block to mutate; without it they are those of the documentation.
     """
 
-    command = "mutate"
-
     mutants: int = option("verification", "N", formats.integer(1, 100_000), 1000, "N",
         "mutants to draw, over all blocks")
     seed: int = restated(DataOptions, "seed", text="of which mutants are drawn")
@@ -39,8 +35,6 @@ class MutateOptions(BatchOptions, OutputOptions):
 class CrosscheckOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se crosscheck``."""
 
-    command = "crosscheck"
-
     only: tuple[str, ...] | None = restated(ProveOptions, "only",
         text="configurations to compare, by words that their names have (default: all)")
 
@@ -48,8 +42,6 @@ class CrosscheckOptions(BatchOptions, OutputOptions):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoakOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se soak``."""
-
-    command = "soak"
 
     only: tuple[str, ...] | None = restated(ProveOptions, "only",
         text="numbers of the configurations to run (default: all)")
@@ -62,8 +54,6 @@ class SoakOptions(BatchOptions, OutputOptions):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifyOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se verify``."""
-
-    command = "verify"
 
     only: tuple[str, ...] | None = restated(ProveOptions, "only",
         text="commands to run: prove, mutate, crosscheck, soak (default: all)")

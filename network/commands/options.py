@@ -38,7 +38,7 @@ class ModelFolderOptions(ModelOptions, OutputOptions):
     """The network, and a folder for results, which is named after it by default."""
 
     def _default_name(self) -> str:
-        return f"{self.command}_{stem(self.model or 'model', '.onnx')}"
+        return f"{super()._default_name()}_{stem(self.model or 'model', '.onnx')}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,6 @@ class BuildOptions(TileOptions, FormatOptions, StallOptions, BatchOptions, _Skip
                    ModelFolderOptions):
     """Options of ``tiled-se build``."""
 
-    command = "build"
-
     lanes: int | None = largest_lanes()
     loadable: bool | None = restated(FormatOptions, "loadable",
         text="1: parameters come through w_axis; 0: they are baked in (default: 0)")
@@ -109,8 +107,6 @@ class BuildOptions(TileOptions, FormatOptions, StallOptions, BatchOptions, _Skip
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SensitivityOptions(ImageOptions, ModelFolderOptions):
     """Options of ``tiled-se sensitivity``."""
-
-    command = "sensitivity"
 
     calibration: str | None = restated(ImageOptions, "calibration", positional=True)
     ks: tuple[int, ...] = option("model", "KS", formats.integers(1, 1 << 16, 16), (1, 3, 5, 7, 9), "K,K,...",
