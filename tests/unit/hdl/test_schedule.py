@@ -1,15 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The predicted schedule of any frames against the block in Amaranth's simulator, to the cycle and the word."""
+"""The block in Amaranth's simulator: its outputs are the golden model's, its cycles and words those predicted."""
 
 import random
 
 import numpy as np
 import pytest
 
-from tests.unit.hdl.test_timing import trace
+from tests.helpers.blocks import expected, random_frame, random_parameters
+from tests.helpers.pysim import simulate
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
 from tiled_se.hdl.schedule import Prediction, in_flight, predict
-from tiled_se.hdl.timing import Timing
+from tiled_se.hdl.tiled_se import TiledSE
+
+HARD = Gate(GateKind.HARDSIGMOID)
+
+
+def beats_of(config, frame):
+    """Words of `s_axis_tdata` or `m_axis_tdata` for a frame (H, W, C), in their order."""
+    return [int.from_bytes(beat.tobytes(), "little") for beat in frame.astype(np.int8).reshape(-1, config.lanes)]
+
+
+def trace(config, heights, pauses=()):
+    """Cycles in which beats of frames of `heights` rows are taken and given, both sides always ready; and the peak.
+
+    But for `pauses`: before each frame the source offers nothing for so many cycles. What is given is checked.
+    """
+    rng = np.random.default_rng(1)
+    parameters = random_parameters(config, rng)
+    frames = [random_frame(config, height, rng) for height in heights]
+    # The largest sum there is.
+    frames[0][:config.k] = -128
+    outputs = [beat for frame in frames for beat in beats_of(config, expected(config, parameters, frame))]
+    frames = [beats_of(config, frame) for frame in frames]
+    inputs = [beat for frame in frames for beat in frame]
+    ends = set((np.cumsum([len(frame) for frame in frames]) - 1).tolist())
+    dut, total = TiledSE(config, parameters), len(inputs)
+    taken, given, peak = [], [], []
+    before = dict(zip([0, *(end + 1 for end in sorted(ends))], pauses, strict=False))
+
+    async def bench(ctx):
+        ctx.set(dut.m_axis_tready, 1)
+        left = before.pop(0, 0)
+        for cycle in range(60 * (total + 2000)):
+            if len(given) == total:
+                break
+            offers = len(taken) < total and left == 0
+            ctx.set(dut.s_axis_tvalid, offers)
+            ctx.set(dut.s_axis_tdata, inputs[len(taken)] if offers else 0x55)
+            ctx.set(dut.s_axis_tlast, len(taken) in ends)
+            left = max(0, left - 1)
+            if offers and ctx.get(dut.s_axis_tready):
+                taken.append(cycle)
+                left = before.pop(len(taken), 0)
+            if ctx.get(dut.m_axis_tvalid):
+                assert ctx.get(dut.m_axis_tdata) == outputs[len(given)], len(given)
+                assert ctx.get(dut.m_axis_tlast) == (len(given) in ends), len(given)
+                given.append(cycle)
+            await ctx.tick()
+        peak.append(ctx.get(dut.status_peak_words))
+
+    simulate(dut, bench)
+    return np.array(taken), np.array(given), peak[0]
 
 
 def measure(config, heights, pauses=()):
@@ -25,29 +76,38 @@ def predicted(config, heights, pauses=()):
     return predict(config, heights, pauses), in_flight(config, heights, pauses).tolist()
 
 
-@pytest.mark.parametrize(("shape", "heights"), [
-    # Ragged tiles that are longer than excite takes, at full rate; and shorter ones.
-    (dict(k=3, width=24, channels=8, squeeze=2, lanes=2, macs=8), [5, 5, 5]),
-    (dict(k=5, width=9, channels=8, squeeze=4, lanes=4, macs=2), [6, 11, 16]),
-    # Frames of a row; a tile of a beat; tall after short.
-    (dict(k=4, width=3, channels=4, squeeze=2, lanes=4, macs=3), [1] * 7),
-    (dict(k=1, width=1, channels=3, squeeze=1, lanes=3, macs=1), [9, 1, 4]),
-    (dict(k=3, width=7, channels=6, squeeze=3, lanes=1, macs=2), [1, 9, 1, 2, 3]),
-    # A buffer of exactly k rows, and one that is three words short of full rate.
-    (dict(k=2, width=20, channels=6, squeeze=3, lanes=2, macs=3, slack=0), [6, 3]),
-    (dict(k=2, width=40, channels=6, squeeze=3, lanes=2, macs=3, slack=40), [8, 3]),
-    # Memories of sums, gates, hidden values and records with two and three registers; gates deeper than the buffer.
-    (dict(k=2, width=2, channels=37, squeeze=2, macs=5), [3, 4]),
-    (dict(k=1, width=2, channels=520, squeeze=1, macs=70), [2]),
-    (dict(k=1, width=2, channels=4, squeeze=515, lanes=2, macs=60), [3]),
-    (dict(k=1, width=1, channels=33, squeeze=2, macs=9, slack=0), [4]),
-])
+NAMED = {
+    "one pass each": (dict(k=3, width=8, channels=8, squeeze=3, lanes=2, macs=8), [12]),
+    "many passes": (dict(k=4, width=11, channels=9, squeeze=7, lanes=3, macs=2), [16]),
+    "drain longer than layer 2's input": (dict(k=4, width=12, channels=16, squeeze=2, lanes=2, macs=5), [12]),
+    "drain longer than layer 1's input": (dict(k=8, width=20, channels=3, squeeze=14, macs=4), [24]),
+    "more units than outputs": (dict(k=3, width=16, channels=4, squeeze=2, macs=9), [9]),
+    "hidden vector over several passes": (dict(k=5, width=30, channels=4, squeeze=40, macs=3), [15]),
+    "silu": (dict(k=3, width=16, channels=8, squeeze=2, lanes=4, macs=4, mid=Mid.SILU, hidden_frac=12), [12]),
+    "hard sigmoid": (dict(k=3, width=16, channels=8, squeeze=2, lanes=4, macs=4, gate=HARD, residual=True), [12]),
+    "one group": (dict(k=6, width=14, channels=6, squeeze=2, lanes=6, macs=6), [24]),
+    "full rate": (dict(k=3, width=24, channels=8, squeeze=2, lanes=2, macs=8), [5, 5, 5]),
+    "tiles shorter than excite takes": (dict(k=5, width=9, channels=8, squeeze=4, lanes=4, macs=2), [6, 11, 16]),
+    "limited by the scale FIFO's places": (dict(k=1, width=4, channels=5, squeeze=5, macs=5), [14]),
+    "frames of a row": (dict(k=4, width=3, channels=4, squeeze=2, lanes=4, macs=3), [1] * 7),
+    "a tile of a beat": (dict(k=1, width=1, channels=3, squeeze=1, lanes=3, macs=1), [9, 1, 4]),
+    "tall after short": (dict(k=3, width=7, channels=6, squeeze=3, lanes=1, macs=2), [1, 9, 1, 2, 3]),
+    "a buffer of k rows": (dict(k=2, width=20, channels=6, squeeze=3, lanes=2, macs=3, slack=0), [6, 3]),
+    "three words short": (dict(k=2, width=40, channels=6, squeeze=3, lanes=2, macs=3, slack=40), [8, 3]),
+    "two registers after the sums": (dict(k=2, width=2, channels=37, squeeze=2, macs=5), [3, 4]),
+    "three registers after the sums": (dict(k=1, width=2, channels=520, squeeze=1, macs=70), [2]),
+    "three registers after hidden values": (dict(k=1, width=2, channels=4, squeeze=515, lanes=2, macs=60), [3]),
+    "gates deeper than the buffer": (dict(k=1, width=1, channels=33, squeeze=2, macs=9, slack=0), [4]),
+}
+
+
+@pytest.mark.parametrize(("shape", "heights"), NAMED.values(), ids=NAMED)
 def test_named(shape, heights):
     config = Config(**shape)
     assert measure(config, heights) == predicted(config, heights)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random(seed):
     """Small blocks of every kind, whose tiles are shorter and longer than excite takes."""
     rng = random.Random(seed)
@@ -57,10 +117,10 @@ def test_random(seed):
             k=rng.choice([1, 1, 2, 3, 5]), width=rng.choice([1, 2, 3, 5, 9, 20]), lanes=lanes,
             channels=lanes * rng.choice([1, 1, 2, 3, 4, 5, 6, 9]), squeeze=rng.choice([1, 2, 3, 7, 20]),
             macs=rng.choice([1, 2, 3, 5, 9, 30]), mid=rng.choice([Mid.RELU, Mid.RELU, Mid.SILU]),
-            gate=rng.choice([Gate(), Gate(GateKind.HARDSIGMOID)]), slack=rng.choice([None, None, None, 0, 1, 7]))
+            gate=rng.choice([Gate(), HARD]), slack=rng.choice([None, None, None, 0, 1, 7]))
         heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 8]))]
         # Frames beyond these would repeat what the first ones do, and take most of the time.
-        while len(heights) > 2 and predict(config, heights).total_cycles > 1200:
+        while len(heights) > 2 and predict(config, heights).total_cycles > 600:
             heights.pop()
         pauses = [0, *(rng.choice([0, 0, 1, 5, 20, 60]) for _ in heights[1:])]
         assert measure(config, heights, pauses) == predicted(config, heights, pauses), (config, heights, pauses)
@@ -71,28 +131,3 @@ def test_pauses_are_before_frames(pauses):
     """As many as frames, and none before the first one, with which time begins."""
     with pytest.raises(ValueError, match=r"^pauses: .*; must be one for each of 2 frames, the first of them 0$"):
         predict(Config(k=1, width=1, channels=1, squeeze=1), [1, 2], pauses)
-
-
-def test_period():
-    """The stated pace of many full tiles, for slacks of nothing, of a few words, and of several tiles."""
-    rng = random.Random(8)
-    for _ in range(300):
-        lanes = rng.choice([1, 2, 3, 8])
-        config = Config(
-            k=rng.choice([1, 2, 3]), width=rng.choice([1, 2, 5, 7, 20]), lanes=lanes,
-            channels=lanes * rng.choice([1, 2, 5, 12, 30]), squeeze=rng.choice([1, 3, 20]),
-            macs=rng.choice([1, 3, 9, 30, 100]), slack=rng.choice([None, 0, 1, 7, 10, 50, 100, 300]))
-        many, more = (predict(config, [config.k * tiles]).total_cycles for tiles in (60, 180))
-        # A tile in n waits longer than the others.
-        assert (more - many) / 120 == pytest.approx(Timing(config).period(config.tile_words), abs=0.1), config
-
-
-def test_agrees_with_the_closed_form():
-    """Many full tiles: the first output's latency, the peak and the pace are those that `Timing` states."""
-    for slack in (None, 0):
-        config = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16, slack=slack)
-        timing, tile = Timing(config), config.tile_words
-        found, longer = predict(config, [70]), predict(config, [77])
-        assert found.first_output_latency == tile - 1 + timing.output_latency
-        assert longer.total_cycles - found.total_cycles == timing.period(tile)
-        assert found.peak_words == (tile if slack == 0 else tile + timing.tile_latency - 1)
