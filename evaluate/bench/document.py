@@ -58,7 +58,8 @@ TSE is tiled squeeze-and-excite with k = {K}. SE is the original squeeze-and-exc
 Unless a table says otherwise, blocks are loadable, with random weights, ReLU, sigmoid and MACS=auto, and LANES is the
 largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory is all memory except that of the
 parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES} frames back to back
-without stalls. Latency is counted from the first beat in to the first beat out.
+without stalls. Latency is counted from the first beat in to the first beat out, beats a cycle from the first beat out
+to the last.
 """
 
 
@@ -74,10 +75,10 @@ def _headline(plan, results, files):
     yield "`make sim` with the variables in the first column:"
     yield tables.variants(plan, results)
     yield """
-SRAM_OVERHEAD counts all memory except that of the parameters. Some blocks can't keep it, because sums, gates and two
-passes over the channels take more. For these, MACS=auto takes the fewest multipliers within 1 % of the least memory.
-The next table has memory as netlist, simulation and synthesis measure it, divided by the bound. Block RAMs are counted
-whole, with their unused parts:
+SRAM_OVERHEAD counts all memory except that of the parameters. Some blocks cannot stay within this limit, because the
+memories of sums and gates, and of the beats that arrive during two passes over the channels, are larger. For these,
+MACS=auto takes the fewest multipliers within 1 % of the least memory. The next table has memory as netlist, simulation
+and synthesis measure it, divided by the bound. Block RAMs are counted whole, with their unused parts:
 """
     yield tables.measured_memory(plan, results)
     yield """
@@ -86,8 +87,8 @@ and the beats that arrive while the gates of that strip are computed.
 """
     yield _picture("occupancy", files, "Elements in the block over time, SE and TSE")
     yield f"""
-With more multipliers the gates come sooner, and fewer beats wait for them. The slack of the buffer is exactly what this
-latency takes. `make verilog {shape} LANES= MACS=`:
+With more multipliers the gates are usually computed sooner, and fewer beats wait for them. The slack of the buffer has
+exactly one place for each of these beats. The table was measured by `make verilog {shape} LANES= MACS=`:
 """
     yield tables.macs(plan, results)
     yield _picture("macs", files, "Memory over the bound against multipliers")
@@ -97,8 +98,9 @@ def _blocks(plan, results):
     yield "## Every block"
     yield _claims(plan, Findings(plan, results))
     yield """
-Each row is `make sim W= C= CR= H=`, with H as simulated. The column is empty if that is the height of the block itself.
-A frame with fewer rows has the same last tile and at least two full tiles.
+Each row was measured by `make sim W= C= CR= H=`. The column "H simulated" has the height of the simulated frames. It is
+empty if this is the full height of the block's map. A frame with fewer rows has a last tile of the same height as the
+full map, and at least two full tiles.
 """
     yield tables.blocks(plan, results)
     yield "### Where the bits are"
@@ -106,7 +108,8 @@ A frame with fewer rows has the same last tile and at least two full tiles.
     yield tables.memory_roles(plan, results)
     yield "### SE and TSE"
     yield """
-Each row is `make verilog K= W= C= CR=` with K=H for SE, and `make sim` with K=H H= if SE is simulated, too.
+The memory in each row comes from `make verilog K= W= C= CR=`; for SE, K is the height of the map. If the row has a
+simulated latency of SE, it comes from `make sim` with K and H both set to this height.
 """
     yield tables.originals(plan, results)
 
@@ -117,13 +120,13 @@ def _claims(plan, found):
     if found.broken:
         slow += f", {len(found.broken)} of them though no tile has fewer beats than excite takes cycles"
     elif found.slow:
-        slow += ": their shortest tile has fewer beats than excite takes cycles"
+        slow += ". Their shortest tile has fewer beats than excite takes cycles, which does not slow down every block"
     exact = f"all but {len(found.inexact)}" if found.inexact else "all"
     long = "".join(f" {tables.name(block)}: {tables.steady(task):.6f}." for block, task in plan.cycles.items()
                    if task in found.slow)
-    paces = f"\nOver many frames those run at, in beats a cycle, exactly (a):{long}\n" if long else ""
+    paces = f"\nOver many frames, their exact rates in beats a cycle are (a):{long}\n" if long else ""
     return f"""
-{rows} distinct blocks. One beat a cycle (1.0000) in {rows - len(found.slow)} of them; {slow}.
+{rows} distinct blocks. {rows - len(found.slow)} of them run at one beat a cycle (1.0000); {slow}.
 {paces}Analytic cycles and latency equal the simulated ones in {exact} of {found.simulated} simulations on this page.
 """
 
@@ -135,16 +138,15 @@ def _networks(plan, results, files):
     yield """
 The table adds up the memory of all squeeze-and-excite blocks of a network (n), in bits, each block as often as the
 network has it. LANES is the largest divisor of C up to the given number. Each block is `make verilog K= W= C= CR=
-LANES=`, with K=H for SE. MACS=auto gives both forms some percent of slack. No SE can do without memory for the maps,
-8\\*H\\*W\\*C bits.
+LANES=`, with K=H for SE. With MACS=auto, both forms have a buffer that is some percent larger than the tile. Every SE
+needs at least the memory of the maps, 8\\*H\\*W\\*C bits.
 """
     for network in plan.networks:
         sums = [network_memory(network, most, plan, results) for most in LANES_LIMITS]
         if network.name == TARGET_NETWORK and None not in sums:
             less = ", ".join(f"{100 * found.reduction:.2f} % with up to {most} lane{'s' * (most > 1)}"
                              for most, found in zip(LANES_LIMITS, sums, strict=True))
-            yield (f"{network.name} takes less than SE by {less}: with more lanes, more beats arrive while gates are "
-                   "computed.")
+            yield f"In {network.name} the memory of TSE is smaller than that of SE by {less}."
     yield tables.networks(plan, results)
     yield _picture("networks", files, "Memory of each network's blocks, SE and TSE")
     yield "Where the blocks were read from:"

@@ -17,9 +17,9 @@ __all__ = ["markdown", "summarise", "table"]
 REFERENCES = ("cpp", "per_beat")
 _METHOD = (
     "Each figure is the best of {repeats} rounds, in which the test benches take turns. The two figures of a ratio "
-    "may be of different rounds. A run has as many frames as take about {seconds:g} CPU seconds, but {most:,} at "
-    "most. CPU time is that of the process that simulates, from when the frames are read until every output is "
-    "compared. For this project's test benches it includes a note of progress, which is written now and then. Only "
+    "may be of different rounds. A run takes about {seconds:g} CPU seconds; it has at most {most:,} frames. The CPU "
+    "time of the process that simulates is counted, from the moment when the frames are read until every output is "
+    "compared. For this project's test benches it includes writing a progress message from time to time. Only "
     "the ports that Python drives are public signals. `cpp` calls the eval() of the model, as any C++ loop does. "
     "`fast` calls the evaluation inside it, which saves a lock in each call.")
 
