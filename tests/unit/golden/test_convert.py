@@ -18,28 +18,61 @@ from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 SIXTH, FIFTH = Gate(GateKind.HARDSIGMOID), Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
+DECLARED = set()
+
+
+def library(name):
+    """The module of a library, or the test is skipped with what its import says.
+
+    PyPI's torchvision has compiled operators for PyPI's torch. Beside a CPU build of torch they don't load, and the
+    import fails as it describes them: "operator torchvision::nms does not exist". No classifier calls them, so they
+    are declared without a body here.
+    """
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return importlib.import_module(name)
+        except (ImportError, RuntimeError, OSError) as error:
+            missing = re.match(r"operator (torchvision::\w+) does not exist", str(error))
+            if not missing or missing[1] in DECLARED:
+                pytest.skip(f"{name} can't be imported: {error}")
+            DECLARED.add(missing[1])
+            torch.library.define(missing[1], "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+
+def like(**parts):
+    return lambda *sizes: blocks.Block(*sizes, **parts)
+
+
+def library_block(module, name, squeeze, **functions):
+    """A block of a library's class, whose constructor calls CR `squeeze`."""
+    return lambda channels, size: getattr(library(module), name)(channels, **{squeeze: size}, **functions)
+
+
 # How to make a block of C and CR, and what is to be found in it.
 KNOWN = {
-    "torchvision": (blocks.TorchvisionSE, Mid.RELU, Gate(), False),
-    "torchvision hardsigmoid": (lambda *sizes: blocks.TorchvisionSE(*sizes, nn.SiLU, nn.Hardsigmoid),
-                                Mid.SILU, SIXTH, False),
-    "timm SqueezeExcite": (blocks.TimmSqueezeExcite, Mid.SILU, Gate(), False),
-    "timm SqueezeExcite hardswish": (lambda *sizes: blocks.TimmSqueezeExcite(*sizes, nn.Hardswish, nn.Hardsigmoid),
-                                     Mid.HARDSWISH, SIXTH, False),
-    "timm SEModule": (blocks.TimmSEModule, Mid.RELU, Gate(), False),
-    "timm SEModule relu6": (lambda *sizes: blocks.TimmSEModule(*sizes, act=nn.ReLU6), Mid.RELU6, Gate(), False),
-    "pycls": (blocks.PyclsSE, Mid.RELU, Gate(), False),
-    "mmseg": (blocks.MmsegSELayer, Mid.RELU, SIXTH, False),
+    "plain": (like(), Mid.RELU, Gate(), False),
+    "torchvision": (library_block("torchvision.ops", "SqueezeExcitation", "squeeze_channels", activation=nn.SiLU,
+                                  scale_activation=nn.Hardsigmoid), Mid.SILU, SIXTH, False),
+    "timm SqueezeExcite": (library_block("timm.models._efficientnet_blocks", "SqueezeExcite", "rd_channels",
+                                         act_layer=nn.Hardswish, gate_layer=nn.Hardsigmoid),
+                           Mid.HARDSWISH, SIXTH, False),
+    "timm SEModule": (library_block("timm.layers", "SEModule", "rd_channels", act_layer=nn.ReLU6),
+                      Mid.RELU6, Gate(), False),
+    "mmseg": (like(gate=lambda v: ((v + 3) / 6).clamp_(0, 1)), Mid.RELU, SIXTH, False),
     "classic": (blocks.ClassicSELayer, Mid.RELU, Gate(), False),
-    "paddle relu6": (blocks.PaddleSEModule, Mid.RELU, FIFTH, False),
-    "paddle clip": (lambda *sizes: blocks.PaddleSEModule(*sizes, clip=True), Mid.RELU, FIFTH, False),
-    "paddle residual": (blocks.PaddleResidualSE, Mid.RELU, FIFTH, True),
-    "efficientnet": (blocks.EfficientNetSE, Mid.SILU, Gate(), False),
+    "paddle relu6": (like(gate=lambda v: functional.relu6(1.2 * v + 3) / 6), Mid.RELU, FIFTH, False),
+    "paddle clip": (like(gate=lambda v: torch.clip(0.2 * v + 0.5, 0, 1)), Mid.RELU, FIFTH, False),
+    "paddle residual": (like(gate=lambda v: functional.relu6(1.2 * v + 3) / 6, scale=lambda x, g: (x * g).add_(x)),
+                        Mid.RELU, FIFTH, True),
+    "efficientnet": (like(mid=blocks.SwishFunction.apply, scale=lambda x, g: g * x), Mid.SILU, Gate(), False),
     "mobilenetv3": (blocks.MobileNetV3SE, Mid.HARDSWISH, SIXTH, False),
     "conv1d": (blocks.Conv1dSE, Mid.IDENTITY, Gate(), True),
-    "sum": (blocks.SumSE, Mid.SILU, Gate(), False),
-    "sums": (lambda *sizes: blocks.SumSE(*sizes, apart=True), Mid.SILU, Gate(), False),
-    "einsum": (blocks.EinsumSE, Mid.RELU, Gate(), False),
+    "sum": (like(pool=lambda x: x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3])), Mid.RELU, Gate(), False),
+    "sums": (like(pool=lambda x: x.sum(-1, keepdim=True).sum(-2, keepdim=True) / (x.shape[2] * x.shape[3])),
+             Mid.RELU, Gate(), False),
+    "einsum": (like(pool=lambda x: (torch.einsum("nchw->nc", x) / x[0, 0].numel())[:, :, None, None]),
+               Mid.RELU, Gate(), False),
 }
 every_block = pytest.mark.parametrize("name", KNOWN)
 
@@ -104,16 +137,12 @@ def test_strips(name, k, height):
     torch.testing.assert_close(again(x), expected, rtol=1e-6, atol=1e-6)
 
 
-def like(**parts):
-    return lambda *sizes: blocks.Lookalike(*sizes, **parts)
-
-
 OTHERS = {
     "CBAM": blocks.CBAMChannels,
     "ECA": blocks.ECA,
     "ESE": blocks.ESE,
-    "bottleneck": blocks.Bottleneck,
-    "perceptron": blocks.Perceptron,
+    "bottleneck": like(pool=nn.Identity()),
+    "perceptron": lambda c, cr: nn.Sequential(nn.Linear(c, cr), nn.ReLU(), nn.Linear(cr, c)),
     "max pool": like(pool=nn.AdaptiveMaxPool2d(1)),
     "pool to 2x1": like(pool=nn.AdaptiveAvgPool2d((2, 1)), scale=lambda x, g: x * g[:, :, :1]),
     "mean over rows only": like(pool=lambda x: x.mean(2, keepdim=True)),
@@ -162,15 +191,10 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_others_stay(name):
-    network = nn.Sequential(OTHERS[name](6, 4), blocks.TorchvisionSE(6, 3))
+    network = nn.Sequential(OTHERS[name](6, 4), blocks.Block(6, 3))
     before = network[0]
     assert list(find_se(network)) == ["1"]
     assert tile_se(network, 2)[0] is before
-
-
-def test_lookalike_itself():
-    """What the others are made from is a block, so it is their difference that is seen."""
-    assert list(find_se(like()(6, 4))) == [""]
 
 
 def state(network):
@@ -218,7 +242,7 @@ def test_finding_changes_nothing():
 def test_kept_properties():
     """Mode, precision and requires_grad are those of the block."""
     network = blocks.mobilenet().bfloat16()
-    network[1].block[6].conv1.conv.weight.requires_grad = False
+    network[1].block[6].fc1.weight.requires_grad = False
     network[2].block[6].eval()
     tile_se(network)
     first, second = network[1].block[6], network[2].block[6]
@@ -269,7 +293,7 @@ def test_weights_are_shared(name):
     assert tile_se(network, 7)[1](x).isfinite().all()
 
 
-@pytest.mark.parametrize("make", [blocks.TorchvisionSE, blocks.ClassicSELayer])
+@pytest.mark.parametrize("make", [blocks.Block, blocks.ClassicSELayer])
 def test_undo_after_new_parameters(make):
     """Where `to` or `load_state_dict` have put other parameters in place, the original gets them."""
     network = tile_se(nn.Sequential(made(make)))
@@ -309,11 +333,11 @@ def test_rows_of_each():
     assert network[2].block[6] is second
     tile_se(untile_se(network), {"1.block.6": 2, "2.block.6": 9})
     assert [network[i].block[6].k for i in (1, 2)] == [2, 9]
-    assert tile_se(blocks.PyclsSE(4, 2), {"": 3}).k == 3
+    assert tile_se(blocks.Block(4, 2), {"": 3}).k == 3
 
 
 @pytest.mark.parametrize("select", [["2.block.6"], "2.block.6", iter(["2.block.6"]),
-                                    lambda name, module: isinstance(module, blocks.TimmSqueezeExcite)])
+                                    lambda name, module: isinstance(module, blocks.ClassicSELayer)])
 def test_select(select):
     network = tile_se(blocks.mobilenet(), 5, select=select)
     assert [isinstance(network[i].block[6], TiledSE) for i in (1, 2)] == [False, True]
@@ -349,7 +373,7 @@ def test_network_without_blocks():
 
 def test_shared_module():
     """One module at two places is swapped at both, for one tiled module, and put back at both."""
-    block = made(blocks.PyclsSE)
+    block = made(blocks.Block)
     network = nn.Sequential(block, nn.Sequential(nn.ReLU(), block))
     x = torch.randn(1, 6, 7, 5)
     expected = network(x)
@@ -365,27 +389,27 @@ def test_shared_module():
 
 def test_wrappers():
     """The innermost module is the block, but for a wrapper that makes it the residual form."""
-    residual = nn.Sequential(blocks.Residual(made(blocks.PaddleSEModule)))
+    residual = nn.Sequential(blocks.Residual(made(KNOWN["paddle relu6"][0])))
     x = torch.randn(1, 6, 7, 5)
     expected = residual(x)
     assert {name: block.residual for name, block in find_se(residual).items()} == {"0": True}
     torch.testing.assert_close(tile_se(residual, 7)(x), expected)
-    plain = nn.Sequential(nn.Sequential(nn.Sequential(blocks.PyclsSE(6, 2))))
+    plain = nn.Sequential(nn.Sequential(nn.Sequential(blocks.Block(6, 2))))
     assert list(find_se(plain)) == ["0.0.0"]
-    shared = nn.Sequential(blocks.PyclsSE(6, 2))
+    shared = nn.Sequential(blocks.Block(6, 2))
     shared.append(blocks.Residual(shared[0]))
     assert list(find_se(shared)) == ["0"]
     tile_se(shared)
     assert shared[1].se_block is shared[0]
     # The model itself can't be replaced in place, and the part of it can.
-    model = blocks.Residual(made(blocks.PyclsSE))
+    model = blocks.Residual(made(blocks.Block))
     assert tile_se(model) is model
     assert isinstance(model.se_block, TiledSE)
 
 
 def test_hooks_stay():
     """Hooks of the block see the tiled one too, their handles work throughout; later ones remain behind."""
-    network, calls = nn.Sequential(made(blocks.PyclsSE)), []
+    network, calls = nn.Sequential(made(blocks.Block)), []
     x = torch.randn(1, 6, 7, 5, requires_grad=True)
     handles = [network[0].register_forward_hook(lambda module, inputs, output: calls.append("forward")),
                network[0].register_forward_pre_hook(lambda module, inputs: calls.append("before")),
@@ -402,7 +426,7 @@ def test_hooks_stay():
 
 def test_backward_hook_of_the_tiled():
     """A full backward hook that only the tiled block got is one of the original's too: it sees the block's input."""
-    network, x, shapes = tile_se(nn.Sequential(made(blocks.PyclsSE))), torch.randn(1, 6, 7, 5, requires_grad=True), []
+    network, x, shapes = tile_se(nn.Sequential(made(blocks.Block))), torch.randn(1, 6, 7, 5, requires_grad=True), []
     network[0].register_full_backward_hook(lambda module, inputs, outputs: shapes.append([i.shape for i in inputs]))
     network(x).sum().backward()
     untile_se(network)(x).sum().backward()
@@ -424,7 +448,7 @@ def test_inner_hooks_are_refused():
 def test_weights_that_can_hide_a_difference():
     """Zeros, infinities and NaN: what a block is does not depend on its weights."""
     for value in (0.0, float("inf"), float("nan")):
-        block, other = blocks.PyclsSE(6, 4), like(mid=functional.gelu)(6, 4)
+        block, other = blocks.Block(6, 4), like(mid=functional.gelu)(6, 4)
         for parameter in (*block.parameters(), *other.parameters()):
             nn.init.constant_(parameter, value)
         assert list(find_se(nn.Sequential(block, other))) == ["0"]
@@ -442,29 +466,6 @@ def test_large_layers_are_not_copied():
 REAL = [("timm", "efficientnet_b0", 16), ("timm", "mobilenetv3_large_100", 8), ("timm", "regnety_008", 14),
         ("timm", "seresnet50", 16), ("timm", "ecaresnet50t", 0), ("torchvision", "efficientnet_b0", 16),
         ("torchvision", "mobilenet_v3_large", 8), ("torchvision", "regnet_y_400mf", 16), ("torchvision", "resnet18", 0)]
-
-
-DECLARED = set()
-
-
-def library(name):
-    """The module of a library, or the test is skipped with what its import says.
-
-    PyPI's torchvision has compiled operators for PyPI's torch. Beside a CPU build of torch they don't load, and the
-    import fails as it describes them: "operator torchvision::nms does not exist". No classifier calls them, so they
-    are declared without a body here.
-    """
-    while True:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return importlib.import_module(name)
-        except (ImportError, RuntimeError, OSError) as error:
-            missing = re.match(r"operator (torchvision::\w+) does not exist", str(error))
-            if not missing or missing[1] in DECLARED:
-                pytest.skip(f"{name} can't be imported: {error}")
-            DECLARED.add(missing[1])
-            torch.library.define(missing[1], "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 
 
 @pytest.mark.parametrize(("name", "model", "count"), REAL)
