@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se report` of a network of one's own: its figures are those of the designs that `tiled-se verilog` makes."""
+
+import json
+
+import pytest
+
+from tests.helpers.measuring import InPlace
+from tests.unit.evaluate.test_report import TINY, options
+from tiled_se.evaluate import measure
+from tiled_se.evaluate.report import command
+from tiled_se.evaluate.report.summary import SUMMED
+from tiled_se.evaluate.report.texts import network_text
+from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.options import BlockOptions
+from tiled_se.gen.verilog import generate
+from tiled_se.hdl.schedule import predict
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of the report of a network of one's own, and report.json."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "tiny.json").write_text(json.dumps(TINY))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "Local", InPlace)
+        assert command.report(options(folder / "tiny.json", out=str(folder / "out")))
+    return folder / "out", json.loads((folder / "out/report.json").read_text())
+
+
+@pytest.mark.parametrize(("number", "form", "k"), [(0, "se", 6), (0, "tse", 4), (1, "tse", 3)])
+def test_netlist(tiny, number, form, k):
+    """Each form's bits are those of the design that `tiled-se verilog` makes with that K."""
+    height, width, channels, squeeze, _ = TINY["networks"]["Tiny"]["blocks"][number]
+    job = prepare(BlockOptions(k=k, width=width, channels=channels, squeeze=squeeze))
+    design = generate(job.config, job.baked)
+    found = tiny[1]["networks"][0]["blocks"][number][form]
+    assert found["sram"] == design.sram
+    assert found["memory_bits"] == sum(m.bits for m in design.memories if m.role != "weight")
+    assert found["first_output_latency"] == predict(job.config, [height]).first_output_latency
+    assert (found["rows"], found["elements"]) == (k, k * width * channels)
+    assert (found["config"]["lanes"], found["config"]["macs"]) == (job.config.lanes, job.config.macs)
+
+
+def test_sums(tiny):
+    (network,) = tiny[1]["networks"]
+    for form in ("se", "tse"):
+        for name in SUMMED:
+            a, b = (block[form][name] for block in network["blocks"])
+            assert network["sum"][form][name] == 2 * a + b
+    assert network["count"] == 3
+    assert network["sum"]["se"]["elements"] == 2 * 240 + 72
+    assert (network["sum"]["se"]["added_macs"], network["sum"]["tse"]["added_macs"]) == (2 * 32 + 24, 2 * 64 + 24)
+    less = 1 - network["sum"]["tse"]["memory_bits"] / network["sum"]["se"]["memory_bits"]
+    assert network["reduction"]["memory_bits"] == less > 0
+    assert [point["elements"] for point in network["curve"]] == [104, 312, 2 * 160 + 72, 2 * 200 + 72, 552, 552]
+
+
+def test_files(tiny):
+    folder, contents = tiny
+    assert (contents["k"], contents["failures"], contents["paper"]["models"]) == (4, {}, [])
+    # Three designs: both forms of a map that a tile holds are one.
+    assert len(list(folder.glob("[0-9a-f]*.json"))) == 3
+    svg = (folder / "report.svg").read_text()
+    assert "Tiny" in svg
+    assert "k = 4" in svg
+    assert not (folder / "paper.svg").exists()
+    (network,) = contents["networks"]
+    assert ["1", "6x5x8x2", "2", "0.2", "0.2", "33.3%"] in [
+        line.split()[:6] for line in network_text(network).splitlines()]
