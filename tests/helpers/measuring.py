@@ -7,8 +7,6 @@ import os
 import subprocess
 import time
 
-from tiled_se.evaluate import measure
-
 
 class InPlace:
     """An engine whose jobs run in this process, one at a time."""
@@ -60,16 +58,6 @@ class Silent:
 
     def say(self, text):
         pass
-
-
-def off_by_one(task, folder):
-    """`measure.measure_task` with an analytic count that is wrong."""
-    result = measured(task, folder)
-    result["analytic"]["total_cycles"] += 1
-    return result
-
-
-measured = measure.measure_task
 
 
 def by_name(task, folder, again=False):

@@ -96,9 +96,11 @@ class TestDefinitions:
         if not SHARED.exists():
             pytest.skip(f"{SHARED} is not there")
         wanted = json.loads(SHARED.read_text())
+        assert list(definitions) == list(wanted)
         for name, network in definitions.items():
             found = [(b.stage, b.stride, b.height_in, b.width_in, b.height, b.width, b.channels, b.squeeze)
                      for b in network.blocks for _ in range(b.count)]
+            assert (list(network.input), network.source) == (wanted[name]["input"], wanted[name]["source"])
             assert found == [(b.get("stage", b.get("layer")), b["stride"], b["H_in"], b["W_in"], b["H"], b["W"], b["C"],
                               b["CR"]) for b in wanted[name]["se_blocks"]]
 

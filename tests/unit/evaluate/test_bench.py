@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se bench` without a tool: what it plans, finds and refuses."""
+
+import json
+import os
+
+import pytest
+
+from tiled_se.evaluate.bench import command, plan, tables
+from tiled_se.evaluate.bench.sums import Findings
+from tiled_se.evaluate.networks import Block, chosen_blocks, load_networks
+from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, original, simulated_height, tiled
+from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.sizing import lanes_within
+
+# Two full tiles, in which excite is done long before the tile is.
+SMALL = Block(14, 12, 16, 4)
+
+
+def cells(text, first):
+    """The cells of the table row that begins with `first`."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    return sorted({block for network in load_networks() for block in network.blocks})
+
+
+class TestNetworks:
+    def test_numbers(self, blocks):
+        assert len(load_networks()) == 17
+        assert len(blocks) == 144
+
+    def test_chosen(self):
+        names = [network.name for network in load_networks("EfficientDet-D2,EfficientNet-B0,EfficientDet-D2")]
+        assert names == ["EfficientDet-D2", "EfficientNet-B0"]
+        assert chosen_blocks("56x56x64x16,7x8x9x1,56x56x64x16") == (Block(56, 56, 64, 16), Block(7, 8, 9, 1))
+
+    @pytest.mark.parametrize(("text", "reason"), [
+        ("[]", "must hold"), ('{"networks": {"a": {}}}', "must hold"),
+        *((f'{{"networks": {{"a": {{"input": [1, 1], "source": "", "blocks": [[{block}]]}}}}}}', "must hold")
+          for block in ("1, 2, 3, 4", "1, 2, 3, 0, 1", '1, 2, 3, "4", 1')),
+        (None, "can't be read: No such file or directory"),
+    ])
+    def test_bad_file(self, tmp_path, text, reason):
+        if text is not None:
+            (tmp_path / "own.json").write_text(text)
+        with pytest.raises(ConfigError, match=f"^network=.*own.json: {reason}"):
+            load_networks(f"{tmp_path}/own.json")
+
+    @pytest.mark.parametrize(("option", "line"), [
+        ("--network=EfficientNet", "NETWORK=EfficientNet (--network): must be a .json file or one of RegNetY-200MF, "),
+        ("--blocks=56x56x64", "BLOCKS=56x56x64 (--blocks): must be blocks as HxWxCxCR, like 56x56x64x16, with"),
+        ("--blocks=0x56x64x16", "BLOCKS=0x56x64x16 (--blocks): must be blocks as HxWxCxCR"),
+        ("--jobs=0", "JOBS=0 (--jobs): must be an integer from 1 to 1024"),
+    ])
+    def test_refused(self, tiled_se, option, line):
+        finished = tiled_se("bench", option)
+        assert (finished.status, os.listdir()) == (2, [])
+        assert finished.err.startswith(f"tiled-se: error: {line}")
+
+
+class TestPlan:
+    def test_reduced_height(self, blocks):
+        """Every last tile keeps its rows; a frame has two full ones; no simulation is longer than it has to be."""
+        for block in blocks:
+            lanes = lanes_within(block.channels)
+            height = simulated_height(block, lanes)
+            row = block.width * block.channels // lanes
+            assert height % K == block.height % K
+            assert height // K >= min(2, block.height // K)
+            assert FRAMES * height * row <= MOST_BEATS or height // K == min(2, block.height // K)
+            # As high as can be.
+            assert height == block.height or FRAMES * (height + K) * row > MOST_BEATS
+
+    def test_some_heights(self):
+        assert simulated_height(Block(56, 56, 64, 16), 8) == 56
+        assert simulated_height(Block(128, 256, 960, 240), 8) == 16
+        assert simulated_height(Block(9, 60000, 8, 2), 8) == 9
+
+    def test_every_block_has_its_row(self, blocks):
+        found = plan.make_plan(load_networks())
+        assert list(found.cycles) == list(found.latency) == blocks
+        assert {block for block, _ in found.memory} == set(blocks)
+        assert len(found.tasks) == len(set(found.tasks))
+        assert {task.kind for task in found.tasks} == set(Kind)
+        assert all(task.options.lanes <= most for (_, most), pair in found.memory.items() for task in pair)
+        assert all(pair[1].options.k == block.height for (block, _), pair in found.memory.items())
+
+    def test_limited(self):
+        found = plan.make_plan((), (SMALL,), headline=False)
+        assert (list(found.cycles), found.variants, found.synth) == ([SMALL], (), ())
+
+    def test_variables_repeat_the_task(self):
+        task = tiled(Kind.CYCLES, plan.HEADLINE, 1, sram_overhead=0.02)
+        assert task.variables == "K=7 W=56 C=64 H=56 CR=16 LANES=1 SRAM_OVERHEAD=0.02 FRAMES=2"
+        assert tables.command(task) == "K=7 W=56 C=64 LANES=1 SRAM_OVERHEAD=0.02"
+
+    def test_settings_tell_tasks_apart(self):
+        tasks = [tiled(Kind.MEMORY, SMALL), tiled(Kind.MEMORY, SMALL, 4), tiled(Kind.MEMORY, SMALL, slack=0),
+                 original(Kind.MEMORY, SMALL), tiled(Kind.CYCLES, SMALL), tiled(Kind.CYCLES, SMALL, occupancy=True),
+                 tiled(Kind.CYCLES, SMALL, seed=2), tiled(Kind.SYNTH, SMALL, target="ecp5"),
+                 tiled(Kind.SYNTH, SMALL, target="ice40")]
+        settings = [json.dumps(task.settings) for task in tasks]
+        assert len(set(settings)) == len(tasks)
+
+
+class TestResults:
+    def test_synthesis_row(self):
+        """A tool may leave figures out; what it gives stands as it is."""
+        task = tiled(Kind.SYNTH, SMALL, 4, target="ecp5")
+        found = {"config": {"macs": 3}, "sram": {"over_bound": 1.0826}, "synth": {
+            "luts": 2300, "ffs": 1, "dsps": None, "block_rams": "crashed", "block_ram_bits_over_bound": 1.0,
+            "fmax_mhz": {"1": 170.0, "2": 160.5}, "fmax_mhz_median": 165.25,
+            "critical_path": {"modules": {"excite.mac": {"delay_ns": 4.5}, "top": {"delay_ns": 1.55}}}}}
+        sections = plan.Plan(synth=(task,))
+        assert cells(tables.synth(sections, {task: found}), "ecp5")[1:] == [
+            "4", "3", "2,300", "1", "-", "crashed", "-", "1", "1.083", "165.2 (170.0, 160.5)",
+            "excite.mac 4.50, top 1.55"]
+        found["synth"] |= {"fmax_mhz": None, "fmax_missing": "no room", "critical_path": None}
+        assert cells(tables.synth(sections, {task: found}), "ecp5")[-2:] == ["- (no room)", "-"]
+
+    def test_findings(self):
+        tiny = plan.make_plan((), (SMALL,), headline=False)
+        task, figures = tiny.cycles[SMALL], {"total_cycles": 9, "first_output_latency": 3}
+        right = {"analytic": figures, "simulated": figures | {"steady_throughput": 1.0}, "excite_cycles": 50,
+                 "shortest_tile_beats": 50}
+        slow = right | {"simulated": figures | {"steady_throughput": 0.99}}
+        late = right | {"simulated": right["simulated"] | {"first_output_latency": 1}}
+        assert Findings(tiny, {task: right}).problems == {}
+        assert Findings(tiny, {task: slow}).broken == [task]
+        short = Findings(tiny, {task: slow | {"shortest_tile_beats": 49}})
+        assert (short.slow, short.broken) == ([task], [])
+        assert Findings(tiny, {task: late}).problems == {task: "analytic and simulated cycles differ"}
+
+
+def test_missing_packages(tiled_se, monkeypatch):
+    monkeypatch.setattr(command, "PACKAGES", ("matplotlib", "no_such_package"))
+    tiled_se.refuses("bench needs no_such_package: pip install 'tiled-se[bench,synth]'", "bench")
+
+
+def test_lanes():
+    assert [lanes_within(c, 8) for c in (64, 60, 49, 11)] == [8, 6, 7, 1]
+    assert [lanes_within(c, 2) for c in (64, 49)] == [2, 1]
+
+
+def test_refusal_names_the_option():
+    with pytest.raises(ConfigError, match="^blocks=1x2: must be blocks"):
+        chosen_blocks("1x2")
