@@ -20,19 +20,9 @@ LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FloatBlock:
-    """The weights of one squeeze-and-excite block.
+    """The weights of one squeeze-and-excite block: w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C), converted to float64.
 
-    Attributes
-    ----------
-    w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
-    mid : Mid
-    gate : Gate
-    residual : bool
-
-    Raises
-    ------
-    ConfigError
-        The message names the array with a wrong shape or wrong values.
+    Raises ConfigError that names the array with a wrong shape or wrong values.
     """
 
     w1: np.ndarray
@@ -77,13 +67,7 @@ def check_scale(scale: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class DataFormat:
-    """The real value of 8-bit data: ``real = scale * (q - zero_point)``.
-
-    Raises
-    ------
-    ConfigError
-        For a scale or a zero point out of range.
-    """
+    """The real value of 8-bit data: ``real = scale * (q - zero_point)``. ConfigError for a number out of range."""
 
     scale: float
     zero_point: int

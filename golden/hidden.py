@@ -114,28 +114,10 @@ def largest_frac(config: Config, block: FloatBlock, x_scale: float) -> int:
 
 def hidden_layer(config: Config, block: FloatBlock, x_scale: float,
                  shifts: Shifts) -> tuple[RealLayer, tuple[int, ...], float]:
-    """Quantise layer 1.
+    """Quantise layer 1; returns the layer, its shifts (the shortest list if None is given), the hidden vector's scale.
 
-    Parameters
-    ----------
-    config : Config
-    block : FloatBlock
-    x_scale : float
-    shifts : tuple of int, or None
-        None: the shortest list.
-
-    Returns
-    -------
-    RealLayer, tuple of int, float
-        The layer, its shifts and the hidden vector's scale. No value saturates, except at relu6's 6, at relu's 0, and
-        where a tabulated mid is 0.
-
-    Raises
-    ------
-    TooLarge
-        If a multiplier or a bias exceeds its format.
-    ConfigError
-        If a tabulated mid's ``hidden_frac`` leaves too few integer bits.
+    No value saturates, except at relu6's 6, at relu's 0, and where a tabulated mid is 0. Raises TooLarge if a
+    multiplier or a bias exceeds its format, ConfigError if a tabulated mid's ``hidden_frac`` is too large.
     """
     if config.mid.tabulated:
         return _tabulated(config, block, x_scale, shifts)

@@ -48,21 +48,10 @@ def _integers(name: str, value: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
 
 
 class IntegerModel:
-    """The block as integers.
+    """The block as integers; raises ConfigError if the parameters do not fit the config.
 
-    Parameters
-    ----------
-    config : Config
-    parameters : Parameters
-        Quantised for `config`.
-    tile_width : int, optional
-        Columns of a tile; None is the frame's width, as in the hardware. With a number, the parameters must be
-        quantised for ``dataclasses.replace(config, width=tile_width)``.
-
-    Raises
-    ------
-    ConfigError
-        If the parameters do not fit the config.
+    `tile_width` is the number of a tile's columns; None is the frame's width, as in the hardware. With a number, the
+    parameters must be quantised for ``dataclasses.replace(config, width=tile_width)``.
     """
 
     def __init__(self, config: Config, parameters: Parameters, tile_width: int | None = None) -> None:
@@ -95,21 +84,9 @@ class IntegerModel:
                 for columns in spans(self.config.width, self.tiling.width)]
 
     def run(self, x: npt.ArrayLike | torch.Tensor) -> Stages:
-        """Compute every stage's values.
+        """Compute every stage's values; raises OverflowError if one does not fit its width.
 
-        Parameters
-        ----------
-        x : integer array or tensor [N, H, W, C] or [H, W, C]
-            Data in their own range (int8 or uint8); any height.
-
-        Returns
-        -------
-        Stages
-
-        Raises
-        ------
-        OverflowError
-            If a value does not fit its width.
+        `x` has integers, [N, H, W, C] or [H, W, C] of any height, in their own range (int8 or uint8).
         """
         x, tiling = _integers("x", x), self.tiling
         data = self._as_int8(x)
@@ -128,17 +105,9 @@ class IntegerModel:
     def run_beats(self, beats: npt.ArrayLike | torch.Tensor) -> Stages:
         """Compute a frame that a misplaced ``tlast`` has cut short: any number of beats, not only whole rows.
 
-        The missing beats of the last row add nothing to the sums, but the row counts as a row of its tile.
-
-        Parameters
-        ----------
-        beats : integer array or tensor [B, lanes]
-            Data in their own range, in the order of the stream.
-
-        Returns
-        -------
-        Stages
-            As from `run`, for one frame; `y` is [B, lanes].
+        The missing beats of the last row add nothing to the sums, but the row counts as a row of its tile. `beats` has
+        integers [B, lanes] in their own range, in the order of the stream; so has the result's `y`. The other stages
+        are as from `run`, for one frame.
         """
         beats = _integers("beats", beats)
         if beats.ndim != 2 or beats.shape[1] != self.config.lanes or not beats.numel():

@@ -39,17 +39,11 @@ class TiledSE(nn.Module):
         C and CR.
     k : int
         Rows of a tile. A frame's last tile may have fewer; its mean is over its own rows.
-    mid : Mid
-    gate : Gate
+    mid, gate : Mid, Gate
     residual : bool
         ``y = x + x * gate`` instead of ``x * gate``.
     tile_width : int, optional
-        Columns of a tile; None is the whole width.
-
-    Raises
-    ------
-    ConfigError
-        If a number is under 1.
+        Columns of a tile; None is the whole width. ConfigError is raised for a number under 1.
     """
 
     # After `tile_se` the layers share the original's parameters, and `replaced` has the original module.

@@ -31,21 +31,13 @@ LARGEST_SEGMENT_BITS = 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quantised:
-    """A quantised block: its integers and their real values.
+    """A quantised block: its integers, the ``config`` that they are for, and their real values.
 
-    Attributes
-    ----------
-    config : Config
-        The block that the parameters are for.
-    parameters : Parameters
-    w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
-        The real values of the integers (docs/design.md, "Scales").
-    x_scale, hidden_scale, y_scale : float
-        Real value of one step of the data, of the hidden vector, of the outputs.
-    error_bound_lsb : float
-        Upper bound of ``|(y_q - zero) - y_real / y_scale|`` for every 8-bit input and every number of rows.
-    requant_bits : int
-        The least that these parameters need; ``config.requant_bits`` is at least this.
+    ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR) and ``b2`` (C) are the real values of the integers in float64
+    (docs/design.md, "Scales"). ``x_scale``, ``hidden_scale`` and ``y_scale`` are the real values of a step of the data,
+    of the hidden vector, and of the outputs. ``error_bound_lsb`` is an upper bound of
+    ``|(y_q - zero) - y_real / y_scale|`` for every 8-bit input and every number of rows. ``requant_bits`` is the least
+    that these parameters need; ``config.requant_bits`` is at least this.
     """
 
     config: Config
@@ -170,19 +162,9 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     block : FloatBlock
     x_scale : float
         Real value of one step of the data.
-    error_lsb : float
-        The largest ``error_bound_lsb`` allowed.
-    least_bits : int
-        The smallest ``operand_bits`` allowed.
-
-    Returns
-    -------
-    Config, Quantised
-
-    Raises
-    ------
-    ConfigError
-        If no legal width keeps the bound.
+    error_lsb, least_bits : float, int
+        The largest ``error_bound_lsb`` and the smallest ``operand_bits`` allowed. Raises ConfigError if no legal width
+        keeps the bound.
     """
     block.check(config)
     check_scale(x_scale)

@@ -29,18 +29,9 @@ TOLERANCE, SAME = 1e-6, 1e-7
 
 @dataclasses.dataclass(frozen=True)
 class SEBlock:
-    """A squeeze-and-excite block in a module.
+    """A squeeze-and-excite block in a module: its C, CR, functions, and whether ``y = x + x * gate`` (`residual`).
 
-    Attributes
-    ----------
-    channels, squeeze : int
-        C and CR.
-    mid : Mid
-    gate : Gate
-    residual : bool
-        ``y = x + x * gate``
-    layers : tuple of (str, str or None)
-        Names of the module's parameters: (weight, bias) of layer 1 and of layer 2; None for no bias.
+    ``layers`` has the names of the module's parameters: (weight, bias) of layer 1 and of layer 2; None for no bias.
     """
 
     channels: int

@@ -27,18 +27,9 @@ MIDS = {
 
 def squeeze_excite(x: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray,
                    config: Config) -> np.ndarray:
-    """Compute one frame.
+    """Compute one frame `x`, a float64 array (H, W, C), with `config`'s k, mid, gate and residual.
 
-    Parameters
-    ----------
-    x : float64 array (H, W, C)
-    w1, b1, w2, b2 : float64 arrays (CR, C), (CR), (C, CR), (C)
-    config : Config
-        For k, mid, gate and residual.
-
-    Returns
-    -------
-    float64 array (H, W, C)
+    The weights are float64 arrays w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C). Returns an array like `x`.
     """
     y = np.empty_like(x)
     for row in range(0, len(x), config.k):

@@ -37,15 +37,10 @@ class TooLarge(ConfigError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RealLayer:
-    """A quantised layer, and the real values of its integers.
+    """A quantised layer, and the real values of its integers, in float64.
 
-    Attributes
-    ----------
-    layer : Layer
-    weight, bias : float64 arrays (outputs, inputs), (outputs)
-        Real values.
-    ratio : float64 array (outputs)
-        multiplier / 2**shift: one step of the accumulator, in steps of 2**-GUARD_BITS result LSB.
+    They are ``weight`` (outputs, inputs) and ``bias`` (outputs). ``ratio`` (outputs) is multiplier / 2**shift: one step
+    of the accumulator, in steps of 2**-GUARD_BITS result LSB.
     """
 
     layer: Layer
@@ -95,10 +90,7 @@ def _largest_shift(ideal: np.ndarray) -> np.ndarray:
 def tight_shifts(ideal: np.ndarray) -> tuple[int, ...]:
     """The shortest list of shifts with which every multiplier has at least 9 bits, and the largest ratio's 16.
 
-    Parameters
-    ----------
-    ideal : float64 array (outputs)
-        The exact ratios; 0 for rows of zeros.
+    `ideal` is a float64 array (outputs) of the exact ratios, 0 for rows of zeros.
     """
     used = ideal[ideal >= 2.0**-(LARGEST_SHIFT + 1)]
     if not used.size:
@@ -130,30 +122,11 @@ def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str) -> tuple
 
 def quantise_layer(weight: np.ndarray, unit: float, bias: Callable[[np.ndarray], np.ndarray], bias_unit: float,
                    shifts: Shifts, name: str) -> tuple[RealLayer, tuple[int, ...]]:
-    """Quantise one layer.
+    """Quantise the `weight` of one layer, a float64 array (outputs, inputs), whose `unit` is from `layer_units`.
 
-    Parameters
-    ----------
-    weight : float64 array (outputs, inputs)
-    unit : float
-        From `layer_units`.
-    bias : function
-        From the real quantised weights to the layer's real bias, a float64 array (outputs).
-    bias_unit : float
-        Real value of a bias step.
-    shifts : tuple of int, or None
-        None: those of `tight_shifts`.
-    name : str
-        "1" or "2", for messages.
-
-    Returns
-    -------
-    RealLayer, tuple of int
-        The layer (its real `bias` is 0; the caller sets it) and the shifts.
-
-    Raises
-    ------
-    TooLarge
+    `bias` computes the layer's real bias, a float64 array (outputs), from the real quantised weights; `bias_unit` is
+    the real value of its step. If `shifts` is None those of `tight_shifts` are used. `name` is "1" or "2", for the
+    messages of TooLarge. Returns the layer, whose real `bias` is 0 until the caller sets it, and the shifts.
     """
     ideal = row_steps(weight) / unit
     shifts = shifts or tight_shifts(ideal)
@@ -172,11 +145,7 @@ def quantise_layer(weight: np.ndarray, unit: float, bias: Callable[[np.ndarray],
 def bias_headroom(layers: tuple[Layer, Layer], top_bits: tuple[int, int]) -> int:
     """``requant_bits`` that two layers need, so that a value which saturates before the bias also saturates after it.
 
-    Parameters
-    ----------
-    layers : pair of Layer
-    top_bits : pair of int
-        The layers' results are below ``2**top_bits``.
+    The layers' results are below ``2**top_bits``.
     """
     needs = []
     for layer, bits in zip(layers, top_bits, strict=True):

@@ -59,21 +59,10 @@ class Samples:
 
 
 class Trace(TorchDispatchMode):
-    """Records a forward pass that runs under it.
+    """Records a forward pass, with the input `x` and the module's `parameters` by their names, that runs under it.
 
-    Parameters
-    ----------
-    x : Tensor
-        The module's input.
-    parameters : dict
-        The module's parameters by their names, each one tensor.
-
-    Attributes
-    ----------
-    layers : list of (str, str or None)
-        Names of weight and bias of layer 1, then of layer 2, as far as they were found.
-    hidden : float64 tensor, or None
-        Layer 2's input, at the points of ``Stage.HIDDEN``.
+    ``layers`` has the names of weight and bias (or None) of layer 1, then of layer 2, as far as they were found, and
+    ``hidden`` layer 2's input at the points of ``Stage.HIDDEN``, in float64.
     """
 
     def __init__(self, x: torch.Tensor, parameters: dict[str, torch.Tensor]) -> None:
