@@ -3,18 +3,16 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import shutil
 import time
 from pathlib import Path
 
 from . import harness, icarus, verilate
-from .cache import Cache
+from .cache import Cache, digest
 from .ports import module_ports
 from .tools import BuildError
 
-__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build_simulation", "digest", "entry"]
+__all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build_simulation", "entry"]
 
 SIMULATORS = ("verilator", "icarus")
 STANDARDS = ("2005", "2012")
@@ -68,12 +66,10 @@ class Build:
 
 def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False, tapped=False, simulator="verilator",
           standard="2012", cache=None):
-    """Build the module ``top`` of ``verilog_text``.
+    """Build the module ``top`` of ``verilog_text``, the complete design, or take it from the cache.
 
     Parameters
     ----------
-    verilog_text : str
-        The complete design.
     top : str
         A module with the ports ``clk``, ``rst``, ``s_axis_*``, ``m_axis_*``, and optionally ``w_axis_*``, ``status_*``.
     taps : sequence of dict
@@ -85,10 +81,9 @@ def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False,
         always does.
     tapped : bool
         Whether the taps are visible, which costs a tenth of the speed. If Python moves the beats they always are.
-    simulator : str
-        One of ``SIMULATORS``.
-    standard : str
-        Verilog standard for Icarus, one of ``STANDARDS``; Verilator accepts all of them.
+    simulator, standard : str
+        One of ``SIMULATORS``; the Verilog standard for Icarus, one of ``STANDARDS``: Verilator accepts all of them.
+        ValueError is raised for any other.
     cache : Cache, optional
         None: the user's own cache.
 
@@ -96,8 +91,6 @@ def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False,
     ------
     BuildError
         A tool is missing or has failed, the module or a port is missing, or the cache folder can't be written.
-    ValueError
-        Unknown simulator or standard.
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator={simulator!r}: must be one of {', '.join(SIMULATORS)}")
@@ -147,11 +140,6 @@ def entry(cache, key, name, compiling):
             shutil.rmtree(work)
 
         return cache.get(key, make)
-
-
-def digest(*parts):
-    """A key for the cache, from JSON-serialisable parts."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 @contextlib.contextmanager

@@ -7,13 +7,15 @@ complete. A lock keeps two processes from making the same entry at the same time
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["Cache", "default_root"]
+__all__ = ["Cache", "default_root", "digest"]
 
 # Entries used within this many seconds are never removed: a process may be about to start them.
 _FRESH = 600
@@ -28,6 +30,11 @@ def default_root():
         return Path(chosen).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "tiled-se"
+
+
+def digest(*parts):
+    """A key for the cache, from JSON-serialisable parts."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 class Cache:

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from . import verilate
-from .build import digest
+from .cache import digest
 from .ports import status_ports
 from .tools import BuildError, compiler, run_all
 

@@ -96,13 +96,14 @@ class PerBeat:
             self._noted.add(early)
             self.failures.append(texts.unexpected(early, self.cycle, accepted, delivered))
         if delivered > self.scoreboard.beats + texts.EXTRA_BEATS:
-            raise Stopped(texts.extra())
+            raise Stopped(texts.EXTRA)
 
     def _hang(self):
         waiting = [(source.monitor.prefix, source.monitor.count, source.pending) for source in self.sources]
         return texts.hang(self.job.hang_cycles, waiting, self.output.count, self.scoreboard.beats)
 
-    def read_status(self):
+    @property
+    def status(self):
         """The status ports' values now; None for an X."""
         shown = {name: read() for name, read in self._status.items()}
         return {name: int(bits, 2) if set(bits) <= {"0", "1"} else None for name, bits in shown.items()}
@@ -125,11 +126,6 @@ class PerBeat:
     def violations(self):
         """The streams' violations of their protocol."""
         return [text for monitor in self.monitors for text in monitor.violations]
-
-    @property
-    def status(self):
-        """What :meth:`read_status` gives."""
-        return self.read_status()
 
     @property
     def taps(self):

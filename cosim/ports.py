@@ -22,10 +22,7 @@ _NEEDED = ("clk", "rst", *(f"{stream}_axis_t{name}" for stream in "sm" for name 
 def module_ports(verilog_text, top):
     """Bits of each port of module `top`, by name: clock, reset, streams and status only.
 
-    Raises
-    ------
-    BuildError
-        There is no such module, a port is missing, or a port has a width that the test benches do not support.
+    Raises BuildError if there is no such module, a port is missing, or the test benches do not support its width.
     """
     ports = {name: int(high or 0) + 1 for high, name in _PORT.findall(_body(verilog_text, top))}
     for name in _NEEDED:
@@ -37,19 +34,19 @@ def module_ports(verilog_text, top):
 
 def input_bits(verilog_text, top, name):
     """Bits of input `name` of module `top`, which is none of the above; raises BuildError if there is none."""
-    match = re.search(rf"\binput\b(?:\s+(?:wire|logic))*\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}\b",
-                      _body(verilog_text, top))
-    if match is None:
-        raise BuildError(f"module {top} has no input {name}")
-    return int(match[1] or 0) + 1
+    return _bits(verilog_text, top, "input", r"\binput\b(?:\s+(?:wire|logic))*", name, r"\b")
 
 
 def signal_bits(verilog_text, module, name):
     """Bits of wire or register `name` of `module`; raises BuildError if there is none."""
-    match = re.search(rf"\b(?:wire|reg|logic)\b(?:\s+signed)?\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}"
-                      r"\s*[;=,)]", _body(verilog_text, module))
+    return _bits(verilog_text, module, "signal", r"\b(?:wire|reg|logic)\b(?:\s+signed)?", name, r"\s*[;=,)]")
+
+
+def _bits(verilog_text, module, kind, before, name, after):
+    match = re.search(rf"{before}\s*(?:\[\s*(\d+)\s*:\s*0\s*\])?\s*{re.escape(name)}{after}",
+                      _body(verilog_text, module))
     if match is None:
-        raise BuildError(f"module {module} has no signal {name}")
+        raise BuildError(f"module {module} has no {kind} {name}")
     return int(match[1] or 0) + 1
 
 

@@ -69,17 +69,10 @@ class Scoreboard:
             self.beats += len(frame.beats)
 
     def close(self, beats, lasts, complete, unknown=None):
-        """End a section.
+        """End a section with ``beats`` (n, lanes) and their tlast, ``lasts`` (n,): 0, 1, or 2 where it was neither.
 
-        Parameters
-        ----------
-        beats : uint8 array (n, lanes)
-        lasts : uint8 array (n,)
-            Their tlast: 0, 1, or 2 where it was neither.
-        complete : bool
-            Whether all expected beats must have come.
-        unknown : bool array (n, lanes), optional
-            Where the simulator showed an X or Z.
+        Both are uint8. If ``complete``, all expected beats must have come. ``unknown`` (n, lanes), optional, is where
+        the simulator showed an X or Z.
         """
         if len(beats) > self.beats:
             self.failures.append(f"output has {len(beats)} beats where {self.beats} are expected")

@@ -95,7 +95,7 @@ def _idle(bench, step):
 def _snapshot(bench, step):
     bench.snapshots[step.name] = {
         "cycle": bench.cycle, "accepted": bench.input.count, "delivered": bench.output.count,
-        "loaded": bench.parameters.count if bench.parameters else 0, **bench.read_status()}
+        "loaded": bench.parameters.count if bench.parameters else 0, **bench.status}
     yield from ()
 
 

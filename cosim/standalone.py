@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from . import cxxrtl, harness, verilate
-from .build import digest, entry
-from .cache import Cache
+from .build import entry
+from .cache import Cache, digest
 from .ports import INSTANCE, input_bits, module_ports, signal_bits
 from .result import ModelError, SimResult, SimulationError, findings
 from .taps import first_difference, recorded
@@ -53,26 +53,13 @@ class Model:
     def run(self, job, *, seed=1, select=0, golden_stages=None):
         """Run ``job`` in a new model and return its :class:`.result.SimResult`.
 
-        Parameters
-        ----------
-        job : Job
-            Without taps, which the model has. Its random pauses come from the job's own seed.
-        seed : int
-            Decides the values of uninitialised state, if the engine makes them random (verilator).
-        select : int
-            The constant value of the input ``select``.
-        golden_stages : dict, optional
-            The golden model's stages as :func:`.taps.first_difference` takes them. They are compared with the model's
-            taps, and the result has the first difference.
+        The job's random pauses come from its own seed; ``seed`` decides the values of uninitialised state, if the
+        engine makes them random (verilator). ``select`` is the constant value of that input. If ``golden_stages`` are
+        given, as :func:`.taps.first_difference` takes them, the result has the taps' first difference from them.
 
-        Raises
-        ------
-        ValueError
-            The job has taps or other lanes than the block, or `select` doesn't fit into its input.
-        ModelError
-            The design has no stable state, or it ended the simulation.
-        SimulationError
-            The library is no longer in the cache.
+        Raises ValueError if the job has taps or other lanes than the block, or `select` doesn't fit into its input,
+        ModelError if the design has no stable state or ended the simulation, SimulationError if the library is no
+        longer in the cache.
         """
         if job.taps:
             raise ValueError(f"taps: {len(job.taps)}; must be none: they are given when the model is built")
@@ -98,14 +85,12 @@ class Model:
             raise ModelError(f"the model failed: {complaint.decode(errors='replace')}")
         seconds = {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         bench.judge()
-        difference = self._difference(bench, golden_stages) if golden_stages else None
-        return SimResult(outputs=bench.scoreboard.outputs, occupancy=bench.occupancy, **findings(bench), **seconds,
+        outputs = bench.scoreboard.outputs
+        difference = None if not golden_stages else first_difference(recorded(
+            [tap for tap, *_ in self.taps], bench.scoreboard.section_frames, bench.taps, outputs, job.signed),
+            golden_stages)
+        return SimResult(outputs=outputs, occupancy=bench.occupancy, **findings(bench), **seconds,
                          difference=difference)
-
-    def _difference(self, bench, golden):
-        board = bench.scoreboard
-        return first_difference(recorded([tap for tap, *_ in self.taps], board.section_frames, bench.taps,
-                                         board.outputs, bench.job.signed), golden)
 
 
 @functools.cache
@@ -122,32 +107,18 @@ def _load(path):
 
 
 def build_model(verilog_text, top, *, engine="verilator", source=None, select=None, taps=(), cache=None):
-    """Build the module ``top`` of ``verilog_text``, or take it from the cache.
+    """Build the module ``top`` of ``verilog_text``; these, `cache` and BuildError are as for `.build.build_simulation`.
 
     Parameters
     ----------
-    verilog_text : str
-        The complete design.
-    top : str
-        A module with the ports that :func:`.build.build_simulation` needs.
     engine : str
-        One of ``ENGINES``.
+        One of ``ENGINES``. ValueError is raised for another one, and for an option that the engine doesn't have.
     source : str, optional
-        For engine cxxrtl: the C++ that yosys' ``write_cxxrtl`` made of ``top``, flattened.
+        For engine cxxrtl, which needs it: the C++ that yosys' ``write_cxxrtl`` made of ``top``, flattened.
     select : str, optional
-        An input of `top`, of at most 32 bits, that is constant during a run.
+        An input of `top`, of at most 32 bits (else ValueError), that is constant during a run.
     taps : sequence of dict, optional
         For engine verilator: internal signals to make visible, see :mod:`.taps`. They cost some speed.
-    cache : Cache, optional
-        Where builds are kept; the user's own cache if None.
-
-    Raises
-    ------
-    BuildError
-        A tool is missing or has failed, the module or a port is missing, or the cache folder can't be written.
-    ValueError
-        Unknown engine; a source for an engine without one, or none for cxxrtl; taps with cxxrtl; a select of too many
-        bits.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: must be one of {', '.join(ENGINES)}")

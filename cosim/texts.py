@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages of failures, the same for all test benches."""
 
-__all__ = ["DATA_CHANGED", "EXTRA_BEATS", "NO_LOADER", "VALID_FELL", "extra", "hang", "unexpected", "violation"]
+__all__ = ["DATA_CHANGED", "EXTRA", "EXTRA_BEATS", "NO_LOADER", "VALID_FELL", "hang", "unexpected", "violation"]
 
 # The run is stopped after this many surplus beats.
 EXTRA_BEATS = 16
 
 VALID_FELL = "tvalid fell before the beat was taken"
 DATA_CHANGED = "tdata or tlast changed before the beat was taken"
+EXTRA = f"stopped: more than {EXTRA_BEATS} beats too many"
 NO_LOADER = "the block has no w_axis to load parameters through"
 
 
@@ -22,11 +23,6 @@ def unexpected(early, cycle, accepted, delivered):
     if not early:
         what = "tvalid is high with nothing left to deliver"
     return f"m_axis: {what}, cycle {cycle}, after {accepted} beats in and {delivered} out"
-
-
-def extra():
-    """The run was stopped because of too many surplus beats."""
-    return f"stopped: more than {EXTRA_BEATS} beats too many"
 
 
 def hang(cycles, waiting, delivered, expected):

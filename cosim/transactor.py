@@ -156,7 +156,7 @@ class Transactor:
 
     def _why(self, stop, accepted, delivered, pending):
         if stop == _EXTRA:
-            return texts.extra()
+            return texts.EXTRA
         if stop == _NO_LOADER:
             return texts.NO_LOADER
         assert stop == _HANG, stop

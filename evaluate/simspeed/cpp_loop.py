@@ -2,7 +2,6 @@
 """A test bench without cocotb: ``loop.cpp``, a plain C++ loop around the model that Verilator makes."""
 
 import dataclasses
-import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cosim import verilate
-from ...cosim.cache import Cache
+from ...cosim.cache import Cache, digest
 from ...cosim.job import Load, Send
 from ...cosim.result import SimulationError
 
@@ -62,8 +61,7 @@ def build_loop(verilog_text, top, lanes, loadable, cache=None):
     cache = Cache() if cache is None else cache
     defines = {"LANES": lanes, "LOADABLE": int(loadable)}
     sources = [path.read_text() for path in (_MAIN, Path(__file__), Path(verilate.__file__))]
-    parts = [verilog_text, top, defines, sources, verilate.runtime_identity()]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    key = digest(verilog_text, top, defines, sources, verilate.runtime_identity())
     runtime = verilate.runtime(cache)
 
     def make(folder):

@@ -6,8 +6,7 @@ import pathlib
 import re
 import tempfile
 
-from ...cosim.build import digest
-from ...cosim.cache import Cache
+from ...cosim.cache import Cache, digest
 from ...gen.fpga.targets import FAMILIES, Target
 from ...gen.fpga.tools import TOOLS, ToolError, Workbench
 from ...gen.fpga.yosys import SCRIPT, map_to_cells
