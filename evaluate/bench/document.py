@@ -56,10 +56,10 @@ speed of simulation, which `make simspeed DOCS=docs` writes, depends on the mach
 
 TSE is tiled squeeze-and-excite with k = {K}. SE is the original squeeze-and-excite, from the same generator with k = H.
 Unless a table says otherwise, blocks are loadable, with random weights, ReLU, sigmoid and MACS=auto, and LANES is the
-largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory is all memory except that of the
-parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES} frames back to back
-without stalls. Latency is counted from the first beat in to the first beat out, beats a cycle from the first beat out
-to the last.
+largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory counts every memory of the block
+except those of the parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES}
+frames back to back without stalls. Latency is counted from the first beat in to the first beat out, beats a cycle from
+the first beat out to the last.
 """
 
 
