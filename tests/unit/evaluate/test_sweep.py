@@ -22,9 +22,9 @@ def plan_of(folder, text):
 class TestWork:
     def test_mismatch(self, monkeypatch):
         outcome = types.SimpleNamespace(bit_exact=False, first_failure="first difference in stage sums:\nmore")
-        monkeypatch.setattr(worker, "_outcome", lambda options: outcome)
-        monkeypatch.setattr(worker, "report", lambda outcome: {"mismatches": 1, "config": {}})
-        result = worker.simulate_configuration(SimOptions(), {})
+        for name, value in (("generate", None), ("run", outcome), ("report", {"mismatches": 1, "config": {}})):
+            monkeypatch.setattr(worker, name, lambda *_, value=value: value)
+        result = worker.simulate_configuration(SimOptions(k=2, width=4, channels=8, name="mismatching"), {})
         assert (result["status"], result["report"]["mismatches"]) == ("mismatch", 1)
         assert result["reason"] == "first difference in stage sums"
 
