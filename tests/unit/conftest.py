@@ -11,6 +11,10 @@ import subprocess
 import types
 
 import pytest
+import torch
+
+# Tests run beside each other in processes, whose threads would wait for each other.
+torch.set_num_threads(1)
 
 from tiled_se.network.read import sandbox
 

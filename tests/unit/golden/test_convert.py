@@ -77,15 +77,6 @@ KNOWN = {
 every_block = pytest.mark.parametrize("name", KNOWN)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These maps are so small that threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def made(make, channels=6, squeeze=4):
     """A block in evaluation mode with weights that reach every part of the activations."""
     torch.manual_seed(3)

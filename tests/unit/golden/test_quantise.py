@@ -116,12 +116,32 @@ def cases(draw):
     return config, block, 10 ** draw(st.one_of(st.floats(-3, 0), st.floats(-11, 0))), rng
 
 
+def check_baked(config, quantised, frames):
+    """The narrowest legal requant_bits loses nothing by its saturation, and the lists of shifts are as short as can be.
+
+    The largest multiplier gets 16 bits and every other 9, as far as a shift of 63 allows; each shift is used.
+    """
+    narrow, wide = (IntegerModel(dataclasses.replace(config, requant_bits=bits), quantised.parameters).run(frames)
+                    for bits in (config.requant_bits, 48))
+    assert np.array_equal(narrow.hidden, wide.hidden)
+    assert np.array_equal(narrow.gates, wide.gates)
+    for layer, shifts in zip((quantised.parameters.layer1, quantised.parameters.layer2), config.shifts, strict=True):
+        used = layer.multiplier > 0
+        assert list(shifts) == sorted(set(shifts))
+        if used.any():
+            assert set(layer.shift[used]) == set(range(len(shifts)))
+            top = np.argmax(np.ldexp(layer.multiplier.astype(float), -np.array(shifts)[layer.shift]))
+            # Half of it where a scale at the edge took one shift less.
+            assert shifts[layer.shift[top]] == 63 or layer.multiplier[top] >= 1 << 14
+            assert shifts[-1] == 63 or layer.multiplier[used].min() >= 1 << 8
+
+
 def test_contract(figure):
     """For any legal block every output is within the bound, and the bound within an LSB; worst-case data included."""
     seen = {"error": 0.0, "bound": 0.0, "share of the bound": 0.0, "operand_bits": 0}
     refused = []
 
-    @settings(max_examples=320, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
     @given(cases(), st.integers(1, 40))
     def check(case, height):
         config, block, x_scale, rng = case
@@ -131,8 +151,11 @@ def test_contract(figure):
             refused.append(np.abs(block.w2).sum(axis=1).max() * np.abs(block.w1).sum(axis=1).max() * 255 * x_scale)
             return
         within_a_step(block, quantised)
-        error = largest_error(fitted, quantised, hard_frames(rng, fitted, block, height))
+        frames = hard_frames(rng, fitted, block, height)
+        error = largest_error(fitted, quantised, frames)
         assert error <= quantised.error_bound_lsb <= 1
+        if not config.loadable:
+            check_baked(fitted, quantised, frames[:, :2])
         new = (error, quantised.error_bound_lsb, (error - 0.5) / (quantised.error_bound_lsb - 0.5), fitted.operand_bits)
         seen.update({name: max(seen[name], value) for name, value in zip(seen, new, strict=True)})
 
@@ -140,7 +163,7 @@ def test_contract(figure):
     # Only logits of many thousands are beyond the widest format.
     assert len(refused) <= 5
     assert min(refused, default=np.inf) > 1e4
-    figure("largest of 320 random blocks: " + ", ".join(f"{name} {value:.4g}" for name, value in seen.items())
+    figure("largest of 200 random blocks: " + ", ".join(f"{name} {value:.4g}" for name, value in seen.items())
            + f"; {len(refused)} refused")
 
 
@@ -185,18 +208,6 @@ def test_noise(figure):
 # The data's format.
 
 
-def check_format(low, high, signed, inside):
-    form = DataFormat.calibrate(low, high, signed)
-    low, high = float(low), float(high)
-    x = np.array([low, high, *(low + (high - low) * share for share in inside)])
-    q = form.quantise(x)
-    assert q.min() >= form.low
-    assert q.max() <= form.low + 255
-    assert (np.abs(np.clip(form.dequantise(q), low, high) - x) <= form.scale).all()
-    assert form.dequantise(form.zero_point) == 0
-    assert form.quantise(0.0) == form.zero_point
-
-
 FLOATS = st.floats(-1e14, 1e14, width=64)
 
 
@@ -210,7 +221,15 @@ FLOATS = st.floats(-1e14, 1e14, width=64)
 @example((-6, -5), True, [0.5])
 def test_calibrate(ends, signed, inside):
     """Every value is held within a step, and 0.0 exactly: one-sided, far from 0, tiny, all the same."""
-    check_format(min(ends), max(ends), signed, inside)
+    low, high = sorted(map(float, ends))
+    form = DataFormat.calibrate(low, high, signed)
+    x = np.array([low, high, *(low + (high - low) * share for share in inside)])
+    q = form.quantise(x)
+    assert q.min() >= form.low
+    assert q.max() <= form.low + 255
+    assert (np.abs(np.clip(form.dequantise(q), low, high) - x) <= form.scale).all()
+    assert form.dequantise(form.zero_point) == 0
+    assert form.quantise(0.0) == form.zero_point
 
 
 def test_calibrate_zeros():
@@ -330,19 +349,6 @@ def test_requant_bits():
     assert str(caught.value) == "requant_bits=32: must be at least 33 for these parameters"
 
 
-@given(cases())
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-def test_saturation_before_the_bias_is_harmless(case):
-    """The narrowest legal requant_bits gives what the widest does, so that nothing is lost by its saturation."""
-    config, block, x_scale, rng = case
-    config, quantised = quantise_within_error(dataclasses.replace(config, loadable=False), block, x_scale)
-    x = hard_frames(rng, config, block, 2)
-    narrow, wide = (IntegerModel(dataclasses.replace(config, requant_bits=bits), quantised.parameters).run(x)
-                    for bits in (config.requant_bits, 48))
-    assert np.array_equal(narrow.hidden, wide.hidden)
-    assert np.array_equal(narrow.gates, wide.gates)
-
-
 def test_loadable_formats():
     """Ready for other parameters: general shifts, the default requant_bits, more only where these need it."""
     block = random_block(np.random.default_rng(3), 16, 4)
@@ -352,23 +358,6 @@ def test_loadable_formats():
     assert quantise_within_error(config_for(block, loadable=True), block, 0.1, least_bits=20)[0].requant_bits == 29
     block.b2[3] = -2e4
     assert quantise_within_error(config_for(block, loadable=True), block, 0.1)[0].requant_bits == 33
-
-
-@given(cases())
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-def test_tight_shifts(case):
-    """Baked: as few shifts as give the largest multiplier 16 bits and every other 9; each is used."""
-    config, block, x_scale, _ = case
-    config, quantised = quantise_within_error(dataclasses.replace(config, loadable=False), block, x_scale)
-    for layer, shifts in zip((quantised.parameters.layer1, quantised.parameters.layer2), config.shifts, strict=True):
-        used = layer.multiplier > 0
-        assert list(shifts) == sorted(set(shifts))
-        if used.any():
-            assert set(layer.shift[used]) == set(range(len(shifts)))
-            ratio = np.ldexp(layer.multiplier.astype(float), -np.array(shifts)[layer.shift])
-            # Half of it where a scale at the edge took one shift less.
-            assert layer.multiplier[np.argmax(ratio)] >= 1 << 14
-            assert shifts[-1] == 63 or layer.multiplier[used].min() >= 1 << 8
 
 
 @pytest.mark.parametrize(("change", "message"), [

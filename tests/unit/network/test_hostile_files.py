@@ -256,16 +256,16 @@ def test_strange_nodes(tiled_se, content):
 def test_no_number_of_nodes_takes_long(tmp_path):
     """Long chains, and many multiplications that share one, are followed once or not far."""
     net, name = Net(), "x"
-    for _ in range(20_000):
+    for _ in range(8_000):
         name = net("Identity", name)
-    for _ in range(5_000):
+    for _ in range(3_000):
         net("Mul", "x", name)
     net("Identity", name, output="y")
     path = tmp_path / "long.onnx"
     path.write_bytes(net.model({"x": (1, 2, 3, 4)}, {"y": (1, 2, 3, 4)}).SerializeToString())
     start = time.monotonic()
     assert match(load_model(str(path))) == ([], {})
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 15
 
 
 def test_changed_bytes(tmp_path):

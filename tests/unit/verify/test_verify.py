@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from tiled_se.batch.store import PACKAGE
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify import command
 from tiled_se.verify.formal import table as proofs
@@ -32,15 +33,16 @@ def calls(monkeypatch):
             return name != "soak"
 
         return dataclasses.replace(check, run=run, complete=lambda result: name != "mutate",
-                                   section=lambda result: result["text"])
+                                   section=lambda result: result["text"], code=("verify/command.py",))
 
     monkeypatch.setattr(command, "check_tools", lambda: None)
     monkeypatch.setattr(command, "CHECKS", {name: fake(name, check) for name, check in command.CHECKS.items()})
     return names
 
 
-def test_the_page_has_all_sections():
+def test_the_page_has_all_sections_and_keys_their_code():
     page = (DOCS / "verification.md").read_text()
+    assert [path for check in command.CHECKS.values() for path in check.code if not (PACKAGE / path).exists()] == []
     assert [name for name in command.CHECKS if page.count(f"<!-- verify:{name} -->") != 1] == []
 
 
@@ -68,7 +70,7 @@ def test_each_command_is_run_once_and_writes_its_section(calls, tmp_path, capsys
     (None, None, "docs", "must be a folder with verification.md"),
     (PAGE.replace("<!-- /verify:soak -->", ""), None, "docs",
      "must have the lines '<!-- verify:soak -->' and '<!-- /verify:soak -->' once each, in this order, or neither"),
-])
+], ids=["unknown check", "no page", "no end of a section"])
 def test_bad_input_is_an_error_before_anything_runs(calls, tmp_path, page, only, option, allowed):
     if page is not None:
         (tmp_path / "verification.md").write_text(page)
