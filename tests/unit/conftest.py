@@ -13,10 +13,10 @@ import types
 import pytest
 import torch
 
+from tiled_se.network.read import sandbox
+
 # Tests run beside each other in processes, whose threads would wait for each other.
 torch.set_num_threads(1)
-
-from tiled_se.network.read import sandbox
 
 STARTERS = [(subprocess, "Popen"), (multiprocessing.process.BaseProcess, "start"),
             *((os, name) for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system"))]
