@@ -95,10 +95,12 @@ def _cycles(task, job, design, store):
 
 
 def _simulate(task, job, design):
+    import torch
 
     from ..gen.simulation import run
 
-    # The other processes have the other cores.    torch.set_num_threads(1)
+    # The other processes have the other cores.
+    torch.set_num_threads(1)
     outcome = run(job, design, occupancy=task.occupancy)
     if not outcome.bit_exact:
         raise TaskFailed(f"not bit-exact: {outcome.first_failure}")

@@ -75,7 +75,6 @@ class Task:
         return f"{self.kind.value} {self.variables}" + (f" on {self.target}" if self.target else "")
 
 
-
 def simulated_height(block, lanes, k=K):
     """Rows of a frame in simulation: the block's own height, or fewer with the same cycles per tile and memory.
 
