@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
-from .pool import Engine, Job, reason_of, run_all
-from .progress import Progress, Tally
+from .pool import Call, Engine, reason_of, run_all
+from .progress import Progress
 from .store import Store, digest
 
 __all__ = ["Campaign"]
@@ -38,7 +38,7 @@ class Campaign(Generic[Task]):
     Attributes
     ----------
     results : dict of task to Any
-        What jobs returned, in this run or in an earlier one; JSON-serialisable if it is kept.
+        What the calls returned, in this run or in an earlier one; JSON-serialisable if it is kept.
     failures : dict of task to str
         Why tasks failed in this run. A task may be in both, if `run` judged its result to be wrong.
     """
@@ -47,26 +47,26 @@ class Campaign(Generic[Task]):
                  settings: Callable[[Task], Any] = lambda task: None, identity: Identity | None = None):
         self.tasks = list(dict.fromkeys(tasks))
         self.what, self.folder, self._identity = what, folder, identity
-        self._store = None if folder is None else Store(folder)
-        self._keys = {}
+        store = self._store = None if folder is None else Store(folder)
+        self._keys: dict[Task, str] = {}
         self.results: dict[Task, Any] = {}
         self.failures: dict[Task, str] = {}
-        if self._store is not None:
-            known = {task: settings(task) for task in self.tasks}
-            self._keys = {task: digest(said, identity and identity()) for task, said in known.items()
-                          if said is not None}
-            kept = {task: self._store.load(key) for task, key in self._keys.items()}
-            self.results = {task: result for task, result in kept.items() if result is not None}
+        if store is not None:
+            for task in self.tasks:
+                if (decides := settings(task)) is not None:
+                    self._keys[task] = key = digest(decides, identity and identity())
+                    if (result := store.load(key)) is not None:
+                        self.results[task] = result
 
-    def run(self, job: Callable[[Task], Job], engine: Engine, *,
+    def run(self, call: Callable[[Task], Call], engine: Engine, *,
             judge: Callable[[Task, Any], str | None] = lambda task, result: None, shown: str | None = None,
-            outputs: Iterable[str] = (), progress: Callable[[int, int], Progress | Tally] = Progress) -> None:
+            outputs: Iterable[str] = (), progress: Callable[[int, int], Progress] = Progress) -> None:
         """Run the tasks without a result; those that fail don't stop the others.
 
         Parameters
         ----------
-        job : callable
-            ``job(task)`` is what a process calls: picklable, without arguments. It fails by raising an exception.
+        call : callable
+            ``call(task)`` is what a process runs: picklable, without arguments. It fails by raising an exception.
         engine : Engine
         judge : callable
             ``judge(task, result)`` returns the reason if the result is wrong, else None: only then it is kept.
@@ -86,14 +86,14 @@ class Campaign(Generic[Task]):
         missing = [task for task in self.tasks if task not in self.results]
         kept, started = len(self.tasks) - len(missing), False
 
-        def start(task: Task) -> Job:
+        def start(task: Task) -> Call:
             nonlocal started
             if not started:
                 started = True
                 for path in outputs:
                     with contextlib.suppress(OSError):
                         os.remove(path)
-            return functools.partial(_attempt, job(task), self._identity, self._identity and self._identity())
+            return functools.partial(_attempt, call(task), self._identity, self._identity and self._identity())
 
         def finish(task: Task, attempt: tuple[Any, str | None]) -> str | None:
             nonlocal kept
@@ -121,12 +121,12 @@ class Campaign(Generic[Task]):
             raise
 
 
-def _attempt(job: Job, identity: Identity | None, expected: dict[str, str] | None) -> tuple[Any, str | None]:
-    """In a worker process: what `job` returns, or why there is nothing."""
+def _attempt(call: Call, identity: Identity | None, expected: dict[str, str] | None) -> tuple[Any, str | None]:
+    """In a worker process: what `call` returns, or why there is nothing."""
     if identity is not None and (refused := _difference(identity(), expected or {})):
         return None, refused
     try:
-        return job(), None
+        return call(), None
     except Exception as error:
         # Not left to the pool: there are exceptions that can't be sent to another process.
         return None, reason_of(error)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..hdl.config import ConfigError
-from .pool import EngineLost, Executor, Future, Job
+from .pool import DIED, Call, Engine, EngineLost, Future, TaskFailed
 
 __all__ = ["Cluster"]
 
 CONNECT_SECONDS = 5
 
 
-class Cluster:
+class Cluster(Engine):
     """Workers of the scheduler at `address`: a task for each of their threads, `jobs` at most if that is given.
 
     Workers may come and go, and need no file system in common. The scheduler gives a task whose worker dies to another
@@ -33,13 +33,6 @@ class Cluster:
     def __str__(self) -> str:
         return f"scheduler {self.address}"
 
-    @property
-    def died(self) -> type[Exception]:
-        """Raised by `result` for a job that has ended its workers."""
-        from distributed import KilledWorker
-
-        return KilledWorker
-
     def room(self) -> int:
         """How many tasks may run now."""
         with self._connected():
@@ -47,15 +40,20 @@ class Cluster:
         return threads if self.jobs is None else min(self.jobs, threads)
 
     def result(self, future: Future) -> Any:
-        """The result of the job of `future`, which is done; raises what the job raised, or EngineLost."""
+        """See :class:`.Engine`."""
+        from distributed import KilledWorker
+
         # When the scheduler goes, the client cancels its futures.
         if future.cancelled():
             raise self._lost()
-        return future.result()
+        try:
+            return future.result()
+        except KilledWorker:
+            raise TaskFailed(DIED) from None
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Executor]:
-        """An executor. If the block is left by an exception, jobs that run then run to their end, without a result.
+    def open(self) -> Iterator[Callable[[Call], Future]]:
+        """See :class:`.Engine`; but calls that run when an exception leaves the block run to their end.
 
         Raises
         ------
@@ -77,8 +75,13 @@ class Cluster:
                                   f"no scheduler of this version answered in {CONNECT_SECONDS} seconds")
             with self.client:
                 executor = self.client.get_executor(pure=False)
+
+                def submit(call: Call) -> Future:
+                    with self._connected():
+                        return executor.submit(call)
+
                 try:
-                    yield _Connected(self, executor)
+                    yield submit
                 except BaseException:
                     with contextlib.suppress(Exception):
                         executor.shutdown(wait=False)
@@ -109,12 +112,3 @@ def _within(seconds: float, connect: Callable[[], Any]) -> Any:
     thread.start()
     thread.join(seconds)
     return results[0] if results else None
-
-
-class _Connected:
-    def __init__(self, cluster: Cluster, executor: Any):
-        self.cluster, self.executor = cluster, executor
-
-    def submit(self, job: Job) -> Future:
-        with self.cluster._connected():
-            return self.executor.submit(job)

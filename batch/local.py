@@ -8,15 +8,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .pool import Executor, Future, Job
+from .pool import Call, Engine, Future
 
 __all__ = ["Local", "cores"]
 
-# How long a job that is stopped may take to end its own processes and to remove its files.
+# How long a call that is stopped may take to end its own processes and to remove its files.
 GRACE_SECONDS = 10
 
 
@@ -25,7 +25,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Local:
+class Local(Engine):
     """`jobs` processes of this machine.
 
     The processes end even if this one is killed: they watch a pipe, whose other end closes then.
@@ -36,9 +36,6 @@ class Local:
         One for each core by default.
     """
 
-    died: tuple[type[Exception], ...] = ()
-    poll_seconds = None
-
     def __init__(self, jobs: int | None = None):
         self.jobs = jobs or cores()
 
@@ -46,23 +43,19 @@ class Local:
         return f"{self.jobs} at a time"
 
     def room(self) -> int:
-        """How many tasks may run now."""
+        """Always the same number."""
         return self.jobs
 
-    def result(self, future: Future) -> Any:
-        """The result of the job of `future`, which is done; raises what the job raised."""
-        return future.result()
-
     @contextlib.contextmanager
-    def open(self) -> Iterator[Executor]:
-        """An executor. Leaving the block by an exception stops its jobs."""
+    def open(self) -> Iterator[Callable[[Call], Future]]:
+        """See :class:`.Engine`."""
         # Not forked: torch does not survive a fork of a process in which it has run.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         pool = concurrent.futures.ProcessPoolExecutor(self.jobs, context, _attend, (theirs,))
         with ours, theirs:
             try:
-                yield _Guarded(pool)
+                yield lambda call: pool.submit(_guarded, call)
             except BaseException:
                 ours.close()
                 pool.shutdown(cancel_futures=True)
@@ -70,16 +63,8 @@ class Local:
             pool.shutdown()
 
 
-class _Guarded:
-    def __init__(self, pool: concurrent.futures.ProcessPoolExecutor):
-        self.pool = pool
-
-    def submit(self, job: Job) -> Future:
-        return self.pool.submit(_guarded, job)
-
-
 class _State:
-    """Of a worker process: whether a job runs, and whether the process has been told to end."""
+    """Of a worker process: whether a call runs, and whether the process has been told to end."""
 
     working = stopped = False
 
@@ -102,7 +87,7 @@ def _watch(pipe: Connection) -> None:
 
 
 def _stop(*_: object) -> None:
-    # Only once: a job that cleans up is not interrupted again.
+    # Only once: a call that cleans up is not interrupted again.
     if not _State.stopped:
         _State.stopped = True
         if not _State.working:
@@ -110,11 +95,11 @@ def _stop(*_: object) -> None:
         raise KeyboardInterrupt
 
 
-def _guarded(job: Job) -> Any:
-    """Run `job` so that it can be stopped; a process that was stopped takes no further job."""
+def _guarded(call: Call) -> Any:
+    """Make `call` so that it can be stopped; a process that was stopped takes no further one."""
     _State.working = True
     try:
-        return job()
+        return call()
     except KeyboardInterrupt:
         if _State.stopped:
             os._exit(1)

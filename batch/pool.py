@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tasks on several processes. A task that fails, or whose process dies, leaves the others alone."""
 
+import abc
 import concurrent.futures
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ..hdl.errors import ToolFailure
+from .progress import Progress
 
-__all__ = ["DIED", "Engine", "EngineLost", "Executor", "Reporter", "TaskFailed", "reason_of", "run_all"]
+__all__ = ["DIED", "Engine", "EngineLost", "TaskFailed", "reason_of", "run_all"]
 
 DIED = "the process that measured it died; perhaps the machine has too little memory"
 Task = TypeVar("Task", bound=Hashable)
 Future = concurrent.futures.Future[Any]
-Job = Callable[[], Any]
+# What a process runs: picklable, without arguments.
+Call = Callable[[], Any]
 
 
 class EngineLost(ToolFailure):
@@ -26,67 +29,44 @@ class TaskFailed(Exception):
     """Raised by a job: the text is the reason, a line for the user."""
 
 
-class Executor(Protocol):
-    """Runs the jobs of an engine."""
-
-    def submit(self, job: Job) -> Future:
-        """Have a process run `job`."""
-
-
-class Engine(Protocol):
-    """Processes: :class:`~.local.Local` ones, or those of a :class:`~.cluster.Cluster`.
+class Engine(abc.ABC):
+    """Processes: those of this machine (:class:`~.local.Local`) or of a cluster (:class:`~.cluster.Cluster`).
 
     Attributes
     ----------
-    died : exception class, or a tuple of them
-        Raised by `result` for a job that has ended its processes.
     poll_seconds : float or None
         How often `room` may change; None is never.
     """
 
-    @property
-    def died(self) -> Any: ...
+    poll_seconds: float | None = None
 
-    @property
-    def poll_seconds(self) -> float | None: ...
-
+    @abc.abstractmethod
     def room(self) -> int:
         """How many tasks may run now."""
 
+    @abc.abstractmethod
+    def open(self) -> AbstractContextManager[Callable[[Call], Future]]:
+        """A function that has a process make a call. Leaving the block by an exception stops the calls."""
+
     def result(self, future: Future) -> Any:
-        """The result of the job of `future`, which is done; raises what the job raised, or EngineLost."""
-
-    def open(self) -> AbstractContextManager[Executor]:
-        """An executor. Leaving the block by an exception stops its jobs."""
+        """What the call of `future`, which is done, returned; raises what it raised, TaskFailed or EngineLost."""
+        return future.result()
 
 
-class Reporter(Protocol):
-    """Shows how far a run has come, as :mod:`.progress` does."""
-
-    def started(self, task: Any) -> None:
-        """`task` runs from now on."""
-
-    def done(self, task: Any, failure: str | None) -> None:
-        """`task` has ended; `failure` is the reason if it failed."""
-
-    def say(self, text: str) -> None:
-        """Print a line of its own."""
-
-
-def run_all(tasks: Sequence[Task], job: Callable[[Task], Job], engine: Engine, progress: Reporter,
+def run_all(tasks: Sequence[Task], call: Callable[[Task], Call], engine: Engine, progress: Progress,
             finish: Callable[[Task, Any], str | None] = lambda task, failure: failure) -> dict[Task, str]:
-    """Run every task's job, as many at a time as `engine` has room for, in order.
+    """Run every task's call, as many at a time as `engine` has room for, in order.
 
     Parameters
     ----------
     tasks : sequence
         Hashable.
-    job : callable
-        ``job(task)`` is what a process calls: picklable, without arguments.
+    call : callable
+        ``call(task)`` is what a process runs: picklable, without arguments.
     engine : Engine
-    progress : Reporter
+    progress : Progress
     finish : callable
-        ``finish(task, result)`` is called in this process with what a job returned; it returns the reason if the task
+        ``finish(task, result)`` is called in this process with what a call returned; it returns the reason if the task
         failed, else None.
 
     Returns
@@ -106,12 +86,27 @@ def run_all(tasks: Sequence[Task], job: Callable[[Task], Job], engine: Engine, p
             failures[task] = failure
         progress.done(task, failure)
 
+    def end(task: Task, future: Future) -> None:
+        try:
+            result = engine.result(future)
+        except (BrokenProcessPool, EngineLost):
+            raise
+        except Exception as error:
+            # Perhaps the call could not be loaded there, or its result could not be sent back.
+            cause: BaseException = error
+            # The traceback of another process, which is chained as a cause, is none.
+            while cause.__cause__ is not None and type(cause.__cause__).__name__ != "_RemoteTraceback":
+                cause = cause.__cause__
+            note(task, reason_of(cause))
+        else:
+            note(task, finish(task, result))
+
     waiting = list(tasks)
     while waiting:
-        suspects = _run(waiting, job, engine, progress, finish, note)
+        suspects = _run(waiting, call, engine, progress, end)
         # Any of the tasks that ran may have ended the pool: each gets a pool of its own.
         for task in suspects:
-            if _run([task], job, engine, progress, finish, note):
+            if _run([task], call, engine, progress, end):
                 note(task, DIED)
     return failures
 
@@ -122,17 +117,17 @@ def reason_of(error: BaseException) -> str:
     return f"{name}{str(error).strip() or 'no message'}".splitlines()[0]
 
 
-def _run(waiting: list[Task], job: Callable[[Task], Job], engine: Engine, progress: Reporter,
-         finish: Callable[[Task, Any], str | None], note: Callable[[Task, str | None], None]) -> list[Task]:
+def _run(waiting: list[Task], call: Callable[[Task], Call], engine: Engine, progress: Progress,
+         end: Callable[[Task, Future], None]) -> list[Task]:
     """Take tasks from `waiting` until it is empty or a process dies; returns the tasks that were running then."""
     running: dict[Future, Task] = {}
     told = False
-    with engine.open() as executor:
+    with engine.open() as submit:
         try:
             while waiting or running:
                 room = engine.room()
                 while waiting and len(running) < room:
-                    running[executor.submit(job(waiting[0]))] = waiting[0]
+                    running[submit(call(waiting[0]))] = waiting[0]
                     progress.started(waiting.pop(0))
                 if not room and not told:
                     progress.say(f"{engine} has no workers; waiting for some")
@@ -143,25 +138,8 @@ def _run(waiting: list[Task], job: Callable[[Task], Job], engine: Engine, progre
                 done, _ = concurrent.futures.wait(running, engine.poll_seconds, concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     # If the pool is broken, the task stays among those that were running.
-                    failure = _failure(running[future], future, engine, finish)
-                    note(running.pop(future), failure)
+                    end(running[future], future)
+                    del running[future]
         except BrokenProcessPool:
             return list(running.values())
     return []
-
-
-def _failure(task: Task, future: Future, engine: Engine, finish: Callable[[Task, Any], str | None]) -> str | None:
-    try:
-        result = engine.result(future)
-    except (BrokenProcessPool, EngineLost):
-        raise
-    except engine.died:
-        return DIED
-    except Exception as error:
-        # Perhaps the job could not be loaded there, or its result could not be sent back.
-        cause: BaseException = error
-        # The traceback of another process, which is chained as a cause, is none.
-        while cause.__cause__ is not None and type(cause.__cause__).__name__ != "_RemoteTraceback":
-            cause = cause.__cause__
-        return reason_of(cause)
-    return finish(task, result)

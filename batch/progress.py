@@ -8,43 +8,6 @@ from typing import Any, TextIO
 __all__ = ["Progress", "Tally"]
 
 
-class Tally:
-    """Counts many short tasks and prints a line for every tenth of them; a context manager, as :class:`Progress` is.
-
-    Parameters
-    ----------
-    total : int
-    what : str
-        The beginning of the lines.
-    """
-
-    def __init__(self, total: int, what: str):
-        self.total, self.what, self.count = total, what, 0
-
-    def __enter__(self) -> "Tally":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def started(self, task: Any) -> None:
-        """`task` runs from now on; it is too short to be shown."""
-
-    def done(self, task: Any, failure: str | None) -> None:
-        """`task` has ended."""
-        self.at(self.count + 1)
-
-    def at(self, count: int) -> None:
-        """`count` tasks have ended."""
-        if 10 * count // self.total > 10 * self.count // self.total:
-            self.say(f"{self.what}: {count} of {self.total}")
-        self.count = count
-
-    def say(self, text: str) -> None:
-        """Print a line of its own."""
-        print(text, flush=True)
-
-
 class Progress:
     """Shows tasks as they start and end; a context manager.
 
@@ -107,3 +70,30 @@ class Progress:
         if self.bar is not None and self.running:
             # A bar has one line: it shows the task that runs longest.
             self.bar.set_postfix_str(str(next(iter(self.running))))
+
+
+class Tally(Progress):
+    """Counts many short tasks and prints a line for every tenth of them.
+
+    Parameters
+    ----------
+    total : int
+    what : str
+        The beginning of the lines.
+    """
+
+    def __init__(self, total: int, what: str):
+        self.total, self.what, self.count, self.bar, self.stream = total, what, 0, None, sys.stdout
+
+    def started(self, task: Any) -> None:
+        """Show nothing: the task is short."""
+
+    def done(self, task: Any, failure: str | None) -> None:
+        """`task` has ended."""
+        self.at(self.count + 1)
+
+    def at(self, count: int) -> None:
+        """`count` tasks have ended."""
+        if 10 * count // self.total > 10 * self.count // self.total:
+            self.say(f"{self.what}: {count} of {self.total}")
+        self.count = count

@@ -7,11 +7,12 @@ import os
 import subprocess
 import time
 
+from tiled_se.batch import Progress
+from tiled_se.batch.pool import Engine
 
-class InPlace:
-    """An engine whose jobs run in this process, one at a time."""
 
-    died, poll_seconds = (), None
+class InPlace(Engine):
+    """Runs calls in this process, one at a time."""
 
     def __init__(self, jobs=None):
         pass
@@ -22,33 +23,26 @@ class InPlace:
     def room(self):
         return 1
 
-    def result(self, future):
-        return future.result()
-
     @contextlib.contextmanager
     def open(self):
-        yield self
+        yield self.submit
 
-    def submit(self, job):
+    def submit(self, call):
         future = concurrent.futures.Future()
         try:
-            future.set_result(job())
+            future.set_result(call())
         except Exception as error:
             future.set_exception(error)
         return future
 
 
-class Silent:
+class Silent(Progress):
     """Progress that is not shown; `ended` are the tasks that have ended."""
+
+    bar = None
 
     def __init__(self, *_):
         self.ended = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
 
     def started(self, task):
         pass
