@@ -35,4 +35,6 @@ def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (),
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4
+    # Each session has threads of its own: those that have nothing to do must not take another's cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
