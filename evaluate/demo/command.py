@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se demo`: find text on rendered pages with the three forms of a network, and compare what they find."""
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -50,91 +51,79 @@ def demo(options: DemoOptions) -> bool:
     # Imported late: not before it is known that they are there.
     from . import picture, summary
 
-    run = _Run(options, folder)
-    found = run.all()
-    write_all(folder, {"demo.json": json_bytes(found), "demo.png": picture.draw(*run.shown())})
+    demonstration = _Demonstration(options, folder)
+    found = summary.summary(demonstration)
+    files = {"demo.json": json_bytes(found), "demo.png": picture.draw(*demonstration.shown())}
+    write_all(folder, files)
     print(summary.table(found))
-    print(f"wrote       {', '.join(os.path.join(folder, name) for name in ('demo.json', 'demo.png'))}")
+    print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     failures = summary.failures(found)
     for failure in failures:
         print(f"tiled-se: {failure}", file=sys.stderr)
     return not failures
 
 
-class _Run:
-    """The steps of the command, in order, and how long each took."""
+class _Demonstration:
+    """Runs the three networks on all pages and on the scan; its attributes are what the summary is made of."""
 
     def __init__(self, options, folder):
-        self.options, self.folder, self.seconds = options, folder, {}
+        self.options, self.seconds = options, {}
+        with self._step("load", "loading the detector"):
+            import torch
 
-    def all(self):
-        """The contents of demo.json."""
-        from . import summary
+            from .networks import Networks
+            from .pages import render, scan
+            from .rtl import RtlBlock
 
-        self._step("load", self._load)
-        self._step("render", self._render)
-        self._step("calibrate", lambda: self.networks.calibrate(self.calibration))
-        self.boxes = {"se": self._step("se", lambda: self._on_all("SE", self.networks.original)),
-                      "tse_float": self._step("tse_float", lambda: self._on_all("TSE, float", self.networks.tiled))}
-        self._step("rtl", self._simulate)
-        self.boxes["tse_integer"] = self._step("tse_integer", self._integer)
-        return summary.summary(self)
+            # The golden model's maps are small, and onnxruntime's threads are there already: more would only wait.
+            torch.set_num_threads(1)
+            self.networks = Networks(options.k, THREADS)
+            # Its map has the most rows, and what reaches it has passed no other block.
+            self.block = self.networks.blocks[0]
+        with self._step("render", f"rendering {options.pages} pages"):
+            self.pages = [render(options.seed, number) for number in range(options.pages)]
+            self.images = [page.image for page in self.pages] + [scan()]
+            self.calibration = [render(options.seed, FIRST_CALIBRATION_PAGE + number).image
+                                for number in range(CALIBRATION_PAGES)]
+        with self._step("calibrate", "calibrating the blocks in integers"):
+            self.networks.calibrate(self.calibration)
+        self.boxes = {}
+        for name, text, network in (("se", "SE", self.networks.original),
+                                    ("tse_float", "TSE, float", self.networks.tiled)):
+            with self._step(name, f"finding text with {text}"):
+                self.boxes[name] = [network(image) for image in self.images]
+        with self._step("rtl", f"computing what reaches block {self.block.name}"):
+            inputs = [self.networks.block_input(self.block, image) for image in self.images]
+            self.rtl = RtlBlock(self.block, self.networks.integers[self.block.name], np.stack(inputs[:-1][:KEPT]),
+                                folder, options.k, _say)
+            functions = self._simulate(inputs)
+        with self._step("tse_integer", f"finding text with TSE in integers, block {self.block.name} by the RTL"):
+            self.boxes["tse_integer"] = [self.networks.integer(image, {self.block.name: function})
+                                         for image, function in zip(self.images, functions, strict=True)]
+
+    @contextlib.contextmanager
+    def _step(self, name, text):
+        """Say what is done now, and note how long it takes."""
+        _say(text)
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 2)
+
+    def _simulate(self, inputs):
+        """The block's functions: all pages through the RTL, then the scan, which has another height, through the same.
+        """
+        *rendered, scan = inputs
+        outputs = []
+        for start in range(0, len(rendered), FRAMES):
+            # The simulation is built once: what follows is short.
+            outputs += [*self.rtl.run(np.stack(rendered[start:start + FRAMES]), _quiet if outputs else _say)]
+        outputs += [*self.rtl.run(scan[None], _quiet)]
+        return [self.rtl.function(x, y) for x, y in zip(inputs, outputs, strict=True)]
 
     def shown(self):
         """For the picture: (image, boxes of each network, drawn lines or None) of a page and of the scan."""
         for number, lines in ((0, self.pages[0].lines), (-1, None)):
             yield self.images[number], {name: found[number] for name, found in self.boxes.items()}, lines
-
-    def _step(self, name, work):
-        start = time.monotonic()
-        result = work()
-        self.seconds[name] = round(time.monotonic() - start, 2)
-        return result
-
-    def _load(self):
-        _say("loading the detector")
-        import torch
-
-        from .networks import Networks
-
-        # The golden model's maps are small, and onnxruntime's threads are there already: more would only wait.
-        torch.set_num_threads(1)
-        self.networks = Networks(self.options.k, THREADS)
-        # Its map has the most rows, and what reaches it has passed no other block.
-        self.block = self.networks.blocks[0]
-
-    def _render(self):
-        from .pages import render, scan
-
-        count, seed = self.options.pages, self.options.seed
-        _say(f"rendering {count} pages")
-        self.pages = [render(seed, number) for number in range(count)]
-        self.images = [page.image for page in self.pages] + [scan()]
-        self.calibration = [render(seed, FIRST_CALIBRATION_PAGE + number).image for number in range(CALIBRATION_PAGES)]
-
-    def _on_all(self, name, network):
-        _say(f"finding text with {name}")
-        return [network(image) for image in self.images]
-
-    def _simulate(self):
-        """All pages through the RTL block, then the scan, which has another height, through the same one."""
-        from .rtl import RtlBlock
-
-        _say(f"computing what reaches block {self.block.name}")
-        *rendered, scan = [self.networks.block_input(self.block, image) for image in self.images]
-        integers = self.networks.integers[self.block.name]
-        self.rtl = RtlBlock(self.block, integers, np.stack(rendered[:KEPT]), self.folder, self.options.k, _say)
-        outputs = []
-        for start in range(0, len(rendered), FRAMES):
-            frames = np.stack(rendered[start:start + FRAMES])
-            outputs += [*self.rtl.run(frames, _quiet if outputs else _say)]
-        outputs += [*self.rtl.run(scan[None], _quiet)]
-        self.rtl_functions = [self.rtl.function(x, y) for x, y in zip([*rendered, scan], outputs, strict=True)]
-
-    def _integer(self):
-        _say(f"finding text with TSE in integers, block {self.block.name} by the RTL")
-        return [self.networks.integer(image, {self.block.name: function})
-                for image, function in zip(self.images, self.rtl_functions, strict=True)]
 
 
 def _say(text):
@@ -142,4 +131,4 @@ def _say(text):
 
 
 def _quiet(text):
-    """Print nothing: the simulation is built already, and its next run is short."""
+    """Print nothing."""

@@ -21,14 +21,8 @@ __all__ = ["IntegerBlock", "quantised_blocks"]
 class IntegerBlock:
     """One block as the hardware computes it, called with and giving real numbers.
 
-    Parameters
-    ----------
-    block : Block
-        Of the network.
-    k : int
-        Rows of a tile.
-    maps : list of arrays (1, C, H, W)
-        Feature maps of one size, whose range the format takes; those that come later may have another height.
+    The format is taken from the range of `maps`, feature maps (1, C, H, W) of one size; those that come later may have
+    another height. A tile has `k` rows.
 
     Attributes
     ----------
@@ -36,7 +30,7 @@ class IntegerBlock:
     quantised : Quantised
     format : DataFormat
     height, width : int
-        Of the feature map that the format is from.
+        Of `maps`.
     elements : int
         How many have been computed.
     largest_error : float
@@ -48,9 +42,9 @@ class IntegerBlock:
         self.height, self.width = maps[0].shape[2:]
         # What `tiled-se sim` would build.
         self._options = BlockOptions(k=k)
-        job = assemble(self._options, weights_of(block.float_block),
-                       Input("", "x_q", self.integers(maps[0]), self.format))
-        self.config, self.quantised = job.config, job.quantised
+        spec = assemble(self._options, weights_of(block.float_block),
+                        Input("", "x_q", self.integers(maps[0]), self.format))
+        self.config, self.quantised = spec.config, spec.quantised
         self._model = IntegerModel(self.config, self.quantised.parameters)
         self.elements, self.largest_error = 0, 0.0
 
@@ -58,7 +52,11 @@ class IntegerBlock:
         """float array (1, C, H, W) to one of the same shape."""
         x_q = self.integers(x)
         y_q = self._model.run(x_q).y.numpy()
-        self._check(x_q[0], y_q[0])
+        q = self.quantised
+        real = squeeze_excite(self.format.dequantise(x_q[0]), q.w1, q.b1, q.w2, q.b2, self.config)
+        self.elements += y_q.size
+        error = np.abs(y_q[0] - self.format.zero_point - real / q.y_scale).max()
+        self.largest_error = max(self.largest_error, float(error))
         return self.reals(y_q)
 
     def integers(self, x):
@@ -69,14 +67,6 @@ class IntegerBlock:
     def reals(self, y_q):
         """float32 array (N, C, H, W): what the outputs (N, H, W, C) stand for."""
         return np.moveaxis((y_q.astype(np.float32) - self.format.zero_point) * np.float32(self.quantised.y_scale), 3, 1)
-
-    def _check(self, x_q, y_q):
-        """Takes one frame's error into account."""
-        q = self.quantised
-        real = squeeze_excite(self.format.dequantise(x_q), q.w1, q.b1, q.w2, q.b2, self.config)
-        self.elements += y_q.size
-        error = np.abs(y_q - self.format.zero_point - real / q.y_scale).max()
-        self.largest_error = max(self.largest_error, float(error))
 
     def buffer_bits(self, tiled=True):
         """Bits of the tile buffer that the generator builds, or of the one that the original form would have."""

@@ -16,12 +16,7 @@ __all__ = ["Networks"]
 class Networks:
     """The detector's networks, each a method that takes an image, uint8 (H, W, 3), and returns boxes (N, 4, 2).
 
-    Parameters
-    ----------
-    k : int
-        Rows of a tile.
-    threads : int
-        Of onnxruntime.
+    Tiles have `k` rows; `threads` are onnxruntime's.
 
     Attributes
     ----------

