@@ -4,9 +4,9 @@
 import dataclasses
 import importlib.resources
 import json
-import os
 import re
 
+from ..gen.files import read_bytes
 from ..hdl.config import ConfigError
 
 __all__ = ["Block", "Network", "chosen_blocks", "load_networks"]
@@ -87,14 +87,10 @@ def load_networks(wanted=None, staged=False):
         ("network") where there is no such network, or the file isn't one.
     """
     if wanted is not None and wanted.endswith(".json"):
-        if os.path.exists(wanted) and not os.path.isfile(wanted):
-            raise ConfigError("network", wanted, "is not a regular file; must be a .json file")
         try:
-            with open(wanted, encoding="utf-8") as file:
-                return _parse(wanted, file.read())
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "is no text"
-            raise ConfigError("network", wanted, f"can't be read: {reason}") from None
+            return _parse(wanted, read_bytes("network", wanted, "a .json file").decode())
+        except UnicodeDecodeError:
+            raise ConfigError("network", wanted, "can't be read: is no text") from None
     shipped = _parse("networks.json", importlib.resources.files(__package__).joinpath("networks.json").read_text())
     if not staged:
         shipped = tuple(dataclasses.replace(network, blocks=_merged(network.blocks)) for network in shipped)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing a command's results: all of a file or nothing of it."""
+"""Files that a user names: read whole, and written all or nothing."""
 
 import contextlib
 import io
@@ -14,11 +14,34 @@ import numpy as np
 from ..hdl.config import ConfigError
 from .options import OutputOptions
 
-__all__ = ["check_file", "check_folder", "json_bytes", "npz_bytes", "output_folder", "write_all"]
+__all__ = ["check_exists", "check_file", "check_folder", "json_bytes", "npz_bytes", "output_folder", "read_bytes",
+           "write_all"]
 
 # Bytes of a name and of a path, as nearly every system has them, and those that our own and temporary names take.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 NAME_ROOM, PATH_ROOM = 16, 192
+
+
+def check_exists(option: str, path: str, kind: str) -> None:
+    """Raise ConfigError (`option`) unless `path` is a file; `kind` is what it must be, as "an .npz file"."""
+    if not os.path.isfile(path):
+        reason = "is not a regular file" if os.path.exists(path) else "there is no such file"
+        raise ConfigError(option, path, f"{reason}; must be {kind}")
+
+
+def read_bytes(option: str, path: str, kind: str, most: int | None = None, why: str = "the most that is read") -> bytes:
+    """The contents of a file; ConfigError (`option`) also if it is unreadable or has over `most` bytes, whole GiB.
+
+    `why` says what the limit is.
+    """
+    check_exists(option, path, kind)
+    try:
+        if most is not None and os.path.getsize(path) > most:
+            raise ConfigError(option, path, f"is larger than {most >> 30} GiB, {why}")
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigError(option, path, f"can't be read: {error.strerror}") from None
 
 
 def output_folder(options: OutputOptions) -> str:

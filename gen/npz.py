@@ -2,7 +2,6 @@
 """Reading arrays from an .npz that may be anything: nothing in it is executed, and no size in it is believed."""
 
 import math
-import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from ..hdl.config import ConfigError
+from .files import check_exists
 
 __all__ = ["floats", "integers", "members", "read", "scalar", "text"]
 
@@ -43,10 +43,7 @@ def members(option: str, path: str) -> list[str]:
 
 def _opened(option: str, path: str, function: Callable[[zipfile.ZipFile], Result]) -> Result:
     """The result of `function` on the archive in file `path`."""
-    if not os.path.exists(path):
-        raise ConfigError(option, path, "there is no such file; must be an .npz file")
-    if not os.path.isfile(path):
-        raise ConfigError(option, path, "is not a regular file; must be an .npz file")
+    check_exists(option, path, "an .npz file")
     try:
         # numpy warns of old or odd headers; the user gets one line of ours.
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:

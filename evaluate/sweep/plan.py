@@ -4,10 +4,10 @@
 import dataclasses
 import itertools
 import math
-import os
 import pathlib
 
 from ...gen.fields import from_texts, options_of, shortened
+from ...gen.files import read_bytes
 from ...gen.options import SimOptions
 from ...hdl.config import ConfigError
 
@@ -61,43 +61,45 @@ def load_plan(path=None):
     ConfigError
         ("configs") naming file, place, key and value, and what is allowed.
     """
-    shown = SHIPPED.name if path is None else path
-    content = _read(SHIPPED if path is None else path, shown)
-    _tables(content, shown)
+    content = read_bytes("configs", str(SHIPPED) if path is None else path, "a TOML file")
+    try:
+        return _configurations(_parsed(content))
+    except ValueError as error:
+        raise ConfigError("configs", SHIPPED.name if path is None else path, str(error)) from None
+
+
+def _configurations(content):
+    """Those that the file's `content` lists; all that is wrong with it is a ValueError."""
+    _check_tables(content)
     defaults = content.get("defaults", {})
-    found, seen, labels = [], {}, {}
-    for where, values in _listed(content, shown):
-        options, texts, label = _converted(shown, where, defaults | values)
+    results, seen, labels = [], {}, {}
+    for where, values in _listed(content):
+        options, texts, label = _converted(where, defaults | values)
         first = seen.setdefault(options, where)
         if first != where:
-            raise ConfigError("configs", shown, f"{where} is the same as {first}; must be a configuration of its own")
+            raise ValueError(f"{where} is the same as {first}; must be a configuration of its own")
         if label and labels.setdefault(label, where) != where:
-            raise _wrong(shown, where, LABEL, label, f"is that of {labels[label]}, too; must be one configuration's")
-        found.append(Configuration(len(found) + 1, label, texts, options))
-    if not found:
-        raise ConfigError("configs", shown, f"lists no configuration; {TABLES}")
-    return tuple(found)
+            raise _wrong(where, LABEL, label, f"is that of {labels[label]}, too; must be one configuration's")
+        results.append(Configuration(len(results) + 1, label, texts, options))
+    if not results:
+        raise ValueError(f"lists no configuration; {TABLES}")
+    return tuple(results)
 
 
-def _read(path, shown):
+def _parsed(text):
     try:
         import tomllib
     except ImportError:  # Python 3.10
         import tomli as tomllib
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ConfigError("configs", shown, "is not a regular file; must be a TOML file")
     try:
-        with open(path, "rb") as file:
-            content = tomllib.loads(file.read().decode())
+        content = tomllib.loads(text.decode())
         _check_integers(content)
         return content
-    except OSError as error:
-        raise ConfigError("configs", shown, f"can't be read: {error.strerror}; must be a TOML file") from None
     except RecursionError:
-        raise ConfigError("configs", shown, "is nested too deeply to be one of a sweep's") from None
+        raise ValueError("is nested too deeply to be one of a sweep's") from None
     except ValueError as error:  # wrong TOML, wrong UTF-8, a number of thousands of digits
         reason = "is no UTF-8" if isinstance(error, UnicodeDecodeError) else f"is no TOML: {error}"
-        raise ConfigError("configs", shown, reason.split("\n")[0]) from None
+        raise ValueError(reason.split("\n")[0]) from None
 
 
 def _check_integers(value):
@@ -108,82 +110,76 @@ def _check_integers(value):
         _check_integers(item)
 
 
-def _wrong(path, where, key, value, allowed):
-    return ConfigError("configs", path, f"{where} {shortened(key)}={shortened(value)}: {allowed}")
+def _wrong(where, key, value, allowed):
+    return ValueError(f"{where} {shortened(key)}={shortened(value)}: {allowed}")
 
 
-def _tables(content, path):
-    """Raise ConfigError unless each table is known and of its type."""
-    for name in content:
+def _check_tables(content):
+    """Raise ValueError unless each table is known and of its type."""
+    for name, value in content.items():
         if name not in ("defaults", "grid", "configurations"):
-            raise ConfigError("configs", path, f"[{shortened(name)}] is unknown; {TABLES}")
-    if not isinstance(content.get("defaults", {}), dict):
-        raise ConfigError("configs", path, f"defaults is no table; {TABLES}")
-    for name in ("grid", "configurations"):
-        value = content.get(name, [])
-        single = name == "grid" and isinstance(value, dict)
+            raise ValueError(f"[{shortened(name)}] is unknown; {TABLES}")
+        if name == "defaults" and not isinstance(value, dict):
+            raise ValueError(f"defaults is no table; {TABLES}")
+        single = name != "configurations" and isinstance(value, dict)
         if not single and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
-            raise ConfigError("configs", path, f"{name} is no table of this form; {TABLES}")
+            raise ValueError(f"{name} is no table of this form; {TABLES}")
     # Also where nothing is listed, or every configuration says otherwise.
     if LABEL in content.get("defaults", {}):
-        raise _wrong(path, "[defaults]", LABEL, content["defaults"][LABEL], "must be in [[configurations]] only")
-    _converted(path, "[defaults]", content.get("defaults", {}))
+        raise _wrong("[defaults]", LABEL, content["defaults"][LABEL], "must be in [[configurations]] only")
+    _converted("[defaults]", content.get("defaults", {}))
 
 
-def _listed(content, path):
+def _listed(content):
     """(where the file says so, values by key) of every configuration."""
     grids = content.get("grid", [])
     several = isinstance(grids, list)
     for index, grid in enumerate(grids if several else [grids], 1):
         where = f"[[grid]] {index}" if several else "[grid]"
-        _check_grid(path, where, grid)
+        _check_grid(where, grid)
         for number, values in enumerate(itertools.product(*grid.values()), 1):
             yield f"{where} combination {number}", dict(zip(grid, values, strict=True))
     for index, values in enumerate(content.get("configurations", []), 1):
         yield f"[[configurations]] {index}", values
 
 
-def _check_grid(path, where, grid):
+def _check_grid(where, grid):
     if not grid:
-        raise ConfigError("configs", path, f"{where} is empty; must have a list of values for each of its keys")
+        raise ValueError(f"{where} is empty; must have a list of values for each of its keys")
     for key, values in grid.items():
         if key == LABEL:
-            raise _wrong(path, where, key, values, "must be in [[configurations]] only")
+            raise _wrong(where, key, values, "must be in [[configurations]] only")
         if not isinstance(values, list) or not values:
-            raise _wrong(path, where, key, values, "must be a list of one value or more")
+            raise _wrong(where, key, values, "must be a list of one value or more")
     count = math.prod(map(len, grid.values()))
     if count > MOST_CONFIGURATIONS:
-        raise ConfigError("configs", path, f"{where} has {count} combinations; may have {MOST_CONFIGURATIONS} at most")
+        raise ValueError(f"{where} has {count} combinations; may have {MOST_CONFIGURATIONS} at most")
 
 
-def _converted(path, where, values):
+def _converted(where, values):
     """Options, their texts by name, and the label."""
     label, texts = "", {}
     for key, value in values.items():
         if key == LABEL:
-            label = _label(path, where, value)
+            label = value
+            if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MOST_LABEL:
+                raise _wrong(where, key, value, f"must be a string of 1 to {MOST_LABEL} printable characters")
         elif key not in VARIABLES:
-            raise _wrong(path, where, key, value, f"is no variable of a sweep; must be one of {', '.join(VARIABLES)}")
+            raise _wrong(where, key, value, f"is no variable of a sweep; must be one of {', '.join(VARIABLES)}")
         else:
-            texts[VARIABLES[key]] = _text(path, where, key, value)
+            texts[VARIABLES[key]] = _text(where, key, value)
     try:
         return from_texts(SimOptions, texts), {name: text for name, text in texts.items() if text != ""}, label
     except ConfigError as error:
-        raise _wrong(path, where, OPTIONS[error.option].variable, error.value, error.allowed) from None
+        raise _wrong(where, OPTIONS[error.option].variable, error.value, error.allowed) from None
 
 
-def _label(path, where, value):
-    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MOST_LABEL:
-        raise _wrong(path, where, LABEL, value, f"must be a string of 1 to {MOST_LABEL} printable characters")
-    return value
-
-
-def _text(path, where, key, value):
+def _text(where, key, value):
     """A TOML value as the command line has it."""
     if isinstance(value, bool):
         if OPTIONS[VARIABLES[key]].metavar != "0|1":
-            raise _wrong(path, where, key, str(value).lower(), "must be no boolean")
+            raise _wrong(where, key, str(value).lower(), "must be no boolean")
         return str(int(value))
     if not isinstance(value, (int, float, str)):
-        raise _wrong(path, where, key, value, "must be a number, a string or a boolean")
+        raise _wrong(where, key, value, "must be a number, a string or a boolean")
     return str(value)

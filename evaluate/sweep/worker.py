@@ -7,6 +7,7 @@ Only Python objects go in and come out, so that caller and worker need no file s
 import dataclasses
 import functools
 import os
+import pathlib
 import pickle
 import platform
 import tempfile
@@ -31,7 +32,6 @@ OWN_FILES = ("evaluate/sweep/worker.py",)
 MOST_DESIGNS = 8
 # A worker may run several tasks in threads; Amaranth and torch's settings are not safe for that.
 _LOCK = threading.Lock()
-_designs = {}
 
 
 @functools.cache
@@ -60,29 +60,31 @@ def simulate_configuration(options, files):
         `tiled-se sim` writes it, None if FAILED), ``seconds`` and ``host``.
     """
     start = time.perf_counter()
-    status, reason, contents = _in_folder(options, files)
+    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
+        paths = {name: os.path.join(folder, f"{name}.npz") for name in files}
+        for name, (_, content) in files.items():
+            pathlib.Path(paths[name]).write_bytes(content)
+        status, reason, contents = _simulated(dataclasses.replace(options, **paths))
+    for name, (path, _) in files.items():
+        reason = reason and reason.replace(paths[name], path)
+        if contents:
+            contents["config"][name] = path
     return {"status": status, "reason": reason, "report": contents, "seconds": time.perf_counter() - start,
             "host": platform.node()}
 
 
-def _in_folder(options, files):
-    """Status, reason and report; the files are in a folder that is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
-        paths = {name: os.path.join(folder, f"{name}.npz") for name in files}
-        for name, (_, content) in files.items():
-            with open(paths[name], "wb") as file:
-                file.write(content)
-        status, reason, contents = _simulate(dataclasses.replace(options, **paths))
-    for name, (path, _) in files.items():
-        reason = reason and reason.replace(paths[name], path)
-    if contents:
-        contents["config"] |= {name: path for name, (path, _) in files.items()}
-    return status, reason, contents
+def _simulated(options):
+    """Status, reason and report."""
+    import torch
 
-
-def _simulate(options):
     try:
-        outcome = _outcome(options)
+        check_simulator(options.sim)
+        with _LOCK:
+            # The other processes have the other cores.
+            torch.set_num_threads(1)
+            spec = prepare(options)
+            design = _design(pickle.dumps((spec.config, spec.baked, options.name)))
+        outcome = run(spec, design)
         contents = report(outcome)
     except ConfigError as error:
         return FAILED, _line(describe(error)), None
@@ -91,26 +93,10 @@ def _simulate(options):
     return (OK, None, contents) if outcome.bit_exact else (MISMATCH, _line(outcome.first_failure), contents)
 
 
-def _outcome(options):
-    import torch
-
-    check_simulator(options.sim)
-    with _LOCK:
-        # The other processes have the other cores.
-        torch.set_num_threads(1)
-        job = prepare(options)
-        design = _design(job)
-    return run(job, design)
-
-
-def _design(job):
-    """The generated block, kept from an earlier task where only data or stalls differ."""
-    key = pickle.dumps((job.config, job.baked, job.options.name))
-    if key not in _designs:
-        while len(_designs) >= MOST_DESIGNS:
-            _designs.pop(next(iter(_designs)))
-        _designs[key] = generate(job.config, job.baked, job.options.name)
-    return _designs[key]
+@functools.lru_cache(MOST_DESIGNS)
+def _design(arguments):
+    """The block generated from the pickled `arguments`, kept for tasks where only data or stalls differ."""
+    return generate(*pickle.loads(arguments))
 
 
 def _line(text):

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, Error
 
+from ...gen.files import read_bytes
 from ...hdl.config import ConfigError
 from .graph import Graph, declared_dims
 from .inlining import MOST_NODES, inlined
@@ -56,7 +57,7 @@ def load_model(path: str) -> Graph:
         larger than 2 GiB, or if external weights are outside of its folder.
     """
     with model_errors(path):
-        content = _content(path)
+        content = read_bytes("model", path, "an .onnx file", LIMIT_BYTES)
         model = onnx.ModelProto()
         try:
             model.ParseFromString(content)
@@ -76,20 +77,6 @@ def load_model(path: str) -> Graph:
             raise ConfigError("model", path, f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
         _check_shapes(graph, path)
         return graph
-
-
-def _content(path):
-    if not os.path.exists(path):
-        raise ConfigError("model", path, "there is no such file; must be an .onnx file")
-    if not os.path.isfile(path):
-        raise ConfigError("model", path, "is not a regular file; must be an .onnx file")
-    if os.path.getsize(path) > LIMIT_BYTES:
-        raise ConfigError("model", path, f"is larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ConfigError("model", path, f"can't be read: {error.strerror}") from None
 
 
 def _check_shapes(graph, path):

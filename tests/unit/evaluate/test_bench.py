@@ -42,7 +42,7 @@ class TestNetworks:
         ("[]", "must hold"), ('{"networks": {"a": {}}}', "must hold"),
         *((f'{{"networks": {{"a": {{"input": [1, 1], "source": "", "blocks": [[{block}]]}}}}}}', "must hold")
           for block in ("1, 2, 3, 4", "1, 2, 3, 0, 1", '1, 2, 3, "4", 1')),
-        (None, "can't be read: No such file or directory"),
+        (None, "there is no such file; must be a .json file"),
     ])
     def test_bad_file(self, tmp_path, text, reason):
         if text is not None:

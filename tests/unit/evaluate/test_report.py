@@ -170,7 +170,7 @@ class TestRefused:
         ("", r"is needed: names of networks, paper, or an .onnx or .json file"),
         ("EfficientNet", r"EfficientNet.*: must be paper, an .onnx or .json file, or one of RegNetY-200MF, "),
         ("paper,", r"must be paper, an .onnx"),
-        ("none.json", r"none.json.*: can't be read: No such file or directory"),
+        ("none.json", r"none.json.*: there is no such file; must be a .json file"),
     ])
     def test_name(self, tmp_path, monkeypatch, model, line):
         monkeypatch.chdir(tmp_path)
