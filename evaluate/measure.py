@@ -6,7 +6,6 @@ anything. The other one, of simulations and syntheses, is a hash of the Verilog 
 change of the sources that leaves the hardware as it is.
 """
 
-import dataclasses
 import functools
 import importlib.util
 import tempfile
@@ -17,6 +16,7 @@ from ..gen.block_spec import prepare
 from ..gen.fpga.tools import TOOLS
 from ..gen.report import config_fields, tool_versions
 from ..gen.verilog import generate
+from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .tasks import Kind
 
@@ -52,9 +52,14 @@ def measure(tasks, what, folder, jobs=None, outputs=()):
 
 def measure_task(task, folder):
     """The figures of `task`, a dict; simulation or synthesis are taken from `folder` if it has them."""
-    job = prepare(task.options)
-    design = generate(job.config, job.baked)
-    return _static(job, design) | MEASUREMENTS[task.kind](task, job, design, Store(folder))
+    spec = prepare(task.options)
+    design = generate(spec.config, spec.baked)
+    figures, store = _static(spec, design), Store(folder)
+    if task.kind is Kind.CYCLES:
+        figures |= _cycles(task, spec, design, store)
+    elif task.kind is Kind.SYNTH:
+        figures["synth"] = _by_verilog(task, design, store, lambda: _synthesise(spec))
+    return figures
 
 
 @functools.cache
@@ -78,30 +83,30 @@ def _by_verilog(task, design, store, measurement):
     return result
 
 
-def _static(job, design):
+def _static(spec, design):
     """Figures that netlist and parameters give, in bits, beats and cycles."""
-    config, timing = job.config, Timing(job.config)
+    config, timing = spec.config, Timing(spec.config)
     return {"config": config_fields(config), "sram": design.sram, "tile_beats": config.tile_words,
             "excite_cycles": timing.excite_cycles, "full_rate": timing.full_rate,
             "first_output_latency": config.tile_words - 1 + timing.output_latency}
 
 
-def _cycles(task, job, design, store):
-    simulated = _by_verilog(task, design, store, lambda: _simulate(task, job, design))
-    height, k = job.shape.height, job.config.k
+def _cycles(task, spec, design, store):
+    simulated = _by_verilog(task, design, store, lambda: _simulate(task, spec, design))
+    height, k = spec.shape.height, spec.config.k
     rows = min(k, height % k or k, height)
-    return {"simulated": simulated, "analytic": _analytic(job), "height": height, "frames": job.shape.frames,
-            "shortest_tile_beats": rows * job.config.width * job.config.groups}
+    return {"simulated": simulated, "analytic": _analytic(spec), "height": height, "frames": spec.shape.frames,
+            "shortest_tile_beats": rows * spec.config.width * spec.config.groups}
 
 
-def _simulate(task, job, design):
+def _simulate(task, spec, design):
     import torch
 
     from ..gen.simulation import run
 
     # The other processes have the other cores.
     torch.set_num_threads(1)
-    outcome = run(job, design, occupancy=task.occupancy)
+    outcome = run(spec, design, occupancy=task.occupancy)
     if not outcome.bit_exact:
         raise TaskFailed(f"not bit-exact: {outcome.first_failure}")
     result = outcome.result
@@ -109,8 +114,8 @@ def _simulate(task, job, design):
     peak = result.status.get("status_peak_words", result.peak_in_flight)
     figures = {"total_cycles": result.total_cycles, "first_output_latency": result.first_output_latency,
                "steady_throughput": result.steady_throughput, "input_stalls": result.in_stall_cycles,
-               "peak_elements": peak * job.config.lanes, "elements": int(outcome.y.size)}
-    return figures | ({"occupancy": _curve(result.occupancy, job.config.lanes)} if task.occupancy else {})
+               "peak_elements": peak * spec.config.lanes, "elements": int(outcome.y.size)}
+    return figures | ({"occupancy": _curve(result.occupancy, spec.config.lanes)} if task.occupancy else {})
 
 
 def _curve(occupancy, lanes):
@@ -125,29 +130,18 @@ def _curve(occupancy, lanes):
                                        for at in range(0, len(occupancy), step)]}
 
 
-def _analytic(job):
+def _analytic(spec):
     """The cycle counts that follow from the parameters, for the same frames."""
-    from ..hdl.schedule import predict
-
-    prediction = predict(job.config, [job.shape.height] * job.shape.frames)
+    prediction = predict(spec.config, [spec.shape.height] * spec.shape.frames)
     return {"total_cycles": prediction.total_cycles, "first_output_latency": prediction.first_output_latency,
             "steady_throughput": prediction.steady_throughput,
-            "peak_elements": prediction.peak_words * job.config.lanes}
+            "peak_elements": prediction.peak_words * spec.config.lanes}
 
 
-def _synth(task, job, design, store):
-    return {"synth": _by_verilog(task, design, store, lambda: _synthesise(job, task.target))}
-
-
-def _synthesise(job, target):
-    """The contents of synth.json for `job` on `target`."""
+def _synthesise(spec):
+    """The contents of synth.json."""
     from ..gen.fpga.report import report
     from ..gen.fpga.synth import run
-    from ..gen.fpga.targets import Target
 
-    job = dataclasses.replace(job, options=dataclasses.replace(job.options, target=Target(target)))
     with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
-        return report(run(job, folder))
-
-
-MEASUREMENTS = {Kind.MEMORY: lambda *_: {}, Kind.CYCLES: _cycles, Kind.SYNTH: _synth}
+        return report(run(spec, folder))

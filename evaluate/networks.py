@@ -139,9 +139,8 @@ def _merged(blocks):
 
 def chosen_blocks(text):
     """The blocks that `text` lists, each once; ConfigError ("blocks") says what is wrong with it."""
-    found = {}
-    for item in text.split(","):
+    items = text.split(",")
+    for item in items:
         if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){3}", item):
             raise ConfigError("blocks", item, BLOCKS_ARE)
-        found[Block(*map(int, item.split("x")))] = True
-    return tuple(found)
+    return tuple(dict.fromkeys(Block(*map(int, item.split("x"))) for item in items))

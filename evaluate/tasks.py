@@ -4,7 +4,7 @@
 import dataclasses
 import enum
 
-from ..gen.fields import options_of, text_of
+from ..gen.fields import options_of, text_of, variables
 from ..gen.options import BlockOptions
 from ..hdl.sizing import DEFAULT_LANES, lanes_within
 
@@ -40,28 +40,23 @@ class Task:
         Of the block, as for `tiled-se verilog` or `tiled-se sim`.
     occupancy : bool
         Whether a simulation records the beats in the block, cycle by cycle.
-    target : str, optional
-        The device family of a synthesis.
     """
 
     kind: Kind
     options: BlockOptions
     occupancy: bool = False
-    target: str | None = None
 
     @property
     def settings(self):
         """All that decides the task's result, JSON-serialisable: the value of every option of a block."""
-        return {"kind": self.kind.value, "occupancy": self.occupancy, "target": self.target,
+        return {"kind": self.kind.value, "occupancy": self.occupancy,
                 "options": {name: text_of(getattr(self.options, name)) for name in OPTIONS}}
 
     @property
     def variables(self):
         """K and the options that differ from their defaults, as variables of make; frames only if simulated."""
-        left_out = () if self.kind is Kind.CYCLES else ("height", "frames")
-        return " ".join(
-            f"{about.variable}={text_of(value)}" for name, about in OPTIONS.items() if name not in left_out
-            and ((value := getattr(self.options, name)) != about.default or name == "k"))
+        never = ("target",) if self.kind is Kind.CYCLES else ("target", "height", "frames")
+        return variables(self.options, always=("k",), never=never)
 
     @property
     def beats(self):
@@ -72,7 +67,8 @@ class Task:
         return options.frames * options.height * options.width * options.channels // options.lanes
 
     def __str__(self):
-        return f"{self.kind.value} {self.variables}" + (f" on {self.target}" if self.target else "")
+        on = f" on {self.options.target}" if self.kind is Kind.SYNTH else ""
+        return f"{self.kind.value} {self.variables}{on}"
 
 
 def simulated_height(block, lanes, k=K):
@@ -90,7 +86,7 @@ def simulated_height(block, lanes, k=K):
 def tiled(kind, block, lanes=None, **more):
     """The :class:`Task` for tiled squeeze-and-excite of `block` with `lanes` lanes; a simulation's height is reduced.
 
-    `more` are further options of the block, or fields of Task.
+    `more` are further options of the block, or ``occupancy``.
     """
     lanes = lanes or lanes_within(block.channels)
     return _task(kind, block, K, lanes, simulated_height(block, lanes), more)
@@ -116,8 +112,8 @@ def forms(block, options):
 
 def _task(kind, block, k, lanes, height, more):
     # No frame enters the hardware: where none is simulated, it is a single row.
-    run = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else dict(height=1, frames=1)
-    fields = {name: more[name] for name in ("occupancy", "target") if name in more}
-    options = run | {name: value for name, value in more.items() if name not in fields}
+    frames = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else dict(height=1, frames=1)
+    options = frames | more
+    occupancy = options.pop("occupancy", False)
     return Task(kind, BlockOptions(k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, lanes=lanes,
-                                   **options), **fields)
+                                   **options), occupancy)

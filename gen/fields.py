@@ -8,13 +8,13 @@ import dataclasses
 import enum
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError
 
 __all__ = ["GROUPS", "Option", "flag", "from_texts", "given", "option", "options_of", "restated", "shortened", "stem",
-           "text_of"]
+           "text_of", "variables"]
 
 Chosen = TypeVar("Chosen")
 
@@ -110,6 +110,13 @@ def given(options: Any) -> dict[str, Any]:
     """The values of `options` that differ from their defaults, by field name."""
     return {name: getattr(options, name) for name, about in options_of(type(options)).items()
             if getattr(options, name) != about.default}
+
+
+def variables(options: Any, always: Collection[str] = (), never: Collection[str] = ()) -> str:
+    """`options` as variables of make: those that differ from their defaults, those in `always`, none in `never`."""
+    values = {about.variable: getattr(options, name) for name, about in options_of(type(options)).items()
+              if name not in never and (name in always or getattr(options, name) != about.default)}
+    return " ".join(f"{variable}={text_of(value)}" for variable, value in values.items() if value is not None)
 
 
 def shortened(value: object) -> str:

@@ -5,11 +5,13 @@ import importlib.util
 import os
 
 from ...gen.errors import UsageError
+from ...gen.fields import variables
 from ...gen.files import check_folder, output_folder, write_all
+from ...gen.page import read_page
 from ..measure import measure
 from ..networks import chosen_blocks, load_networks
 from ..options import BenchOptions
-from ..page import DOCUMENT, read_page, with_section_of
+from ..page import DOCUMENT, SECTION
 from .plan import make_plan
 from .sums import Findings
 
@@ -45,7 +47,7 @@ def bench(options: BenchOptions) -> bool:
     # A part of the document must not replace the whole.
     docs = options.docs or (folder if limited else DOCS)
     check_folder(docs, "docs" if options.docs else "out")
-    read_page(docs)
+    read_page(docs, DOCUMENT, [SECTION])
     results, failures = measure(plan.tasks, "measurements", folder, options.jobs)
     failures |= Findings(plan, results).problems
     _write(plan, results, failures, docs, options)
@@ -58,9 +60,11 @@ def _write(plan, results, failures, docs, options):
     # Matplotlib takes a second to load.
     from .document import document
 
-    given = "".join(f" {name}={value}" for name, value in (("NETWORK", options.network), ("BLOCKS", options.blocks))
-                    if value is not None)
-    files = document(plan, results, failures, f"make bench{given}")
-    files[DOCUMENT] = with_section_of(files[DOCUMENT].decode(), read_page(docs)).encode()
+    given = variables(options, never=("docs", "jobs", "out"))
+    files = document(plan, results, failures, f"make bench {given}".rstrip())
+    # Read now: measuring may have taken hours.
+    section = SECTION.find(read_page(docs, DOCUMENT, [SECTION]) or "")
+    if section is not None:
+        files[DOCUMENT] += f"\n{section}\n".encode()
     write_all(docs, files, "docs" if options.docs else "out")
     print(f"wrote       {', '.join(os.path.join(docs, name) for name in files)}")

@@ -3,6 +3,7 @@
 
 import dataclasses
 
+from ...gen.fpga.targets import Target
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..networks import Block
 from ..tasks import Kind, original, tiled
@@ -19,7 +20,6 @@ SWEPT_MACS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 VARIANTS = ({}, {"sram_overhead": 0.02}, {"slack": 0})
 # Original squeeze-and-excite is simulated, too, where its map has so few elements.
 MOST_ORIGINAL_ELEMENTS = 50_000
-SYNTH_TARGETS = ("ecp5", "ice40", "xilinx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,5 +93,5 @@ def _headline():
                  for lanes in HEADLINE_LANES},
         "occupancy": tuple(form(Kind.CYCLES, HEADLINE, occupancy=True) for form in (tiled, original)),
         "synth": tuple(tiled(Kind.SYNTH, HEADLINE, lanes, target=target)
-                       for target in SYNTH_TARGETS for lanes in HEADLINE_LANES),
+                       for target in Target for lanes in HEADLINE_LANES),
     }

@@ -6,7 +6,6 @@ import warnings
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ...hdl.sizing import DEFAULT_LANES
 from ..tasks import K
@@ -66,11 +65,9 @@ def networks(plan, results):
             axes.annotate(f"{100 * eight.reduction:.1f} % less", (whole[place], place), (8, 0),
                           textcoords="offset points", va="center", color=GREY)
         axes.set_yticks(places, [name.replace("_", " ") for name, *_ in rows])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xscale("log")
-        axes.set_xlim(0.8 * min(narrow), 3.5 * max(whole))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.set_xlabel(f"memory of all SE blocks, without weights (Mbit), k = {K}")
+        axes.set(xscale="log", xlim=(0.8 * min(narrow), 3.5 * max(whole)), ylim=(len(rows) - 0.5, -0.5),
+                 xlabel=f"memory of all SE blocks, without weights (Mbit), k = {K}")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(False, axis="y")
         axes.figure.legend(loc="outside upper center", ncols=3)
 
@@ -88,27 +85,23 @@ def macs(plan, results):
                       for task in plan.macs[lanes] if task in results]
             if not points:
                 return False
-            x, y, fast = zip(*points, strict=True)
+            x, y, _ = zip(*points, strict=True)
             ticks |= set(x)
-            name = f"LANES={lanes}"
             axes.plot(x, y, "-", color=colour, linewidth=1.2)
-            for full, face in ((True, colour), (False, "white")):
+            for full, face, rate in ((True, colour, ""), (False, "white", ", below full rate")):
                 shown = [(a, b) for a, b, c in points if c == full]
-                label = name if full else f"{name}, below full rate"
                 if shown:
-                    axes.plot(*zip(*shown, strict=True), marker, color=colour, markerfacecolor=face, label=label)
-            if chosen.get(lanes):
-                auto = chosen[lanes]
+                    axes.plot(*zip(*shown, strict=True), marker, color=colour, markerfacecolor=face,
+                              label=f"LANES={lanes}{rate}")
+            if auto := chosen.get(lanes):
                 axes.annotate("auto", (auto["config"]["macs"], 100 * (auto["sram"]["over_bound"] - 1)), (6, 10),
                               textcoords="offset points", color=colour,
                               arrowprops={"arrowstyle": "-", "color": colour, "shrinkB": 4})
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.set_xlabel("multipliers (MACS)")
-        axes.set_ylabel("memory over the bound 8·k·W·C (%)")
-        axes.set_ylim(0)
+        axes.set_xticks(sorted(ticks))
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set(xlabel="multipliers (MACS)", ylabel="memory over the bound 8·k·W·C (%)", ylim=(0, None))
         axes.grid(False, axis="x")
         axes.legend()
 
@@ -134,10 +127,8 @@ def occupancy(plan, results):
             # After the rise, which the other curve shares.
             axes.annotate(text, (x[-1] / 2, max(y)), (0, 5), textcoords="offset points", ha="center", color=colour)
             end = max(end, x[-1])
-        axes.set_xlim(0, end)
-        axes.set_ylim(0, 1.12 * max(max(line.get_ydata()) for line in axes.lines))
-        axes.set_xlabel("time, two frames back to back (thousand cycles)")
-        axes.set_ylabel("elements in the block (thousand)")
+        axes.set(xlabel="time, two frames back to back (thousand cycles)", ylabel="elements in the block (thousand)",
+                 xlim=(0, end), ylim=(0, 1.12 * max(max(line.get_ydata()) for line in axes.lines)))
         axes.grid(False, axis="x")
 
     return svg(draw, 7, 3.6)

@@ -2,6 +2,7 @@
 """The document's tables, as Markdown. None has a time, a date or a machine: figures compare from run to run."""
 
 from ...gen.block_spec import prepare
+from ...gen.fpga.targets import Target
 from ...gen.text_table import markdown
 from ...hdl.schedule import predict
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
@@ -27,22 +28,22 @@ def _yes(value):
 
 def _cycle_cells(result):
     simulated, analytic = result["simulated"], result["analytic"]
-    return [f"{analytic['steady_throughput']:.4f}", f"{simulated['steady_throughput']:.4f}",
-            f"{analytic['total_cycles']:,}", f"{simulated['total_cycles']:,}"]
+    return [f"{analytic['steady_throughput']:.4f}", f"{simulated['steady_throughput']:.4f}", analytic["total_cycles"],
+            simulated["total_cycles"]]
 
 
 def _memory_cells(result):
     sram = result["sram"]
-    return [f"{sram['bound_bits']:,}", f"{sram['total_without_weights_bits']:,}", f"{sram['over_bound']:.3f}"]
+    return [sram["bound_bits"], sram["total_without_weights_bits"], f"{sram['over_bound']:.3f}"]
 
 
 def blocks(plan, results):
     """Every distinct block: what was chosen for it, cycles, memory."""
     def row(task, result):
         height = "" if task.options.height == heights[task] else task.options.height
-        return [result["config"]["lanes"], result["config"]["macs"], f"{result['excite_cycles']:,}",
-                f"{result['shortest_tile_beats']:,}", _yes(result["full_rate"]), height, *_cycle_cells(result),
-                f"{result['simulated']['peak_elements']:,}", *_memory_cells(result)]
+        return [result["config"]["lanes"], result["config"]["macs"], result["excite_cycles"],
+                result["shortest_tile_beats"], _yes(result["full_rate"]), height, *_cycle_cells(result),
+                result["simulated"]["peak_elements"], *_memory_cells(result)]
 
     heights = {task: block.height for block, task in plan.cycles.items()}
     head = ["H x W x C x CR", "LANES", "MACS", "excite, cycles (a)", "shortest tile, beats (a)",
@@ -63,7 +64,8 @@ def measured_memory(plan, results):
     """The three figures of the headline block's memory, each over the bound."""
     rows = []
     for task in plan.variants:
-        made = next((s for s in plan.synth if s.target == "ecp5" and s.options.lanes == task.options.lanes), None)
+        made = next((other for other in plan.synth if other.options.target is Target.ECP5
+                     and other.options.lanes == task.options.lanes), None)
         # Synthesised as it is by default only.
         if task not in results or made not in results or task.variables.count("SLACK") + task.variables.count("SRAM"):
             continue
@@ -84,7 +86,7 @@ def memory_roles(plan, results):
     """Where the bits of every block are."""
     head = ["H x W x C x CR", "tile buffer", "sums", "scale FIFO", "other", "parameters"]
     return _filled(head, [(name(block), task) for block, task in plan.cycles.items()], results,
-                   lambda task, result: [f"{result['sram'][f'{role}_bits']:,}" for role in ROLES])
+                   lambda task, result: [result["sram"][f"{role}_bits"] for role in ROLES])
 
 
 def originals(plan, results):
@@ -97,11 +99,9 @@ def originals(plan, results):
             continue
         tiled, whole = results[task], results[other]
         bits = [result["sram"]["total_without_weights_bits"] for result in (tiled, whole)]
-        simulated = whole["simulated"]["first_output_latency"] if "simulated" in whole else None
-        rows.append([name(block), whole["config"]["macs"], f"{bits[1]:,}", f"{bits[0]:,}",
-                     f"{100 * (1 - bits[0] / bits[1]):.1f} %", f"{whole['first_output_latency']:,}",
-                     "" if simulated is None else f"{simulated:,}",
-                     f"{tiled['simulated']['first_output_latency']:,}"])
+        simulated = whole["simulated"]["first_output_latency"] if "simulated" in whole else ""
+        rows.append([name(block), whole["config"]["macs"], bits[1], bits[0], f"{100 * (1 - bits[0] / bits[1]):.1f} %",
+                     whole["first_output_latency"], simulated, tiled["simulated"]["first_output_latency"]])
     return markdown([["H x W x C x CR", "MACS of SE", "SE, bits (n)", "TSE, bits (n)", "less",
                       "SE latency (a)", "SE latency (s)", "TSE latency (s)"], *rows], left=(0,))
 
@@ -115,7 +115,7 @@ def networks(plan, results):
             found = network_memory(network, most, plan, results)
             rows.append([network.name, " x ".join(map(str, network.input)), count, most, *(
                 [FAILED] + [""] * 4 if found is None else
-                [f"{found.maps:,}", f"{found.original:,}", f"{found.tiled:,}", f"{100 * found.reduction:.2f} %",
+                [found.maps, found.original, found.tiled, f"{100 * found.reduction:.2f} %",
                  f"{100 * (1 - found.tiled / found.maps):.2f} %"])])
     return markdown([["network", "input", "blocks", "LANES up to", "maps, bits", "SE, bits (n)", "TSE, bits (n)",
                       "less than SE", "less than the maps"], *rows], left=(0,))
@@ -124,9 +124,8 @@ def networks(plan, results):
 def variants(plan, results):
     """The headline block, sized in several ways."""
     def row(task, result):
-        return [result["config"]["macs"], f"{result['excite_cycles']:,}", result["config"]["slack"],
-                *_cycle_cells(result), f"{result['sram']['tile_buffer_bits'] // 8:,}",
-                f"{result['simulated']['peak_elements']:,}", *_memory_cells(result)]
+        return [result["config"]["macs"], result["excite_cycles"], result["config"]["slack"], *_cycle_cells(result),
+                result["sram"]["tile_buffer_bits"] // 8, result["simulated"]["peak_elements"], *_memory_cells(result)]
 
     head = ["make sim", "MACS", "excite, cycles (a)", "slack, beats", "beats a cycle (a)", "beats a cycle (s)",
             "cycles (a)", "cycles (s)", "buffer, elements (n)", "peak, elements (s)", "bound, bits", "memory, bits (n)",
@@ -149,8 +148,8 @@ def macs(plan, results):
         for task in pair:
             result = results.get(task)
             cells += [FAILED, "", "", ""] if result is None else [
-                f"{result['excite_cycles']:,}", _yes(result["full_rate"]),
-                f"{result['sram']['total_without_weights_bits']:,}", f"{result['sram']['over_bound']:.3f}"]
+                result["excite_cycles"], _yes(result["full_rate"]), result["sram"]["total_without_weights_bits"],
+                f"{result['sram']['over_bound']:.3f}"]
         rows.append([pair[0].options.macs, *cells])
     head = ["MACS"]
     for lanes in HEADLINE_LANES:
@@ -170,8 +169,9 @@ def synth(plan, results):
     head = ["part", "LANES", "MACS", "LUTs", "flip-flops", "DSPs", "block RAMs", "of these tile buffer",
             "block RAM bits over bound", "netlist bits over bound", "Fmax, MHz: median (each seed)",
             "slowest path of the median: ns by module"]
-    return _filled(head, [(results[task]["synth"].get("device", task.target) if task in results else task.target, task)
-                          for task in plan.synth], results, row)
+    parts = [results[task]["synth"].get("device") if task in results else None for task in plan.synth]
+    return _filled(head, [(part or task.options.target, task) for part, task in zip(parts, plan.synth, strict=True)],
+                   results, row)
 
 
 def _speeds(found):
@@ -188,6 +188,6 @@ def _slowest(found):
 
 def _cell(value):
     """A number that a tool may not have given, or words in its place."""
-    if not isinstance(value, (int, float)):
-        return value or "-"
-    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "-" if value in (None, "") else value

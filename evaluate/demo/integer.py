@@ -11,11 +11,10 @@ from ...gen.options import BlockOptions
 from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
 from ...golden.reference import squeeze_excite
-from ...hdl.config import ConfigError
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
 
-__all__ = ["IntegerBlock", "quantised_blocks"]
+__all__ = ["IntegerBlock"]
 
 
 class IntegerBlock:
@@ -75,18 +74,3 @@ class IntegerBlock:
             config = dataclasses.replace(config, k=self.height)
             config = dataclasses.replace(config, macs=choose_macs(config, self._options.sram_overhead))
         return Timing(config).buffer_words * 8 * config.lanes
-
-
-def quantised_blocks(blocks, maps, k):
-    """An :class:`IntegerBlock` for each of the network's `blocks`, by name.
-
-    `maps` are the feature maps that reached them, dicts of a block's x to array (1, C, H, W). ConfigError names a block
-    that no widths are accurate enough for.
-    """
-    quantised = {}
-    for block in blocks:
-        try:
-            quantised[block.name] = IntegerBlock(block, k, [found[block.x] for found in maps])
-        except ConfigError as error:
-            raise ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})") from None
-    return quantised

@@ -3,12 +3,13 @@
 
 import numpy as np
 
+from ...hdl.config import ConfigError
 from ...network.match.match import find_blocks
 from ...network.read.session import open_session
 from ...network.tile import tile_blocks
 from . import detector
 from .hybrid import Hybrid
-from .integer import quantised_blocks
+from .integer import IntegerBlock
 
 __all__ = ["Networks"]
 
@@ -50,11 +51,19 @@ class Networks:
         return detector.boxes(next(iter(outputs.values())), image.shape[:2])
 
     def calibrate(self, images):
-        """Quantise all blocks by the range that the tiled network's feature maps have on `images`."""
+        """Quantise all blocks by the range that the tiled network's feature maps have on `images`.
+
+        ConfigError names a block that no widths are accurate enough for.
+        """
         names = [block.x for block in self.blocks]
         maps = [dict(zip(names, self._tapped.run(names, self._inputs(image)), strict=True)) for image in images]
         self._tapped = None  # with the memory that its runtime holds
-        self.integers = quantised_blocks(self.blocks, maps, self.k)
+        self.integers = {}
+        for block in self.blocks:
+            try:
+                self.integers[block.name] = IntegerBlock(block, self.k, [found[block.x] for found in maps])
+            except ConfigError as error:
+                raise ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})") from None
 
     def block_input(self, block, image):
         """The integers that reach `block` in the integer network: int8 (H, W, C)."""

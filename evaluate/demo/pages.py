@@ -4,6 +4,8 @@
 import dataclasses
 import functools
 import os
+import types
+from importlib import resources
 
 import matplotlib
 import numpy as np
@@ -42,18 +44,6 @@ class Page:
     ink: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class _Style:
-    """How a page looks."""
-
-    paper: int
-    ink: int
-    angle: float
-    noise: float
-    blur: float
-    shade: float
-
-
 def render(seed, number):
     """The :class:`Page` of this seed and number, the same on every call.
 
@@ -62,8 +52,8 @@ def render(seed, number):
     """
     rng = np.random.default_rng([seed, number])
     paper = int(rng.integers(150, 256))
-    style = _Style(paper=paper, ink=int(rng.integers(0, paper - 90)), angle=rng.uniform(-3, 3),
-                   noise=rng.uniform(0, 18), blur=rng.uniform(0, 0.9), shade=rng.uniform(0, 0.35))
+    style = types.SimpleNamespace(paper=paper, ink=int(rng.integers(0, paper - 90)), angle=rng.uniform(-3, 3),
+                                  noise=rng.uniform(0, 18), blur=rng.uniform(0, 0.9), shade=rng.uniform(0, 0.35))
     image = Image.new("L", (WIDTH, HEIGHT), paper)
     boxes = []
     columns = int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))
@@ -150,8 +140,6 @@ def scan():
 
     It is as wide as the rendered pages, so that one hardware block takes both, and lies on a sheet that is less high.
     """
-    from importlib import resources
-
     with (resources.files("skimage.data") / "page.png").open("rb") as file:
         image = Image.open(file).convert("L")
     image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.BICUBIC)

@@ -83,19 +83,8 @@ def count(found, drawn):
 def interval(first, second, seed, resamples=RESAMPLES):
     """95 % confidence interval of the difference of two networks' F-scores over all pages, `first` less `second`.
 
-    A paired bootstrap: pages are drawn with replacement, the same ones for both networks; the interval holds the middle
-    95 % of the differences.
-
-    Parameters
-    ----------
-    first, second : lists of Counts
-        Page by page.
-    seed : int
-    resamples : int
-
-    Returns
-    -------
-    float, float
+    Both are lists of Counts, page by page. A paired bootstrap: pages are drawn with replacement, the same ones for both
+    networks; the interval, two floats, holds the middle 95 % of the differences.
     """
     tables = [np.array([dataclasses.astuple(page) for page in pages]) for pages in (first, second)]
     pages = len(tables[0])

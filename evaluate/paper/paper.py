@@ -8,7 +8,7 @@ import math
 from fractions import Fraction
 
 from ..metric import WHOLE, buffered, parse_tile, tiles
-from .rules import Rule, mflops, patches
+from .rules import RULES, Rule, mflops, patches
 
 __all__ = ["Figure", "ModelRow", "STRIP", "TileRow", "load_paper", "model_rows", "tile_rows"]
 
@@ -177,7 +177,7 @@ def model_rows(definitions, paper):
 
 
 def _model_row(network, row):
-    rule, forms = Rule(row["rule"]), (row["SE"], row[f"{STRIP}xW"])
+    rule, forms = RULES[row["rule"]], (row["SE"], row[f"{STRIP}xW"])
     counted = rule.blocks(network)
     strips = ((WHOLE, WHOLE), (rule.strip(STRIP), parse_tile(f"{STRIP}xW")))
     figures = [Figure(form["buffer"], _buffered(counted, theirs), _buffered(network.blocks, ours),

@@ -6,13 +6,13 @@ network's own, the real figures differ from the printed ones, and the report has
 """
 
 import dataclasses
-import enum
 import fractions
 import math
+from collections.abc import Callable
 
 from ..metric import WHOLE, Tile
 
-__all__ = ["TILES_TEXT", "Rule", "mflops", "patches"]
+__all__ = ["RULES", "TILES_TEXT", "Rule", "mflops", "patches"]
 
 # The rule of Table 1, in short.
 TILES_TEXT = "N is H * W over a tile's elements, CR is C / 4, biases count once; a 9x9 tile has 81 elements on any map"
@@ -56,31 +56,31 @@ def before_stride(network):
     return tuple(counted)
 
 
-class Rule(enum.Enum):
-    """A way to count Buffer in Tables 4 to 6, by the name that paper.json gives it.
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A way to count Buffer in Tables 4 to 6.
 
-    ``text`` describes the rule; ``blocks`` returns the maps that it counts.
+    ``text`` describes the rule. ``blocks`` is a function from a network to the maps that it counts.
+    ``along_short_side`` tells whether strips lie along the short side, the height.
     """
 
-    STEM_AT_LEAST = "stem_at_least"
-    WIDEST_OF_STAGE = "widest_of_stage"
-    BEFORE_STRIDE = "before_stride"
-
-    @property
-    def blocks(self):
-        return {Rule.STEM_AT_LEAST: stem_at_least, Rule.WIDEST_OF_STAGE: widest_of_stage,
-                Rule.BEFORE_STRIDE: before_stride}[self]
-
-    @property
-    def text(self):
-        return {Rule.STEM_AT_LEAST: "stage 1 has at least the stem's channels",
-                Rule.WIDEST_OF_STAGE: "each block has the channels of its stage's widest, and map sizes are floored",
-                Rule.BEFORE_STRIDE: "maps are those before the block's stride, at output stride 32; strips lie along "
-                                    "the short side"}[self]
+    text: str
+    blocks: Callable
+    along_short_side: bool = False
 
     def strip(self, size):
-        """The tile of `size` rows, or of `size` columns where strips lie along the short side, the height."""
-        return Tile(columns=size) if self is Rule.BEFORE_STRIDE else Tile(rows=size)
+        """The tile of `size` rows, or of `size` columns."""
+        return Tile(columns=size) if self.along_short_side else Tile(rows=size)
+
+
+# By the name that paper.json gives each.
+RULES = {
+    "stem_at_least": Rule("stage 1 has at least the stem's channels", stem_at_least),
+    "widest_of_stage": Rule("each block has the channels of its stage's widest, and map sizes are floored",
+                            widest_of_stage),
+    "before_stride": Rule("maps are those before the block's stride, at output stride 32; strips lie along the short "
+                          "side", before_stride, along_short_side=True),
+}
 
 
 def patches(block, tile):

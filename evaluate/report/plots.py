@@ -4,8 +4,6 @@
 import itertools
 import math
 
-from matplotlib.ticker import FuncFormatter
-
 from ..bench.plots import BLUE, GREY, ORANGE, svg
 from .texts import MILLION, plain
 
@@ -33,8 +31,8 @@ def trade_off(summaries):
             text.set_parse_math(False)
         _logarithmic(axes.xaxis, axes.yaxis)
         axes.margins(0.12)
-        axes.set_xlabel("elements that wait, all blocks (millions): squares SE, circles TSE with strips of k rows")
-        axes.set_ylabel("MACs of all blocks (millions)")
+        axes.set(xlabel="elements that wait, all blocks (millions): squares SE, circles TSE with strips of k rows",
+                 ylabel="MACs of all blocks (millions)")
 
     return svg(draw, 7.5, 4 + 0.18 * math.ceil(len(summaries) / 3))
 
@@ -53,8 +51,8 @@ def accuracies(rows):
                           textcoords="offset points", color=GREY)
         _logarithmic(axes.xaxis)
         axes.margins(0.18, 0.05)
-        axes.set_xlabel("elements that wait in the real network, all blocks (millions)")
-        axes.set_ylabel(f"{rows[0].measure} as the paper prints it (%), not measured here")
+        axes.set(xlabel="elements that wait in the real network, all blocks (millions)",
+                 ylabel=f"{rows[0].measure} as the paper prints it (%), not measured here")
         axes.legend(loc="upper left")
 
     return svg(draw, 7.5, 4.2)
@@ -63,5 +61,5 @@ def accuracies(rows):
 def _logarithmic(*axes):
     for axis in axes:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")

@@ -54,16 +54,16 @@ def runnable():
 
 
 @contextlib.contextmanager
-def made(job, design, names):
+def made(spec, design, names):
     """Build what the test benches `names` need; yields a dict of name to a function from a number of frames to a Run.
 
-    Frames are the job's own, in turn. Raises BuildError; the functions raise SimulationError.
+    Frames are the spec's own, in turn. Raises BuildError; the functions raise SimulationError.
     """
-    base = bench_job(job)
+    base = bench_job(spec)
     # The test benches in Python get no public signals, which help to find a fault and cost speed.
     compiled = build_simulation(design.verilog, design.top, bench_taps(design))
     python = build_simulation(design.verilog, design.top, per_beat=True)
-    loop = build_loop(design.verilog, design.top, job.config.lanes, job.config.loadable)
+    loop = build_loop(design.verilog, design.top, spec.config.lanes, spec.config.loadable)
 
     def cosim(built, **test):
         def run(frames):

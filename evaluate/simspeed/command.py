@@ -8,10 +8,11 @@ import sys
 from ...gen.block_spec import prepare
 from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.options import block_options
+from ...gen.page import read_page
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 from ..options import SimspeedOptions
-from ..page import DOCUMENT, read_page, with_section
+from ..page import DOCUMENT, SECTION
 
 __all__ = ["RESULT", "simspeed"]
 
@@ -38,12 +39,12 @@ def simspeed(options: SimspeedOptions) -> bool:
     folder = output_folder(options)
     if all(getattr(options, name) is None for name in (*HEADLINE, "weights", "input")):
         options = dataclasses.replace(options, **HEADLINE)
-    page = None if options.docs is None else read_page(options.docs)
+    page = None if options.docs is None else read_page(options.docs, DOCUMENT, [SECTION])
     if page is None and options.docs is not None:
         raise ConfigError("docs", options.docs, f"must be a folder with {DOCUMENT}, which make bench writes")
     if page is not None and not os.access(options.docs, os.W_OK | os.X_OK):
         raise ConfigError("docs", options.docs, "must be writable")
-    job = prepare(block_options(options))
+    spec = prepare(block_options(options))
     # These load torch and cocotb.
     from .benches import made, runnable
     from .rounds import Wrong, measure
@@ -53,19 +54,19 @@ def simspeed(options: SimspeedOptions) -> bool:
     for name, reason in missing.items():
         _say(f"{name} is left out: {reason}")
     _say("generating the block, building its simulations")
-    design = generate(job.config, job.baked, options.name)
+    design = generate(spec.config, spec.baked, options.name)
     try:
-        with made(job, design, runnable().keys() - missing) as benches:
+        with made(spec, design, runnable().keys() - missing) as benches:
             rounds = measure(benches, options.seconds, options.repeats, _say)
     except Wrong as wrong:
         print(f"tiled-se: mismatch: {wrong}", file=sys.stderr)
         return False
-    summary = summarise(job, options, rounds, missing)
-    print(f"\n{table(job, rounds, summary)}\n")
+    summary = summarise(spec, options, rounds, missing)
+    print(f"\n{table(spec, rounds, summary)}\n")
     write_all(folder, {RESULT: json_bytes(summary)})
     print(f"wrote       {os.path.join(folder, RESULT)}")
     if page is not None:
-        write_all(options.docs, {DOCUMENT: with_section(page, markdown(job, options, summary)).encode()})
+        write_all(options.docs, {DOCUMENT: SECTION.placed(page, markdown(spec, options, summary)).encode()})
         print(f"wrote       {os.path.join(options.docs, DOCUMENT)}")
     return True
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of the rounds: simspeed.json, a table, and a section of benchmarks.md."""
 
-import importlib.metadata
 import textwrap
 
 from ...cosim.tools import compiler, version
 from ...gen import text_table
-from ...gen.fields import options_of, text_of
+from ...gen.fields import variables
 from ...gen.report import TOOLS, config_fields, describe_block, tool_versions
+from ...gen.text_table import aligned, labelled
 from .benches import AXI_PACKAGE, BENCHES
 from .rounds import MOST_FRAMES
 
@@ -24,25 +24,20 @@ _METHOD = (
     "`fast` calls the evaluation inside it, which saves a lock in each call.")
 
 
-def summarise(job, options, rounds, missing):
+def summarise(spec, options, rounds, missing):
     """The contents of simspeed.json.
 
-    Parameters
-    ----------
-    job : BlockSpec
-    options : SimspeedOptions
-    rounds : list of dict of str to Run
-    missing : dict of str to str
-        Benches that could not run, and why: null in every figure.
+    `rounds` has a dict of names to Runs for each round; `missing` are names of test benches that could not run, and
+    why: every figure of these is null.
     """
-    shape = job.shape
+    shape = spec.shape
     rates = {name: None if name in missing else max(turn[name].rate for turn in rounds) for name in BENCHES}
     return {
         "cycles_per_cpu_second": rates,
         "ratios": {f"to_{reference}": {name: rate and rate / rates[reference] for name, rate in rates.items()}
                    for reference in REFERENCES},
         "missing": missing,
-        "config": config_fields(job.config) | {
+        "config": config_fields(spec.config) | {
             "height": shape.height, "distinct_frames": shape.frames, "stall": options.stall, "seed": options.seed,
             "weights": options.weights or "random", "input": options.input or "random", "repeats": options.repeats,
             "seconds": options.seconds},
@@ -50,58 +45,42 @@ def summarise(job, options, rounds, missing):
                            "cycles_per_cpu_second": run.rate} for name, run in turn.items()} for turn in rounds],
         "benches": BENCHES,
         "method": _METHOD.format(repeats=options.repeats, seconds=options.seconds, most=MOST_FRAMES),
-        "tools": _tools(missing),
+        "tools": tool_versions(TOOLS if "cocotbext_axi" in missing else [*TOOLS, AXI_PACKAGE]) | {
+            "compiler": version([*compiler(), "--version"]).splitlines()[0]},
     }
 
 
-def _tools(missing):
-    axi = {} if "cocotbext_axi" in missing else {AXI_PACKAGE: importlib.metadata.version(AXI_PACKAGE)}
-    return tool_versions(TOOLS) | axi | {"compiler": version([*compiler(), "--version"]).splitlines()[0]}
-
-
-def _best(rounds, name):
-    return max((turn[name] for turn in rounds), key=lambda run: run.rate)
-
-
-def table(job, rounds, summary):
+def table(spec, rounds, summary):
     """The summary for a person."""
-    shape, options = job.shape, job.options
-    lines = [f"block       {describe_block(job.config)}",
-             f"frames      {shape.frames} of {shape.height} x {shape.width} x {shape.channels} in turn, "
-             f"seed {options.seed}, stall {options.stall:g}; best of {len(rounds)} rounds", ""]
+    shape, options = spec.shape, spec.options
+    head = labelled({"block": describe_block(spec.config),
+                     "frames": f"{shape.frames} of {shape.height} x {shape.width} x {shape.channels} in turn, "
+                               f"seed {options.seed}, stall {options.stall:g}; best of {len(rounds)} rounds"})
     rows = [["", "cycles", "CPU s", "cycles a CPU s", "to cpp", "to per_beat"]]
     for name, rate in summary["cycles_per_cpu_second"].items():
         if rate is None:
             rows.append([name, summary["missing"][name]])
             continue
-        best, (cpp, per_beat) = _best(rounds, name), (values[name] for values in summary["ratios"].values())
+        best = max((turn[name] for turn in rounds), key=lambda run: run.rate)
+        cpp, per_beat = (values[name] for values in summary["ratios"].values())
         rows.append([name, f"{best.cycles:,}", f"{best.cpu_seconds:.2f}", f"{rate:,.0f}", f"{cpp:.4f}",
                      f"{per_beat:.2f}"])
-    return "\n".join([*lines, *text_table.aligned(rows)])
+    return "\n".join([head, "", *aligned(rows)])
 
 
-def command(options):
-    """The command that repeats the measurement."""
-    given = [(about.variable, getattr(options, name)) for name, about in options_of(type(options)).items()
-             if name not in ("out", "docs") and (name in ("k", "width", "channels")
-                                                 or getattr(options, name) != about.default)]
-    return " ".join(["make simspeed", *(f"{variable}={text_of(value)}" for variable, value in given
-                                        if value is not None)])
-
-
-def markdown(job, options, summary):
+def markdown(spec, options, summary):
     """The section of benchmarks.md."""
     rows = [["bench", "", "cycles per CPU second", "to `cpp`", "to `per_beat`"]]
     for name, rate in summary["cycles_per_cpu_second"].items():
-        if rate is None:
-            rows.append([f"`{name}`", BENCHES[name], "not measured", "", ""])
-            continue
-        cpp, per_beat = (values[name] for values in summary["ratios"].values())
-        rows.append([f"`{name}`", BENCHES[name], f"{rate:,.0f}", f"{cpp:.3g}", f"{per_beat:.3g}"])
-    text = (f"runs four test benches on the same Verilog with the same frames, {describe_block(job.config)}; each "
+        figures = ["not measured", "", ""] if rate is None else [
+            f"{rate:,.0f}", *(f"{values[name]:.3g}" for values in summary["ratios"].values())]
+        rows.append([f"`{name}`", BENCHES[name], *figures])
+    # Its folders are not among the options that repeat a measurement.
+    command = variables(options, always=("k", "width", "channels"), never=("out", "docs"))
+    text = (f"runs four test benches on the same Verilog with the same frames, {describe_block(spec.config)}; each "
             "compares every output element with the golden model. Cycles per second depend on the machine, their "
             f"ratios much less. {summary['method']}")
     tools = ", ".join(f"{name} {version}" for name, version in summary["tools"].items()
                       if name in ("verilator", "cocotb", AXI_PACKAGE, "python", "compiler"))
-    return "\n".join(["## Speed of simulation", "", f"    {command(options)}", "", *textwrap.wrap(text, 120), "",
+    return "\n".join(["## Speed of simulation", "", f"    make simspeed {command}", "", *textwrap.wrap(text, 120), "",
                       text_table.markdown(rows, left=(0, 1)), "", *textwrap.wrap(f"Made with {tools}.", 120)])

@@ -10,6 +10,7 @@ from tiled_se.evaluate.bench import command, plan, tables
 from tiled_se.evaluate.bench.sums import Findings
 from tiled_se.evaluate.networks import Block, chosen_blocks, load_networks
 from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, original, simulated_height, tiled
+from tiled_se.gen.fpga.targets import Target
 from tiled_se.hdl.config import ConfigError
 from tiled_se.hdl.sizing import lanes_within
 
@@ -101,8 +102,8 @@ class TestPlan:
     def test_settings_tell_tasks_apart(self):
         tasks = [tiled(Kind.MEMORY, SMALL), tiled(Kind.MEMORY, SMALL, 4), tiled(Kind.MEMORY, SMALL, slack=0),
                  original(Kind.MEMORY, SMALL), tiled(Kind.CYCLES, SMALL), tiled(Kind.CYCLES, SMALL, occupancy=True),
-                 tiled(Kind.CYCLES, SMALL, seed=2), tiled(Kind.SYNTH, SMALL, target="ecp5"),
-                 tiled(Kind.SYNTH, SMALL, target="ice40")]
+                 tiled(Kind.CYCLES, SMALL, seed=2), tiled(Kind.SYNTH, SMALL, target=Target.ECP5),
+                 tiled(Kind.SYNTH, SMALL, target=Target.ICE40)]
         settings = [json.dumps(task.settings) for task in tasks]
         assert len(set(settings)) == len(tasks)
 
@@ -110,7 +111,7 @@ class TestPlan:
 class TestResults:
     def test_synthesis_row(self):
         """A tool may leave figures out; what it gives stands as it is."""
-        task = tiled(Kind.SYNTH, SMALL, 4, target="ecp5")
+        task = tiled(Kind.SYNTH, SMALL, 4, target=Target.ECP5)
         found = {"config": {"macs": 3}, "sram": {"over_bound": 1.0826}, "synth": {
             "luts": 2300, "ffs": 1, "dsps": None, "block_rams": "crashed", "block_ram_bits_over_bound": 1.0,
             "fmax_mhz": {"1": 170.0, "2": 160.5}, "fmax_mhz_median": 165.25,

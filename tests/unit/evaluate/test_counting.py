@@ -12,7 +12,7 @@ import pytest
 from tiled_se.evaluate.metric import WHOLE, Tile, added_macs, buffered, parse_tile, tiles
 from tiled_se.evaluate.networks import Block, load_networks
 from tiled_se.evaluate.paper.paper import Figure, load_paper, model_rows, tile_rows
-from tiled_se.evaluate.paper.rules import Rule, mflops
+from tiled_se.evaluate.paper.rules import RULES, mflops
 from tiled_se.evaluate.report.texts import paper_text
 
 SHARED = pathlib.Path(__file__).parents[4] / "shared/data/networks.json"
@@ -157,7 +157,7 @@ class TestRules:
 
     def test_map_sizes_are_floored(self, definitions):
         for name, sizes in (("EfficientNet-B2", [130, 65, 32, 16, 8]), ("EfficientNet-B3", [150, 75, 37, 18, 9])):
-            assert list(dict.fromkeys(b.height for b in Rule.WIDEST_OF_STAGE.blocks(definitions[name]))) == sizes
+            assert list(dict.fromkeys(b.height for b in RULES["widest_of_stage"].blocks(definitions[name]))) == sizes
 
 
 class TestFigure:

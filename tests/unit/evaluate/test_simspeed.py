@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tiled_se.cosim.job import Frame, Job, Reset, Send
-from tiled_se.evaluate import page
 from tiled_se.evaluate.bench.command import _write as write_bench
 from tiled_se.evaluate.bench.plan import Plan
 from tiled_se.evaluate.options import BenchOptions
+from tiled_se.evaluate.page import SECTION
 from tiled_se.evaluate.simspeed import benches, command, rounds, summary
 from tiled_se.evaluate.simspeed.benches import Run
 from tiled_se.hdl.config import ConfigError
@@ -120,13 +120,13 @@ def test_headline_by_default(tiled_se, monkeypatch):
     ("--lanes=4", "LANES=4 (--lanes): must divide channels=6"),
     ("--docs=none", "DOCS=none (--docs): must be a folder with benchmarks.md, which make bench writes"),
     ("--docs=file", "DOCS=file (--docs): benchmarks.md can't be read: Not a directory"),
-    ("--docs=half", f"DOCS=half (--docs): benchmarks.md must have the lines '{page.BEGIN}' and '{page.END}' once "
-                    "each, in this order, or neither"),
+    ("--docs=half", f"DOCS=half (--docs): benchmarks.md must have the lines '{SECTION.begin}' and "
+                    f"'{SECTION.end}' once each, in this order, or neither"),
 ])
 def test_refused(tiled_se, option, line):
     pathlib.Path("file").write_text("")
     os.mkdir("half")
-    pathlib.Path("half/benchmarks.md").write_text(f"{page.BEGIN}\n")
+    pathlib.Path("half/benchmarks.md").write_text(f"{SECTION.begin}\n")
     tiled_se.refuses(line, "simspeed", *QUICK, option, "--out=out")
     assert not os.path.exists("out")
 
@@ -141,22 +141,22 @@ def test_page_that_cannot_be_written(tiled_se, monkeypatch):
 
 class TestPage:
     def test_section_is_replaced_in_place(self):
-        first = page.with_section("a\n\n", "one\n")
-        assert first == f"a\n\n{page.BEGIN}\none\n{page.END}\n"
+        first = SECTION.placed("a\n\n", "one\n")
+        assert first == f"a\n\n{SECTION.begin}\none\n{SECTION.end}\n"
         between = f"{first}\nb\n"
-        assert page.with_section(between, "two") == between.replace("one", "two")
+        assert SECTION.placed(between, "two") == between.replace("one", "two")
 
     def test_only_whole_sections(self):
-        for text in (page.BEGIN, page.END, f"{page.END}{page.BEGIN}", f"{page.BEGIN}{page.END}" * 2):
+        for text in (SECTION.begin, SECTION.end, f"{SECTION.end}{SECTION.begin}", f"{SECTION.begin}{SECTION.end}" * 2):
             with pytest.raises(ValueError, match="^must have the lines"):
-                page.with_section(text, "")
+                SECTION.placed(text, "")
 
     def test_bench_keeps_it(self, tmp_path):
         """`make bench` writes the page anew around the section, and leaves a page without one without."""
         path = tmp_path / "benchmarks.md"
         write_bench(Plan(), {}, {}, str(tmp_path), BenchOptions())
         fresh = path.read_text()
-        assert page.BEGIN not in fresh
-        path.write_text(page.with_section("# Old page\n", "## Speed\n\nfigures\n"))
+        assert SECTION.begin not in fresh
+        path.write_text(SECTION.placed("# Old page\n", "## Speed\n\nfigures\n"))
         write_bench(Plan(), {}, {}, str(tmp_path), BenchOptions())
-        assert path.read_text() == page.with_section(fresh, "## Speed\n\nfigures\n")
+        assert path.read_text() == SECTION.placed(fresh, "## Speed\n\nfigures\n")
