@@ -4,14 +4,12 @@
 import weakref
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (behind the skip)
-
-from tiled_se.evaluate.demo.hybrid import Hybrid  # noqa: E402
+from tiled_se.evaluate.demo.hybrid import Hybrid
 
 CHANNELS, SQUEEZE = 6, 2
 

@@ -117,6 +117,7 @@ def test_random(seed):
             k=rng.choice([1, 1, 2, 3, 5]), width=rng.choice([1, 2, 3, 5, 9, 20]), lanes=lanes,
             channels=lanes * rng.choice([1, 1, 2, 3, 4, 5, 6, 9]), squeeze=rng.choice([1, 2, 3, 7, 20]),
             macs=rng.choice([1, 2, 3, 5, 9, 30]), mid=rng.choice([Mid.RELU, Mid.RELU, Mid.SILU]),
+            zero_point=rng.choice([-128, 0, 37, 127]), residual=rng.choice([False, True]),
             gate=rng.choice([Gate(), HARD]), slack=rng.choice([None, None, None, 0, 1, 7]))
         heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 8]))]
         # Frames beyond these would repeat what the first ones do, and take most of the time.

@@ -18,8 +18,6 @@ from tiled_se.hdl.means import Means
 from tiled_se.hdl.mid import MidStage
 from tiled_se.hdl.parameters import Layer
 from tiled_se.hdl.requantise import Record, Requantise
-from tiled_se.hdl.scale import Scale
-from tiled_se.hdl.timing import Timing
 
 HARD = Gate(GateKind.HARDSIGMOID)
 
@@ -160,48 +158,3 @@ def test_gate(gate, residual):
     assert got.tolist() == activation.gate(logit, config, activation.gate_columns(config)).tolist()
     dut = GateStage(config)
     assert pipeline(dut, dut.i, dut.logit, LOGIT, values[-8:]).tolist() == logit[-8:].tolist()
-
-
-@pytest.mark.parametrize("zero", [-128, 0, 37, 127])
-def test_scale(zero):
-    """Data at both ends, gates from 0 to 1, any zero point, with the reader pausing."""
-    config = Config(k=1, width=50, channels=2, squeeze=1, lanes=2)
-    rng = np.random.default_rng(zero + 200)
-    x = rng.choice([-128, -127, -1, 0, 1, 126, 127, 55], (50, 2))
-    gates = rng.choice([0, 1, 2047, 2048, 2049, 4095, 4096], (1, 2))
-    wanted = stages.outputs(torch.tensor(x)[None, None], torch.tensor(gates)[None], config, zero)[0, 0].tolist()
-    dut = Scale(config, range(50))
-    got, latency = [], Timing(config).read_latency
-
-    async def bench(ctx):
-        ctx.set(dut.tile_valid, 1)
-        ctx.set(dut.tile.end, 49)
-        ctx.set(dut.tile.last, 1)
-        ctx.set(dut.zero, zero)
-        head, coming, late = 0, [None] * (latency - 1), None
-        for _ in range(1000):
-            if len(got) == 50:
-                break
-            ctx.set(dut.o_ready, bool(rng.random() < 0.6))
-            ctx.set(dut.ahead, head + 1)
-            if ctx.get(dut.o_valid) and ctx.get(dut.o_ready):
-                got.append(([ctx.get(dut.o_data[0]), ctx.get(dut.o_data[1])], ctx.get(dut.o_last)))
-            read, released = ctx.get(dut.read), ctx.get(dut.release)
-            assert released == (read and head == 49)
-            coming.append(head if read else None)
-            head += read
-            await ctx.tick()
-            beat = coming.pop(0)
-            for lane in range(2):
-                ctx.set(dut.x[lane], 99 if beat is None else int(x[beat, lane]))
-                # A beat's gates come a cycle later.
-                ctx.set(dut.gates[lane], 99 if late is None else int(gates[0, lane]))
-            late = beat
-            if released:
-                ctx.set(dut.tile_valid, 0)
-        await ctx.tick()
-        assert ctx.get(dut.idle)
-
-    simulate(dut, bench)
-    assert got == [(row, i == 49) for i, row in enumerate(wanted)]
-
