@@ -81,9 +81,9 @@ def test_cycle_table_of_the_design_document():
         row, = (line for line in table.splitlines() if name in line)
         assert row.split()[-2:] == [f"{first}-{last}", f"{first + tile}-{last + tile}"], row
     assert last_gate + 1 - timing.lead == read
-    after = timing.output_latency - timing.tile_latency
+    first, rest = timing.tile_latency, timing.output_latency - timing.tile_latency
     for sentence in (f"`cycles_between_tiles_at_least` is {timing.excite_cycles},",
-                     f"is {timing.output_latency} ({timing.tile_latency} cycles until the first read, and {after} from"):
+                     f"is {timing.output_latency} ({first} cycles until the first read, and {rest} from"):
         assert sentence in " ".join(text.split())
 
 
