@@ -9,8 +9,8 @@ from ..block_spec import BlockSpec
 from ..report import config_fields, describe_block, tool_versions
 from ..text_table import labelled
 from ..verilog import Design
+from .nextpnr import Timing
 from .targets import Family, Part
-from .timing_report import Timing
 from .tools import TOOLS
 from .yosys import Netlist
 
@@ -26,20 +26,9 @@ MOST_MODULES = 4
 class Outcome:
     """A finished synthesis, with all that a report is made of.
 
-    Attributes
-    ----------
-    job, design
-    family : Family
-    part : Part
-        The one that the cells are for.
-    netlist : Netlist
-        The block's own: a frame that moves its ports through few pins is not in it.
-    framed : bool
-        Whether it was placed in such a frame.
-    timings : dict of int to Timing
-        By seed; empty where nothing was placed.
-    reason : str or None
-        Why nothing was.
+    The cells of ``netlist`` are for ``part``. It is the block's own: a frame that moves its ports through few pins is
+    not in it; ``framed`` tells whether it was placed in one. ``timings`` are by seed; they are empty where nothing was
+    placed, and ``reason`` says why.
     """
 
     job: BlockSpec

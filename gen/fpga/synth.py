@@ -13,11 +13,10 @@ from ..files import json_bytes, output_folder, write_all
 from ..options import BlockOptions
 from ..verilog import Design, generate
 from .nextpnr import lacking, place
-from .pin_wrapper import frame
 from .report import Outcome, report, table
 from .targets import FAMILIES, Target
 from .tools import TOOLS, Workbench
-from .yosys import map_to_cells
+from .yosys import frame, map_to_cells
 
 __all__ = ["run", "synthesise"]
 
@@ -29,14 +28,8 @@ PRIMITIVES = {Target.ECP5: Ecp5}
 def synthesise(options: BlockOptions) -> bool:
     """Synthesise a block, print the result; write NAME.v, the tools' logs and ``synth.json`` into its folder.
 
-    Returns True.
-
-    Raises
-    ------
-    ConfigError
-        Where an option or a file is wrong, or the folder can't be written.
-    ToolError
-        Where a tool is missing or failed; there is no ``synth.json`` then.
+    Returns True. Raises ConfigError where an option or a file is wrong, or the folder can't be written, and ToolError
+    where a tool is missing or failed; there is no ``synth.json`` then.
     """
     folder = output_folder(options)
     outcome = run(prepare(options), folder, _say)

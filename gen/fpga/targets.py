@@ -25,18 +25,7 @@ class Target(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One FPGA.
-
-    Attributes
-    ----------
-    name : str
-    synthesis : str
-        The yosys command that maps to it.
-    arguments : tuple of str
-        Of nextpnr.
-    pins : int
-        For a user's signals, according to the vendor.
-    """
+    """One FPGA: its name, the yosys command that maps to it, nextpnr's arguments, and pins for a user's signals."""
 
     name: str
     synthesis: str
@@ -46,18 +35,10 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A target.
+    """A target: its parts, of which the first that has room is taken, and what its cells are called.
 
-    Attributes
-    ----------
-    parts : tuple of Part
-        The first that has room is taken.
-    placer : str or None
-        Key of the tool that places and routes; None where pip brings none.
-    luts, ffs, dsps : str
-        Regular expressions of cell types.
-    block_rams : dict of str to int
-        Regular expressions of block RAMs' cell types, and the bits of one.
+    ``placer`` is the key of the tool that places and routes, None where pip brings none. ``luts``, ``ffs`` and ``dsps``
+    are regular expressions of cell types; ``block_rams`` maps those of block RAMs to the bits of one.
     """
 
     parts: tuple[Part, ...]

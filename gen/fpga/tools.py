@@ -58,10 +58,7 @@ TOOLS = {tool.name: tool for tool in (
 class Workbench:
     """A temporary folder in which tools run; a context manager, on whose exit no process and no file of it is left.
 
-    Parameters
-    ----------
-    folder : str
-        An existing folder, which keeps the tools' logs. The temporary one is made in it.
+    It is made in `folder`, which exists and keeps the tools' logs.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -92,25 +89,9 @@ class Workbench:
     def run(self, tool: Tool, arguments: Sequence[str], log: str, output: str | None = None) -> tuple[str, Any]:
         """Run `tool` in the folder; may be called from several threads.
 
-        Parameters
-        ----------
-        tool : Tool
-        arguments : sequence of str
-            Files in them are relative to the folder: the programs see no other.
-        log : str
-            Name of the log, which has all output of the tool.
-        output : str, optional
-            Name of the JSON file that the tool writes.
-
-        Returns
-        -------
-        (str, object)
-            The log, and what is in `output`.
-
-        Raises
-        ------
-        ToolError
-            Where it can't be started, fails, is killed, or ends without a complete `output`.
+        Files in `arguments` are relative to the folder: the programs see no other. `log` is the name of the log, which
+        has all output of the tool; `output` that of the JSON file that the tool writes, if any. Returns the log's text
+        and what is in `output`. Raises ToolError where the tool fails, is killed, or ends without a complete `output`.
         """
         self._prepare(tool)
         # All programs have these two options. What yosys says after it ran abc reaches its own log only.
@@ -124,7 +105,12 @@ class Workbench:
             raise ToolError(f"{tool.name} was killed by {name}, perhaps for want of memory; {where}")
         if process.returncode:
             raise ToolError(f"{tool.name} ended with status {process.returncode}{_complaint(text)}; {where}")
-        return text, self._result(tool, output, where)
+        try:
+            return text, None if output is None else json.loads((self.folder / output).read_text())
+        except FileNotFoundError:
+            raise ToolError(f"{tool.name} ended without a result, as if it had crashed; {where}") from None
+        except ValueError:
+            raise ToolError(f"{tool.name} left half a result, as if it had crashed; {where}") from None
 
     def _prepare(self, tool: Tool) -> None:
         """Have `tool` compiled, one at a time: two first runs at once would write the same cache file."""
@@ -151,16 +137,6 @@ class Workbench:
         with self._lock:
             self._processes.discard(process)
         return process, printed
-
-    def _result(self, tool: Tool, output: str | None, where: str) -> Any:
-        if output is None:
-            return None
-        try:
-            return json.loads((self.folder / output).read_text())
-        except FileNotFoundError:
-            raise ToolError(f"{tool.name} ended without a result, as if it had crashed; {where}") from None
-        except ValueError:
-            raise ToolError(f"{tool.name} left half a result, as if it had crashed; {where}") from None
 
 
 def _complaint(text: str) -> str:

@@ -13,12 +13,10 @@ import time
 import pytest
 
 from tiled_se.gen.fpga import synth, tools, yosys
-from tiled_se.gen.fpga.nextpnr import place
-from tiled_se.gen.fpga.pin_wrapper import INSTANCE
+from tiled_se.gen.fpga.nextpnr import parse, place
 from tiled_se.gen.fpga.targets import FAMILIES, Target
-from tiled_se.gen.fpga.timing_report import parse
 from tiled_se.gen.fpga.tools import ToolError, Workbench
-from tiled_se.gen.fpga.yosys import map_to_cells
+from tiled_se.gen.fpga.yosys import INSTANCE, map_to_cells
 from tiled_se.gen.verilog import generate
 
 # The fewest cells with which every memory and multiplier is still there and the tile buffer a block RAM: place and
