@@ -14,28 +14,14 @@ __all__ = ["COMMANDS", "Command"]
 class Command:
     """One command.
 
-    Attributes
-    ----------
-    name : str
-    function : str
-        "module:function" below ``tiled_se``; it takes the options and returns whether the result is right. It is
-        imported only when it is called.
-    options : str
-        "module:class" of its options, which is imported for help and for parsing.
-    short : str
-        What it is for, in a line.
-    text : str
-        The same in full.
-    statuses : dict of int to str
-        What the exit statuses mean, but for 2, which is bad input.
-    examples : tuple of str
-        Command lines, without ``tiled-se`` and the name; the first is also Make's.
-    extra : str or None
-        The extra of the package that brings what the command needs beside the usual packages.
-    optional : bool
-        Whether the command can do without that extra.
-    tools : bool
-        Whether it needs Perl and a C++ compiler, as simulations do.
+    ``function`` is "module:function" below ``tiled_se``; it takes the options and returns whether the result is right.
+    It is imported only when it is called. ``options`` is "module:class", which is imported for help and for parsing.
+
+    ``short`` says in a line what the command is for, ``text`` in full. ``statuses`` are the meanings of the exit
+    statuses, but for 2, which is bad input. ``examples`` are command lines, without ``tiled-se`` and the name; the
+    first is also Make's. ``extra`` is the extra of the package that brings what the command needs beside the usual
+    packages; if it is ``optional``, the command can do without. ``tools`` tells whether the command needs Perl and a
+    C++ compiler, as simulations do.
     """
 
     name: str

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `tiled-se`: run one command, print errors, give the exit status."""
 
+import contextlib
 import importlib.metadata
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
-from ..gen.errors import UsageError
-from ..gen.fields import from_texts
+from ..gen.fields import UsageError, from_texts
 from ..gen.options import BlockOptions, describe
-from ..gen.signals import terminated_as_interrupted
 from ..hdl.errors import ConfigError, ToolFailure
 from .commands import COMMANDS
 from .parser import parse
@@ -26,17 +27,9 @@ STATUSES: dict[type[BaseException], int] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run the command that `arguments` name, by default those of this process, without the program's name.
 
-    Parameters
-    ----------
-    arguments : list of str, optional
-        Of the command line, without the program's name; None for this process's.
-
-    Returns
-    -------
-    int
-        Exit status. 2 comes with one line on stderr, and then nothing was written.
+    Returns the exit status. 2 comes with one line on stderr, and then nothing was written.
     """
     _show_anything()
     try:
@@ -72,7 +65,7 @@ def _command(arguments: Sequence[str]) -> int:
             print(f"tiled-se {importlib.metadata.version('tiled-se')}")
         if name in ("version", "help"):
             return OK
-        with terminated_as_interrupted():
+        with _terminated_as_interrupted():
             options = COMMANDS[name].load_options()
             return _run(name, from_texts(options, texts))
     except tuple(STATUSES) as error:
@@ -81,6 +74,28 @@ def _command(arguments: Sequence[str]) -> int:
 
 def _run(name: str, options: object) -> int:
     return OK if COMMANDS[name].load_function()(options) else MISMATCH
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Have the first SIGTERM, as a scheduler or `timeout` sends it, raise KeyboardInterrupt, as Ctrl-C does.
+
+    Those that follow are ignored while the command cleans up. Does nothing outside of the main thread, or if SIGTERM
+    has a handler already.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _failed(error: BaseException, options: type) -> int:

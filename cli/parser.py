@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..gen.errors import UsageError
-from ..gen.fields import GROUPS, Option, flag, options_of
+from ..gen.fields import GROUPS, Option, UsageError, flag, options_of
 from .commands import COMMANDS, Command
 
 __all__ = ["parse"]
@@ -60,12 +59,7 @@ def _add_option(parser: _Parser, group: Any, field: str, about: Option) -> None:
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, str | None]]:
     """The command and the texts of its options by field name; ("version", {}); ("help", {}) after printing help.
 
-    Raises
-    ------
-    UsageError
-        Where there is no such command or option, or a value is missing.
-    SystemExit
-        After --help.
+    Raises UsageError where there is no such command or option, or a value is missing; SystemExit after --help.
     """
     parser = _parser()
     texts: dict[str, Any] = vars(parser.parse_args(arguments))

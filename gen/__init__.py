@@ -10,7 +10,7 @@ from ..hdl.lazy import lazy
 
 __all__, __getattr__ = lazy(__name__, {
     "block_spec": "BlockSpec prepare",
-    "errors": "UsageError",
+    "fields": "UsageError",
     "fpga.synth": "synthesise",
     "manifest": "write_verilog",
     "options": "BlockOptions SimOptions SynthOptions VerilogOptions",

@@ -38,18 +38,9 @@ WEIGHTS_STREAM, DATA_STREAM = 1, 2
 class BlockSpec:
     """A block to build, and the frames to run through it.
 
-    Attributes
-    ----------
-    options : BlockOptions
-        As given.
-    shape : Shape
-    config : Config
-        Complete: every width, `macs` and `slack` have the values that are built.
-    quantised : Quantised
-        The integers that are baked in or loaded, and their real values.
-    format : DataFormat
-    x : int8 or uint8 array (N, H, W, C), or None
-        INPUT's frames; None if they are random, see :meth:`frames`.
+    ``config`` is complete: every width, ``macs`` and ``slack`` have the values that are built. ``quantised`` has the
+    integers that are baked in or loaded, and their real values. ``x`` are INPUT's frames, an int8 or uint8 array
+    (N, H, W, C); None if they are random, see :meth:`frames`.
     """
 
     options: BlockOptions
@@ -79,10 +70,7 @@ class BlockSpec:
 def prepare(options: BlockOptions) -> BlockSpec:
     """The :class:`BlockSpec` of `options`.
 
-    Raises
-    ------
-    ConfigError
-        Where an option or a file is wrong, or two of them contradict each other. Nothing has been written then.
+    Raises ConfigError where an option or a file is wrong, or two of them contradict each other. Nothing is written.
     """
     return assemble(options, load_weights(options.weights) if options.weights else None,
                     load_input(options.input, options) if options.input else None)
@@ -110,19 +98,16 @@ def _fixed_format(options: BlockOptions) -> DataFormat:
 
 def _hardware(options: BlockOptions, shape: Shape, weights: Weights | None, data_format: DataFormat) -> Config:
     """The config as options and files give it; its number formats are still the defaults."""
+    # Units that would never have an output to work on are not built. MACS=auto is 1 until it is chosen below.
+    macs = 1 if options.macs is None else min(options.macs, max(shape.channels, shape.squeeze))
     config = Config(
         k=options.k, width=shape.width, channels=shape.channels, squeeze=shape.squeeze, lanes=shape.lanes,
-        macs=_macs(options, shape), signed=data_format.signed, zero_point=data_format.zero_point,
+        macs=macs, signed=data_format.signed, zero_point=data_format.zero_point,
         mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
         residual=_agreed(options, weights, "residual", False),
         loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)
     return config if options.macs is not None else dataclasses.replace(
         config, macs=choose_macs(config, options.sram_overhead))
-
-
-def _macs(options: BlockOptions, shape: Shape) -> int:
-    """MACS, without units that would never have an output to work on; 1 for now if it is auto."""
-    return 1 if options.macs is None else min(options.macs, max(shape.channels, shape.squeeze))
 
 
 def _agreed(options: BlockOptions, weights: Weights | None, name: str, default: Any) -> Any:

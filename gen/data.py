@@ -30,13 +30,8 @@ INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
 class Weights:
     """A WEIGHTS file.
 
-    Attributes
-    ----------
-    path : str
-    arrays : dict of str to float64 array
-        w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C): consistent shapes, finite.
-    mid, gate, residual
-        Those that the file has; None for the others.
+    ``arrays`` are w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C): float64, of consistent shapes, finite. Of ``mid``, ``gate``
+    and ``residual`` those are None that the file does not have.
     """
 
     path: str
@@ -68,8 +63,12 @@ def load_weights(path: str) -> Weights:
         FloatBlock(**arrays)
     except ConfigError as error:
         raise ConfigError("weights", path, f"{error.option} is {error.value}, {error.allowed}") from None
+    residual = stored.get("residual")
+    if residual is not None and (residual.size != 1 or residual.dtype.kind not in "biu" or
+                                 int(residual.reshape(())) not in (0, 1)):
+        raise ConfigError("weights", path, "residual must be one bool")
     return Weights(path, arrays, _named(path, "mid", stored, middle), _named(path, "gate", stored, gate),
-                   _residual(path, stored))
+                   None if residual is None else bool(residual.reshape(())))
 
 
 def weights_of(block: FloatBlock) -> Weights:
@@ -100,22 +99,10 @@ def _named(path: str, name: str, stored: Stored, convert: Callable[[str], Any]) 
         raise ConfigError("weights", path, f"{name} is {shortened(repr(value))}: {error}") from None
 
 
-def _residual(path: str, stored: Stored) -> bool | None:
-    if "residual" not in stored:
-        return None
-    array = stored["residual"]
-    if array.size != 1 or array.dtype.kind not in "biu" or int(array.reshape(())) not in (0, 1):
-        raise ConfigError("weights", path, "residual must be one bool")
-    return bool(array.reshape(()))
-
-
 def load_input(path: str, options: DataOptions) -> Input:
     """The :class:`Input` in file `path`, quantised if it is float; `options` may fix ``dtype`` and ``zero_point``.
 
-    Raises
-    ------
-    ConfigError
-        What is wrong with the file ("input"), or which option contradicts it.
+    Raises ConfigError, which says what is wrong with the file ("input"), or which option contradicts it.
     """
     stored = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"), MOST_ELEMENTS)
     if ("x" in stored) == ("x_q" in stored):

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError
 
-__all__ = ["GROUPS", "Option", "flag", "from_texts", "given", "option", "options_of", "restated", "shortened", "stem",
-           "text_of", "variables"]
+__all__ = ["GROUPS", "Option", "UsageError", "flag", "from_texts", "given", "option", "options_of", "restated",
+           "shortened", "stem", "text_of", "variables"]
 
 Chosen = TypeVar("Chosen")
 
@@ -38,24 +38,18 @@ GROUPS = {
 }
 
 
+class UsageError(Exception):
+    """A command line that names no known command or option, lacks a value, or needs packages that are not there."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What is known about one option.
+    """What is known about one option: its key of GROUPS, its variable of make, and how it is read and explained.
 
-    Attributes
-    ----------
-    group : str
-        Key of GROUPS.
-    variable : str
-        Variable of make.
-    convert : callable
-        From a text to a value; raises ValueError, which says what is allowed (see :mod:`tiled_se.gen.formats`).
-    default
-        None where nothing is assumed, or where the default depends on other options.
-    metavar, text : str
-        For help. `text` ends with "(default: ...)" only where `default` is None.
-    positional : bool
-        Whether the value may stand on the command line without the option's name.
+    ``convert`` makes a value of a text; it raises ValueError, which says what is allowed
+    (see :mod:`tiled_se.gen.formats`). ``default`` is None where nothing is assumed, or where the default depends on
+    other options; only then ``text`` ends with "(default: ...)". The value of a ``positional`` option may stand on the
+    command line without the option's name.
     """
 
     group: str
@@ -133,17 +127,13 @@ def stem(path: str, suffix: str) -> str:
 def from_texts(group: type[Chosen], texts: Mapping[str, str | None]) -> Chosen:
     """Options of the dataclass `group` from texts by field name; None and the empty text mean "not given".
 
-    Raises
-    ------
-    ConfigError
-        Naming the option, its text and the format that is allowed.
+    Raises ConfigError, which names the option, its text and the format that is allowed.
     """
     values, options = {}, options_of(group)
     for name, text in texts.items():
-        if text is None or text == "":
-            continue
         try:
-            values[name] = options[name].convert(text)
+            if text:
+                values[name] = options[name].convert(text)
         except ConfigError:
             raise
         except ValueError as error:

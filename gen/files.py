@@ -52,7 +52,11 @@ def output_folder(options: OutputOptions) -> str:
 
 def check_folder(path: str, option: str = "out") -> None:
     """Raise ConfigError (`option`) unless folder `path` can be written or made; nothing is made yet."""
-    _check_length(path, option)
+    # The system would refuse a long name only after its parent folders have been made.
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split(os.sep)):
+        raise ConfigError(option, path, f"is too long: a name may have {LONGEST_NAME} bytes at most")
+    if len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH - PATH_ROOM:
+        raise ConfigError(option, path, f"is too long: a path may have {LONGEST_PATH - PATH_ROOM} bytes at most")
     if os.path.lexists(path):
         if not os.path.isdir(path):
             raise ConfigError(option, path, "is not a folder; must be one, or a name that is free")
@@ -81,27 +85,11 @@ def check_file(path: str, option: str) -> None:
     check_folder(folder or ".", option)
 
 
-def _check_length(path: str, option: str) -> None:
-    """The system would refuse a long name only after its parent folders have been made."""
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split(os.sep)):
-        raise ConfigError(option, path, f"is too long: a name may have {LONGEST_NAME} bytes at most")
-    if len(os.fsencode(os.path.abspath(path))) > LONGEST_PATH - PATH_ROOM:
-        raise ConfigError(option, path, f"is too long: a path may have {LONGEST_PATH - PATH_ROOM} bytes at most")
-
-
 def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -> None:
-    """Write files into `folder`, which is made where needed, in order.
+    """Write files, by name in `contents`, into `folder`, which is made where needed, in order.
 
-    Parameters
-    ----------
-    folder : str
-    contents : dict of str to bytes
-        Each file appears complete under its name, or not at all; none does while another can't be written.
-
-    Raises
-    ------
-    ConfigError
-        (`option`) where the system refuses, or something that is no regular file has a file's name.
+    Each file appears complete under its name, or not at all; none does while another can't be written. Raises
+    ConfigError (`option`) where the system refuses, or something that is no regular file has a file's name.
     """
     written = {}
     try:

@@ -56,19 +56,8 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 def integers(low: int, high: int, most: int) -> Callable[[str], tuple[int, ...]]:
     """One to `most` different decimal integers from `low` to `high`, with commas between; a tuple."""
-    convert_one = integer(low, high)
-    allowed = f"must be different integers from {low} to {high} with commas between, {most} at most"
-
-    def convert(text: str) -> tuple[int, ...]:
-        try:
-            values = tuple(convert_one(part) for part in text.split(","))
-        except ValueError:
-            raise ValueError(allowed) from None
-        if len(set(values)) != len(values) or len(values) > most:
-            raise ValueError(allowed)
-        return values
-
-    return convert
+    return _several(integer(low, high), most, True,
+                    f"must be different integers from {low} to {high} with commas between, {most} at most")
 
 
 def number(low: float, high: float, exclusive: bool = False) -> Callable[[str], float]:
@@ -88,16 +77,23 @@ def number(low: float, high: float, exclusive: bool = False) -> Callable[[str], 
 
 def numbers(low: float, high: float, most: int) -> Callable[[str], tuple[float, ...]]:
     """One to `most` numbers from `low` to `high`, with commas between; a tuple."""
-    convert_one = number(low, high)
+    return _several(number(low, high), most, False,
+                    f"must be 1 to {most} numbers from {low:g} to {high:g} with commas between")
 
-    def convert(text: str) -> tuple[float, ...]:
+
+def _several(convert_one: Callable[[str], Value], most: int, different: bool,
+             allowed: str) -> Callable[[str], tuple[Value, ...]]:
+    """At most `most` of what `convert_one` takes, with commas between; `allowed` is what errors say."""
+
+    def convert(text: str) -> tuple[Value, ...]:
         parts = text.split(",")
         try:
-            if len(parts) <= most:
-                return tuple(convert_one(part) for part in parts)
+            values = tuple(convert_one(part) for part in parts[:most])
         except ValueError:
-            pass
-        raise ValueError(f"must be 1 to {most} numbers from {low:g} to {high:g} with commas between")
+            raise ValueError(allowed) from None
+        if len(parts) > most or different and len(set(values)) != len(values):
+            raise ValueError(allowed)
+        return values
 
     return convert
 
@@ -135,7 +131,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
     def convert(text: str) -> str:
         if text not in allowed:
-            raise ValueError(f"must be {' or '.join(allowed)}")
+            raise ValueError(f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
         return text
 
     return convert
@@ -143,14 +139,8 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 def member(kind: type[enum.Enum]) -> Callable[[str], Any]:
     """A member of the Enum `kind`, by its value."""
-    allowed = [item.value for item in kind]
-
-    def convert(text: str) -> Any:
-        if text not in allowed:
-            raise ValueError(f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
-        return kind(text)
-
-    return convert
+    convert = choice(*(item.value for item in kind))
+    return lambda text: kind(convert(text))
 
 
 def middle(text: str) -> Mid:

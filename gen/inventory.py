@@ -3,19 +3,13 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["Memory", "memories", "sram_bits"]
+__all__ = ["ROLES", "Memory", "memories"]
 
-# Instance path, as a regular expression, to the role under which a memory is counted.
-ROLES = (
-    (r"tile_buffer\.", "tile_buffer"),
-    (r"scale_fifo\.", "scale_fifo"),
-    (r"accumulate\.", "accumulator"),
-    (r"excite\.sums_ram\.", "accumulator"),
-    (r"parameters\.", "weight"),
-)
+# The roles under which memories are counted, each with a regular expression of instance paths. All others are "other".
+ROLES = {"tile_buffer": r"tile_buffer\.", "scale_fifo": r"scale_fifo\.",
+         "accumulator": r"accumulate\.|excite\.sums_ram\.", "weight": r"parameters\."}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,24 +60,8 @@ def memories(netlist: dict[str, Any], top: str) -> tuple[Memory, ...]:
 
     def add(parts: list[str], width: str | int, depth: str | int, kind: str) -> None:
         path = ".".join(parts)
-        role = next((role for pattern, role in ROLES if re.match(pattern, path)), "other")
+        role = next((role for role, pattern in ROLES.items() if re.match(pattern, path)), "other")
         results.append(Memory(path, role, _number(width), _number(depth), kind))
 
     visit(top, [])
     return tuple(results)
-
-
-def sram_bits(memories: Iterable[Memory], bound_bits: int) -> dict[str, Any]:
-    """Sum the bits of memories by role.
-
-    Returns
-    -------
-    dict
-        ``bound_bits``, ``tile_buffer_bits``, ``scale_fifo_bits``, ``accumulator_bits``, ``other_bits``,
-        ``weight_bits``, ``total_without_weights_bits``, and ``over_bound``: that total over `bound_bits`, which is
-        8 * k * W * C.
-    """
-    roles = ("tile_buffer", "scale_fifo", "accumulator", "other", "weight")
-    bits = {f"{role}_bits": sum(m.bits for m in memories if m.role == role) for role in roles}
-    total = sum(bits.values()) - bits["weight_bits"]
-    return {"bound_bits": bound_bits, **bits, "total_without_weights_bits": total, "over_bound": total / bound_bits}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, Config
+from ..hdl.config import GATE_FRAC
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
@@ -55,8 +55,14 @@ def hardware_files(job: BlockSpec, design: Design) -> dict[str, tuple[bytes, str
 
 
 def manifest(job: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[str, Any]:
-    """The contents of manifest.json; `files` maps each file's name to its purpose."""
-    config, quantised = job.config, job.quantised
+    """The contents of manifest.json; `files` maps each file's name to its purpose. Cycles are without pauses."""
+    config, quantised, timing = job.config, job.quantised, Timing(job.config)
+    parameters: dict[str, Any] = {"kind": "loadable" if config.loadable else "baked",
+                                  "source": job.options.weights or f"random, seed {job.options.seed}"}
+    if config.loadable:
+        parameters |= {"stream_words": len(stream_words(config, quantised.parameters)),
+                       "fingerprint": f"{config.fingerprint:08x}",
+                       "note": "x_scale, y_scale, zero points and error bound are those of this stream"}
     return {
         "top": design.top,
         "files": [{"name": name, "purpose": purpose} for name, purpose in files.items()],
@@ -73,33 +79,16 @@ def manifest(job: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[s
         },
         "widths": {name: getattr(config, name) for name in (
             "sum_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits", "gate_bits")},
-        "parameters": _parameters(job),
-        "latency": _latency(config),
+        "parameters": parameters,
+        "latency": {
+            "unit": "clock cycles",
+            "tile_words": config.tile_words,
+            "last_input_beat_of_tile_to_first_output_beat": timing.output_latency,
+            "first_input_beat_to_first_output_beat": config.tile_words - 1 + timing.output_latency,
+            "cycles_between_tiles_at_least": timing.excite_cycles,
+            "full_rate": timing.full_rate,
+        },
         "memories": [dataclasses.asdict(memory) for memory in design.memories],
         "sram": design.sram,
         "tools": tool_versions(),
-    }
-
-
-def _parameters(job: BlockSpec) -> dict[str, Any]:
-    """The source of the weights, and how they get into the block."""
-    source = job.options.weights or f"random, seed {job.options.seed}"
-    if not job.config.loadable:
-        return {"kind": "baked", "source": source}
-    words = stream_words(job.config, job.quantised.parameters)
-    return {"kind": "loadable", "source": source, "stream_words": len(words),
-            "fingerprint": f"{job.config.fingerprint:08x}",
-            "note": "x_scale, y_scale, zero points and error bound are those of this stream"}
-
-
-def _latency(config: Config) -> dict[str, Any]:
-    """Cycles of a block whose streams never pause."""
-    timing = Timing(config)
-    return {
-        "unit": "clock cycles",
-        "tile_words": config.tile_words,
-        "last_input_beat_of_tile_to_first_output_beat": timing.output_latency,
-        "first_input_beat_to_first_output_beat": config.tile_words - 1 + timing.output_latency,
-        "cycles_between_tiles_at_least": timing.excite_cycles,
-        "full_rate": timing.full_rate,
     }

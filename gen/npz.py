@@ -23,15 +23,8 @@ LIMIT_BYTES = 4 << 30
 def read(option: str, path: str, names: Iterable[str], most: int | None = None) -> dict[str, np.ndarray]:
     """Those of the arrays `names` that the file has, none of which has more than `most` elements.
 
-    Returns
-    -------
-    dict of str to array
-        Of whatever type and shape the file says; Python objects are refused.
-
-    Raises
-    ------
-    ConfigError
-        Naming `option` and `path`, where the file is missing, no .npz, damaged, or larger than 4 GiB.
+    They are of whatever type and shape the file says; Python objects are refused. Raises ConfigError, which names
+    `option` and `path`, where the file is missing, no .npz, damaged, or larger than 4 GiB.
     """
     return _opened(option, path, lambda archive: _members(archive, names, most))
 

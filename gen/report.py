@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..golden.reference import error_lsb
-from ..hdl.config import Config, Gate
+from ..hdl.config import Config, GateKind
 from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec
-from .shape import Shape
 from .text_table import labelled
 from .verilog import Design
 
@@ -72,12 +71,15 @@ def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
 def report(outcome: Outcome) -> dict[str, Any]:
     """The contents of report.json."""
     job, result, config = outcome.job, outcome.result, outcome.job.config
-    options, shape = job.options, job.shape
+    options, shape, timing = job.options, job.shape, Timing(config)
     peak = (result.status.get("status_peak_words") or 0) * config.lanes
-    sections = {"total": result.total_cycles, "first_output_latency": result.first_output_latency,
-                # A single beat has no cycle between first and last; it is one beat in one cycle.
-                "steady_throughput": 1.0 if result.steady_throughput is None else result.steady_throughput,
-                "input_stalls": result.in_stall_cycles}
+    cycles = {"total": result.total_cycles, "first_output_latency": result.first_output_latency,
+              # A single beat has no cycle between first and last; it is one beat in one cycle.
+              "steady_throughput": 1.0 if result.steady_throughput is None else result.steady_throughput,
+              "input_stalls": result.in_stall_cycles}
+    # Of a run without pauses, as the parameters give them.
+    predicted = dataclasses.asdict(predict(config, [shape.height] * shape.frames)) | {
+        "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
     return {
         "config": config_fields(config) | {
             "height": shape.height, "frames": shape.frames, "name": options.name, "stall": options.stall,
@@ -91,22 +93,15 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "first_difference": None if result.difference is None else str(result.difference),
         "float_error_lsb": error_lsb(job, outcome.x, outcome.y),
         "error_bound_lsb": job.quantised.error_bound_lsb,
-        "cycles": sections,
-        "predicted": _predicted(config, shape),
+        "cycles": cycles,
+        "predicted": predicted,
         "sram": {**outcome.design.sram, "tile_buffer_peak_elements": peak,
-                 "tile_buffer_elements": Timing(config).buffer_words * config.lanes},
+                 "tile_buffer_elements": timing.buffer_words * config.lanes},
         "status": result.status,
         "simulation": {"cycles_per_second": result.cycles_per_second, "build_seconds": outcome.build.seconds,
                        "run_seconds": result.run_seconds, "build_cached": outcome.build.cached},
         "tools": tool_versions(),
     }
-
-
-def _predicted(config: Config, shape: Shape) -> dict[str, Any]:
-    """The cycle counts of a run without pauses, as the parameters give them."""
-    timing = Timing(config)
-    return dataclasses.asdict(predict(config, [shape.height] * shape.frames)) | {
-        "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
 
 
 def arrays(outcome: Outcome) -> dict[str, Any]:
@@ -126,6 +121,8 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines of at most 100 columns."""
     config, shape, options = outcome.job.config, outcome.job.shape, outcome.job.options
     cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))
+    total, latency = ("no" if count is None else f"{count:,}"
+                      for count in (cycles["total"], cycles["first_output_latency"]))
     built = "from the cache" if run["build_cached"] else f"in {run['build_seconds']:.1f} s"
     exact = (f"yes, {summary['elements']:,} elements" if outcome.bit_exact
              else f"NO, {summary['mismatches']:,} of {summary['elements']:,} elements are wrong")
@@ -136,8 +133,7 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
         "bit-exact": exact,
         "accuracy": f"{error['max']:.3f} LSB from float64 at most, {error['mean']:.3f} on average; "
                     f"proven bound {summary['error_bound_lsb']:.3f}",
-        "speed": f"{_number(cycles['total'])} cycles, first output after {_number(cycles['first_output_latency'])}, "
-                 f"{cycles['steady_throughput']:.4f} beats a cycle",
+        "speed": f"{total} cycles, first output after {latency}, {cycles['steady_throughput']:.4f} beats a cycle",
         "memory": f"{sram['total_without_weights_bits']:,} bits, {sram['over_bound']:.3f} x the bound 8*K*W*C = "
                   f"{sram['bound_bits']:,}",
         "tile buffer": f"{sram['tile_buffer_elements']:,} elements, at most "
@@ -149,15 +145,8 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
 
 def describe_block(config: Config) -> str:
     """A block in a line."""
-    data = "int8" if config.signed else "uint8"
-    form = f"{config.mid.value}, {_short(config.gate)}{', residual' if config.residual else ''}"
+    gate = config.gate
+    name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
     return (f"K={config.k} W={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
-            f"MACS={config.macs}, {form}, {data}, {'loadable' if config.loadable else 'baked'}")
-
-
-def _short(gate: Gate) -> str:
-    return str(gate) if gate.kind.value == "sigmoid" else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
-
-
-def _number(value: int | None) -> str:
-    return "no" if value is None else f"{value:,}"
+            f"MACS={config.macs}, {config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
+            f"{'int8' if config.signed else 'uint8'}, {'loadable' if config.loadable else 'baked'}")

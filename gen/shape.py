@@ -32,12 +32,9 @@ class Shape:
 
 
 def resolve(options: BlockOptions, weights: Weights | None, data: Input | None) -> Shape:
-    """The :class:`Shape` of `options` with the files `weights` and `data` (:mod:`tiled_se.gen.data`, or None).
+    """The :class:`Shape` of `options` with the contents of the files, if there are any.
 
-    Raises
-    ------
-    ConfigError
-        Where something is missing, too large, or said twice and differently; the message names both.
+    Raises ConfigError where something is missing, too large, or given twice and differently; the message names both.
     """
     claims = list(_claims(weights, data))
     width = _needed("width", options, claims)

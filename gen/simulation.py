@@ -16,13 +16,14 @@ from .block_spec import BlockSpec, prepare
 from .files import json_bytes, npz_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import Outcome, arrays, report, table
+from .text_table import say
 from .verilog import Design, generate
 
 if TYPE_CHECKING:
     from ..cosim.job import Job
     from ..cosim.run import SimResult
 
-__all__ = ["bench_job", "bench_taps", "check_simulator", "run", "simulate"]
+__all__ = ["bench_job", "check_simulator", "run", "simulate"]
 
 WAVES = "waves.vcd"
 # Cycles from reset, or from parameters, to frames: counts of cycles begin with the first beat, which then is taken.
@@ -32,25 +33,18 @@ SETTLE = 4
 def simulate(options: BlockOptions) -> bool:
     """Simulate a block and print the result; write ``report.json``, ``output.npz`` and perhaps waves into its folder.
 
-    Returns
-    -------
-    bool
-        Whether the block is bit-exact.
-
-    Raises
-    ------
-    ConfigError
-        Where an option or a file is wrong, the simulator is missing, or the folder can't be written.
-    BuildError, SimulationError
-        Where a tool failed.
+    Returns whether the block is bit-exact. Raises ConfigError where an option or a file is wrong, the simulator is
+    missing, or the folder can't be written, and BuildError or SimulationError where a tool failed.
     """
     folder = output_folder(options)
     job = prepare(options)
     check_simulator(options.sim)
     job.shape.check_frames()
-    _say("generating the block")
+    say("generating the block")
     design = generate(job.config, job.baked, options.name)
-    outcome = run(job, design, folder, say=_say, progress=_progress())
+    # How far the simulation is, on a terminal only.
+    progress = (lambda text: print(f"\r{text}\033[K", end="\r", flush=True)) if sys.stdout.isatty() else None
+    outcome = run(job, design, folder, say=say, progress=progress)
     summary = report(outcome)
     write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
     print(table(outcome, summary))
@@ -71,14 +65,8 @@ def run(job: BlockSpec, design: Design, folder: str | None = None, *, occupancy:
         say: Callable[[str], None] = lambda text: None, progress: Callable[[str], None] | None = None) -> Outcome:
     """Simulate `design`, which was generated for `job`.
 
-    Parameters
-    ----------
-    folder : str, optional
-        Where waves go, if the options ask for them.
-    occupancy : bool
-        Whether the result has the beats in the block, cycle by cycle.
-    say, progress : callable, optional
-        Called with a line of text: the next step, and how far the simulation is.
+    `folder` is where waves go, if the options ask for them. With `occupancy` the result has the beats in the block,
+    cycle by cycle. `say` and `progress` are called with a line of text: the next step, and how far the simulation is.
     """
     # Torch takes two seconds to load, which commands that don't simulate should not take.
     from ..cosim.build import build_simulation
@@ -87,7 +75,7 @@ def run(job: BlockSpec, design: Design, folder: str | None = None, *, occupancy:
     options = job.options
     job.shape.check_frames()
     say(f"building the simulation with {options.sim}")
-    built = build_simulation(design.verilog, design.top, bench_taps(design), options.waves, simulator=options.sim)
+    built = build_simulation(design.verilog, design.top, design.taps, options.waves, simulator=options.sim)
     x = job.frames()
     golden, stages = _golden(job, x)
     count, height, width, channels = x.shape
@@ -110,7 +98,6 @@ def bench_job(job: BlockSpec) -> "Job":
 
 
 def _script(job: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) -> "Job":
-    """The test bench's steps: reset, load if loadable, all frames back to back."""
     from ..cosim import job as bench
 
     config, options = job.config, job.options
@@ -141,11 +128,6 @@ def _golden(job: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], dic
     return golden, stages
 
 
-def bench_taps(design: Design) -> tuple[dict[str, Any], ...]:
-    """The generator's taps as cosim takes them."""
-    return tuple(tap.signals(design.verilog, f"{design.top}.{tap.path}") for tap in design.taps)
-
-
 def _collect(result: "SimResult", golden: np.ndarray) -> tuple[np.ndarray, int]:
     """The outputs in the golden output's shape and type, and how many elements are wrong or missing."""
     y, mismatches = np.zeros_like(golden), golden.size
@@ -154,14 +136,3 @@ def _collect(result: "SimResult", golden: np.ndarray) -> tuple[np.ndarray, int]:
         y[number].reshape(-1)[:flat.size] = flat
         mismatches -= int((flat == golden[number].reshape(-1)[:flat.size]).sum())
     return y, max(mismatches, result.mismatches)
-
-
-def _say(text: str) -> None:
-    print(f"{text} ...", flush=True)
-
-
-def _progress() -> Callable[[str], None] | None:
-    """Prints how far the simulation is, on a terminal only."""
-    if not sys.stdout.isatty():
-        return None
-    return lambda text: print(f"\r{text}\033[K", end="\r", flush=True)

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables for a person to read."""
+"""Tables and lines for a person to read."""
 
 from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["aligned", "labelled", "markdown", "number"]
+__all__ = ["aligned", "labelled", "markdown", "number", "say"]
+
+
+def say(text: str) -> None:
+    """Print what a command does next."""
+    print(f"{text} ...", flush=True)
 
 
 def number(value: int | None) -> str:

@@ -2,17 +2,16 @@
 """Verilog of a block, with its ports, memories and taps."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 from ..hdl.config import Config
 from ..hdl.parameters import Parameters
 from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
-from .inventory import Memory, memories, sram_bits
+from .inventory import ROLES, Memory, memories
 from .netlist import convert
 
-__all__ = ["Design", "Port", "generate"]
+__all__ = ["Design", "Port", "generate", "taps"]
 
 MEANINGS = {
     "clk": "clock, rising edge",
@@ -28,6 +27,9 @@ MEANINGS = {
     "status_loaded": "parameters are loaded",
     "status_load_error": "sticky until reset: a parameter stream was refused",
 }
+# Of the other ports, by how their names end.
+HANDSHAKE = {"tvalid": "the beat is valid", "tready": "it is taken"}
+PORT_ORDER = ("clk", "rst", "s_axis", "m_axis", "w_axis", "status")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,64 +43,41 @@ class Port:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tap:
-    """Where a stage's results show in a simulation.
-
-    ``path`` is the instance below the top; ``valid``, ``index`` and ``data`` are signals in it; ``data`` holds
-    ``count`` numbers of ``width`` bits each, for indices ``index * count`` and up. An ``index`` that can only be 0 has
-    no bits and thus no signal. Each of a tile's numbers comes ``repeats`` times.
-    """
-
-    stage: str
-    path: str
-    valid: str
-    index: str
-    data: str
-    width: int
-    signed: bool
-    count: int
-    repeats: int
-
-    def signals(self, verilog: str, module: str) -> dict[str, Any]:
-        """The tap in the form of :mod:`tiled_se.cosim.taps`, for signals in `module` of the text `verilog`."""
-        return {"stage": self.stage, "module_path": module, "valid": self.valid,
-                "index": self.index if self.index in verilog else None, "data": self.data, "signed": self.signed,
-                "lanes": self.count, "repeats": self.repeats}
-
-
-@dataclasses.dataclass(frozen=True)
 class Design:
-    """A generated block."""
+    """A generated block. ``taps`` are in the form of :mod:`tiled_se.cosim.taps`."""
 
     top: str
     config: Config
     verilog: str
     ports: tuple[Port, ...]
     memories: tuple[Memory, ...]
-    taps: tuple[Tap, ...]
+    taps: tuple[dict[str, Any], ...]
 
     @property
     def sram(self) -> dict[str, Any]:
-        """Memory bits by role, and over the bound."""
-        return sram_bits(self.memories, self.config.bound_bits)
+        """``ROLE_bits`` of the memories of each role, ``total_without_weights_bits``, and ``over_bound``: that total
+        over ``bound_bits``, which is 8 * k * W * C."""
+        bound = self.config.bound_bits
+        bits = {f"{role}_bits": sum(m.bits for m in self.memories if m.role == role) for role in (*ROLES, "other")}
+        total = sum(bits.values()) - bits["weight_bits"]
+        return {"bound_bits": bound, **bits, "total_without_weights_bits": total, "over_bound": total / bound}
 
 
-def _meaning(name: str) -> str:
-    return MEANINGS.get(name) or {"tvalid": "the beat is valid", "tready": "it is taken"}[name.rsplit("_", 1)[1]]
-
-
-def taps(config: Config) -> Iterator[Tap]:
-    """The stages' taps of a block, each a :class:`Tap`."""
-    for stage, width, is_signed, count, repeats in (
-        ("sums", config.sum_bits, True, config.lanes, 1),
+def taps(config: Config, verilog: str, module: str) -> tuple[dict[str, Any], ...]:
+    """The stages' taps in `module` of the text `verilog`, in the form of :mod:`tiled_se.cosim.taps`."""
+    stages = (
+        ("sums", True, config.lanes, 1),
         # Means are computed again for each pass.
-        ("means", config.operand_bits, True, 1, config.passes[0]),
-        ("hidden", config.hidden_bits, config.mid.signed, 1, 1),
-        ("logits", config.logit_bits, True, 1, 1),
-        ("gates", config.gate_bits, False, 1, 1),
-    ):
-        yield Tap(stage, "excite", f"tap_{stage}_valid", f"tap_{stage}_index", f"tap_{stage}_data",
-                  width, is_signed, count, repeats)
+        ("means", True, 1, config.passes[0]),
+        ("hidden", config.mid.signed, 1, 1),
+        ("logits", True, 1, 1),
+        ("gates", False, 1, 1),
+    )
+    # An index that can only be 0 has no bits and thus no signal.
+    return tuple({"stage": stage, "module_path": module, "valid": f"tap_{stage}_valid",
+                  "index": f"tap_{stage}_index" if f"tap_{stage}_index" in verilog else None,
+                  "data": f"tap_{stage}_data", "signed": signed, "lanes": lanes, "repeats": repeats}
+                 for stage, signed, lanes, repeats in stages)
 
 
 def _header(config: Config, name: str) -> str:
@@ -114,27 +93,16 @@ def _header(config: Config, name: str) -> str:
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
              technology: type[Technology] = Technology) -> Design:
-    """Generate a block's Verilog.
+    """Generate a block's Verilog, with top module `name`.
 
-    Parameters
-    ----------
-    config : Config
-    parameters : Parameters, optional
-        Baked in; None for a loadable block.
-    name : str
-        Of the top module.
-    technology : type
-        :class:`~tiled_se.hdl.technology.Technology`, or a subclass that builds memories and multipliers of a
-        technology's primitives: those memories are then no longer among the design's `memories`.
-
-    Returns
-    -------
-    Design
+    `parameters` are baked in; None for a loadable block. `technology` may be a subclass that builds memories and
+    multipliers of a technology's primitives: those memories are then no longer among the design's ``memories``.
     """
     verilog, netlist = convert(TiledSE(config, parameters), technology(name))
     verilog = _header(config, name) + verilog
-    ports = [Port(port, about["direction"], len(about["bits"]), _meaning(port))
+    ports = [Port(port, about["direction"], len(about["bits"]),
+                  MEANINGS.get(port) or HANDSHAKE[port.rpartition("_")[2]])
              for port, about in netlist[name]["ports"].items()]
-    order = ("clk", "rst", "s_axis", "m_axis", "w_axis", "status")
-    ports.sort(key=lambda p: next(i for i, prefix in enumerate(order) if p.name.startswith(prefix)))
-    return Design(name, config, verilog, tuple(ports), memories(netlist, name), tuple(taps(config)))
+    ports.sort(key=lambda p: next(i for i, prefix in enumerate(PORT_ORDER) if p.name.startswith(prefix)))
+    return Design(name, config, verilog, tuple(ports), memories(netlist, name),
+                  taps(config, verilog, f"{name}.excite"))

@@ -4,8 +4,7 @@
 import importlib.util
 import os
 
-from ...gen.errors import UsageError
-from ...gen.fields import variables
+from ...gen.fields import UsageError, variables
 from ...gen.files import check_folder, output_folder, write_all
 from ...gen.page import read_page
 from ..measure import measure

@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 
-from ...gen.errors import UsageError
+from ...gen.fields import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.text_table import say
 from ..options import DemoOptions
 
 __all__ = ["demo"]
@@ -95,7 +96,7 @@ class _Demonstration:
         with self._step("rtl", f"computing what reaches block {self.block.name}"):
             inputs = [self.networks.block_input(self.block, image) for image in self.images]
             self.rtl = RtlBlock(self.block, self.networks.integers[self.block.name], np.stack(inputs[:-1][:KEPT]),
-                                folder, options.k, _say)
+                                folder, options.k, say)
             functions = self._simulate(inputs)
         with self._step("tse_integer", f"finding text with TSE in integers, block {self.block.name} by the RTL"):
             self.boxes["tse_integer"] = [self.networks.integer(image, {self.block.name: function})
@@ -104,7 +105,7 @@ class _Demonstration:
     @contextlib.contextmanager
     def _step(self, name, text):
         """Say what is done now, and note how long it takes."""
-        _say(text)
+        say(text)
         start = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - start, 2)
@@ -116,7 +117,7 @@ class _Demonstration:
         outputs = []
         for start in range(0, len(rendered), FRAMES):
             # The simulation is built once: what follows is short.
-            outputs += [*self.rtl.run(np.stack(rendered[start:start + FRAMES]), _quiet if outputs else _say)]
+            outputs += [*self.rtl.run(np.stack(rendered[start:start + FRAMES]), _quiet if outputs else say)]
         outputs += [*self.rtl.run(scan[None], _quiet)]
         return [self.rtl.function(x, y) for x, y in zip(inputs, outputs, strict=True)]
 
@@ -124,10 +125,6 @@ class _Demonstration:
         """For the picture: (image, boxes of each network, drawn lines or None) of a page and of the scan."""
         for number, lines in ((0, self.pages[0].lines), (-1, None)):
             yield self.images[number], {name: found[number] for name, found in self.boxes.items()}, lines
-
-
-def _say(text):
-    print(f"{text} ...", flush=True)
 
 
 def _quiet(text):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...cosim.build import build_simulation
 from ...cosim.job import Send
 from ...cosim.run import simulate
-from ...gen.simulation import bench_job, bench_taps
+from ...gen.simulation import bench_job
 from .cpp_loop import build_loop, run_loop, write_stimulus
 
 __all__ = ["AXI_PACKAGE", "BENCHES", "Run", "made", "runnable"]
@@ -61,7 +61,7 @@ def made(spec, design, names):
     """
     base = bench_job(spec)
     # The test benches in Python get no public signals, which help to find a fault and cost speed.
-    compiled = build_simulation(design.verilog, design.top, bench_taps(design))
+    compiled = build_simulation(design.verilog, design.top, design.taps)
     python = build_simulation(design.verilog, design.top, per_beat=True)
     loop = build_loop(design.verilog, design.top, spec.config.lanes, spec.config.loadable)
 

@@ -9,6 +9,7 @@ from ...gen.block_spec import prepare
 from ...gen.files import json_bytes, output_folder, write_all
 from ...gen.options import block_options
 from ...gen.page import read_page
+from ...gen.text_table import say
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 from ..options import SimspeedOptions
@@ -52,12 +53,12 @@ def simspeed(options: SimspeedOptions) -> bool:
 
     missing = {name: reason for name, reason in runnable().items() if reason}
     for name, reason in missing.items():
-        _say(f"{name} is left out: {reason}")
-    _say("generating the block, building its simulations")
+        say(f"{name} is left out: {reason}")
+    say("generating the block, building its simulations")
     design = generate(spec.config, spec.baked, options.name)
     try:
         with made(spec, design, runnable().keys() - missing) as benches:
-            rounds = measure(benches, options.seconds, options.repeats, _say)
+            rounds = measure(benches, options.seconds, options.repeats, say)
     except Wrong as wrong:
         print(f"tiled-se: mismatch: {wrong}", file=sys.stderr)
         return False
@@ -69,7 +70,3 @@ def simspeed(options: SimspeedOptions) -> bool:
         write_all(options.docs, {DOCUMENT: SECTION.placed(page, markdown(spec, options, summary)).encode()})
         print(f"wrote       {os.path.join(options.docs, DOCUMENT)}")
     return True
-
-
-def _say(text):
-    print(f"{text} ...", flush=True)

@@ -7,8 +7,7 @@ import os
 import sys
 
 from ...batch import Campaign, Local, TaskFailed
-from ...gen.errors import UsageError
-from ...gen.fields import text_of
+from ...gen.fields import UsageError, text_of
 from ...gen.files import output_folder, write_all
 from ...gen.options import describe
 from ...hdl.config import ConfigError

@@ -11,6 +11,7 @@ from ...hdl.technology import Technology
 from ..block_spec import BlockSpec, prepare
 from ..files import json_bytes, output_folder, write_all
 from ..options import BlockOptions
+from ..text_table import say
 from ..verilog import Design, generate
 from .nextpnr import lacking, place
 from .report import Outcome, report, table
@@ -32,7 +33,7 @@ def synthesise(options: BlockOptions) -> bool:
     where a tool is missing or failed; there is no ``synth.json`` then.
     """
     folder = output_folder(options)
-    outcome = run(prepare(options), folder, _say)
+    outcome = run(prepare(options), folder, say)
     summary = report(outcome)
     write_all(folder, {RESULT: json_bytes(summary)})
     print(table(outcome, summary))
@@ -87,7 +88,3 @@ def _run(job: BlockSpec, design: Design, text: str, bench: Workbench, say: Calla
         refused.append(f"{part.name} lacks room ({', '.join(lacks)})")
     first = family.parts[0]
     return Outcome(job, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))
-
-
-def _say(text: str) -> None:
-    print(f"{text} ...", flush=True)

@@ -15,7 +15,6 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.simulation import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.config import GateKind
@@ -66,7 +65,7 @@ class Block:
 def built(**shape):
     config, parameters = quantised(**shape)
     design = generate(config, None if config.loadable else parameters)
-    return Block(config, parameters, build_simulation(design.verilog, design.top, bench_taps(design)))
+    return Block(config, parameters, build_simulation(design.verilog, design.top, design.taps))
 
 
 @pytest.mark.parametrize("shape", CONFIGS.values(), ids=CONFIGS)

@@ -10,7 +10,6 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.simulation import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Mid
 from tiled_se.hdl.ecp5 import SHAPES, Ecp5, plan
@@ -79,7 +78,7 @@ def test_same_as_the_generic_block(shape):
         # The generic text has neither cell, the other one both.
         assert [cell in design.verilog for cell in ("DP16KD", "MULT18X18D")] == [name == "ecp5"] * 2
         text = design.verilog + (CELLS if name == "ecp5" else "")
-        simulation = build_simulation(text, design.top, bench_taps(design), False)
+        simulation = build_simulation(text, design.top, design.taps, False)
         for stall in (0.0, 0.4):
             job = Job(steps=(Reset(), *load, Send(tuple(frames))), lanes=config.lanes, width=config.width,
                       channels=config.channels, stall_in=stall, stall_out=stall, hang_cycles=20_000)
@@ -100,6 +99,6 @@ def test_a_wrong_bank_is_seen(monkeypatch):
     design = generate(config, parameters, technology=Ecp5)
     x = random_frame(config, 4, np.random.default_rng(1))
     frame = Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=1)
-    simulation = build_simulation(design.verilog + CELLS, design.top, bench_taps(design), False)
+    simulation = build_simulation(design.verilog + CELLS, design.top, design.taps, False)
     result = simulate(simulation, Job(steps=(Reset(), Send((frame,))), lanes=1, width=40, channels=16))
     assert result.mismatches

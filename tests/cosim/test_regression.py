@@ -12,7 +12,6 @@ from tests.helpers.blocks import quantised
 from tiled_se.cosim.job import Idle, Load, ResetAfter, Send
 from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.taps import Difference
-from tiled_se.gen.simulation import bench_taps
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl import mid
@@ -175,7 +174,7 @@ def test_a_segment_that_is_wrong_is_seen(monkeypatch):
 
     monkeypatch.setattr(mid, "mid_table", wrong)
     design = generate(config)
-    model = build_model(design.verilog, design.top, taps=bench_taps(design))
+    model = build_model(design.verilog, design.top, taps=design.taps)
     by_name = named(config, parameters)
     for name, is_right in (("frames, stalls (0, 0)", True), ("segments of tables", False)):
         scenario = by_name[name]
@@ -204,7 +203,7 @@ def test_gates_that_nothing_reads_are_not_compared():
     """A short last tile of many groups has come out before its last gates are computed, with new parameters."""
     config, parameters = quantised(k=1, width=1, channels=48, squeeze=2, lanes=1, macs=2, loadable=True)
     design = generate(config)
-    model = build_model(design.verilog, design.top, taps=bench_taps(design))
+    model = build_model(design.verilog, design.top, taps=design.taps)
     scenario = named(config, parameters)["reloads after two frames"]
     assert scenario.failures(model.run(scenario.job, golden_stages=scenario.stages)) == []
 

@@ -18,7 +18,7 @@ from tiled_se.evaluate.simspeed.benches import BENCHES
 from tiled_se.evaluate.simspeed.cpp_loop import build_loop, run_loop, write_stimulus
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
-from tiled_se.gen.simulation import bench_job, bench_taps
+from tiled_se.gen.simulation import bench_job
 from tiled_se.gen.verilog import generate
 
 # Three lanes fill no word; the last tile is ragged.
@@ -67,7 +67,7 @@ def test_right_and_wrong(block, monkeypatch, name):
 def test_loop_counts_as_our_bench_does(block, loop, tmp_path):
     """Cycles from the first beat offered to the last one out, where no pauses are drawn at random."""
     base = dataclasses.replace(block.base, stall_in=0.0, stall_out=0.0)
-    built = benches.build_simulation(block.design.verilog, block.design.top, bench_taps(block.design), per_beat=True)
+    built = benches.build_simulation(block.design.verilog, block.design.top, block.design.taps, per_beat=True)
     result = simulate(built, base)
     counted = looped(loop, base, tmp_path)
     assert counted.failures == []

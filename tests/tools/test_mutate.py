@@ -177,7 +177,7 @@ def examined(tmp_path_factory):
         means = [one for one in drawn if any(f"excite.means.halves[{bit}]" in one.words for bit in (1, 2, 3))]
         chosen = enables[:8] + means[:8]
         text = mutate_all(bench, chosen)
-    model = build_model(text, TOP, select=SELECT, taps=[tap.signals(text, TOP) for tap in taps(block.config)])
+    model = build_model(text, TOP, select=SELECT, taps=taps(block.config, text, TOP))
     indices, wrong = shortest_first(model, block.config, block.parameters, 1)
     assert wrong == []
     return Replay("seen", model, block.config, ((block.parameters, 1, 0),), indices), drawn, text

@@ -88,7 +88,7 @@ def judge(block: NamedBlock, count: int, seed: int, folder: str, jobs: int, *,
         chosen = mutations(bench, count, seed)
         text = mutate_all(bench, chosen)
         _say(block, f"building the simulation of {len(chosen)} mutants")
-        model = build_model(text, TOP, select=SELECT, taps=[tap.signals(text, TOP) for tap in taps(config)])
+        model = build_model(text, TOP, select=SELECT, taps=taps(config, text, TOP))
         order, wrong = shortest_first(model, config, parameters, REGRESSION_SEED)
         if wrong:
             return Judged(block, chosen, [None] * len(chosen), {}, wrong)

@@ -11,7 +11,6 @@ from ...cosim.job import Job
 from ...cosim.result import SimResult
 from ...cosim.run import simulate
 from ...cosim.standalone import build_model
-from ...gen.simulation import bench_taps
 from ..configurations import NamedBlock
 from . import models, pysim
 
@@ -50,7 +49,7 @@ class Simulator:
 
 
 def _verilator(block):
-    built = build_simulation(block.design.verilog, block.design.top, bench_taps(block.design))
+    built = build_simulation(block.design.verilog, block.design.top, block.design.taps)
     return functools.partial(simulate, built)
 
 

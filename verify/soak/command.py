@@ -8,7 +8,7 @@ import os
 import time
 
 from ...batch import Campaign, Local
-from ...gen.errors import UsageError
+from ...gen.fields import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
 from ..options import SoakOptions
