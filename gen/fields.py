@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError
 
-__all__ = ["GROUPS", "Option", "UsageError", "flag", "from_texts", "given", "option", "options_of", "restated",
+__all__ = ["GROUPS", "Option", "UsageError", "flag", "from_texts", "option", "options_of", "restated",
            "shortened", "stem", "text_of", "variables"]
 
 Chosen = TypeVar("Chosen")
@@ -100,12 +100,6 @@ def text_of(value: Any) -> str:
     return str(int(value) if isinstance(value, bool) else value.value if isinstance(value, enum.Enum) else value)
 
 
-def given(options: Any) -> dict[str, Any]:
-    """The values of `options` that differ from their defaults, by field name."""
-    return {name: getattr(options, name) for name, about in options_of(type(options)).items()
-            if getattr(options, name) != about.default}
-
-
 def variables(options: Any, always: Collection[str] = (), never: Collection[str] = ()) -> str:
     """`options` as variables of make: those that differ from their defaults, those in `always`, none in `never`."""
     values = {about.variable: getattr(options, name) for name, about in options_of(type(options)).items()
@@ -113,10 +107,10 @@ def variables(options: Any, always: Collection[str] = (), never: Collection[str]
     return " ".join(f"{variable}={text_of(value)}" for variable, value in values.items() if value is not None)
 
 
-def shortened(value: object) -> str:
-    """`value` as text, without its middle where that is too long for a line."""
+def shortened(value: object, most: int = MOST_SHOWN) -> str:
+    """`value` as text, without its middle where it has more than `most` characters."""
     text = str(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN // 2]}...{text[-MOST_SHOWN // 4:]}"
+    return text if len(text) <= most else f"{text[:most // 2]}...{text[-most // 4:]}"
 
 
 def stem(path: str, suffix: str) -> str:

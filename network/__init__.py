@@ -6,21 +6,18 @@ network.blocks, k=7)`` returns the tiled model. The commands are functions with 
 first use, as onnx, onnxruntime and torch take seconds.
 """
 
-import importlib
+from ..hdl.lazy import lazy
 
-# Public name to the module that defines it.
-_MODULES = {
-    "InputShape": "read.shapes", "Network": "network", "NetworkBlock": "match.match", "find_blocks": "match.match",
-    "open_network": "network", "tile_blocks": "tile",
-    "Agreement": "calibration.agreement", "agreement": "calibration.agreement", "Images": "calibration.images",
-    "feature_maps": "calibration.feature_maps", "find_images": "calibration.images",
-    "build": "commands.build", "inspect": "commands.inspect", "sensitivity": "commands.sensitivity",
-    "swap": "commands.swap",
-}
-__all__ = list(_MODULES)
-
-
-def __getattr__(name):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+__all__, __getattr__ = lazy(__name__, {
+    "calibration.agreement": "Agreement agreement",
+    "calibration.feature_maps": "feature_maps",
+    "calibration.images": "Images find_images",
+    "commands.build": "build",
+    "commands.inspect": "inspect",
+    "commands.sensitivity": "sensitivity",
+    "commands.swap": "swap",
+    "match.match": "NetworkBlock find_blocks",
+    "network": "Network open_network",
+    "read.shapes": "InputShape",
+    "tile": "tile_blocks",
+})

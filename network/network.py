@@ -26,15 +26,8 @@ MOST_BLOCKS = 256
 class Network:
     """An ONNX network.
 
-    Attributes
-    ----------
-    path : str
-    graph : Graph
-    blocks : tuple of NetworkBlock
-    unsupported : dict of str to str
-        Parts that are like a block but are not supported: name to reason.
-    dims : list of int or None
-        Shape of the input with a batch of one, unless the file declares another; None if it is open.
+    ``unsupported`` maps the names of parts that are like a block but are not supported to the reason. ``dims`` is the
+    shape of the input with a batch of one, unless the file declares another; None if it is open.
     """
 
     path: str
@@ -92,8 +85,7 @@ def _any_open(blocks):
 
 
 def _read(path, shape):
-    """``(content, shapes, blocks, unsupported, dims)``: the model as bytes with functions inlined and all weights, the
-    shapes of its tensors, what :func:`~.match.match.match` returns, and its input's shape."""
+    """The model as bytes, the shapes of its tensors, what :func:`~.match.match.match` returns, and its input shape."""
     with model_errors(path):
         graph = load_model(path)
         dims = input_dims(graph, shape)

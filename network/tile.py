@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..hdl.config import ConfigError, GateKind, Mid
+from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .match.match import NetworkBlock
 from .read.graph import Graph, copied
 
@@ -108,7 +108,7 @@ class _TiledBlock:
         cast = self.type not in FLOATS
         means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
         hidden = self._mid(self._layer(means, "1"))
-        gates = self._gate(self._layer(hidden, "2"))
+        gates = self._gate(self._layer(hidden, "2"), block.float_block.gate)
         # Tiles of one row have a gate for each row already.
         gates = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
         if block.channels_last:
@@ -139,25 +139,20 @@ class _TiledBlock:
         return self._node("Conv", [source, self._numbers("w" + which, weight[:, :, None, None]),
                                    self._numbers("b" + which, bias)], kernel_shape=[1, 1])
 
-    def _clip(self, source, low, high):
-        if self.graph.opset < CLIP_INPUT:
-            return self._node("Clip", [source], min=low, max=high)
-        return self._node("Clip", [source, self._numbers("low", low), self._numbers("high", high)])
-
     def _mid(self, source):
         mid = self.block.float_block.mid
         if mid is Mid.IDENTITY:
             return source
         if mid is Mid.RELU:
             return self._node("Relu", [source])
+        if mid is Mid.RELU6 and self.graph.opset < CLIP_INPUT:
+            return self._node("Clip", [source], min=0.0, max=6.0)
         if mid is Mid.RELU6:
-            return self._clip(source, 0.0, 6.0)
-        gate = self._node("Sigmoid", [source]) if mid is Mid.SILU else self._node(
-            "HardSigmoid", [source], alpha=1 / 6, beta=0.5)
-        return self._node("Mul", [source, gate])
+            return self._node("Clip", [source, self._numbers("low", 0.0), self._numbers("high", 6.0)])
+        gate = Gate() if mid is Mid.SILU else Gate(GateKind.HARDSIGMOID)
+        return self._node("Mul", [source, self._gate(source, gate)])
 
-    def _gate(self, source):
-        gate = self.block.float_block.gate
+    def _gate(self, source, gate):
         if gate.kind is GateKind.SIGMOID:
             return self._node("Sigmoid", [source])
         return self._node("HardSigmoid", [source], alpha=gate.slope, beta=gate.offset)

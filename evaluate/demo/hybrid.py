@@ -6,7 +6,7 @@ from onnx import helper, numpy_helper
 
 from ...hdl.config import ConfigError
 from ...network.read.graph import Graph, copied
-from ...network.read.session import open_session
+from ...network.read.shapes import open_session
 
 __all__ = ["Hybrid"]
 

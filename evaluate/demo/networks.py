@@ -5,7 +5,7 @@ import numpy as np
 
 from ...hdl.config import ConfigError
 from ...network.match.match import find_blocks
-from ...network.read.session import open_session
+from ...network.read.shapes import open_session
 from ...network.tile import tile_blocks
 from . import detector
 from .hybrid import Hybrid

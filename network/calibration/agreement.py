@@ -20,18 +20,11 @@ __all__ = ["Agreement", "agreement"]
 class Agreement:
     """Tiles of `k` rows of one block, over all images.
 
-    Attributes
-    ----------
-    k : int
-    rows : int64 array (tiles)
-        Rows of each tile; the last tile of a map may have fewer than k.
-    means, whole_means : float64 array (tiles, C)
-        Channel means of each tile, and of the map that it belongs to.
-    gates, whole_gates, quantised_gates : float64 array (tiles, C)
-        Gates from the tile's means and from the map's by the float network, and from the tile's by the integer golden
-        model. The last is None if no widths keep the error budget.
-    output_change : float
-        Root mean square of the change of the outputs, relative to that of the outputs with the whole map's gates.
+    ``rows`` (tiles) are those of each tile; the last tile of a map may have fewer than k. All other arrays are float64
+    (tiles, C): ``means`` of each tile's channels, ``whole_means`` of the map that it belongs to, and the gates from
+    both by the float network. ``quantised_gates`` are from the tile's means by the integer golden model; None if no
+    widths keep the error budget. ``output_change`` is the root mean square of the change of the outputs, relative to
+    that of the outputs with the whole map's gates.
     """
 
     k: int
@@ -101,8 +94,7 @@ def _rows(tensor):
 
 
 def _quantised_gates(block, k, maps):
-    """Gates of the integer model, with the data format calibrated on `maps`; None if no widths keep the error budget.
-    """
+    """Gates of the integer model, in the data format of `maps`; None if no widths keep the error budget."""
     form = block.float_block
     try:
         data_format = DataFormat.calibrate(maps.min(), maps.max())

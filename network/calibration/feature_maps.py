@@ -15,8 +15,7 @@ from ..match.match import NetworkBlock
 from ..network import Network
 from ..read.model import model_errors
 from ..read.sandbox import sandboxed
-from ..read.session import numpy_type, open_session
-from ..read.shapes import input_of
+from ..read.shapes import input_of, numpy_type, open_session
 from .images import Images
 
 __all__ = ["feature_maps"]
@@ -35,13 +34,9 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
     """Run `model`, the network's own or the one with tiled blocks, on `images`.
 
     Yields the maps that reach `blocks`, which must have known sizes: float32 arrays (N, H, W, C) by block's name,
-    memory-mapped from files that exist while the context lasts.
-
-    Raises
-    ------
-    ConfigError
-        ("calibration") if an image can't be read or leads to numbers that are not finite, ("model") if the network
-        can't be run, ("limit") if the maps would take more than MOST_BYTES.
+    memory-mapped from files that exist while the context lasts. Raises ConfigError: ("calibration") if an image can't
+    be read or leads to numbers that are not finite, ("model") if the network can't be run, ("limit") if the maps would
+    take more than MOST_BYTES.
     """
     batch = network.dims[0]
     if batch > MOST_AT_ONCE:

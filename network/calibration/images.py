@@ -11,8 +11,7 @@ from ...gen import npz
 from ...hdl.config import ConfigError
 from ..commands.options import ImageOptions
 from ..network import Network
-from ..read.session import numpy_type
-from ..read.shapes import input_of
+from ..read.shapes import input_of, numpy_type
 
 __all__ = ["Images", "find_images", "picture_of"]
 
@@ -30,16 +29,9 @@ UNCHANGED = {"mean": (0.0,), "std": (1 / 255,)}
 class Images:
     """Inputs of a network in files. Its length is the number of inputs.
 
-    Attributes
-    ----------
-    picked : tuple of (str, tuple of int)
-        Each file, and the indices of its inputs that are used: an array may hold many, an image is one.
-    dims : tuple of int
-        Shape of one input: (1, C, H, W) or (1, H, W, C).
-    mean, std : tuple of float
-        For each channel of an image from 0 to 1: ``(image - mean) / std``. Arrays are not normalised.
-    bgr : bool
-        Whether channels are blue, green, red.
+    ``picked`` has each file with the indices of its inputs that are used: an array may hold many, an image is one.
+    ``dims`` is the shape of one input: (1, C, H, W) or (1, H, W, C). Each channel of an image from 0 to 1 becomes
+    ``(image - mean) / std``; arrays are not normalised. With ``bgr`` channels are blue, green, red.
     """
 
     picked: tuple
@@ -118,10 +110,7 @@ def _array(path, dims):
 def find_images(options: ImageOptions, network: Network) -> Images:
     """The :class:`Images` in the folder ``options.calibration`` for `network`, at most ``options.limit``.
 
-    Raises
-    ------
-    ConfigError
-        ("calibration") if there are none; ("model") if the network's input is no image; ("mean", "std").
+    Raises ConfigError: ("calibration") for none, ("model") if the network's input is no image, ("mean"), ("std").
     """
     if network.dims is None:
         raise ConfigError("model", network.path, "has an input that is no image of four dimensions")

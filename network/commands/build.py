@@ -8,11 +8,16 @@ import re
 import numpy as np
 
 from ...batch import Campaign, Local
+from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.fields import shortened
-from ...gen.files import json_bytes, output_folder, write_all
-from ...gen.options import block_options
+from ...gen.files import json_bytes, npz_bytes, output_folder, write_all
+from ...gen.manifest import hardware_files
+from ...gen.options import block_options, describe
+from ...gen.report import arrays, report
+from ...gen.simulation import run
 from ...gen.text_table import aligned, number
+from ...gen.verilog import generate
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
@@ -21,7 +26,6 @@ from ..calibration.images import find_images
 from ..network import open_network
 from ..read.names import file_name, unique
 from ..tile import tile_blocks
-from .build_task import build_block
 from .options import BuildOptions
 
 __all__ = ["build"]
@@ -75,11 +79,32 @@ def _write_inputs(folder, block, maps, options):
 
 
 def _run(tasks, jobs):
-    """The result of :func:`~.build_task.build_block` for each task."""
+    """The result of :func:`_build_block` for each task."""
     campaign = Campaign(tasks)
-    campaign.run(lambda name: functools.partial(build_block, tasks[name]), Local(jobs),
+    campaign.run(lambda name: functools.partial(_build_block, tasks[name]), Local(jobs),
                  judge=lambda _, result: result["failure"])
     return {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()} | campaign.results
+
+
+def _build_block(options):
+    """Generate, simulate and write the block of `options` into their ``out``, in a process of its own.
+
+    Returns a dict: ``failure``, a line or None; ``report``, the contents of its report.json, or None.
+    """
+    import torch
+
+    # The other processes have the other cores.
+    torch.set_num_threads(1)
+    try:
+        job = prepare(options)
+        design = generate(job.config, job.baked, options.name)
+    except ConfigError as error:
+        return {"failure": describe(error), "report": None}
+    write_all(options.out, {name: content for name, (content, _) in hardware_files(job, design).items()})
+    outcome = run(job, design)
+    summary = report(outcome)
+    write_all(options.out, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
+    return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 
 def _finish(network, blocks, options, folder, images, tasks, results):

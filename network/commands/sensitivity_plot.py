@@ -14,6 +14,10 @@ __all__ = ["draw"]
 
 MOST_POINTS = 600
 PURPLE, GREEN, ORANGE = "#7b4ea3", "#2e8b57", "#d9792b"
+STYLE = {"axes.labelsize": 8, "axes.titlesize": 9, "axes.titlelocation": "left", "xtick.labelsize": 7,
+         "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,
+         # Without a date and with fixed ids, the same figures give the same file.
+         "svg.hashsalt": "tiled-se"}
 
 
 def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]]) -> bytes:
@@ -26,22 +30,21 @@ def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]])
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(len(blocks), 3, figsize=(11, 2.6 * len(blocks)), squeeze=False, layout="constrained")
-    for block, (means, gates, over_k) in zip(blocks, axes, strict=True):
-        items = agreements[block.name]
-        # The largest k that leaves more than one tile in a map, if there is one.
-        several = [item for item in items if len(np.unique(item.means - item.whole_means)) > 1]
-        shown = max(several or items, key=lambda item: item.k)
-        _means(means, shown)
-        means.set_title(f"{block.name}: {block.height} x {block.width} x {block.channels}", fontsize=9, loc="left",
-                        parse_math=False)
-        _gates(gates, shown)
-        _over_k(over_k, [item.figures for item in items])
     handle = io.BytesIO()
-    # Without a date and with fixed ids, the same figures give the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "tiled-se"}), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A block's name may have letters that the font lacks.
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)
+        figure, axes = plt.subplots(len(blocks), 3, figsize=(11, 2.6 * len(blocks)), squeeze=False,
+                                    layout="constrained")
+        for block, (means, gates, over_k) in zip(blocks, axes, strict=True):
+            items = agreements[block.name]
+            # The largest k that leaves more than one tile in a map, if there is one.
+            several = [item for item in items if len(np.unique(item.means - item.whole_means)) > 1]
+            shown = max(several or items, key=lambda item: item.k)
+            _means(means, shown)
+            means.set_title(f"{block.name}: {block.height} x {block.width} x {block.channels}", parse_math=False)
+            _gates(gates, shown)
+            _over_k(over_k, [item.figures for item in items])
         figure.savefig(handle, format="svg", metadata={"Date": None}, dpi=120)
     plt.close(figure)
     return handle.getvalue()
@@ -49,23 +52,15 @@ def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]])
 
 def _sampled(*arrays):
     """The same random points of each array, at most MOST_POINTS."""
-    flat = [array.reshape(-1) for array in arrays]
-    points = np.random.default_rng(1).permutation(flat[0].size)[:MOST_POINTS]
-    return [array[points] for array in flat]
-
-
-def _label(axis, x, y=None):
-    axis.set_xlabel(x, fontsize=8)
-    if y:
-        axis.set_ylabel(y, fontsize=8)
-    axis.tick_params(labelsize=7)
+    points = np.random.default_rng(1).permutation(arrays[0].size)[:MOST_POINTS]
+    return [array.reshape(-1)[points] for array in arrays]
 
 
 def _means(axis, item):
     whole, tiles = _sampled(item.whole_means, item.means)
     axis.axline((float(whole[0]), float(whole[0])), slope=1, color="0.7", linewidth=0.8)
     axis.plot(whole, tiles, ".", color=PURPLE, markersize=2.5, alpha=0.5, rasterized=True)
-    _label(axis, "mean of the map", f"mean of a tile, k={item.k}")
+    axis.set(xlabel="mean of the map", ylabel=f"mean of a tile, k={item.k}")
 
 
 def _gates(axis, item):
@@ -75,9 +70,8 @@ def _gates(axis, item):
     axis.plot(whole, tiles, ".", color=GREEN, markersize=4, alpha=0.5, rasterized=True, label="float")
     if item.quantised_gates is not None:
         axis.plot(whole, integers, ".", color=ORANGE, markersize=1.5, rasterized=True, label="quantised")
-    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    axis.legend(fontsize=7, loc="upper left", frameon=False)
-    _label(axis, "gate of the map", f"gate of a tile, k={item.k}")
+    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="gate of the map", ylabel=f"gate of a tile, k={item.k}")
+    axis.legend(loc="upper left")
 
 
 def _over_k(axis, figures):
@@ -87,7 +81,5 @@ def _over_k(axis, figures):
                                 ("output_change", "0.4", "change of outputs")):
         axis.plot(ks, [np.nan if item[name] is None else item[name] for item in figures], "o-", color=colour,
                   markersize=3, linewidth=1, label=label)
-    axis.set_ylim(min(0, axis.get_ylim()[0]), 1.05)
-    axis.set_xticks(ks)
-    axis.legend(fontsize=7, frameon=False)
-    _label(axis, "k, rows of a tile")
+    axis.set(ylim=(min(0, axis.get_ylim()[0]), 1.05), xticks=ks, xlabel="k, rows of a tile")
+    axis.legend()

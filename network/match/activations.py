@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The activation between the two layers of a block, in any spelling."""
+"""The functions of a block in any spelling: the activation between its layers, and its gate."""
 
 import math
 
 import onnx
 
-from ...hdl.config import Mid
+from ...hdl.config import ConfigError, Gate, GateKind, Mid
 from ..read.graph import attributes
-from .affine import Chain, Layer
-from .clamps import Clamp
+from .affine import Chain, Clamp, Layer, decimal
 from .fake_quantisation import lowest_is_zero
 
-__all__ = ["match_activation", "unsupported_activation"]
+__all__ = ["match_activation", "match_gate", "unsupported_activation"]
 
 # Operators, of any domain, that activations are spelt with. Each computes one number from one number.
 ELEMENTWISE = frozenset((
@@ -22,6 +21,8 @@ ELEMENTWISE = frozenset((
 MOST_TENSORS = 24
 # Operators for x * sigmoid(alpha * x), with the default of alpha.
 SWISHES = {"Swish": 1.0, "com.microsoft.QuickGelu": 1.702}
+# Error of a factor around a sigmoid that counts as one. The sigmoid itself can't absorb the rest, as a ramp can.
+EXACT = 1e-6
 # Scale, offset, low and high of the gate in x * gate(x).
 HARDSWISH = (1 / 6, 0.5, 0.0, 1.0)
 CLIPPED = {(-math.inf, math.inf): Mid.IDENTITY, (0.0, math.inf): Mid.RELU, (0.0, 6.0): Mid.RELU6}
@@ -103,3 +104,65 @@ def _self_gated_product(chain: Chain, node: onnx.NodeProto, outer: Clamp):
                 clamp.times(part).near(*HARDSWISH):
             return Mid.HARDSWISH, Clamp(clamp.base)
     return None
+
+
+def match_gate(chain: Chain, multiple: Clamp) -> tuple[Gate, Clamp, bool] | None:
+    """``(gate, logits, plus_one)``: `multiple`, a scale of a tensor, is ``gate(logits)``, plus one if `plus_one`.
+
+    `logits` is a linear function. None if no supported gate computes it.
+    """
+    clamp = chain.clamp(multiple.base).times(multiple)
+    for plus_one in (False, True):
+        shifted = clamp.scaled(1.0, -1.0) if plus_one else clamp
+        gate, logits = _sigmoid(chain, shifted) or _hard_sigmoid(shifted, plus_one) or (None, None)
+        if gate is not None:
+            return gate, logits, plus_one
+    return None
+
+
+def _hard_sigmoid(clamp, plus_one):
+    if clamp.scale > 0 and clamp.near(clamp.scale, clamp.offset, 0.0, 1.0):
+        try:
+            # A product of float32 constants, such as 3 * 0.16666667, has a tail that nobody wrote. The rounding error
+            # is relative to the offset before the one was subtracted.
+            offset = decimal(decimal(clamp.offset + plus_one) - plus_one)
+            return Gate(GateKind.HARDSIGMOID, decimal(clamp.scale), offset), Clamp(clamp.base)
+        except ConfigError:
+            pass
+    return None
+
+
+def _sigmoid(chain, clamp):
+    """A sigmoid of l as a node, as 1 - sigmoid(-l), as 1 / (1 + exp(-l)), or as 0.5 + 0.5 * tanh(l / 2)."""
+    if not clamp.linear:
+        return None
+    operator, node = chain.maker(clamp.base)
+    if operator == "Sigmoid" and _exactly(clamp, 1.0, 0.0):
+        return Gate(), Clamp(node.input[0])
+    if operator == "Sigmoid" and _exactly(clamp, -1.0, 1.0):
+        return _logits(chain, node.input[0], -1.0)
+    if operator == "Tanh" and _exactly(clamp, 0.5, 0.5):
+        return _logits(chain, node.input[0], 2.0)
+    divisor = _divisor(chain, operator, node) if _exactly(clamp, 1.0, 0.0) else None
+    power = divisor and chain.clamp(divisor)
+    operator, node = chain.maker(power.base) if power else (None, None)
+    if operator == "Exp" and power.linear and _exactly(power, 1.0, 1.0):
+        return _logits(chain, node.input[0], -1.0)
+    return None
+
+
+def _exactly(clamp, scale, offset):
+    return abs(clamp.scale - scale) <= EXACT and abs(clamp.offset - offset) <= EXACT
+
+
+def _divisor(chain, operator, node):
+    """The tensor that `node` divides 1 by, or None."""
+    if operator == "Reciprocal":
+        return node.input[0]
+    operand = chain.operand(node) if operator == "Div" else None
+    return operand.tensor if operand and operand.constant_first and operand.numbers.tolist() == [1] else None
+
+
+def _logits(chain, name, factor):
+    clamp = chain.clamp(name).scaled(factor)
+    return (Gate(), clamp) if clamp.linear else None

@@ -11,13 +11,57 @@ import onnx
 
 from ..read.graph import Graph, attributes
 from .broadcast import MOST_STEPS, keeps_shape, origin, vector_passed_on
-from .clamps import Clamp, decimal
 from .fake_quantisation import DECIMALS, constant_tolerance
 
-__all__ = ["Chain", "Layer", "Operand"]
+__all__ = ["Chain", "Clamp", "Layer", "Operand", "decimal"]
 
 # Axes of a feature map.
 MAP_RANK = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Clamp:
+    """``clip(scale * base + offset, low, high)``: scalars, and the name of a tensor as `base`.
+
+    ``tolerance`` is the relative rounding error of the scalars.
+    """
+
+    base: str
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float = -math.inf
+    high: float = math.inf
+    tolerance: float = DECIMALS
+
+    @property
+    def linear(self) -> bool:
+        """Whether nothing is clipped."""
+        return (self.low, self.high) == (-math.inf, math.inf)
+
+    def clipped(self, low: float, high: float) -> "Clamp":
+        """This function, then clipped to `low` .. `high`."""
+        return dataclasses.replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
+
+    def scaled(self, factor: float, summand: float = 0.0, tolerance: float = DECIMALS) -> "Clamp":
+        """This function times `factor` plus `summand`, two numbers with that relative `tolerance`."""
+        # An end may be infinite, and the factor 0.
+        ends = sorted((end * factor if factor else 0.0) + summand for end in (self.low, self.high))
+        return Clamp(self.base, self.scale * factor, self.offset * factor + summand, *ends,
+                     max(self.tolerance, tolerance))
+
+    def times(self, other: "Clamp") -> "Clamp":
+        """This function times the scale of `other`."""
+        return self.scaled(other.scale, tolerance=other.tolerance)
+
+    def near(self, scale: float, offset: float, low: float, high: float) -> bool:
+        """Whether the scalars are these, but for rounding."""
+        return all(a == b or abs(a - b) <= self.tolerance * max(abs(b), 0.1) for a, b in (
+            (self.scale, scale), (self.offset, offset), (self.low, low), (self.high, high)))
+
+
+def decimal(number: float) -> float:
+    """The shortest decimal number that rounds to the same float32 as `number`: what was meant by it."""
+    return float(str(np.float32(number)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,8 +76,10 @@ class Layer:
     source: str
     tensor: str
 
-    def then(self, scale, shift) -> "Layer":
-        """The layer with its results times `scale` plus `shift`, scalars or vectors."""
+    def then(self, scale, shift) -> "Layer | None":
+        """The layer with its results times `scale` plus `shift`, scalars or vectors; None if these don't fit."""
+        if any(np.size(part) not in (1, len(self.bias)) for part in (scale, shift)):
+            return None
         return dataclasses.replace(self, weight=self.weight * np.reshape(scale, (-1, 1)),
                                    bias=self.bias * scale + shift)
 
@@ -147,7 +193,9 @@ class Chain:
             operator, node = self.maker(name)
             if operator in ("Conv", "Gemm", "MatMul"):
                 layer = self._product(operator, node)
-                return layer and self._fold(layer, steps)
+                for scale, shift in reversed(steps):
+                    layer = layer and layer.then(scale, shift)
+                return layer
             if operator == "BatchNormalization":
                 name, step = node.input[0], self._normalisation(node, attributes(node))
             elif operator in ("Add", "Sub", "Mul", "Div") and (operand := self.operand(node)):
@@ -158,14 +206,6 @@ class Chain:
                 return None
             steps.append(step)
         return None
-
-    @staticmethod
-    def _fold(layer, steps):
-        for scale, shift in reversed(steps):
-            if any(np.size(part) not in (1, len(layer.bias)) for part in (scale, shift)):
-                return None
-            layer = layer.then(scale, shift)
-        return layer
 
     def _normalisation(self, node, attrs):
         arrays = [self._numbers(name) for name in node.input[1:5]]

@@ -12,13 +12,12 @@ import onnx
 from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError
 from ..read.graph import Graph
-from ..read.names import block_names
+from ..read.names import block_name
 from ..read.shapes import map_size
-from .activations import match_activation, unsupported_activation
+from .activations import match_activation, match_gate, unsupported_activation
 from .affine import Chain
 from .broadcast import scales_channels
 from .fake_quantisation import rounds_inside
-from .gates import match_gate
 from .pooling import Pooling
 from .products import Products
 from .unfuse import unfused
@@ -28,24 +27,12 @@ __all__ = ["NetworkBlock", "find_blocks", "match"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NetworkBlock:
-    """A squeeze-and-excite block of an ONNX network.
+    """A squeeze-and-excite block of an ONNX network, with a `name` that is unique in it.
 
-    Attributes
-    ----------
-    name : str
-        Unique in the network.
-    x, y : str
-        Names of its input and output tensor.
-    float_block : FloatBlock
-        Weights, biases and functions, with the constant factors between the layers folded in.
-    channels_last : bool
-        Whether x is (N, H, W, C) instead of (N, C, H, W).
-    weight : str
-        The tensor that W1 is, or is computed from.
-    quantised : bool
-        Whether the network rounds to integers between x and y.
-    height, width : int or None
-        Of x; None if the size of the network's input leaves it open.
+    `x` and `y` are the names of its input and output tensor, `weight` that of the tensor that W1 is, or is computed
+    from. Constant factors between the layers are folded into `float_block`. With `channels_last` x is (N, H, W, C)
+    instead of (N, C, H, W). `quantised` tells whether the network rounds to integers between x and y. `height` and
+    `width` are those of x, None if the size of the network's input leaves them open.
     """
 
     name: str
@@ -118,7 +105,7 @@ class _Matcher:
         self.products = Products(graph, self.chain, self.pooling)
 
     def matches(self):
-        blocks, unsupported, taken = [], {}, set()
+        blocks, unsupported, taken, names = [], {}, set(), set()
         for node in self.graph.nodes:
             for x, gate in self.products.readings(node, taken):
                 try:
@@ -128,11 +115,11 @@ class _Matcher:
                 else:
                     if block is None:
                         continue
-                    blocks.append(block)
+                    name = block_name(self.graph, block.weight, block.y, names)
+                    blocks.append(dataclasses.replace(block, name=name))
                 taken.add(node.output[0])
                 break
-        names = block_names(self.graph, [(block.weight, block.y) for block in blocks])
-        return [dataclasses.replace(block, name=name) for block, name in zip(blocks, names, strict=True)], unsupported
+        return blocks, unsupported
 
     def _block(self, node, x, multiple):
         """The block whose product of `x` and its gate, `multiple`, is the output of `node`; None if there is none."""

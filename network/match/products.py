@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator
 import onnx
 
 from ..read.graph import Graph, attributes
-from .affine import Chain
+from .affine import Chain, Clamp
 from .broadcast import origin, passed_on, redundant_cast
-from .clamps import Clamp
 from .pooling import Pooling, transposed
 
 __all__ = ["Products"]

@@ -55,10 +55,6 @@ def _numbers(sizes):
     return [number for number, _ in sizes]
 
 
-def _gather(attrs, sizes, positions):
-    return [sizes[at] for at in _numbers(positions)]
-
-
 def _slice(attrs, sizes, *inputs):
     if inputs:
         (start,), (end,), *others = map(_numbers, inputs)
@@ -74,10 +70,9 @@ def _product(attrs, *factors):
     return [(number * other, tuple(sorted((*axes, *more))))]
 
 
-def _same(attrs, sizes, shape=None):
-    return sizes
-
-
-OPERATORS = {"Gather": _gather, "Slice": _slice, "Mul": _product,
-             "Concat": lambda attrs, *parts: [size for part in parts for size in part],
-             **dict.fromkeys(("Unsqueeze", "Squeeze", "Cast", "Identity", "Reshape"), _same)}
+OPERATORS = {
+    "Gather": lambda attrs, sizes, positions: [sizes[at] for at in _numbers(positions)],
+    "Slice": _slice,
+    "Mul": _product,
+    "Concat": lambda attrs, *parts: [size for part in parts for size in part],
+    **dict.fromkeys(("Unsqueeze", "Squeeze", "Cast", "Identity", "Reshape"), lambda attrs, sizes, shape=None: sizes)}

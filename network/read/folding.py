@@ -51,10 +51,6 @@ def _axes(attributes, axes):
     return None if axes is None else tuple(axes)
 
 
-def _cast(attributes, x):
-    return x.astype(onnx.helper.tensor_dtype_to_np_dtype(attributes["to"]))
-
-
 def _reshape(attributes, x, shape):
     return x.reshape([x.shape[i] if n == 0 and not attributes.get("allowzero") else n
                       for i, n in enumerate(shape.tolist())])
@@ -80,7 +76,7 @@ def _broadcast(function, a, b):
 FOLDED = {
     "Constant": lambda attributes: _value(attributes),
     "Identity": lambda attributes, x: x,
-    "Cast": _cast,
+    "Cast": lambda attributes, x: x.astype(onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])),
     "Reshape": _reshape,
     "Transpose": lambda attributes, x: x.transpose(attributes.get("perm")),
     "Squeeze": lambda attributes, x, axes=None: x.squeeze(_axes(attributes, axes)),

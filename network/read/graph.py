@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from ...hdl.config import ConfigError
 from .folding import FOLDED, array_of, folded
 
-__all__ = ["Graph", "attributes", "copied", "declared_dims", "subgraph_reads"]
+__all__ = ["Graph", "attributes", "copied", "declared_dims"]
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
 # Length of a chain of nodes that makes one constant.
@@ -36,50 +36,15 @@ def attributes(node: onnx.NodeProto) -> dict:
             if a.type not in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)}
 
 
-def subgraph_reads(node: onnx.NodeProto) -> set[str]:
-    """Names of the tensors outside that the graphs in `node`'s attributes read."""
-    reads = set()
-    for attribute in node.attribute:
-        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-            for graph in (attribute.g, *attribute.graphs):
-                reads |= _reads_outside(graph)
-    return reads
-
-
-def _reads_outside(graph):
-    # A branch may give its own tensor the name of a tensor outside, as exporters do for the result.
-    own = {tensor.name for tensor in (*graph.initializer, *graph.input)}
-    own |= {tensor.values.name for tensor in graph.sparse_initializer}
-    own |= {name for node in graph.node for name in node.output}
-    read = {value.name for value in graph.output}
-    for node in graph.node:
-        read.update(node.input, subgraph_reads(node))
-    return read - own - {""}
-
-
 class Graph:
     """The main graph of `model`.
 
-    Attributes
-    ----------
-    model : onnx.ModelProto
-    opset : int
-        Version of the default operator set.
-    nodes : list of onnx.NodeProto
-        In an order in which every node comes after the nodes that it reads.
-    initializers : dict of str to onnx.TensorProto
-    producer : dict of str to onnx.NodeProto
-        The node that makes each tensor.
-    readers : dict of str to list of onnx.NodeProto
-        The nodes that read each tensor, also within graphs in their attributes.
-    outputs : set of str
-    dims : dict of str to tuple
-        Declared shapes; None for an open dimension.
+    By a tensor's name: ``initializers``, TensorProtos; ``producer``, the node that makes it; ``readers``, the nodes
+    that read it, also within graphs in their attributes; ``dims``, its declared shape, a tuple with None for an open
+    dimension. ``outputs`` are names. ``nodes`` are in an order in which every node comes after the nodes that it reads.
+    ``opset`` is the version of the default operator set.
 
-    Raises
-    ------
-    ConfigError
-        ("model") if nodes form a cycle, or if a tensor that is read is made by no node or by two.
+    Raises ConfigError ("model") if nodes form a cycle, or if a tensor that is read is made by no node or by two.
     """
 
     def __init__(self, model: onnx.ModelProto):
@@ -119,7 +84,17 @@ class Graph:
     @staticmethod
     def reads(node: onnx.NodeProto) -> set[str]:
         """Names of the tensors that `node` reads, also within graphs in its attributes."""
-        return {name for name in node.input if name} | (subgraph_reads(node) if node.attribute else set())
+        names = set(node.input)
+        for attribute in node.attribute:
+            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+                for graph in (attribute.g, *attribute.graphs):
+                    # A branch may give its own tensor the name of a tensor outside, as exporters do for the result.
+                    own = {tensor.name for tensor in (*graph.initializer, *graph.input)}
+                    own |= {tensor.values.name for tensor in graph.sparse_initializer}
+                    own.update(*(inner.output for inner in graph.node))
+                    read = {value.name for value in graph.output}
+                    names |= read.union(*map(Graph.reads, graph.node)) - own
+        return names - {""}
 
     def _sorted(self, given):
         nodes = self.model.graph.node

@@ -6,20 +6,17 @@ import re
 
 from .graph import Graph
 
-__all__ = ["block_names", "file_name", "unique"]
+__all__ = ["block_name", "file_name", "unique"]
 
 # Characters of a file name: file systems allow 255, and an ending follows.
 LONGEST = 200
 
 
-def block_names(graph: Graph, ends: list[tuple[str, str]]) -> list[str]:
-    """A unique name for each block, given as ``(weight tensor, output tensor)``."""
-    names, used = [], set()
-    for weight, y in ends:
-        node = graph.producer[y]
-        # Several blocks may share a scope, and nodes may have no name.
-        names.append(unique(_scope(graph, weight, node) or node.name or y, used, "#"))
-    return names
+def block_name(graph: Graph, weight: str, y: str, used: set[str]) -> str:
+    """A name for the block with these tensors that is not in `used`, to which it is added."""
+    node = graph.producer[y]
+    # Several blocks may share a scope, and nodes may have no name.
+    return unique(_scope(graph, weight, node) or node.name or y, used, "#")
 
 
 def unique(name: str, used: set[str], mark: str) -> str:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the feature maps in an ONNX network, for a given size of its input."""
+"""Sizes of the feature maps in an ONNX network, for a given size of its input; onnxruntime sessions that give maps."""
 
 import dataclasses
 import math
 import re
+import typing
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
@@ -13,9 +15,12 @@ from onnx.shape_inference import InferenceError
 from ...hdl.config import ConfigError
 from .graph import Graph, copied, declared_dims
 from .sandbox import sandboxed
-from .session import numpy_type, open_session
 
-__all__ = ["SHAPE_FORMAT", "InputShape", "infer", "input_dims", "input_of", "map_size", "measured"]
+if typing.TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["SHAPE_FORMAT", "InputShape", "infer", "input_dims", "input_of", "map_size", "measured", "numpy_type",
+           "open_session"]
 
 # Elements of an input: a photograph of 100 million pixels.
 MOST_ELEMENTS = 3 * 10**8
@@ -67,15 +72,12 @@ def input_dims(graph: Graph, shape: InputShape | None) -> list[int] | None:
     sizes = dataclasses.astuple(shape)
     if dims[3] == shape.channels and dims[1] != shape.channels:
         sizes = (shape.height, shape.width, shape.channels)
+    declared = "x".join("?" if n is None else str(n) for n in dims[1:])
     if any(n not in (None, size) for n, size in zip(dims[1:], sizes, strict=True)):
-        raise ConfigError("input_shape", shape, f"the model's input is {_text(dims)}")
+        raise ConfigError("input_shape", shape, f"the model's input is {declared}")
     if math.prod(sizes) > MOST_ELEMENTS:
         raise ConfigError("input_shape", shape, f"must have {MOST_ELEMENTS:,} elements at most")
     return [dims[0] or 1, *sizes]
-
-
-def _text(dims):
-    return "x".join("?" if n is None else str(n) for n in dims[1:])
 
 
 def map_size(dims: tuple | None, channels_last: bool) -> tuple[int | None, int | None]:
@@ -89,7 +91,7 @@ def map_size(dims: tuple | None, channels_last: bool) -> tuple[int | None, int |
 def measured(graph: Graph, tensors: list[str], dims: list[int]) -> dict:
     """Shapes of `tensors` by name in a run of the network on zeros of shape `dims`, in a sandbox."""
     return sandboxed(_measured, graph.model.SerializeToString(), input_of(graph).name, dims, tensors,
-                     what=f"it can't be run on {_text(dims)}")
+                     what=f"it can't be run on {'x'.join(map(str, dims[1:]))}")
 
 
 def infer(graph: Graph, dims: list[int] | None = None) -> dict:
@@ -101,7 +103,15 @@ def infer(graph: Graph, dims: list[int] | None = None) -> dict:
     try:
         model = copied(graph.model)
         if dims is not None:
-            _fix_input(model, input_of(graph).name, dims)
+            name = input_of(graph).name
+            for value in model.graph.input:
+                if value.name == name:
+                    for dim, size in zip(value.type.tensor_type.shape.dim, dims, strict=True):
+                        dim.dim_value = size
+            # The declared shapes of all tensors that follow from it may be others.
+            del model.graph.value_info[:]
+            for value in model.graph.output:
+                value.type.tensor_type.ClearField("shape")
         # Constants take part, as shapes may be computed from them.
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError):
@@ -112,19 +122,33 @@ def infer(graph: Graph, dims: list[int] | None = None) -> dict:
                          if (shape := declared_dims(value)) is not None}
 
 
-def _fix_input(model, name, dims):
-    """Set the dimensions of input `name`, and remove the declared shapes of all tensors that follow from it."""
-    for value in model.graph.input:
-        if value.name == name:
-            for dim, size in zip(value.type.tensor_type.shape.dim, dims, strict=True):
-                dim.dim_value = size
-    del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-
-
 def _measured(content, name, dims, tensors):
     model = onnx.ModelProto.FromString(content)
     kind = next(numpy_type(value) for value in model.graph.input if value.name == name)
     arrays = open_session(content, taps=tensors).run(tensors, {name: np.zeros(dims, kind)})
     return {tensor: array.shape for tensor, array in zip(tensors, arrays, strict=True)}
+
+
+def numpy_type(value: onnx.ValueInfoProto) -> np.dtype:
+    """The numpy type of a tensor's elements."""
+    return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+
+
+def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (),
+                 threads: int | None = None) -> "onnxruntime.InferenceSession":
+    """An InferenceSession on the CPU with the tensors `taps` as further outputs.
+
+    `threads` are one for each core by default.
+    """
+    import onnxruntime
+
+    model = onnx.ModelProto.FromString(model) if isinstance(model, bytes) else copied(model)
+    present = {value.name for value in model.graph.output}
+    # onnxruntime infers the types of outputs that declare none.
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(taps) if name not in present)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4
+    # Each session has threads of its own: those that have nothing to do must not take another's cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

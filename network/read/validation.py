@@ -6,6 +6,7 @@ import functools
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
 
+from ...gen.fields import shortened
 from ...hdl.config import ConfigError
 
 __all__ = ["all_tensors", "short"]
@@ -25,10 +26,8 @@ SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x
 def all_tensors(model: onnx.ModelProto) -> list:
     """Every TensorProto in `model`, including those in functions, attributes, sparse tensors and training data.
 
-    Raises
-    ------
-    ConfigError
-        ("model") if the model has too many messages or numbers, or a name that is not UTF-8, too long or not printable.
+    Raises ConfigError ("model") for too many messages or numbers, or a name that is not UTF-8, too long or not
+    printable.
     """
     tensors, pending, message_count, number_count = [], [model], 1, 0
     while pending:
@@ -75,7 +74,5 @@ def _check_name(text):
         raise ConfigError("model", repr(text[:60]), f"a name must have {MOST_CHARACTERS:,} characters at most")
 
 
-def short(text: object) -> str:
-    """`text`, or only its beginning and end if it is long."""
-    text = str(text)
-    return text if len(text) <= 100 else text[:60] + "..." + text[-30:]
+# What a message shows of a name.
+short = functools.partial(shortened, most=100)

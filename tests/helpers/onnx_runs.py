@@ -12,7 +12,7 @@ from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, se
 from tiled_se.golden.module import TiledSE
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.read.graph import Graph
-from tiled_se.network.read.session import open_session
+from tiled_se.network.read.shapes import open_session
 
 __all__ = ["close", "data", "expected", "graph_of", "only", "run", "two"]
 

@@ -23,8 +23,7 @@ from tests.helpers.onnx_networks import (
 )
 from tests.helpers.onnx_runs import graph_of, only
 from tiled_se.network.match.match import find_blocks, match
-from tiled_se.network.read.session import open_session
-from tiled_se.network.read.shapes import infer
+from tiled_se.network.read.shapes import infer, open_session
 
 # Networks that differ from a block by their activation alone, and the operators that spell it.
 UNLIKE = {

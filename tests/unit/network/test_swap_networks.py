@@ -13,7 +13,7 @@ import torch
 from tests.helpers.onnx_runs import close, run
 from tiled_se.golden.module import TiledSE
 from tiled_se.network.match.match import find_blocks
-from tiled_se.network.read.session import open_session
+from tiled_se.network.read.shapes import open_session
 from tiled_se.network.tile import tile_blocks
 
 # Height and width of the input, and rows of a tile. The recogniser takes images of 48 rows only, and its first block
