@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading arrays from an .npz that may be anything: nothing in it is executed, and no size in it is believed."""
 
+import contextlib
 import math
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
-from typing import IO, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import IO
 
 import numpy as np
 
@@ -13,8 +14,6 @@ from ..hdl.config import ConfigError
 from .files import check_exists
 
 __all__ = ["floats", "integers", "members", "read", "scalar", "text"]
-
-Result = TypeVar("Result")
 
 # All arrays of a file together.
 LIMIT_BYTES = 4 << 30
@@ -26,22 +25,39 @@ def read(option: str, path: str, names: Iterable[str], most: int | None = None) 
     They are of whatever type and shape the file says; Python objects are refused. Raises ConfigError, which names
     `option` and `path`, where the file is missing, no .npz, damaged, or larger than 4 GiB.
     """
-    return _opened(option, path, lambda archive: _members(archive, names, most))
+    arrays, left = {}, LIMIT_BYTES
+    with _opened(option, path) as archive:
+        present = set(archive.namelist())
+        for name in names:
+            if name + ".npy" not in present:
+                continue
+            with archive.open(name + ".npy") as file:
+                shape, size = _declared(name, file)
+            left -= size
+            if left < 0:
+                raise _Refused(f"{name} makes it larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
+            if most is not None and math.prod(shape) > most:
+                raise _Refused(f"{name} has the shape {list(shape)}; may have {most} elements at most")
+            with archive.open(name + ".npy") as file:
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
 
 
 def members(option: str, path: str) -> list[str]:
     """Names of the arrays in the file, in its order; ConfigError as from :func:`read`."""
-    return _opened(option, path, lambda archive: [name[:-4] for name in archive.namelist() if name.endswith(".npy")])
+    with _opened(option, path) as archive:
+        return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
 
 
-def _opened(option: str, path: str, function: Callable[[zipfile.ZipFile], Result]) -> Result:
-    """The result of `function` on the archive in file `path`."""
+@contextlib.contextmanager
+def _opened(option: str, path: str) -> Iterator[zipfile.ZipFile]:
+    """The archive in file `path`; every error while it is read becomes a ConfigError."""
     check_exists(option, path, "an .npz file")
     try:
         # numpy warns of old or odd headers; the user gets one line of ours.
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")
-            return function(archive)
+            yield archive
     except PermissionError:
         raise ConfigError(option, path, "can't be read: permission denied") from None
     except _Refused as error:
@@ -53,24 +69,6 @@ def _opened(option: str, path: str, function: Callable[[zipfile.ZipFile], Result
 
 class _Refused(Exception):
     """A well-formed file that is not read."""
-
-
-def _members(archive: zipfile.ZipFile, names: Iterable[str], most: int | None) -> dict[str, np.ndarray]:
-    present = set(archive.namelist())
-    arrays, left = {}, LIMIT_BYTES
-    for name in names:
-        if name + ".npy" not in present:
-            continue
-        with archive.open(name + ".npy") as file:
-            shape, size = _declared(name, file)
-        left -= size
-        if left < 0:
-            raise _Refused(f"{name} makes it larger than {LIMIT_BYTES >> 30} GiB, the most that is read")
-        if most is not None and math.prod(shape) > most:
-            raise _Refused(f"{name} has the shape {list(shape)}; may have {most} elements at most")
-        with archive.open(name + ".npy") as file:
-            arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-    return arrays
 
 
 def _declared(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], int]:
