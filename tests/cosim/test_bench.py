@@ -290,8 +290,11 @@ def test_values_that_come_more_than_once():
 
 @pytest.mark.parametrize("kind", ["compiled", "per beat", "icarus"])
 def test_waves(kind, tmp_path):
-    with_waves = _built(kind, waves=True)
-    assert simulate(with_waves, _job(Send(_frames(0))), wave_file=tmp_path / "dump.vcd").ok
+    """They change nothing, though Verilator's eval() is called for them, and else only the evaluation inside it."""
+    job = _job(Send(_frames(0)), Reset(3), LOAD, Send(_frames(0, count=3)), stall_in=0.3, stall_out=0.4, occupancy=True)
+    traced = simulate(_built(kind, waves=True), job, wave_file=tmp_path / "dump.vcd")
+    assert traced.ok
+    assert _facts(traced) == _facts(simulate(_built(kind), job))
     text = (tmp_path / "dump.vcd").read_text()
     assert "s_axis_tdata" in text
     # A cycle is 10 ns: clock edges are 5 ns apart.
@@ -301,29 +304,6 @@ def test_waves(kind, tmp_path):
     listed = (tmp_path / "dump.gtkw").read_text().splitlines()
     block = "cosim_bench.cosim_dut" if kind == "compiled" else "faulty"
     assert {f"{block}.clk", f"{block}.m_axis_tdata[15:0]", f"{block}.tap.valid", "-sums"} <= set(listed)
-
-
-@pytest.mark.parametrize("stalls", [{}, {"stall_in": 0.3, "stall_out": 0.4}], ids=["free", "stalls"])
-def test_waves_change_nothing(stalls, tmp_path):
-    """Where waves are written Verilator's eval() is called, else only the evaluation behind it."""
-    job = _job(Send(_frames(0)), Reset(3), LOAD, Send(_frames(0, count=3)), occupancy=True, **stalls)
-    plain = simulate(_built("compiled"), job)
-    traced = simulate(_built("compiled", waves=True), job, wave_file=tmp_path / "dump.vcd")
-    assert plain.ok
-    assert traced.ok
-    for field in dataclasses.fields(plain):
-        if "seconds" not in field.name:
-            np.testing.assert_equal(getattr(traced, field.name), getattr(plain, field.name), field.name)
-
-
-def test_lanes_are_the_blocks(built):
-    with pytest.raises(ValueError, match=r"lanes=4: the block has 2"):
-        simulate(built, _job(lanes=4))
-
-
-def test_waves_need_a_build_with_waves(built, tmp_path):
-    with pytest.raises(ValueError, match="built without waves"):
-        simulate(built, _job(), wave_file=tmp_path / "dump.vcd")
 
 
 def test_progress(built, monkeypatch):
@@ -348,41 +328,30 @@ def test_crash_of_the_simulator_is_an_error(built, tmp_path, monkeypatch):
         simulate(built, _job())
 
 
-def test_error_in_the_bench_is_an_error(built):
-    taps = ({**TAPS[0], "valid": "missing"},)
-    with pytest.raises(SimulationError, match="missing"):
-        simulate(built, _job(taps=taps))
-
-
-def test_a_design_that_ends_the_simulation_has_not_passed(built):
-    with pytest.raises(SimulationError, match=r"(?s)the simulation left no result|tests ran and"):
-        simulate(built, _job(Send(_frames(18))))
-
-
-def test_executable_that_has_gone(built):
+def test_what_cannot_run(built, tmp_path):
+    """Each is an error that says why; a design that ends the simulation has not passed."""
     gone = dataclasses.replace(built, executable=built.executable.with_name("gone"), simulator="verilator")
-    with pytest.raises(SimulationError, match=r"gone: No such file or directory; it has to be built again"):
-        simulate(gone, _job())
+    for simulation, job, options, error, message in (
+            (built, _job(lanes=4), {}, ValueError, "lanes=4: the block has 2"),
+            (built, _job(), {"wave_file": tmp_path / "dump.vcd"}, ValueError, "built without waves"),
+            (built, _job(taps=({**TAPS[0], "valid": "missing"},)), {}, SimulationError, "missing"),
+            (built, _job(Send(_frames(18))), {}, SimulationError, r"(?s)the simulation left no result|tests ran and"),
+            (built, _job(Idle(10**12)), {"timeout": 1}, SimulationError, "ended after 1 seconds"),
+            (gone, _job(), {}, SimulationError, "gone: No such file or directory; it has to be built again")):
+        with pytest.raises(error, match=message):
+            simulate(simulation, job, **options)
 
 
-def test_timeout(built):
-    job = _job(Idle(10**12))
-    with pytest.raises(SimulationError, match="ended after 1 seconds"):
-        simulate(built, job, timeout=1)
-
-
-def test_bad_jobs():
-    with pytest.raises(ValueError, match=r"stall_in=1: must be at least 0 and less than 1"):
-        _job(stall_in=1)
-    with pytest.raises(ValueError, match=r"frames: 3 lanes; must be lanes=2"):
-        _job(Send((Frame(np.zeros((4, 3), np.uint8)),)))
-    with pytest.raises(ValueError, match=r"cycles=-1: must be at least 0"):
-        _job(Idle(-1))
-    with pytest.raises(ValueError, match=r"drain_cycles=-1: must be at least 0"):
-        _job(drain_cycles=-1)
-    with pytest.raises(ValueError, match=r"words: none; must be at least one"):
-        Load(np.zeros(0, np.uint32))
-    with pytest.raises(ValueError, match=r"beats: shape \(4, 2\), float64; must be \(beats, lanes\) of uint8 or int8"):
-        Frame(np.zeros((4, 2)))
-    with pytest.raises(ValueError, match=r"expected: shape \(3, 2\); must be that of beats, \(4, 2\)"):
-        Frame(np.zeros((4, 2), np.uint8), np.zeros((3, 2), np.uint8))
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: _job(stall_in=1), r"stall_in=1: must be at least 0 and less than 1"),
+    (lambda: _job(Send((Frame(np.zeros((4, 3), np.uint8)),))), r"frames: 3 lanes; must be lanes=2"),
+    (lambda: _job(Idle(-1)), r"cycles=-1: must be at least 0"),
+    (lambda: _job(drain_cycles=-1), r"drain_cycles=-1: must be at least 0"),
+    (lambda: Load(np.zeros(0, np.uint32)), r"words: none; must be at least one"),
+    (lambda: Frame(np.zeros((4, 2))), r"beats: shape \(4, 2\), float64; must be \(beats, lanes\) of uint8 or int8"),
+    (lambda: Frame(np.zeros((4, 2), np.uint8), np.zeros((3, 2), np.uint8)),
+     r"expected: shape \(3, 2\); must be that of beats, \(4, 2\)"),
+])
+def test_bad_jobs(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

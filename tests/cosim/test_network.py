@@ -13,7 +13,6 @@ from tests.helpers.onnx_networks import CHANNELS, Spelling, network
 from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import Config
 from tiled_se.network.calibration.agreement import agreement
-from tiled_se.network.commands import build
 from tiled_se.network.commands import sensitivity as sensitivity_command
 from tiled_se.network.match.match import find_blocks
 from tiled_se.network.read.names import file_name, unique
@@ -52,23 +51,6 @@ def test_build(tiled_se, files):
     tiled_se.passes("sim", "--weights", folder / "weights.npz", "--input", folder / "input.npz", "--k", 4)
     repeated = np.load(next(pathlib.Path("build").glob("*/output.npz")))
     assert (repeated["y_q"] == arrays["y_q"]).all()
-
-
-def test_interrupted(tiled_se, files, monkeypatch):
-    """What is finished is there, and nothing half of it."""
-    def one(campaign, job, *_, **__):
-        assert job(campaign.tasks[0])()["failure"] is None
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(build.Campaign, "run", one)
-    finished = tiled_se("build", files[0], "--calibration", files[1], "--input-shape", SIZE, "-o", "rtl")
-    assert (finished.status, finished.err) == (130, "tiled-se: error: interrupted\n")
-    given = {"input.npz", "weights.npz"}
-    done, waiting = sorted((sorted(path.name for path in folder.iterdir()) for folder in pathlib.Path("rtl").iterdir()),
-                           key=len, reverse=True)
-    assert len(done) == 6
-    assert given | {"manifest.json", "report.json", "output.npz"} <= set(done)
-    assert set(waiting) == given
 
 
 @pytest.mark.parametrize(("arguments", "line"), [

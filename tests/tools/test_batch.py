@@ -69,27 +69,21 @@ def test_workers_of_a_killed_process_end(tmp_path):
     assert (tmp_path / "cleaned").exists()
 
 
-class TestPool:
-    def run(self, tasks, folder, jobs, progress, again=False):
-        return run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(folder), again),
-                       Local(jobs), progress)
+def test_failure_and_death_concern_nobody_else(tmp_path):
+    (tmp_path / "there").touch()
+    tasks = ["a", "fail", "there", "die", "b", "c"]
+    silent = measuring.Silent()
+    failures = run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(tmp_path), task != "there"),
+                       Local(2), silent)
+    assert failures.pop("there").startswith("FileExistsError: ")
+    # What ran beside the one that died may have ended already, and runs again.
+    assert failures == {"fail": "no good", "die": pool.DIED}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail", "there"]
+    assert sorted(silent.ended) == sorted(tasks)
 
-    def test_failure_and_death_concern_nobody_else(self, tmp_path):
-        tasks = ["a", "fail", "die", "b", "c"]
-        silent = measuring.Silent()
-        # What ran beside the one that died may have ended already, and runs again.
-        failures = self.run(tasks, tmp_path, 2, silent, again=True)
-        assert failures == {"fail": "no good", "die": pool.DIED}
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail"]
-        assert sorted(silent.ended) == sorted(tasks)
 
-    def test_an_exception_is_named_by_itself(self, tmp_path):
-        (tmp_path / "a").touch()
-        failures = self.run(["a", "b"], tmp_path, 1, measuring.Silent())
-        assert list(failures) == ["a"]
-        assert failures["a"].startswith("FileExistsError: ")
-
-    def test_interrupt_ends_the_run(self, tmp_path):
-        with pytest.raises(KeyboardInterrupt):
-            self.run(["a", "interrupt", "b"], tmp_path, 1, measuring.Silent())
-        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+def test_an_interrupt_in_a_task_ends_the_run(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_all(["a", "interrupt", "b"], lambda task: functools.partial(measuring.by_name, task, str(tmp_path)),
+                Local(1), measuring.Silent())
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

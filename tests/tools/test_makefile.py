@@ -85,15 +85,10 @@ def test_values_arrive_as_they_are(project, argument, text):
     assert not (project / "leak").exists()
 
 
-def test_empty_is_not_passed_on(project):
+def test_nothing_else_arrives(project):
+    """An empty value is none, and neither the environment nor make's settings reach the tool."""
     assert passed(project, "K=", "W=8") == ["--width=8"]
-
-
-def test_environment_is_not_read(project):
     assert passed(project, K="5", OUT="x", SIM="icarus", MACS="1") == []
-
-
-def test_make_settings_do_not_reach_the_tool(project):
     assert "leaked" not in passed(project, "K=5", "-j2", "W=8", SIM="icarus")
 
 
@@ -183,23 +178,17 @@ class TestSetup:
             assert done.returncode == 0
             assert done.stdout.splitlines()[-2:] == ["pip could not install them; what it said is above", "simspeed"]
 
-    def test_moved_folder_is_set_up_again(self, project):
-        make(project, "verilog")
-        moved = project.rename(project.parent / "moved")
-        count = len(self.installs(moved))
-        assert make(moved, "verilog").returncode == 0
-        assert len(self.installs(moved)) > count
-
-    def test_python_that_has_gone(self, project):
-        make(project, "verilog")
-        (project / ".venv/bin/python").unlink()
-        assert "making .venv" in make(project, "verilog").stdout
-
-    def test_changed_pins(self, project):
+    @pytest.mark.parametrize("change", [
+        lambda project: project.rename(project.parent / "moved"),
+        lambda project: (project / ".venv/bin/python").unlink(),
+        lambda project: (project / "constraints.txt").write_text("torch==0\n"),
+    ], ids=["moved", "no Python", "other pins"])
+    def test_set_up_again(self, project, change):
         make(project, "verilog")
         count = len(self.installs(project))
-        (project / "constraints.txt").write_text("torch==0\n")
-        make(project, "verilog")
+        changed = change(project)
+        project = changed if isinstance(changed, pathlib.Path) else project
+        assert make(project, "verilog").returncode == 0
         assert len(self.installs(project)) > count
 
     def test_no_python(self, project):
