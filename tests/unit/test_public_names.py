@@ -5,10 +5,10 @@ import inspect
 
 import pytest
 
-from tiled_se import cosim, golden, hdl
+from tiled_se import cosim, gen, golden, hdl, network
 
 
-@pytest.mark.parametrize("package", [hdl, golden, cosim], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [hdl, golden, cosim, gen, network], ids=lambda package: package.__name__)
 def test_exported(package):
     for name in package.__all__:
         value = getattr(package, name)

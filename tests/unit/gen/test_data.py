@@ -41,20 +41,15 @@ class TestWeights:
             assert (loaded.arrays[name] == array).all()
         assert (loaded.mid, loaded.gate, loaded.residual) == (None, None, None)
 
-    @pytest.mark.parametrize(("text", "mid"), [("relu", Mid.RELU), ("swish", Mid.SILU), ("none", Mid.IDENTITY)])
-    def test_mid(self, npz, text, mid):
-        assert load_weights(npz("w.npz", **weights(mid=text))).mid is mid
-
-    @pytest.mark.parametrize(("text", "gate"), [
-        ("sigmoid", Gate()), ("hardsigmoid", Gate(GateKind.HARDSIGMOID)),
-        ("hardsigmoid:0.2,0.5", Gate(GateKind.HARDSIGMOID, 0.2, 0.5)),
-        (b"sigmoid", Gate()), (["sigmoid"], Gate())])
-    def test_gate(self, npz, text, gate):
-        assert load_weights(npz("w.npz", **weights(gate=text))).gate == gate
-
-    @pytest.mark.parametrize("residual", [True, False, 1, 0])
-    def test_residual(self, npz, residual):
-        assert load_weights(npz("w.npz", **weights(residual=residual))).residual is bool(residual)
+    @pytest.mark.parametrize(("name", "value", "expected"), [
+        ("mid", "relu", Mid.RELU), ("mid", "swish", Mid.SILU), ("mid", "none", Mid.IDENTITY),
+        ("gate", "sigmoid", Gate()), ("gate", "hardsigmoid", Gate(GateKind.HARDSIGMOID)),
+        ("gate", "hardsigmoid:0.2,0.5", Gate(GateKind.HARDSIGMOID, 0.2, 0.5)),
+        ("gate", b"sigmoid", Gate()), ("gate", ["sigmoid"], Gate()),
+        ("residual", True, True), ("residual", False, False), ("residual", 1, True), ("residual", 0, False)])
+    def test_functions(self, npz, name, value, expected):
+        found = getattr(load_weights(npz("w.npz", **weights(**{name: value}))), name)
+        assert (found, type(found)) == (expected, type(expected))
 
     @pytest.mark.parametrize(("change", "message"), [
         (dict(w1=np.zeros((2, 9))), "w2 is [8, 2], must have the shape [9, 2] beside w1's [2, 9]"),
@@ -164,15 +159,6 @@ class TestFloatInput:
         assert refused(load_input, npz("x.npz", x=np.zeros(shape)), BlockOptions()) == (
             f"x has the shape {list(shape)}; must be (H, W, C) or (N, H, W, C)")
 
-    @pytest.mark.parametrize(("arrays", "message"), [
-        (dict(x=np.zeros((1, 1, 2), np.int8)), "x is int8; must be float32"),
-        (dict(x=np.full((1, 1, 2), np.inf)), "x has NaN or infinite values; all must be finite"),
-        (dict(y=np.zeros(1)), f"lacks x; {INPUT_HOLDS}"),
-        (x_q([1], x=np.zeros((1, 1, 1))), f"has both x and x_q; {INPUT_HOLDS}"),
-    ])
-    def test_refused(self, npz, arrays, message):
-        assert refused(load_input, npz("x.npz", **arrays), BlockOptions()) == message
-
 
 class TestIntegerInput:
     @pytest.mark.parametrize(("values", "zero", "dtype"), [
@@ -194,6 +180,10 @@ class TestIntegerInput:
         assert load_input(npz("x.npz", **x_q([3])), BlockOptions(dtype="uint8")).x.dtype == np.uint8
 
     @pytest.mark.parametrize(("arrays", "message"), [
+        (dict(x=np.zeros((1, 1, 2), np.int8)), "x is int8; must be float32"),
+        (dict(x=np.full((1, 1, 2), np.inf)), "x has NaN or infinite values; all must be finite"),
+        (dict(y=np.zeros(1)), f"lacks x; {INPUT_HOLDS}"),
+        (x_q([1], x=np.zeros((1, 1, 1))), f"has both x and x_q; {INPUT_HOLDS}"),
         (x_q([-1, 200]), "x_q goes from -1 to 200; must fit int8"),
         (x_q([256]), "x_q goes from 256 to 256; must fit uint8"),
         (x_q([1.0]), "x_q is float64; must be int8 or uint8"),

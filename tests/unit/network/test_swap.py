@@ -8,7 +8,6 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-import tiled_se.network
 from tests.helpers.onnx_networks import SPELLINGS, Spelling, network
 from tests.helpers.onnx_runs import close, data, expected, run, two
 from tiled_se.hdl.config import ConfigError
@@ -21,11 +20,6 @@ HEIGHTS = (11, 1, 23)
 WRITTEN = ["pool-global", "layer-bare", "mid-relu6", "mid-silu", "mid-hardswish", "mid-identity", "gate-fifth",
            "gate-steep", "end-add", "end-one", "last-mul", "last-add", "turned-mul", "turned-add", "opset-9",
            "opset-10", "opset-11", "opset-17", "opset-18", "opset-21", "opset-23"]
-
-
-def test_public_names():
-    assert all(callable(getattr(tiled_se.network, name)) for name in tiled_se.network.__all__)
-    assert not hasattr(tiled_se.network, "nothing")
 
 
 @pytest.mark.parametrize("name", WRITTEN)
