@@ -3,9 +3,8 @@
 
 from .campaign import Campaign
 from .local import Local, cores
-from .pool import EngineLost, TaskFailed, run_all
+from .pool import EngineLost, TaskFailed
 from .progress import Progress, Tally
 from .store import Store, digest, sources
 
-__all__ = ["Campaign", "EngineLost", "Local", "Progress", "Store", "Tally", "TaskFailed", "cores", "digest", "run_all",
-           "sources"]
+__all__ = ["Campaign", "EngineLost", "Local", "Progress", "Store", "Tally", "TaskFailed", "cores", "digest", "sources"]

@@ -5,9 +5,10 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
-from .pool import Call, Engine, reason_of, run_all
+from .pool import DIED, Call, Engine, EngineLost, Future, drain, reason_of
 from .progress import Progress
 from .store import Store, digest
 
@@ -61,7 +62,7 @@ class Campaign(Generic[Task]):
     def run(self, call: Callable[[Task], Call], engine: Engine, *,
             judge: Callable[[Task, Any], str | None] = lambda task, result: None, shown: str | None = None,
             outputs: Iterable[str] = (), progress: Callable[[int, int], Progress] = Progress) -> None:
-        """Run the tasks without a result; those that fail don't stop the others.
+        """Run the tasks without a result; those that fail, or whose process dies, don't stop the others.
 
         Parameters
         ----------
@@ -93,18 +94,34 @@ class Campaign(Generic[Task]):
                 for path in outputs:
                     with contextlib.suppress(OSError):
                         os.remove(path)
+            reporter.started(task)
             return functools.partial(_attempt, call(task), self._identity, self._identity and self._identity())
 
-        def finish(task: Task, attempt: tuple[Any, str | None]) -> str | None:
+        def end(task: Task, future: Future) -> None:
             nonlocal kept
-            result, reason = attempt
+            try:
+                result, reason = engine.result(future)
+            except (BrokenProcessPool, EngineLost):
+                raise
+            except Exception as error:
+                # Perhaps the call could not be loaded there, or its result could not be sent back.
+                cause: BaseException = error
+                # The traceback of another process, which is chained as a cause, is none.
+                while cause.__cause__ is not None and type(cause.__cause__).__name__ != "_RemoteTraceback":
+                    cause = cause.__cause__
+                reason = reason_of(cause)
             if reason is None:
                 self.results[task] = result
                 reason = judge(task, result)
                 if reason is None and self._store is not None and task in self._keys:
                     self._store.save(self._keys[task], result)
                     kept += 1
-            return reason
+            note(task, reason)
+
+        def note(task: Task, failure: str | None) -> None:
+            if failure is not None:
+                self.failures[task] = failure
+            reporter.done(task, failure)
 
         if self._store is not None:
             print(f"{len(self.tasks)} {self.what}, {kept} of them finished before; {engine}; results in "
@@ -113,7 +130,11 @@ class Campaign(Generic[Task]):
             return
         try:
             with progress(len(self.tasks), kept) as reporter:
-                self.failures = run_all(missing, start, engine, reporter, finish)
+                while missing:
+                    # Any of the tasks that ran may have ended the pool: each gets a pool of its own.
+                    for task in drain(missing, engine, start, end, reporter.say):
+                        if drain([task], engine, start, end, reporter.say):
+                            note(task, DIED)
         except BaseException:
             if started and self._store is not None:
                 print(f"{kept} of {len(self.tasks)} {self.what} are finished; the same command continues",

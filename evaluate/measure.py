@@ -6,6 +6,7 @@ anything. The other one, of simulations and syntheses, is a hash of the Verilog 
 change of the sources that leaves the hardware as it is.
 """
 
+import dataclasses
 import functools
 import importlib.util
 import tempfile
@@ -28,22 +29,11 @@ CURVE_POINTS = 240
 
 
 def measure(tasks, what, folder, jobs=None, outputs=()):
-    """Measure those of `tasks` that `folder` has no result of, and keep the results there.
+    """Measure those of `tasks` that `folder` has no result of, and keep the results there, as :class:`.Campaign` does.
 
-    Parameters
-    ----------
-    tasks : iterable of Task
-    what : str
-        Names the tasks in what is printed.
-    jobs : int, optional
-        Processes at a time, one for each core by default.
-    outputs : iterable of str
-        Files of an earlier run, removed when the first task starts.
-
-    Returns
-    -------
-    tuple
-        Results and failures: dicts of task to a dict of figures, and to the reason.
+    `what` names the tasks in what is printed; `jobs` are processes at a time, one for each core by default; `outputs`
+    are files of an earlier run, removed when the first task starts. Returns two dicts: task to figures, task to the
+    reason why it failed.
     """
     campaign = Campaign(tasks, what, folder, lambda task: task.settings, identity)
     campaign.run(lambda task: functools.partial(measure_task, task, folder), Local(jobs), outputs=outputs)
@@ -133,9 +123,7 @@ def _curve(occupancy, lanes):
 def _analytic(spec):
     """The cycle counts that follow from the parameters, for the same frames."""
     prediction = predict(spec.config, [spec.shape.height] * spec.shape.frames)
-    return {"total_cycles": prediction.total_cycles, "first_output_latency": prediction.first_output_latency,
-            "steady_throughput": prediction.steady_throughput,
-            "peak_elements": prediction.peak_words * spec.config.lanes}
+    return dataclasses.asdict(prediction) | {"peak_elements": prediction.peak_words * spec.config.lanes}
 
 
 def _synthesise(spec):

@@ -8,7 +8,7 @@ to its network are N * F, F for each of N tiles. Squeeze-and-excite has one tile
 import dataclasses
 import re
 
-__all__ = ["WHOLE", "Tile", "added_macs", "buffered", "parse_tile", "single_macs", "tiles"]
+__all__ = ["WHOLE", "Tile", "added_macs", "buffered", "parse_tile", "tiles"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +48,6 @@ def tiles(block, tile):
     return -(-block.height // rows) * -(-block.width // columns)
 
 
-def single_macs(block):
-    """F: MACs of both layers for one tile, 2 * C * CR."""
-    return 2 * block.channels * block.squeeze
-
-
 def added_macs(block, tile):
-    """N * F."""
-    return tiles(block, tile) * single_macs(block)
+    """N * F, where F is the MACs of both layers for one tile, 2 * C * CR."""
+    return tiles(block, tile) * 2 * block.channels * block.squeeze

@@ -9,14 +9,14 @@ import re
 from ..gen.files import read_bytes
 from ..hdl.config import ConfigError
 
-__all__ = ["Block", "Network", "chosen_blocks", "load_networks"]
+__all__ = ["BlockShape", "Network", "chosen_blocks", "load_networks"]
 
 BLOCKS_ARE = "must be blocks as HxWxCxCR, like 56x56x64x16, with commas between them"
 FILE_HOLDS = 'must hold {"networks": {NAME: {"input": [H, W], "source": TEXT, "blocks": [[H, W, C, CR, COUNT], ...]}}}'
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Block:
+class BlockShape:
     """A squeeze-and-excite block of a network. Blocks of one shape are equal, whatever else is known of them.
 
     Attributes
@@ -60,7 +60,7 @@ class Network:
         Height and width, if they are known.
     source : str
         Where the blocks were read from.
-    blocks : tuple of Block
+    blocks : tuple of BlockShape
     stem_width, macs_without_se : int, optional
         Channels of the stem; MACs of a frame.
     strides_set_to_1 : tuple of int
@@ -79,12 +79,8 @@ class Network:
 def load_networks(wanted=None, staged=False):
     """The networks that `wanted` names: names of shipped ones with commas between, or a .json file; None is all.
 
-    Equal blocks of a shipped network are one with their count, unless it is `staged`.
-
-    Raises
-    ------
-    ConfigError
-        ("network") where there is no such network, or the file isn't one.
+    Equal blocks of a shipped network are one with their count, unless it is `staged`. ConfigError ("network") where
+    there is no such network, or the file isn't one.
     """
     if wanted is not None and wanted.endswith(".json"):
         try:
@@ -120,7 +116,7 @@ def _parse(path, text):
 
 def _network(name, input, source, blocks, **more):
     # Of a block all is given, or shape and count.
-    read = tuple(Block(height, width, channels, squeeze, count, *place)
+    read = tuple(BlockShape(height, width, channels, squeeze, count, *place)
                  for height, width, channels, squeeze, count, *place in blocks)
     numbers = [*input, *(number for block in blocks for number in block)]
     # Names are shown, in tables and in plots.
@@ -143,4 +139,4 @@ def chosen_blocks(text):
     for item in items:
         if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){3}", item):
             raise ConfigError("blocks", item, BLOCKS_ARE)
-    return tuple(dict.fromkeys(Block(*map(int, item.split("x"))) for item in items))
+    return tuple(dict.fromkeys(BlockShape(*map(int, item.split("x"))) for item in items))

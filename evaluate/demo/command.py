@@ -29,21 +29,9 @@ FRAMES, KEPT = 12, 2
 def demo(options: DemoOptions) -> bool:
     """Compare SE, TSE in float, and TSE in integers with one block in RTL; print and write it.
 
-    Its folder gets ``demo.json``, ``demo.png`` and the RTL block's WEIGHTS and INPUT.
-
-    Returns
-    -------
-    bool
-        Whether :func:`.summary.failures` finds nothing wrong.
-
-    Raises
-    ------
-    UsageError
-        Where packages are missing.
-    ConfigError
-        Where the folder can't be written, or a block can't be built with this k.
-    BuildError, SimulationError
-        Where a tool failed.
+    Its folder gets ``demo.json``, ``demo.png`` and the RTL block's WEIGHTS and INPUT. Returns whether
+    :func:`.summary.failures` finds nothing wrong. Raises UsageError for missing packages; ConfigError where the folder
+    can't be written, or a block can't be built with this k; BuildError or SimulationError where a tool failed.
     """
     folder = output_folder(options)
     missing = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
@@ -96,7 +84,7 @@ class _Demonstration:
         with self._step("rtl", f"computing what reaches block {self.block.name}"):
             inputs = [self.networks.block_input(self.block, image) for image in self.images]
             self.rtl = RtlBlock(self.block, self.networks.integers[self.block.name], np.stack(inputs[:-1][:KEPT]),
-                                folder, options.k, say)
+                                folder, options.k)
             functions = self._simulate(inputs)
         with self._step("tse_integer", f"finding text with TSE in integers, block {self.block.name} by the RTL"):
             self.boxes["tse_integer"] = [self.networks.integer(image, {self.block.name: function})
@@ -116,16 +104,11 @@ class _Demonstration:
         *rendered, scan = inputs
         outputs = []
         for start in range(0, len(rendered), FRAMES):
-            # The simulation is built once: what follows is short.
-            outputs += [*self.rtl.run(np.stack(rendered[start:start + FRAMES]), _quiet if outputs else say)]
-        outputs += [*self.rtl.run(scan[None], _quiet)]
+            outputs += [*self.rtl.run(np.stack(rendered[start:start + FRAMES]))]
+        outputs += [*self.rtl.run(scan[None])]
         return [self.rtl.function(x, y) for x, y in zip(inputs, outputs, strict=True)]
 
     def shown(self):
         """For the picture: (image, boxes of each network, drawn lines or None) of a page and of the scan."""
         for number, lines in ((0, self.pages[0].lines), (-1, None)):
             yield self.images[number], {name: found[number] for name, found in self.boxes.items()}, lines
-
-
-def _quiet(text):
-    """Print nothing."""

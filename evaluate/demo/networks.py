@@ -21,7 +21,7 @@ class Networks:
 
     Attributes
     ----------
-    blocks : list of Block
+    blocks : list of NetworkBlock
     integers : dict of str to IntegerBlock
         By name of a block; there after `calibrate`.
     """

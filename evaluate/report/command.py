@@ -24,20 +24,14 @@ def report(options: ReportOptions) -> bool:
     """Count and measure what ``options.model`` names, print it as tables, write report.json and plots to their folder.
 
     Results of measurements are kept in that folder, so that an interrupted run continues, and a repeated one measures
-    nothing.
-
-    Returns
-    -------
-    bool
-        Whether everything was measured.
-
-    Raises
-    ------
-    ConfigError
-        Before anything is measured: a wrong option or file.
+    nothing. Returns whether everything was measured. Before anything is measured, raises ConfigError for a wrong option
+    or file.
     """
     folder = output_folder(options)
     subject = resolve(options)
+    # Matplotlib takes a second to load: a wrong option is refused before.
+    from . import plots
+
     tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
     results, failures = measure(tasks, "designs", folder, options.jobs,
                                 [os.path.join(folder, name) for name in (REPORT, PLOT, PAPER_PLOT)])
@@ -51,7 +45,9 @@ def report(options: ReportOptions) -> bool:
         "paper": {"source": paper["source"], "tiles": [row.as_json() for row in tiles],
                   "models": [row.as_json() for row in models]},
         "failures": {str(task): reason for task, reason in failures.items()}})}
-    files |= _plots(summaries, [row for row in models if row.table == FIGURE_TABLE], subject.rows is None)
+    files[PLOT] = plots.trade_off(summaries)
+    if subject.rows is None:
+        files[PAPER_PLOT] = plots.accuracies([row for row in models if row.table == FIGURE_TABLE])
     write_all(folder, files)
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     for task, reason in failures.items():
@@ -66,10 +62,3 @@ def _print(summaries, tiles, models):
     if tiles or models:
         print(f"\n{paper_text(tiles, models, measured)}")
     print()
-
-
-def _plots(summaries, models, whole):
-    # Matplotlib takes a second to load.
-    from .plots import accuracies, trade_off
-
-    return {PLOT: trade_off(summaries)} | ({PAPER_PLOT: accuracies(models)} if whole else {})

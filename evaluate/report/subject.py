@@ -5,7 +5,7 @@ import dataclasses
 import os
 
 from ...hdl.config import ConfigError
-from ..networks import Block, Network, load_networks
+from ..networks import BlockShape, Network, load_networks
 
 __all__ = ["PAPER", "Subject", "resolve"]
 
@@ -28,12 +28,8 @@ def resolve(options):
     """The :class:`Subject` that ``options.model`` names.
 
     It is a path that ends in .onnx or .json, or names with commas between: of known networks, and ``paper`` for all of
-    the paper's tables, with which EfficientDet-D2 is measured if no other network is named.
-
-    Raises
-    ------
-    ConfigError
-        ("model") where there is no such network, or the file isn't one; or what a model's file has been refused for.
+    the paper's tables, with which EfficientDet-D2 is measured if no other network is named. ConfigError ("model") where
+    there is no such network, or the file isn't one; or what a model's file has been refused for.
     """
     text = options.model
     if not text:
@@ -43,22 +39,15 @@ def resolve(options):
     if options.input_shape:
         raise ConfigError("input_shape", options.input_shape,
                           "is the size of an .onnx file's input; known networks have their own")
-    names = [text] if text.endswith(".json") else list(dict.fromkeys(text.split(",")))
-    whole = PAPER in names
-    if whole:
-        names = [name for name in names if name != PAPER] or [MEASURED]
-    networks = tuple(map(_checked, _load(",".join(names))))
-    if text.endswith(".json"):
-        return Subject(networks, frozenset())
-    return Subject(networks, None if whole else frozenset(names))
-
-
-def _load(text):
+    own = text.endswith(".json")
+    given = [text] if own else list(dict.fromkeys(text.split(",")))
+    names = [name for name in given if name != PAPER] or [MEASURED]
     try:
-        return load_networks(text)
+        networks = tuple(map(_checked, load_networks(",".join(names))))
     except ConfigError as error:
         allowed = error.allowed.replace("must be a .json file or", f"must be {PAPER}, an .onnx or .json file, or")
         raise ConfigError("model", error.value, allowed) from None
+    return Subject(networks, frozenset() if own else None if PAPER in given else frozenset(names))
 
 
 def _checked(network):
@@ -92,5 +81,5 @@ def _size(dims):
 
 def _sized(found):
     form = found.float_block
-    return Block(found.height, found.width, found.channels, found.squeeze, name=found.name,
+    return BlockShape(found.height, found.width, found.channels, found.squeeze, name=found.name,
                  form=(("mid", form.mid), ("gate", form.gate), ("residual", form.residual)))

@@ -14,7 +14,7 @@ from ...cosim.run import simulate
 from ...gen.simulation import bench_job
 from .cpp_loop import build_loop, run_loop, write_stimulus
 
-__all__ = ["AXI_PACKAGE", "BENCHES", "Run", "made", "runnable"]
+__all__ = ["AXI_PACKAGE", "BENCHES", "Run", "made", "unavailable"]
 
 AXI_PACKAGE = "cocotbext-axi"
 # The cocotb test with that package's source and sink.
@@ -43,14 +43,13 @@ class Run:
         return self.cycles / self.cpu_seconds
 
 
-def runnable():
-    """For each name in ``BENCHES``, why the test bench can't run here, or None."""
+def unavailable():
+    """The test benches that can't run here, a dict of name to the reason."""
     try:
         found = importlib.util.find_spec("cocotbext.axi")
     except ModuleNotFoundError:
         found = None
-    missing = None if found else f"{AXI_PACKAGE} is not installed: pip install 'tiled-se[simspeed]'"
-    return {name: missing if name == "cocotbext_axi" else None for name in BENCHES}
+    return {} if found else {"cocotbext_axi": f"{AXI_PACKAGE} is not installed: pip install 'tiled-se[simspeed]'"}
 
 
 @contextlib.contextmanager
@@ -65,9 +64,9 @@ def made(spec, design, names):
     python = build_simulation(design.verilog, design.top, per_beat=True)
     loop = build_loop(design.verilog, design.top, spec.config.lanes, spec.config.loadable)
 
-    def cosim(built, **test):
+    def bench(function):
         def run(frames):
-            result = simulate(built, _sending(base, frames), **test)
+            result = function(frames)
             return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
         return run
 
@@ -75,13 +74,11 @@ def made(spec, design, names):
         stimulus = Path(folder) / "stimulus.bin"
         write_stimulus(stimulus, base)
 
-        def cpp(frames):
-            result = run_loop(loop, stimulus, base, frames)
-            return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
-
-        found = {"fast": cosim(compiled), "per_beat": cosim(python), "cocotbext_axi": cosim(python, module=AXI_TEST),
-                 "cpp": cpp}
-        yield {name: found[name] for name in BENCHES if name in names}
+        functions = {"fast": lambda frames: simulate(compiled, _sending(base, frames)),
+                     "per_beat": lambda frames: simulate(python, _sending(base, frames)),
+                     "cocotbext_axi": lambda frames: simulate(python, _sending(base, frames), module=AXI_TEST),
+                     "cpp": lambda frames: run_loop(loop, stimulus, base, frames)}
+        yield {name: bench(functions[name]) for name in BENCHES if name in names}
 
 
 def _sending(base, count):

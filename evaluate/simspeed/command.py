@@ -25,17 +25,9 @@ HEADLINE = {"width": 56, "channels": 64}
 def simspeed(options: SimspeedOptions) -> bool:
     """Measure how fast the block of `options` simulates; write simspeed.json into their folder.
 
-    Returns
-    -------
-    bool
-        Whether every bench saw right outputs. If not, nothing is written.
-
-    Raises
-    ------
-    ConfigError
-        A wrong option or file, before anything is measured; or a folder that can't be written.
-    BuildError, SimulationError
-        Where a tool failed.
+    Returns whether every test bench saw right outputs; if not, nothing is written. Raises ConfigError for a wrong
+    option or file, before anything is measured, or for a folder that can't be written; BuildError or SimulationError
+    where a tool failed.
     """
     folder = output_folder(options)
     if all(getattr(options, name) is None for name in (*HEADLINE, "weights", "input")):
@@ -47,17 +39,17 @@ def simspeed(options: SimspeedOptions) -> bool:
         raise ConfigError("docs", options.docs, "must be writable")
     spec = prepare(block_options(options))
     # These load torch and cocotb.
-    from .benches import made, runnable
+    from .benches import BENCHES, made, unavailable
     from .rounds import Wrong, measure
     from .summary import markdown, summarise, table
 
-    missing = {name: reason for name, reason in runnable().items() if reason}
+    missing = unavailable()
     for name, reason in missing.items():
         say(f"{name} is left out: {reason}")
     say("generating the block, building its simulations")
     design = generate(spec.config, spec.baked, options.name)
     try:
-        with made(spec, design, runnable().keys() - missing) as benches:
+        with made(spec, design, BENCHES.keys() - missing) as benches:
             rounds = measure(benches, options.seconds, options.repeats, say)
     except Wrong as wrong:
         print(f"tiled-se: mismatch: {wrong}", file=sys.stderr)

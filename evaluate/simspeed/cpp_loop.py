@@ -51,12 +51,8 @@ class LoopResult:
 def build_loop(verilog_text, top, lanes, loadable, cache=None):
     """The executable for module ``top`` of ``verilog_text``, made once and then taken from the cache.
 
-    It is translated and compiled as :func:`.build.build` does it for cocotb, but nothing in it is public.
-
-    Raises
-    ------
-    BuildError
-        A tool is missing or has failed.
+    It is translated and compiled as :func:`.build.build` does it for cocotb, but nothing in it is public. Raises
+    BuildError where a tool is missing or has failed.
     """
     cache = Cache() if cache is None else cache
     defines = {"LANES": lanes, "LOADABLE": int(loadable)}

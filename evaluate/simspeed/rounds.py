@@ -17,21 +17,8 @@ class Wrong(Exception):
 def measure(benches, seconds, repeats, say):
     """Run every test bench `repeats` times, in turn, each run long enough to take about `seconds` CPU seconds.
 
-    Parameters
-    ----------
-    benches : dict of str to callable
-        From a number of frames to a :class:`~.benches.Run`.
-    say : callable
-        Called with a line of text: what comes next.
-
-    Returns
-    -------
-    list of dict of str to Run
-        One a round.
-
-    Raises
-    ------
-    Wrong
+    `benches` are functions from a number of frames to a :class:`~.benches.Run`, by name; `say` is called with a line of
+    text: what comes next. Returns a dict of Runs by name for each round, in a list; raises Wrong.
     """
     say("finding out how many frames each bench takes for its time")
     frames = {name: _enough(name, bench, seconds) for name, bench in benches.items()}

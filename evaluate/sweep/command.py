@@ -7,6 +7,7 @@ import os
 import sys
 
 from ...batch import Campaign, Local, TaskFailed
+from ...batch.cluster import Cluster
 from ...gen.fields import UsageError, text_of
 from ...gen.files import output_folder, write_all
 from ...gen.options import describe
@@ -25,18 +26,9 @@ REPORTS = "reports"
 def sweep(options: SweepOptions) -> bool:
     """Simulate every configuration of `options.configs`, keep the reports in its folder, write tables of the results.
 
-    Returns
-    -------
-    bool
-        Whether all of them are bit-exact.
-
-    Raises
-    ------
-    ConfigError, UsageError
-        Before anything is simulated: a wrong option or file, a scheduler that doesn't answer, packages that are
-        missing.
-    EngineLost
-        Where the scheduler has gone; a further run continues.
+    Returns whether all of them are bit-exact. Before anything is simulated, raises ConfigError for a wrong option or
+    file or a scheduler that doesn't answer, and UsageError for missing packages. Raises EngineLost where the scheduler
+    has gone; a further run continues.
     """
     folder = output_folder(options)
     _check_packages(options)
@@ -44,7 +36,8 @@ def sweep(options: SweepOptions) -> bool:
     files = Files(os.path.dirname(options.configs or ""))
     campaign = Campaign(configurations, "configurations", os.path.join(folder, REPORTS),
                         lambda configuration: _settings(configuration.options, files), identity)
-    campaign.run(lambda configuration: _job(configuration.options, files), _engine(options), shown=folder,
+    engine = Cluster(options.scheduler, options.jobs) if options.scheduler else Local(options.jobs)
+    campaign.run(lambda configuration: _call(configuration.options, files), engine, shown=folder,
                  judge=lambda _, result: result["reason"], outputs=[os.path.join(folder, name) for name in FILES])
     results = {configuration: {"status": FAILED, "reason": reason}
                for configuration, reason in campaign.failures.items()} | campaign.results
@@ -63,7 +56,7 @@ def _settings(options, files):
         return None
 
 
-def _job(options, files):
+def _call(options, files):
     try:
         return functools.partial(simulate_configuration, options, files.of(options))
     except ConfigError as error:
@@ -81,11 +74,3 @@ def _check_packages(options):
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"sweep needs {' and '.join(missing)}: pip install 'tiled-se[sweep]'")
-
-
-def _engine(options):
-    if options.scheduler is None:
-        return Local(options.jobs)
-    from ...batch.cluster import Cluster
-
-    return Cluster(options.scheduler, options.jobs)

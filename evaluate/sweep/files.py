@@ -22,10 +22,7 @@ class Files:
     def of(self, options):
         """The path as given and the content (str, bytes) of each file that `options` name, by option.
 
-        Raises
-        ------
-        ConfigError
-            ("weights" or "input") where one can't be read, or has more than 1 GiB.
+        ConfigError ("weights" or "input") where one can't be read, or has more than 1 GiB.
         """
         return {option: (path, content) for option, (path, content, _) in self._read(options).items()}
 

@@ -28,16 +28,8 @@ MOST_LABEL = 60
 class Configuration:
     """One simulation of a sweep.
 
-    Attributes
-    ----------
-    number : int
-        From 1, in the file's order.
-    label : str
-        As the file says, or empty.
-    texts : dict of str to str
-        The values in the file by option, as the command line would have them.
-    options : SimOptions
-        The same, converted.
+    ``number`` is from 1, in the file's order; ``label`` is as the file says, or empty; ``texts`` are the values in the
+    file by option, as the command line would have them; ``options`` are the same, converted.
     """
 
     number: int
@@ -54,12 +46,8 @@ def load_plan(path=None):
     """The :class:`Configuration` objects, in a tuple, that the TOML file `path` lists; None is the shipped one.
 
     First come those of [grid], or of each [[grid]]: all combinations, of which the last key's values change fastest.
-    Then those of [[configurations]]. All of them start from [defaults].
-
-    Raises
-    ------
-    ConfigError
-        ("configs") naming file, place, key and value, and what is allowed.
+    Then those of [[configurations]]. All of them start from [defaults]. Raises ConfigError ("configs") naming file,
+    place, key and value, and what is allowed.
     """
     content = read_bytes("configs", str(SHIPPED) if path is None else path, "a TOML file")
     try:

@@ -35,17 +35,10 @@ TIMINGS = ("build_seconds", "build_cached", "run_seconds", "cycles_per_second")
 
 
 def documents(configurations, results):
-    """The files that a sweep writes.
+    """The files that a sweep writes, a dict of str to bytes.
 
-    Parameters
-    ----------
-    configurations : sequence of Configuration
-    results : dict of Configuration to dict
-        As :func:`.worker.simulate_configuration` returns them; of failed ones ``status`` and ``reason`` suffice.
-
-    Returns
-    -------
-    dict of str to bytes
+    `results` are by Configuration, as :func:`.worker.simulate_configuration` returns them; of failed ones ``status``
+    and ``reason`` suffice.
     """
     head = ["number", "label", "status", "reason"]
     rows = [[c.number, c.label, results[c]["status"], results[c]["reason"],

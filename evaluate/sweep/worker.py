@@ -47,17 +47,9 @@ def identity():
 def simulate_configuration(options, files):
     """Simulate one configuration.
 
-    Parameters
-    ----------
-    options : Options
-    files : dict of str to (str, bytes)
-        Of WEIGHTS and INPUT, by option: the path as it was given, and the file's content.
-
-    Returns
-    -------
-    dict
-        JSON-serialisable: ``status`` (OK, MISMATCH or FAILED), ``reason`` (a line, None if OK), ``report`` (as
-        `tiled-se sim` writes it, None if FAILED), ``seconds`` and ``host``.
+    `files` are WEIGHTS and INPUT if the options name them: by option, the path as it was given and the file's content.
+    Returns a dict, JSON-serialisable: ``status`` (OK, MISMATCH or FAILED), ``reason`` (a line, None if OK), ``report``
+    (as `tiled-se sim` writes it, None if FAILED), ``seconds`` and ``host``.
     """
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:

@@ -20,8 +20,9 @@ from tests.conftest import weights
 from tests.helpers import measuring
 from tests.helpers.measuring import Silent
 from tests.tools.test_batch import wait_for
+from tiled_se.batch import Campaign
 from tiled_se.batch.cluster import Cluster
-from tiled_se.batch.pool import DIED, run_all
+from tiled_se.batch.pool import DIED
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Twelve configurations of four pieces of hardware; two of them are broken.
@@ -222,17 +223,18 @@ class TestScheduler:
         # Of two that run one after the other the first one waits in vain.
         seconds = 0.5 if jobs else 100
         met = []
-        failures = run_all(["a", "b"], lambda task: functools.partial(measuring.meets, task, str(tmp_path), 1, seconds),
-                           Cluster(scheduler, jobs), Silent(), lambda task, result: met.append(result))
-        assert failures == {}
+        campaign = Campaign(["a", "b"])
+        campaign.run(lambda task: functools.partial(measuring.meets, task, str(tmp_path), 1, seconds),
+                     Cluster(scheduler, jobs), progress=Silent, judge=lambda task, result: met.append(result))
+        assert campaign.failures == {}
         assert met == ([False, True] if jobs else [True, True])
 
     def test_worker_that_dies(self, tmp_path, scheduler):
-        tasks = ["a", "die", "b", "fail"]
+        campaign = Campaign(["a", "die", "b", "fail"])
         # What a worker has done is done again if it dies before its result was fetched.
-        failures = run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(tmp_path), again=True),
-                           Cluster(scheduler), Silent())
-        assert failures == {"die": DIED, "fail": "no good"}
+        campaign.run(lambda task: functools.partial(measuring.by_name, task, str(tmp_path), again=True),
+                     Cluster(scheduler), progress=Silent, judge=lambda task, result: result)
+        assert campaign.failures == {"die": DIED, "fail": "no good"}
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "fail"]
 
     def test_nobody_there(self, folder):

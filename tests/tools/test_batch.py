@@ -12,17 +12,17 @@ import time
 import pytest
 
 from tests.helpers import measuring
-from tiled_se.batch import Local, pool, run_all
+from tiled_se.batch import Campaign, Local, pool
 from tiled_se.batch.local import GRACE_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]
 RUN = """
 import functools, sys
 from tests.helpers import measuring
-from tiled_se.batch.local import Local
-from tiled_se.batch.pool import run_all
+from tiled_se.batch import Campaign, Local
 if __name__ == "__main__":
-    run_all(["long"], lambda task: functools.partial(measuring.long, sys.argv[1]), Local(1), measuring.Silent())
+    Campaign(["long"]).run(lambda task: functools.partial(measuring.long, sys.argv[1]), Local(1),
+                           progress=measuring.Silent)
 """
 
 
@@ -49,10 +49,10 @@ def test_interrupt_stops_what_runs(tmp_path):
         interrupted.append(time.monotonic())
         raise KeyboardInterrupt
 
-    jobs = {"long": functools.partial(measuring.long, str(tmp_path)),
-            "quick": functools.partial(measuring.by_name, "quick", str(tmp_path))}
+    calls = {"long": functools.partial(measuring.long, str(tmp_path)),
+             "quick": functools.partial(measuring.by_name, "quick", str(tmp_path))}
     with pytest.raises(KeyboardInterrupt):
-        run_all(jobs, jobs.get, Local(2), measuring.Silent(), interrupt)
+        Campaign(calls).run(calls.get, Local(2), progress=measuring.Silent, judge=interrupt)
     assert time.monotonic() - interrupted[0] < GRACE_SECONDS / 2
     assert not any(map(alive, (tmp_path / "started").read_text().split()))
     assert (tmp_path / "cleaned").exists()
@@ -69,21 +69,26 @@ def test_workers_of_a_killed_process_end(tmp_path):
     assert (tmp_path / "cleaned").exists()
 
 
+def run(tasks, folder, jobs, again=lambda task: False):
+    """The failures, and the tasks that have ended."""
+    campaign, silent = Campaign(tasks), measuring.Silent()
+    campaign.run(lambda task: functools.partial(measuring.by_name, task, str(folder), again(task)), Local(jobs),
+                 judge=lambda task, result: result, progress=lambda *_: silent)
+    return campaign.failures, silent.ended
+
+
 def test_failure_and_death_concern_nobody_else(tmp_path):
     (tmp_path / "there").touch()
     tasks = ["a", "fail", "there", "die", "b", "c"]
-    silent = measuring.Silent()
-    failures = run_all(tasks, lambda task: functools.partial(measuring.by_name, task, str(tmp_path), task != "there"),
-                       Local(2), silent)
-    assert failures.pop("there").startswith("FileExistsError: ")
     # What ran beside the one that died may have ended already, and runs again.
+    failures, ended = run(tasks, tmp_path, 2, lambda task: task != "there")
+    assert failures.pop("there").startswith("FileExistsError: ")
     assert failures == {"fail": "no good", "die": pool.DIED}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "fail", "there"]
-    assert sorted(silent.ended) == sorted(tasks)
+    assert sorted(ended) == sorted(tasks)
 
 
 def test_an_interrupt_in_a_task_ends_the_run(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run_all(["a", "interrupt", "b"], lambda task: functools.partial(measuring.by_name, task, str(tmp_path)),
-                Local(1), measuring.Silent())
+        run(["a", "interrupt", "b"], tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -8,14 +8,14 @@ import pytest
 
 from tiled_se.evaluate.bench import command, plan, tables
 from tiled_se.evaluate.bench.sums import Findings
-from tiled_se.evaluate.networks import Block, chosen_blocks, load_networks
+from tiled_se.evaluate.networks import BlockShape, chosen_blocks, load_networks
 from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, original, simulated_height, tiled
 from tiled_se.gen.fpga.targets import Target
 from tiled_se.hdl.config import ConfigError
 from tiled_se.hdl.sizing import lanes_within
 
 # Two full tiles, in which excite is done long before the tile is.
-SMALL = Block(14, 12, 16, 4)
+SMALL = BlockShape(14, 12, 16, 4)
 
 
 def cells(text, first):
@@ -37,7 +37,7 @@ class TestNetworks:
     def test_chosen(self):
         names = [network.name for network in load_networks("EfficientDet-D2,EfficientNet-B0,EfficientDet-D2")]
         assert names == ["EfficientDet-D2", "EfficientNet-B0"]
-        assert chosen_blocks("56x56x64x16,7x8x9x1,56x56x64x16") == (Block(56, 56, 64, 16), Block(7, 8, 9, 1))
+        assert chosen_blocks("56x56x64x16,7x8x9x1,56x56x64x16") == (BlockShape(56, 56, 64, 16), BlockShape(7, 8, 9, 1))
 
     @pytest.mark.parametrize(("text", "reason"), [
         ("[]", "must hold"), ('{"networks": {"a": {}}}', "must hold"),
@@ -77,9 +77,9 @@ class TestPlan:
             assert height == block.height or FRAMES * (height + K) * row > MOST_BEATS
 
     def test_some_heights(self):
-        assert simulated_height(Block(56, 56, 64, 16), 8) == 56
-        assert simulated_height(Block(128, 256, 960, 240), 8) == 16
-        assert simulated_height(Block(9, 60000, 8, 2), 8) == 9
+        assert simulated_height(BlockShape(56, 56, 64, 16), 8) == 56
+        assert simulated_height(BlockShape(128, 256, 960, 240), 8) == 16
+        assert simulated_height(BlockShape(9, 60000, 8, 2), 8) == 9
 
     def test_every_block_has_its_row(self, blocks):
         found = plan.make_plan(load_networks())

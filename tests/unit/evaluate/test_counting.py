@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from tiled_se.evaluate.metric import WHOLE, Tile, added_macs, buffered, parse_tile, tiles
-from tiled_se.evaluate.networks import Block, load_networks
+from tiled_se.evaluate.networks import BlockShape, load_networks
 from tiled_se.evaluate.paper.paper import Figure, load_paper, model_rows, tile_rows
 from tiled_se.evaluate.paper.rules import RULES, mflops
 from tiled_se.evaluate.report.texts import paper_text
@@ -63,7 +63,7 @@ def _with(definitions, name, number, **changes):
 
 class TestMetric:
     def test_tiles(self):
-        block = Block(10, 6, 16, 4)
+        block = BlockShape(10, 6, 16, 4)
         assert [buffered(block, tile) for tile in (WHOLE, Tile(3), Tile(12), Tile(None, 4), Tile(3, 4))] == [
             960, 288, 960, 640, 192]
         assert [tiles(block, tile) for tile in (WHOLE, Tile(3), Tile(12), Tile(None, 4), Tile(3, 4))] == [1, 4, 1, 2, 8]

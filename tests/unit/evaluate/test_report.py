@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.onnx_lookalikes import lookalike
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, se
-from tiled_se.evaluate.networks import Block, Network
+from tiled_se.evaluate.networks import BlockShape, Network
 from tiled_se.evaluate.options import ReportOptions
 from tiled_se.evaluate.report import command
 from tiled_se.evaluate.report.subject import resolve
@@ -76,7 +76,7 @@ class TestPaper:
 
 class TestForms:
     def test_designs(self):
-        block = Block(60000, 6, 12, 3)
+        block = BlockShape(60000, 6, 12, 3)
         original, tiled = forms(block, options("", k=7, lanes=5, macs=2, slack=0, sram_overhead=0.1))
         assert [str(task) for task in (original, tiled)] == [
             f"memory K={k} W=6 C=12 CR=3 LANES=4 MACS=2 SRAM_OVERHEAD=0.1 SLACK=0" for k in (60000, 7)]
@@ -84,13 +84,13 @@ class TestForms:
         prepare(dataclasses.replace(tiled.options, macs=1))
 
     def test_one_design_where_a_tile_holds_the_map(self):
-        original, tiled = forms(Block(7, 7, 16, 4), options("", k=9))
+        original, tiled = forms(BlockShape(7, 7, 16, 4), options("", k=9))
         assert original == tiled
-        assert forms(Block(9, 7, 16, 4), options("", k=7))[1] == tiled
+        assert forms(BlockShape(9, 7, 16, 4), options("", k=7))[1] == tiled
 
     def test_activations_of_a_model(self):
         gate = Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
-        block = Block(7, 7, 16, 4, form=(("mid", Mid.SILU), ("gate", gate), ("residual", True)))
+        block = BlockShape(7, 7, 16, 4, form=(("mid", Mid.SILU), ("gate", gate), ("residual", True)))
         assert str(forms(block, options(""))[1]) == (
             "memory K=4 W=7 C=16 CR=4 LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
 
@@ -98,7 +98,7 @@ class TestForms:
 class TestText:
     def test_wide(self):
         """Networks as large as any still fit."""
-        block = Block(1024, 1024, 256, 64, 9)
+        block = BlockShape(1024, 1024, 256, 64, 9)
         results = {}
         for task in forms(block, options("")):
             beats = task.options.k * 1024 * 32
@@ -110,7 +110,8 @@ class TestText:
         assert "\ntile buffers alone: 19,327,352.8 and 75,497.5 bits / 1000, 99.6% less" in text
 
     def test_names(self):
-        text = network_text(_summary(Block(8, 8, 4, 1, name="/se/Mul"), Block(8, 8, 4, 1, name="a\n" + 99 * "b")))
+        blocks = (BlockShape(8, 8, 4, 1, name=name) for name in ("/se/Mul", "a\n" + 99 * "b"))
+        text = network_text(_summary(*blocks))
         assert text.splitlines()[-2] == "  1  /se/Mul"
         assert text.splitlines()[-1].startswith("  2  a\\nbbb")
         assert len(plain("x" * 10**6)) < 100
