@@ -81,7 +81,7 @@ COMMANDS = {command.name: command for command in (
             With --weights the parameters are baked in. Without, the block is loaded through w_axis, and a parameter
             stream is written, too: OUT/NAME.params.bin (32-bit words, little-endian) and OUT/NAME.params.hex (the same
             for $readmemh). Options that only concern a simulation or a synthesis are accepted and change nothing.""",
-        statuses={0: "done"},
+        statuses={0: "done"} | _FAILED,
         examples=("--k 7 --width 56 --channels 64",
                   "--k 7 --width 56 --weights se.npz --name se_block3 --out build/rtl")),
     Command(

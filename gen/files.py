@@ -106,7 +106,7 @@ def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -
         for temporary, path in written.items():
             os.replace(temporary, path)
     except OSError as error:
-        raise ConfigError(option, folder, f"can't be written: {error.strerror} ({error.filename})") from None
+        raise ConfigError(option, folder, f"can't be written: {error.strerror} ({error.filename or path})") from None
     finally:
         for temporary in written:
             with contextlib.suppress(OSError):

