@@ -82,7 +82,7 @@ test: tools lint
 	@$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 fuzz: tools $(VENV)/.ready-test
-	@$(BIN)/pytest tests/fuzz --hypothesis-profile=long $(call argument,N,examples) $(call argument,SEED,hypothesis-seed)
+	@$(BIN)/pytest tests/fuzz --timeout=0 --hypothesis-profile=long $(call argument,N,examples) $(call argument,SEED,hypothesis-seed)
 
 help:
 	@sed -n 's/^## \{0,1\}//p' commands.mk Makefile

@@ -25,12 +25,6 @@ def pytest_configure(config):
         fuzz.many = config.getoption("examples")
 
 
-def pytest_collection_modifyitems(items):
-    for item in items if fuzz.many else ():
-        if item.path.parent.name == "fuzz":
-            item.add_marker(pytest.mark.timeout(0))
-
-
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory):
     """Where command lines run: :class:`~.sandbox.Sandbox`."""

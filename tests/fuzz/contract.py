@@ -13,15 +13,15 @@ from tiled_se.cosim.cache import default_root
 
 from . import plan
 
-__all__ = ["ERROR", "breaches", "results_folder"]
+__all__ = ["breaches", "results_folder"]
 
-MOST_GROWN = 2 << 30
+MOST_GROWN = 1 << 30
 MOST_MESSAGE = 10_000
 ERROR = "tiled-se: error: "
 # onnxruntime's own, in the folder for temporary files.
 SESSION = "tmp/.ses"
-# Exit statuses besides those that the command's help tells.
-MISMATCH, FULL, INTERRUPTED, CLOSED_PIPE = 1, 74, (130, -15, -2), 141
+# Exit statuses in addition to those in the command's help.
+MISMATCH, INTERRUPTED, UNPRINTED = 1, {130, -15, -2}, {"full": {74}, "closed": {141}}
 # What a command that ends well has written into its folder.
 RESULTS = {"sim": ("report.json", "output.npz"), "verilog": ("manifest.json",), "build": ("report.json",),
            "sweep": ("results.csv", "summary.json"), "report": ("report.json", "report.svg")}
@@ -32,8 +32,11 @@ def breaches(line, outcome):
     found = [*_ending(line, outcome), *_writing(line, outcome), *_elsewhere(outcome)]
     if outcome.status == 0 and line.verdict == "wrong":
         found.append(f"accepted, where {' or '.join(sorted(line.blames))[:200]} is wrong")
-    if outcome.status == 0 and not found:
-        found += _stale(line, outcome)
+    # Results of an earlier command must not pass for this one's.
+    names = plan.RESULTS if line.planned else RESULTS.get(line.command, ())
+    if outcome.status == 0 and names and not found:
+        home = os.path.relpath(results_folder(line, outcome), outcome.base)
+        found += [f"{name} isn't new" for name in names if os.path.normpath(f"{home}/{name}") not in outcome.new]
     return found
 
 
@@ -51,23 +54,19 @@ def _ending(line, outcome):
     if status is None:
         yield "hangs: killed"
         return
-    allowed = {0, 2, *(INTERRUPTED if line.interrupted else ())}
-    allowed |= {"closed": {CLOSED_PIPE}, "full": {FULL}}.get(line.stdout, set())
+    allowed = {0, 2, *(INTERRUPTED if line.interrupted else ()), *UNPRINTED.get(line.stdout, ())}
     if line.verdict != "right" and line.command in COMMANDS:
         allowed |= set(COMMANDS[line.command].statuses)
     if status not in allowed:
         yield f"exit status {status}"
     if "Traceback" in err or "Exception ignored" in err or re.search(r"^\S*Warning:|: \w*Warning:", err, re.M):
         yield f"a traceback or a warning: {err.strip().splitlines()[-1][:300]}"
-    grown = sum(map(int, outcome.noted("grown")))
-    if "too little memory" in err + outcome.out or grown > MOST_GROWN:
-        yield f"takes {grown / 2**30:.1f} GiB of memory: {err[:200]}"
+    if "too little memory" in err + outcome.out or outcome.grown > MOST_GROWN:
+        yield f"takes {outcome.grown / 2**30:.1f} GiB of memory: {err[:200]}"
     if status not in (0, MISMATCH) and line.stdout != "closed" and not (line.interrupted and status < 0):
         yield from _message(line, status, err)
-    if status == 2 and line.verdict == "right" and line.stdout == "file":
-        yield f"refused, though right: {err.strip()[:300]}"
-    if status == 0 and err and line.verdict == "right":
-        yield f"says on standard error: {err.strip()[:300]}"
+    if line.verdict == "right" and (status == 2 and line.stdout == "file" or status == 0 and err):
+        yield f"refused, though right, or more than results: {err.strip()[:300]}"
     if outcome.left:
         yield "a process outlived it"
 
@@ -87,8 +86,10 @@ def _message(line, status, err):
 def _writing(line, outcome):
     """Nothing of a refused command, nothing but results where they belong, nothing half-written."""
     names = [name for name in outcome.new if name != SESSION]
-    if outcome.status == 2 and line.stdout == "file" and names:
-        yield f"refused, but wrote {', '.join(names)[:300]}"
+    # Where the system refuses to write a file, folders for it may have been made.
+    kept = [name for name in names if not line.room or (outcome.base / name).is_file()]
+    if outcome.status == 2 and line.stdout == "file" and kept:
+        yield f"refused, but wrote {', '.join(kept)[:300]}"
     work = os.path.relpath(outcome.work, outcome.base)
     homes = [os.path.normpath(os.path.join(work, name)) for name in _targets(line)]
     for name in names:
@@ -97,68 +98,51 @@ def _writing(line, outcome):
             yield f"wrote {name[:300]}, which isn't below {', '.join(homes)[:300]}"
         if outcome.status is not None and re.search(r"\.tmp$|/\.work-|/tmp[a-z0-9_]{8}$", name):
             yield f"left {name[:300]}"
-        path = outcome.base / name
-        if path.is_file() and (problem := _incomplete(path)):
-            yield f"{name[:300]} is not complete: {problem}"
+        try:
+            _check_whole(outcome.base / name)
+        except Exception as error:
+            yield f"{name[:300]} is not complete: {type(error).__name__}: {error}"[:500]
 
 
 def _targets(line):
     """Where results may be, relative to the working directory."""
     said = {name: line.said[name] for name in ("out", "json", "docs") if line.said.get(name)}
-    if line.command == "swap" and "out" not in said:
-        said["out"] = os.path.dirname(line.said.get("model") or "") or "."
-    elif "out" not in said:
-        said["out"] = "build"
+    said.setdefault("out", os.path.dirname(line.said.get("model") or "") or "." if line.command == "swap" else "build")
     if line.command == "bench":
         said.setdefault("docs", said["out"])
     return said.values()
 
 
 def _elsewhere(outcome):
-    """Changes anywhere in the file system that the process made itself, and what it unpickled."""
+    """Changes anywhere in the file system that the process made itself."""
     allowed = tuple(os.path.abspath(folder) + os.sep for folder in (
         outcome.work, outcome.base / "tmp", outcome.base / "home", default_root()))
-    for path in outcome.noted("changed"):
-        if not (path + os.sep).startswith(allowed) and path != os.devnull:
-            yield f"changed {path[:300]}"
-    for name in outcome.noted("unpickled"):
-        if name.split(".")[0] in ("os", "posix", "builtins", "nt"):
-            yield f"unpickled {name}"
+    yield from (f"changed {path[:300]}" for path in outcome.changed
+                if not (path + os.sep).startswith(allowed) and path != os.devnull)
 
 
-def _stale(line, outcome):
-    """Results of an earlier command that would pass for this one's."""
-    names = plan.RESULTS if line.planned else RESULTS.get(line.command)
-    if names:
-        home = os.path.relpath(results_folder(line, outcome), outcome.base)
-        for name in names:
-            if os.path.normpath(os.path.join(home, name)) not in outcome.new:
-                yield f"{name} isn't new"
+def _check_whole(path):
+    """Raise an exception where a file of results is not whole."""
+    if not path.is_file():
+        return
+    text = path.read_text() if path.suffix in (".json", ".svg", ".v") else ""
+    if path.suffix == ".json":
+        json.loads(text)
+    elif path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            dict(archive)
+    elif path.suffix == ".csv":
+        with open(path, newline="") as file:
+            assert len({len(row) for row in csv.reader(file)}) == 1
+    elif path.suffix == ".onnx":
+        import onnx
 
-
-def _incomplete(path):
-    """What is missing in a file of results, None if it is whole."""
-    try:
-        if path.suffix == ".json":
-            json.loads(path.read_text())
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return None if all(archive[name] is not None for name in archive.files) else "an array"
-        elif path.suffix == ".csv":
-            with open(path, newline="") as file:
-                return None if len({len(row) for row in csv.reader(file)}) == 1 else "cells"
-        elif path.suffix == ".onnx":
-            import onnx
-
-            onnx.checker.check_model(onnx.load(path))
-        elif path.suffix == ".svg":
-            return None if path.read_text().rstrip().endswith("</svg>") else "its end"
-        elif path.suffix == ".v":
-            ends = [len(re.findall(rf"^{word}\b", path.read_text(), re.M)) for word in ("module", "endmodule")]
-            return None if ends[0] == ends[1] > 0 else "a module's end"
-        elif path.name.endswith(".params.bin"):
-            words = [int(word, 16) for word in path.with_suffix(".hex").read_text().split()]
-            return None if np.fromfile(path, "<u4").tolist() == words else "words"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"[:200]
-    return None
+        onnx.checker.check_model(onnx.load(path))
+    elif path.suffix == ".svg":
+        assert text.rstrip().endswith("</svg>")
+    elif path.suffix == ".v":
+        modules, ends = (len(re.findall(rf"^{word}\b", text, re.M)) for word in ("module", "endmodule"))
+        assert modules == ends > 0
+    elif path.name.endswith(".params.bin"):
+        words = [int(word, 16) for word in path.with_suffix(".hex").read_text().split()]
+        assert np.fromfile(path, "<u4").tolist() == words

@@ -18,7 +18,11 @@ def stop_at_the_plan():
     from tiled_se.gen import manifest, simulation
     from tiled_se.gen.fpga import synth
 
-    simulation.simulate, synth.synthesise, manifest.write_verilog = _simulate, _write, _write
+    def simulate(options):
+        simulation.check_simulator(options.sim)
+        return _write(options)
+
+    simulation.simulate, synth.synthesise, manifest.write_verilog = simulate, _write, _write
 
 
 def _write(options):
@@ -38,13 +42,6 @@ def _write(options):
     write_all(folder, {NUMBERS: npz_bytes(arrays), CONFIG: json_bytes(plain)})
     print(os.path.join(folder, CONFIG))
     return True
-
-
-def _simulate(options):
-    from tiled_se.gen.simulation import check_simulator
-
-    check_simulator(options.sim)
-    return _write(options)
 
 
 def read(folder):

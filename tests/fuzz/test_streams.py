@@ -22,13 +22,13 @@ from . import examples
 SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20, loadable=True)
 STALLS = st.sampled_from((0.0, 0.3, 0.9))
 # Of the pool, by number.
-SAMPLES = st.lists(st.integers(0, 20), min_size=1, max_size=3)
-SETS, CYCLES = st.integers(0, 1), st.integers(0, 80)
+FRAMES = st.lists(st.integers(0, 20), min_size=1, max_size=3)
+SETS, CYCLES, WORDS = st.integers(0, 1), st.integers(0, 80), st.integers(1, 200)
 
 
 @functools.cache
 def model_and_pool():
-    """The compiled block, and frames for it with what comes out of them."""
+    """The compiled block, and frames for it with their outputs."""
     sets = tuple(quantised(seed=seed, **SHAPE) for seed in (1, 9))
     design = generate(sets[0][0], None)
     return build_model(design.verilog, design.top), Pool(Block(sets[0][0], sets), np.random.default_rng(3))
@@ -37,35 +37,36 @@ def model_and_pool():
 class Streams(RuleBasedStateMachine):
     """Steps of one job; what the block shows is judged when the last one is known."""
 
-    @initialize(stall_in=STALLS, stall_out=STALLS, seed=st.integers(1, 1000), load=st.booleans())
-    def begin(self, stall_in, stall_out, seed, load):
+    # Whether only a reset helps.
+    endless = False
+
+    loaded = precondition(lambda self: self.script.loaded)
+    ending = precondition(lambda self: not self.endless)
+
+    @initialize(stalls=st.tuples(STALLS, STALLS), seed=st.integers(1, 1000), load=st.booleans())
+    def begin(self, stalls, seed, load):
         self.model, pool = model_and_pool()
-        self.stalls, self.seed = (stall_in, stall_out), seed
+        self.stalls, self.seed = stalls, seed
         self.script = Script(pool.block, pool)
-        self.reset(1, False)
+        self.reset(1)
         if load:
             self.load(0, True)
 
-    def samples(self, numbers):
-        pool = self.script.pool
-        return [pool.samples[number % len(pool.samples)] for number in numbers]
+    def send_now(self, numbers, wait=False):
+        """Send frames; the section's beats before them."""
+        before, samples = self.script.section.beats, self.script.pool.samples
+        self.script.send([samples[number % len(samples)] for number in numbers], wait=wait)
+        return before
 
-    @property
-    def loaded(self):
-        return self.script.loaded
-
-    @rule(cycles=st.integers(1, 4), look=st.booleans())
-    def reset(self, cycles, look):
+    @rule(cycles=st.integers(1, 4))
+    def reset(self, cycles):
         self.script.reset(cycles)
         self.endless = False
-        if look:
-            self.script.look()
 
-    @precondition(lambda self: self.loaded)
-    @rule(numbers=SAMPLES, back=st.integers(0, 30), cycles=st.integers(1, 3))
+    @loaded
+    @rule(numbers=FRAMES, back=st.integers(0, 30), cycles=st.integers(1, 3))
     def reset_while_frames_come(self, numbers, back, cycles):
-        before = self.script.section.beats
-        self.script.send(self.samples(numbers), wait=False)
+        before = self.send_now(numbers)
         self.script.reset_after(max(self.script.section.beats - back, before + 1), cycles)
         self.endless = False
 
@@ -77,58 +78,54 @@ class Streams(RuleBasedStateMachine):
     def look(self):
         self.script.look()
 
-    @rule(numbers=SAMPLES, wait=st.booleans())
+    @rule(numbers=FRAMES, wait=st.booleans())
     def send(self, numbers, wait):
         """Without parameters, frames wait outside."""
-        self.script.send(self.samples(numbers), wait=wait and self.loaded)
+        self.send_now(numbers, wait and self.script.loaded)
 
-    @precondition(lambda self: self.loaded)
-    @rule(numbers=SAMPLES, at=st.integers(1, 40), cycles=CYCLES)
+    @loaded
+    @rule(numbers=FRAMES, at=st.integers(1, 40), cycles=CYCLES)
     def pause_in_mid_frame(self, numbers, at, cycles):
-        before = self.script.section.beats
-        self.script.hold(before + at)
-        self.script.send(self.samples(numbers), wait=False)
+        self.script.hold(self.script.section.beats + at)
+        self.send_now(numbers)
         self.script.idle(cycles)
         self.script.hold(None)
 
-    @precondition(lambda self: self.loaded)
+    @loaded
     @rule()
     def drain(self):
         self.script.drain()
 
-    @precondition(lambda self: not self.endless)
+    @ending
     @rule(number=SETS, wait=st.booleans())
     def load(self, number, wait):
         self.script.load(number, wait)
 
-    @precondition(lambda self: not self.endless)
-    @rule(number=SETS, words=st.integers(1, 200), bit=st.none() | st.integers(0, 31))
+    @ending
+    @rule(number=SETS, words=WORDS, bit=st.none() | st.integers(0, 31))
     def load_badly(self, number, words, bit):
         """Cut short, too long, or foreign in a bit of the first word."""
-        stream = self.resized(number, words)
-        if bit is not None:
-            stream[0] ^= 1 << bit
-        if bit is not None or words != len(self.script.words(number)):
+        good = self.script.words(number)
+        stream = np.resize(good, words)
+        stream[0] ^= 0 if bit is None else 1 << bit
+        if not np.array_equal(stream, good):
             self.script.load_badly(stream)
 
-    @precondition(lambda self: not self.endless)
-    @rule(number=SETS, words=st.integers(1, 200))
+    @ending
+    @rule(number=SETS, words=WORDS)
     def load_endlessly(self, number, words):
-        """Only a reset helps."""
-        self.script.load_endlessly(self.resized(number, words), refused=words >= len(self.script.words(number)))
+        good = self.script.words(number)
+        self.script.load_endlessly(np.resize(good, words), refused=words >= len(good))
         self.endless = True
-
-    def resized(self, number, words):
-        return np.resize(self.script.words(number), words)
 
     def teardown(self):
         if not hasattr(self, "script"):
             return
         if self.endless:
-            self.reset(1, False)
-        if not self.loaded:
+            self.reset(1)
+        if not self.script.loaded:
             self.load(0, True)
-        self.script.send(self.samples([0]), wait=True)
+        self.send_now([0], wait=True)
         self.script.finish()
         config = self.script.block.config
         job = Job(steps=self.script.steps, lanes=config.lanes, width=config.width, channels=config.channels,

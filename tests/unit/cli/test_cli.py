@@ -16,7 +16,7 @@ from tiled_se.cli.commands import COMMANDS
 from tiled_se.cli.parser import parse
 from tiled_se.evaluate.options import SweepOptions
 from tiled_se.gen.fields import from_texts, options_of, text_of
-from tiled_se.gen.files import check_folder, write_all
+from tiled_se.gen.files import check_file, check_folder, write_all
 from tiled_se.gen.fpga.targets import Target
 from tiled_se.gen.options import SimOptions, SynthOptions, VerilogOptions, describe
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
@@ -155,11 +155,18 @@ class TestFolder:
         with pytest.raises(ConfigError, match=f"^out=out: must be writable, which {os.getcwd()} is not$"):
             check_folder("out")
 
-    def test_failed_write_leaves_nothing(self, tmp_path):
-        (tmp_path / "b").mkdir()
-        with pytest.raises(ConfigError, match="^out=.*: can't be written: Is a directory"):
-            write_all(str(tmp_path), {"a": b"1", "b": b"2"})
-        assert os.listdir(tmp_path) == ["b"]
+    @pytest.mark.parametrize(("make", "reason"), [(os.mkdir, "Is a directory"), (os.mkfifo, "Is not a regular file")])
+    def test_failed_write_changes_nothing(self, make, reason, tmp_path):
+        make(tmp_path / "b")
+        (tmp_path / "a").write_text("old")
+        with pytest.raises(ConfigError, match=f"^docs=.*: can't be written: {reason}"):
+            write_all(str(tmp_path), {"a": b"1", "b": b"2"}, "docs")
+        assert (tmp_path / "a").read_text() == "old"
+        assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+    def test_devices_are_never_replaced(self):
+        with pytest.raises(ConfigError, match="^json=/dev/null: is not a regular file"):
+            check_file("/dev/null", "json")
 
     @pytest.mark.parametrize(("options", "folder"), [
         (VerilogOptions(k=3, width=8, channels=16), "build/verilog_k3_w8_c16"),
