@@ -35,9 +35,9 @@ def test_constants_are_computed_once():
     name = net.constant([1])
     for _ in range(24):
         name = net("Add", name, name)
-    start = time.monotonic()
+    start = time.process_time()
     assert graph_of(net, name).constant(name) == 1 << 24
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("operator", ["Add", "Sub", "Mul", "DequantizeLinear"])
