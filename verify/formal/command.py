@@ -2,6 +2,7 @@
 """`tiled-se prove`: every proof and every planted fault, a table, and prove.json."""
 
 import functools
+import itertools
 import os
 import time
 
@@ -21,22 +22,8 @@ RESULT = "prove.json"
 def prove(options: ProveOptions) -> bool:
     """Prove everything, print a table, and write ``prove.json`` and a waveform for each property that fails.
 
-    Parameters
-    ----------
-    options : ProveOptions
-        ``only``: names of components or proofs, None for all. ``jobs``: processes at a time, None for all cores.
-
-    Returns
-    -------
-    bool
-        Whether everything is proved, every situation is reached and every fault is found.
-
-    Raises
-    ------
-    ConfigError
-        ("only") for an unknown name.
-    ToolError
-        Where a tool is missing.
+    Returns whether everything is proved, every situation is reached and every fault is found. ``options.only`` has
+    names of components or proofs. Raises ConfigError ("only") for an unknown name, ToolError where a tool is missing.
     """
     folder = output_folder(options)
     selected = select(options.only)
@@ -46,7 +33,7 @@ def prove(options: ProveOptions) -> bool:
     faults = [[Task(component, number, index, f"{proof.name}: {fault.name}")
                for index, fault in enumerate(proof.faults)] for component, number, proof in selected]
     # Proofs take longest, and so come first.
-    campaign = Campaign([*proofs, *(task for tasks in faults for task in tasks)])
+    campaign = Campaign([*proofs, *itertools.chain(*faults)])
     campaign.run(lambda task: functools.partial(attempt, task), Local(options.jobs),
                  judge=lambda task, record: complaint(record), outputs=[os.path.join(folder, RESULT)],
                  progress=functools.partial(Progress, timed=True))

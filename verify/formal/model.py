@@ -50,47 +50,28 @@ class Property:
 class Model:
     """The contents of a folder's ``model.smt2``, and of ``cover.smt2``, which lacks the Assert statements.
 
-    Attributes
-    ----------
-    cells : dict of str to Property
-        Statements by the names of their cells.
-    constant : frozenset of str
-        Cells of statements that yosys found to be constant, as some properties are at the smallest sizes.
+    ``cells`` has the statements by the names of their cells. ``constant`` has the cells of those that yosys found to be
+    constant, as some properties are at the smallest sizes.
     """
 
     cells: dict[str, Property]
     constant: frozenset[str] = frozenset()
 
-    def of_kind(self, kind: str) -> list[Property]:
-        """The statements of one kind, in order."""
-        return [statement for statement in self.cells.values() if statement.kind == kind]
+    def of_kind(self, kind: str) -> dict[str, Property]:
+        """The statements of one kind, by cell."""
+        return {cell: statement for cell, statement in self.cells.items() if statement.kind == kind}
 
 
 def write_model(module: Module, folder: pathlib.Path, only: str | None = None) -> Model:
     """Write ``model.smt2`` and ``cover.smt2`` of `module` into `folder`.
 
-    Parameters
-    ----------
-    module : Module
-        Has the statements; its clock and its reset are inputs.
-    folder : pathlib.Path
-    only : str, optional
-        Keep only the Assert statement of this name.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    ValueError
-        Where an Assert or a Cover has no name of its own, or no Assert has the name `only`.
-    ToolError
-        Where yosys fails.
+    The module has the statements; its clock and its reset are inputs. With `only`, its only Assert statement that is
+    kept is the one of this name. Raises ValueError where an Assert or a Cover has no name of its own, or no Assert has
+    the name `only`; ToolError where yosys fails.
     """
     text, cells = _named(rtlil.convert(module, name="top", ports=()), only)
     model = Model(cells)
-    names = [statement.name for statement in model.of_kind("assert") + model.of_kind("cover")]
+    names = [statement.name for statement in cells.values() if statement.kind != "assume"]
     for name in names:
         if not name or names.count(name) > 1:
             raise ValueError(f"a property's name must be its own, which {name!r} is not")

@@ -35,10 +35,7 @@ def proofs_of(component: str, package: str = hdl.__name__) -> tuple[Proof, ...]:
 def select(only: Iterable[str] | None) -> list[tuple[str, int, Proof]]:
     """The (component, number, proof) of the names `only`, of components or proofs; all if it is None.
 
-    Raises
-    ------
-    ConfigError
-        ("only") for an unknown name.
+    Raises ConfigError ("only") for an unknown name.
     """
     every = [(component, number, proof) for component in components()
              for number, proof in enumerate(proofs_of(component))]
@@ -53,10 +50,7 @@ def select(only: Iterable[str] | None) -> list[tuple[str, int, Proof]]:
 def faulty(fault: Fault) -> Iterator[str]:
     """The name of a package that is a copy of the components with `fault`; it exists inside the ``with`` block.
 
-    Raises
-    ------
-    ValueError
-        Where the text to replace does not occur exactly once.
+    Raises ValueError where the text to replace does not occur exactly once.
     """
     with tempfile.TemporaryDirectory(prefix="tiled-se-fault-") as folder:
         copy = pathlib.Path(folder) / COPY

@@ -52,14 +52,14 @@ def _prove(proof, folder):
     trace = None if checked.passed else (folder / TRACE).read_text()
     reached = check_model(folder, proof.cover, "cover").reached
     covers = [{"name": statement.name, "source": statement.source, "cycle": reached.get(cell)}
-              for cell, statement in model.cells.items() if statement.kind == "cover"]
+              for cell, statement in model.of_kind("cover").items()]
     verdict = UNREACHED if any(cover["cycle"] is None for cover in covers) else PROVED
     return {
         "verdict": verdict if checked.passed else FAILED,
         # A failed step of induction says less: the state that it starts from may be unreachable.
         "failed": [model.cells[cell].name for cell in checked.failed], "failed_in": step if not checked.passed else "",
         "properties": [{"name": statement.name, "source": statement.source, "constant": cell in model.constant}
-                       for cell, statement in model.cells.items() if statement.kind == "assert"],
+                       for cell, statement in model.of_kind("assert").items()],
         "covers": covers, "trace": trace,
     }
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs yosys, its model checker and the solver, which pip installs."""
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -30,20 +29,14 @@ TRACE = "trace.vcd"
 class Checked:
     """The model checker's result.
 
-    Attributes
-    ----------
-    passed : bool
-    failed : tuple of str
-        Cells of the Assert statements that fail in the last cycle of the trace.
-    reached : dict of str to int
-        The cycle in which a Cover statement is reached, by its cell.
-    cycle : int
-        The last cycle that was checked. Cycle 0 is the first one after the reset.
+    ``failed`` has the cells of the Assert statements that fail in the last cycle of the trace. ``reached`` has the
+    cycle in which a Cover statement is reached, by its cell. ``cycle`` is the last one that was checked; cycle 0 is the
+    first one after the reset.
     """
 
     passed: bool
-    failed: tuple
-    reached: dict
+    failed: tuple[str, ...]
+    reached: dict[str, int]
     cycle: int
 
 
@@ -69,23 +62,11 @@ def yosys(folder: pathlib.Path, script: str) -> None:
 
 
 def check_model(folder: pathlib.Path, cycles: int, mode: str = "bounded") -> Checked:
-    """Check the model in `folder`.
+    """Check the model in `folder`, which also gets ``trace.vcd`` where a property fails.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Also gets ``trace.vcd`` where a property fails.
-    cycles : int
-    mode : str
-        ``bounded``: whether properties hold for `cycles` after a reset; ``cover``: what is reached in these;
-        ``induction``: whether properties hold after any `cycles` in which they held.
-
-    Raises
-    ------
-    ValueError
-        Where the assumptions contradict each other.
-    ToolError
-        Where the checker fails or takes too long.
+    Mode ``bounded``: whether properties hold for `cycles` after a reset; ``cover``: what is reached in these;
+    ``induction``: whether properties hold after any `cycles` in which they held. Raises ValueError where the
+    assumptions contradict each other, ToolError where the checker fails or takes too long.
     """
     (folder / "reset.smtc").write_text("initial\nassume [rst]\n")
     after_reset = ["--smtc", "reset.smtc", "-t", f"1:{cycles + 1}"]
@@ -108,7 +89,7 @@ def check_model(folder: pathlib.Path, cycles: int, mode: str = "bounded") -> Che
 
 
 def _path():
-    # Whoever calls a virtual environment's Python need not have its programs on PATH.
+    # A user who calls a virtual environment's Python need not have its programs on PATH.
     return os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
 
 
@@ -127,13 +108,12 @@ def _run(folder, command):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             output = process.communicate(timeout=LIMIT_SECONDS)[0]
-        except BaseException as error:
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{os.path.basename(command[0])} took longer than {LIMIT_SECONDS} seconds") from None
+        finally:
             # The solver is a process of its own, which would continue.
-            with contextlib.suppress(ProcessLookupError):
+            if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ToolError(f"{os.path.basename(command[0])} took longer than {LIMIT_SECONDS} seconds") from None
-            raise
     return process.returncode, output
 
 
