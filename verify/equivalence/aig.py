@@ -5,6 +5,9 @@ A literal is an int: twice a node's number, plus 1 if it is inverted; 0 is false
 operands are one node.
 """
 
+import dataclasses
+import re
+
 __all__ = ["FALSE", "TRUE", "Graph", "Machine", "read", "write"]
 
 FALSE, TRUE = 0, 1
@@ -55,21 +58,18 @@ class Graph:
         return level[0]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Machine:
     """A netlist: ANDs in order, over leaves that are inputs and registers. Registers start at 0.
 
-    Attributes
-    ----------
-    inputs, outputs : dict of str to list
-        Node numbers of inputs and literals of outputs, by name, lowest bit first.
-    registers : list of (int, int)
-        A leaf's node number and the literal of its next value.
-    ands : list of (int, int, int)
-        Node number and its two operands.
+    ``inputs`` and ``outputs`` are node numbers of inputs and literals of outputs, by name, lowest bit first;
+    ``registers`` a leaf's node number and the literal of its next value; ``ands`` a node number and its two operands.
     """
 
-    def __init__(self, inputs, outputs, registers, ands):
-        self.inputs, self.outputs, self.registers, self.ands = inputs, outputs, registers, ands
+    inputs: dict[str, list[int]]
+    outputs: dict[str, list[int]]
+    registers: list[tuple[int, int]]
+    ands: list[tuple[int, int, int]]
 
     def copy(self, graph, leaves):
         """Build all nodes in `graph`, with literals for the leaves' node numbers; returns the literal of each node."""
@@ -99,17 +99,17 @@ def read(data: bytes, names: str) -> Machine:
         gates.append((node, 2 * node - first, 2 * node - first - second))
     named = {"input": {}, "output": {}}
     for line in names.splitlines():
-        kind, *words = line.split(maxsplit=3)
-        if kind == "init":
-            index, bit, name = words
-            named["input"].setdefault(f"init {name}", {})[int(bit)] = int(index)
-        elif kind in named:
-            index, bit, name = words
+        # Lines of other kinds have other words.
+        if match := re.fullmatch(r"(input|output|init) (\d+) (\d+) (.+)", line):
+            kind, index, bit, name = match.groups()
+            if kind == "init":
+                kind, name = "input", f"init {name}"
             named[kind].setdefault(name, {})[int(bit)] = int(index)
-    ordered = {kind: {name: [bits[i] for i in sorted(bits)] for name, bits in about.items()}
-               for kind, about in named.items()}
-    return Machine({name: [1 + i for i in bits] for name, bits in ordered["input"].items()},
-                   {name: [results[i] for i in bits] for name, bits in ordered["output"].items()}, registers, gates)
+
+    def ordered(kind, values):
+        return {name: [values[bits[bit]] for bit in sorted(bits)] for name, bits in named[kind].items()}
+
+    return Machine(ordered("input", range(1, 1 + inputs)), ordered("output", results), registers, gates)
 
 
 def _delta(data, position):
@@ -124,32 +124,19 @@ def _delta(data, position):
 def write(graph: Graph, registers: dict[int, int], bad: int) -> bytes:
     """Binary AIGER of everything that `bad`, the one output, depends on. Leaves that are no `registers` are inputs.
 
-    Parameters
-    ----------
-    registers : dict of int to int
-        The literal of a register's next value, by its leaf's node number. Registers start at 0.
+    `registers` has the literal of a register's next value, by its leaf's node number. Registers start at 0.
     """
-    order, latches, seen, waiting = [], [], set(), [bad >> 1]
+    needed, waiting = {0}, [bad >> 1]
     while waiting:
         node = waiting.pop()
-        stack = [node]
-        while stack:
-            top = stack[-1]
-            if top in seen:
-                stack.pop()
-                continue
-            operands = graph.nodes[top] or ()
-            missing = [a >> 1 for a in operands if a >> 1 not in seen]
-            if missing:
-                stack.extend(missing)
-                continue
-            seen.add(stack.pop())
-            if operands:
-                order.append(top)
-            elif top in registers:
-                latches.append(top)
-                waiting.append(registers[top] >> 1)
-    inputs = sorted(node for node in seen if node and graph.nodes[node] is None and node not in registers)
+        if node not in needed:
+            needed.add(node)
+            waiting += [literal >> 1 for literal in graph.nodes[node] or (registers.get(node, FALSE),)]
+    # Operands have lower numbers than their AND.
+    ordered = sorted(needed - {0})
+    order = [node for node in ordered if graph.nodes[node]]
+    latches = [node for node in ordered if node in registers]
+    inputs = [node for node in ordered if not graph.nodes[node] and node not in registers]
     new = {node: number for number, node in enumerate([0, *inputs, *latches, *order])}
 
     def renamed(literal):

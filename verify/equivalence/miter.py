@@ -16,6 +16,7 @@ A proof with few copies is as valid; it assumes that block and mutant start with
 
 import dataclasses
 
+from ..faults import SELECT
 from .aig import FALSE, TRUE, Graph, Machine, write
 
 __all__ = ["ASSUMPTIONS_PORT", "INVARIANTS_PORT", "Faults", "Miter"]
@@ -66,34 +67,36 @@ class Miter:
     fault reaches.
     """
 
-    graph: Graph
     registers: dict
     bad: int
     reached: frozenset
 
 
 class Faults:
-    """A machine with faults, of which the input ``select`` chooses one; 0 is none.
+    """A machine with faults, of which the input ``SELECT`` chooses one; 0 is none.
 
     If ``assume`` is set, the invariants of the machine without a fault (``INVARIANTS_PORT``) are assumed.
     """
 
-    def __init__(self, machine: Machine, select):
-        self.machine, self.select = machine, select
-        self.graph, self.assume = Graph(), False
+    def __init__(self, machine: Machine):
+        self.machine, self.graph, self.assume = machine, Graph(), False
         # This is 0 in the first cycle only.
         self.begun = self.graph.leaf()
-        self.cycle = self.run({node: self.graph.leaf() for node, _ in machine.registers}, self.begun ^ 1)
+        self.cycle = self.run(self.any_states(), self.begun ^ 1)
         # This is 1 once an invariant did not hold: states after that prove nothing.
         self.was_broken = self.graph.leaf()
         # Registers with a reset: their value after a reset does not depend on the one before.
-        after = self.run({node: self.graph.leaf() for node, _ in machine.registers}, TRUE).next
+        after = self.run(self.any_states(), TRUE).next
         self.resets = {node for node, literal in after.items() if literal in (FALSE, TRUE)}
+
+    def any_states(self):
+        """A new leaf for each register, by node number."""
+        return {node: self.graph.leaf() for node, _ in self.machine.registers}
 
     def run(self, states, reset=FALSE):
         """A :class:`Cycle` from `states`, with inputs of its own; the reset is 1 at least where `reset` is."""
         graph, machine = self.graph, self.machine
-        inputs = {node: graph.leaf() for name, nodes in machine.inputs.items() if name != self.select for node in nodes}
+        inputs = {node: graph.leaf() for name, nodes in machine.inputs.items() if name != SELECT for node in nodes}
         for node in machine.inputs.get(_RESET, ()):
             inputs[node] = graph.lor(inputs[node], reset)
         nodes = self._copy(0, inputs, states)
@@ -116,7 +119,7 @@ class Faults:
         return self.graph.land(self.begun, self.cycle.broken)
 
     def _copy(self, number, inputs, states, values=()):
-        selected = {node: number >> i & 1 for i, node in enumerate(self.machine.inputs[self.select])}
+        selected = {node: number >> i & 1 for i, node in enumerate(self.machine.inputs[SELECT])}
         return self.machine.copy(self.graph, {**inputs, **states, **selected, **dict(values)})
 
     def miter(self, number, copied=frozenset()):
@@ -128,7 +131,7 @@ class Faults:
         bad = graph.lor(graph.land(self.begun, compared.bad), graph.land(self.begun ^ 1, compared.unreset))
         if self.assume:
             bad = graph.land(bad, graph.lor(self._broken(), self.was_broken) ^ 1)
-        return Miter(graph, registers, bad, compared.reached)
+        return Miter(registers, bad, compared.reached)
 
     def compare(self, cycle, number, copies):
         """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are literals of the mutant's own registers."""

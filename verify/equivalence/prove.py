@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from ...gen.fpga.tools import TOOLS, Workbench
-from ..faults import OBSERVED, SELECT, TOP, controlled
+from ..faults import OBSERVED, TOP, controlled
 from .abc import reachable, satisfiable, solved
 from .aig import FALSE, Machine, read, write
 from .cutpoints import cut
@@ -66,21 +66,10 @@ def prove_equivalent(bench: Workbench, survivors: Sequence, jobs: int,
                      progress: Callable[[int], None] = lambda done: None) -> list[Verdict]:
     """A :class:`Verdict` for each of the mutations `survivors` of the workbench's netlist ``OBSERVED``.
 
-    Parameters
-    ----------
-    bench : Workbench
-    survivors : sequence of Mutation
-    jobs : int
-        Proofs at a time.
-    progress : callable
-        Called with the number of finished proofs.
-
-    Raises
-    ------
-    ToolError
-        Where the netlist can't be prepared. A proof that runs out of memory is merely undecided.
+    `jobs` proofs are made at a time; `progress` is called with the number of finished ones. Raises ToolError where the
+    netlist can't be prepared. A proof that runs out of memory is merely undecided.
     """
-    faults = Faults(machine_with(bench, survivors), SELECT)
+    faults = Faults(machine_with(bench, survivors))
     faults.assume = faults.cycle.broken == FALSE or solved(
         bench, "invariants", faults.invariants(), INVARIANTS_SECONDS) == "UNSAT"
     numbers = range(1, len(survivors) + 1)
@@ -92,13 +81,11 @@ def prove_equivalent(bench: Workbench, survivors: Sequence, jobs: int,
             proofs.append(future.result())
             progress(len(proofs))
     left = [number for number, proof in enumerate(proofs, 1) if proof.undecided]
-    if left and faults.assume:
-        machine = machine_with(bench, survivors, MULTIPLIED)
-        if can_hold(bench, machine):
-            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-                unrolled = pool.map(functools.partial(prove_over_cycles, bench, machine), left)
-                for number, proof in zip(left, unrolled, strict=True):
-                    proofs[number - 1] = proof or Verdict(False, f"{proofs[number - 1].how}, nor over {CYCLES} cycles")
+    if left and faults.assume and can_hold(bench, machine := machine_with(bench, survivors, MULTIPLIED)):
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            unrolled = pool.map(functools.partial(prove_over_cycles, bench, machine), left)
+            for number, proof in zip(left, unrolled, strict=True):
+                proofs[number - 1] = proof or Verdict(False, f"{proofs[number - 1].how}, nor over {CYCLES} cycles")
     return proofs
 
 
@@ -115,22 +102,18 @@ def machine_with(bench: Workbench, survivors: Sequence, most: int = 0) -> Machin
     cut(netlist["modules"][TOP], most)
     (bench.folder / "cut.json").write_text(json.dumps(netlist))
     bench.run(TOOLS["yosys"], ["-p", TO_AIG], "aig.log")
-    folder = bench.folder
-    return read((folder / "faults.aig").read_bytes(), (folder / "faults.map").read_text())
+    return read((bench.folder / "faults.aig").read_bytes(), (bench.folder / "faults.map").read_text())
 
 
 def _windows(faults, number):
-    """(levels, AIGER file, whether it has all registers that the fault reaches), of which one must be proved.
-
-    Empty if there is nothing to prove.
-    """
+    """(levels, AIGER, whether it has all registers that the fault reaches); one must be proved, if there is any."""
     windows, copied, levels = [], frozenset(), 0
     while True:
         miter = faults.miter(number, copied)
         if miter.bad == FALSE:
             return []
         if levels in WINDOWS or not miter.reached:
-            windows.append((levels, write(miter.graph, miter.registers, miter.bad), not miter.reached))
+            windows.append((levels, write(faults.graph, miter.registers, miter.bad), not miter.reached))
         if not miter.reached:
             return windows
         copied, levels = copied | miter.reached, levels + 1
@@ -158,7 +141,7 @@ def _prove(bench, number, windows):
 
 def can_hold(bench: Workbench, machine: Machine) -> bool:
     """Whether invariants and assumptions, on which :func:`prove_over_cycles` relies, can hold at all."""
-    data = assumable(Faults(machine, SELECT))
+    data = assumable(Faults(machine))
     return data is None or satisfiable(bench, "assumable", data) == "SAT"
 
 
@@ -167,9 +150,9 @@ def prove_over_cycles(bench: Workbench, machine: Machine, number: int) -> Verdic
     copied, levels = frozenset(), 0
     while levels <= UNROLLED[-1]:
         # Graphs of many cycles are large, so that each is made for one proof and then dropped.
-        reached = Faults(machine, SELECT).miter(number, copied).reached
+        reached = Faults(machine).miter(number, copied).reached
         if levels in UNROLLED or not reached:
-            makers = (functools.partial(make, Faults(machine, SELECT), number, copied) for make in (later, sooner))
+            makers = (functools.partial(make, Faults(machine), number, copied) for make in (later, sooner))
             if all(_holds(bench, f"u{number}_{levels}", make()) for make in makers):
                 return _proved(levels, OVER_CYCLES)
         if not reached:

@@ -29,7 +29,7 @@ CYCLES = 16
 
 def sooner(faults: Faults, number: int, copied: frozenset[int]) -> bytes | None:
     """Combinational AIGER whose output can be 1 if the first proof of fault `number` fails; None if it can't fail."""
-    states, holds, bad = _any(faults), TRUE, []
+    states, holds, bad = faults.any_states(), TRUE, []
     copies = {node: states[node] for node in copied}
     for place in range(1 + 2 * CYCLES):
         cycle = faults.run(states, TRUE if place <= CYCLES else FALSE)
@@ -44,7 +44,7 @@ def sooner(faults: Faults, number: int, copied: frozenset[int]) -> bytes | None:
 
 def later(faults: Faults, number: int, copied: frozenset[int]) -> bytes | None:
     """The same as :func:`sooner` for the second proof."""
-    states, copies = _any(faults), {node: faults.graph.leaf() for node in copied}
+    states, copies = faults.any_states(), {node: faults.graph.leaf() for node in copied}
     holds, bad = TRUE, TRUE
     for _ in range(CYCLES):
         cycle = faults.run(states)
@@ -59,7 +59,7 @@ def assumable(faults: Faults) -> bytes | None:
 
     None if they always do. If they never can, they would prove anything.
     """
-    states, holds = faults.run(_any(faults), TRUE).next, TRUE
+    states, holds = faults.run(faults.any_states(), TRUE).next, TRUE
     for _ in range(CYCLES):
         cycle = faults.run(states)
         holds, states = _still(faults, holds, cycle), cycle.next
@@ -68,10 +68,6 @@ def assumable(faults: Faults) -> bytes | None:
 
 def _written(faults, bad):
     return None if bad == FALSE else write(faults.graph, {}, bad)
-
-
-def _any(faults):
-    return {node: faults.graph.leaf() for node, _ in faults.machine.registers}
 
 
 def _still(faults, holds, cycle):
