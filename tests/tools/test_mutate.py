@@ -283,10 +283,11 @@ def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch):
     block = types.SimpleNamespace(name="gone", config=None, parameters=None, baked=None)
     fakes = {"flatten": lambda *_: None, "mutations": lambda *_: ("first", "second"), "mutate_all": lambda *_: "",
              "taps": lambda *_: (), "build_model": lambda *_, **__: None, "shortest_first": lambda *_: ((0,), []),
+             "further": lambda first: first,
              "_kills": lambda replayed, numbers, jobs: ({1: Kill("frames", "data", "", "regression")}, {2: "died"})}
     for name, fake in fakes.items():
         monkeypatch.setattr(command, name, fake)
-    judged = command.judge(block, 2, 1, str(tmp_path), 1, indices=(0,))
+    judged = command.judge(block, 2, 1, str(tmp_path), 1)
     assert judged.kills[1] is None
     assert (judged.proofs[1].equivalent, judged.proofs[1].how) == (False, "not judged: died")
     scenario = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})

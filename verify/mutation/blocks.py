@@ -28,13 +28,7 @@ BLOCKS = {
 
 
 def blocks_of(options: MutateOptions) -> tuple[NamedBlock, ...]:
-    """The block ``options.block`` if it is given, else those of ``BLOCKS``.
-
-    Raises
-    ------
-    ConfigError
-        Where an option of the block is wrong or missing.
-    """
+    """The block ``options.block`` if it is given, else those of ``BLOCKS``; ConfigError where its options are wrong."""
     specs = {name: prepare(block) for name, block in ({"block": options.block} if options.block else BLOCKS).items()}
     return tuple(NamedBlock(name, spec.config, spec.quantised.parameters) for name, spec in specs.items())
 

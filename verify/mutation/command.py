@@ -5,7 +5,6 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Collection
 
 from ...batch import Campaign, Local, Tally, cores
 from ...cosim.standalone import build_model
@@ -32,17 +31,9 @@ REGRESSION_SEED = 1
 def mutate(options: MutateOptions) -> bool:
     """Mutate, judge, print a table, and write ``mutate.json`` into the folder.
 
-    Returns
-    -------
-    bool
-        Whether there are as many mutants as asked for, and at least 99 % are killed or proved equivalent.
-
-    Raises
-    ------
-    ConfigError
-        Where an option is wrong, or the folder can't be written.
-    ToolError, BuildError
-        Where a tool is missing or failed; there is no ``mutate.json`` then.
+    Returns whether there are as many mutants as asked for, and at least 99 % are killed or proved equivalent. Raises
+    ConfigError where an option is wrong or the folder can't be written; ToolError or BuildError where a tool is missing
+    or failed, in which case there is no ``mutate.json``.
     """
     folder = output_folder(options)
     TOOLS["yosys"].check()
@@ -65,22 +56,8 @@ def mutate(options: MutateOptions) -> bool:
     return passed(summary)
 
 
-def judge(block: NamedBlock, count: int, seed: int, folder: str, jobs: int, *,
-          indices: Collection[int] | None = None) -> Judged:
-    """The :class:`Judged` block with `count` mutants.
-
-    Parameters
-    ----------
-    block : NamedBlock
-    count, seed : int
-        How many mutants, and which.
-    folder : str
-        Folder for the tools' logs.
-    jobs : int
-        Processes at a time.
-    indices : collection of int, optional
-        Replay only these of the regression's scenarios.
-    """
+def judge(block: NamedBlock, count: int, seed: int, folder: str, jobs: int) -> Judged:
+    """The :class:`Judged` block with `count` mutants that `seed` draws; `folder` gets the tools' logs."""
     config, parameters = block.config, block.parameters
     with Workbench(folder) as bench:
         _say(block, "making mutants")
@@ -92,18 +69,16 @@ def judge(block: NamedBlock, count: int, seed: int, folder: str, jobs: int, *,
         order, wrong = shortest_first(model, config, parameters, REGRESSION_SEED)
         if wrong:
             return Judged(block, chosen, [None] * len(chosen), {}, wrong)
-        first = Replay(block.name, model, config, ((parameters, REGRESSION_SEED, 0),),
-                       order if indices is None else tuple(index for index in order if index in indices))
+        first = Replay(block.name, model, config, ((parameters, REGRESSION_SEED, 0),), order)
         kills, lost = _kills(first, range(1, len(chosen) + 1), jobs)
-        if indices is None:
-            # Number 0, the block without a fault, has to pass the further scenarios, too.
-            survivors = [number for number, kill in kills.items() if kill is None]
-            more, more_lost = _kills(further(first), [0, *survivors], jobs)
-            kills, lost = kills | more, lost | more_lost
-            own = kills.pop(0, None)
-            if own or 0 in lost:
-                reason = f"{own.scenario}: {own.failure}" if own else lost[0]
-                return Judged(block, chosen, [None] * len(chosen), {}, [reason])
+        # Number 0, the block without a fault, has to pass the further scenarios, too.
+        survivors = [number for number, kill in kills.items() if kill is None]
+        more, more_lost = _kills(further(first), [0, *survivors], jobs)
+        kills, lost = kills | more, lost | more_lost
+        own = kills.pop(0, None)
+        if own or 0 in lost:
+            reason = f"{own.scenario}: {own.failure}" if own else lost[0]
+            return Judged(block, chosen, [None] * len(chosen), {}, [reason])
         alive = [number for number, kill in kills.items() if kill is None]
         _say(block, f"{len(chosen) - len(alive)} of {len(chosen)} killed; proofs for {len(alive)}")
         tally = Tally(len(alive), f"{block.name}: survivors examined")

@@ -2,6 +2,7 @@
 """One fault in a netlist, as yosys' `mutate` describes it, and its place in the block."""
 
 import dataclasses
+import itertools
 import pathlib
 import re
 import shlex
@@ -20,21 +21,11 @@ _TOP = "tiled_se"
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """A fault in bit `bit` of port `port` of cell `cell`.
+    """A fault in bit `bit` of port `port` of cell `cell`; `text` is the command of yosys, `mode` one of ``MODES``.
 
-    Attributes
-    ----------
-    text : str
-        The command of yosys.
-    mode : str
-        One of ``MODES``.
-    cell, port : str
-    bit, control : int
-        The changed bit; and the bit that enables the change, for the modes cnot0 and cnot1, else -1.
-    wire : str
-        The named signal at that port, and its bit; empty if there is none.
-    sources : tuple of str
-        The lines of the generator that made the cell or the signal.
+    ``control`` is the bit that enables the change, for the modes cnot0 and cnot1, else -1. ``wire`` is the named signal
+    at that port, and its bit; empty if there is none. ``sources`` are the lines of the generator that made the cell or
+    the signal.
     """
 
     text: str
@@ -44,7 +35,7 @@ class Mutation:
     bit: int
     control: int
     wire: str
-    sources: tuple
+    sources: tuple[str, ...]
 
     @property
     def component(self) -> str:
@@ -66,12 +57,7 @@ def component_of(cell: str) -> str:
         path = re.findall(r"\\([^.\\$]+)\.", cell)
     else:
         path = [] if cell.startswith("$") else cell.split(".")[:-1]
-    kept = []
-    for name in path:
-        if _PARTS.fullmatch(name):
-            break
-        kept.append(name)
-    return ".".join(kept) or _TOP
+    return ".".join(itertools.takewhile(lambda name: not _PARTS.fullmatch(name), path)) or _TOP
 
 
 def parse(text: str, root: str | pathlib.PurePath = "") -> Mutation:

