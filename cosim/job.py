@@ -7,10 +7,14 @@ once with ``wait=False``; several streams are then driven at the same time.
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+
+from ..hdl.config import Config
+from ..hdl.timing import Timing
 
 __all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Hold", "Idle", "Job", "Load", "Reset",
            "ResetAfter", "Send", "Snapshot", "load_facts", "save_facts"]
@@ -166,6 +170,12 @@ class Job:
         for frame in self.frames:
             if frame.beats.shape[1] != self.lanes:
                 raise ValueError(f"frames: {frame.beats.shape[1]} lanes; must be lanes={self.lanes}")
+
+    @classmethod
+    def of(cls, config: Config, steps: Iterable[Step], **options: Any) -> "Job":
+        """The job of `steps` for a block; it waits ten times as long for a beat as the block takes for a tile."""
+        return cls(**{"steps": tuple(steps), "lanes": config.lanes, "width": config.width, "channels": config.channels,
+                      "signed": config.signed, "hang_cycles": 2000 + 10 * Timing(config).tile_latency, **options})
 
     @property
     def frames(self) -> list[Frame]:

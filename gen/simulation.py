@@ -106,9 +106,8 @@ def _script(job: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) 
     # Nothing may move for as long as excite takes.
     patience = 100_000 + 10 * Timing(config).tile_latency
     steps = (bench.Reset(), *load, bench.Idle(SETTLE), bench.Send(frames))
-    return bench.Job(steps=steps, lanes=config.lanes, width=config.width,
-                     channels=config.channels, signed=config.signed, stall_in=options.stall, stall_out=options.stall,
-                     seed=options.seed, hang_cycles=patience, occupancy=occupancy)
+    return bench.Job.of(config, steps, stall_in=options.stall, stall_out=options.stall, seed=options.seed,
+                        hang_cycles=patience, occupancy=occupancy)
 
 
 def _golden(job: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], dict[str, Any]]]:

@@ -13,7 +13,7 @@ from ..hdl.config import Config, Gate, GateKind, Mid
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs
 
-__all__ = ["CONFIGS", "HEADLINE", "NAMED", "NamedBlock", "quantised"]
+__all__ = ["CONFIGS", "HEADLINE", "NAMED", "NamedBlock", "quantised", "random_weights"]
 
 HARD = Gate(GateKind.HARDSIGMOID)
 PADDLE = Gate(GateKind.HARDSIGMOID, slope=0.2)
@@ -66,29 +66,19 @@ class NamedBlock:
         return generate(self.config, self.baked)
 
 
-def quantised(seed=1, gain=1.0, **shape):
-    """A block of a shape as above, with random weights.
-
-    Parameters
-    ----------
-    seed : int
-        Seeds the weights.
-    gain : float
-        Scales the weights.
-    shape : dict
-        Arguments of Config.
-
-    Returns
-    -------
-    (Config, Parameters)
-    """
-    macs = shape.pop("macs", None)
-    config = Config(**shape)
-    rng = np.random.default_rng(seed)
+def random_weights(rng, config, gain):
+    """A FloatBlock with random weights. With a small `gain` its gates are quiet, with a large one they saturate."""
     channels, squeeze = config.channels, config.squeeze
-    block = FloatBlock(
+    return FloatBlock(
         rng.normal(size=(squeeze, channels)) * gain / channels**0.5, 0.3 * rng.normal(size=squeeze),
         rng.normal(size=(channels, squeeze)) * gain * 2 / squeeze**0.5, rng.normal(size=channels),
         config.mid, config.gate, config.residual)
+
+
+def quantised(seed=1, gain=1.0, **shape):
+    """The (Config, Parameters) of a block of a shape as above, with random weights of `seed` that `gain` scales."""
+    macs = shape.pop("macs", None)
+    config = Config(**shape)
+    block = random_weights(np.random.default_rng(seed), config, gain)
     config, numbers = quantise_within_error(config, block, X_SCALE)
     return dataclasses.replace(config, macs=macs or choose_macs(config, SRAM_OVERHEAD)), numbers.parameters

@@ -41,9 +41,7 @@ class Block:
         return (Reset(), self.load(self.parameters)) if self.config.loadable else (Reset(),)
 
     def job(self, *steps, **options):
-        config = self.config
-        return Job(steps=(*self.start(), *steps), lanes=config.lanes, width=config.width, channels=config.channels,
-                   signed=config.signed, hang_cycles=2000 + 10 * Timing(config).tile_latency, **options)
+        return Job.of(self.config, (*self.start(), *steps), **options)
 
     def in_turn(self, runs, **options):
         """One job of several runs, each of which starts anew: starting a simulator takes longer than most of them."""

@@ -14,8 +14,8 @@ from tests.helpers.measuring import InPlace
 from tiled_se.cosim.build import BuildError
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify.options import SoakOptions
-from tiled_se.verify.soak import blocks, command, work
-from tiled_se.verify.soak.blocks import Block, draw
+from tiled_se.verify.soak import blocks, command, streaming
+from tiled_se.verify.soak.blocks import BlockWithSets, draw
 from tiled_se.verify.soak.judge import judge
 
 BEATS = 12_000
@@ -38,7 +38,7 @@ def small(loadable):
     """A small block, with two sets of parameters if it is loadable."""
     sets = [quantised(seed=seed, loadable=loadable, **SHAPE) for seed in ((1, 9) if loadable else (1,))]
     assert len({config.fingerprint for config, _ in sets}) == 1
-    return Block(sets[0][0], tuple(sets))
+    return BlockWithSets(sets[0][0], tuple(sets))
 
 
 def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
@@ -57,7 +57,7 @@ def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
     assert re.search(r"lost +0\nwrong +0\n", out)
 
     with monkeypatch.context() as changed:
-        changed.setattr(command, "work", None)
+        changed.setattr(command, "stream_through", None)
         assert command.soak(options(out=str(tmp_path)))
     assert json.loads((tmp_path / "soak.json").read_text()) == found
 
@@ -91,10 +91,10 @@ def judged():
     """Script and result of a run that is right, without stalls, through a small loadable block."""
     seen = []
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(work, "draw", lambda seed, number: small(True))
-        changed.setattr(work, "RUNS", 1)
-        changed.setattr(work, "judge", lambda *given: seen.append(given) or judge(*given))
-        assert not work.work(1, 0, 4000)["faults"]
+        changed.setattr(streaming, "draw", lambda seed, number: small(True))
+        changed.setattr(streaming, "RUNS", 1)
+        changed.setattr(streaming, "judge", lambda *given: seen.append(given) or judge(*given))
+        assert not streaming.stream_through(1, 0, 4000)["faults"]
     (script, result, stalled), = seen
     assert not stalled
     return script, result
@@ -221,17 +221,17 @@ def beat_dropped(verilog):
 
 
 def plant_into(monkeypatch, plant, loadable=False):
-    """Have work build a small block with a fault, and stream through it without stalls and with strong ones."""
-    generate = work.generate
+    """Have the soak build a small block with a fault, and stream through it without stalls and with strong ones."""
+    generate = streaming.generate
 
     def faulty(*given):
         design = generate(*given)
         return dataclasses.replace(design, verilog=plant(design.verilog))
 
-    monkeypatch.setattr(work, "generate", faulty)
-    monkeypatch.setattr(work, "draw", lambda seed, number: small(loadable))
-    monkeypatch.setattr(work, "RUNS", 2)
-    monkeypatch.setattr(work, "_stalls", lambda rng: (0.2, 0.9))
+    monkeypatch.setattr(streaming, "generate", faulty)
+    monkeypatch.setattr(streaming, "draw", lambda seed, number: small(loadable))
+    monkeypatch.setattr(streaming, "RUNS", 2)
+    monkeypatch.setattr(streaming, "_stalls", lambda rng: (0.2, 0.9))
 
 
 @pytest.mark.parametrize(("plant", "loadable", "found"), [
@@ -245,7 +245,7 @@ def plant_into(monkeypatch, plant, loadable=False):
 def test_planted_faults(plant, loadable, found, monkeypatch):
     """Each is found, and tells what it is."""
     plant_into(monkeypatch, plant, loadable)
-    result = work.work(1, 0, 6000)
+    result = streaming.stream_through(1, 0, 6000)
     assert result["faults"]
     if found == "wrong":
         assert result["wrong"] > 0
@@ -276,7 +276,7 @@ def test_a_number_that_is_no_configuration(text, tmp_path):
 
 def test_a_block_that_cannot_be_built(in_place, monkeypatch, tmp_path):
     """Where a tool is missing nothing was tested: that is no result."""
-    monkeypatch.setattr(command, "work", broken)
+    monkeypatch.setattr(command, "stream_through", broken)
     with pytest.raises(BuildError, match="^no compiler$"):
         command.soak(options(out=str(tmp_path)))
     assert not (tmp_path / "soak.json").exists()
@@ -292,7 +292,7 @@ def refused(*given):
 
 def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
     """That is a fault of ours, not of a tool: each is told."""
-    monkeypatch.setattr(command, "work", refused)
+    monkeypatch.setattr(command, "stream_through", refused)
     assert command.soak(options(out=str(tmp_path))) is False
     found = json.loads((tmp_path / "soak.json").read_text())
     assert list(found["without_result"]) == ["0", "1", "2"]
@@ -303,7 +303,7 @@ def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
     """Fewer than were asked for are no success."""
     few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
                counts={})
-    monkeypatch.setattr(command, "work", lambda seed, number, *_: few | {"number": number})
+    monkeypatch.setattr(command, "stream_through", lambda seed, number, *_: few | {"number": number})
     assert command.soak(options(out=str(tmp_path))) is False
     assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)
     assert json.loads((tmp_path / "soak.json").read_text())["redraws"] == 6

@@ -10,9 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tiled_se.cosim.job import Job
 from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.verilog import generate
-from tiled_se.hdl.timing import Timing
 from tiled_se.verify.configurations import quantised
-from tiled_se.verify.soak.blocks import Block
+from tiled_se.verify.soak.blocks import BlockWithSets
 from tiled_se.verify.soak.frames import Pool
 from tiled_se.verify.soak.judge import judge
 from tiled_se.verify.soak.script import Script
@@ -31,7 +30,7 @@ def model_and_pool():
     """The compiled block, and frames for it with their outputs."""
     sets = tuple(quantised(seed=seed, **SHAPE) for seed in (1, 9))
     design = generate(sets[0][0], None)
-    return build_model(design.verilog, design.top), Pool(Block(sets[0][0], sets), np.random.default_rng(3))
+    return build_model(design.verilog, design.top), Pool(BlockWithSets(sets[0][0], sets), np.random.default_rng(3))
 
 
 class Streams(RuleBasedStateMachine):
@@ -127,10 +126,8 @@ class Streams(RuleBasedStateMachine):
             self.load(0, True)
         self.send_now([0], wait=True)
         self.script.finish()
-        config = self.script.block.config
-        job = Job(steps=self.script.steps, lanes=config.lanes, width=config.width, channels=config.channels,
-                  signed=config.signed, stall_in=self.stalls[0], stall_out=self.stalls[1], seed=self.seed,
-                  hang_cycles=2000 + 10 * Timing(config).tile_latency)
+        job = Job.of(self.script.block.config, self.script.steps, stall_in=self.stalls[0], stall_out=self.stalls[1],
+                     seed=self.seed)
         verdict = judge(self.script, self.model.run(job), any(self.stalls))
         assert (verdict.faults, verdict.lost, verdict.wrong) == ([], 0, 0)
 

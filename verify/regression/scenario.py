@@ -18,13 +18,10 @@ MISUSED = "status_misused"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scenario:
-    """A job and the results that a right block must give.
+    """A job, which has the expected value of every output beat, and the other results that a right block must give.
 
     Attributes
     ----------
-    name : str
-    job : Job
-        With the expected value of every output beat.
     status : dict
         Expected values of status ports at the end. Ports that are not named are not checked.
     depth : int

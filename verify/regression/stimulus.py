@@ -9,7 +9,6 @@ import numpy as np
 from ...cosim.job import Frame, Idle, Job, Load, Reset
 from ...golden.integer import IntegerModel
 from ...hdl.parameters import stream_words
-from ...hdl.timing import Timing
 
 __all__ = ["Stimulus"]
 
@@ -20,15 +19,7 @@ _STAGES = ("sums", "means", "hidden", "logits", "gates")
 class Stimulus:
     """Makes parts of jobs, and remembers what the block's stages compute for each frame.
 
-    Parameters
-    ----------
-    config : Config
-    parameters : Parameters
-        Baked in, or loaded.
-    rng : numpy.random.Generator
-        Draws the data.
-    seed : int
-        Seeds the pauses.
+    `parameters` are baked in, or loaded; `rng` draws the data, and `seed` the pauses.
     """
 
     def __init__(self, config, parameters, rng, seed):
@@ -84,6 +75,5 @@ class Stimulus:
     def job(self, *steps, stalls=(0, 0), idle=0):
         """A Job that starts the block, waits `idle` cycles, and does `steps` with these (source, sink) stalls."""
         pause = (Idle(idle),) if idle else ()
-        return Job(steps=(*self.start(), *pause, *steps), lanes=self.config.lanes, width=self.config.width,
-                   channels=self.config.channels, signed=self.config.signed, stall_in=stalls[0], stall_out=stalls[1],
-                   seed=self.seed, hang_cycles=2000 + 10 * Timing(self.config).tile_latency)
+        return Job.of(self.config, (*self.start(), *pause, *steps), stall_in=stalls[0], stall_out=stalls[1],
+                      seed=self.seed)

@@ -21,21 +21,9 @@ def suite(config: Config, parameters: Parameters, *, seed: int = 1, beats: int =
           indices: Collection[int] | None = None) -> tuple[Scenario, ...]:
     """A block's scenarios. Those that are short and find most faults come first.
 
-    Parameters
-    ----------
-    config : Config
-    parameters : Parameters
-        Baked in, or loaded.
-    seed : int
-        Seeds the frames, their order, and the pauses.
-    beats : int
-        The least number of beats of each scenario with whole frames; all of its frames are sent at least once.
-    indices : collection of int, optional
-        Make only these scenarios, counted from 0. Their data may differ from those in the whole suite.
-
-    Returns
-    -------
-    tuple of Scenario
+    `parameters` are baked in, or loaded. `seed` decides the frames, their order, and the pauses. Each scenario with
+    whole frames has at least `beats` beats, and all of its frames. With `indices`, only these scenarios are made,
+    counted from 0; their data may differ from those in the whole suite.
     """
     block = Scenarios(config, parameters, np.random.default_rng(seed), seed)
     makers = [functools.partial(block.frames, stalls, beats) for stalls in STALLS]

@@ -10,15 +10,15 @@ import functools
 
 import numpy as np
 
-from ...golden.block import FloatBlock
 from ...golden.quantise import quantise_fixed_widths, quantise_within_error
 from ...hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
+from ..configurations import random_weights
 
-__all__ = ["Block", "draw"]
+__all__ = ["BlockWithSets", "draw"]
 
-# Streams of random numbers that a seed and a number give; those of work.py begin after them.
+# Streams of random numbers that a seed and a number give; those of streaming.py begin after them.
 SHAPE_STREAM = 1
 # Cycles that a tile of k rows may take for each of its beats: more would be waiting for excite most of the time.
 MOST_CYCLES = 60
@@ -31,16 +31,12 @@ SETS, ATTEMPTS = 3, 6
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Block:
-    """A block to build.
+class BlockWithSets:
+    """A block to build, with sets of parameters.
 
-    Attributes
-    ----------
-    config : Config
-    sets : tuple of (Config, Parameters)
-        What it may be loaded with, each with `config` but for the zero point; the one set that is baked in otherwise.
-    redraws : int
-        Blocks that were drawn before it for which no width keeps the error bound.
+    ``sets`` are the (Config, Parameters) that it may be loaded with, each with `config` but for the zero point; for a
+    baked block they are the one set that is baked in. ``redraws`` counts the blocks that were drawn before it for which
+    no width keeps the error bound.
     """
 
     config: Config
@@ -62,7 +58,7 @@ class Block:
 
 
 def draw(seed, number):
-    """Block `number` of those that `seed` gives: always the same :class:`Block`."""
+    """Block `number` of those that `seed` gives: always the same :class:`BlockWithSets`."""
     rng = np.random.default_rng([seed, number, SHAPE_STREAM])
     redraws = 0
     while True:
@@ -94,7 +90,7 @@ def _draw(rng):
         if other is None:
             break
         sets.append(other)
-    return Block(config, tuple(sets))
+    return BlockWithSets(config, tuple(sets))
 
 
 def _geometry(rng):
@@ -138,13 +134,8 @@ def _data(rng):
 
 
 def _weights(rng, config, loudest=12.0):
-    """A FloatBlock of a random loudness: quiet gates, and gates that saturate."""
-    gain = float(np.exp(rng.uniform(np.log(0.3), np.log(loudest))))
-    shape = config.squeeze, config.channels
-    return FloatBlock(
-        rng.normal(size=shape) * gain / config.channels**0.5, 0.3 * rng.normal(size=config.squeeze),
-        rng.normal(size=shape[::-1]) * 2 * gain / config.squeeze**0.5, rng.normal(size=config.channels),
-        config.mid, config.gate, config.residual)
+    """A FloatBlock with a random gain."""
+    return random_weights(rng, config, float(np.exp(rng.uniform(np.log(0.3), np.log(loudest)))))
 
 
 def _macs(rng, config):
@@ -161,7 +152,8 @@ def _other(rng, config, x_scale, error):
     """Other parameters, for another zero point, that `config`'s widths hold; None where none was found."""
     loudest = 12.0
     for _ in range(ATTEMPTS):
-        other = dataclasses.replace(config, zero_point=_data_like(rng, config))
+        low = -128 if config.signed else 0
+        other = dataclasses.replace(config, zero_point=int(rng.integers(low, low + 256)))
         try:
             return other, quantise_fixed_widths(other, _weights(rng, other, loudest), x_scale, error).parameters
         except ConfigError as refused:
@@ -170,7 +162,3 @@ def _other(rng, config, x_scale, error):
             # They need wider formats.
             loudest = max(loudest / 2, 0.4)
     return None
-
-
-def _data_like(rng, config):
-    return int(rng.integers(-128, 128) if config.signed else rng.integers(256))

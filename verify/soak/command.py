@@ -12,8 +12,8 @@ from ...gen.fields import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
 from ..options import SoakOptions
+from .streaming import identity, stream_through
 from .summary import failed, summarise, table
-from .work import identity, work
 
 __all__ = ["soak"]
 
@@ -26,25 +26,12 @@ def soak(options: SoakOptions) -> bool:
     """Stream at least `options.beats` beats through `options.builds` random blocks.
 
     The folder gets ``soak.json``, or ``only.json`` where ``only`` is given. Results of configurations are kept there,
-    and the next run does not repeat those that are right.
+    and the next run does not repeat those that are right. ``options.only`` has the numbers (as texts) of configurations
+    to run alone, again, and with their Verilog and simulations kept.
 
-    Parameters
-    ----------
-    options : SoakOptions
-        ``only`` has the numbers (as texts) of configurations to run alone, again, and with their Verilog and
-        simulations kept; or it is None.
-
-    Returns
-    -------
-    bool
-        Whether nothing was lost or wrong, and as many beats came out as were asked for.
-
-    Raises
-    ------
-    ConfigError, UsageError
-        Before anything is written: an option is wrong, or packages are missing.
-    BuildError
-        No block at all could be built.
+    Returns whether nothing was lost or wrong, and as many beats came out as were asked for. Raises ConfigError or
+    UsageError, before anything is written, where an option is wrong or packages are missing; BuildError where no block
+    at all could be built.
     """
     folder = output_folder(options)
     if importlib.util.find_spec("tqdm") is None:
@@ -67,25 +54,18 @@ def soak(options: SoakOptions) -> bool:
 
 def _numbers(options):
     """The numbers of the configurations to run."""
-    if options.only is None:
-        return range(options.builds)
-    return sorted({_number(text, options.builds) for text in options.only})
+    for text in options.only or ():
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < options.builds):
+            raise ConfigError("only", text, f"must be the number of a configuration, less than BUILDS={options.builds}")
+    return range(options.builds) if options.only is None else sorted(set(map(int, options.only)))
 
 
 def _require_tools(results, reasons):
     """Raise BuildError where there is no result at all, because no block could be built."""
-    texts = list(reasons.values())
-    if texts and not results and all(text.startswith(BUILD) for text in texts):
+    if reasons and not results and all(reason.startswith(BUILD) for reason in reasons.values()):
         from ...cosim.build import BuildError
 
-        raise BuildError(texts[0].removeprefix(BUILD))
-
-
-def _number(text, count):
-    """The number of a configuration, of `count`."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < count):
-        raise ConfigError("only", text, f"must be the number of a configuration, less than BUILDS={count}")
-    return int(text)
+        raise BuildError(next(iter(reasons.values())).removeprefix(BUILD))
 
 
 @dataclasses.dataclass(eq=False)
@@ -106,7 +86,7 @@ def _stream(options, folder, numbers, output):
 
     def job(task):
         keep = os.path.join(folder, f"only-{task.number}") if alone else None
-        return functools.partial(work, options.seed, task.number, share, keep)
+        return functools.partial(stream_through, options.seed, task.number, share, keep)
 
     def judge(task, result):
         sums = {name: sum(found[name] for found in campaign.results.values()) for name in ("beats", "lost", "wrong")}

@@ -15,15 +15,7 @@ MOST_SURPLUS = 300
 
 
 class Episodes:
-    """Puts random steps into `script`.
-
-    Parameters
-    ----------
-    script : Script
-    rng : numpy Generator
-    pace : float
-        Cycles that a beat takes at least, with the pauses of the run.
-    """
+    """Puts random steps into `script`; `pace` is the least cycles that a beat takes, with the pauses of the run."""
 
     def __init__(self, script, rng, pace):
         self.script, self.rng, self.pace = script, rng, pace

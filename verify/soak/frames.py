@@ -17,17 +17,10 @@ WHOLE, CUT, JOINED = 14, 10, 4
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """A frame that can be sent.
+    """A frame that can be sent: its beats, an int8 or uint8 array (B, lanes).
 
-    Attributes
-    ----------
-    beats : int8 or uint8 array (B, lanes)
-    rows : int
-        Rows that have begun.
-    cut : bool
-        Whether it ends off a row's end.
-    cost : int
-        About how many cycles it takes.
+    ``rows`` is the number of rows that have begun; ``cut`` tells whether it ends within a row; ``cost`` is about how
+    many cycles it takes.
     """
 
     beats: np.ndarray
@@ -50,10 +43,10 @@ class Pool:
         config, row = block.config, block.row
         most = max(MOST_BEATS // row, config.k + 1)
         heights = {1, 2, config.k, config.k + 1, 2 * config.k + 1, 3 * config.k, *rng.integers(1, 4 * config.k + 2, 8)}
-        self.samples = [self._sample(int(min(height, most)) * row) for height in sorted(heights)[:WHOLE]]
+        self.samples = [self._of(self._values(int(min(height, most)) * row)) for height in sorted(heights)[:WHOLE]]
         tile = min(config.k, most) * row
         lengths = {1, 2, row - 1, row + 1, tile - 1, tile + 1, *rng.integers(1, 2 * tile + 2, 6)}
-        self.samples += [self._sample(int(beats)) for beats in sorted(lengths)[:CUT] if beats > 0]
+        self.samples += [self._of(self._values(int(beats))) for beats in sorted(lengths)[:CUT] if beats > 0]
         self.samples += [self._joined() for _ in range(JOINED)]
         # What takes long comes seldom, so that each kind gets as many cycles.
         weights = np.array([1 / sample.cost for sample in self.samples])
@@ -75,9 +68,6 @@ class Pool:
             y = self._models[number].run_beats(sample.beats).y.numpy()
             self._expected[sample, number] = y.astype(sample.beats.dtype)
         return self._expected[sample, number]
-
-    def _sample(self, count):
-        return self._of(self._values(count))
 
     def _joined(self):
         chosen = self.rng.choice(len(self.samples), 2)

@@ -28,21 +28,15 @@ class Sent:
 
 @dataclasses.dataclass(eq=False)
 class Section:
-    """From one reset to the next.
+    """What is sent from one reset to the next.
 
-    Attributes
-    ----------
-    loads : list of int
-        The sets of parameters that were loaded, in order; or the one that is baked in.
-    sent : list of Sent
-    complete : bool
-        Whether everything sent has to come out.
-    timed : bool
-        Whether its frames were sent back to back into an empty block, and are whole ones: their cycles are known.
+    ``loads`` are the sets of parameters that were loaded, in order; or the one that is baked in. If it is ``complete``,
+    everything sent has to come out. If it is ``timed``, its frames are whole ones and were sent back to back into an
+    empty block, so that their cycles are known.
     """
 
-    loads: list = dataclasses.field(default_factory=list)
-    sent: list = dataclasses.field(default_factory=list)
+    loads: list[int]
+    sent: list[Sent] = dataclasses.field(default_factory=list)
     complete: bool = False
     timed: bool = False
 
@@ -71,14 +65,8 @@ class Look:
 class Script:
     """Steps of one job, put together section by section.
 
-    Attributes
-    ----------
-    sections : list of Section
-    looks : list of Look
-    counts : collections.Counter
-        How often each event comes up.
-    loaded : bool
-        Whether the block has parameters, when all that was sent so far is taken.
+    ``counts`` tells how often each event occurs; ``loaded``, whether the block has parameters when all that was sent so
+    far is taken.
     """
 
     def __init__(self, block, pool):
@@ -94,15 +82,15 @@ class Script:
 
     @property
     def steps(self):
-        """What the bench shall do, in a tuple."""
-        return tuple(self._real(*step) if isinstance(step, tuple) else step for step in self._steps)
+        """The bench's steps, in a tuple."""
+        return tuple(self._send(*step) if isinstance(step, tuple) else step for step in self._steps)
 
-    def _real(self, section, sent, wait):
-        """A Send: it is known only in the end which frames' parameters are certain."""
+    def _send(self, section, sent, wait):
+        """A Send: only in the end it is known which frames' parameters are certain."""
         def frame(one):
             certain = one.first == one.last < len(section.loads)
-            wanted = self.pool.expected(one.sample, section.loads[one.first]) if certain else None
-            return Frame(one.sample.beats, wanted)
+            return Frame(one.sample.beats,
+                         self.pool.expected(one.sample, section.loads[one.first]) if certain else None)
 
         return Send(tuple(map(frame, sent)), wait)
 

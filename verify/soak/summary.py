@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a soak test has found: soak.json, and the table for a person.
+"""The results of a soak test: soak.json, the table for a person, and the section of the documentation.
 
 The same seed, sources and tools give the same soak.json, also where a run was interrupted and continued.
 """
@@ -14,20 +14,14 @@ SHOWN = 10
 
 
 def failed(result):
-    """Whether anything about a configuration's result (see :func:`.work.work`) is wrong."""
+    """Whether anything about a configuration's result (see :func:`.streaming.stream_through`) is wrong."""
     return bool(result["lost"] or result["wrong"] or result["faults"])
 
 
 def summarise(options, results, reasons):
-    """The contents of soak.json.
+    """The contents of soak.json, from the results of :func:`.streaming.stream_through`, in order.
 
-    Parameters
-    ----------
-    options : Options
-    results : list of dict
-        Of :func:`.work.work`, in order.
-    reasons : dict of int to str
-        Why configurations have no result, by number.
+    `reasons` says why configurations have no result, by number.
     """
     counts = sum((collections.Counter(result["counts"]) for result in results), collections.Counter())
     broken = [result["number"] for result in results if failed(result)] + list(reasons)
@@ -36,16 +30,13 @@ def summarise(options, results, reasons):
         **{name: sum(result[name] for result in results)
            for name in ("beats", "cycles", "lost", "wrong", "redraws")},
         "counts": dict(sorted(counts.items())),
-        "failed": [{"number": number, "repeat": _repeat(options, number)} for number in sorted(broken)],
+        # The command does the same once more, and keeps its files.
+        "failed": [{"number": number, "repeat": f"tiled-se soak --seed {options.seed} --beats {options.beats} "
+                                                f"--builds {options.builds} --only {number}"}
+                   for number in sorted(broken)],
         "without_result": {str(number): reason for number, reason in sorted(reasons.items())},
         "results": results,
     }
-
-
-def _repeat(options, number):
-    """A command line that does the same once more, and keeps its files."""
-    return (f"tiled-se soak --seed {options.seed} --beats {options.beats} --builds {options.builds} "
-            f"--only {number}")
 
 
 def table(summary):

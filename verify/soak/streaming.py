@@ -2,22 +2,20 @@
 """One configuration of a soak test, in a worker process: draw it, build it, stream through it, judge."""
 
 import collections
-import dataclasses
 import pathlib
 
 import numpy as np
 
 from ...batch.store import BLOCK, MEASURING, sources
-from ...gen.report import tool_versions
+from ...gen.report import config_fields, tool_versions
 from ...gen.verilog import generate
-from ...hdl.timing import Timing
 from .blocks import draw
 from .episodes import Episodes
 from .frames import Pool
 from .judge import judge
 from .script import Script
 
-__all__ = ["identity", "work"]
+__all__ = ["identity", "stream_through"]
 
 # The run that nothing stalls, and those with stalls.
 RUNS = 5
@@ -26,7 +24,7 @@ STALLS = (0.0, 0.05, 0.3, 0.5, 0.7, 0.9, 0.97)
 POOL_STREAM, RUN_STREAM = 2, 3
 MOST_FAULTS = 10
 TIMEOUT_SECONDS = 900
-OWN_FILES = tuple(f"verify/soak/{name}.py" for name in ("blocks", "episodes", "judge", "frames", "script", "work"))
+OWN_FILES = tuple(f"verify/soak/{name}.py" for name in ("blocks", "episodes", "judge", "frames", "script", "streaming"))
 
 
 def identity():
@@ -34,24 +32,15 @@ def identity():
     return tool_versions() | {"sources": sources(*BLOCK, *MEASURING, *OWN_FILES)}
 
 
-def work(seed, number, beats, keep=None):
-    """Stream through block `number` of `seed`.
+def stream_through(seed, number, beats, keep=None):
+    """Stream at least `beats` beats through block `number` of `seed`.
 
-    Parameters
-    ----------
-    beats : int
-        That must come out at least.
-    keep : str, optional
-        A folder for the Verilog and the simulations' files.
-
-    Returns
-    -------
-    dict
-        JSON-serialisable, and always the same for the same arguments: ``number``, ``block`` (a text), ``config``,
-        ``runs`` (of each its stalls, seed, beats, cycles), ``counts`` of events, and the sums of ``beats``, ``cycles``,
-        ``lost`` and ``wrong``; ``redraws`` (see blocks.py); ``faults`` has the first ten texts.
+    Folder `keep` gets the Verilog and the simulations' files. The result is JSON-serialisable, and always the same for
+    the same arguments: ``number``, ``block`` (a text), ``config``, ``runs`` (of each its stalls, seed, beats, cycles),
+    ``counts`` of events, and the sums of ``beats``, ``cycles``, ``lost`` and ``wrong``; ``redraws`` (see blocks.py);
+    ``faults`` has the first ten texts.
     """
-    # Torch takes seconds to load: commands that don't simulate shall not.
+    # Torch takes seconds to load: commands that don't simulate don't load it.
     import torch
 
     from ...cosim.build import build_simulation
@@ -64,7 +53,7 @@ def work(seed, number, beats, keep=None):
         pathlib.Path(keep, f"{design.top}.v").write_text(design.verilog)
     built = build_simulation(design.verilog, design.top)
     pool = Pool(block, np.random.default_rng([seed, number, POOL_STREAM]))
-    record = {"number": number, "block": str(block), "config": _plain(block.config), "runs": [], "beats": 0,
+    record = {"number": number, "block": str(block), "config": config_fields(block.config), "runs": [], "beats": 0,
               "cycles": 0, "lost": 0, "wrong": 0, "redraws": block.redraws, "faults": []}
     counts = collections.Counter()
     for run in range(RUNS):
@@ -76,6 +65,7 @@ def work(seed, number, beats, keep=None):
 
 def _run(record, counts, block, built, pool, rng, beats, folder):
     """One simulation; adds its results to `record` and `counts`."""
+    from ...cosim.job import Job
     from ...cosim.run import SimulationError, simulate
 
     stalls = _stalls(rng) if record["runs"] else (0.0, 0.0)
@@ -86,7 +76,8 @@ def _run(record, counts, block, built, pool, rng, beats, folder):
             episodes.timed(beats // share)
         beats //= 2
     episodes.random(beats)
-    job = _job(block.config, script, stalls, int(rng.integers(1, 1 << 31)))
+    job = Job.of(block.config, script.steps, stall_in=stalls[0], stall_out=stalls[1],
+                 seed=int(rng.integers(1, 1 << 31)))
     run = {"stall_in": stalls[0], "stall_out": stalls[1], "seed": job.seed}
     record["runs"].append(run)
     counts.update(script.counts)
@@ -109,17 +100,3 @@ def _stalls(rng):
                      for _ in range(2))
         if any(pair):
             return pair
-
-
-def _job(config, script, stalls, seed):
-    from ...cosim.job import Job
-
-    return Job(steps=script.steps, lanes=config.lanes, width=config.width, channels=config.channels,
-               signed=config.signed, stall_in=stalls[0], stall_out=stalls[1], seed=seed,
-               hang_cycles=2000 + 10 * Timing(config).tile_latency)
-
-
-def _plain(config):
-    """A Config's fields as JSON has them."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return values | {"mid": config.mid.value, "gate": str(config.gate)}
