@@ -41,20 +41,9 @@ CROSSCHECKS = (*REGRESSION, *(f"verify/simulators/{name}.py" for name in (
 class Check:
     """A command that verifies something.
 
-    Attributes
-    ----------
-    run : callable
-        The command: from its options to whether everything held.
-    options : type
-        The command's options.
-    result : str
-        The JSON file that it writes.
-    complete : callable
-        From the file's contents to whether nothing is missing in it.
-    section : callable
-        From the file's contents to a section of the page.
-    code : tuple of str
-        The folders and files with the code that decides the result.
+    ``run`` is the command, from its ``options`` to whether everything held. ``result`` is the JSON file that it writes;
+    from its contents, ``complete`` tells whether nothing is missing in it, and ``section`` is a section of the page.
+    ``code`` are the folders and files with the code that decides the result.
     """
 
     run: Callable[[Any], bool]
@@ -78,24 +67,9 @@ CHECKS = {
 def verify(options: VerifyOptions) -> bool:
     """Run the commands that have no valid result yet, and write a section of the page after each.
 
-    A section stays as it is if the result is not complete.
-
-    Parameters
-    ----------
-    options : VerifyOptions
-        ``only``: names of ``CHECKS``, None for all. ``jobs``: processes at a time. ``docs``: the page's folder.
-
-    Returns
-    -------
-    bool
-        Whether everything held.
-
-    Raises
-    ------
-    ConfigError
-        ("only") for an unknown name, ("out") where the folder can't be written, ("docs") where the page can't be read.
-    ToolError, BuildError
-        Where a tool is missing or failed.
+    A section stays as it is if the result is not complete. Returns whether everything held. ``options.only`` has names
+    of ``CHECKS``. Raises ConfigError ("only") for an unknown name, ("out") where the folder can't be written, ("docs")
+    where the page can't be read; ToolError or BuildError where a tool is missing or failed.
     """
     for name in options.only or ():
         if name not in CHECKS:

@@ -35,22 +35,8 @@ class Task:
 def crosscheck(options: CrosscheckOptions) -> bool:
     """Run all simulators, print a table, and write ``crosscheck.json`` into the folder.
 
-    Parameters
-    ----------
-    options : CrosscheckOptions
-        ``only``: words in names of configurations, None for all. ``jobs``: processes at a time, None for all cores.
-
-    Returns
-    -------
-    bool
-        Whether all installed simulators agree.
-
-    Raises
-    ------
-    ConfigError
-        ("only") for a word that is in no name.
-    ToolError
-        Where yosys is not installed.
+    Returns whether all installed simulators agree. ``options.only`` has words in names of configurations. Raises
+    ConfigError ("only") for a word that is in no name, ToolError where yosys is not installed.
     """
     folder = output_folder(options)
     names = select(options.only)
@@ -70,10 +56,7 @@ def crosscheck(options: CrosscheckOptions) -> bool:
 def select(only: Iterable[str] | None) -> list[str]:
     """The names of configurations with one of the words `only`; all if it is None.
 
-    Raises
-    ------
-    ConfigError
-        ("only") for a word that is in no name.
+    Raises ConfigError ("only") for a word that is in no name.
     """
     for word in only or ():
         if not any(word.lower() in name.lower() for name in NAMED):

@@ -23,30 +23,16 @@ SEED = 11
 FEW = 3
 
 
-def observe(block: NamedBlock, simulator: Simulator, most: int | None = None,
-            scenarios: Sequence[Scenario] | None = None) -> dict:
-    """Run the regression in a simulator.
+def observe(block: NamedBlock, simulator: Simulator, scenarios: Sequence[Scenario] | None = None) -> dict:
+    """Run the regression, or only `scenarios`, in a simulator.
 
-    Parameters
-    ----------
-    block : NamedBlock
-    simulator : Simulator
-    most : int, optional
-        A limit of cycles instead of the simulator's own.
-    scenarios : sequence of Scenario, optional
-        Scenarios to run instead of the whole regression.
-
-    Returns
-    -------
-    dict
-        JSON-serialisable: ``beats`` that came out, ``cycles``, ``build_seconds``, ``run_seconds``, ``left_out`` (names
-        of scenarios that were too long), ``scenarios`` (the :func:`facts` by name).
+    The result is JSON-serialisable: ``beats`` that came out, ``cycles``, ``build_seconds``, ``run_seconds``,
+    ``left_out`` (names of scenarios that were too long), ``scenarios`` (the :func:`facts` by name).
     """
-    most = simulator.most if most is None else most
     scenarios = suite(block.config, block.parameters, seed=SEED) if scenarios is None else scenarios
     # One is always run: it has several frames, and a sink that takes them.
     shortest = min(scenarios, key=lambda one: (len(one.job.frames) < FEW or _is_lost(one.job), _length(one.job)))
-    chosen = [one for one in scenarios if _length(one.job) <= most or one is shortest]
+    chosen = [one for one in scenarios if _length(one.job) <= simulator.most or one is shortest]
     start = time.perf_counter()
     simulate = simulator.prepare(block)
     built = time.perf_counter()

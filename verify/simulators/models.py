@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models that yosys makes from a block's Verilog for simulators: C++ text, and a netlist of an FPGA's cells."""
+"""Models that yosys makes from a block's Verilog for simulators: C++ text, and a netlist of an FPGA's cells.
+
+All functions raise ToolError where yosys is not installed, fails, or lacks the model of a cell.
+"""
 
 import importlib.util
 import pathlib
@@ -35,12 +38,7 @@ OURS = pathlib.Path(__file__).parent / "ecp5_cells.v"
 
 
 def cxxrtl(verilog: str, top: str) -> str:
-    """C++ text that simulates module `top` of `verilog`, made by yosys' ``write_cxxrtl``.
-
-    Raises
-    ------
-    ToolError
-    """
+    """C++ text that simulates module `top` of `verilog`, made by yosys' ``write_cxxrtl``."""
     def make(bench):
         (bench.folder / f"{top}.v").write_text(verilog)
         bench.run(TOOLS["yosys"], ["-p", CXXRTL.format(top=top)], "cxxrtl.log")
@@ -52,15 +50,7 @@ def cxxrtl(verilog: str, top: str) -> str:
 def ecp5(config: Config, parameters: Parameters | None, top: str = "tiled_se") -> str:
     """Verilog of a block as ``tiled-se synth`` maps it to ECP5: one flat module of instances of cells.
 
-    Parameters
-    ----------
-    config : Config
-    parameters : Parameters or None
-        The baked ones; None for a loadable block.
-
-    Raises
-    ------
-    ToolError
+    `parameters` are the baked ones; None for a loadable block.
     """
     command = FAMILIES[Target.ECP5].parts[0].synthesis
     verilog = generate(config, parameters, top, Ecp5).verilog
@@ -87,13 +77,7 @@ def _kept(make, *parts):
 
 
 def cell_models() -> str:
-    """Verilog of the cells that blocks are mapped to: yosys' models, and ours of block RAM and multiplier.
-
-    Raises
-    ------
-    ToolError
-        Where yosys is not installed, or lacks one of the models.
-    """
+    """Verilog of the cells that blocks are mapped to: yosys' models, and ours of block RAM and multiplier."""
     tool = TOOLS["yosys"]
     tool.check()
     share = pathlib.Path(importlib.util.find_spec(tool.module).origin).parent / "share" / "ecp5"

@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+import math
 import shutil
 from collections.abc import Callable
 
@@ -16,28 +17,20 @@ from . import models, pysim
 
 __all__ = ["REFERENCE", "SIMULATORS", "Simulator"]
 
-ENDLESS = 10**12
+TOP = "tiled_se"
 
 
 @dataclasses.dataclass(frozen=True)
 class Simulator:
-    """A way to simulate a block.
+    """A way to simulate a block: `what` says for the user what runs in which simulator.
 
-    Attributes
-    ----------
-    what : str
-        What runs in which simulator, for the user.
-    prepare : callable
-        ``prepare(block)`` returns a function that runs a Job and returns a SimResult.
-    most : int
-        Scenarios of more cycles are left out, but never the shortest one.
-    program : str or None
-        The program that must be on PATH.
+    ``prepare(block)`` returns a function that runs a Job and returns a SimResult. Scenarios of more than `most` cycles
+    are left out, but never the shortest one. `program` must be on PATH.
     """
 
     what: str
     prepare: Callable[[NamedBlock], Callable[[Job], SimResult]]
-    most: int = ENDLESS
+    most: float = math.inf
     program: str | None = None
 
     @property
@@ -48,19 +41,13 @@ class Simulator:
         return None
 
 
-def _verilator(block):
-    built = build_simulation(block.design.verilog, block.design.top, block.design.taps)
-    return functools.partial(simulate, built)
+def _cocotb(verilog, *taps, **options):
+    return functools.partial(simulate, build_simulation(verilog, TOP, *taps, **options))
 
 
 def _cxxrtl(block):
-    design = block.design
-    source = models.cxxrtl(design.verilog, design.top)
-    return build_model(design.verilog, design.top, engine="cxxrtl", source=source).run
-
-
-def _icarus(block):
-    return functools.partial(simulate, build_simulation(block.design.verilog, block.design.top, simulator="icarus"))
+    verilog = block.design.verilog
+    return build_model(verilog, TOP, engine="cxxrtl", source=models.cxxrtl(verilog, TOP)).run
 
 
 def _amaranth(block):
@@ -68,21 +55,19 @@ def _amaranth(block):
 
 
 def _netlist(block):
-    return build_model(models.ecp5(block.config, block.baked) + models.cell_models(), "tiled_se").run
-
-
-def _netlist_icarus(block):
-    text = models.ecp5(block.config, block.baked) + models.cell_models()
-    return functools.partial(simulate, build_simulation(text, "tiled_se", simulator="icarus"))
+    return models.ecp5(block.config, block.baked) + models.cell_models()
 
 
 REFERENCE = "verilator"
 SIMULATORS = {
-    REFERENCE: Simulator("the Verilog, in Verilator under cocotb", _verilator),
+    REFERENCE: Simulator("the Verilog, in Verilator under cocotb",
+                         lambda block: _cocotb(block.design.verilog, block.design.taps)),
     "cxxrtl": Simulator("the Verilog as yosys reads it, in CXXRTL", _cxxrtl),
-    "icarus": Simulator("the Verilog, in Icarus Verilog under cocotb, moved by Python", _icarus, 15_000, "iverilog"),
+    "icarus": Simulator("the Verilog, in Icarus Verilog under cocotb, moved by Python",
+                        lambda block: _cocotb(block.design.verilog, simulator="icarus"), 15_000, "iverilog"),
     "amaranth": Simulator("the Amaranth source, in Amaranth's simulator, moved by Python", _amaranth, 4_000),
-    "ecp5": Simulator("the netlist of ECP5 cells, in Verilator", _netlist),
+    "ecp5": Simulator("the netlist of ECP5 cells, in Verilator",
+                      lambda block: build_model(_netlist(block), TOP).run),
     "ecp5 icarus": Simulator("the netlist of ECP5 cells, in Icarus Verilog under cocotb, moved by Python",
-                             _netlist_icarus, 4_000, "iverilog"),
+                             lambda block: _cocotb(_netlist(block), simulator="icarus"), 4_000, "iverilog"),
 }
