@@ -7,7 +7,7 @@ from ...hdl.config import Gate, GateKind, Mid
 from ..configurations import NamedBlock
 from ..options import MutateOptions
 
-__all__ = ["BLOCKS", "blocks_of", "shares"]
+__all__ = ["BLOCKS", "blocks_of"]
 
 # Small blocks that together have every component in each of its forms, and whose limits can be reached: a buffer for
 # more tiles than can be under way is never full. All are loadable. A baked block is the same without the loader, and
@@ -31,8 +31,3 @@ def blocks_of(options: MutateOptions) -> tuple[NamedBlock, ...]:
     """The block ``options.block`` if it is given, else those of ``BLOCKS``; ConfigError where its options are wrong."""
     specs = {name: prepare(block) for name, block in ({"block": options.block} if options.block else BLOCKS).items()}
     return tuple(NamedBlock(name, spec.config, spec.quantised.parameters) for name, spec in specs.items())
-
-
-def shares(total: int, count: int) -> tuple[int, ...]:
-    """`total` as a sum of `count` numbers that are as equal as possible, the larger ones first."""
-    return tuple(total // count + (i < total % count) for i in range(count))

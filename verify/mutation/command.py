@@ -6,6 +6,8 @@ import functools
 import os
 import time
 
+import numpy as np
+
 from ...batch import Campaign, Local, Tally, cores
 from ...cosim.standalone import build_model
 from ...gen.files import json_bytes, output_folder, write_all
@@ -16,7 +18,7 @@ from ..configurations import NamedBlock
 from ..equivalence.prove import Verdict, prove_equivalent
 from ..faults import MOST_FAULTS, SELECT, TOP
 from ..options import MutateOptions
-from .blocks import blocks_of, shares
+from .blocks import blocks_of
 from .netlist import flatten, mutate_all, mutations
 from .replay import Replay, further, replay, shortest_first
 from .summary import Judged, passed, record, table
@@ -39,7 +41,7 @@ def mutate(options: MutateOptions) -> bool:
     TOOLS["yosys"].check()
     start = time.monotonic()
     blocks = blocks_of(options)
-    counts = shares(options.mutants, len(blocks))
+    counts = [len(share) for share in np.array_split(np.arange(options.mutants), len(blocks))]
     if max(counts) > MOST_FAULTS:
         raise ConfigError("mutants", options.mutants,
                           f"must be at most {MOST_FAULTS * len(blocks)} for {len(blocks)} blocks")

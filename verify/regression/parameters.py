@@ -19,9 +19,8 @@ def spread(config, parameters, seed):
     size. The other rows are those of `parameters`.
     """
     rng = np.random.default_rng(seed)
-    layers = (_layer(layer, shifts, config.requant_bits, rng)
-              for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
-    layer1, layer2 = layers
+    layer1, layer2 = (_layer(layer, shifts, config.requant_bits, rng)
+                      for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
     return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, int8_zero_point=_zero(config, parameters, rng))
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from ...cosim.job import Drain, Hold, Idle, Load, Reset, ResetAfter, Send, Snapshot
 from ...golden.integer import IntegerModel
-from ...hdl.parameters import stream_words
 from ...hdl.schedule import in_flight, predict
 from ...hdl.timing import TILES_UNDER_WAY, Timing
 from .parameters import centred, pinned, segments, spread
@@ -249,7 +248,7 @@ class Scenarios(Stimulus):
 
     def refused(self):
         """Streams that are foreign, too short or too long; the frame after each must wait for a right stream."""
-        words = np.array(stream_words(self.config, self.parameters), np.uint32)
+        words = self.load(self.parameters).words
         bad = {"one word": words[:1], "two words": words[:2], "one short": words[:-1], "half": words[:len(words) // 2],
                "one long": np.append(words, words[:1]), "twice": np.concatenate([words, words]),
                "foreign": self._foreign(31)}
@@ -264,7 +263,7 @@ class Scenarios(Stimulus):
 
     def _foreign(self, bit):
         """The stream of a configuration whose fingerprint differs in one bit."""
-        words = np.array(stream_words(self.config, self.parameters), np.uint32)
+        words = self.load(self.parameters).words
         words[0] ^= np.uint32(1 << bit)
         return words
 
@@ -279,7 +278,7 @@ class Scenarios(Stimulus):
 
     def padded(self):
         """Bits of a stream's words that no memory keeps may have any value."""
-        words = np.array(stream_words(self.config, self.parameters), np.uint32)
+        words = self.load(self.parameters).words
         used = [32, 8]
         for count, bits in ((self.config.weight_depth, 8 * self.config.macs),
                             (self.config.squeeze + self.config.channels, self.config.record_bits)):

@@ -12,8 +12,11 @@ AGREES, DIFFERS, ERROR, NOT_RUN = "agrees", "differs", "error", "not run"
 
 def passed(document: dict) -> bool:
     """Whether all simulators that were run agree."""
-    return all(record["verdict"] in (AGREES, NOT_RUN) for records in document["configurations"].values()
-               for record in records.values())
+    return _verdicts(document) <= {AGREES, NOT_RUN}
+
+
+def _verdicts(document):
+    return {record["verdict"] for records in document["configurations"].values() for record in records.values()}
 
 
 def table(document: dict) -> str:
@@ -52,8 +55,7 @@ def _speed(simulator, configurations):
 
 def complete(document: dict) -> bool:
     """Whether crosscheck.json has every named configuration, in simulators that are all installed."""
-    return list(document["configurations"]) == list(NAMED) and not any(
-        record["verdict"] == NOT_RUN for records in document["configurations"].values() for record in records.values())
+    return list(document["configurations"]) == list(NAMED) and NOT_RUN not in _verdicts(document)
 
 
 def section(document: dict) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random episodes, from one reset to the next: frames and what goes wrong with them, in random order."""
+"""Random episodes, from one reset to the next: frames and faults of their streams, in random order."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Episodes:
         self.chunk = max(CHUNK, len(script.words(0)) // 4)
 
     def timed(self, beats):
-        """Whole frames, `beats` at least, back to back through a block that nothing else happens to."""
+        """At least `beats` of whole frames, back to back, without any other event."""
         self._begin()
         self._ready()
         self.script.idle(SETTLE)
@@ -37,7 +37,7 @@ class Episodes:
         self.script.finish()
 
     def random(self, beats):
-        """Episodes of all kinds until `beats` at least must have come out, the last of which ends in peace."""
+        """Episodes of all kinds until at least `beats` must have come out; no reset cuts the last one short."""
         done = 0
         while done < beats:
             done += self._episode()
@@ -45,7 +45,7 @@ class Episodes:
             self._episode(peaceful=True)
 
     def _episode(self, peaceful=False):
-        """One; returns the beats that must come out of it."""
+        """Returns the beats that must come out of the episode."""
         self._begin()
         if self.rng.random() < 0.2:
             self._reset_early()
@@ -74,13 +74,13 @@ class Episodes:
             self.script.look()
 
     def _reset_early(self):
-        """A reset before the block was loaded: a baked one takes frames by then."""
+        """A reset before the block is loaded; a baked one already takes frames."""
         self._send(wait=False)
         self.script.idle(self.rng.integers(60))
         self.script.reset(1)
 
     def _break_off(self):
-        """What an episode ends in that a reset cuts short; the reset is the next one's."""
+        """The end of an episode that a reset cuts short; that reset begins the next episode."""
         self.script.counts["resets in mid stream"] += 1
         choices = [self._break_after, self._break_anywhere]
         if self.block.config.loadable:
@@ -119,10 +119,10 @@ class Episodes:
             self.script.look(as_before=before)
 
     def _while(self, cycles):
-        """A random time in which what takes `cycles` may have come to its end, or not."""
+        """A random time, about as long as something that takes `cycles`."""
         return self.rng.integers(1, int(1.5 * cycles * self.pace) + 2)
 
-    # What happens between resets.
+    # Events between resets.
 
     def _act(self):
         choices = [self._stream, self._stream, self._burst, self._pause, self.script.look]
@@ -151,7 +151,7 @@ class Episodes:
         self._send(wait=self.rng.random() < 0.5)
 
     def _burst(self):
-        """The source stops in the middle of something, for about as long as a tile takes."""
+        """The source stops within a frame, for about as long as a tile takes."""
         before = self.script.section.beats
         samples = self._samples()
         self.script.hold(before + int(self.rng.integers(1, sum(len(sample.beats) for sample in samples) + 1)))
@@ -160,7 +160,7 @@ class Episodes:
         self.script.hold(None)
 
     def _pause(self):
-        """Everything comes out; the block then has nothing to do."""
+        """All output comes out; the block is then idle."""
         self._ready()
         self.script.drain()
         if self.rng.random() < 0.5:
@@ -172,7 +172,7 @@ class Episodes:
         return int(self.rng.integers(len(self.block.sets)))
 
     def _ready(self):
-        """Loaded, if need be after some bad streams."""
+        """Load the block unless it is loaded, perhaps after some bad streams."""
         if self.script.loaded:
             return
         while self.rng.random() < 0.2:
@@ -180,14 +180,14 @@ class Episodes:
         self.script.load(self._set())
 
     def _reload(self):
-        """Parameters come while frames are under way, or after them."""
+        """Parameters arrive during frames or after them."""
         if self.rng.random() < 0.6:
             self._send(wait=self.rng.random() < 0.3)
             self.script.idle(self._while(self.timing.output_latency))
         self.script.load(self._set(), wait=self.rng.random() < 0.7)
 
     def _meet(self):
-        """Parameters and a frame come to an idle block at about the same time: either may be first."""
+        """Parameters and a frame arrive at an idle block at about the same time; either may be first."""
         self.script.drain()
         self.script.idle(SETTLE)
         self.script.load(self._set(), wait=False)
@@ -195,7 +195,7 @@ class Episodes:
         self._send(wait=False)
 
     def _bad(self):
-        """A bad stream or some; no frame gets in before a good one has come."""
+        """Some bad streams; no frame is taken before a right one has arrived."""
         if self.rng.random() < 0.5:
             self._send(wait=False)
             self.script.idle(self._while(self.timing.output_latency))
@@ -209,7 +209,7 @@ class Episodes:
         self.script.load(self._set())
 
     def _refuse(self):
-        """Cut short, too long, another configuration's, or both of that."""
+        """A stream that is cut short, too long, of another configuration, or both."""
         words = self.script.words(self._set())
         count = len(words)
         kind = self.rng.integers(5)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run showed, held against what the script expects of it."""
+"""Compares a run's result with what the script expects of it."""
 
 import dataclasses
+import itertools
+import math
 
 import numpy as np
 
@@ -90,14 +92,15 @@ def _compare(script, section, sent, got, least):
 def _looks(script, result):
     """Texts: status bits that are not as documented."""
     most, looks = Timing(script.block.config).buffer_words, {look.name: look for look in script.looks}
-    ends = [_cut_ends(section) for section in script.sections]
+    ends = [_cut_end(section) for section in script.sections]
     for name, seen in result.snapshots.items():
-        look = looks[name]
-        wanted = {"loaded": look.loaded, "load_error": look.load_error}
-        for bit, value in wanted.items():
+        look, end = looks[name], ends[looks[name].section]
+        for bit, value in (("loaded", look.loaded), ("load_error", look.load_error)):
             if value is not None and seen[f"status_{bit}"] != value:
                 yield f"look {name}: status_{bit} is {seen[f'status_{bit}']}"
-        yield from _frame_error(look, ends[look.section], seen)
+        # It rises in the cycle after the beat's.
+        if bool(seen["status_frame_error"]) not in {seen["accepted"] >= end, seen["accepted"] >= end + look.moving}:
+            yield f"look {name}: status_frame_error is {seen['status_frame_error']} after {seen['accepted']} beats"
         if seen["status_peak_words"] > min(most, seen["accepted"]):
             yield (f"look {name}: status_peak_words is {seen['status_peak_words']} after {seen['accepted']} beats, in "
                    f"a buffer of {most}")
@@ -105,21 +108,10 @@ def _looks(script, result):
             yield f"look {name}: a block without parameters has accepted a beat"
 
 
-def _cut_ends(section):
-    """Of the first cut frame: how many beats have been sent up to its end; none is infinite."""
-    beats = 0
-    for sent in section.sent:
-        beats += len(sent.sample.beats)
-        if sent.sample.cut:
-            return beats
-    return float("inf")
-
-
-def _frame_error(look, end, seen):
-    # It rises in the cycle after the beat's.
-    allowed = {seen["accepted"] >= end, seen["accepted"] >= end + look.moving}
-    if bool(seen["status_frame_error"]) not in allowed:
-        yield f"look {look.name}: status_frame_error is {seen['status_frame_error']} after {seen['accepted']} beats"
+def _cut_end(section):
+    """The number of beats that are sent up to the end of the first cut frame; infinite if no frame is cut."""
+    ends = itertools.accumulate(len(sent.sample.beats) for sent in section.sent)
+    return next((end for end, sent in zip(ends, section.sent, strict=True) if sent.sample.cut), math.inf)
 
 
 def _cycles(script, result):

@@ -12,7 +12,7 @@ from ...gen.verilog import generate
 from .blocks import draw
 from .episodes import Episodes
 from .frames import Pool
-from .judge import judge
+from .judge import Verdict, judge
 from .script import Script
 
 __all__ = ["identity", "stream_through"]
@@ -44,6 +44,8 @@ def stream_through(seed, number, beats, keep=None):
     import torch
 
     from ...cosim.build import build_simulation
+    from ...cosim.job import Job
+    from ...cosim.run import SimulationError, simulate
 
     torch.set_num_threads(1)
     block = draw(seed, number)
@@ -53,22 +55,31 @@ def stream_through(seed, number, beats, keep=None):
         pathlib.Path(keep, f"{design.top}.v").write_text(design.verilog)
     built = build_simulation(design.verilog, design.top)
     pool = Pool(block, np.random.default_rng([seed, number, POOL_STREAM]))
-    record = {"number": number, "block": str(block), "config": config_fields(block.config), "runs": [], "beats": 0,
-              "cycles": 0, "lost": 0, "wrong": 0, "redraws": block.redraws, "faults": []}
-    counts = collections.Counter()
+    runs, verdicts, counts = [], [], collections.Counter()
     for run in range(RUNS):
         rng = np.random.default_rng([seed, number, RUN_STREAM, run])
-        folder = keep and str(pathlib.Path(keep, f"run{run}"))
-        _run(record, counts, block, built, pool, rng, -(-beats // RUNS), folder)
-    return {**record, "counts": dict(sorted(counts.items())), "faults": record["faults"][:MOST_FAULTS]}
+        stalls = _stalls(rng) if run else (0.0, 0.0)
+        script = _script(block, pool, rng, stalls, -(-beats // RUNS))
+        job = Job.of(block.config, script.steps, stall_in=stalls[0], stall_out=stalls[1],
+                     seed=int(rng.integers(1, 1 << 31)))
+        counts.update(script.counts)
+        try:
+            result = simulate(built, job, folder=keep and str(pathlib.Path(keep, f"run{run}")), timeout=TIMEOUT_SECONDS)
+            verdict = judge(script, result, any(stalls))
+        except SimulationError as error:
+            verdict = Verdict(0, 0, 0, 0, [str(error).splitlines()[0]])
+        verdicts.append(verdict)
+        runs.append({"stall_in": stalls[0], "stall_out": stalls[1], "seed": job.seed, "beats": verdict.beats,
+                     "cycles": verdict.cycles})
+    faults = [f"run {run}: {fault}" for run, verdict in enumerate(verdicts) for fault in verdict.faults]
+    return {"number": number, "block": str(block), "config": config_fields(block.config), "runs": runs,
+            **{name: sum(getattr(verdict, name) for verdict in verdicts)
+               for name in ("beats", "cycles", "lost", "wrong")},
+            "redraws": block.redraws, "faults": faults[:MOST_FAULTS], "counts": dict(sorted(counts.items()))}
 
 
-def _run(record, counts, block, built, pool, rng, beats, folder):
-    """One simulation; adds its results to `record` and `counts`."""
-    from ...cosim.job import Job
-    from ...cosim.run import SimulationError, simulate
-
-    stalls = _stalls(rng) if record["runs"] else (0.0, 0.0)
+def _script(block, pool, rng, stalls, beats):
+    """A Script of at least `beats` beats. Without stalls, half of them are in sections whose cycles are known."""
     script = Script(block, pool)
     episodes = Episodes(script, rng, 1 / (1 - max(stalls)))
     if not any(stalls):
@@ -76,21 +87,7 @@ def _run(record, counts, block, built, pool, rng, beats, folder):
             episodes.timed(beats // share)
         beats //= 2
     episodes.random(beats)
-    job = Job.of(block.config, script.steps, stall_in=stalls[0], stall_out=stalls[1],
-                 seed=int(rng.integers(1, 1 << 31)))
-    run = {"stall_in": stalls[0], "stall_out": stalls[1], "seed": job.seed}
-    record["runs"].append(run)
-    counts.update(script.counts)
-    where = f"run {len(record['runs']) - 1}: "
-    try:
-        verdict = judge(script, simulate(built, job, folder=folder, timeout=TIMEOUT_SECONDS), any(stalls))
-    except SimulationError as error:
-        record["faults"].append(where + str(error).splitlines()[0])
-        return
-    run |= {"beats": verdict.beats, "cycles": verdict.cycles}
-    for name in ("beats", "cycles", "lost", "wrong"):
-        record[name] += getattr(verdict, name)
-    record["faults"] += [where + fault for fault in verdict.faults]
+    return script
 
 
 def _stalls(rng):

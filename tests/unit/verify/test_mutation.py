@@ -8,7 +8,7 @@ from tiled_se.hdl.latency import ram_latency
 from tiled_se.hdl.timing import Timing
 from tiled_se.verify.equivalence.aig import Graph, read, write
 from tiled_se.verify.equivalence.cutpoints import cut
-from tiled_se.verify.mutation.blocks import BLOCKS, blocks_of, shares
+from tiled_se.verify.mutation.blocks import BLOCKS, blocks_of
 from tiled_se.verify.mutation.mutation import component_of, parse
 from tiled_se.verify.mutation.replay import kind_of
 from tiled_se.verify.options import MutateOptions
@@ -76,11 +76,6 @@ def test_the_default_blocks_have_every_component():
     assert {block.config.lanes > 1 for block in blocks} == {True, False}
     assert len({block.config.mid for block in blocks}) == 3
     assert {block.config.gate.kind.value for block in blocks} == {"sigmoid", "hardsigmoid"}
-
-
-def test_mutants_are_shared_out():
-    assert shares(1000, 3) == (334, 333, 333)
-    assert shares(2, 3) == (1, 1, 0)
 
 
 def test_multipliers_by_a_constant_are_not_cut():
