@@ -60,7 +60,7 @@ CHECKS = {
     "crosscheck": Check(simulators.crosscheck, CrosscheckOptions, simulators.RESULT, crosschecks.complete,
                         crosschecks.section, CROSSCHECKS),
     "soak": Check(streams.soak, SoakOptions, streams.FILE, soaks.complete, soaks.section,
-                  (*BLOCK, *MEASURING, "verify/soak")),
+                  (*BLOCK, *MEASURING, "verify/configurations.py", "verify/soak")),
 }
 
 

@@ -104,7 +104,7 @@ class Streams(RuleBasedStateMachine):
     @rule(number=SETS, words=WORDS, bit=st.none() | st.integers(0, 31))
     def load_badly(self, number, words, bit):
         """Cut short, too long, or foreign in a bit of the first word."""
-        good = self.script.words(number)
+        good = self.script.words[number]
         stream = np.resize(good, words)
         stream[0] ^= 0 if bit is None else 1 << bit
         if not np.array_equal(stream, good):
@@ -113,7 +113,7 @@ class Streams(RuleBasedStateMachine):
     @ending
     @rule(number=SETS, words=WORDS)
     def load_endlessly(self, number, words):
-        good = self.script.words(number)
+        good = self.script.words[number]
         self.script.load_endlessly(np.resize(good, words), refused=words >= len(good))
         self.endless = True
 

@@ -8,6 +8,7 @@ import os
 import time
 
 from ...batch import Campaign, Local
+from ...cosim.tools import BuildError
 from ...gen.fields import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
@@ -40,7 +41,8 @@ def soak(options: SoakOptions) -> bool:
     start = time.monotonic()
     name = FILE if options.only is None else ONLY
     results, reasons = _stream(options, folder, numbers, os.path.join(folder, name))
-    _require_tools(results, reasons)
+    if reasons and not results and all(reason.startswith(BUILD) for reason in reasons.values()):
+        raise BuildError(next(iter(reasons.values())).removeprefix(BUILD))
     summary = summarise(options, [results[number] for number in sorted(results)], reasons)
     write_all(folder, {name: json_bytes(summary)})
     print(table(summary))
@@ -58,14 +60,6 @@ def _numbers(options):
         if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < options.builds):
             raise ConfigError("only", text, f"must be the number of a configuration, less than BUILDS={options.builds}")
     return range(options.builds) if options.only is None else sorted(set(map(int, options.only)))
-
-
-def _require_tools(results, reasons):
-    """Raise BuildError where there is no result at all, because no block could be built."""
-    if reasons and not results and all(reason.startswith(BUILD) for reason in reasons.values()):
-        from ...cosim.build import BuildError
-
-        raise BuildError(next(iter(reasons.values())).removeprefix(BUILD))
 
 
 @dataclasses.dataclass(eq=False)

@@ -22,7 +22,7 @@ class Episodes:
         self.pool, self.block = script.pool, script.block
         self.timing = Timing(self.block.config)
         # Loading parameters must not be most of what a block does.
-        self.chunk = max(CHUNK, len(script.words(0)) // 4)
+        self.chunk = max(CHUNK, len(script.words[0]) // 4)
 
     def timed(self, beats):
         """At least `beats` of whole frames, back to back, without any other event."""
@@ -106,10 +106,10 @@ class Episodes:
         if self.rng.random() < 0.5:
             self._send(wait=False)
         self.script.load(number, wait=False)
-        self.script.idle(self._while(len(self.script.words(number)) + SETTLE))
+        self.script.idle(self._while(len(self.script.words[number]) + SETTLE))
 
     def _break_endless(self):
-        words = self.script.words(self._set())
+        words = self.script.words[self._set()]
         count = int(self.rng.integers(1, 2 * len(words)))
         self.script.load_endlessly(self._resized(words, count), refused=count >= len(words))
         if self.rng.random() < 0.5:
@@ -210,7 +210,7 @@ class Episodes:
 
     def _refuse(self):
         """A stream that is cut short, too long, of another configuration, or both."""
-        words = self.script.words(self._set())
+        words = self.script.words[self._set()]
         count = len(words)
         kind = self.rng.integers(5)
         if kind < 2:

@@ -73,7 +73,8 @@ class Script:
         self.block, self.pool = block, pool
         self.sections, self.looks, self.counts = [], [], collections.Counter()
         self._steps = []
-        self._words = [np.array(stream_words(*given), np.uint32) for given in block.sets]
+        # The streams of the block's sets of parameters.
+        self.words = [np.array(stream_words(*given), np.uint32) for given in block.sets]
 
     @property
     def section(self):
@@ -93,10 +94,6 @@ class Script:
                          self.pool.expected(one.sample, section.loads[one.first]) if certain else None)
 
         return Send(tuple(map(frame, sent)), wait)
-
-    def words(self, number):
-        """The stream of the block's set of parameters `number`."""
-        return self._words[number]
 
     # Resets.
 
@@ -156,7 +153,7 @@ class Script:
 
     def load(self, number, wait=True):
         """Load a set of parameters; with `wait` until the last word is taken. Frames that are open may get it."""
-        self._steps.append(Load(self.words(number), wait=wait))
+        self._steps.append(Load(self.words[number], wait=wait))
         loads = self.section.loads
         loads.append(number)
         for sent in self._open:

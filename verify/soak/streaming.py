@@ -5,8 +5,13 @@ import collections
 import pathlib
 
 import numpy as np
+import torch
 
 from ...batch.store import BLOCK, MEASURING, sources
+from ...cosim.build import build_simulation
+from ...cosim.job import Job
+from ...cosim.result import SimulationError
+from ...cosim.run import simulate
 from ...gen.report import config_fields, tool_versions
 from ...gen.verilog import generate
 from .blocks import draw
@@ -24,7 +29,8 @@ STALLS = (0.0, 0.05, 0.3, 0.5, 0.7, 0.9, 0.97)
 POOL_STREAM, RUN_STREAM = 2, 3
 MOST_FAULTS = 10
 TIMEOUT_SECONDS = 900
-OWN_FILES = tuple(f"verify/soak/{name}.py" for name in ("blocks", "episodes", "judge", "frames", "script", "streaming"))
+OWN_FILES = ("verify/configurations.py", *(f"verify/soak/{name}.py" for name in (
+    "blocks", "episodes", "judge", "frames", "script", "streaming")))
 
 
 def identity():
@@ -40,13 +46,6 @@ def stream_through(seed, number, beats, keep=None):
     ``counts`` of events, and the sums of ``beats``, ``cycles``, ``lost`` and ``wrong``; ``redraws`` (see blocks.py);
     ``faults`` has the first ten texts.
     """
-    # Torch takes seconds to load: commands that don't simulate don't load it.
-    import torch
-
-    from ...cosim.build import build_simulation
-    from ...cosim.job import Job
-    from ...cosim.run import SimulationError, simulate
-
     torch.set_num_threads(1)
     block = draw(seed, number)
     design = generate(block.config, None if block.config.loadable else block.sets[0][1])
