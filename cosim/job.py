@@ -173,7 +173,7 @@ class Job:
 
     @classmethod
     def of(cls, config: Config, steps: Iterable[Step], **options: Any) -> "Job":
-        """The job of `steps` for a block; it waits ten times as long for a beat as the block takes for a tile."""
+        """The job of `steps` for a block. By default ``hang_cycles`` is about ten times the latency of a tile."""
         return cls(**{"steps": tuple(steps), "lanes": config.lanes, "width": config.width, "channels": config.channels,
                       "signed": config.signed, "hang_cycles": 2000 + 10 * Timing(config).tile_latency, **options})
 

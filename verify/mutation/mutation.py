@@ -7,6 +7,8 @@ import pathlib
 import re
 import shlex
 
+from ..faults import TOP
+
 __all__ = ["Mutation", "component_of", "parse"]
 
 MODES = {
@@ -16,7 +18,6 @@ MODES = {
 }
 # Instances that are no components: memories, multipliers, and their parts.
 _PARTS = re.compile(r"ram|\w+_ram|leaf|storage|multiply|multiply_\d+|square|line")
-_TOP = "tiled_se"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,22 +58,18 @@ def component_of(cell: str) -> str:
         path = re.findall(r"\\([^.\\$]+)\.", cell)
     else:
         path = [] if cell.startswith("$") else cell.split(".")[:-1]
-    return ".".join(itertools.takewhile(lambda name: not _PARTS.fullmatch(name), path)) or _TOP
+    return ".".join(itertools.takewhile(lambda name: not _PARTS.fullmatch(name), path)) or TOP
 
 
 def parse(text: str, root: str | pathlib.PurePath = "") -> Mutation:
     """The :class:`Mutation` of one line of ``mutate -list``; its source lines are relative to folder `root`."""
     words = shlex.split(text.replace("\\", "\\\\"))
-    options = {"src": []}
-    for name, value in zip(words[1::2], words[2::2], strict=True):
-        if name == "-src":
-            options["src"].append(value)
-        else:
-            options[name[1:]] = value
-    wire = f"{options['wire']}[{options['wirebit']}]" if "wire" in options else ""
-    sources = tuple(dict.fromkeys(_relative(source, root) for source in options["src"]))
-    return Mutation(text, options["mode"], options["cell"], options["port"], int(options["portbit"]),
-                    int(options.get("ctrlbit", -1)), wire, sources)
+    pairs = list(zip(words[1::2], words[2::2], strict=True))
+    options = dict(pairs)
+    wire = f"{options['-wire']}[{options['-wirebit']}]" if "-wire" in options else ""
+    sources = tuple(dict.fromkeys(_relative(value, root) for name, value in pairs if name == "-src"))
+    return Mutation(text, options["-mode"], options["-cell"], options["-port"], int(options["-portbit"]),
+                    int(options.get("-ctrlbit", -1)), wire, sources)
 
 
 def _relative(source, root):

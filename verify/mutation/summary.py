@@ -65,8 +65,7 @@ def _mutant(judged, index):
     about = {"block": judged.block.name, "component": mutation.component, "mode": mutation.mode,
              "change": mutation.text, "words": mutation.words}
     if kill is not None:
-        return about | {"verdict": "killed", "scenario": kill.scenario, "kind": kill.kind, "failure": kill.failure,
-                        "phase": kill.phase}
+        return about | {"verdict": "killed", **dataclasses.asdict(kill)}
     if proof is not None and proof.equivalent:
         return about | {"verdict": "equivalent", "how": proof.how}
     return about | {"verdict": "survived", "how": "not examined" if proof is None else proof.how}

@@ -34,15 +34,13 @@ def centred(config, parameters, seed):
     x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
          for height in heights]
     result = dataclasses.replace(parameters, int8_zero_point=_zero(config, parameters, rng))
-    ends = {"layer1": config.requant_bits - 1, "layer2": LOGIT_BITS + GUARD_BITS + 1}
-    for name, accumulators in (("layer1", "acc1"), ("layer2", "acc2")):
+    ends = config.requant_bits - 1, LOGIT_BITS + GUARD_BITS + 1
+    for name, sums, shifts, end in zip(("layer1", "layer2"), ("acc1", "acc2"), config.shifts, ends, strict=True):
         layer = getattr(result, name)
         layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
         model = IntegerModel(config, dataclasses.replace(result, **{name: layer}))
-        acc = np.concatenate([getattr(model.run(one), accumulators).numpy()[0] for one in x])
-        shifts = config.shifts[int(name == "layer2")]
-        scaled = _scaled(layer, acc, shifts, config.requant_bits, ends[name], rng)
-        result = dataclasses.replace(result, **{name: scaled})
+        acc = np.concatenate([getattr(model.run(one), sums).numpy()[0] for one in x])
+        result = dataclasses.replace(result, **{name: _scaled(layer, acc, shifts, config.requant_bits, end, rng)})
     return result
 
 

@@ -102,7 +102,7 @@ class Scenarios(Stimulus):
         cut = any(len(frame.beats) % row for frame in frames)
         steps = (Send((self.random(k + 1),)), Drain(), Snapshot("before"), Send(tuple(frames)))
         return self.scenario(f"cut frames, stalls {stalls}", self.job(*steps, stalls=stalls),
-                        snapshots={"before": {"status_frame_error": 0}}, status_frame_error=int(cut))
+                             snapshots={"before": {"status_frame_error": 0}}, status_frame_error=int(cut))
 
     def pauses(self):
         """A source that stops at the ends of rows and tiles until everything that can come out has come out."""

@@ -71,17 +71,16 @@ def _observe(task):
 
 def _judged(name, campaign):
     """Each simulator's record of a configuration, with a ``verdict`` and a ``reason``."""
-    reference, records = campaign.results.get(Task(name, REFERENCE)), {}
-    for simulator, about in SIMULATORS.items():
-        task = Task(name, simulator)
-        if about.lacks:
-            records[simulator] = {"verdict": NOT_RUN, "reason": about.lacks}
-        elif task not in campaign.results or reference is None:
-            reason = campaign.failures.get(task, f"{REFERENCE} gave no result")
-            records[simulator] = {"verdict": ERROR, "reason": reason}
-        else:
-            record = campaign.results[task]
-            differing = differences(reference, record)
-            records[simulator] = {"verdict": DIFFERS if differing else AGREES, "reason": "; ".join(differing[:3])}
-            records[simulator] |= record
-    return records
+    reference = campaign.results.get(Task(name, REFERENCE))
+
+    def judged(simulator):
+        task, lacks = Task(name, simulator), SIMULATORS[simulator].lacks
+        if lacks:
+            return {"verdict": NOT_RUN, "reason": lacks}
+        if task not in campaign.results or reference is None:
+            return {"verdict": ERROR, "reason": campaign.failures.get(task, f"{REFERENCE} gave no result")}
+        differing = differences(reference, campaign.results[task])
+        verdict = DIFFERS if differing else AGREES
+        return {"verdict": verdict, "reason": "; ".join(differing[:3])} | campaign.results[task]
+
+    return {simulator: judged(simulator) for simulator in SIMULATORS}
