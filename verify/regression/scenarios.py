@@ -59,8 +59,8 @@ class Scenarios(Stimulus):
 
     def timed(self, name, job, heights, pauses=()):
         """A scenario of whole frames without stalls, so that the beats inside are known in each cycle."""
-        scenario = self.scenario(name, dataclasses.replace(job, occupancy=True))
-        return dataclasses.replace(scenario, prediction=predict(self.config, heights, pauses),
+        return dataclasses.replace(self.scenario(name, dataclasses.replace(job, occupancy=True)),
+                                   prediction=predict(self.config, heights, pauses),
                                    occupancy=in_flight(self.config, heights, pauses))
 
     @functools.cached_property
@@ -151,8 +151,8 @@ class Scenarios(Stimulus):
                   Idle(self.row + pause.cycles), Reset()]
         # The beats inside never come out.
         job = self.job(*steps, stalls=(0, 1 - 1 / (NEVER * timing.tile_latency)))
-        reset = {"status_frame_error": 0, **({"status_loaded": 0} if self.config.loadable else {})}
-        return dataclasses.replace(self.scenario("crowd", job, **reset), in_flight=most)
+        unloaded = {"status_loaded": 0} if self.config.loadable else {}
+        return dataclasses.replace(self.scenario("crowd", job, **unloaded), in_flight=most)
 
     def many_parameters(self):
         """Two frames each with parameters of many kinds, which make more bits of the data path matter."""

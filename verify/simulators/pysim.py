@@ -28,12 +28,15 @@ class _Pin:
         # drivers.reader reads through this attribute.
         self._handle = self
 
+    def __len__(self):
+        return len(self._signal)
+
     def look(self):
         """Keep the value for reads after the edge."""
         self._seen = self._ctx.get(self._signal)
 
     def get_signal_val_binstr(self):
-        return format(self._seen, f"0{len(self._signal)}b")
+        return format(self._seen, f"0{len(self)}b")
 
     def _set(self, value):
         self._ctx.set(self._signal, value)
@@ -45,15 +48,14 @@ def run(config: Config, parameters: Parameters | None, job: Job) -> SimResult:
     """Run `job`, which is without taps. `parameters` are the baked ones; None for a loadable block."""
     top, sync, block = Module(), ClockDomain("sync"), TiledSE(config, parameters)
     top.domains.sync, top.submodules.block = sync, block
-    signals = {"rst": sync.rst} | {
-        "_".join(path): signal for path, _, signal in block.signature.flatten(block)}
-    ports = {name: len(signal) for name, signal in signals.items()}
+    signals = {"rst": sync.rst} | {"_".join(path): signal for path, _, signal in block.signature.flatten(block)}
     simulator = Simulator(top)
     simulator.add_clock(1e-8)
     ran = []
 
     async def bench(ctx):
         pins = {name: _Pin(ctx, signal) for name, signal in signals.items()}
+        ports = {name: len(pin) for name, pin in pins.items()}
         per_beat = PerBeat(types.SimpleNamespace(**pins), job, ports, lambda delivered, cycle: None)
         for _ in per_beat.cycles():
             for pin in pins.values():

@@ -50,10 +50,6 @@ def _cxxrtl(block):
     return build_model(verilog, TOP, engine="cxxrtl", source=models.cxxrtl(verilog, TOP)).run
 
 
-def _amaranth(block):
-    return functools.partial(pysim.run, block.config, block.baked)
-
-
 def _netlist(block):
     return models.ecp5(block.config, block.baked) + models.cell_models()
 
@@ -65,7 +61,8 @@ SIMULATORS = {
     "cxxrtl": Simulator("the Verilog as yosys reads it, in CXXRTL", _cxxrtl),
     "icarus": Simulator("the Verilog, in Icarus Verilog under cocotb, moved by Python",
                         lambda block: _cocotb(block.design.verilog, simulator="icarus"), 15_000, "iverilog"),
-    "amaranth": Simulator("the Amaranth source, in Amaranth's simulator, moved by Python", _amaranth, 4_000),
+    "amaranth": Simulator("the Amaranth source, in Amaranth's simulator, moved by Python",
+                          lambda block: functools.partial(pysim.run, block.config, block.baked), 4_000),
     "ecp5": Simulator("the netlist of ECP5 cells, in Verilator",
                       lambda block: build_model(_netlist(block), TOP).run),
     "ecp5 icarus": Simulator("the netlist of ECP5 cells, in Icarus Verilog under cocotb, moved by Python",
