@@ -93,8 +93,7 @@ def verify(options: VerifyOptions) -> bool:
             write_all(results, {KEY: json_bytes(None)})
             held = check.run(check.options(jobs=options.jobs, out=results))
             good, result = good and held, _load(results, check.result)
-            if held:
-                write_all(results, {KEY: json_bytes(key)})
+            write_all(results, {KEY: json_bytes(key if held else None)})
         if result is not None and check.complete(result):
             page = section.placed(page, check.section(result))
             write_all(options.docs, {DOCUMENT: page.encode()}, "docs")

@@ -19,7 +19,7 @@ import dataclasses
 from ..faults import SELECT
 from .aig import FALSE, TRUE, Graph, Machine, write
 
-__all__ = ["ASSUMPTIONS_PORT", "INVARIANTS_PORT", "Faults", "Miter"]
+__all__ = ["ASSUMPTIONS_PORT", "INVARIANTS_PORT", "Faults"]
 
 # AXI4-Stream leaves data and tlast of a stream undefined while its valid is low.
 _PAYLOADS = {"m_axis_tdata": "m_axis_tvalid", "m_axis_tlast": "m_axis_tvalid"}
@@ -57,19 +57,6 @@ class Compared:
     reached: frozenset
     bad: int
     unreset: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Miter:
-    """A miter: ``bad`` is FALSE if block and mutant are the same gates.
-
-    ``registers`` is as :func:`.aig.write` takes them; ``reached`` are the machine's registers without a copy that the
-    fault reaches.
-    """
-
-    registers: dict
-    bad: int
-    reached: frozenset
 
 
 class Faults:
@@ -123,7 +110,11 @@ class Faults:
         return self.machine.copy(self.graph, {**inputs, **states, **selected, **dict(values)})
 
     def miter(self, number, copied=frozenset()):
-        """The :class:`Miter` of fault `number`, with copies of the registers `copied`."""
+        """The miter of fault `number`, with copies of the registers `copied`: (registers, bad, reached).
+
+        The first two are for :func:`.aig.write`; ``bad`` is FALSE if block and mutant are the same gates. The last are
+        the machine's registers without a copy that the fault reaches.
+        """
         graph, cycle = self.graph, self.cycle
         copies = {node: graph.leaf() for node in copied}
         compared = self.compare(cycle, number, copies)
@@ -131,7 +122,7 @@ class Faults:
         bad = graph.lor(graph.land(self.begun, compared.bad), graph.land(self.begun ^ 1, compared.unreset))
         if self.assume:
             bad = graph.land(bad, graph.lor(self._broken(), self.was_broken) ^ 1)
-        return Miter(registers, bad, compared.reached)
+        return registers, bad, compared.reached
 
     def compare(self, cycle, number, copies):
         """Fault `number` beside `cycle`, as :class:`Compared`; `copies` are literals of the mutant's own registers."""

@@ -109,14 +109,14 @@ def _windows(faults, number):
     """(levels, AIGER, whether it has all registers that the fault reaches); one must be proved, if there is any."""
     windows, copied, levels = [], frozenset(), 0
     while True:
-        miter = faults.miter(number, copied)
-        if miter.bad == FALSE:
+        registers, bad, reached = faults.miter(number, copied)
+        if bad == FALSE:
             return []
-        if levels in WINDOWS or not miter.reached:
-            windows.append((levels, write(faults.graph, miter.registers, miter.bad), not miter.reached))
-        if not miter.reached:
+        if levels in WINDOWS or not reached:
+            windows.append((levels, write(faults.graph, registers, bad), not reached))
+        if not reached:
             return windows
-        copied, levels = copied | miter.reached, levels + 1
+        copied, levels = copied | reached, levels + 1
 
 
 def _prove(bench, number, windows):
@@ -150,7 +150,7 @@ def prove_over_cycles(bench: Workbench, machine: Machine, number: int) -> Verdic
     copied, levels = frozenset(), 0
     while levels <= UNROLLED[-1]:
         # Graphs of many cycles are large, so that each is made for one proof and then dropped.
-        reached = Faults(machine).miter(number, copied).reached
+        *_, reached = Faults(machine).miter(number, copied)
         if levels in UNROLLED or not reached:
             makers = (functools.partial(make, Faults(machine), number, copied) for make in (later, sooner))
             if all(_holds(bench, f"u{number}_{levels}", make()) for make in makers):
