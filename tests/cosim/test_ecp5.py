@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ECP5 form of memories and multipliers: the plan of banks, and the whole block with the primitives' models."""
+"""The ECP5 form of memories and multipliers: the whole block with the primitives' models."""
 
 import dataclasses
 
@@ -12,41 +12,11 @@ from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Mid
-from tiled_se.hdl.ecp5 import SHAPES, Ecp5, plan
+from tiled_se.hdl.ecp5 import Ecp5
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.verify.simulators.models import OURS
 
 CELLS = OURS.read_text()
-
-
-@pytest.mark.parametrize(("width", "depth", "words", "blocks"), [
-    (64, 3314, [2048, 1024, 512], 14),  # the headline's tile buffer
-    (8, 25596, [16384, 8192, 1024], 13),
-    (128, 128, [512], 4),
-    (46, 600, [1024], 3),
-    (64, 16384 * 3 + 1, [16384] * 3 + [512], 194),
-    (1, 16385, [16384, 512], 2),
-])
-def test_plan(width, depth, words, blocks):
-    """Known cases: a depth that is no power of two takes no more blocks than its banks."""
-    banks = plan(width, depth)
-    assert [bank.words for bank in banks] == words
-    assert sum(bank.blocks(width) for bank in banks) == blocks
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_plan_covers_every_address_once(seed):
-    rng = np.random.default_rng(seed)
-    for _ in range(40):
-        width, depth = int(rng.integers(1, 520)), int(rng.integers(33, 70000))
-        banks = plan(width, depth)
-        assert banks[-1].start < depth <= banks[-1].start + banks[-1].words
-        for bank, after in zip(banks, banks[1:], strict=False):
-            assert bank.start + bank.words == after.start
-        assert all(bank.words in SHAPES and bank.start % bank.words == 0 for bank in banks)
-        # Never more than one memory of one shape would take.
-        assert sum(bank.blocks(width) for bank in banks) <= min(
-            -(-depth // words) * -(-width // bits) for words, bits in SHAPES.items())
 
 
 BLOCKS = {

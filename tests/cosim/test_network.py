@@ -75,7 +75,7 @@ def test_refused(tiled_se, files, arguments, line):
     assert not os.path.exists("rtl")
 
 
-class TestContext:
+class TestSensitivity:
     def test_command(self, tiled_se, files):
         finished = tiled_se.passes("sensitivity", *files, "--input-shape", SIZE, "--ks", "2,6,11", "-o", "found")
         contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())

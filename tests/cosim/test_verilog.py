@@ -122,8 +122,7 @@ def run_icarus(block, tmp_path, beats, seed, standard, pause):
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
-@pytest.mark.parametrize("standard", ["-g2005", "-g2012"])
-@pytest.mark.parametrize("pause", [(0, 0), (40, 40), (0, 90)], ids=str)
+@pytest.mark.parametrize(("pause", "standard"), [((0, 0), "-g2005"), ((40, 40), "-g2012"), ((0, 90), "-g2005")])
 def test_icarus(block, tmp_path, pause, standard):
     """Frames of 1, 3, many and k rows back to back in one run, X on everything idle."""
     config, parameters, _ = block

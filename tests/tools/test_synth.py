@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se synth`: real runs of yosys and nextpnr on a small block, and what happens where they fail."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 
 from tiled_se.gen.fpga import synth, tools, yosys
 from tiled_se.gen.fpga.nextpnr import parse, place
-from tiled_se.gen.fpga.targets import FAMILIES, Target
+from tiled_se.gen.fpga.targets import FAMILIES, Part, Target
 from tiled_se.gen.fpga.tools import ToolError, Workbench
 from tiled_se.gen.fpga.yosys import INSTANCE, map_to_cells
 from tiled_se.gen.verilog import generate
@@ -22,8 +23,6 @@ from tiled_se.gen.verilog import generate
 # The fewest cells with which every memory and multiplier is still there and the tile buffer a block RAM: place and
 # route takes most of the time here.
 SMALL = ("--k=2", "--width=40", "--channels=2", "--squeeze=1", "--lanes=2", "--macs=1", "--loadable=0", "--out=out")
-LARGE = ("--k=8", "--width=1060", "--channels=2", "--squeeze=2", "--lanes=2", "--macs=2", "--loadable=0",
-         "--gate=hardsigmoid", "--error=8", "--out=out")
 BOUND_BITS = 8 * 2 * 40 * 2
 LUT, FF, DSP, RAM = "luts", "ffs", "dsps", "block_rams"
 # Cell types by what they count as; every other type counts as nothing.
@@ -121,17 +120,17 @@ def test_cells_alone(tiled_se, tmp_path, mapped):
     assert "clock       unknown: pip brings no tool that places this" in finished.out.splitlines()
 
 
-def test_no_part_has_room(tiled_se, tmp_path):
+def test_no_part_has_room(tiled_se, tmp_path, monkeypatch):
     """Cells, but no clock; the table and synth.json say what there is too little of."""
-    # 17 KB of tile buffer, which is more than either has, and too many multipliers for the first. The second has none:
-    # wide ones would take long to map.
-    finished = tiled_se.passes("synth", *LARGE, "--target=ice40")
+    # The first has too few multipliers, the second has none and needs cells for them.
+    small = (Part("small", "synth_ice40 -dsp", ("--u4k", "--package", "sg48"), 39),
+             Part("none", "synth_ice40", ("--hx1k", "--package", "tq144"), 95))
+    monkeypatch.setitem(FAMILIES, Target.ICE40, dataclasses.replace(FAMILIES[Target.ICE40], parts=small))
+    finished = tiled_se.passes("synth", *SMALL, "--target=ice40")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
-    assert summary["fmax_mhz"] is None
-    assert summary["device"] == "iCE40UP5K-SG48"
-    assert re.fullmatch(r"iCE40UP5K-SG48 lacks room \((.*, )?(\d+) of 8 ICESTORM_DSP(, .*)?\); "
-                        r"iCE40HX8K-CT256 lacks room \((.*, )?\d+ of 32 ICESTORM_RAM(, .*)?\)", summary["fmax_missing"])
-    assert f"{summary['dsps']} of 8 ICESTORM_DSP" in summary["fmax_missing"]
+    assert (summary["fmax_mhz"], summary["device"]) == (None, "small")
+    assert re.fullmatch(fr"small lacks room \({summary['dsps']} of 4 ICESTORM_DSP\); "
+                        r"none lacks room \((.*, )?\d{4} of 1280 ICESTORM_LC(, .*)?\)", summary["fmax_missing"])
     assert f"clock       unknown: {summary['fmax_missing']}" in finished.out.splitlines()
 
 
