@@ -116,18 +116,6 @@ class CBAMChannels(nn.Module):
         return x * torch.sigmoid(average + largest)
 
 
-class ECA(nn.Module):
-    """A convolution across channels"""
-
-    def __init__(self, channels, squeeze):
-        super().__init__()
-        self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
-
-    def forward(self, x):
-        y = self.conv(x.mean((2, 3))[:, None])
-        return x * torch.sigmoid(y).transpose(1, 2)[..., None]
-
-
 class ESE(nn.Module):
     """One layer"""
 

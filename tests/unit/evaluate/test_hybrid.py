@@ -82,13 +82,6 @@ def test_tensors_and_constants_that_a_graph_within_a_node_takes():
     assert found["one"].tolist() == [1]
 
 
-def test_cuts_without_a_node_between_them():
-    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Relu", ["a"], ["y"])]
-    hybrid = Hybrid(network(nodes, ["y"]), {"second": ("a", "y"), "first": ("x", "a")})
-    found = hybrid.run({"x": image()}, {"first": lambda x: x + 1, "second": lambda x: 2 * x})
-    np.testing.assert_array_equal(found["y"], 2 * (image() + 1))
-
-
 def random_network(seed):
     """A random graph of sums, and of pairs Abs, Sqrt that may be cut, in a row and side by side; and its cuts."""
     rng = np.random.default_rng(seed)

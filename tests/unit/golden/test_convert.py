@@ -130,7 +130,6 @@ def test_strips(name, k, height):
 
 OTHERS = {
     "CBAM": blocks.CBAMChannels,
-    "ECA": blocks.ECA,
     "ESE": blocks.ESE,
     "bottleneck": like(pool=nn.Identity()),
     "perceptron": lambda c, cr: nn.Sequential(nn.Linear(c, cr), nn.ReLU(), nn.Linear(cr, c)),

@@ -95,8 +95,8 @@ NAMED = {
     "a buffer of k rows": (dict(k=2, width=20, channels=6, squeeze=3, lanes=2, macs=3, slack=0), [6, 3]),
     "three words short": (dict(k=2, width=40, channels=6, squeeze=3, lanes=2, macs=3, slack=40), [8, 3]),
     "two registers after the sums": (dict(k=2, width=2, channels=37, squeeze=2, macs=5), [3, 4]),
-    "three registers after the sums": (dict(k=1, width=2, channels=520, squeeze=1, macs=70), [2]),
-    "three registers after hidden values": (dict(k=1, width=2, channels=4, squeeze=515, lanes=2, macs=60), [3]),
+    "three registers after the sums": (dict(k=1, width=2, channels=520, squeeze=1, macs=9), [2]),
+    "three registers after hidden values": (dict(k=1, width=2, channels=4, squeeze=515, lanes=2, macs=9), [3]),
     "gates deeper than the buffer": (dict(k=1, width=1, channels=33, squeeze=2, macs=9, slack=0), [4]),
 }
 
@@ -107,11 +107,11 @@ def test_named(shape, heights):
     assert measure(config, heights) == predicted(config, heights)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_random(seed):
     """Small blocks of every kind, whose tiles are shorter and longer than excite takes."""
     rng = random.Random(seed)
-    for _ in range(12):
+    for _ in range(6):
         lanes = rng.choice([1, 1, 2, 3, 4])
         config = Config(
             k=rng.choice([1, 1, 2, 3, 5]), width=rng.choice([1, 2, 3, 5, 9, 20]), lanes=lanes,
