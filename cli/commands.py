@@ -66,9 +66,8 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="sim", function="gen.simulation:simulate", options="gen.options:SimOptions",
         short="build the block, simulate it and compare every output with the golden model",
-        text="""
-            Build the block's RTL, run frames through it in a simulator, compare every output with the golden model and
-            with float64. Writes OUT/report.json and OUT/output.npz.""",
+        text="""Build the block's RTL, run frames through it in a simulator, compare every output with the golden model
+            and with float64. Writes OUT/report.json and OUT/output.npz.""",
         statuses=_EXACT,
         examples=("--k 7 --width 56 --channels 64",
                   "--k 7 --weights se.npz --input frames.npz --stall 0.3",
@@ -88,10 +87,9 @@ COMMANDS = {command.name: command for command in (
         name="synth", function="gen.fpga.synth:synthesise", options="gen.options:SynthOptions", extra="synth",
         tools=False,
         short="synthesise the block for an FPGA: cells, block RAM, clock",
-        text="""
-            Map the block to an FPGA's cells with yosys; for ecp5 and ice40, place and route it with nextpnr, once a
-            seed. Writes OUT/synth.json, OUT/NAME.v and the tools' logs. A block that fits no part is reported with
-            cell counts but without a clock. So is every block for xilinx, as pip has no nextpnr for it.""",
+        text="""Map the block to an FPGA's cells with yosys; for ecp5 and ice40, place and route it with nextpnr, once a
+            seed. Writes OUT/synth.json, OUT/NAME.v and the tools' logs. A block that fits no part is reported with cell
+            counts but without a clock. So is every block for xilinx, as pip has no nextpnr for it.""",
         statuses={0: "done", 3: "a tool is missing or failed"},
         examples=("--k 7 --width 56 --channels 64",
                   "--target xilinx --k 7 --width 56 --channels 64 --lanes 1",
@@ -99,30 +97,27 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="bench", function="evaluate.bench.command:bench", options="evaluate.options:BenchOptions", extra="bench",
         short="measure the blocks of known networks, and write tables and plots",
-        text="""
-            Measure memory, cycles and synthesis of every squeeze-and-excite block of known networks, with the original
-            form beside the tiled one, and write DOCS/benchmarks.md with its plots. Each result is kept in OUT as soon
-            as it is there, so that what is finished is not measured again.""",
+        text="""Measure memory, cycles and synthesis of every squeeze-and-excite block of known networks, with the
+            original form beside the tiled one, and write DOCS/benchmarks.md with its plots. Each result is kept in OUT
+            as soon as it is there, so that what is finished is not measured again.""",
         statuses={0: "all was measured and right", 1: "something failed"},
         examples=("", "--network EfficientDet-D2", "--blocks 56x56x64x16,7x7x1152x48 --jobs 4")),
     Command(
         name="simspeed", function="evaluate.simspeed.command:simspeed", options="evaluate.options:SimspeedOptions",
         extra="simspeed", optional=True,
         short="measure how fast the block simulates, by four benches",
-        text="""
-            Run the same Verilog with the same frames under four benches in turn: this project's own, its drivers in
+        text="""Run the same Verilog with the same frames under four benches in turn: this project's own, its drivers in
             Python, cocotbext-axi's source and sink, and a plain C++ loop. Each compares every output with the golden
             model. Writes cycles per CPU second and their ratios into OUT/simspeed.json, and into DOCS/benchmarks.md if
-            DOCS is given. Without width, channels, weights and input it takes 56 columns and 64 channels.
-            cocotbext-axi comes with tiled-se[simspeed]; without it, that bench is left out.""",
+            DOCS is given. Without width, channels, weights and input it takes 56 columns and 64 channels. cocotbext-axi
+            comes with tiled-se[simspeed]; without it, that bench is left out.""",
         statuses={0: "done", 1: "a mismatch"} | _FAILED,
         examples=("", "--k 4 --width 20 --channels 16 --stall 0.3 --seconds 1")),
     Command(
         name="sweep", function="evaluate.sweep.command:sweep", options="evaluate.options:SweepOptions", extra="sweep",
         short="simulate a list of configurations, on all cores or on a cluster",
-        text="""
-            Build, simulate and compare every configuration that a TOML file lists, each as `tiled-se sim` does. Each
-            report is kept in OUT/reports as soon as it is there, so that an interrupted sweep continues. A
+        text="""Build, simulate and compare every configuration that a TOML file lists, each as `tiled-se sim` does.
+            Each report is kept in OUT/reports as soon as it is there, so that an interrupted sweep continues. A
             configuration that fails doesn't stop the others. Writes OUT/results.csv, OUT/summary.json and
             OUT/timings.csv.""",
         statuses=_ALL_EXACT | {3: "the scheduler has gone"},
@@ -131,8 +126,7 @@ COMMANDS = {command.name: command for command in (
         name="inspect", function="network.commands.inspect:inspect", options="network.commands.options:InspectOptions",
         tools=False,
         short="list the squeeze-and-excite blocks of an ONNX network",
-        text="""
-            Find the squeeze-and-excite blocks of an ONNX network, whatever nodes they are spelt with: size of the
+        text="""Find the squeeze-and-excite blocks of an ONNX network, whatever nodes they are spelt with: size of the
             feature map, channels, squeezed channels, functions, parameters, and elements that wait with and without
             tiles. The model is only read. Nothing in it is run, except where the sizes can't be inferred from
             --input-shape.""",
@@ -141,16 +135,14 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="swap", function="network.commands.swap:swap", options="network.commands.options:SwapOptions", tools=False,
         short="tile the squeeze-and-excite blocks of an ONNX network, with the same weights",
-        text="""
-            Write the network again with tiled squeeze-and-excite in place of the original, for any height, in operators
-            that every runtime has; all else stays as it is.""",
+        text="""Write the network again with tiled squeeze-and-excite in place of the original, for any height, in
+            operators that every runtime has; all else stays as it is.""",
         statuses={0: "done"},
         examples=("model.onnx --k 7 -o tiled.onnx", "model.onnx --k 7 --skip Mul.55,Mul.57")),
     Command(
         name="build", function="network.commands.build:build", options="network.commands.options:BuildOptions",
         short="quantise, build and co-simulate every squeeze-and-excite block of an ONNX network",
-        text="""
-            Run the network, tiled, on calibration images; quantise every block by the feature maps that reach it;
+        text="""Run the network, tiled, on calibration images; quantise every block by the feature maps that reach it;
             generate its RTL, simulate it on the feature maps of some of the images, and compare with the golden model.
             Writes a folder for each block: NAME.v, manifest.json, report.json, output.npz, and weights.npz and
             input.npz to repeat the run by; and OUT/report.json over all of them.""",
@@ -159,10 +151,9 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="report", function="evaluate.report.command:report", options="evaluate.options:ReportOptions",
         short="count what tiles save and cost in a network, block by block",
-        text="""
-            For every squeeze-and-excite block of a network, and in sum, the original beside the tiled form: elements
-            that wait, bits of memory in the RTL and of its tile buffers alone, multiplications, cycles to the first
-            output; for the networks of the paper its printed figures beside ours. Writes OUT/report.json and
+        text="""For every squeeze-and-excite block of a network, and in sum, the original beside the tiled form:
+            elements that wait, bits of memory in the RTL and of its tile buffers alone, multiplications, cycles to the
+            first output; for the networks of the paper its printed figures beside ours. Writes OUT/report.json and
             OUT/report.svg. Measurements are kept in OUT.""",
         statuses={0: "done", 1: "something failed"},
         examples=("EfficientDet-D2", "paper", "model.onnx --input-shape 3x640x640")),
@@ -170,20 +161,18 @@ COMMANDS = {command.name: command for command in (
         name="sensitivity", function="network.commands.sensitivity:sensitivity",
         options="network.commands.options:SensitivityOptions",
         short="see how well the tiles of an ONNX network stand for its whole feature maps",
-        text="""
-            For every squeeze-and-excite block and several heights of a tile: how well the tiles' means and gates agree
-            with those of the whole map, on images; and the quantised gates beside the float ones. Blocks that agree
-            badly are better left as they are: a line for each K names them. Correlations in the table are for the K
-            nearest to 7. Writes OUT/sensitivity.json and OUT/sensitivity.svg.""",
+        text="""For every squeeze-and-excite block and several heights of a tile: how well the tiles' means and gates
+            agree with those of the whole map, on images; and the quantised gates beside the float ones. Blocks that
+            agree badly are better left as they are: a line for each K names them. Correlations in the table are for the
+            K nearest to 7. Writes OUT/sensitivity.json and OUT/sensitivity.svg.""",
         statuses={0: "done"},
         examples=("model.onnx images/ --input-shape 3x640x640",)),
     Command(
         name="demo", function="evaluate.demo.command:demo", options="evaluate.options:DemoOptions", extra="demo",
         short="run a trained text detector with tiled blocks, in float, in integers, one in RTL",
-        text="""
-            Detect lines of text on rendered pages and on a scan with a trained network: as it is, tiled in float, and
-            tiled with every block computed by the integer golden model, one of them by the RTL. Writes OUT/demo.json
-            and OUT/demo.png.""",
+        text="""Detect lines of text on rendered pages and on a scan with a trained network: as it is, tiled in float,
+            and tiled with every block computed by the integer golden model, one of them by the RTL. Writes
+            OUT/demo.json and OUT/demo.png.""",
         statuses={0: "done", 1: "the RTL was wrong, a block's error over 1 LSB, or, on 40 pages or more, the F-score "
                   "of TSE more than 2 points under that of SE, or of integers more than 1 point from that of float",
                   3: "a tool failed"},
@@ -191,8 +180,7 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="prove", function="verify.formal.command:prove", options="verify.options:ProveOptions", extra="verify",
         short="prove that the block loses, repeats and mixes up nothing",
-        text="""
-            Prove the properties of every component and of the block's control with a model checker, show that each
+        text="""Prove the properties of every component and of the block's control with a model checker, show that each
             proof's assumptions allow what matters, and that each of its planted faults makes it fail. Writes
             OUT/prove.json.""",
         statuses={0: "all proved and every fault found", 1: "not"} | _FAILED,
@@ -201,8 +189,7 @@ COMMANDS = {command.name: command for command in (
         name="mutate", function="verify.mutation.command:mutate", options="verify.options:MutateOptions",
         extra="verify",
         short="measure how many faults in the netlist the regression notices",
-        text="""
-            Put N small changes into the netlist of generated blocks, one at a time, and run the regression on each.
+        text="""Put N small changes into the netlist of generated blocks, one at a time, and run the regression on each.
             What survives is proved equivalent if possible. Writes OUT/mutate.json.""",
         statuses={0: "at least 99 % were killed or proved equivalent", 1: "less"} | _FAILED,
         examples=("", "--mutants 200 --seed 5")),
@@ -210,27 +197,24 @@ COMMANDS = {command.name: command for command in (
         name="crosscheck", function="verify.simulators.command:crosscheck", options="verify.options:CrosscheckOptions",
         extra="verify",
         short="compare simulators, and the synthesised netlist, on every named configuration",
-        text="""
-            Run the same frames, pauses, resets and parameter streams through each simulator, and through the netlist as
-            synthesised for ECP5: outputs, status and cycles must be the same. Simulators that are not there are left
-            out. Writes OUT/crosscheck.json.""",
+        text="""Run the same frames, pauses, resets and parameter streams through each simulator, and through the
+            netlist as synthesised for ECP5: outputs, status and cycles must be the same. Simulators that are not there
+            are left out. Writes OUT/crosscheck.json.""",
         statuses={0: "all agree", 1: "not"} | _FAILED,
         examples=("", "--only headline")),
     Command(
         name="soak", function="verify.soak.command:soak", options="verify.options:SoakOptions", extra="verify",
         short="stream millions of beats through random blocks",
-        text="""
-            Build random configurations and stream frames through them with random pauses, resets, cut frames and broken
-            parameter streams, every beat compared with the golden model. Writes OUT/soak.json.""",
+        text="""Build random configurations and stream frames through them with random pauses, resets, cut frames and
+            broken parameter streams, every beat compared with the golden model. Writes OUT/soak.json.""",
         statuses={0: "nothing was lost or wrong", 1: "something was"} | _FAILED,
         examples=("", "--builds 20 --beats 1000000")),
     Command(
         name="verify", function="verify.command:verify", options="verify.options:VerifyOptions", extra="verify",
         short="run prove, mutate, crosscheck and soak, and write their figures into the documentation",
-        text="""
-            Run prove, mutate, crosscheck and soak with their usual options, each in a folder of its own in OUT, and
-            write its figures into its section of DOCS/verification.md. Commands whose result is complete, and made
-            from the same sources and tools, are not run again.""",
+        text="""Run prove, mutate, crosscheck and soak with their usual options, each in a folder of its own in OUT, and
+            write its figures into its section of DOCS/verification.md. Commands whose result is complete, and made from
+            the same sources and tools, are not run again.""",
         statuses={0: "everything held", 1: "something did not"} | _FAILED,
         examples=("", "--only prove,mutate --jobs 2")),
 )}

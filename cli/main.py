@@ -120,7 +120,3 @@ def _fail(message: str, status: int) -> int:
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     print(f"tiled-se: error: {line}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -29,9 +29,9 @@ def write_verilog(options: BlockOptions) -> bool:
     $readmemh), and manifest.json, which comes last.
     """
     folder = output_folder(options)
-    job = prepare(options)
-    design = generate(job.config, job.baked, options.name)
-    files = hardware_files(job, design)
+    spec = prepare(options)
+    design = generate(spec.config, spec.baked, options.name)
+    files = hardware_files(spec, design)
     write_all(folder, {file: content for file, (content, _) in files.items()})
     for file, (content, purpose) in files.items():
         size = "" if file == MANIFEST else f"{len(content):,} bytes: "
@@ -39,26 +39,26 @@ def write_verilog(options: BlockOptions) -> bool:
     return True
 
 
-def hardware_files(job: BlockSpec, design: Design) -> dict[str, tuple[bytes, str]]:
+def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, str]]:
     """The files of a block by name, each as (content, purpose)."""
-    config, name = job.config, job.options.name
+    config, name = spec.config, spec.options.name
     files = {f"{name}.v": (design.verilog.encode(), "the block, complete: it includes nothing")}
     if config.loadable:
-        words = stream_words(config, job.quantised.parameters)
-        origin = "of WEIGHTS" if job.options.weights else f"of random weights (seed {job.options.seed})"
+        words = stream_words(config, spec.quantised.parameters)
+        origin = "of WEIGHTS" if spec.options.weights else f"of random weights (seed {spec.options.seed})"
         files[f"{name}.params.bin"] = (np.array(words, "<u4").tobytes(),
                                        f"parameter stream for w_axis {origin}: 32-bit words, little-endian")
         files[f"{name}.params.hex"] = ("".join(f"{word:08x}\n" for word in words).encode(),
                                        "the same, a word a line for $readmemh")
-    about = manifest(job, design, {file: purpose for file, (_, purpose) in files.items()})
+    about = manifest(spec, design, {file: purpose for file, (_, purpose) in files.items()})
     return files | {MANIFEST: (json_bytes(about), "ports, parameters, number formats, latency, memories")}
 
 
-def manifest(job: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[str, Any]:
+def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[str, Any]:
     """The contents of manifest.json; `files` maps each file's name to its purpose. Cycles are without pauses."""
-    config, quantised, timing = job.config, job.quantised, Timing(job.config)
+    config, quantised, timing = spec.config, spec.quantised, Timing(spec.config)
     parameters: dict[str, Any] = {"kind": "loadable" if config.loadable else "baked",
-                                  "source": job.options.weights or f"random, seed {job.options.seed}"}
+                                  "source": spec.options.weights or f"random, seed {spec.options.seed}"}
     if config.loadable:
         parameters |= {"stream_words": len(stream_words(config, quantised.parameters)),
                        "fingerprint": f"{config.fingerprint:08x}",

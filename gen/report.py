@@ -34,7 +34,7 @@ class Outcome:
     ``x``, ``y`` (from the RTL, 0 where it gave no output) and ``golden`` are integers (N, H, W, C).
     """
 
-    job: BlockSpec
+    spec: BlockSpec
     design: Design
     build: "Build"
     result: "SimResult"
@@ -70,8 +70,8 @@ def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
 
 def report(outcome: Outcome) -> dict[str, Any]:
     """The contents of report.json."""
-    job, result, config = outcome.job, outcome.result, outcome.job.config
-    options, shape, timing = job.options, job.shape, Timing(config)
+    spec, result, config = outcome.spec, outcome.result, outcome.spec.config
+    options, shape, timing = spec.options, spec.shape, Timing(config)
     peak = (result.status.get("status_peak_words") or 0) * config.lanes
     cycles = {"total": result.total_cycles, "first_output_latency": result.first_output_latency,
               # A single beat has no cycle between first and last; it is one beat in one cycle.
@@ -84,15 +84,15 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "config": config_fields(config) | {
             "height": shape.height, "frames": shape.frames, "name": options.name, "stall": options.stall,
             "seed": options.seed, "sim": options.sim, "weights": options.weights or "random",
-            "input": options.input or "random", "error": options.error, "x_scale": job.format.scale},
+            "input": options.input or "random", "error": options.error, "x_scale": spec.format.scale},
         "bit_exact": outcome.bit_exact,
         "elements": int(outcome.y.size),
         "mismatches": outcome.mismatches,
         "failures": list(result.failures),
         "first_mismatches": list(result.first_mismatches),
         "first_difference": None if result.difference is None else str(result.difference),
-        "float_error_lsb": error_lsb(job, outcome.x, outcome.y),
-        "error_bound_lsb": job.quantised.error_bound_lsb,
+        "float_error_lsb": error_lsb(spec, outcome.x, outcome.y),
+        "error_bound_lsb": spec.quantised.error_bound_lsb,
         "cycles": cycles,
         "predicted": predicted,
         "sram": {**outcome.design.sram, "tile_buffer_peak_elements": peak,
@@ -106,20 +106,20 @@ def report(outcome: Outcome) -> dict[str, Any]:
 
 def arrays(outcome: Outcome) -> dict[str, Any]:
     """The arrays of output.npz, which can be WEIGHTS and INPUT of another run."""
-    job = outcome.job
-    quantised, config = job.quantised, job.config
+    spec = outcome.spec
+    quantised, config = spec.quantised, spec.config
     return {
-        "x_q": outcome.x, "x_scale": job.format.scale, "x_zero_point": job.format.zero_point,
+        "x_q": outcome.x, "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point,
         "w1": quantised.w1, "b1": quantised.b1, "w2": quantised.w2, "b2": quantised.b2,
         "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": quantised.y_scale,
-        "y_zero_point": job.format.zero_point,
+        "y_zero_point": spec.format.zero_point,
         "mid": config.mid.value, "gate": str(config.gate), "residual": config.residual,
     }
 
 
 def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines of at most 100 columns."""
-    config, shape, options = outcome.job.config, outcome.job.shape, outcome.job.options
+    config, shape, options = outcome.spec.config, outcome.spec.shape, outcome.spec.options
     cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))
     total, latency = ("no" if count is None else f"{count:,}"
                       for count in (cycles["total"], cycles["first_output_latency"]))

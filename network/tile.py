@@ -71,8 +71,21 @@ class _TiledBlock:
 
     def replace(self):
         """Put the tiled block's nodes in place of the node that makes the block's output."""
-        end = self.graph.producer[self.block.y]
-        self._build()
+        block, x, end = self.block, self.block.x, self.graph.producer[self.block.y]
+        cast = self.type not in FLOATS
+        means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
+        hidden = self._mid(self._layer(means, "1"))
+        gates = self._gate(self._layer(hidden, "2"), block.float_block.gate)
+        # Tiles of one row have a gate for each row already.
+        gates = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
+        if block.channels_last:
+            gates = self._node("Transpose", [gates], perm=NCHW_TO_NHWC)
+        if cast:
+            gates = self._node("Cast", [gates], to=self.type)
+        if block.float_block.residual:
+            self._node("Add", [x, self._node("Mul", [x, gates])], block.y)
+        else:
+            self._node("Mul", [x, gates], block.y)
         at = next(i for i, node in enumerate(self.graph.nodes) if node is end)
         self.graph.nodes[at:at + 1] = self.nodes
         self.graph.model.graph.initializer.extend(self.tensors)
@@ -102,23 +115,6 @@ class _TiledBlock:
         if array is None or array.dtype.kind != "f":
             return TensorProto.FLOAT
         return helper.np_dtype_to_tensor_dtype(array.dtype)
-
-    def _build(self):
-        block, x = self.block, self.block.x
-        cast = self.type not in FLOATS
-        means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
-        hidden = self._mid(self._layer(means, "1"))
-        gates = self._gate(self._layer(hidden, "2"), block.float_block.gate)
-        # Tiles of one row have a gate for each row already.
-        gates = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
-        if block.channels_last:
-            gates = self._node("Transpose", [gates], perm=NCHW_TO_NHWC)
-        if cast:
-            gates = self._node("Cast", [gates], to=self.type)
-        if block.float_block.residual:
-            self._node("Add", [x, self._node("Mul", [x, gates])], block.y)
-        else:
-            self._node("Mul", [x, gates], block.y)
 
     def _means(self, x):
         """(N, C, tiles, 1)."""

@@ -31,7 +31,7 @@ class Outcome:
     placed, and ``reason`` says why.
     """
 
-    job: BlockSpec
+    spec: BlockSpec
     design: Design
     family: Family
     part: Part
@@ -43,19 +43,20 @@ class Outcome:
 
 def report(outcome: Outcome) -> dict[str, Any]:
     """The contents of synth.json."""
-    job, family, netlist, timings = outcome.job, outcome.family, outcome.netlist, outcome.timings
-    bound, rams = job.config.bound_bits, _block_rams(outcome)
+    spec, family, netlist, timings = outcome.spec, outcome.family, outcome.netlist, outcome.timings
+    bound, rams = spec.config.bound_bits, _block_rams(outcome)
     bits = {name: sum(ram[name] for ram in rams.values()) for name in ("cells", "bits")}
     weights = sum(ram["bits"] for ram in rams.values() if ram["role"] == WEIGHT)
-    median = _median_seed(timings)
-    middle = None if median is None else timings[median]
+    # The seed in the middle, of an even number the slower one.
+    median = statistics.median_low((timings[seed].fmax_mhz, seed) for seed in timings)[1] if timings else None
+    middle = timings[median] if median is not None else None
     tools = filter(None, ("yosys", family.placer))
     return {
-        "target": str(job.options.target),
+        "target": str(spec.options.target),
         "device": outcome.part.name,
-        "config": config_fields(job.config) | {
-            "name": job.options.name, "weights": job.options.weights or "random", "seed": job.options.seed,
-            "error": job.options.error, "x_scale": job.format.scale},
+        "config": config_fields(spec.config) | {
+            "name": spec.options.name, "weights": spec.options.weights or "random", "seed": spec.options.seed,
+            "error": spec.options.error, "x_scale": spec.format.scale},
         "luts": netlist.count(family.luts),
         "ffs": netlist.count(family.ffs),
         "dsps": netlist.count(family.dsps),
@@ -69,7 +70,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "block_ram_bits_over_bound_without_weights": (bits["bits"] - weights) / bound,
         "netlist_bits_over_bound": outcome.design.sram["over_bound"],
         "cells": netlist.counts,
-        "seeds": list(job.options.seeds),
+        "seeds": list(spec.options.seeds),
         "fmax_mhz": {str(seed): timing.fmax_mhz for seed, timing in timings.items()} or None,
         "fmax_mhz_median": statistics.median(timing.fmax_mhz for timing in timings.values()) if timings else None,
         "fmax_missing": outcome.reason,
@@ -83,14 +84,6 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "runs": {str(seed): dataclasses.asdict(timing) for seed, timing in timings.items()},
         "tools": tool_versions(PACKAGES) | {TOOLS[name].package: TOOLS[name].version for name in tools},
     }
-
-
-def _median_seed(timings: dict[int, Timing]) -> int | None:
-    """The seed in the middle, of an even number the slower one; None if there is none."""
-    if not timings:
-        return None
-    ranked = sorted(timings, key=lambda seed: timings[seed].fmax_mhz)
-    return ranked[(len(ranked) - 1) // 2]
 
 
 def _block_rams(outcome: Outcome) -> dict[str, dict[str, Any]]:
@@ -110,7 +103,7 @@ def _block_rams(outcome: Outcome) -> dict[str, dict[str, Any]]:
 def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines."""
     rows = {
-        "block": describe_block(outcome.job.config),
+        "block": describe_block(outcome.spec.config),
         "target": f"{summary['target']}, {summary['device']}",
         "cells": f"{summary['luts']:,} of {outcome.family.luts}, {summary['ffs']:,} flip-flops, "
                  f"{summary['dsps']:,} multipliers",

@@ -41,30 +41,30 @@ def synthesise(options: BlockOptions) -> bool:
     return True
 
 
-def run(job: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: None) -> Outcome:
-    """The :class:`Outcome` of `job`; ``NAME.v`` and the tools' logs stay in `folder`. Raises as `synthesise`."""
-    family = FAMILIES[job.options.target]
+def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: None) -> Outcome:
+    """The :class:`Outcome` of `spec`; ``NAME.v`` and the tools' logs stay in `folder`. Raises as `synthesise`."""
+    family = FAMILIES[spec.options.target]
     for name in filter(None, ("yosys", family.placer)):
         TOOLS[name].check()
     say("generating the block")
-    name = job.options.name
-    design = generate(job.config, job.baked, name)
+    name = spec.options.name
+    design = generate(spec.config, spec.baked, name)
     # The design above says which memories there are; this is what they are made of.
-    text = generate(job.config, job.baked, name, PRIMITIVES.get(job.options.target, Technology)).verilog
+    text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology)).verilog
     write_all(folder, {f"{name}.v": text.encode()})
     try:
         # A result that an earlier run left here would pass for this one's if this one failed.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, RESULT))
         with Workbench(folder) as bench:
-            return _run(job, design, text, bench, say)
+            return _run(spec, design, text, bench, say)
     except OSError as error:
         raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
 
 
-def _run(job: BlockSpec, design: Design, text: str, bench: Workbench, say: Callable[[str], None]) -> Outcome:
+def _run(spec: BlockSpec, design: Design, text: str, bench: Workbench, say: Callable[[str], None]) -> Outcome:
     """Take the first part that has room; the cells are those of the first part at all where none has."""
-    family = FAMILIES[job.options.target]
+    family = FAMILIES[spec.options.target]
     placer, tried, refused = family.placer, {}, []
     for part in family.parts:
         if part.synthesis not in tried:
@@ -73,18 +73,18 @@ def _run(job: BlockSpec, design: Design, text: str, bench: Workbench, say: Calla
                                                  f"yosys_{part.name}.log")
         netlist = tried[part.synthesis]
         if placer is None:
-            return Outcome(job, design, family, part, netlist, False, {}, "pip brings no tool that places this")
+            return Outcome(spec, design, family, part, netlist, False, {}, "pip brings no tool that places this")
         top = design.top
         if netlist.pins > part.pins:
             top = frame(bench, part.synthesis, netlist, f"yosys_{part.name}_pins.log")
         lacks = lacking(bench, placer, part, top, f"{placer}_{part.name}.log")
         if not lacks:
-            seeds = job.options.seeds
+            seeds = spec.options.seeds
             say(f"placing and routing with {placer}, {'seed' if len(seeds) == 1 else 'seeds'} "
                 f"{', '.join(map(str, seeds))}")
             framed = top != design.top
             timings = place(bench, placer, part, top, netlist.scopes, framed, seeds)
-            return Outcome(job, design, family, part, netlist, framed, timings, None)
+            return Outcome(spec, design, family, part, netlist, framed, timings, None)
         refused.append(f"{part.name} lacks room ({', '.join(lacks)})")
     first = family.parts[0]
-    return Outcome(job, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))
+    return Outcome(spec, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))

@@ -47,7 +47,11 @@ def build(options: BuildOptions) -> bool:
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         tasks = _prepare(options, folder, blocks, maps)
-    results = _run(tasks, options.jobs)
+    campaign = Campaign(tasks)
+    campaign.run(lambda name: functools.partial(_build_block, tasks[name]), Local(options.jobs),
+                 judge=lambda _, result: result["failure"])
+    failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
+    results = failed | campaign.results
     return _finish(network, blocks, options, folder, len(images), tasks, results)
 
 
@@ -78,14 +82,6 @@ def _write_inputs(folder, block, maps, options):
     write_all(folder, {"weights.npz": weights_bytes(block.float_block), "input.npz": input_bytes(x_q, data_format)})
 
 
-def _run(tasks, jobs):
-    """The result of :func:`_build_block` for each task."""
-    campaign = Campaign(tasks)
-    campaign.run(lambda name: functools.partial(_build_block, tasks[name]), Local(jobs),
-                 judge=lambda _, result: result["failure"])
-    return {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()} | campaign.results
-
-
 def _build_block(options):
     """Generate, simulate and write the block of `options` into their ``out``, in a process of its own.
 
@@ -96,12 +92,12 @@ def _build_block(options):
     # The other processes have the other cores.
     torch.set_num_threads(1)
     try:
-        job = prepare(options)
-        design = generate(job.config, job.baked, options.name)
+        spec = prepare(options)
+        design = generate(spec.config, spec.baked, options.name)
     except ConfigError as error:
         return {"failure": describe(error), "report": None}
-    write_all(options.out, {name: content for name, (content, _) in hardware_files(job, design).items()})
-    outcome = run(job, design)
+    write_all(options.out, {name: content for name, (content, _) in hardware_files(spec, design).items()})
+    outcome = run(spec, design)
     summary = report(outcome)
     write_all(options.out, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
@@ -109,7 +105,12 @@ def _build_block(options):
 
 def _finish(network, blocks, options, folder, images, tasks, results):
     """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
-    rows = [_summary(block, tasks[block.name], results[block.name]) for block in blocks]
+    rows = []
+    for block in blocks:
+        task, report = tasks[block.name], results[block.name]["report"]
+        rows.append({"name": block.name, "folder": os.path.basename(task.out), "module": task.name, **block.shape,
+                     **block.waiting(task.k), "failure": results[block.name]["failure"],
+                     "bit_exact": bool(report and report["bit_exact"]), "report": report})
     bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
@@ -122,13 +123,6 @@ def _finish(network, blocks, options, folder, images, tasks, results):
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, 'report.json')}, and a folder for each block beside it")
     return bit_exact
-
-
-def _summary(block, task, result):
-    report = result["report"]
-    return {"name": block.name, "folder": os.path.basename(task.out), "module": task.name, **block.shape,
-            **block.waiting(task.k), "failure": result["failure"],
-            "bit_exact": bool(report and report["bit_exact"]), "report": report}
 
 
 COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB", "bits", "x bound", "beats/cycle")

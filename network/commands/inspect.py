@@ -42,23 +42,16 @@ def summary(network: Network, k: int) -> dict:
     ``others`` maps the name of each part that is like a block but not supported to the reason. ``unread`` lists
     operators on integers or for one runtime only: blocks that are written with them are not found.
     """
-    blocks = [_block_summary(block, k) for block in network.blocks]
+    blocks = [{"name": block.name, **block.shape, "mid": block.float_block.mid.value,
+               "gate": str(block.float_block.gate), "residual": block.float_block.residual,
+               "parameters": block.parameters, **block.waiting(k), "quantised": block.quantised,
+               "layout": "NHWC" if block.channels_last else "NCHW", "input": block.x, "output": block.y}
+              for block in network.blocks]
     dims = None if network.dims is None else network.dims[1:]
+    unread = {name for name in map(network.graph.operator, network.graph.nodes)
+              if name in INTEGER or name.split(".")[-1].startswith("QLinear") or "nchwc" in name}
     return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": k, "blocks": blocks,
-            "others": network.unsupported, "unread": _unread(network.graph)}
-
-
-def _unread(graph):
-    names = {graph.operator(node) for node in graph.nodes}
-    return sorted(name for name in names if name in INTEGER or name.split(".")[-1].startswith("QLinear")
-                  or "nchwc" in name)
-
-
-def _block_summary(block, k):
-    form = block.float_block
-    return {"name": block.name, **block.shape, "mid": form.mid.value, "gate": str(form.gate), "residual": form.residual,
-            "parameters": block.parameters, **block.waiting(k), "quantised": block.quantised,
-            "layout": "NHWC" if block.channels_last else "NCHW", "input": block.x, "output": block.y}
+            "others": network.unsupported, "unread": sorted(unread)}
 
 
 COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC", "kxWxC")

@@ -21,6 +21,8 @@ MOST_CHARACTERS = 1 << 14
 FREE_TEXT = (onnx.ModelProto, onnx.GraphProto, onnx.StringStringEntryProto)
 # Unicode spaces that neither end a line nor are invisible.
 SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+# What a message shows of a name.
+short = functools.partial(shortened, most=100)
 
 
 def all_tensors(model: onnx.ModelProto) -> list:
@@ -46,7 +48,12 @@ def all_tensors(model: onnx.ModelProto) -> list:
                 pending.extend(values)
             elif kind == FieldDescriptor.TYPE_STRING:
                 for text in values:
-                    _check_name(text)
+                    # Protobuf returns text that is not UTF-8 as bytes.
+                    if isinstance(text, bytes) or not text.translate(SPACES).isprintable():
+                        raise ConfigError("model", repr(text[:60]), "a name must be printable")
+                    if len(text) > MOST_CHARACTERS:
+                        raise ConfigError("model", repr(text[:60]),
+                                          f"a name must have {MOST_CHARACTERS:,} characters at most")
             else:
                 number_count += len(values)
                 if number_count > MOST_NUMBERS:
@@ -64,15 +71,3 @@ def _fields(message_type):
             if kind == FieldDescriptor.TYPE_MESSAGE
             or kind == FieldDescriptor.TYPE_STRING and name != "doc_string" and message_type not in FREE_TEXT
             or repeated and kind not in (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING)]
-
-
-def _check_name(text):
-    # Protobuf returns text that is not UTF-8 as bytes.
-    if isinstance(text, bytes) or not text.translate(SPACES).isprintable():
-        raise ConfigError("model", repr(text[:60]), "a name must be printable")
-    if len(text) > MOST_CHARACTERS:
-        raise ConfigError("model", repr(text[:60]), f"a name must have {MOST_CHARACTERS:,} characters at most")
-
-
-# What a message shows of a name.
-short = functools.partial(shortened, most=100)
