@@ -107,7 +107,7 @@ def _script(spec: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool)
     steps: list[bench.Step] = [bench.Reset(), bench.Idle(SETTLE), bench.Send(frames)]
     if config.loadable:
         steps.insert(1, bench.Load(np.array(stream_words(config, spec.quantised.parameters), np.uint32)))
-    return bench.Job.of(config, tuple(steps), stall_in=options.stall, stall_out=options.stall, seed=options.seed,
+    return bench.Job.of(config, steps, stall_in=options.stall, stall_out=options.stall, seed=options.seed,
                         hang_cycles=patience, occupancy=occupancy)
 
 
