@@ -86,6 +86,7 @@ class Campaign(Generic[Task]):
         """
         missing = [task for task in self.tasks if task not in self.results]
         kept, started = len(self.tasks) - len(missing), False
+        self.failures = {}
 
         def start(task: Task) -> Call:
             nonlocal started

@@ -25,7 +25,7 @@ class EngineLost(ToolFailure):
 
 
 class TaskFailed(Exception):
-    """Raised by a job: the text is the reason, a line for the user."""
+    """Raised by a call: the text is the reason, a line for the user."""
 
 
 class Engine(abc.ABC):

@@ -99,8 +99,7 @@ class _Demonstration:
         self.seconds[name] = round(time.monotonic() - start, 2)
 
     def _simulate(self, inputs):
-        """The block's functions: all pages through the RTL, then the scan, which has another height, through the same.
-        """
+        """The block's function for each image. The scan has another height and goes through the same simulation."""
         *rendered, scan = inputs
         outputs = []
         for start in range(0, len(rendered), FRAMES):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of tests, which measure or go wrong in some way, and an engine that runs jobs in this process."""
+"""Calls of tests, which measure or go wrong in some way, and an engine that makes calls in this process."""
 
 import concurrent.futures
 import contextlib
