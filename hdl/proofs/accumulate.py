@@ -7,8 +7,8 @@ which the sequencer's proof shows.
 
 import functools
 
-from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Module, Mux, Signal
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Cat, Cover, Module, Mux, Signal
 
 from ..accumulate import Accumulator, uses_registers
 from ..arithmetic import delay
@@ -16,6 +16,7 @@ from ..config import Config
 from ..ingress import Ingress
 from ..latency import ram_latency
 from ..timing import Timing
+from .checks import any_below, later
 from .ingress import neighbours, place, position, sums
 from .proof import Fault, Inside, Proof
 
@@ -24,13 +25,10 @@ __all__ = ["PROOFS"]
 
 def _watch(m, config, ingress, accumulate, number, ends, age, data):
     """Watch any one sum of any one tile; returns its group and lane, 'it has not left yet', and its expected value."""
-    group, lane = Signal(range(config.groups)), Signal(range(config.lanes))
+    group, lane = any_below(m, config.groups, "group"), any_below(m, config.lanes, "lane")
     active, closed, flushed, reached = Signal(), Signal(), Signal(), Signal()
     expected = Signal(config.sum_bits)
     start, adds, handed = Signal(), Signal(), Signal()
-    for constant, limit in ((group, config.groups), (lane, config.lanes)):
-        if limit > 1:
-            m.d.comb += [constant.eq(AnyConst(len(constant))), Assume(constant < limit)]
     m.d.comb += [
         start.eq(ingress.take & (number == 0) & ~active & AnySeq(1)),
         adds.eq(ingress.take & (start | (active & ~closed)) & (ingress.group == group)),
@@ -67,7 +65,7 @@ def _stored(m, config, inside, group, lane, live, adds, expected):
         word, cycles = Array(inside[f"sums_{i}"] for i in range(config.groups))[group], 1
     else:
         word, cycles = inside.word(m, "ram/storage", group), ram_latency(config.groups) + 2
-    pending = Cat(delay(m, adds, i + 1, name=f"pending_{i}", reset_less=False) for i in range(cycles)).any()
+    pending = Cat(later(m, adds, i + 1, f"pending_{i}") for i in range(cycles)).any()
     m.d.comb += Assert(~(live & ~pending) | (word.word_select(lane, config.sum_bits) == expected),
                        "a running sum is that of its beats")
     if not uses_registers(config):

@@ -13,7 +13,6 @@ from ..config import Config
 from ..timing import GATE_TILES, QUEUE, TILES_UNDER_WAY, Timing
 from .checks import around, watch
 from .ingress import frames, place, position, sums, tiles
-from .part import Part
 from .proof import Fault, Proof
 from .records import Records
 from .scale import pipeline
@@ -139,7 +138,7 @@ def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
         Assert(~(watched & scale.read) | ((ahead == 0) == its_gates), "a tile's beats are read with its own gates"),
         Assert(~ingress.flush | ~held, "sums are handed over only where there is a place"),
         Cover(watched & scale.release & (ahead == 0) & (count > GATE_TILES),
-              "a tile is released with two behind it"),
+              "a tile is released with two after it"),
     ]
 
 
@@ -170,20 +169,20 @@ def _model(config, slow=True):
     m = Module()
     block, inside = block_of(m, config, slow)
     ingress, buffer, fifo, scale = (inside[name] for name in ("ingress", "buffer", "gates", "scale"))
-    excite = Part(inside, "excite")
+    excite = inside.part("excite")
     number, ends = place(m, ingress, config)
-    part = Part(inside, "ingress")
+    part = inside.part("ingress")
     position(m, ingress, part, config, number, ends)
     tiles(m, config, ingress, part, number, ends)
     owed = sums(m, ingress, part, config, number, ends)
     frames(m, ingress, config, number)
     # Wider than the depth needs, so that it can exceed it.
     count = Signal(range(2 * buffer.depth + 2))
-    _buffer(m, buffer, Part(inside, "tile_buffer"), count)
-    taken = _gates(m, config, fifo, Part(inside, "scale_fifo"), excite)
-    under_way = pipeline(m, scale, Part(inside, "scale"), Timing(config))
+    _buffer(m, buffer, inside.part("tile_buffer"), count)
+    taken = _gates(m, config, fifo, inside.part("scale_fifo"), excite)
+    under_way = pipeline(m, scale, inside.part("scale"), Timing(config))
     records = Records(m, ingress, part, inside["tile_buffer/head"], buffer.depth, number, count)
-    _beats(m, ingress, buffer, scale, Part(inside, "scale"), records, ends, count, fifo)
+    _beats(m, ingress, buffer, scale, inside.part("scale"), records, ends, count, fifo)
     _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed)
     if not slow:
         _progress(m, block, _within(config), part["count"], under_way)

@@ -6,15 +6,14 @@ The proof assumes what the accumulator's proof shows: sums come one group a cycl
 
 import functools
 
-from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal
 
-from ..arithmetic import delay
 from ..config import Config
 from ..excite import Excite
 from ..latency import MAC, MEANS, gate_latency, ram_latency, record_ahead
 from ..timing import ISSUE, Timing
-from .part import Part
+from .checks import any_below, later
 from .proof import Fault, Inside, Proof
 from .sequencer import Walk, issues, registers
 
@@ -40,9 +39,7 @@ def _sums(m, config, excite):
 def working(config):
     """Excite with its inputs, and the proof that it keeps tiles, sums and passes apart.
 
-    Returns
-    -------
-    (Module, Excite, Inside, Walk)
+    Returns (Module, Excite, Inside, Walk).
     """
     m = Module()
     excite = Excite(config)
@@ -66,9 +63,7 @@ def _model(config, paced):
 def _reads(m, config, excite, inside, age):
     """Any group of sums: it is in the memory when it is read, with the tile's own rows and words."""
     latency, sums = ram_latency(config.groups), inside["sums"]
-    group, there = Signal(range(config.groups)), Signal(init=1)
-    if config.groups > 1:
-        m.d.comb += [group.eq(AnyConst(len(group))), Assume(group < config.groups)]
+    group, there = any_below(m, config.groups, "group"), Signal(init=1)
     with m.If(excite.i_start):
         m.d.sync += there.eq(0)
     with m.If(sums.we & (sums.waddr == group)):
@@ -83,11 +78,11 @@ def _reads(m, config, excite, inside, age):
         # If the memory is fast, in the cycle in which they come.
         m.d.sync += [rows.eq(Mux(excite.i_start, excite.i_rows, next_rows)),
                      words.eq(Mux(excite.i_start, excite.i_words, next_words))]
-    part = Part(inside, "sequencer")
+    part = inside.part("sequencer")
     walk = Walk(m, config, sequencer, part)
     registers(m, config, part, walk, issues(m, config, sequencer, walk))
     issue = inside["sequencer/running"] & ~inside["sequencer/layer2"]
-    used = Cat(delay(m, issue, i, name=f"used_{i}", reset_less=False) for i in range(1, ISSUE + latency + MEANS))
+    used = Cat(later(m, issue, i, f"used_{i}") for i in range(1, ISSUE + latency + MEANS))
     m.d.sync += coming.eq((coming | excite.i_start) & ~start)
     m.d.comb += [
         Assert(~(sums.re & (sums.raddr == group)) | there,
@@ -102,7 +97,7 @@ def _reads(m, config, excite, inside, age):
         Assert((inside["held"] == (coming | (walk.running & ~walk.layer))) & ~(coming & walk.running & ~walk.layer),
                "sums are held until layer 1 is done with them"),
         Assert(inside["waiting"] == (coming & (age >= latency)), "sums that have come wait for layer 1"),
-        Assert(~(walk.running & ~walk.layer) | (age >= walk.cycle + latency), "layer 1 starts behind its sums"),
+        Assert(~(walk.running & ~walk.layer) | (age >= walk.cycle + latency), "layer 1 starts after its sums"),
         Assert(~start | coming | excite.i_start, "layer 1 starts once a tile"),
         Cover(excite.i_start & inside["sequencer/layer2"], "a tile's sums come while layer 2 works on another"),
     ]
@@ -156,7 +151,7 @@ def _gates(m, config, excite, walk):
     ends, last = Signal(), Signal()
     m.d.comb += [ends.eq(walk.running & walk.layer & (walk.place == walk.inputs - 1)),
                  last.eq(walk.number == walk.passes - 1)]
-    due, few = (delay(m, value, cycles, name=f"due_{i}", reset_less=False) for i, value in enumerate((ends, last)))
+    due, few = (later(m, value, cycles, f"due_{i}") for i, value in enumerate((ends, last)))
     left = Signal(range(config.macs + 1))
     m.d.sync += left.eq(Mux(due, Mux(few, rest, config.macs) - 1, left - (left != 0)))
     m.d.comb += Assert(excite.o_valid == (due | (left != 0)), "gates come at the pace of Timing")

@@ -6,13 +6,12 @@ The model is that of excite's own proof, with any weights, records and sums.
 
 import functools
 
-from amaranth.asserts import AnyConst
-from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Mux, Signal
+from amaranth.hdl import Array, Assert, Cat, Const, Cover, Mux, Signal
 
-from ..arithmetic import delay
 from ..config import Config
 from ..latency import MAC, mid_latency, ram_latency, record_ahead
 from ..timing import OPERAND, Timing
+from .checks import any_below, later
 from .excite import working
 from .proof import Fault, Proof
 
@@ -29,10 +28,6 @@ def _addressed(config):
     return Timing(config).issue_to_operand - OPERAND - Timing(config).hidden_latency
 
 
-def _later(m, value, cycles, name):
-    return delay(m, value, cycles, name=name, reset_less=False)
-
-
 def _writes(m, config, hidden, walk):
     """Each pass of layer 1 writes its values in order, in the cycles that `Timing` gives; returns 'a pass ends'."""
     rest = config.squeeze - (config.passes[0] - 1) * config.macs
@@ -41,7 +36,7 @@ def _writes(m, config, hidden, walk):
         ends.eq(walk.running & ~walk.layer & (walk.place == config.channels - 1)),
         outputs.eq(Mux(walk.number == config.passes[0] - 1, rest, config.macs)), first.eq(walk.number * config.macs),
     ]
-    due, count, base = (_later(m, value, _written(config), name)
+    due, count, base = (later(m, value, _written(config), name)
                         for value, name in ((ends, "due"), (outputs, "count"), (first, "base")))
     left, following = Signal(range(config.macs + 1)), Signal(range(config.squeeze + 1))
     m.d.sync += [left.eq(Mux(due, count - 1, left - (left != 0))), following.eq(Mux(due, base, following) + 1)]
@@ -54,11 +49,9 @@ def _writes(m, config, hidden, walk):
 
 def _value(m, config, inside, walk, ends):
     """Any one hidden value: it is written in its tile's layer 1, after the last reads of the previous tile."""
-    hidden, place, there = inside["hidden"], Signal(range(config.squeeze)), Signal()
-    if config.squeeze > 1:
-        m.d.comb += [place.eq(AnyConst(len(place))), Assume(place < config.squeeze)]
+    hidden, place, there = inside["hidden"], any_below(m, config.squeeze, "place"), Signal()
     value = Signal.like(hidden.wdata)
-    with m.If(_later(m, inside["sequencer"].start, _addressed(config), "started")):
+    with m.If(later(m, inside["sequencer"].start, _addressed(config), "started")):
         m.d.sync += there.eq(0)
     with m.If(hidden.we & (hidden.waddr == place)):
         m.d.sync += [there.eq(1), value.eq(hidden.wdata)]
@@ -67,12 +60,12 @@ def _value(m, config, inside, walk, ends):
                     for part in (lambda i: i // config.macs, lambda i: i % config.macs))
     ended = [ends & (walk.number == number)]
     for i in range(_written(config) + config.macs - 1):
-        ended.append(_later(m, ended[-1], 1, f"ended_{i}"))
+        ended.append(later(m, ended[-1], 1, f"ended_{i}"))
     # The value is not yet written until its turn in its pass.
     coming = Cat(stage & (i <= _written(config) + turn) for i, stage in enumerate(ended[1:], 1)).any()
     past = walk.layer | (walk.number > number) | ((walk.number == number) & (walk.place >= walk.inputs))
-    reads = _later(m, walk.running & walk.layer & (walk.place < walk.inputs), _addressed(config), "reads")
-    index = _later(m, walk.place, _addressed(config), "read_place")
+    reads = later(m, walk.running & walk.layer & (walk.place < walk.inputs), _addressed(config), "reads")
+    index = later(m, walk.place, _addressed(config), "read_place")
     mine = hidden.re & (hidden.raddr == place)
     m.d.comb += [
         Assert(~past | there | coming, "a pass's hidden values are there or on their way once it has ended"),
@@ -91,15 +84,15 @@ def _operands(m, config, excite, inside, walk):
     """Operands meet their own weights, and a pass's accumulators their own records."""
     mac, requantise, cycles = inside["mac"], inside["requantise"], Timing(config).issue_to_operand
     issue = walk.running & (walk.place < walk.inputs)
-    valid, last, layer = (_later(m, value, cycles, f"its_{i}") for i, value in enumerate(
+    valid, last, layer = (later(m, value, cycles, f"its_{i}") for i, value in enumerate(
         (issue, walk.place == walk.inputs - 1, walk.layer)))
     base = Mux(walk.layer, config.passes[0] * config.channels, 0)
     word = base + walk.number * walk.inputs + walk.place
-    address = _later(m, word[:len(excite.weight_address)], cycles, "its_word")
-    asked = _later(m, excite.weight_address, ram_latency(config.weight_depth), "asked")
-    value, mean = (_later(m, source, OPERAND, name) for source, name in (
+    address = later(m, word[:len(excite.weight_address)], cycles, "its_word")
+    asked = later(m, excite.weight_address, ram_latency(config.weight_depth), "asked")
+    value, mean = (later(m, source, OPERAND, name) for source, name in (
         (inside["value"], "its_value"), (inside["means"].o, "its_mean")))
-    moves = _later(m, valid & last, MAC, "moves")
+    moves = later(m, valid & last, MAC, "moves")
     m.d.comb += [
         Assert((mac.i_valid == valid) & (~valid | (mac.i_last == last)), "an operand comes for each input"),
         Assert(~valid | (asked == address), "an operand meets the weights of its own input"),
@@ -108,7 +101,7 @@ def _operands(m, config, excite, inside, walk):
         Assert((mac.i_weights.as_value() == excite.weights.as_value()) & (requantise.i == mac.o)
                & (requantise.record.as_value() == excite.record.as_value())
                & (excite.record_address == requantise.record_address), "accumulators and records go to requantisation"),
-        Assert(_later(m, requantise.i_start, record_ahead(config), "announced") == moves,
+        Assert(later(m, requantise.i_start, record_ahead(config), "announced") == moves,
                "a pass's first accumulator comes with its record"),
     ]
 

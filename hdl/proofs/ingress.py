@@ -22,10 +22,7 @@ __all__ = ["PROOFS", "frames", "neighbours", "place", "position", "sums", "tiles
 def neighbours(m, ingress, depth, least=0):
     """The source, a tile buffer of `depth` words with any reader, and excite, which holds sums for `least` cycles.
 
-    Returns
-    -------
-    Signal
-        Cycles since the last `flush`, saturated after `least`.
+    Returns the cycles since the last `flush`, saturated after `least`.
     """
     level, read, held = Signal(range(depth + 1)), Signal(), Signal()
     age = Signal(range(least + 2), init=least + 1)

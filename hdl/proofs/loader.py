@@ -12,23 +12,17 @@ from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 from ..arithmetic import delay
 from ..config import Config
 from ..loader import WORD, Loader, Phase
+from .checks import later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
 
 
 class _Stream:
-    """A stream's words as they take effect, a cycle after they were taken.
+    """A stream's words as they take effect, a cycle after they were taken: ``valid``, ``last``, ``word``.
 
-    Attributes
-    ----------
-    valid, last, word : Signal
-    number : Signal
-        The word's number in its stream, from 0; `length` for all surplus words.
-    foreign, bad : Signal
-        This word, or an earlier one, is a wrong fingerprint.
-    recent : Value
-        The last words, the newest in the top bits.
+    ``number`` is the word's number in its stream, from 0, and `length` for all surplus words. This word is a wrong
+    fingerprint if ``foreign``, an earlier one if ``bad``. ``recent`` has the last words, the newest in the top bits.
     """
 
     def __init__(self, m, config, loader):
@@ -37,7 +31,7 @@ class _Stream:
         self.starts = (2, 2 + self.parts[0] * self.depths[0])
         self.length = self.starts[1] + self.parts[1] * self.depths[1]
         take = loader.i_valid & loader.i_ready
-        self.valid = delay(m, take, 1, name="taken", reset_less=False)
+        self.valid = later(m, take, 1, "taken")
         self.last = delay(m, loader.i_last, 1, name="taken_last")
         words = [loader.i_data, *(Signal(WORD, name=f"word_{i}", reset_less=True) for i in range(max(self.parts)))]
         with m.If(take):
@@ -86,7 +80,7 @@ def _handshake(m, loader, stream, stalled):
     ]
     m.d.comb += [
         Assert(~open_ | loader.i_ready, "a stream is taken to its tlast without a pause"),
-        Assert(~taken | ~loader.i_ready, "nothing is taken behind tlast"),
+        Assert(~taken | ~loader.i_ready, "nothing is taken after tlast"),
         Assert(~loader.i_ready | open_ | may, "a stream starts only when it may"),
         Assert(~(stalled & may) | loader.i_ready, "a stream that waits starts when it may"),
         Assert(loader.busy == (stalled | loader.i_ready | stream.valid),

@@ -7,13 +7,13 @@ a pass's last one, and no pass ends before the accumulators of the previous one 
 
 import functools
 
-from amaranth.asserts import AnyConst, AnySeq
+from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 
-from ..arithmetic import delay
 from ..config import Config
 from ..latency import MAC, MULTIPLY
 from ..mac import MacArray
+from .checks import any_below, later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
@@ -35,18 +35,16 @@ def _model(config):
     m = Module()
     mac = MacArray(config)
     m.submodules.mac = inside = Inside(mac)
-    unit, operand, weights = Signal(range(config.macs)), Signal(), Signal(config.macs)
-    if config.macs > 1:
-        m.d.comb += [unit.eq(AnyConst(len(unit))), Assume(unit < config.macs)]
+    unit, operand, weights = any_below(m, config.macs, "unit"), Signal(), Signal(config.macs)
     ends = _passes(m, mac, unit)
     m.d.comb += [operand.eq(AnySeq(1)), weights.eq(AnySeq(config.macs)), mac.i_operand.eq(operand)]
     m.d.comb += [mac.i_weights[i].eq(weights[i]) for i in range(config.macs)]
     total, whole = Signal(config.acc_bits), Signal(config.acc_bits)
     m.d.comb += whole.eq(total + (mac.i_valid & operand & weights.bit_select(unit, 1)))
     m.d.sync += total.eq(Mux(ends, 0, whole))
-    ended = delay(m, ends, MULTIPLY + 1, name="ended", reset_less=False)
-    expected = delay(m, whole, MULTIPLY + 1, name="expected", reset_less=False)
-    running = delay(m, total, MULTIPLY, name="running", reset_less=False)
+    ended = later(m, ends, MULTIPLY + 1, "ended")
+    expected = later(m, whole, MULTIPLY + 1, "expected")
+    running = later(m, total, MULTIPLY, "running")
     # After the end of its pass an accumulator moves along the second row to the output.
     left, kept = Signal(range(config.macs + 1)), Signal(config.acc_bits)
     m.d.sync += left.eq(Mux(ended, unit + 1, left - (left != 0)))
@@ -59,8 +57,8 @@ def _model(config):
         Assert(left <= unit + 1, "a unit waits for those before it"),
         Assert((left == 0) | (drain == kept), "accumulators move up while they wait"),
         Assert((left != 1) | (mac.o.as_unsigned() == kept), "accumulators leave one a cycle, unit 0's first"),
-        Assert(delay(m, ended, 1, name="moved", reset_less=False) == (left == unit + 1),
-               "the first leaves in its cycle, the others behind it"),
+        Assert(later(m, ended, 1, "moved") == (left == unit + 1),
+               "the first leaves in its cycle, the others after it"),
         Cover((left == 1) & (unit == config.macs - 1) & (kept == 3) & mac.i_valid,
               "the last unit's accumulator leaves while the next pass runs"),
     ]

@@ -13,20 +13,10 @@ __all__ = ["Fault", "Inside", "Proof"]
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """A change of a component's source that breaks a property.
+    """A change of a component's source that breaks a property; ``name`` says in words what is broken.
 
-    Attributes
-    ----------
-    name : str
-        What is broken, in words.
-    file : str
-        A file of the folder of components, like ``queue.py``.
-    old, new : str
-        Source text, which must occur exactly once, and its replacement.
-    breaks : str
-        The property that must fail. All others are left out.
-    depth : int
-        Cycles within which it must fail.
+    In ``file``, of the folder of components, the source text ``old``, which must occur exactly once, becomes ``new``.
+    The property ``breaks`` must then fail within ``depth`` cycles; all others are left out.
     """
 
     name: str
@@ -39,24 +29,15 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """Properties of a component of one size.
+    """Properties of a component of one size; ``name`` has both, like ``queue depth=3``.
 
-    Attributes
-    ----------
-    name : str
-        Component and size: ``queue depth=3``.
-    make : callable
-        ``make()`` returns the model, a Module: the component, its drivers (``AnySeq`` of amaranth.asserts is free in
-        every cycle, ``AnyConst`` is free but constant), and ``Assert``, ``Assume`` and ``Cover`` statements with unique
-        messages, which are their names. Registers and memories start with any value. The first cycle is a reset; after
-        it the reset input is free, so properties hold whenever a reset comes.
-    depth : int
-        Cycles of induction, or of the whole proof if it is bounded.
-    cover : int
-        Cycles within which each ``Cover`` must be reached; there must be at least one.
-    faults : tuple of Fault
-    why : str
-        For a bounded proof, the reason that it is no induction; else empty.
+    ``make()`` returns the model, a Module: the component, its drivers (``AnySeq`` of amaranth.asserts is free in every
+    cycle, ``AnyConst`` is free but constant), and ``Assert``, ``Assume`` and ``Cover`` statements with unique messages,
+    which are their names. Registers and memories start with any value. The first cycle is a reset; after it the reset
+    input is free, so properties hold whenever a reset comes.
+
+    ``depth`` is the cycles of induction, or of the whole proof if it is bounded; ``why`` is then the reason that it is
+    no induction. Each ``Cover``, of which there must be at least one, must be reached within ``cover`` cycles.
     """
 
     name: str
@@ -72,17 +53,11 @@ class Proof:
         return "bounded" if self.why else "induction"
 
 
-class Inside(Elaboratable):
-    """A component as a submodule of a model, with access to its internal signals and memories.
+class Access:
+    """Access to the internal signals and memories of a component."""
 
-    The component is elaborated on construction, for `platform`.
-    """
-
-    def __init__(self, component, platform=None):
-        self._fragment, self._locals = _elaborated(component, platform)
-
-    def elaborate(self, platform):
-        return self._fragment
+    def __init__(self, fragment, variables):
+        self._fragment, self._locals = fragment, variables
 
     def __getitem__(self, name):
         """A signal or a component, under the name of a local variable of the component's methods or the signal's own.
@@ -100,6 +75,10 @@ class Inside(Elaboratable):
             raise KeyError(f"{name}: {len(found)} of that name")
         return next(iter(found.values()))
 
+    def part(self, name):
+        """The same access to the submodule `name`, so that its properties can be checked inside the whole block."""
+        return Access(self._find([name]), self._locals)
+
     def word(self, m, memory, address):
         """The word at `address` of the memory in the submodule with the path `memory`, through an added read port."""
         instance, = (part for part in _walk(self._find(memory.split("/"))) if isinstance(part, MemoryInstance))
@@ -115,6 +94,16 @@ class Inside(Elaboratable):
         return fragment
 
 
+class Inside(Access, Elaboratable):
+    """A component as a submodule of a model, with access to its inside. It is elaborated now, for `platform`."""
+
+    def __init__(self, component, platform=None):
+        super().__init__(*_elaborated(component, platform))
+
+    def elaborate(self, platform):
+        return self._fragment
+
+
 def _walk(fragment):
     yield fragment
     for part, *_ in fragment.subfragments:
@@ -124,10 +113,7 @@ def _walk(fragment):
 def _elaborated(component, platform):
     """Elaborate `component`, and record the local variables of all methods called on it and on its submodules.
 
-    Returns
-    -------
-    (Fragment, dict)
-        The dict has, by component id and variable name, all recorded values by their ids.
+    Returns the fragment and, by component id and variable name, all recorded values by their ids.
     """
     variables = {}
 

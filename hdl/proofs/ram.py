@@ -9,6 +9,7 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Signal
 from ..arithmetic import delay
 from ..latency import ONE_BLOCK, SHALLOW, ram_latency
 from ..ram import Ram
+from .checks import later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
@@ -30,7 +31,7 @@ def _model(depth):
     with m.If(written):
         m.d.sync += [held.eq(ram.wdata), known.eq(1)]
     latency = ram_latency(depth)
-    read = delay(m, ram.re & (ram.raddr == place) & ~written & known, latency, name="read", reset_less=False)
+    read = later(m, ram.re & (ram.raddr == place) & ~written & known, latency, "read")
     m.d.comb += [
         Assert(~known | (inside.word(m, "storage", place) == held), "a word stays as it was written"),
         Assert(~read | (ram.rdata == delay(m, held, latency, name="due")), "a word is read as it was written"),

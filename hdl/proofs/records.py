@@ -28,7 +28,7 @@ class Records:
                 proper.append(~valid | (word[-2] == (reach == reached + 1)))
             reached = Mux(valid, reach, reached)
         m.d.comb += [
-            Assert(Cat(fine).all(), "tiles end one behind the other"),
+            Assert(Cat(fine).all(), "tiles end one after the other"),
             Assert(Cat(proper).all(), "tiles of a single beat are known"),
             Assert(reached + number == count, "beats are those of finished tiles and of the one that comes"),
             Assert(inside["tiles/tail"] == (first + level)[:2], "records are where they are counted"),

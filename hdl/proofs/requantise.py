@@ -15,6 +15,7 @@ from ..arithmetic import counter, delay
 from ..config import GUARD_BITS, Config
 from ..latency import LIMB_BITS, ram_latency, record_ahead, requantise_latency
 from ..requantise import Requantise
+from .checks import later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
@@ -71,13 +72,13 @@ def _model(config):
 
     # An accumulator comes `record_ahead` cycles after its pass's start.
     wait = record_ahead(config) - 1
-    here, its = (delay(m, value, wait, name=name, reset_less=False)
+    here, its = (later(m, value, wait, name)
                  for value, name in ((reads, "here"), (number, "its_number")))
     layer, (multiplier, shift, bias) = its >= config.squeeze, record(its)
     scaled = Mux(multiplier, acc >> Mux(shift ^ layer, SHIFTS[0][1], SHIFTS[0][0]), 0)
     result = ((scaled >> GUARD_BITS) + bias)[:len(requantise.o)]
     valid, due_layer, index, due = (
-        delay(m, value, requantise_latency(config), name=f"due_{i}", reset_less=False)
+        later(m, value, requantise_latency(config), f"due_{i}")
         for i, value in enumerate((here, layer, its - Mux(layer, config.squeeze, 0), result)))
     m.d.comb += [
         Assert(requantise.o_valid == valid, "a value comes for each accumulator, in its cycle"),
@@ -96,7 +97,7 @@ _FAULTS = (
           "late + 1, name=\"bias\"", _RECORD),
     Fault("the shift is that of the accumulator before", "requantise.py", "late, name=\"shift\"",
           "late + 1, name=\"shift\"", _RECORD),
-    Fault("the layer is that of the accumulator behind", "requantise.py", "wait + late, name=\"layer\"",
+    Fault("the layer is that of the accumulator after", "requantise.py", "wait + late, name=\"layer\"",
           "wait + late - 1, name=\"layer\"", "a value has its accumulator's layer and index"),
     Fault("the upper limb meets a lower one of another accumulator", "requantise.py", "max(i - 1, 0)", "i", _RECORD),
     Fault("the index is that of the accumulator before", "requantise.py", "latency, name=\"index\"",

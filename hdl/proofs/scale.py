@@ -10,11 +10,11 @@ import functools
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 
-from ..arithmetic import counter, delay
+from ..arithmetic import counter
 from ..config import GATE_FRAC, Config
 from ..scale import Scale
 from ..timing import DEVIATE, QUEUE, Timing
-from .checks import around, held
+from .checks import around, held, later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS", "pipeline"]
@@ -59,7 +59,7 @@ def _beats(m, scale, inside, timing):
     m.d.comb += [data.eq(AnySeq(lanes)), gate.eq(AnySeq(lanes))]
 
     def due(value, cycles, name):
-        return delay(m, value, cycles, name=name, reset_less=False)
+        return later(m, value, cycles, name)
 
     x, factor = due(data, timing.read_latency, "data"), due(gate, timing.read_latency + DEVIATE, "gate")
     m.d.comb += [scale.x[lane].eq(x[lane]) for lane in range(lanes)]

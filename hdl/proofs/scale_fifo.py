@@ -7,14 +7,14 @@ that a tile is read group by group from group 0, any number of rounds, and relea
 
 import functools
 
-from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
 
-from ..arithmetic import delay
 from ..config import Config
 from ..latency import ram_latency
 from ..scale_fifo import ScaleFifo
 from ..timing import DEVIATE, GATE_TILES, Timing
+from .checks import any_below, later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
@@ -23,22 +23,11 @@ __all__ = ["PROOFS"]
 class _Tiles:
     """Tiles that are taken, then get their gates, are read, and are released.
 
-    Attributes
-    ----------
-    total, begun : Value
-        Tiles that hold a place; those of them whose first gate has come, or comes next.
-    begin : Signal
-        A tile's first gate comes in the next cycle.
-    making, end : Signal
-        A tile's gates are coming; this is the last one.
-    channel : Signal
-        The channel of that tile's next gate; 0 if there is none.
-    times, cycle : list of int, Signal
-        The cycle of each gate, counted from the first gate's; the current cycle.
-    gone : Signal
-        That tile has been released already.
-    place : Signal
-        The half of the memory that this tile has, or that the next tile gets.
+    ``total`` is the number of tiles that hold a place, ``begun`` of those whose first gate has come or comes next.
+    ``begin`` is high in the cycle before a tile's first gate, ``making`` while its gates come, ``end`` with the last.
+    Of that tile, ``channel`` is the next gate's (0 if there is none), ``times`` has each gate's cycle, counted from the
+    first one's, and ``cycle`` is the current one. ``gone`` tells that it has been released already, ``place`` is the
+    half of the memory that it has, or that the next tile gets.
     """
 
     def __init__(self, m, config, fifo, wait):
@@ -48,7 +37,7 @@ class _Tiles:
         # In the block it takes much longer from taking a place to its first gate: the previous tile was read by then.
         under_way = [fifo.take]
         for i in range(max(0, wait - 2)):
-            under_way.append(delay(m, under_way[-1], 1, name=f"take_{i}", reset_less=False))
+            under_way.append(later(m, under_way[-1], 1, f"take_{i}"))
         self.total = waiting + self.begun + sum(under_way[1:])
         m.d.comb += [
             fifo.take.eq(AnySeq(1) & fifo.free),
@@ -145,13 +134,12 @@ def _places(m, config, inside, tiles):
 def _gate(m, config, fifo, inside, tiles, wait):
     """Any one gate of any one tile."""
     ram = inside["ram"]
-    group, lane = Signal(range(config.groups)), Signal(range(config.lanes))
-    m.d.comb += [group.eq(AnyConst(16)), lane.eq(AnyConst(16)), Assume((group < config.groups) & (lane < config.lanes))]
+    group, lane = any_below(m, config.groups, "group"), any_below(m, config.lanes, "lane")
     mark, watched, mine, half = (Signal(name=name) for name in ("mark", "watched", "mine", "half"))
     value, ahead = Signal(config.gate_bits, name="value"), Signal(range(GATE_TILES))
     reads = [watched & fifo.read & (ahead == 0) & (fifo.group == group)]
     for i in range(wait + ram.latency):
-        reads.append(delay(m, reads[-1], 1, name=f"reads_{i}", reset_less=False))
+        reads.append(later(m, reads[-1], 1, f"reads_{i}"))
     under_way = Cat(reads[1:]).any()
     m.d.comb += mark.eq(tiles.begin & ~watched & ~under_way & AnySeq(1))
     with m.If(tiles.end):

@@ -43,13 +43,12 @@ class Walk:
             Assert(sequencer.start == (begins & ~self.layer),
                    "layer 1 starts with a tile's sums, when the units are free"),
             Assert(sequencer.gates_take == (begins & self.layer),
-                   "a place for gates is taken once a tile, when there is one, a gap behind layer 1"),
+                   "a place for gates is taken once a tile, when there is one, a gap after layer 1"),
             Assert(sequencer.sums_read == (self.ends & ~self.layer), "sums are done with at layer 1's last input"),
             Assert(self.cycle < self.length, "a layer takes as long as it should"),
             Assert(self.running | (self.cycle == 0), "a layer starts at its first cycle"),
             Assert((self.since != 0) & (self.since <= timing.gap)
-                   & (~(self.layer & self.running) | (self.since == timing.gap)),
-                   "layer 2 runs behind the gap"),
+                   & (~(self.layer & self.running) | (self.since == timing.gap)), "layer 2 runs after the gap"),
         ]
         m.d.sync += [
             self.running.eq((self.running & ~self.ends) | begins), self.layer.eq(self.layer ^ self.ends),
@@ -130,7 +129,7 @@ def _model(config):
     return m
 
 
-_TAKE = "a place for gates is taken once a tile, when there is one, a gap behind layer 1"
+_TAKE = "a place for gates is taken once a tile, when there is one, a gap after layer 1"
 _PASSES = (
     Fault("layer 2 starts without a place for its gates", "sequencer.py", "layer2 & gap_over & self.gates_free",
           "layer2 & gap_over", _TAKE, depth=40),
@@ -142,7 +141,7 @@ _PASSES = (
           "pass_done, layer_done)", "an issued input's address is right", depth=40),
     Fault("the last pass has as many outputs as any", "sequencer.py", "o.outputs.eq(outputs)",
           "o.outputs.eq(self.config.macs)", "an issued input's outputs is right", depth=40),
-    Fault("the next tile is read on behind the last group", "sequencer.py",
+    Fault("the next tile is read on after the last group", "sequencer.py",
           "last_lane.eq(config.lanes == 1), group.eq(0)]", "last_lane.eq(config.lanes == 1)]",
           "an issued sum's group and lane are right", depth=40),
 )

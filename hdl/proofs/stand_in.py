@@ -63,14 +63,7 @@ def _nothing(config):
 def block_of(m, config, slow=True):
     """The block, as a submodule of `m`, with the stand-in for excite, and beats that come and go at any time.
 
-    Parameters
-    ----------
-    slow : bool
-        Whether excite's steps may take any number of cycles.
-
-    Returns
-    -------
-    (TiledSE, Inside)
+    `slow` is whether excite's steps may take any number of cycles. Returns the TiledSE and its Inside.
     """
     block = tiled_se.TiledSE(config, _nothing(config))
     with mock.patch.object(tiled_se, "Excite", type("AnyExcite", (AnyExcite,), {"slow": slow})):

@@ -10,7 +10,7 @@ from ..arithmetic import delay
 from ..config import Config
 from ..latency import ram_latency
 from ..tile_buffer import TileBuffer
-from .checks import around, watch
+from .checks import around, later, watch
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
@@ -79,7 +79,7 @@ def _order(m, buffer, inside, count):
     ram = inside["ram"]
     mark, watched, ahead = watch(m, buffer.write, buffer.read, count)
     value, place = Signal.like(buffer.i), Signal(range(buffer.depth))
-    marked = delay(m, mark, 1, name="marked", reset_less=False)
+    marked = later(m, mark, 1, "marked")
     with m.If(marked):
         m.d.sync += value.eq(buffer.i)
     m.d.comb += place.eq(around(inside["head"] + ahead, buffer.depth))
@@ -90,7 +90,7 @@ def _order(m, buffer, inside, count):
         Assert(~(watched & ~marked) | (word == value), "a beat stays in the memory as it was written"),
     ]
     latency = ram_latency(buffer.depth)
-    given = delay(m, watched & buffer.read & (ahead == 0), latency, name="given", reset_less=False)
+    given = later(m, watched & buffer.read & (ahead == 0), latency, "given")
     late = delay(m, value, latency, name="late")
     m.d.comb += [
         Assert(~given | (buffer.o == late), "beats are given in the order in which they were written"),

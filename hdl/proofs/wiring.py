@@ -14,7 +14,7 @@ from ..accumulate import uses_registers
 from ..arithmetic import counter, delay
 from ..config import Config
 from ..timing import Timing
-from .checks import around
+from .checks import around, later
 from .proof import Fault, Proof
 from .stand_in import block_of
 
@@ -33,7 +33,7 @@ def _input(m, block, inside):
     config = block.config
     ingress, accumulate, excite, buffer = (inside[name] for name in ("ingress", "accumulate", "excite", "buffer"))
     take = block.s_axis_tvalid & block.s_axis_tready
-    took = delay(m, take, 1, name="took", reset_less=False)
+    took = later(m, take, 1, "took")
     beat = delay(m, _as_int8(config, block.s_axis_tdata), 1, name="taken")
     m.d.comb += [
         Assert((buffer.write == take) & (accumulate.i_valid == take) & (ingress.take == take),
@@ -70,7 +70,7 @@ def _output(m, block, inside):
     group, last = counter(m, config.groups, scale.read, scale.release, name="expected_group")
     depth, head, ahead = buffer.depth, inside["tile_buffer/head"], buffer.ahead
     word = inside.word(m, "tile_buffer/ram/storage", head)
-    read, due = (delay(m, value, latency, name=name, reset_less=False)
+    read, due = (later(m, value, latency, name)
                  for value, name in ((scale.read, "read"), (word, "word")))
     data = _as_int8(config, scale.o_data.as_value())
     m.d.comb += [
