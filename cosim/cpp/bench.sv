@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The block with its streams driven by compiled code: one call at each rising edge tells what the block showed in the
-// cycle that ends, and returns what it shall see in the next one. All that the block sees comes out of registers, so
-// nothing hangs on this module's ports but the clock.
+// The block, with its streams driven by compiled code. One call at each rising edge passes the block's outputs in the
+// cycle that ends, and returns its inputs for the next one. All inputs of the block are registers here, so this module
+// needs no port but the clock.
 //
 // ports.svh, written for each block, has the macros BENCH, DUT and INSTANCE (names), DATA_BITS, STATUS_WIRES (declarations),
-// STATUS_REPORT (calls of bench_status), and SELECT_PORT and SELECT_PIN: an input that is held throughout a run, or nothing.
+// STATUS_REPORT (calls of bench_status), and SELECT_PORT and SELECT_PIN: an input, constant in a run, or nothing.
 `include "ports.svh"
 `timescale 1ns / 1ps
 
@@ -23,13 +23,13 @@ module `BENCH (
     input int unsigned value
   );
 
-  // Watched from outside: rises when the script has come to its end.
+  // Watched from outside: rises when the script has ended.
   bit stopped  /* verilator public_flat_rd */;
 
   bit rst, s_axis_tvalid, s_axis_tlast, w_axis_tvalid, w_axis_tlast, m_axis_tready;
   bit [`DATA_BITS-1:0] s_axis_tdata;
   bit [31:0] w_axis_tdata;
-  // A block without parameters' stream has no such port.
+  // A block that is not loadable has no such port.
   wire w_axis_tready;
   wire s_axis_tready, m_axis_tvalid, m_axis_tlast;
   wire [`DATA_BITS-1:0] m_axis_tdata;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clock and the pins of a CXXRTL model: bench.sv, and the loop round it.
+// The clock and the pins of a CXXRTL model. It takes the place of bench.sv and of the main loop.
 //
 // pins.h, written for each block, includes the model and has the macros MODEL (its class), WORDS (of 32 bits in a beat),
 // W_READY (an expression), W_DRIVE (statements, of `drive` and `w_data`), STATUS_REPORT and SELECT_DRIVE (of `select`).
@@ -45,7 +45,7 @@ void run_model(uint64_t, uint64_t select) {
     }
     model.p_clk.data[0] = 1;
     settle(model);
-    // Behind the edge, so that the registers have seen what was there before.
+    // After the edge, so that the registers have taken the earlier inputs.
     model.p_clk.data[0] = 0;
     model.p_rst.data[0] = drive & 1;
     model.p_s__axis__tvalid.data[0] = drive >> 1 & 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a Verilated model keeps a signal: for the one file of a program that makes the model.
+// Finds a signal of a Verilated model in memory. Included by the one file of a program that makes the model.
 #pragma once
 
 #include <cstdint>

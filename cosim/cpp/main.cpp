@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulator's main loop: cocotb's callbacks, and between them the clock of a running script, as many cycles at a
-// stretch as cocotb has nothing to do. Written for this bench; order of callbacks as in IEEE 1800-2017, 4.4 and 38.36.
+// The simulator's main loop: cocotb's callbacks, and the clock while a script runs. It simulates without a pause up to
+// cocotb's next callback. Written for this bench; the order of callbacks is that of IEEE 1800-2017, 4.4 and 38.36.
 #include <memory>
 #include <string>
 
@@ -13,14 +13,14 @@
 #include "verilated_vcd_c.h"
 #endif
 
-// Comes from cocotb's library: loads Python, registers its first callbacks.
+// Defined in cocotb's library: loads Python and registers the first callbacks.
 extern "C" void vlog_startup_routines_bootstrap();
 
-// Asked for as long as the context's own time is 0.
+// Verilator calls it while the context's own time is 0.
 double sc_time_stamp() { return 0; }
 
-// What Vtop::eval() calls, between cleaning up behind classes and looking for messages of other threads: a lock a call,
-// a tenth of the time. BENCH_DIRECT tells that this model has neither (verilate.py).
+// Vtop::eval() calls this. It also cleans up after classes and looks for messages of other threads, which takes a lock
+// in each call, a tenth of the time. BENCH_DIRECT means that this model has neither (verilate.py).
 void Vtop___024root___eval(Vtop___024root* vlSelf);
 
 namespace {
@@ -48,7 +48,7 @@ class Simulation {
     while (!context_.gotFinish()) {
       time_step();
       const bool ended = run_script();
-      // A $finish of the design's own is not for cocotb to judge: it ends everything, and the run leaves no result.
+      // A $finish in the design ends the simulation without a result; cocotb does not judge it.
       if (context_.gotFinish()) break;
       if (ended) {
         values();
@@ -97,7 +97,7 @@ class Simulation {
     dump();
   }
 
-  // Whole cycles, up to the next time at which cocotb wants to be called; whether the script came to its end.
+  // Simulates whole cycles up to cocotb's next callback; returns whether the script has ended.
   bool run_script() {
     if (!bench_running()) return false;
     const uint64_t end = VerilatedVpi::cbNextDeadline();
@@ -116,7 +116,7 @@ class Simulation {
 #if BENCH_DIRECT && !VM_TRACE
     Vtop___024root___eval(model_->rootp);
 #else
-    // Notes, too, what the next dump of waves has to look at.
+    // Also records what the next dump of waves must include.
     model_->eval();
 #endif
     dump();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model and the transactor in one library, without cocotb: what standalone.py calls, for either engine.
+// A model and the transactor in one library, without cocotb: the functions that standalone.py calls, for either engine.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 #include "transactor.h"
 
-// Makes a model, which starts anew, and runs the steps; exceptions are its failures.
+// Makes a new model and runs the steps. It throws an exception if the model fails.
 void run_model(uint64_t seed, uint64_t select);
 
-// What `bench_tap` is called with once there is a model, whose signals have places.
+// Arguments for `bench_tap`, which is called once a model exists and its signals have addresses.
 struct Wanted {
   std::string scope, valid, index, data;
   int64_t index_bytes, data_bytes;
@@ -29,13 +29,13 @@ inline void find_taps() {
   }
 }
 
-// Has a tap recorded in the next run; the arguments are those of `bench_tap`.
+// Records a tap in the next run; the arguments are those of `bench_tap`.
 extern "C" void model_tap(const char* scope, const char* valid, const char* index, const char* data,
                           int64_t index_bytes, int64_t data_bytes) {
   wanted_taps.push_back({scope, valid, index ? index : "", data, index_bytes, data_bytes});
 }
 
-// Null if all went well, else what the model had to say.
+// Returns null, or the model's error message.
 extern "C" const char* model_run(uint64_t seed, uint64_t select) {
   static std::string said;
   const char* complaint = nullptr;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// AXI4-Stream source, sink and monitor: what drivers.py does, without Python in the cycle.
+// AXI4-Stream source, sink and monitor: the same as in drivers.py, without Python in the cycle.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-// Eight lanes and fewer are the rule: a copy of known size is one instruction, one of any size a call.
+// Most blocks have eight lanes or fewer. A copy of known size is one instruction; any other is a call.
 inline void copy_bytes(uint8_t* to, const uint8_t* from, size_t count) {
   if (count == 8) std::memcpy(to, from, 8);
   else std::memcpy(to, from, count);
 }
 
-// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014); drivers.Random gives the same.
+// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014); prng.Random gives the same.
 class Random {
  public:
   void seed(uint64_t state) { state_ = state; }
@@ -35,13 +35,13 @@ class Random {
   uint64_t state_ = 0;
 };
 
-// Of the output, the only stream whose tvalid and tdata the block drives.
+// Violations by the output, the only stream whose tvalid and tdata the block drives.
 struct Violation {
   enum Kind { VALID_FELL, DATA_CHANGED };
   int64_t kind, cycle;
 };
 
-// Counts what moves on a stream since `restart`. Cycles are numbered from 1: 0 is "never".
+// Counts the transfers of a stream since `restart`. Cycles are numbered from 1: 0 is "never".
 struct Counts {
   int64_t moved, stalled, offered, first, last;
 };
@@ -55,7 +55,7 @@ class Monitor {
     counts = Counts{};
     moved = held = false;
   }
-  // A stream in `cycle`.
+  // Looks at the stream in `cycle`.
   bool sample(int64_t cycle, bool valid, bool ready) {
     moved = valid && ready;
     if (valid) {
@@ -79,7 +79,7 @@ struct Chunk {
   int64_t count, last;
 };
 
-// Sends the beats of chunks; pauses at random in front of each, and then shows random data and tlast.
+// Sends the beats of chunks. It pauses at random before each, and drives random data and tlast meanwhile.
 class Source {
  public:
   Monitor monitor;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a job's steps against the block, a call a clock edge: script.py and per_beat.py without Python in the cycle. It
-// doesn't know the design, and is compiled once for all of them. transactor.py sets it up, starts it, and reads the tables
-// that it leaves. Numbers of steps, tables and columns are the same there.
+// Runs a job's steps against the block, with one call for each clock edge: script.py and per_beat.py without Python in
+// the cycle. It is independent of the design and compiled once for all. transactor.py sets it up, starts it, and reads
+// its tables of results. Both files have the same numbers for steps, tables and columns.
 #include "transactor.h"
 
 #include <svdpi.h>
@@ -18,7 +18,7 @@ enum Stop { NONE, DONE, HANG, EXTRA, NO_LOADER };
 enum Seen { S_READY = 1, M_VALID = 2, M_LAST = 4, W_READY = 8 };
 enum Drive { RST = 1, S_VALID = 2, S_LAST = 4, W_VALID = 8, W_LAST = 16, M_READY = 32, STOPPED = 64, STATUS = 128 };
 
-// Beats too many after which a block is taken to run wild.
+// The run is stopped after this many surplus beats.
 constexpr int64_t EXTRA_BEATS = 16;
 constexpr int64_t FOREVER = INT64_MAX;
 // As in ports.py.
@@ -26,7 +26,7 @@ constexpr size_t PORTS = 8;
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first lane has to be the first byte of a vector");
 
 struct Step {
-  // First and number of chunks; or a number of beats, and one of cycles (a hold: of beats).
+  // `first` and `count` are the first chunk and their number; or a number of beats, and of cycles (of a hold: beats).
   int64_t op, wait, first, count;
 };
 
@@ -67,7 +67,7 @@ class Transactor {
   std::vector<int64_t> tap_ends;
 
   bool running() const { return started_ && !halted_; }
-  // Whether the coming edge is one at which signals are looked at.
+  // Whether signals are sampled at the next edge.
   bool watching() const { return begun_ && !in_reset_; }
   void start() { started_ = true; }
 
@@ -119,7 +119,7 @@ class Transactor {
     if (quiet_ > hang_cycles && !stop) stop = HANG;
   }
 
-  // An output beat too many, or one that comes before the input beat that it belongs to.
+  // A surplus output beat, or one that comes before its input beat.
   void note_unexpected(int64_t accepted, int64_t delivered) {
     const int64_t kind = delivered < expected_;
     const bool known = std::any_of(unexpected.begin(), unexpected.end(), [&](auto& u) { return u.kind == kind; });
@@ -161,7 +161,7 @@ class Transactor {
     if (!stop) finish();
   }
 
-  // Behind the last step: what is still to come, then some cycles in which nothing may come.
+  // After the last step: wait for the rest of the output, then for some cycles in which no beat may come.
   void finish() {
     if (!entered_) {
       if (!drained()) return;
@@ -171,7 +171,7 @@ class Transactor {
     if (!pauses(drain_cycles)) stop = DONE;
   }
 
-  // Whether a pause of `cycles`, in which nothing has to move, goes on.
+  // Whether a pause of `cycles`, in which no beat has to move, continues.
   bool pauses(int64_t cycles) {
     if (waited_++ >= cycles) return false;
     quiet_ = 0;
@@ -214,7 +214,7 @@ class Transactor {
   }
 
   void reset() {
-    // Before the first cycle there is nothing to look back on.
+    // Before the first cycle no section has begun.
     if (cycle) {
       close();
       restart();
@@ -263,7 +263,7 @@ void bench_sample_taps() {
   }
 }
 
-// Called by bench.sv at each rising edge, with what the block shows in the cycle that ends.
+// Called by bench.sv at each rising edge, with the block's outputs in the cycle that ends.
 extern "C" int bench_edge(int seen, const svBitVecVal* m_data, svBitVecVal* s_data, int* w_data) {
   const int drive = int(bench.edge(uint32_t(seen), reinterpret_cast<const uint8_t*>(m_data)));
   // Vectors of 32-bit words; on a little-endian machine the first lane comes first in both.
@@ -274,9 +274,9 @@ extern "C" int bench_edge(int seen, const svBitVecVal* m_data, svBitVecVal* s_da
 
 extern "C" void bench_status(int port, int value) { bench.status(size_t(port), uint32_t(value)); }
 
-// Called by transactor.py, the taps' by compiled.py.
+// The functions below are called by transactor.py, those of taps by compiled.py.
 extern "C" {
-// Forgets everything: the next run begins.
+// Discards the previous run.
 void bench_new() { bench = Transactor(); }
 
 // Both inputs: 0 is s_axis, 1 is w_axis.

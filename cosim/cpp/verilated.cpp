@@ -12,14 +12,14 @@
 // As in main.cpp.
 void Vtop___024root___eval(Vtop___024root* vlSelf);
 
-// Verilator's own end the process, which is the caller's here.
+// Verilator's own functions would end the process, which is the caller's here.
 void vl_fatal(const char*, int, const char*, const char* message) { throw std::runtime_error(message); }
 void vl_finish(const char*, int, const char*) { throw std::runtime_error("the design has ended the simulation"); }
 void vl_stop(const char*, int, const char*) { throw std::runtime_error("the design has stopped the simulation"); }
 
 namespace {
 
-// The thread's context for as long as this lives.
+// Makes this the thread's context during its lifetime.
 class Context {
  public:
   explicit Context(int seed) : before_(Verilated::threadContextp()) {
