@@ -40,10 +40,7 @@ def delay(m, value, cycles, *, name, reset_less=True):
 def counter(m, limit, step, clear=None, *, name):
     """A count from 0 to `limit` - 1 that wraps; `step` advances it, `clear` sets it to 0.
 
-    Returns
-    -------
-    (Signal, Signal)
-        The count, and whether it is the last one: a register, so that no comparison is in the path of its users.
+    Returns it and whether it is the last one, in a register, so that no comparison is in the path of its users.
     """
     count = Signal(range(limit), name=name)
     last = Signal(name=f"{name}_last", init=limit == 1)

@@ -16,10 +16,9 @@ class Means(wiring.Component):
 
     Members
     -------
-    sums, lane, clear : In
-        A group's sums; the lane to select; whether its sum counts as 0.
-    rows : In
-        Rows of the tile, less one; constant while the tile's means are computed.
+    sums, lane, clear, rows : In
+        A group's sums; the lane to select; whether its sum counts as 0; the tile's rows, less one, which stay constant
+        while its means are computed.
     o : Out
         round(sum * R / 2 ** q), with (R, q) = ``Config.reciprocals`` of the row count.
     """

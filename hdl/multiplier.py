@@ -9,20 +9,10 @@ __all__ = ["Multiplier"]
 
 
 class Multiplier(wiring.Component):
-    """The exact product ``i_a * i_b``, ``MULTIPLY`` cycles later.
+    """The exact product ``o`` of ``i_a`` and ``i_b``, ``MULTIPLY`` cycles later.
 
-    With operands of at most 18 bits it is one DSP block on every FPGA family.
-
-    Parameters
-    ----------
-    a, b : Shape
-        ``signed(n)`` or ``unsigned(n)``.
-
-    Members
-    -------
-    i_a, i_b : In
-    o : Out
-        As wide as both operands together; signed if one of them is.
+    The operands' shapes `a` and `b` are ``signed(n)`` or ``unsigned(n)``; the product is as wide as both together, and
+    signed if one of them is. With operands of at most 18 bits it is one DSP block on every FPGA family.
     """
 
     def __init__(self, a, b):

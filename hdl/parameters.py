@@ -12,17 +12,11 @@ __all__ = ["Layer", "Parameters", "record_words", "stream_words", "weight_words"
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One fully connected layer, quantised.
+    """One fully connected layer, quantised: int64 arrays.
 
-    Attributes
-    ----------
-    weight : int64 array (outputs, inputs)
-        -127 to 127.
-    multiplier, shift : int64 arrays (outputs)
-        An accumulator is requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the
-        config's list for this layer.
-    bias : int64 array (outputs)
-        In steps of ``2 ** -GUARD_BITS`` LSB of the layer's result.
+    ``weight`` (outputs, inputs) is -127 to 127; the others have the shape (outputs). An accumulator is requantised as
+    ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the config's list for this layer. ``bias`` is in
+    steps of ``2 ** -GUARD_BITS`` LSB of the layer's result.
     """
 
     weight: np.ndarray
@@ -49,15 +43,7 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """All parameters of a block, loaded or baked in.
-
-    Attributes
-    ----------
-    layer1, layer2 : Layer
-        W1 (CR x C) and W2 (C x CR).
-    int8_zero_point : int
-        Zero point in the int8 range, -128..127 (``Config.int8_zero_point``).
-    """
+    """All parameters of a block, loaded or baked in: W1 (CR x C), W2 (C x CR), and the ``Config.int8_zero_point``."""
 
     layer1: Layer
     layer2: Layer

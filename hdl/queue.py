@@ -13,13 +13,8 @@ __all__ = ["Queue"]
 class Queue(wiring.Component):
     """A first-in, first-out queue: a small memory with an output register, so that reading it is no long path.
 
-    A word is offered two cycles after it was written, if it is the only one. The writer must know that there is room.
-
-    Parameters
-    ----------
-    width : int
-    depth : int
-        Words of the memory; one more is in the output register.
+    A word is offered two cycles after it was written, if it is the only one. The writer must know that there is room:
+    `depth` words in the memory, and one more in the output register.
 
     Members
     -------

@@ -12,18 +12,9 @@ __all__ = ["Ram"]
 
 
 class Ram(wiring.Component):
-    """Simple dual-port memory.
+    """Simple dual-port memory of `depth` words of `width` bits; its ``latency`` is ``ram_latency(depth)``.
 
-    Parameters
-    ----------
-    width, depth : int
-    init : sequence of int, optional
-        Contents. The memory is then a ROM, and its write port has no effect.
-
-    Attributes
-    ----------
-    latency : int
-        ``ram_latency(depth)``.
+    With `init`, a sequence of words, the memory is a ROM, and its write port has no effect.
 
     Members
     -------

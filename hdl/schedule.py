@@ -36,24 +36,10 @@ class Prediction:
 
 
 def predict(config, heights, pauses=()):
-    """Cycles that a stream of frames takes.
+    """The :class:`Prediction` for a stream of frames of these `heights`, in rows.
 
-    Parameters
-    ----------
-    config : Config
-    heights : sequence of int
-        Rows of each frame.
-    pauses : sequence of int, optional
-        For each frame, the cycles after the previous beat in which the source offers nothing; 0 for the first frame.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many pauses as frames, or the first frame has a pause.
-
-    Returns
-    -------
-    Prediction
+    `pauses` has for each frame the cycles after the previous beat in which the source offers nothing; none if empty.
+    Raises ValueError if there are not as many pauses as frames, or the first frame has a pause.
     """
     taken, read, given = _run(config, heights, pauses)
     # The buffer's level after each beat is taken: beats taken less beats read so far.

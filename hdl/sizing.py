@@ -39,19 +39,10 @@ def choose_macs(config, overhead):
     Full rate means that tiles of k rows follow each other at a beat a cycle. While a tile's gates are computed
     (``Timing.tile_latency`` cycles) beats continue to arrive, so fewer units need more slack in the tile buffer.
 
-    Parameters
-    ----------
-    config : Config
-        Its ``macs`` is ignored.
-    overhead : float
-        The memory without parameters may have ``(1 + overhead) * 8 * k * W * C`` bits. If no number of units reaches
-        that, the result is the fewest within 1 % of the least memory; if none reaches full rate, the fewest within 1 %
-        of the shortest period of tiles. If ``config.slack`` is given, `overhead` bounds the period instead: a tile may
-        take ``1 + overhead`` times its beats.
-
-    Returns
-    -------
-    int
+    The ``macs`` of `config` is ignored. The memory without parameters may have ``(1 + overhead) * 8 * k * W * C`` bits.
+    If no number of units reaches that, the result is the fewest within 1 % of the least memory; if none reaches full
+    rate, the fewest within 1 % of the shortest period of tiles. If ``config.slack`` is given, `overhead` bounds the
+    period instead: a tile may take ``1 + overhead`` times its beats.
     """
     if not overhead >= 0:
         raise ConfigError("sram_overhead", overhead, "must be at least 0")

@@ -23,15 +23,11 @@ MID_EXTRA = 2
 
 @functools.cache
 def sigmoid_table(residual=False):
-    """Piecewise linear sigmoid for logits of 0 to 8.
+    """Piecewise linear sigmoid for logits of 0 to 8: a tuple of 64 pairs of int (c0, c1).
 
-    Returns
-    -------
-    tuple of (int, int)
-        64 pairs (c0, c1); for a magnitude a of ``LOGIT_FRAC`` fractional bits, with i = a >> 7 and t = a & 127, the
-        gate is ``(c0[i] + c1[i] * t + 64) >> 7`` in steps of ``2 ** -GATE_FRAC``. With `residual` it is
-        (1 + sigmoid) / 2. A negative logit's gate is ``2 ** GATE_FRAC`` (residual: 1.5 times that) less its
-        magnitude's.
+    For a magnitude a of ``LOGIT_FRAC`` fractional bits, with i = a >> 7 and t = a & 127, the gate is
+    ``(c0[i] + c1[i] * t + 64) >> 7`` in steps of ``2 ** -GATE_FRAC``. With `residual` it is (1 + sigmoid) / 2. A
+    negative logit's gate is ``2 ** GATE_FRAC`` (residual: 1.5 times that) less its magnitude's.
     """
     unit = 1 << (GATE_FRAC + SIGMOID_EXTRA)
     span = 1 << SIGMOID_SEGMENT
@@ -58,22 +54,11 @@ def _correction(mid, a):
 
 @functools.cache
 def mid_table(mid, frac, segment_bits):
-    """Piecewise quadratic ``relu(a) - mid(a)`` for magnitudes of 0 to ``MID_RANGE``.
+    """Piecewise quadratic ``relu(a) - mid(a)`` for magnitudes of 0 to ``MID_RANGE``; `mid` is SILU or HARDSWISH.
 
-    Parameters
-    ----------
-    mid : Mid
-        SILU or HARDSWISH.
-    frac : int
-        Fractional bits of a.
-    segment_bits : int
-        ``2 ** segment_bits`` segments a unit.
-
-    Returns
-    -------
-    tuple of (int, int, int)
-        (c0, c1, c2) in steps of ``2 ** -(frac + MID_EXTRA)``: with the segment's index i and the offset t in it, n bits
-        (n = frac - segment_bits), the correction is ``c0 + ((c1 + ((c2 * t) >> n)) * t >> n)``, shifts rounding down.
+    `frac` is the number of fractional bits of a; a unit has ``2 ** segment_bits`` segments. Returns a tuple of triples
+    of int (c0, c1, c2) in steps of ``2 ** -(frac + MID_EXTRA)``: with the segment's index i and the offset t in it, n
+    bits (n = frac - segment_bits), the correction is ``c0 + ((c1 + ((c2 * t) >> n)) * t >> n)``, shifts rounding down.
     """
     unit = 1 << (frac + MID_EXTRA)
     width = 2.0**-segment_bits

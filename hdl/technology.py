@@ -40,7 +40,7 @@ module {name}_ram #(
     assign rdata = stage[LATENCY];
 endmodule
 
-// A multiplier with registers before and behind it, those of a DSP block. Replace it like the memory.
+// A multiplier with registers before and after it, those of a DSP block. Replace it like the memory.
 module {name}_mul #(
     parameter A_WIDTH = 18,
     parameter B_WIDTH = 18,
@@ -67,12 +67,8 @@ class Technology:
     """Elaboration for Verilog: memories and multipliers become instances of the leaf modules.
 
     An object of this class is the ``platform`` of elaboration. Without a platform (Amaranth's simulator) the components
-    are plain Amaranth. Subclasses override :meth:`ram` and :meth:`multiplier`.
-
-    Parameters
-    ----------
-    top : str
-        The top module's name, the prefix of the leaves' names.
+    are plain Amaranth. Subclasses override :meth:`ram` and :meth:`multiplier`. `top` is the top module's name, the
+    prefix of the leaves' names.
     """
 
     name = "generic"
