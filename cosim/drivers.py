@@ -63,18 +63,13 @@ class Monitor:
         if self.offered is None:
             self.offered = cycle
         ready = self._ready()
-        if ready == "1":
-            self._transfer(cycle, beat)
-            return True
-        if ready != "0":
-            self._violation(cycle, f"tready is {ready}")
-        self.stalled += 1
-        self.held = beat
-        return False
-
-    def _transfer(self, cycle, beat):
-        self.held = None
-        self.moved = True
+        self.moved = ready == "1"
+        self.held = None if self.moved else beat
+        if not self.moved:
+            if ready != "0":
+                self._violation(cycle, f"tready is {ready}")
+            self.stalled += 1
+            return False
         self.count += 1
         self.last = cycle
         if self.first is None:
@@ -82,6 +77,7 @@ class Monitor:
         if self.record:
             self.words.append(beat[0])
             self.lasts.append(beat[1])
+        return True
 
     def _violation(self, cycle, text):
         self.violation_count += 1

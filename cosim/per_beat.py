@@ -86,7 +86,8 @@ class PerBeat:
         if delivered + (self.output.held is not None) > min(accepted, self.scoreboard.beats):
             self._unexpected(accepted, delivered)
         if self.quiet > self.job.hang_cycles:
-            raise Stopped(self._hang())
+            waiting = [(source.monitor.prefix, source.monitor.count, source.pending) for source in self.sources]
+            raise Stopped(texts.hang(self.job.hang_cycles, waiting, delivered, self.scoreboard.beats))
         if self.cycle % _PROGRESS_CYCLES == 0:
             self._progress(self.delivered_before + self.output.count, self.cycle)
 
@@ -97,10 +98,6 @@ class PerBeat:
             self.failures.append(texts.unexpected(early, self.cycle, accepted, delivered))
         if delivered > self.scoreboard.beats + texts.EXTRA_BEATS:
             raise Stopped(texts.EXTRA)
-
-    def _hang(self):
-        waiting = [(source.monitor.prefix, source.monitor.count, source.pending) for source in self.sources]
-        return texts.hang(self.job.hang_cycles, waiting, self.output.count, self.scoreboard.beats)
 
     @property
     def status(self):

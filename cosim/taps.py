@@ -114,17 +114,14 @@ def recorded(taps, frames, stages, outputs, signed):
 def first_difference(recorded, golden):
     """The first Difference between a run's values and the golden stages, or None.
 
-    Parameters
-    ----------
-    recorded : dict
-        ``frames``: for each section (from reset to reset) its frames' numbers. ``stages``: for each tapped stage and
-        each section a list of [index, value]; the n-th value with an index belongs to the section's n-th tile.
-        ``repeats``: how many such values belong to one tile, for stages where it is not 1.
-        ``outputs``: for each frame a flat array of its output. A reset ended each section but the last.
-    golden : dict
-        For each stage one entry a frame: an integer array (tiles, index), or a list of arrays if tiles differ in size,
-        as those of ``outputs`` do. Stages missing on either side are skipped. Indices beyond the vector are ignored:
-        the last pass of a layer may have idle multipliers.
+    The dict `recorded` has in ``frames`` for each section (from reset to reset) its frames' numbers, in ``stages`` for
+    each tapped stage and each section a list of [index, value]; the n-th value with an index belongs to the section's
+    n-th tile. ``repeats`` is how many such values belong to one tile, for stages where it is not 1, ``outputs`` has for
+    each frame a flat array of its output. A reset ended each section but the last.
+
+    The dict `golden` has for each stage one entry a frame: an integer array (tiles, index), or a list of arrays if
+    tiles differ in size, as those of ``outputs`` do. Stages missing on either side are skipped. Indices beyond the
+    vector are ignored: the last pass of a layer may have idle multipliers.
 
     Stages are compared in the order of ``STAGES``, for all tiles, as an early wrong stage explains the later ones. A
     missing value counts only if no stage has a wrong one.

@@ -17,7 +17,8 @@ from .rounding import scaled_floor
 from .scales import RealLayer
 
 __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
-           "measured_table_error", "mid_error", "output_error", "result_box"]
+           "measured_table_error", "mid_error", "output_error", "product_box",
+           "result_box"]
 
 # A requantisation floors twice; nested floors are one floor, so it counts as a single rounding.
 HALF = 0.5
@@ -61,27 +62,27 @@ def mean_box(config: Config) -> tuple[int, int]:
     return _figures(config)[1:]
 
 
+def product_box(weight: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), arrays (outputs): the range of ``weight @ x`` for every x from `low` to `high`."""
+    positive, negative = weight.clip(0, None).sum(axis=1), weight.clip(None, 0).sum(axis=1)
+    return positive * low + negative * high, positive * high + negative * low
+
+
 def result_box(layer: Layer, shifts: tuple[int, ...], box: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), int64 arrays (outputs): the exact range of a layer's result for inputs within `box`.
 
     The saturations of the requantised accumulator and of the result are ignored.
     """
-    positive = layer.weight.clip(0, None).sum(axis=1)
-    negative = layer.weight.clip(None, 0).sum(axis=1)
-    low, high = box
     shift = np.array(shifts)[layer.shift]
-
-    def result(acc: np.ndarray) -> np.ndarray:
-        return (scaled_floor(acc, layer.multiplier, shift) + layer.bias + (1 << (GUARD_BITS - 1))) >> GUARD_BITS
-
-    return result(positive * low + negative * high), result(positive * high + negative * low)
+    low, high = ((scaled_floor(acc, layer.multiplier, shift) + layer.bias + (1 << (GUARD_BITS - 1))) >> GUARD_BITS
+                 for acc in product_box(layer.weight, *box))
+    return low, high
 
 
 def _real_high(config: Config, real: RealLayer) -> np.ndarray:
     """float64 array (CR): upper bounds of the exact pre-activations, in hidden LSB."""
     full = config.k * config.width * 2.0**config.mean_frac
-    weight = real.layer.weight
-    acc = (127 * weight.clip(0, None).sum(axis=1) - 128 * weight.clip(None, 0).sum(axis=1)) * full
+    acc = product_box(real.layer.weight, -128, 127)[1] * full
     return (acc * real.ratio + real.layer.bias) / (1 << GUARD_BITS) + MARGIN * acc * real.ratio
 
 

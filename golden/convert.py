@@ -75,16 +75,8 @@ def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
     select : optional callable (name, module) -> bool, or iterable of names
         The blocks to replace; all by default.
 
-    Returns
-    -------
-    nn.Module
-        `model`, or the :class:`TiledSE` if `model` is a block itself.
-
-    Raises
-    ------
-    ConfigError
-        If `k` is no integer of at least 1, no block has a given name, or a block's inner layers have hooks. `model` is
-        then unchanged.
+    Returns `model`, or the :class:`TiledSE` if `model` is a block itself. Raises ConfigError, with `model` unchanged,
+    if `k` is no integer of at least 1, no block has a given name, or a block's inner layers have hooks.
 
     Parameters are not copied: the new modules have the same parameter objects, so optimisers, training and ``to`` work
     as before. A missing bias becomes a buffer of zeros. Hooks of a block are kept. Names in the state dict change to

@@ -10,7 +10,7 @@ import numpy as np
 from ..hdl.config import GUARD_BITS, Config, ConfigError, Mid
 from ..hdl.tables import MID_RANGE
 from .block import FloatBlock
-from .budget import mean_box, result_box
+from .budget import mean_box, product_box, result_box
 from .scales import (
     LARGEST_BIAS,
     LARGEST_MULTIPLIER,
@@ -31,8 +31,8 @@ __all__ = ["hidden_layer", "largest_frac"]
 SMALLEST_RATIO = 2.0**-46
 # If all weights of layer 2 are below this they may become 0; they must not coarsen another scale.
 NEGLIGIBLE_WEIGHT = 1e-12
-# Below minus this a tabulated mid is 0 (hardswish) or almost 0 (silu; the budget includes the rest).
-NEGATIVE_END = {Mid.SILU: MID_RANGE, Mid.HARDSWISH: 3}
+# Integer bits down to where a tabulated mid is 0 (hardswish: -3) or almost 0 (silu: -MID_RANGE, see the budget).
+NEGATIVE_BITS = {Mid.SILU: (MID_RANGE - 1).bit_length(), Mid.HARDSWISH: 2}
 
 
 def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -43,8 +43,8 @@ def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[n
 def _range(config: Config, block: FloatBlock, x_scale: float) -> tuple[float, float]:
     """(low, high): the range of all pre-activations with the float weights."""
     low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
-    positive, negative = block.w1.clip(0, None).sum(axis=1), block.w1.clip(None, 0).sum(axis=1)
-    return ((positive * low + negative * high + block.b1).min(), (positive * high + negative * low + block.b1).max())
+    lows, highs = product_box(block.w1, low, high)
+    return (lows + block.b1).min(), (highs + block.b1).max()
 
 
 def _least_scale(config: Config, block: FloatBlock, x_scale: float, shifts: Shifts) -> tuple[float, float]:
@@ -91,7 +91,7 @@ def _tabulated(config: Config, block: FloatBlock, x_scale: float,
     real, shifts = _layer(config, block, x_scale, scale, shifts)
     low, high = _box(config, real, shifts)
     # Values from -2**bits to just under 2**bits LSB.
-    below = min((-low - 1).bit_length() if low < 0 else 0, _negative_bits(config) + config.hidden_frac)
+    below = min((-low - 1).bit_length() if low < 0 else 0, NEGATIVE_BITS[config.mid] + config.hidden_frac)
     bits = max(high.bit_length() if high > 0 else 0, below)
     if bits > config.operand_bits - 1:
         raise ConfigError("hidden_frac", config.hidden_frac,
@@ -99,17 +99,12 @@ def _tabulated(config: Config, block: FloatBlock, x_scale: float,
     return real, shifts, scale
 
 
-def _negative_bits(config: Config) -> int:
-    """Integer bits that `NEGATIVE_END` needs."""
-    return (NEGATIVE_END[config.mid] - 1).bit_length()
-
-
 def largest_frac(config: Config, block: FloatBlock, x_scale: float) -> int:
     """An upper bound of ``hidden_frac``: with more, the pre-activations exceed a tabulated mid's range."""
     low, high = _range(config, block, x_scale)
     bits = [math.ceil(math.log2(value)) if value > 0 else 0 for value in (high, -low)]
     # The range of the quantised weights may be slightly smaller than that of the float weights.
-    return config.operand_bits - max(0, bits[0], min(bits[1], _negative_bits(config)))
+    return config.operand_bits - max(0, bits[0], min(bits[1], NEGATIVE_BITS[config.mid]))
 
 
 def hidden_layer(config: Config, block: FloatBlock, x_scale: float,

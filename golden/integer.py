@@ -2,6 +2,7 @@
 """The integer model: the hardware's arithmetic, bit for bit, with the values of every stage."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,9 @@ class IntegerModel:
 
     def _counts(self, height: int) -> list[tuple[int, int]]:
         """(rows, columns) of each tile of a frame."""
-        def spans(extent: int, step: int) -> list[int]:
-            return [min(step, extent - start) for start in range(0, extent, step)]
-
-        return [(rows, columns) for rows in spans(height, self.config.k)
-                for columns in spans(self.config.width, self.tiling.width)]
+        rows, columns = ([min(step, extent - start) for start in range(0, extent, step)] for extent, step in (
+            (height, self.config.k), (self.config.width, self.tiling.width)))
+        return list(itertools.product(rows, columns))
 
     def run(self, x: npt.ArrayLike | torch.Tensor) -> Stages:
         """Compute every stage's values; raises OverflowError if one does not fit its width.

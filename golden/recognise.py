@@ -60,11 +60,12 @@ def recognise(module: nn.Module) -> SEBlock | None:
             with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.default_generator.manual_seed(0)
-                block = _examine(module, channels)
+                twin = _twin(module)
+                block = _propose(twin, channels)
+                if block and _agrees(twin, block):
+                    return block
         except Exception:
             continue
-        if block:
-            return block
     return None
 
 
@@ -83,12 +84,6 @@ def _matrices(module: nn.Module) -> list[tuple[int, ...]]:
     if len(shapes) != 2 or shapes[0] != shapes[1][::-1] or sum(p.ndim > 1 for p in parameters) != 2:
         return []
     return shapes
-
-
-def _examine(module: nn.Module, channels: int) -> SEBlock | None:
-    twin = _twin(module)
-    block = _propose(twin, channels)
-    return block if block and _agrees(twin, block) else None
 
 
 def _twin(module: nn.Module) -> nn.Module:

@@ -6,17 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..hdl.config import (
-    GATE_FRAC,
-    GUARD_BITS,
-    LOGIT_FRAC,
-    MAX_REQUANT_BITS,
-    MAX_SHIFTS,
-    MULTIPLIER_BITS,
-    Config,
-    ConfigError,
-    GateKind,
-)
+from ..hdl.activations import GateKind
+from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_FRAC, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BITS, Config
+from ..hdl.errors import ConfigError
 from ..hdl.parameters import Layer
 
 __all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "fold",

@@ -40,7 +40,7 @@ MAX_HIDDEN_FRAC = 28
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Parameters of one block.
+    """Parameters of one block. A bad one raises TypeError or ConfigError with its name, its value and what is allowed.
 
     Parameters
     ----------
@@ -57,8 +57,7 @@ class Config:
     zero_point : int
         Integer that stands for 0.0, in the data's own range. A loadable block loads it with its parameters; this field
         then has no influence on the hardware.
-    mid : Mid
-    gate : Gate
+    mid, gate : Mid, Gate
     residual : bool
         ``y = x + x * g``. The hardware's gate is then (1 + g) / 2, and y's scale is twice x's.
     loadable : bool
@@ -76,11 +75,6 @@ class Config:
         Signed width of a requantised accumulator with its bias, including ``GUARD_BITS`` fractional bits.
     shifts : tuple of (tuple of int)
         For each layer the right shifts that can follow a requantisation multiplier; a record selects one by its index.
-
-    Raises
-    ------
-    TypeError, ConfigError
-        On construction; the message has the parameter, its value and what is allowed.
     """
 
     k: int

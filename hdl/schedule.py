@@ -11,7 +11,6 @@ import itertools
 
 import numpy as np
 
-from .config import Config
 from .timing import GATE_TILES, LAYER_GAP, QUEUE, TILES_UNDER_WAY, Timing
 
 __all__ = ["Prediction", "in_flight", "predict"]
@@ -68,50 +67,45 @@ def _run(config, heights, pauses):
     tiles = [(min(config.k, height - start) * row, 0 if start else pause)
              for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0)
              for start in range(0, height, config.k)]
-    taken, read = _Stream(config, tiles).run()
+    taken, read = _run_tiles(timing, tiles)
     return taken, read, read + timing.scale_latency + QUEUE
 
 
-@dataclasses.dataclass
-class _Stream:
-    """A stream of tiles; ``tiles`` has the beats of each, and the pause before it."""
+def _run_tiles(timing, tiles):
+    """Cycles in which each beat is taken, and in which it is read from the tile buffer: int64 arrays.
 
-    config: Config
-    tiles: list
+    `tiles` has the beats of each tile, and the pause before it.
+    """
+    count = sum(words for words, _ in tiles)
+    taken, read = np.empty(count, np.int64), np.empty(count, np.int64)
+    released = []
+    # Of the previous tile: when its sums' copying started, its sums were read last, its last input was issued.
+    flush, sums_read, issued, first = 0, NEVER, NEVER, 0
+    for number, (words, pause) in enumerate(tiles):
+        beats = slice(first, first + words)
+        # Two registers lie between a tile's release and the input: the count of tiles, and ready itself.
+        place = released[number - TILES_UNDER_WAY] + 2 if number >= TILES_UNDER_WAY else NEVER
+        after = taken[first - 1] + 1 + pause if first else 0
+        _take(taken, read, beats, max(after, flush, place), timing.buffer_words)
+        end = int(taken[beats.stop - 1])
+        # At once if the memory of sums is free when the tile ends, else two cycles after its last read.
+        flush = end + 1 if end > sums_read else sums_read + 2
+        layer1 = max(flush + timing.sums_latency, issued + LAYER_GAP)
+        sums_read = layer1 + timing.layer_cycles[0] - 1
+        gates = released[number - GATE_TILES] + 2 if number >= GATE_TILES else NEVER
+        layer2 = max(sums_read + timing.gap, gates)
+        issued = layer2 + timing.layer_cycles[1] - 1
+        start = max(layer2 + timing.gates_cycles, released[-1] + 1 if released else NEVER)
+        read[beats] = np.arange(start, start + words)
+        released.append(start + words - 1)
+        first = beats.stop
+    return taken, read
 
-    def run(self):
-        """Cycles in which each beat is taken, and in which it is read from the tile buffer: int64 arrays."""
-        timing, depth = Timing(self.config), Timing(self.config).buffer_words
-        count = sum(words for words, _ in self.tiles)
-        taken, read = np.empty(count, np.int64), np.empty(count, np.int64)
-        released = []
-        # Of the previous tile: when its sums' copying started, its sums were read last, its last input was issued.
-        flush, sums_read, issued, first = 0, NEVER, NEVER, 0
-        for number, (words, pause) in enumerate(self.tiles):
-            beats = slice(first, first + words)
-            # Two registers lie between a tile's release and the input: the count of tiles, and ready itself.
-            place = released[number - TILES_UNDER_WAY] + 2 if number >= TILES_UNDER_WAY else NEVER
-            after = taken[first - 1] + 1 + pause if first else 0
-            self._take(taken, read, beats, max(after, flush, place), depth)
-            end = int(taken[beats.stop - 1])
-            # At once if the memory of sums is free when the tile ends, else two cycles after its last read.
-            flush = end + 1 if end > sums_read else sums_read + 2
-            layer1 = max(flush + timing.sums_latency, issued + LAYER_GAP)
-            sums_read = layer1 + timing.layer_cycles[0] - 1
-            gates = released[number - GATE_TILES] + 2 if number >= GATE_TILES else NEVER
-            layer2 = max(sums_read + timing.gap, gates)
-            issued = layer2 + timing.layer_cycles[1] - 1
-            start = max(layer2 + timing.gates_cycles, released[-1] + 1 if released else NEVER)
-            read[beats] = np.arange(start, start + words)
-            released.append(start + words - 1)
-            first = beats.stop
-        return taken, read
 
-    @staticmethod
-    def _take(taken, read, beats, start, depth):
-        """Set when a tile's beats are taken: one a cycle from `start`, each after the word that it replaces is read."""
-        index = np.arange(beats.start, beats.stop)
-        earliest = np.full(len(index), start)
-        replaces = index >= depth
-        earliest[replaces] = np.maximum(start, read[index[replaces] - depth] + 1)
-        taken[beats] = np.maximum.accumulate(earliest - index) + index
+def _take(taken, read, beats, start, depth):
+    """Set when a tile's beats are taken: one a cycle from `start`, each after the word that it replaces is read."""
+    index = np.arange(beats.start, beats.stop)
+    earliest = np.full(len(index), start)
+    replaces = index >= depth
+    earliest[replaces] = np.maximum(start, read[index[replaces] - depth] + 1)
+    taken[beats] = np.maximum.accumulate(earliest - index) + index

@@ -22,11 +22,7 @@ __all__ = ["TiledSE"]
 class TiledSE(wiring.Component):
     """Tiled squeeze-and-excite, AXI4-Stream in and out.
 
-    Parameters
-    ----------
-    config : Config
-    parameters : Parameters, optional
-        Parameters to bake in: required if ``config.loadable`` is False, else not allowed.
+    The `parameters` are baked in: they are required if ``config.loadable`` is False, else not allowed.
 
     Members
     -------

@@ -184,15 +184,8 @@ _SIZES = (
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), True, ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), True, ()),
 )
-
-
-def _depth(config, paced):
-    timing = Timing(config)
-    return timing.issue_to_value + gate_latency(config) + config.macs + 2 if paced else 12
-
-
 PROOFS = tuple(
     Proof(f"excite{' pace' if paced else ''} C={c.channels} CR={c.squeeze} lanes={c.lanes} macs={c.macs}",
-          functools.partial(_model, c, paced), depth=_depth(c, paced), faults=faults,
-          cover=Timing(c).excite_cycles + 10)
+          functools.partial(_model, c, paced), faults=faults, cover=Timing(c).excite_cycles + 10,
+          depth=Timing(c).issue_to_value + gate_latency(c) + c.macs + 2 if paced else 12)
     for c, paced, faults in _SIZES)

@@ -167,8 +167,6 @@ _ROWS = (
     Fault("a tile of a single pixel counts as one of a single beat", "ingress.py",
           "Cat(self.tail, position.first_beat, self.i_last)", "Cat(self.tail, position.first_pixel, self.i_last)",
           "a tile's record is the address of its last beat, whether it has but one, and its tlast"),
-)
-_ROWS += (
     Fault("a tile that is cut in its first pixel has a word less", "ingress.py", "self.words.eq(position.group + 1)",
           "self.words.eq(position.group)", "rows and words are the tile's own"),
     Fault("sums that had to wait are handed over again", "ingress.py", "waiting.eq(0)", "waiting.eq(1)",
@@ -195,6 +193,5 @@ _SIZES = (
     (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _ONE),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=4), _BEATS),
 )
-PROOFS = tuple(
-    Proof(f"ingress k={c.k} width={c.width} groups={c.groups}", functools.partial(_model, c), faults=faults, cover=25)
-    for c, faults in _SIZES)
+PROOFS = tuple(Proof(f"ingress k={c.k} width={c.width} groups={c.groups}", functools.partial(_model, c), faults=faults,
+                     cover=25) for c, faults in _SIZES)

@@ -67,12 +67,6 @@ _FAULTS = (
     Fault("counters wrap one late", "arithmetic.py", "last.eq(count == limit - 2", "last.eq(count == limit - 1", _END),
 )
 _SIZES = ((1, 1, 1, ()), (2, 3, 1, ()), (3, 1, 3, ()), (2, 3, 2, _FAULTS), (3, 5, 3, ()))
-
-
-def _config(k, width, groups):
-    return Config(k=k, width=width, channels=groups, squeeze=1)
-
-
 PROOFS = tuple(Proof(f"position k={k} width={width} groups={groups}",
-                     functools.partial(_model, _config(k, width, groups)), cover=k * width * groups + 4, faults=faults)
-               for k, width, groups, faults in _SIZES)
+                     functools.partial(_model, Config(k=k, width=width, channels=groups, squeeze=1)),
+                     cover=k * width * groups + 4, faults=faults) for k, width, groups, faults in _SIZES)

@@ -156,7 +156,6 @@ _FAULTS = (
     Fault("only a tile's last beat comes to the queue", "scale.py", "delay(m, self.read, timing.scale_latency",
           "delay(m, self.release, timing.scale_latency", "a beat that is read comes to the queue, and no other"),
 )
-
 _LANES = (
     Fault("all lanes get the first one's gate", "scale.py", "multiply.i_b.eq(self.gates[lane])",
           "multiply.i_b.eq(self.gates[0])", "every lane of a beat meets its own gate"),
@@ -165,7 +164,6 @@ _LANES = (
     Fault("what waits for ready is overwritten", "queue.py", "load.eq(filled & (~self.o_valid | self.o_ready))",
           "load.eq(filled)", "payload 0 is held until ready"),
 )
-
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=1, slack=1), _FAULTS),
     (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _LANES),
@@ -173,5 +171,4 @@ _SIZES = (
 )
 PROOFS = tuple(
     Proof(f"scale groups={c.groups} depth={Timing(c).buffer_words}", functools.partial(_model, c),
-          depth=Timing(c).scale_latency + QUEUE + 1, faults=faults)
-    for c, faults in _SIZES)
+          depth=Timing(c).scale_latency + QUEUE + 1, faults=faults) for c, faults in _SIZES)

@@ -118,13 +118,8 @@ _FOUR = (
     Fault("the last place but one is not looked at", "tile_buffer.py", "| (almost & more)", "| 0",
           "no word is written to the address that is being read"),
 )
-
-
-def _config(depth):
-    """A block whose tile buffer has `depth` words."""
-    return Config(k=1, width=1, channels=1, squeeze=1, slack=depth - 1)
-
-
-PROOFS = tuple(Proof(f"tile buffer depth={depth}", functools.partial(_model, _config(depth)),
+# The tile buffer of such a block has `depth` words.
+PROOFS = tuple(Proof(f"tile buffer depth={depth}",
+                     functools.partial(_model, Config(k=1, width=1, channels=1, squeeze=1, slack=depth - 1)),
                      cover=2 * min(depth, SMALL) + 8, faults=faults)
                for depth, faults in ((1, ()), (2, ()), (3, ()), (4, _FOUR), (5, _FAULTS), (6, ()), (33, ())))
