@@ -87,16 +87,6 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
         error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)))
 
 
-def _widest(config: Config) -> int:
-    """The largest ``operand_bits`` that is legal for `config`'s shape."""
-    return min(MAX_OPERAND_BITS, config.operand_bits - config.acc_bits + MAX_PRODUCT_BITS)
-
-
-def _tables(frac: int) -> range:
-    """The ``segment_bits`` that are legal with ``hidden_frac``."""
-    return range(1, min(LARGEST_SEGMENT_BITS, frac - 1) + 1)
-
-
 def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Config]:
     """`config` with each ``hidden_frac`` that may hold the range, the finest first, each with its most exact table."""
     if not config.mid.tabulated:
@@ -105,7 +95,8 @@ def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Conf
     finest = min(config.operand_bits - 1, MAX_HIDDEN_FRAC, largest_frac(config, block, x_scale))
     for frac in range(finest, 1, -1):
         # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
-        errors = {bits: budget.mid_error(config.mid, frac, bits) for bits in _tables(frac)}
+        legal = range(1, min(LARGEST_SEGMENT_BITS, frac - 1) + 1)
+        errors = {bits: budget.mid_error(config.mid, frac, bits) for bits in legal}
         yield dataclasses.replace(config, hidden_frac=frac, segment_bits=min(errors, key=errors.__getitem__))
 
 
@@ -126,7 +117,9 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
     Returns the `Quantised` (with the widest ``requant_bits``), else the lowest bound reached, or None.
     """
     lowest = None
-    for bits in range(least_bits, _widest(config) + 1):
+    # With wider operands the accumulators of this shape are too wide.
+    widest = min(MAX_OPERAND_BITS, config.operand_bits - config.acc_bits + MAX_PRODUCT_BITS)
+    for bits in range(least_bits, widest + 1):
         # A legal hidden_frac for now; `_finest` replaces it.
         frac = config.segment_bits + 1
         widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac)
