@@ -244,10 +244,9 @@ def _name(config):
 
 
 PROOFS = tuple(
-    Proof(f"control {_name(c)}", functools.partial(_model, c), depth=3, faults=faults, cover=20)
+    Proof(f"control {_name(c)}", functools.partial(_model, c), depth=3, faults=faults)
     for c, faults, _ in _SIZES
 ) + tuple(
-    Proof(f"progress {_name(c)}", functools.partial(_model, c, slow=False), depth=_within(c) + 2, faults=faults,
-          cover=20)
+    Proof(f"progress {_name(c)}", functools.partial(_model, c, slow=False), depth=_within(c) + 2, faults=faults)
     for c, _, faults in _SIZES
 )

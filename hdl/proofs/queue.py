@@ -84,6 +84,5 @@ _ONE = (
     Fault("the level can't count up to the depth", "queue.py", "Signal(range(self.depth + 1)), Signal()",
           "Signal(range(self.depth)), Signal()", "nothing is offered that was not written"),
 )
-
 PROOFS = tuple(Proof(f"queue depth={depth}", functools.partial(_model, depth), faults=faults)
                for depth, faults in ((1, _ONE), (3, _FAULTS), (6, ())))

@@ -57,10 +57,7 @@ def _beats(m, scale, inside, timing):
     lanes = scale.config.lanes
     data, gate = Signal(lanes), Signal(lanes)
     m.d.comb += [data.eq(AnySeq(lanes)), gate.eq(AnySeq(lanes))]
-
-    def due(value, cycles, name):
-        return later(m, value, cycles, name)
-
+    due = functools.partial(later, m)
     x, factor = due(data, timing.read_latency, "data"), due(gate, timing.read_latency + DEVIATE, "gate")
     m.d.comb += [scale.x[lane].eq(x[lane]) for lane in range(lanes)]
     m.d.comb += [scale.gates[lane].eq(factor[lane] << GATE_FRAC) for lane in range(lanes)]

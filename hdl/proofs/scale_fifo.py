@@ -72,11 +72,10 @@ class _Tiles:
             m.d.sync += [cycle.eq(0), self.making.eq(1)]
 
 
-def _model(config):
+def _model(config, wait):
     m = Module()
     fifo = ScaleFifo(config)
     m.submodules.fifo = inside = Inside(fifo)
-    wait = Timing(config).read_latency + DEVIATE - ram_latency(GATE_TILES * config.groups)
     tiles = _Tiles(m, config, fifo, wait)
     group = Signal(range(config.groups))
     m.d.comb += [
@@ -209,7 +208,7 @@ _SIZES = (
 def _proof(config, faults):
     wait = Timing(config).read_latency + DEVIATE - ram_latency(GATE_TILES * config.groups)
     return Proof(f"scale FIFO groups={config.groups} lanes={config.lanes} macs={config.macs} wait={wait}",
-                 functools.partial(_model, config), depth=2 + wait, cover=30, faults=faults)
+                 functools.partial(_model, config, wait), depth=2 + wait, cover=30, faults=faults)
 
 
 PROOFS = tuple(_proof(Config(**{"k": 1, "width": 1, "squeeze": 1} | fields), faults) for fields, faults in _SIZES)
