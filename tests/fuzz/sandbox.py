@@ -3,6 +3,7 @@
 
 import atexit
 import dataclasses
+import io
 import itertools
 import multiprocessing
 import multiprocessing.forkserver
@@ -220,8 +221,9 @@ def _become(base, line):
         output = os.open("/dev/full" if line.stdout == "full" else base / "stdout", os.O_WRONLY)
     for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, os.open(base / "stderr", os.O_WRONLY))):
         os.dup2(file, number)
-    sys.stdout.reconfigure(encoding="utf-8", errors="strict", line_buffering=False)
-    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), encoding="utf-8", errors="strict")
+    sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace",
+                                  line_buffering=True)
     os.chdir(base / "above" / "work")
     # Files that no option names go to folders that are watched.
     os.environ |= {"TMPDIR": str(base / "tmp"), "HOME": str(base / "home"), "XDG_CACHE_HOME": str(base / "home"),

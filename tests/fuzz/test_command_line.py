@@ -191,6 +191,7 @@ ROOM = 1 << 14
 
 @pytest.mark.parametrize("line", [
     *BARE, failing(Line("", ("--version",)), NO_SPACE, stdout="full"), failing(SMALL, NO_SPACE, stdout="full"),
+    dataclasses.replace(SMALL, stdout="closed"),
     failing(line("verilog", k="2", width="4", channels="64", squeeze="64", planned=True),
             "can't be written: File too large", room=ROOM),
     failing(dataclasses.replace(SMALL, planned=False), "conversion to Verilog failed: File too large", room=ROOM),
