@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit status. 2 comes with one line on stderr, and then nothing was written.
     """
-    _show_anything()
+    # File names may not be valid text, or have characters that the terminal lacks: have them printed escaped.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure and getattr(sys.stdout, "errors", None) == "strict":
+        reconfigure(errors="backslashreplace")
     try:
         try:
             return _command(sys.argv[1:] if arguments is None else arguments)
@@ -48,13 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Whoever read our output has gone.
             return CLOSED_PIPE
         return _fail(f"standard output can't be written: {error.strerror}", NO_OUTPUT)
-
-
-def _show_anything() -> None:
-    """File names may not be valid text, or have characters that the terminal lacks: have them printed escaped."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if getattr(sys.stdout, "errors", None) == "strict" and reconfigure:
-        reconfigure(errors="backslashreplace")
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..gen.fields import GROUPS, Option, UsageError, flag, options_of
+from ..gen.fields import GROUPS, UsageError, flag, options_of
 from .commands import COMMANDS, Command
 
 __all__ = ["parse"]
@@ -43,17 +43,13 @@ def _add_command(commands: Any, command: Command) -> None:
         epilog=f"examples:{examples}\n\nmake {name} takes every option as a variable, whose name is in brackets.")
     groups = {group: parser.add_argument_group(title) for group, title in GROUPS.items()}
     for field, about in options.items():
-        _add_option(parser, groups[about.group], field, about)
-
-
-def _add_option(parser: _Parser, group: Any, field: str, about: Option) -> None:
-    # A boolean may stand without a value: --waves is --waves 1.
-    optional: dict[str, Any] = {"nargs": "?", "const": "1"} if about.metavar == "0|1" else {}
-    flags = ("-o", flag(field)) if field == "out" else (flag(field),)
-    text = f"[{about.variable}] {about.help}".replace("%", "%%")
-    group.add_argument(*flags, dest=field, metavar=about.metavar, help=text, **optional)
-    if about.positional:
-        parser.add_argument(POSITIONAL + field, nargs="?", metavar=about.metavar, help=argparse.SUPPRESS)
+        # A boolean may stand without a value: --waves is --waves 1.
+        optional: dict[str, Any] = {"nargs": "?", "const": "1"} if about.metavar == "0|1" else {}
+        flags = ("-o", flag(field)) if field == "out" else (flag(field),)
+        text = f"[{about.variable}] {about.help}".replace("%", "%%")
+        groups[about.group].add_argument(*flags, dest=field, metavar=about.metavar, help=text, **optional)
+        if about.positional:
+            parser.add_argument(POSITIONAL + field, nargs="?", metavar=about.metavar, help=argparse.SUPPRESS)
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, str | None]]:

@@ -152,7 +152,9 @@ def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarra
     missing = [name for name in ("x_scale", "x_zero_point") if name not in stored]
     if missing:
         raise ConfigError("input", path, f"lacks {', '.join(missing)}; {INPUT_HOLDS}")
-    x = npz.integers("input", path, "x_q", stored["x_q"])
+    x = stored["x_q"]
+    if x.dtype.kind not in "iu":
+        raise ConfigError("input", path, f"x_q is {x.dtype}; must be int8 or uint8")
     scale = npz.scalar("input", path, "x_scale", stored["x_scale"])
     zero = npz.scalar("input", path, "x_zero_point", stored["x_zero_point"])
     if zero != round(zero):

@@ -13,7 +13,7 @@ import numpy as np
 from ..hdl.config import ConfigError
 from .files import check_exists
 
-__all__ = ["floats", "integers", "members", "read", "scalar", "text"]
+__all__ = ["floats", "members", "read", "scalar", "text"]
 
 # All arrays of a file together.
 LIMIT_BYTES = 4 << 30
@@ -92,13 +92,6 @@ def floats(option: str, path: str, name: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ConfigError(option, path, f"{name} has NaN or infinite values; all must be finite")
     return array.astype(np.float64)
-
-
-def integers(option: str, path: str, name: str, array: np.ndarray) -> np.ndarray:
-    """`array`, which must be of an integer type."""
-    if array.dtype.kind not in "iu":
-        raise ConfigError(option, path, f"{name} is {array.dtype}; must be int8 or uint8")
-    return array
 
 
 def scalar(option: str, path: str, name: str, array: np.ndarray) -> float:

@@ -6,6 +6,7 @@ at the end, which it doesn't count, so it has exactly ceil(H / k) windows, and t
 left. (Runtimes disagreed about ceil_mode before operator set 19.) Each row then gathers the gates of its tile.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 
@@ -15,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .match.match import NetworkBlock
-from .read.graph import Graph, copied
+from .read.graph import Graph
 
 __all__ = ["tile_blocks"]
 
@@ -47,7 +48,7 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], k: int |
             raise ConfigError("k", name, "is no block of the model")
         if value < 1:
             raise ConfigError("k", value, "must be at least 1")
-    graph = Graph(copied(model))
+    graph = Graph(copy.deepcopy(model))
     used = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
     selected = [block for block in blocks if block.name in rows]
     for block in selected:
@@ -179,7 +180,7 @@ class _TiledBlock:
 def _write(graph: Graph, replaced: set[str]):
     """Write the graph's list of nodes into its model, without what only the old makers of tensors `replaced` needed."""
     model = graph.model.graph
-    nodes = [copied(node) for node in _without_dead(graph, replaced)]
+    nodes = [copy.deepcopy(node) for node in _without_dead(graph, replaced)]
     del model.node[:]
     model.node.extend(nodes)
     read = {name for node in nodes for name in Graph.reads(node)} | graph.outputs
@@ -195,7 +196,7 @@ def _write(graph: Graph, replaced: set[str]):
 
 def _keep(field, condition: Callable[[str], bool]):
     """Remove the items of a repeated field whose name doesn't fulfil `condition`."""
-    copies = [copied(item) for item in field if condition(item.name)]
+    copies = [copy.deepcopy(item) for item in field if condition(item.name)]
     del field[:]
     field.extend(copies)
 

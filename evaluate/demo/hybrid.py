@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ONNX network of which some tensors are computed by Python: it runs in segments between them."""
 
+import copy
+
 import numpy as np
 from onnx import helper, numpy_helper
 
 from ...hdl.config import ConfigError
-from ...network.read.graph import Graph, copied
+from ...network.read.graph import Graph
 from ...network.read.shapes import open_session
 
 __all__ = ["Hybrid"]
@@ -87,7 +89,7 @@ class Hybrid:
 
     def _steps(self):
         """The nodes and cuts that the outputs need, each after those that it depends on."""
-        cut = copied(self._model)
+        cut = copy.deepcopy(self._model)
         replaced = {y for _, y in self._cuts.values()}
         for node in cut.graph.node:
             # A node may make other tensors beside a y.

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splits layers that onnxruntime fused with their activations, in a model that it optimised and saved."""
 
+import copy
+
 from onnx import helper
 
-from ..read.graph import Graph, attributes, copied
+from ..read.graph import Graph, attributes
 
 __all__ = ["unfused"]
 
@@ -17,7 +19,7 @@ def unfused(graph: Graph) -> Graph:
     """A graph with the same tensors and shapes in which no layer is fused with an activation; `graph` if none is."""
     if not any(graph.operator(node) in FUSED for node in graph.nodes):
         return graph
-    model = copied(graph.model)
+    model = copy.deepcopy(graph.model)
     nodes = [part for node in graph.model.graph.node for part in _parts(graph, node)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

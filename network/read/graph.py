@@ -5,29 +5,18 @@ import collections
 import functools
 import graphlib
 import heapq
-from typing import TypeVar
 
 import numpy as np
 import onnx
-from google.protobuf.message import Message
 
 from ...hdl.config import ConfigError
 from .folding import FOLDED, array_of, folded
 
-__all__ = ["Graph", "attributes", "copied", "declared_dims"]
+__all__ = ["Graph", "attributes", "declared_dims"]
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
 # Length of a chain of nodes that makes one constant.
 MOST_DEEP = 32
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
-
-
-def copied(message: AnyMessage) -> AnyMessage:
-    """An independent copy of a protobuf message."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy
 
 
 def attributes(node: onnx.NodeProto) -> dict:

@@ -14,9 +14,13 @@ LONGEST = 200
 
 def block_name(graph: Graph, weight: str, y: str, used: set[str]) -> str:
     """A name for the block with these tensors that is not in `used`, to which it is added."""
-    node = graph.producer[y]
+    node, scope = graph.producer[y], ""
+    layers = [reader.name for reader in graph.readers.get(weight, ())]
+    if layers and "/" in node.name and "/" in layers[0]:
+        # The common path of the first layer's name and the last node's, as PyTorch's exporters write it.
+        scope = "/".join(filter(None, os.path.commonprefix([name.split("/")[:-1] for name in (layers[0], node.name)])))
     # Several blocks may share a scope, and nodes may have no name.
-    return unique(_scope(graph, weight, node) or node.name or y, used, "#")
+    return unique(scope or node.name or y, used, "#")
 
 
 def unique(name: str, used: set[str], mark: str) -> str:
@@ -27,15 +31,6 @@ def unique(name: str, used: set[str], mark: str) -> str:
         candidate = f"{name}{mark}{count}"
     used.add(candidate)
     return candidate
-
-
-def _scope(graph, weight, node):
-    """The common path of the first layer's name and the last node's, as PyTorch's exporters write it; or None."""
-    layers = [reader.name for reader in graph.readers.get(weight, ())]
-    if not layers or "/" not in node.name or "/" not in layers[0]:
-        return None
-    common = os.path.commonprefix([name.split("/")[:-1] for name in (layers[0], node.name)])
-    return "/".join(filter(None, common)) or None
 
 
 def file_name(name: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes of the feature maps in an ONNX network, for a given size of its input; onnxruntime sessions that give maps."""
 
+import copy
 import dataclasses
 import math
 import re
@@ -13,7 +14,7 @@ from google.protobuf.message import Error
 from onnx.shape_inference import InferenceError
 
 from ...hdl.config import ConfigError
-from .graph import Graph, copied, declared_dims
+from .graph import Graph, declared_dims
 from .sandbox import sandboxed
 
 if typing.TYPE_CHECKING:
@@ -101,7 +102,7 @@ def infer(graph: Graph, dims: list[int] | None = None) -> dict:
     crash.
     """
     try:
-        model = copied(graph.model)
+        model = copy.deepcopy(graph.model)
         if dims is not None:
             name = input_of(graph).name
             for value in model.graph.input:
@@ -142,7 +143,7 @@ def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (),
     """
     import onnxruntime
 
-    model = onnx.ModelProto.FromString(model) if isinstance(model, bytes) else copied(model)
+    model = onnx.ModelProto.FromString(model) if isinstance(model, bytes) else copy.deepcopy(model)
     present = {value.name for value in model.graph.output}
     # onnxruntime infers the types of outputs that declare none.
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(taps) if name not in present)
