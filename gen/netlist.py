@@ -66,6 +66,5 @@ def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[
     # The first line is the converter's banner, with its build's details.
     body = verilog.split("\n", 1)[1].lstrip("\n")
     waived = "".join(f"/* verilator lint_off {warning} */\n" for warning in LINT_WAIVERS)
-    parts = ("/* verilator lint_save */\n" + waived, body, LEAVES_VERILOG.format(name=name),
-             "/* verilator lint_restore */\n")
-    return "\n".join(parts), netlist["modules"]
+    return (f"/* verilator lint_save */\n{waived}\n{body}\n{LEAVES_VERILOG.format(name=name)}\n"
+            "/* verilator lint_restore */\n"), netlist["modules"]

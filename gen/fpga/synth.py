@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se synth`: generate, map to an FPGA's cells, place and route, report."""
 
-import contextlib
 import os
+import pathlib
 from collections.abc import Callable
 
 from ...hdl.config import ConfigError
@@ -54,8 +54,7 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
     write_all(folder, {f"{name}.v": text.encode()})
     try:
         # A result that an earlier run left here would pass for this one's if this one failed.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(folder, RESULT))
+        pathlib.Path(folder, RESULT).unlink(missing_ok=True)
         with Workbench(folder) as bench:
             return _run(spec, design, text, bench, say)
     except OSError as error:

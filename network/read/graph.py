@@ -47,8 +47,10 @@ class Graph:
         constants = [*(tensor.name for tensor in graph.initializer),
                      *(tensor.values.name for tensor in graph.sparse_initializer)]
         inputs = [value.name for value in graph.input]
-        _check_unique(constants)
-        _check_unique(inputs)
+        for names in (constants, inputs):
+            for name, count in collections.Counter(names).items():
+                if count > 1:
+                    raise ConfigError("model", name, "must be the name of one input or constant only")
         given = {*constants, *inputs}
         for node in graph.node:
             for name in filter(None, node.output):
@@ -141,12 +143,6 @@ class Graph:
         if any(item and array is None for item, array in zip(node.input, inputs, strict=True)):
             return None
         return folded(self.operator(node), attributes(node), inputs)
-
-
-def _check_unique(names):
-    if len(set(names)) < len(names):
-        name = next(name for name, count in collections.Counter(names).items() if count > 1)
-        raise ConfigError("model", name, "must be the name of one input or constant only")
 
 
 def declared_dims(value: onnx.ValueInfoProto) -> tuple | None:
