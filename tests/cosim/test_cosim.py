@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.cosim.build import build_simulation
-from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
+from tiled_se.cosim.job import Drain, Frame, Idle, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
@@ -109,106 +109,6 @@ def test_headline_takes_a_beat_every_cycle(headline):
     assert result.steady_throughput == 1.0
     assert result.first_output_latency == config.tile_words - 1 + timing.output_latency
     assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
-
-
-def test_parameters_are_reloaded_between_frames(headline):
-    """Streams that come while frames are under way wait for them; each frame is scaled by its time's parameters."""
-    rng = np.random.default_rng(2)
-    _, other = quantised(seed=5, **HEADLINE)
-    assert not np.array_equal(other.layer1.weight, headline.parameters.layer1.weight)
-    x = random_frame(headline.config, 9, rng)
-    first, second = headline.frame(x), headline.frame(x, other)
-    assert not np.array_equal(first.expected, second.expected)
-    # A stream that waits comes before a frame that has not begun.
-    steps = (Send((first,), wait=False), Idle(40), headline.load(other), Send((second,), wait=False), Idle(40),
-             headline.load(headline.parameters), Send((first,)))
-    result = simulate(headline.simulation, headline.job(*steps, stall_in=0.2, stall_out=0.3))
-    assert result.ok, result.failures
-    assert result.status == {**result.status, "status_loaded": 1, "status_load_error": 0}
-
-
-LOADABLE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20, loadable=True)
-
-
-@pytest.fixture(scope="module")
-def loadable():
-    """A small loadable block and a second set of parameters for it."""
-    return built(**LOADABLE), quantised(seed=9, **LOADABLE)[1]
-
-
-@pytest.mark.parametrize("foreign", [0, 1])
-def test_a_stream_of_one_word_unloads_at_once(loadable, foreign):
-    """Its only word says whose it is, and ends it: no beat gets in behind it until a whole stream has come."""
-    block, _ = loadable
-    frame = block.frame(random_frame(block.config, 4, np.random.default_rng(6)))
-    word = stream_words(block.config, block.parameters)[0] ^ foreign
-    runs = [(Send((frame,)), Drain(), Load(np.array([word], np.uint32)), Idle(wait), Send((frame,), wait=False),
-             Idle(30), Snapshot(f"{wait} behind"), block.load(block.parameters)) for wait in range(30)]
-    result = simulate(block.simulation, block.in_turn(runs))
-    assert result.ok, result.failures
-    assert len(result.snapshots) == len(runs)
-    for wait, behind in result.snapshots.items():
-        assert not behind["status_loaded"], wait
-        assert behind["accepted"] == len(frame.beats), wait
-
-
-def test_load_waits_for_the_last_output():
-    """Parameters are not touched, and the zero point is that of the frame, while the last outputs wait to be taken."""
-    shape = dict(k=3, width=16, channels=8, squeeze=3, lanes=2, macs=3, loadable=True)
-    block = built(**shape, zero_point=-20)
-    # Other parameters of the same formats, for another zero point.
-    others = (quantised(seed=seed, **shape, zero_point=55) for seed in range(30))
-    config, parameters = next(other for other in others if other[0].fingerprint == block.config.fingerprint)
-    x = random_frame(block.config, 3, np.random.default_rng(12))
-    after = Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=2)
-    steps = (Send((block.frame(x),)), block.load(parameters, wait=False), Drain(), Idle(400), Send((after,)))
-    result = simulate(block.simulation, block.job(*steps, stall_out=0.95, seed=3))
-    assert result.ok, result.failures
-
-
-def test_load_waits_for_a_frame_that_pauses(loadable):
-    """A frame stops between two tiles until all that came is delivered: a stream still has to wait for its end."""
-    block, other = loadable
-    config = block.config
-    tile = config.tile_words
-    x = random_frame(config, 2 * config.k, np.random.default_rng(13))
-    steps = (Hold(tile), Send((block.frame(x),), wait=False), Idle(20 + 2 * tile + Timing(config).output_latency),
-             Snapshot("paused"), block.load(other, wait=False), Idle(50), Snapshot("waiting"), Hold(None), Drain(),
-             Send((block.frame(x, other),)))
-    result = simulate(block.simulation, block.job(*steps))
-    assert result.ok, result.failures
-    assert result.snapshots["paused"]["delivered"] == tile
-    assert result.snapshots["waiting"]["loaded"] == result.snapshots["paused"]["loaded"]
-
-
-@pytest.mark.parametrize("delay", [1, 9, 17, 26])
-def test_load_among_short_frames(loadable, delay):
-    """Frames of a beat or a row come all the time: outputs are of the old parameters, then of the new ones."""
-    block, other = loadable
-    config = block.config
-    rng = np.random.default_rng(14)
-    models = [IntegerModel(config, p) for p in (block.parameters, other)]
-    frames, wanted = [], []
-    for i in range(60):
-        x = rng.integers(-128, 128, (1 if i % 3 else config.width * config.groups, config.lanes))
-        frames.append(Frame(x.astype(np.int8)))
-        wanted.append([model.run_beats(x).y.numpy().astype(np.int8).view(np.uint8) for model in models])
-    steps = (Send(tuple(frames), wait=False), Idle(delay), block.load(other, wait=False), Drain())
-    result = simulate(block.simulation, block.job(*steps, seed=delay))
-    assert result.ok, result.failures
-    fits = [[np.array_equal(got, y) for y in ys] for got, ys in zip(result.outputs, wanted, strict=True)]
-    assert any(all(old for old, _ in fits[:i]) and all(new for _, new in fits[i:]) for i in range(1, 60)), fits
-
-
-def test_reset_unloads(headline):
-    """After a reset a loadable block takes nothing until it is loaded again."""
-    lost, kept = (headline.frames((2,), np.random.default_rng(seed)) for seed in (5, 6))
-    job = headline.job(Send(lost, wait=False), ResetAfter(100), Snapshot("reset"), Send(kept, wait=False), Idle(50),
-                       Snapshot("waiting"), headline.load(headline.parameters), Drain())
-    result = simulate(headline.simulation, job)
-    assert result.ok, result.failures
-    assert result.snapshots["reset"]["status_loaded"] == 0
-    assert result.snapshots["waiting"]["accepted"] == 0
 
 
 def test_a_mismatch_names_the_stage():

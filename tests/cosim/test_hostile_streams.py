@@ -9,19 +9,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.cosim.test_cosim import LOADABLE, built
+from tests.cosim.test_cosim import built
 from tests.cosim.test_soak import wrapped
 from tests.helpers.blocks import quantised, random_frame
 from tiled_se.cosim.build import build_simulation
-from tiled_se.cosim.job import Drain, Frame, Idle, Load, Reset, Send, Snapshot
+from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Load, Reset, Send, Snapshot
 from tiled_se.cosim.run import simulate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
 
-# The same blocks as there, which are built only once.
 SMALL = dict(k=3, width=4, squeeze=3, lanes=2, macs=3, zero_point=33)
+LOADABLE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20, loadable=True)
 BLOCKS = {"RAM": dict(SMALL, channels=8), "registers": dict(SMALL, channels=4), "loadable": LOADABLE}
 FLOWING, SINK_STALLS, SOURCE_STALLS = (0, 0), (0.1, 0.97), (0.9, 0.3)
 # Cycles in which a word or a beat has had its effect.
@@ -121,15 +121,17 @@ def test_resets_follow_each_other(block):
 
 
 def test_reset_at_every_cycle_of_loading(loadable):
-    """With a frame that waits and a bad stream before: neither error nor a word stays."""
+    """With a frame that waits and a bad stream before: neither error nor a word stays, and the next frame waits."""
     block, other = loadable
     frame, = frames(block, (4,))
     words = len(stream_words(block.config, other))
     foreign = np.array([0x12345678], np.uint32)
     runs = [(Load(foreign), Send((frame,), wait=False), block.load(other, wait=False), Idle(cycle), Reset(length),
-             Idle(1), Snapshot(f"{length} after {cycle}"), block.load(block.parameters), Send((frame,)))
+             Send((frame,), wait=False), Idle(SETTLE), Snapshot(f"{length} after {cycle}"), *load(block))
             for cycle in range(words + 20) for length in (1, 2)]
-    assert_empty(simulated(block, runs).snapshots)
+    snapshots = simulated(block, runs).snapshots
+    assert_empty(snapshots)
+    assert not any(snapshot["accepted"] for snapshot in snapshots.values())
 
 
 def test_tlast_at_every_position(block):
@@ -288,3 +290,37 @@ def test_bad_streams_in_mid_frame(loadable, kind):
     for cycle, snapshot in simulated(block, runs).snapshots.items():
         assert bits(snapshot) == (0, 0, 1), cycle
         assert (snapshot["accepted"], snapshot["delivered"]) == (len(old.beats), len(old.beats)), cycle
+
+
+def test_load_waits_for_a_frame_that_pauses(loadable):
+    """A frame stops between two tiles until all that came is delivered: a stream still has to wait for its end."""
+    block, other = loadable
+    config = block.config
+    tile = config.tile_words
+    x = random_frame(config, 2 * config.k, np.random.default_rng(13))
+    steps = (Hold(tile), Send((block.frame(x),), wait=False), Idle(20 + 2 * tile + Timing(config).output_latency),
+             Snapshot("paused"), block.load(other, wait=False), Idle(50), Snapshot("waiting"), Hold(None), Drain(),
+             Send((block.frame(x, other),)))
+    result = simulate(block.simulation, block.job(*steps))
+    assert result.ok, result.failures
+    assert result.snapshots["paused"]["delivered"] == tile
+    assert result.snapshots["waiting"]["loaded"] == result.snapshots["paused"]["loaded"]
+
+
+@pytest.mark.parametrize("delay", [1, 9, 17, 26])
+def test_load_among_short_frames(loadable, delay):
+    """Frames of a beat or a row come all the time: outputs are of the old parameters, then of the new ones."""
+    block, other = loadable
+    config = block.config
+    rng = np.random.default_rng(14)
+    models = [IntegerModel(config, p) for p in (block.parameters, other)]
+    frames, wanted = [], []
+    for i in range(60):
+        x = rng.integers(-128, 128, (1 if i % 3 else config.width * config.groups, config.lanes))
+        frames.append(Frame(x.astype(np.int8)))
+        wanted.append([model.run_beats(x).y.numpy().astype(np.int8).view(np.uint8) for model in models])
+    steps = (Send(tuple(frames), wait=False), Idle(delay), block.load(other, wait=False), Drain())
+    result = simulate(block.simulation, block.job(*steps, seed=delay))
+    assert result.ok, result.failures
+    fits = [[np.array_equal(got, y) for y in ys] for got, ys in zip(result.outputs, wanted, strict=True)]
+    assert any(all(old for old, _ in fits[:i]) and all(new for _, new in fits[i:]) for i in range(1, 60)), fits
