@@ -305,22 +305,3 @@ def test_load_waits_for_a_frame_that_pauses(loadable):
     assert result.ok, result.failures
     assert result.snapshots["paused"]["delivered"] == tile
     assert result.snapshots["waiting"]["loaded"] == result.snapshots["paused"]["loaded"]
-
-
-@pytest.mark.parametrize("delay", [1, 9, 17, 26])
-def test_load_among_short_frames(loadable, delay):
-    """Frames of a beat or a row come all the time: outputs are of the old parameters, then of the new ones."""
-    block, other = loadable
-    config = block.config
-    rng = np.random.default_rng(14)
-    models = [IntegerModel(config, p) for p in (block.parameters, other)]
-    frames, wanted = [], []
-    for i in range(60):
-        x = rng.integers(-128, 128, (1 if i % 3 else config.width * config.groups, config.lanes))
-        frames.append(Frame(x.astype(np.int8)))
-        wanted.append([model.run_beats(x).y.numpy().astype(np.int8).view(np.uint8) for model in models])
-    steps = (Send(tuple(frames), wait=False), Idle(delay), block.load(other, wait=False), Drain())
-    result = simulate(block.simulation, block.job(*steps, seed=delay))
-    assert result.ok, result.failures
-    fits = [[np.array_equal(got, y) for y in ys] for got, ys in zip(result.outputs, wanted, strict=True)]
-    assert any(all(old for old, _ in fits[:i]) and all(new for _, new in fits[i:]) for i in range(1, 60)), fits
