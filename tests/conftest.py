@@ -65,6 +65,13 @@ class Command:
         assert (finished.status, finished.err) == (status, f"tiled-se: error: {line}\n")
         return finished
 
+    def refuses_as(self, start, *arguments):
+        """Run the command, which must end with status 2 and one line that begins so."""
+        finished = self(*arguments)
+        assert (finished.status, finished.out, finished.err.count("\n")) == (2, "", 1), finished
+        assert finished.err.startswith(f"tiled-se: error: {start}")
+        return finished
+
 
 @pytest.fixture
 def tiled_se(capsys, tmp_path, monkeypatch):

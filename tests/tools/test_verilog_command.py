@@ -51,9 +51,8 @@ def test_wide_blocks_have_verilog_though_square_frames_would_not_fit(tiled_se):
 
 
 def test_width_that_the_error_needs_is_named(tiled_se):
-    finished = tiled_se("verilog", *SHAPE, "--operand-bits=11", "--out=out")
-    assert finished.status == 2
-    assert finished.err.startswith("tiled-se: error: OPERAND_BITS=11 (--operand-bits): must be at least ")
+    finished = tiled_se.refuses_as("OPERAND_BITS=11 (--operand-bits): must be at least ", "verilog", *SHAPE,
+                                   "--operand-bits=11", "--out=out")
     assert finished.err.endswith("to keep ERROR=1\n")
     needed = finished.err.split()[8]
     assert tiled_se("verilog", *SHAPE, f"--operand-bits={needed}", "--loadable=0", "--out=out").status == 0

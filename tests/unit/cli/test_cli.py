@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -118,10 +119,8 @@ def test_refused(tiled_se, npz, command, options, line):
 
 
 def test_error_out_of_reach(tiled_se):
-    finished = tiled_se("verilog", *arguments(SHAPE), "--error=0.5", "--out=out")
-    assert finished.status == 2
-    assert finished.err.startswith("tiled-se: error: ERROR=0.5 (--error): no operand width keeps this")
-    assert finished.err.count("\n") == 1
+    tiled_se.refuses_as("ERROR=0.5 (--error): no operand width keeps this", "verilog", *arguments(SHAPE), "--error=0.5",
+                        "--out=out")
 
 
 @pytest.mark.parametrize(("texts", "line"), [
@@ -132,10 +131,7 @@ def test_error_out_of_reach(tiled_se):
     (["sweep", "--width", "8"], "unrecognized arguments: --width 8"),
 ])
 def test_usage(tiled_se, texts, line):
-    finished = tiled_se(*texts)
-    assert (finished.status, finished.out) == (2, "")
-    assert finished.err.startswith(f"tiled-se: error: {line}")
-    assert finished.err.count("\n") == 1
+    tiled_se.refuses_as(line, *texts)
 
 
 class TestFolder:
@@ -180,10 +176,7 @@ class TestFolder:
 
 
 def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "_run", interrupt)
+    monkeypatch.setattr(cli, "_run", mock.Mock(side_effect=KeyboardInterrupt))
     tiled_se.refuses("interrupted", "sim", status=130)
 
 

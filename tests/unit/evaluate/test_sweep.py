@@ -135,10 +135,7 @@ class TestPlan:
     ])
     def test_refused(self, tiled_se, text, reason):
         pathlib.Path("a.toml").write_text(text)
-        done = tiled_se("sweep", "--configs=a.toml")
-        assert (done.status, done.out) == (2, "")
-        assert done.err.startswith(f"tiled-se: error: CONFIGS=a.toml (--configs): {reason}")
-        assert done.err.count("\n") == 1
+        tiled_se.refuses_as(f"CONFIGS=a.toml (--configs): {reason}", "sweep", "--configs=a.toml")
         assert not pathlib.Path("build").exists()
 
     def test_unreadable(self, tmp_path):
