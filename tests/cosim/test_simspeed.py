@@ -10,8 +10,9 @@ import types
 import numpy as np
 import pytest
 
+from tests.cosim.test_bench import FAULTS, VERILOG, _frames, _job
 from tests.unit.evaluate.test_simspeed import QUICK
-from tiled_se.cosim.job import Frame, Idle, Job, Load, Reset, Send
+from tiled_se.cosim.job import Frame, Idle, Send
 from tiled_se.cosim.run import SimulationError, simulate
 from tiled_se.evaluate.simspeed import benches
 from tiled_se.evaluate.simspeed.benches import BENCHES
@@ -23,7 +24,6 @@ from tiled_se.gen.verilog import generate
 
 # Three lanes fill no word; the last tile is ragged.
 BLOCK = dict(k=2, width=3, height=5, channels=6, lanes=3)
-FAULTY = (pathlib.Path(__file__).parent / "faulty.v").read_text()
 
 
 @pytest.fixture(scope="module", params=[dict(loadable=True), dict(loadable=False, stall=0.3)],
@@ -77,40 +77,32 @@ def test_loop_counts_as_our_bench_does(block, loop, tmp_path):
 
 
 def test_loop_pauses(block, loop, tmp_path):
-    """More pauses take more cycles; another seed other ones."""
     cycles = [looped(loop, dataclasses.replace(block.base, stall_in=stall, stall_out=stall, seed=seed),
                      tmp_path).total_cycles for stall, seed in ((0, 1), (0.5, 1), (0.5, 1), (0.5, 2), (0.9, 1))]
     assert cycles[0] < cycles[1] == cycles[2] != cycles[3]
     assert max(cycles[1], cycles[3]) < cycles[4]
 
 
-# Faults of faulty.v that are no mere breach of protocol.
-FAULTS = {"none": (0, 0), "dropped beat": (1, 0), "repeated beat": (2, 0.3), "swapped lanes": (3, 0),
-          "data change under stall": (4, 0.5), "early tlast": (5, 0), "no tlast": (6, 0), "tready stuck": (8, 0),
-          "wrong bit at the end": (9, 0.3), "beats behind the end": (10, 0), "output stops": (11, 0)}
+# Number of a fault of faulty.v to probability of pauses, but for faults that are mere breaches of protocol.
+STALLS = {0: 0} | {fault: stall for fault, stall, _ in FAULTS.values() if fault not in (7, 12, 16)}
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(("fault", "stall"), STALLS.items())
 @pytest.mark.parametrize("bench", ["cpp", "cocotbext_axi"])
-def test_fault_is_found(tmp_path, bench, name):
+def test_fault_is_found(tmp_path, bench, fault, stall):
     """What tests of our own bench have a block do wrong, the others notice, too."""
-    fault, stall = FAULTS[name]
-    data = np.random.default_rng(fault).integers(0, 256, (2, 24, 2), np.uint8)
-    data[0, 0, 0] = fault
-    steps = (Reset(), Load(np.arange(3, dtype=np.uint32)), Idle(4), Send(tuple(Frame(frame, frame) for frame in data)))
-    job = Job(steps=steps, lanes=2, width=2, channels=4, hang_cycles=500, stall_in=stall, stall_out=stall, seed=3)
+    job = _job(Idle(4), Send(_frames(fault)), stall_in=stall, stall_out=stall, seed=3)
     if bench == "cpp":
-        result = looped(build_loop(FAULTY, "faulty", 2, True), job, tmp_path)
+        result = looped(build_loop(VERILOG, "faulty", 2, True), job, tmp_path)
     else:
-        result = simulate(benches.build_simulation(FAULTY, "faulty", per_beat=True), job, module=benches.AXI_TEST)
+        result = simulate(benches.build_simulation(VERILOG, "faulty", per_beat=True), job, module=benches.AXI_TEST)
     assert bool(result.failures) == bool(fault)
 
 
 def test_parameters_that_are_not_taken(tmp_path):
-    text = FAULTY.replace("assign w_axis_tready = 1;", "assign w_axis_tready = 0;")
+    text = VERILOG.replace("assign w_axis_tready = 1;", "assign w_axis_tready = 0;")
     frame = Frame(np.zeros((4, 2), np.uint8), np.zeros((4, 2), np.uint8))
-    job = Job(steps=(Reset(), Load(np.zeros(3, np.uint32)), Send((frame,))), lanes=2, width=2, channels=4,
-              hang_cycles=500)
+    job = _job(Send((frame,)))
     assert looped(build_loop(text, "faulty", 2, True), job, tmp_path).failures == [
         "w_axis: the parameters were not taken"]
     built = benches.build_simulation(text, "faulty", per_beat=True)
