@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 
@@ -166,7 +167,6 @@ def test_modules_of_the_benchs_own_names(name):
 
 
 def test_our_own_sources_are_in_the_key(cache, tmp_path, monkeypatch):
-    """A bench that is built in another way is another build."""
     assert not build_simulation(VERILOG, "wire_through", cache=cache).cached
     (tmp_path / "harness.py").write_text("# changed")
     monkeypatch.setattr(harness, "_SOURCES", (*harness._SOURCES[1:], tmp_path / "harness.py"))
@@ -178,10 +178,7 @@ def test_entry_that_cannot_be_marked(tmp_path, monkeypatch):
     cache = Cache(tmp_path)
     cache.get("99", lambda folder: None)
 
-    def refuse(path):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(os, "utime", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
     assert cache.get("99", None) == (tmp_path / "99", True)
 
 

@@ -55,7 +55,6 @@ def test_example(tiled_se, command, variables):
 
 @pytest.mark.parametrize("page", ["README.md", "networks.md"])
 def test_pytorch(page):
-    """Tiled blocks in, and out again."""
     torch.manual_seed(1)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), ClassicSELayer(8, 4))
     x = torch.randn(1, 3, 20, 6)

@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import json
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -159,19 +160,12 @@ def one_more(match):
     return f"{match[1]}{int(match[2], 16) + 1:x}"
 
 
-def overfull_buffer(verilog):
-    """The tile buffer takes a word more than it has."""
-    return module_changed(verilog, "tile_buffer", r"(= level == \d+'h)(?!1;)([0-9a-f]+)", one_more)
-
-
-def three_tiles_of_gates(verilog):
-    """The scale FIFO, which has room for two tiles' gates, takes those of a third one."""
-    return module_changed(verilog, "scale_fifo", r"(assign free = .* != 2'h)(2)", one_more)
-
-
-def position_survives_reset(verilog):
-    """Where in its tile a beat stands is not forgotten in a reset."""
-    return module_changed(verilog, "ingress.position", r"= rst \?", "= 1'h0 ?", None)
+# Faults by the arguments of module_changed. The tile buffer takes a word more than it has.
+OVERFULL_BUFFER = "tile_buffer", r"(= level == \d+'h)(?!1;)([0-9a-f]+)", one_more
+# The scale FIFO, which has room for two tiles' gates, takes those of a third one.
+THREE_TILES_OF_GATES = "scale_fifo", r"(assign free = .* != 2'h)(2)", one_more
+# Where in its tile a beat stands is not forgotten in a reset.
+POSITION_SURVIVES_RESET = "ingress.position", r"= rst \?", "= 1'h0 ?", None
 
 
 def parameters_survive_reset(verilog):
@@ -235,15 +229,13 @@ def plant_into(monkeypatch, plant, loadable=False):
 
 
 @pytest.mark.parametrize(("plant", "loadable", "found"), [
-    (overfull_buffer, False, "wrong"),
-    (three_tiles_of_gates, False, "wrong"),
-    (position_survives_reset, False, "wrong"),
+    *((lambda verilog, change=change: module_changed(verilog, *change), False, "wrong")
+      for change in (OVERFULL_BUFFER, THREE_TILES_OF_GATES, POSITION_SURVIVES_RESET)),
     (parameters_survive_reset, True, "status_loaded is 1"),
     (cut_frames_unnoticed, False, "status_frame_error is 0"),
     (tlast_dropped, False, "m_axis_tlast is missing"),
 ])
 def test_planted_faults(plant, loadable, found, monkeypatch):
-    """Each is found, and tells what it is."""
     plant_into(monkeypatch, plant, loadable)
     result = streaming.stream_through(1, 0, 6000)
     assert result["faults"]
@@ -268,7 +260,6 @@ def test_a_fault_fails_the_command(in_place, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize("text", ["3", "-1", "1.0", "one", "\u0661", "0000000011", "9" * 5000])
 def test_a_number_that_is_no_configuration(text, tmp_path):
-    """It is refused before anything is written."""
     with pytest.raises(ConfigError, match=f"^only={text}: must be the number of a configuration, less than BUILDS=3$"):
         command.soak(options(only=("1", text), out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
@@ -276,23 +267,15 @@ def test_a_number_that_is_no_configuration(text, tmp_path):
 
 def test_a_block_that_cannot_be_built(in_place, monkeypatch, tmp_path):
     """Where a tool is missing nothing was tested: that is no result."""
-    monkeypatch.setattr(command, "stream_through", broken)
+    monkeypatch.setattr(command, "stream_through", mock.Mock(side_effect=BuildError("no compiler")))
     with pytest.raises(BuildError, match="^no compiler$"):
         command.soak(options(out=str(tmp_path)))
     assert not (tmp_path / "soak.json").exists()
 
 
-def broken(*given):
-    raise BuildError("no compiler")
-
-
-def refused(*given):
-    raise ConfigError("k", 7, "is not wanted")
-
-
 def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
     """That is a fault of ours, not of a tool: each is told."""
-    monkeypatch.setattr(command, "stream_through", refused)
+    monkeypatch.setattr(command, "stream_through", mock.Mock(side_effect=ConfigError("k", 7, "is not wanted")))
     assert command.soak(options(out=str(tmp_path))) is False
     found = json.loads((tmp_path / "soak.json").read_text())
     assert list(found["without_result"]) == ["0", "1", "2"]
@@ -300,7 +283,6 @@ def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
 
 
 def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
-    """Fewer than were asked for are no success."""
     few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
                counts={})
     monkeypatch.setattr(command, "stream_through", lambda seed, number, *_: few | {"number": number})

@@ -4,6 +4,7 @@
 import dataclasses
 import json
 import types
+from unittest import mock
 
 import pytest
 
@@ -263,23 +264,24 @@ def test_a_contradiction_is_no_proof(toy):
     assert not can_hold(bench, machine)
 
 
-def test_a_model_that_fails_is_a_kill():
-    class Model:
-        def run(self, job, *, seed, select, golden_stages):
-            raise ModelError("the model failed: it found no stable state")
+@pytest.fixture
+def replayed(monkeypatch):
+    """A function that replays one scenario on a model whose runs fail with the given error."""
+    def run(error):
+        scenario = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
+        monkeypatch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: (scenario,))
+        return replay(Replay("failing", mock.Mock(run=mock.Mock(side_effect=error)), None, ((None, 1, 0),), (0,)), 3)
 
-    scenario = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: (scenario,))
-        kill = replay(Replay("failing", Model(), None, ((None, 1, 0),), (0,)), 3)
-    assert kill == Kill("frames", "crash", "the model failed: it found no stable state", "regression")
+    return run
 
 
-def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch):
+def test_a_model_that_fails_is_a_kill(replayed):
+    text = "the model failed: it found no stable state"
+    assert replayed(ModelError(text)) == Kill("frames", "crash", text, "regression")
+
+
+def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch, replayed):
     """If the model or a process is lost, that proves nothing of a mutant: it stays open."""
-    def gone(*_, **__):
-        raise SimulationError("model.so: cannot open shared object file; it has to be built again")
-
     block = types.SimpleNamespace(name="gone", config=None, parameters=None, baked=None)
     fakes = {"flatten": lambda *_: None, "mutations": lambda *_: ("first", "second"), "mutate_all": lambda *_: "",
              "taps": lambda *_: (), "build_model": lambda *_, **__: None, "shortest_first": lambda *_: ((0,), []),
@@ -290,7 +292,5 @@ def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch):
     judged = command.judge(block, 2, 1, str(tmp_path), 1)
     assert judged.kills[1] is None
     assert (judged.proofs[1].equivalent, judged.proofs[1].how) == (False, "not judged: died")
-    scenario = types.SimpleNamespace(name="frames", job=None, failures=list, stages={})
-    monkeypatch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: (scenario,))
     with pytest.raises(SimulationError, match="built again"):
-        replay(Replay("gone", types.SimpleNamespace(run=gone), None, ((None, 1, 0),), (0,)), 3)
+        replayed(SimulationError("model.so: cannot open shared object file; it has to be built again"))

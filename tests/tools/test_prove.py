@@ -40,15 +40,10 @@ def contradiction():
     return m
 
 
-def nameless():
+def count_with(*name):
+    """The counter with one more property, of this name or of none."""
     m = count()
-    m.d.comb += Assert(AnySeq(1))
-    return m
-
-
-def twice():
-    m = count()
-    m.d.comb += Assert(AnySeq(1), "the last")
+    m.d.comb += Assert(AnySeq(1), *name)
     return m
 
 
@@ -126,8 +121,8 @@ def test_what_has_no_reset_starts_with_any_value(done):
 
 @pytest.mark.parametrize(("make", "message"), [
     (contradiction, "the assumptions exclude every behaviour"),
-    (nameless, "a property's name must be its own, which '' is not"),
-    (twice, "a property's name must be its own, which 'the last' is not"),
+    (count_with, "a property's name must be its own, which '' is not"),
+    (lambda: count_with("the last"), "a property's name must be its own, which 'the last' is not"),
     (coverless, "there is no Cover"),
 ])
 def test_a_proof_that_says_nothing_is_an_error(done, make, message):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -88,11 +89,8 @@ class TestCommand:
 
     def test_without_cocotbext_axi(self, tiled_se, benches_do, monkeypatch):
         """Its entries are null, and the run says why."""
-        def gone(name):
-            raise ModuleNotFoundError(name)
-
         benches_do()
-        monkeypatch.setattr(benches.importlib.util, "find_spec", gone)
+        monkeypatch.setattr(benches.importlib.util, "find_spec", mock.Mock(side_effect=ModuleNotFoundError))
         finished = tiled_se.passes("simspeed", *QUICK, "--out=out")
         assert "cocotbext_axi is left out: cocotbext-axi is not installed" in finished.out
         found = json.loads(pathlib.Path("out/simspeed.json").read_text())

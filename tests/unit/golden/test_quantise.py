@@ -366,7 +366,6 @@ def test_loadable_formats():
     (lambda block: block.w2.__imul__(3e4), r"the lowest bound reached is \d+\.\d+"),
 ])
 def test_impossible(change, message):
-    """Weights that no width will do for."""
     block = random_block(np.random.default_rng(3), 16, 4, 100)
     change(block)
     start = "error_lsb=1.0: no operand width keeps this for these parameters; "

@@ -120,7 +120,6 @@ def test_fine_tables_by_sample(frac):
 
 @pytest.mark.parametrize("mid", Mid)
 def test_mid_slope(mid):
-    """The budget's slope is the steepest there is."""
     functions = {Mid.RELU: lambda v: v.clip(0), Mid.RELU6: lambda v: v.clip(0, 6), Mid.IDENTITY: lambda v: v}
     a = np.linspace(-8, 8, 160_001)
     values = functions[mid](a) if mid in functions else exact_mid(mid, a)
@@ -130,7 +129,6 @@ def test_mid_slope(mid):
 
 @pytest.mark.parametrize("mid", Mid)
 def test_torch_as_numpy(mid):
-    """Both libraries' integers give the same."""
     config = mid_config(mid, 8, 2, 14)
     a = np.random.default_rng(1).integers(-9000, 9000, 500)
     columns = activation.mid_columns(mid, 8, 2)

@@ -14,7 +14,6 @@ from tiled_se.verify.simulators.compare import differences
 
 
 def test_what_differs_is_named():
-    """Each fact is compared by itself."""
     fine = {"failures": [], "outputs": "ab", "sections": [{"total": 3}, {"total": 8}], "status": {"status_loaded": 1},
             "snapshots": {"before": {"cycle": 4, "loaded": 0}}, "cycles": 12}
     reference = {"scenarios": {"cuts": fine}}
