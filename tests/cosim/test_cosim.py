@@ -93,13 +93,9 @@ def test_gates_saturate(name, ends):
     assert (values.min(), values.max()) == ends
 
 
-@pytest.fixture(scope="module")
-def headline():
-    return built(**HEADLINE)
-
-
-def test_headline_takes_a_beat_every_cycle(headline):
+def test_headline_takes_a_beat_every_cycle():
     """The default configuration: full rate over frames back to back, ragged ones too, and the cycles that were said."""
+    headline = built(**HEADLINE)
     config, timing = headline.config, Timing(headline.config)
     frames = headline.frames((21, 24, 7), np.random.default_rng(1))
     result = simulate(headline.simulation, headline.job(Idle(4), Send(frames)))

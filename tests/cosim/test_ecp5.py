@@ -6,19 +6,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.helpers.blocks import expected, quantised, random_frame
+from tests.cosim.test_cosim import Block
+from tests.helpers.blocks import quantised, random_frame
 from tiled_se.cosim.build import build_simulation
-from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
+from tiled_se.cosim.job import Send
 from tiled_se.cosim.run import simulate
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Mid
 from tiled_se.hdl.ecp5 import Ecp5
-from tiled_se.hdl.parameters import stream_words
 from tiled_se.verify.simulators.models import OURS
 
 CELLS = OURS.read_text()
-
-
 BLOCKS = {
     # Banks of three shapes, a single bank of 36 bits, LUT memories.
     "headline": dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True),
@@ -35,13 +33,8 @@ def test_same_as_the_generic_block(shape):
     config, parameters = quantised(**shape)
     assert config.operand_bits > 18 or shape.get("gain", 1) == 1
     baked = None if config.loadable else parameters
-    rng = np.random.default_rng(4)
-    k = config.k
-    frames = []
-    for height in (2 * k + 1, 1, k):
-        x = random_frame(config, height, rng)
-        frames.append(Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=config.lanes))
-    load = (Load(np.array(stream_words(config, parameters), np.uint32)),) if config.loadable else ()
+    block = Block(config, parameters, None)
+    frames = block.frames((2 * config.k + 1, 1, config.k), np.random.default_rng(4))
     results = {}
     for name in ("generic", "ecp5"):
         design = generate(config, baked) if name == "generic" else generate(config, baked, technology=Ecp5)
@@ -50,9 +43,7 @@ def test_same_as_the_generic_block(shape):
         text = design.verilog + (CELLS if name == "ecp5" else "")
         simulation = build_simulation(text, design.top, design.taps, False)
         for stall in (0.0, 0.4):
-            job = Job(steps=(Reset(), *load, Send(tuple(frames))), lanes=config.lanes, width=config.width,
-                      channels=config.channels, stall_in=stall, stall_out=stall, hang_cycles=20_000)
-            result = simulate(simulation, job)
+            result = simulate(simulation, block.job(Send(frames), stall_in=stall, stall_out=stall, hang_cycles=20_000))
             assert result.ok, result.failures
             results[name, stall] = (result.total_cycles, result.first_output_latency, result.cycles)
     for stall in (0.0, 0.4):
@@ -67,8 +58,6 @@ def test_a_wrong_bank_is_seen(monkeypatch):
     config = dataclasses.replace(config, slack=0)
     monkeypatch.setattr(Bank, "selects", lambda self, address: address[-1] == (self.start > 0))
     design = generate(config, parameters, technology=Ecp5)
-    x = random_frame(config, 4, np.random.default_rng(1))
-    frame = Frame.of(x.astype(np.int8), expected(config, parameters, x).astype(np.int8), lanes=1)
-    simulation = build_simulation(design.verilog + CELLS, design.top, design.taps, False)
-    result = simulate(simulation, Job(steps=(Reset(), Send((frame,))), lanes=1, width=40, channels=16))
-    assert result.mismatches
+    block = Block(config, parameters, build_simulation(design.verilog + CELLS, design.top, design.taps, False))
+    frame = block.frame(random_frame(config, 4, np.random.default_rng(1)))
+    assert simulate(block.simulation, block.job(Send((frame,)))).mismatches
