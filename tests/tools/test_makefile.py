@@ -51,6 +51,13 @@ def make(project, *arguments, **environment):
                           env={"PATH": "/usr/local/bin:/usr/bin:/bin", **environment})
 
 
+def refused(project, line, *arguments):
+    """Run make, which must end with status 2 and begin its messages with this line; what it said."""
+    done = make(project, *arguments)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"tiled-se: error: {line}")
+    return done
+
+
 def passed(project, *arguments, **environment):
     """What tiled-se was given after its subcommand, by `make verilog`."""
     make(project, "verilog")
@@ -93,9 +100,7 @@ def test_nothing_else_arrives(project):
 
 
 def test_unknown_variable(project):
-    done = make(project, "sim", "WIDTH=8")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "tiled-se: error: WIDTH=8: no such variable; make help lists them"
+    done = refused(project, "WIDTH=8: no such variable; make help lists them", "sim", "WIDTH=8")
     assert len(done.stderr.splitlines()) == 2
     assert not (project / ".venv").exists()
 
@@ -124,11 +129,8 @@ class TestSetup:
 
     def test_failed_set_up_is_done_again_from_nothing(self, project):
         (project / "break").touch()
-        done = make(project, "verilog")
-        assert done.returncode == 2
+        done = refused(project, "pip could not install the packages; what it said is above", "verilog")
         assert "no network" in done.stdout
-        assert done.stderr.splitlines()[0] == (
-            "tiled-se: error: pip could not install the packages; what it said is above")
         (project / "break").unlink()
         (project / ".venv/half").touch()
         assert "making .venv" in make(project, "verilog").stdout
@@ -164,10 +166,8 @@ class TestSetup:
     def test_packages_that_do_not_come(self, project):
         make(project, "verilog")
         (project / "break").touch()
-        done = make(project, "demo")
-        assert (done.returncode, done.stdout.splitlines()[-1]) == (2, "no network")
-        assert done.stderr.splitlines()[0] == (
-            "tiled-se: error: pip could not install the packages of demo; what it said is above")
+        done = refused(project, "pip could not install the packages of demo; what it said is above", "demo")
+        assert done.stdout.splitlines()[-1] == "no network"
 
     def test_simspeed_runs_without_its_package(self, project):
         """It says so, and the next run tries again."""
@@ -192,15 +192,12 @@ class TestSetup:
         assert len(self.installs(project)) > count
 
     def test_no_python(self, project):
-        done = make(project, "verilog", "PYTHON=python0")
-        assert done.returncode == 2
-        assert done.stderr.splitlines()[0] == (
-            "tiled-se: error: no python0 on PATH: install Python 3.10 or newer, or name it by PYTHON=")
+        refused(project, "no python0 on PATH: install Python 3.10 or newer, or name it by PYTHON=", "verilog",
+                "PYTHON=python0")
 
     def test_old_python(self, project):
         (project / "python").write_text("#!/bin/sh\nexit 1\n")
-        assert make(project, "verilog").stderr.splitlines()[0] == (
-            "tiled-se: error: ./python is no Python 3.10 or newer: name one by PYTHON=")
+        refused(project, "./python is no Python 3.10 or newer: name one by PYTHON=", "verilog")
 
     @pytest.mark.parametrize(("present", "line"), [
         ([], "no perl on PATH: install your system's perl package"),
