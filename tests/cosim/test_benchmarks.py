@@ -19,7 +19,6 @@ from tiled_se.evaluate.networks import load_networks
 from tiled_se.evaluate.tasks import Kind, original, tiled
 from tiled_se.gen import simulation
 
-SHARED = pathlib.Path(__file__).parents[3] / "shared/data/networks.json"
 TINY = {"networks": {"Tiny": {"input": [28, 24], "source": "nowhere", "blocks": [[14, 12, 16, 4, 3]]}}}
 
 
@@ -143,6 +142,7 @@ class TestDocument:
         files = document.document(sweep, found, {}, "make bench")
         assert b"LANES=8" in files[document.PLOTS["macs"]]
         assert b"elements in the block" in files[document.PLOTS["occupancy"]]
+
 
 @pytest.mark.xdist_group("measured")
 class TestCommand:

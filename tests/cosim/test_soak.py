@@ -294,13 +294,7 @@ def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize(("option", "raised"), [("error_lsb", False), ("lanes", True)])
 def test_blocks_that_are_not_drawn(option, raised, monkeypatch):
     """Only where no width keeps the error bound another block is drawn, which is counted; all else is a fault."""
-    own, given = blocks._draw, [ConfigError(option, 1, "no")]
-
-    def drawn(rng):
-        if given:
-            raise given.pop()
-        return own(rng)
-
+    drawn = mock.Mock(wraps=blocks._draw, side_effect=[ConfigError(option, 1, "no"), mock.DEFAULT])
     monkeypatch.setattr(blocks, "_draw", drawn)
     if raised:
         with pytest.raises(ConfigError, match="^lanes=1"):

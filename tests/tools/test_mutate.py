@@ -149,14 +149,13 @@ def test_a_blocks_mutants_are_killed_or_examined(outcome):
 
 
 @pytest.mark.xdist_group("outcome")
-def test_what_does_not_pass(outcome):
+def test_what_does_not_pass(outcome, monkeypatch):
     """No mutant is killed without scenarios; the block itself is wrong; or there are fewer mutants than asked for."""
     _, _, judged = outcome
     assert any(judged.kills)
     nothing = Replay("none", None, None, ((None, 1, 0),), ())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: ())
-        none = [replay(nothing, number) for number in range(1, 25)]
+    monkeypatch.setattr("tiled_se.verify.mutation.replay.suite", lambda *_, **__: ())
+    none = [replay(nothing, number) for number in range(1, 25)]
     every = [Kill("frames", "data", "", "regression")] * 24
     for kills, wrong, mutants, good in ((every, [], 24, True), (none, [], 24, False),
                                         (every, ["frames: hang"], 24, False), (every, [], 25, False)):

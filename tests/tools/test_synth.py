@@ -226,18 +226,14 @@ def fake(tmp_path, monkeypatch):
     return make
 
 
-@functools.cache
-def generated(*arguments):
-    return generate(*arguments)
-
-
 class TestFailures:
+    GENERATE = functools.cache(generate)
     ARGUMENTS = ("synth", "--k=2", "--width=4", "--channels=4", "--out=out")
 
     @pytest.fixture(autouse=True)
     def one_block(self, monkeypatch):
         """All of them are about the same block, which is generated once."""
-        monkeypatch.setattr(synth, "generate", generated)
+        monkeypatch.setattr(synth, "generate", TestFailures.GENERATE)
 
     def fails(self, tiled_se, tmp_path, line, target="ecp5"):
         """Status 3 and this line; nothing that an earlier run has left passes for a result."""
@@ -290,11 +286,7 @@ class TestFailures:
     def test_interrupt_leaves_no_process(self, tmp_path, fake):
         fake("yosys", "open('../pid', 'w').write(str(os.getpid())); time.sleep(60)")
         bench = Workbench(tmp_path)
-
-        def interrupt(*_):
-            raise KeyboardInterrupt
-
-        old = signal.signal(signal.SIGALRM, interrupt)
+        old = signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.alarm(2)
         try:
             with bench, pytest.raises(KeyboardInterrupt):

@@ -100,16 +100,12 @@ class TestCommand:
 
 
 def test_headline_by_default(tiled_se, monkeypatch):
-    chosen = []
-
-    def stop(options):
-        chosen.append((options.k, options.width, options.channels))
-        raise ConfigError("k", options.k, "stop")
-
-    monkeypatch.setattr(command, "prepare", stop)
+    prepare = mock.Mock(side_effect=ConfigError("k", 7, "stop"))
+    monkeypatch.setattr(command, "prepare", prepare)
     tiled_se("simspeed", "--out=out")
     tiled_se("simspeed", "--width=8", "--out=out")
-    assert chosen == [(7, 56, 64), (7, 8, None)]
+    chosen = [call.args[0] for call in prepare.call_args_list]
+    assert [(block.k, block.width, block.channels) for block in chosen] == [(7, 56, 64), (7, 8, None)]
 
 
 @pytest.mark.parametrize(("option", "line"), [

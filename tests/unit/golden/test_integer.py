@@ -9,21 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from tiled_se.golden import activation, stages
+from tiled_se.golden import activation, rounding, stages
 from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.integer import STAGES, IntegerModel
 from tiled_se.golden.quantise import quantise_within_error
-from tiled_se.golden.rounding import (
-    clamp,
-    floor_shift,
-    require_product,
-    require_signed,
-    require_unsigned,
-    round_shift,
-    saturate_signed,
-    saturate_unsigned,
-    scaled_floor,
-)
 from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import Layer, Parameters
 
@@ -58,19 +47,19 @@ def quantised_model(k=3, width=4, channels=6, squeeze=2, tile_width=None, **more
 
 def test_roundings():
     values = t(-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6)
-    assert floor_shift(values, 2).tolist() == [-2, -2, -1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1]
-    assert round_shift(values, 2).tolist() == [-1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1, 1, 2]
-    assert round_shift(values, 0).tolist() == values.tolist()
-    assert clamp(values, -2, 1).tolist() == [-2] * 5 + [-1, 0] + [1] * 6
-    assert saturate_signed(values, 3).tolist() == [-4, -4, -4, -3, -2, -1, 0, 1, 2, 3, 3, 3, 3]
-    assert saturate_unsigned(values, 2).tolist() == [0] * 7 + [1, 2, 3, 3, 3, 3]
+    assert rounding.floor_shift(values, 2).tolist() == [-2, -2, -1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1]
+    assert rounding.round_shift(values, 2).tolist() == [-1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1, 1, 2]
+    assert rounding.round_shift(values, 0).tolist() == values.tolist()
+    assert rounding.clamp(values, -2, 1).tolist() == [-2] * 5 + [-1, 0] + [1] * 6
+    assert rounding.saturate_signed(values, 3).tolist() == [-4, -4, -4, -3, -2, -1, 0, 1, 2, 3, 3, 3, 3]
+    assert rounding.saturate_unsigned(values, 2).tolist() == [0] * 7 + [1, 2, 3, 3, 3, 3]
 
 
 def test_requirements_met():
-    require_signed("acc1", t(-8, 7), 4)
-    require_unsigned("hidden", t(0, 15), 4)
-    require_product("pre1", t(1 << 40), t(-(1 << 21)), 3)
-    require_signed("acc1", torch.empty(0, dtype=torch.int64), 4)
+    rounding.require_signed("acc1", t(-8, 7), 4)
+    rounding.require_unsigned("hidden", t(0, 15), 4)
+    rounding.require_product("pre1", t(1 << 40), t(-(1 << 21)), 3)
+    rounding.require_signed("acc1", torch.empty(0, dtype=torch.int64), 4)
 
 
 def test_scaled_floor_has_no_int64_limit():
@@ -83,7 +72,7 @@ def test_scaled_floor_has_no_int64_limit():
     wanted = [a * m >> n for a, m, n in zip(values, multipliers, shifts, strict=True)]
     limit = 1 << 56
     for kind in (np.array, torch.tensor):
-        got = scaled_floor(kind(values), kind(multipliers), kind(shifts)).tolist()
+        got = rounding.scaled_floor(kind(values), kind(multipliers), kind(shifts)).tolist()
         assert [max(-limit, min(limit, v)) for v in got] == [max(-limit, min(limit, v)) for v in wanted]
 
 
@@ -285,11 +274,13 @@ def test_patches(tile_width):
     (lambda model: model.run_beats(np.zeros((3, 2))), TypeError, "beats: must hold integers, not torch.float64"),
     (lambda model: IntegerModel(dataclasses.replace(by_hand()[0], shifts=((4,), (0,))), by_hand()[1]), ConfigError,
      "layer2.shift=1: must be from 0 to 0"),
-    (lambda model: require_signed("acc1", t(0, 8), 4), OverflowError, "acc1: 8 does not fit 4 bits, signed"),
-    (lambda model: require_signed("acc1", t(-9, 8), 4), OverflowError, "acc1: -9 does not fit 4 bits, signed"),
-    (lambda model: require_unsigned("hidden", t(0, 16), 4), OverflowError, "hidden: 16 does not fit 4 bits, unsigned"),
-    (lambda model: require_unsigned("hidden", t(-1, 3), 4), OverflowError, "hidden: -1 does not fit 4 bits, unsigned"),
-    (lambda model: require_product("pre1", t(1 << 40), t(-(1 << 21)), 4), OverflowError,
+    (lambda model: rounding.require_signed("acc1", t(0, 8), 4), OverflowError, "acc1: 8 does not fit 4 bits, signed"),
+    (lambda model: rounding.require_signed("acc1", t(-9, 8), 4), OverflowError, "acc1: -9 does not fit 4 bits, signed"),
+    (lambda model: rounding.require_unsigned("hidden", t(0, 16), 4), OverflowError,
+     "hidden: 16 does not fit 4 bits, unsigned"),
+    (lambda model: rounding.require_unsigned("hidden", t(-1, 3), 4), OverflowError,
+     "hidden: -1 does not fit 4 bits, unsigned"),
+    (lambda model: rounding.require_product("pre1", t(1 << 40), t(-(1 << 21)), 4), OverflowError,
      f"pre1: a product of {1 << 63} does not fit 64 bits, signed"),
 ])
 def test_refuses(run, error, message):
