@@ -31,11 +31,11 @@ def test_efficientdet_d2(figure):
     """Over all its blocks, with two lanes: at least 90 % less than squeeze-and-excite of the same generator."""
     network, = (network for network in load_networks() if network.name == "EfficientDet-D2")
     bits = {7: 0, None: 0}
-    for block, count in network.blocks:
+    for block in network.blocks:
         for k in bits:
             config = sized(k=k or block.height, width=block.width, channels=block.channels, squeeze=block.squeeze,
                            lanes=lanes_within(block.channels, 2))
-            bits[k] += count * generate(config).sram["total_without_weights_bits"]
+            bits[k] += block.count * generate(config).sram["total_without_weights_bits"]
     less = 1 - bits[7] / bits[None]
     figure(f"memory of EfficientDet-D2's blocks, two lanes: {100 * less:.2f} % less than SE")
     assert less >= 0.9
