@@ -25,7 +25,7 @@ include commands.mk
 .PHONY: $(COMMANDS) check test fuzz lint types clean help variables tools stale
 
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
-PACKAGES := hdl golden cosim gen batch network verify evaluate cli
+PACKAGES := $(filter-out package tests,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
 VENV := .venv
 BIN := $(VENV)/bin

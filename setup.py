@@ -3,9 +3,9 @@
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("hdl", "golden", "cosim", "gen", "batch", "network", "verify", "evaluate", "cli")
+NAMES = find_packages(exclude=["package", "tests", "tests.*"])
 
 setup(
-    packages=["tiled_se"] + [f"tiled_se.{name}" for name in find_packages(include=[f"{name}*" for name in FOLDERS])],
-    package_dir={"tiled_se": "package"} | {f"tiled_se.{folder}": folder for folder in FOLDERS},
+    packages=["tiled_se"] + [f"tiled_se.{name}" for name in NAMES],
+    package_dir={"tiled_se": "package"} | {f"tiled_se.{name}": name for name in NAMES if "." not in name},
 )

@@ -17,8 +17,9 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Folders with the code that makes a block, and with the code that computes what it shall give, simulates and
 # synthesises it.
 BLOCK, MEASURING = ("hdl",), ("golden", "cosim", "cosim/cpp", "gen", "gen/fpga")
-# Modules that describe options and print tables. Settings hold the values of all options, so these decide no result.
-SILENT = ("gen/options.py", "gen/text_table.py")
+# Modules that describe options, print tables and write pages. They decide no result, as settings hold the values of all
+# options.
+SILENT = ("gen/options.py", "gen/page.py", "gen/text_table.py")
 # Workers of a cluster may run tasks in threads, in two of which ast.parse() fails before Python 3.13 (CPython's issue
 # 106905).
 _PARSING = threading.Lock()

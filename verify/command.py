@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..batch.store import BLOCK, MEASURING, digest, sources
+from ..cosim.icarus import icarus_version
+from ..gen.fields import options_of, text_of
 from ..gen.files import check_folder, json_bytes, output_folder, write_all
 from ..gen.page import Section, read_page
 from ..gen.report import tool_versions
@@ -22,11 +24,12 @@ from .simulators import command as simulators
 from .simulators import table as crosschecks
 from .soak import command as streams
 from .soak import summary as soaks
+from .soak.streaming import OWN_FILES
 
 __all__ = ["CHECKS", "Check", "verify"]
 
 DOCUMENT = "verification.md"
-# Beside a result there is the key of what it was made from.
+# Beside a result there are the key of what it was made from, and a hash of the result.
 KEY = "verify.json"
 # The code that decides the results. Modules that only print them are left out.
 PROOFS = (*BLOCK, "hdl/proofs", *(f"verify/formal/{name}.py" for name in (
@@ -60,7 +63,7 @@ CHECKS = {
     "crosscheck": Check(simulators.crosscheck, CrosscheckOptions, simulators.RESULT, crosschecks.complete,
                         crosschecks.section, CROSSCHECKS),
     "soak": Check(streams.soak, SoakOptions, streams.FILE, soaks.complete, soaks.section,
-                  (*BLOCK, *MEASURING, "verify/configurations.py", "verify/soak")),
+                  (*BLOCK, *MEASURING, *OWN_FILES, "verify/soak/command.py")),
 }
 
 
@@ -85,15 +88,18 @@ def verify(options: VerifyOptions) -> bool:
     good = True
     for name, section in sections.items():
         check, results = CHECKS[name], os.path.join(folder, name)
-        key = {"key": digest(name, sources(*check.code), tool_versions(), versions())}
+        asked = check.options(jobs=options.jobs, out=results)
+        settings = {field: text_of(getattr(asked, field)) for field in options_of(check.options)
+                    if field not in ("jobs", "out")}
+        key = digest(name, settings, sources(*check.code), tool_versions(), versions(), icarus_version())
         result = _load(results, check.result)
-        if _load(results, KEY) == key and result is not None and check.complete(result):
+        if _load(results, KEY) == [key, digest(result)] and result is not None and check.complete(result):
             print(f"{name}: kept, {os.path.join(results, check.result)} is up to date", flush=True)
         else:
             write_all(results, {KEY: json_bytes(None)})
-            held = check.run(check.options(jobs=options.jobs, out=results))
+            held = check.run(asked)
             good, result = good and held, _load(results, check.result)
-            write_all(results, {KEY: json_bytes(key if held else None)})
+            write_all(results, {KEY: json_bytes([key, digest(result)] if held else None)})
         if result is not None and check.complete(result):
             page = section.placed(page, check.section(result))
             write_all(options.docs, {DOCUMENT: page.encode()}, "docs")

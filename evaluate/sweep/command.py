@@ -70,7 +70,7 @@ def _refuse(reason):
 def _check_packages(options):
     # Python 3.10 has no tomllib; the package is imported under that name.
     reader = ("tomli",) if sys.version_info < (3, 11) else ()
-    needed = ("tqdm", *reader, *(("distributed",) if options.scheduler else ()))
+    needed = (*reader, *(("distributed",) if options.scheduler else ()))
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"sweep needs {' and '.join(missing)}: pip install 'tiled-se[sweep]'")

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 import tiled_se
 
 ROOT = pathlib.Path(__file__).parents[2]
-FOLDERS = ("package", "hdl", "golden", "cosim", "gen", "batch", "network", "verify", "evaluate", "cli")
+FOLDERS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests")
 PACKAGES = [str(path.parent.relative_to(ROOT)) for name in FOLDERS for path in (ROOT / name).rglob("__init__.py")]
 
 

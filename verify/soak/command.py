@@ -3,13 +3,11 @@
 
 import dataclasses
 import functools
-import importlib.util
 import os
 import time
 
 from ...batch import Campaign, Local
 from ...cosim.tools import BuildError
-from ...gen.fields import UsageError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
 from ..options import SoakOptions
@@ -35,8 +33,6 @@ def soak(options: SoakOptions) -> bool:
     at all could be built.
     """
     folder = output_folder(options)
-    if importlib.util.find_spec("tqdm") is None:
-        raise UsageError("soak needs tqdm: pip install 'tiled-se[verify]'")
     numbers = _numbers(options)
     start = time.monotonic()
     name = FILE if options.only is None else ONLY

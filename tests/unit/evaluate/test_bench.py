@@ -137,8 +137,8 @@ class TestResults:
 
 
 def test_missing_packages(tiled_se, monkeypatch):
-    monkeypatch.setattr(command, "PACKAGES", ("matplotlib", "no_such_package"))
-    tiled_se.refuses("bench needs no_such_package: pip install 'tiled-se[bench,synth]'", "bench")
+    monkeypatch.setattr(command, "SYNTHESIS", ("onnx", "no_such_package"))
+    tiled_se.refuses("bench needs no_such_package: pip install 'tiled-se[bench]'", "bench")
 
 
 def test_lanes():

@@ -59,10 +59,22 @@ def test_each_command_is_run_once_and_writes_its_section(calls, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "prove: kept, " in printed
     assert "mutate: the result is not complete; its section stays as it is" in printed
-    # What is wrong, incomplete, or made by other code is run again.
-    (tmp_path / "out" / "crosscheck" / "verify.json").write_text('{"key": "other"}')
+    # What is wrong, incomplete, made by other code or replaced since is run again.
+    (tmp_path / "out" / "crosscheck" / "verify.json").write_text('["other"]')
+    (tmp_path / "out" / "prove" / "prove.json").write_text('{"text": "another"}')
     assert not command.verify(VerifyOptions(out=out, docs=str(docs)))
-    assert calls[4:] == ["mutate", "crosscheck", "soak"]
+    assert calls[4:] == ["prove", "mutate", "crosscheck", "soak"]
+
+
+def test_other_options_are_another_result(calls, tmp_path, monkeypatch):
+    (tmp_path / "verification.md").write_text(PAGE)
+    options = VerifyOptions(out=str(tmp_path / "out"), docs=str(tmp_path), only=("crosscheck",))
+    assert command.verify(options)
+    assert command.verify(options)
+    assert calls == ["crosscheck"]
+    monkeypatch.setattr(command, "text_of", lambda value: f"other {value}")
+    assert command.verify(options)
+    assert calls == ["crosscheck", "crosscheck"]
 
 
 @pytest.mark.parametrize(("page", "only", "option", "allowed"), [
