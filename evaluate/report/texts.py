@@ -15,7 +15,7 @@ FAILED = "failed"
 MOST_SHOWN = 80
 WIDTH = 120
 # The words in the columns "status".
-STATUS = ("explained: the rule gives all printed digits, cut off behind them; rounded: rounded instead;",
+STATUS = ("explained: the rule gives all printed digits, cut off after them; rounded: rounded instead;",
           "real differs: the network as it is defined has other digits")
 
 

@@ -2,7 +2,8 @@
 """A second cocotb test module: the same job with the source and sink of cocotbext-axi, as its users would write it.
 
 It takes jobs of Reset, perhaps Load, Idle and Send, without taps, snapshots or occupancy, and leaves what
-:mod:`.bench` leaves, but for the figures that only our own monitors have. Needs the package cocotbext-axi.
+:mod:`tiled_se.cosim.bench` leaves, but for the figures that only our own monitors have. Needs the package
+cocotbext-axi.
 """
 
 import itertools
@@ -73,7 +74,7 @@ class Bench:
             self.failures.append(f"hang in step {step.op}, after {len(self.frames)} frames")
         await ClockCycles(self.dut.clk, self.job.drain_cycles)
         if not self.sink.empty() or self.sink.active:
-            self.failures.append("m_axis: a beat came behind the last frame")
+            self.failures.append("m_axis: a beat came after the last frame")
         self.cycles = round((get_sim_time("ns") - start) / _PERIOD_NS)
 
     async def reset(self, step):
@@ -116,7 +117,7 @@ class Bench:
                              f"place {wrong[0]}")
 
     def result(self):
-        """What :func:`.run.simulate` reads; what cocotbext-axi doesn't tell is empty."""
+        """What :func:`tiled_se.cosim.run.simulate` reads; what cocotbext-axi doesn't tell is empty."""
         return {"failures": self.failures, "mismatches": self.wrong, "compared": sum(map(len, self.frames)),
                 "first_mismatches": [], "sections": [], "status": {}, "snapshots": {}, "peak_in_flight": 0,
                 "cycles": self.cycles}

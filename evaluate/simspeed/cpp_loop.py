@@ -27,7 +27,7 @@ class LoopResult:
     ``cycles`` is all of them, ``total_cycles`` those from the first beat offered to the last beat out, both counted;
     ``cpu_seconds`` is what the run itself took. ``beats`` came and were compared; ``wrong`` is how many had other data
     or another tlast than expected, ``missing`` how many did not come, ``extra`` the cycles in which one was on offer
-    behind the last. ``loaded`` is False where the block did not take its parameters.
+    after the last. ``loaded`` is False where the block did not take its parameters.
     """
 
     cycles: int
@@ -44,15 +44,15 @@ class LoopResult:
         """Texts; empty if everything was right."""
         if not self.loaded:
             return ["w_axis: the parameters were not taken"]
-        what = {"differ": self.wrong, "did not come": self.missing, "came behind the last": self.extra}
+        what = {"differ": self.wrong, "did not come": self.missing, "came after the last": self.extra}
         return [f"m_axis: {count} beats {text}, {self.beats} came" for text, count in what.items() if count]
 
 
 def build_loop(verilog_text, top, lanes, loadable, cache=None):
     """The executable for module ``top`` of ``verilog_text``, made once and then taken from the cache.
 
-    It is translated and compiled as :func:`.build.build` does it for cocotb, but nothing in it is public. Raises
-    BuildError where a tool is missing or has failed.
+    It is translated and compiled as :func:`tiled_se.cosim.build.build_simulation` does it for cocotb, but nothing in it
+    is public. Raises BuildError where a tool is missing or has failed.
     """
     cache = Cache() if cache is None else cache
     defines = {"LANES": lanes, "LOADABLE": int(loadable)}
