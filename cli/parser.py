@@ -19,7 +19,7 @@ POSITIONAL = "positional:"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} ({self.prog} --help tells)")
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 def _parser() -> _Parser:

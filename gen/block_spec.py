@@ -153,7 +153,7 @@ def _one(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]
 def _needed(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]]) -> int:
     value = _one(name, options, claims)
     if value is None:
-        raise ConfigError(name, "", "is needed, where no file tells it; must be from 1 to 65536")
+        raise ConfigError(name, "", "is needed, as no file gives it; must be from 1 to 65536")
     if not 1 <= value <= 1 << 16:
         raise ConfigError(name, value, "must be from 1 to 65536")
     return value

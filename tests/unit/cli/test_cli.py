@@ -57,7 +57,7 @@ def arguments(options):
     ({"k": "1\n2"}, "K=1\\n2 (--k): must be an integer from 1 to 65536"),
     ({"width": -1}, "W=-1 (--width): must be an integer from 1 to 65536"),
     ({"channels": 65537}, "C=65537 (--channels): must be an integer from 1 to 65536"),
-    ({"width": ""}, "W= (--width): is needed, where no file tells it; must be from 1 to 65536"),
+    ({"width": ""}, "W= (--width): is needed, as no file gives it; must be from 1 to 65536"),
     ({"height": 0}, "H=0 (--height): must be an integer from 1 to 1048576"),
     ({"squeeze": 0}, "CR=0 (--squeeze): must be an integer from 1 to 65536"),
     ({"lanes": 3}, "LANES=3 (--lanes): must divide channels=8"),
