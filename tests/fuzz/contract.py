@@ -22,6 +22,8 @@ ERROR = "tiled-se: error: "
 SESSION = "tmp/.ses"
 # Exit statuses in addition to those in the command's help.
 MISMATCH, INTERRUPTED, UNPRINTED = 1, {130, -15, -2}, {"full": {74}, "closed": {141}}
+# Commands that go on after an item that fails, and end with MISMATCH.
+GO_ON = ("bench", "sweep", "report", "build")
 # What a command that ends well has written into its folder.
 RESULTS = {"sim": ("report.json", "output.npz"), "verilog": ("manifest.json",), "build": ("report.json",),
            "sweep": ("results.csv", "summary.json"), "report": ("report.json", "report.svg")}
@@ -55,8 +57,11 @@ def _ending(line, outcome):
         yield "hangs: killed"
         return
     allowed = {0, 2, *(INTERRUPTED if line.interrupted else ()), *UNPRINTED.get(line.stdout, ())}
-    if line.verdict != "right" and line.command in COMMANDS:
+    if line.command in GO_ON and line.verdict != "right":
         allowed |= set(COMMANDS[line.command].statuses)
+    elif line.verdict == "either" or line.room:
+        # A tool may fail on what was not refused, or where there is too little room.
+        allowed |= set(COMMANDS[line.command].statuses) - {MISMATCH}
     if status not in allowed:
         yield f"exit status {status}"
     if "Traceback" in err or "Exception ignored" in err or re.search(r"^\S*Warning:|: \w*Warning:", err, re.M):

@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 from hypothesis import strategies as st
 
-__all__ = ["HEADER", "NO_CHARACTERS", "damaged", "edited", "good_input", "good_weights", "pack", "with_header"]
+__all__ = ["HEADER", "MARK", "NO_CHARACTERS", "damaged", "edited", "good_input", "good_weights", "pack", "with_header"]
 
 # Types that hold float weights, in any byte order.
 FLOATS = st.sampled_from(("<f4", "<f8", ">f4", "<f2", ">f8"))
@@ -75,11 +75,15 @@ def edited(draw, content):
     return content
 
 
+# The folder that crafted files make where they are obeyed.
+MARK = "unpickled"
+
+
 class _Mark:
     """Makes a folder when it is unpickled."""
 
     def __reduce__(self):
-        return os.mkdir, ("unpickled",)
+        return os.mkdir, (MARK,)
 
 
 def _pickled(shape):
@@ -116,7 +120,7 @@ def _wrong_array(draw, arrays, name):
 HEADER = "{'descr': TYPE, 'fortran_order': False, 'shape': SHAPE, }"
 TYPES = (r"'\\d'", r"'\d'", "'V99999999999'", "'|O'", "[('a', '|O')]", "'<f4,' * 99999")
 SHAPES = ("(-1, 4)", "(2.0, 4)", "(9L, 9L)", "(1099511627776, 1099511627776)", "(536870912, 1)",
-          "(__import__('os').mkdir('unpickled'),)")
+          f"(__import__('os').mkdir('{MARK}'),)")
 HEADERS = [*(HEADER.replace("TYPE", kind) for kind in TYPES), *(HEADER.replace("SHAPE", shape) for shape in SHAPES),
            HEADER.replace("False", "7"), "{'descr': TYPE, 'shape': SHAPE, }", "{'a': 1}", "[" * 3000,
            "(" * 150 + ")" * 150, "", "\0" * 64, "1" * 5000, "\ud800"]

@@ -18,6 +18,7 @@ from .test_command_line import assert_arrived, line
 
 RIGHT = line("verilog", k="2", width="4", channels="6", macs="5", slack="1", seed="7", out="out", planned=True)
 WRONG = line("verilog", k="0", out="out", planned=True, verdict="wrong", blames=["K="])
+WRONG_SIM = line("sim", k="0", out="out", planned=True, verdict="wrong", blames=["K="])
 OLD = dataclasses.replace(RIGHT, files={"out/planned.json": b"{}", "out/planned.npz": b""})
 
 
@@ -43,7 +44,7 @@ def breaches(box, line, code, **how):
     return contract.breaches(line, box.run(line, main=functools.partial(planted, code), **how))
 
 
-@pytest.mark.parametrize("line", [RIGHT, WRONG])
+@pytest.mark.parametrize("line", [RIGHT, WRONG, WRONG_SIM])
 def test_nothing_planted(sandbox, line):
     assert breaches(sandbox, line, "") == []
 
@@ -60,6 +61,7 @@ def test_nothing_planted(sandbox, line):
     (RIGHT, "leave('other', b'')", "wrote above/work/other"), (RIGHT, "leave('../other', b'')", "wrote above/other"),
     (RIGHT, "b'x' * (1 << 30)", "GiB of memory"), (RIGHT, "subprocess.Popen(['sleep', '60'])", "a process outlived it"),
     (OLD, "end(0)", "planned.json isn't new"), (WRONG, "end(0)", "accepted, where K="),
+    (WRONG_SIM, "end(1)", "exit status 1"), (WRONG, "end(3, 'tiled-se: error: K=0')", "exit status 3"),
     (WRONG, "end(2, 'error: K=0')", "without one line of text"),
     (WRONG, "end(2, 'tiled-se: error: K=0\\nand more')", "without one line of text"),
     (WRONG, "end(2, 'tiled-se: error: W=0')", "names none of"),
@@ -70,7 +72,7 @@ def test_planted(sandbox, monkeypatch, line, code, found):
     monkeypatch.setattr(contract, "MOST_GROWN", 150 << 20)
     told = breaches(sandbox, line, code)
     assert any(found in text for text in told), told
-    assert (sandbox.keep(line, told) / "command.sh").read_text().startswith("tiled-se verilog --k=")
+    assert (sandbox.keep(line, told) / "command.sh").read_text().startswith(f"tiled-se {line.command} --k=")
 
 
 def test_a_hang(sandbox):
