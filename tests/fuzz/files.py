@@ -11,7 +11,8 @@ import zipfile
 import numpy as np
 from hypothesis import strategies as st
 
-__all__ = ["HEADER", "MARK", "NO_CHARACTERS", "damaged", "edited", "good_input", "good_weights", "pack", "with_header"]
+__all__ = ["ARRAYS", "HEADER", "MARK", "NO_CHARACTERS", "damaged", "edited", "good_input", "good_weights", "pack",
+           "with_header"]
 
 # Types that hold float weights, in any byte order.
 FLOATS = st.sampled_from(("<f4", "<f8", ">f4", "<f2", ">f8"))

@@ -20,7 +20,7 @@ from tiled_se.hdl.config import ConfigError
 
 from . import examples, plan
 from .contract import results_folder
-from .files import HEADER, MARK, NO_CHARACTERS, damaged, good_input, good_weights, pack, with_header
+from .files import ARRAYS, HEADER, MARK, NO_CHARACTERS, damaged, good_input, good_weights, pack, with_header
 from .lists import WRONG_TEXTS, WRONG_TOML
 from .options import EVERY, formatted, options
 from .sandbox import Line
@@ -127,6 +127,7 @@ def test_what_is_wrong_is_refused(line, run):
 @given(line=damaged_lines(BLOCK))
 @example(line=reading("weights", weights(mid=NO_CHARACTERS[-1]), "mid is damaged; must be one string"))
 @example(line=reading("weights", weights(gate="g" * 100_000), "gate is "))
+@example(line=reading("weights", weights(w1=ARRAYS["object"](np.zeros((1, 2)))), "w1 holds Python objects"))
 @example(line=reading("weights", dict(w1=np.broadcast_to(np.float16(0), (1, (1 << 24) + 1))),
                       "w1 has the shape [1, 16777217]; may have 16777216 elements at most"))
 # A header of Python 2, which numpy reads with a warning.
