@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 __all__ = ["ARRAYS", "HEADER", "MARK", "NO_CHARACTERS", "damaged", "edited", "good_input", "good_weights", "pack",
            "with_header"]
 
+MARK = "unpickled"  # the folder that crafted files make where they are obeyed
 # Types that hold float weights, in any byte order.
 FLOATS = st.sampled_from(("<f4", "<f8", ">f4", "<f2", ">f8"))
 # Elements of a float array that unpacks to 1 GiB.
@@ -74,10 +75,6 @@ def edited(draw, content):
         lost = draw(st.sampled_from((0, 1, 1, 64, len(content))))
         content = content[:at] + draw(st.binary(max_size=12) | st.just(content[:1 << 20])) + content[at + lost:]
     return content
-
-
-# The folder that crafted files make where they are obeyed.
-MARK = "unpickled"
 
 
 class _Mark:
