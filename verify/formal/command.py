@@ -11,7 +11,7 @@ from ...gen.files import json_bytes, output_folder, write_all
 from ..options import ProveOptions
 from .source import select
 from .table import complaint, passed, table
-from .task import ERROR, Task, attempt
+from .task import ERROR, ProofTask, attempt
 from .tools import check_tools, versions
 
 __all__ = ["RESULT", "prove"]
@@ -29,8 +29,8 @@ def prove(options: ProveOptions) -> bool:
     selected = select(options.only)
     check_tools()
     start = time.monotonic()
-    proofs = [Task(component, number, None, proof.name) for component, number, proof in selected]
-    faults = [[Task(component, number, index, f"{proof.name}: {fault.name}")
+    proofs = [ProofTask(component, number, None, proof.name) for component, number, proof in selected]
+    faults = [[ProofTask(component, number, index, f"{proof.name}: {fault.name}")
                for index, fault in enumerate(proof.faults)] for component, number, proof in selected]
     # Proofs take longest, and so come first.
     campaign = Campaign([*proofs, *itertools.chain(*faults)])

@@ -10,7 +10,7 @@ from .model import write_model
 from .source import faulty, proofs_of
 from .tools import TRACE, check_model
 
-__all__ = ["ERROR", "FAILED", "FOUND", "MISSED", "PROVED", "UNREACHED", "Task", "attempt"]
+__all__ = ["ERROR", "FAILED", "FOUND", "MISSED", "PROVED", "UNREACHED", "ProofTask", "attempt"]
 
 # Verdicts of a proof: PROVED, FAILED, or UNREACHED, if the assumptions exclude a situation that should happen. Of a
 # fault: FOUND or MISSED. Of either: ERROR, if there is no verdict.
@@ -20,7 +20,7 @@ ERROR = "error"
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class ProofTask:
     """Proof number `proof` of a component, or number `fault` of that proof's faults; `label` is what the user sees."""
 
     component: str
@@ -32,7 +32,7 @@ class Task:
         return self.label
 
 
-def attempt(task: Task) -> dict:
+def attempt(task: ProofTask) -> dict:
     """The record of a task, as prove.json has it, but with a failed property's waveform as ``trace`` (VCD, or None)."""
     start = time.monotonic()
     proof = proofs_of(task.component)[task.proof]

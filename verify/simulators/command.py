@@ -22,7 +22,7 @@ RESULT = "crosscheck.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class CrosscheckTask:
     """One configuration in one simulator, by their names."""
 
     configuration: str
@@ -41,7 +41,7 @@ def crosscheck(options: CrosscheckOptions) -> bool:
     folder = output_folder(options)
     names = select(options.only)
     TOOLS["yosys"].check()
-    campaign = Campaign([Task(name, simulator) for simulator in SIMULATORS for name in names
+    campaign = Campaign([CrosscheckTask(name, simulator) for simulator in SIMULATORS for name in names
                          if not SIMULATORS[simulator].lacks])
     campaign.run(lambda task: functools.partial(_observe, task), Local(options.jobs),
                  outputs=[os.path.join(folder, RESULT)])
@@ -71,10 +71,10 @@ def _observe(task):
 
 def _judged(name, campaign):
     """Each simulator's record of a configuration, with a ``verdict`` and a ``reason``."""
-    reference = campaign.results.get(Task(name, REFERENCE))
+    reference = campaign.results.get(CrosscheckTask(name, REFERENCE))
 
     def judged(simulator):
-        task, lacks = Task(name, simulator), SIMULATORS[simulator].lacks
+        task, lacks = CrosscheckTask(name, simulator), SIMULATORS[simulator].lacks
         if lacks:
             return {"verdict": NOT_RUN, "reason": lacks}
         if task not in campaign.results or reference is None:
