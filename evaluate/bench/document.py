@@ -45,8 +45,8 @@ TSE is tiled squeeze-and-excite with k = {K}. SE is the original squeeze-and-exc
 Unless a table says otherwise, blocks are loadable, with random weights, ReLU, sigmoid and MACS=auto, and LANES is the
 largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory counts every memory of the block
 except those of the parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES}
-frames back to back without stalls. Latency is counted from the first beat in to the first beat out, beats a cycle from
-the first beat out to the last.
+frames back to back without stalls. Latency is counted from the first beat in to the first beat out. Beats a cycle are
+counted from the first beat out to the last beat out.
 """
 
 
@@ -62,10 +62,10 @@ def _headline(plan, results, files):
     yield "`make sim` with the variables in the first column:"
     yield tables.variants(plan, results)
     yield """
-SRAM_OVERHEAD counts all memory except that of the parameters. Some blocks cannot stay within this limit, because the
-memories of sums and gates, and of the beats that arrive during two passes over the channels, are larger. For these,
-MACS=auto takes the fewest multipliers within 1 % of the least memory. The next table has memory as netlist, simulation
-and synthesis measure it, divided by the bound. Block RAMs are counted whole, with their unused parts:
+SRAM_OVERHEAD counts all memory except that of the parameters. Some blocks cannot stay within this limit: the memories
+that hold sums, gates, and the beats that arrive during two passes over the channels are larger than the limit. For
+these, MACS=auto takes the fewest multipliers within 1 % of the least memory. The next table has memory as netlist,
+simulation and synthesis measure it, divided by the bound. Block RAMs are counted whole, with their unused parts:
 """
     yield tables.measured_memory(plan, results)
     yield """
@@ -86,8 +86,8 @@ def _blocks(plan, results):
     yield _claims(plan, Findings(plan, results))
     yield """
 Each row was measured by `make sim W= C= CR= H=`. The column "H simulated" has the height of the simulated frames. It is
-empty if this is the full height of the block's map. A frame with fewer rows has a last tile of the same height as the
-full map, and at least two full tiles.
+empty if this is the full height of the block's map. A frame with fewer rows has at least two full tiles, and its last
+tile is as high as the last tile of the full map.
 """
     yield tables.blocks(plan, results)
     yield "### Where the bits are"
@@ -95,8 +95,8 @@ full map, and at least two full tiles.
     yield tables.memory_roles(plan, results)
     yield "### SE and TSE"
     yield """
-The memory in each row comes from `make verilog K= W= C= CR=`; for SE, K is the height of the map. If the row has a
-simulated latency of SE, it comes from `make sim` with K and H both set to this height.
+The memory in each row comes from `make verilog K= W= C= CR=`; for SE, K is the height of the map. The simulated
+latency of SE, if the row has one, comes from `make sim` with K and H both set to this height.
 """
     yield tables.originals(plan, results)
 
@@ -107,7 +107,8 @@ def _claims(plan, found):
     if found.broken:
         slow += f", {len(found.broken)} of them though no tile has fewer beats than excite takes cycles"
     elif found.slow:
-        slow += ". Their shortest tile has fewer beats than excite takes cycles, which does not slow down every block"
+        slow += (". Their shortest tile has fewer beats than excite takes cycles. Not every block with such a tile is "
+                 "slower")
     exact = f"all but {len(found.inexact)}" if found.inexact else "all"
     long = "".join(f" {tables.name(block)}: {tables.steady(task):.6f}." for block, task in plan.cycles.items()
                    if task in found.slow)

@@ -74,6 +74,6 @@ def section(summary: dict) -> str:
         f"Result for seed {summary['seed']}: {right} of {summary['configurations']} blocks correct; "
         f"{summary['beats']:,} beats compared in {summary['cycles']:,} cycles, {summary['lost']:,} lost, "
         f"{summary['wrong']:,} wrong. The runs had {counts['frames']:,} frames, of which {counts['cut frames']:,} were "
-        f"cut and {counts['doubled tlast']:,} had tlast on the next beats, too; {counts['resets']:,} resets, of which "
-        f"{counts['resets in mid stream']:,} in the middle of a stream; {counts['loads']:,} loads and "
+        f"cut, and {counts['doubled tlast']:,} were followed by beats with tlast, too; {counts['resets']:,} resets, of "
+        f"which {counts['resets in mid stream']:,} in the middle of a stream; {counts['loads']:,} loads and "
         f"{counts['bad loads'] + counts['endless loads']:,} bad streams.")

@@ -129,5 +129,5 @@ def test_sections():
     assert not soaks.complete(summary)
     assert " ".join(soaks.section(summary).split()) == (
         "Result for seed 1: 2 of 2 blocks correct; 1,500 beats compared in 20,000 cycles, 0 lost, 0 wrong. The runs "
-        "had 70 frames, of which 30 were cut and 9 had tlast on the next beats, too; 4 resets, of which 1 in the "
-        "middle of a stream; 8 loads and 3 bad streams.")
+        "had 70 frames, of which 30 were cut, and 9 were followed by beats with tlast, too; 4 resets, of which 1 in "
+        "the middle of a stream; 8 loads and 3 bad streams.")
