@@ -98,16 +98,16 @@ def bench_job(spec: BlockSpec) -> "Job":
 
 
 def _script(spec: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) -> "Job":
-    from ..cosim import job as bench
+    from ..cosim.job import Frame, Idle, Job, Load, Reset, Send, Step
 
     config, options = spec.config, spec.options
-    frames = tuple(bench.Frame.of(a, b, lanes=config.lanes) for a, b in zip(x, golden, strict=True))
+    frames = tuple(Frame.of(a, b, lanes=config.lanes) for a, b in zip(x, golden, strict=True))
     # Nothing may move for as long as excite takes.
     patience = 100_000 + 10 * Timing(config).tile_latency
-    steps: list[bench.Step] = [bench.Reset(), bench.Idle(SETTLE), bench.Send(frames)]
+    steps: list[Step] = [Reset(), Idle(SETTLE), Send(frames)]
     if config.loadable:
-        steps.insert(1, bench.Load(np.array(stream_words(config, spec.quantised.parameters), np.uint32)))
-    return bench.Job.of(config, steps, stall_in=options.stall, stall_out=options.stall, seed=options.seed,
+        steps.insert(1, Load(np.array(stream_words(config, spec.quantised.parameters), np.uint32)))
+    return Job.of(config, steps, stall_in=options.stall, stall_out=options.stall, seed=options.seed,
                         hang_cycles=patience, occupancy=occupancy)
 
 

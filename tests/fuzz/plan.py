@@ -30,12 +30,12 @@ def _write(options):
     from tiled_se.gen.files import json_bytes, npz_bytes, output_folder, write_all
     from tiled_se.gen.report import config_fields
 
-    folder, job = output_folder(options), prepare(options)
-    quantised, data, shape = job.quantised, job.format, job.shape
+    folder, spec = output_folder(options), prepare(options)
+    quantised, data, shape = spec.quantised, spec.format, spec.shape
     shape.check_frames()
     arrays = {name: getattr(quantised, name) for name in ("w1", "b1", "w2", "b2")} | {
-        "x_q": job.frames(), "x_scale": data.scale, "x_zero_point": data.zero_point}
-    about = {**vars(options), **config_fields(job.config), "dtype": "int8" if data.signed else "uint8",
+        "x_q": spec.frames(), "x_scale": data.scale, "x_zero_point": data.zero_point}
+    about = {**vars(options), **config_fields(spec.config), "dtype": "int8" if data.signed else "uint8",
              "y_scale": quantised.y_scale, "error_bound_lsb": quantised.error_bound_lsb,
              "height": shape.height, "frames": shape.frames}
     plain = {name: getattr(value, "value", str(value) if name == "gate" else value) for name, value in about.items()}
