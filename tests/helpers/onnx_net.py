@@ -10,15 +10,19 @@ MICROSOFT = ("FusedConv", "FusedGemm", "QuickGelu")
 
 
 class Net:
-    """Nodes and constants of a graph, in operator set `opset`; a call adds a node and gives its output's name."""
+    """Nodes and constants of a graph, in operator set `opset`; a call adds a node and gives its output's name.
+
+    An operator of another domain is written "DOMAIN.NAME".
+    """
 
     def __init__(self, opset=13, kind=np.float32):
         self.opset, self.kind = opset, kind
         self.nodes, self.tensors = [], []
 
     def __call__(self, operator, *inputs, output=None, **about):
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
-        domain = "com.microsoft" if operator in MICROSOFT else ""
+        name = output or f"{operator.lower().replace('.', '_')}_{len(self.nodes)}"
+        domain, _, operator = operator.rpartition(".")
+        domain = "com.microsoft" if operator in MICROSOFT else domain
         self.nodes.append(helper.make_node(operator, inputs, [name], f"node_{name}", domain=domain, **about))
         return name
 
@@ -60,7 +64,8 @@ class Net:
         values = [[helper.make_tensor_value_info(name, kind, shape) for name, shape in ends.items()]
                   for ends in (inputs, outputs)]
         graph = helper.make_graph(self.nodes, "network", *values, self.tensors)
-        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1)]
+        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1),
+                  helper.make_opsetid("ai.onnx.ml", 3)]
         model = helper.make_model(graph, opset_imports=opsets)
         model.ir_version = min(model.ir_version, 10)
         return model
