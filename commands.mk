@@ -102,15 +102,17 @@
 ##
 ##   model        MODEL=          .onnx file of the network
 ##                INPUT_SHAPE=    size of the network's input, like 3x640x640 (default: what the model declares)
+##                CHECK_BLOCKS=1  1: blocks are run on random maps, and those that compute something else than was
+##                                recognised are left out
 ##   output       JSON=           where the list goes as JSON, too (default: nowhere)
 ##
-## Variables of swap, besides K, MODEL, INPUT_SHAPE
+## Variables of swap, besides K, MODEL, INPUT_SHAPE, CHECK_BLOCKS
 ##
 ##   model        SKIP=           blocks that stay squeeze-and-excite (default: none)
 ##   output       OUT=            the .onnx file to write (default: the model's name with _tseK)
 ##
-## Variables of build, besides K, MACS, SRAM_OVERHEAD, SLACK, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, SKIP,
-## JOBS, OUT
+## Variables of build, besides K, MACS, SRAM_OVERHEAD, SLACK, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE,
+## CHECK_BLOCKS, SKIP, JOBS, OUT
 ##
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
@@ -127,14 +129,14 @@
 ##                                network that takes integers)
 ##                BGR=0           1: an image's channels are blue, green, red
 ##
-## Variables of report, besides K, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, JOBS, OUT
+## Variables of report, besides K, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, CHECK_BLOCKS, JOBS, OUT
 ##
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
 ##   model        MODEL=          network to count: names of known ones with commas between, `paper` for every row
 ##                                of the paper's tables, an .onnx file, or a .json file of your own
 ##
-## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CALIBRATION, LIMIT, MEAN, STD, BGR, OUT
+## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CHECK_BLOCKS, CALIBRATION, LIMIT, MEAN, STD, BGR, OUT
 ##
 ##   model        KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave
 ##
@@ -178,8 +180,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM
   WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim \
   WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs \
   REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
-  JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr KS:ks PAGES:pages ONLY:only \
-  N:mutants BEATS:beats BUILDS:builds
+  CHECK_BLOCKS:check-blocks JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr \
+  KS:ks PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.config import Config, GateKind, Mid
+from ..hdl.config import Config, Gate, GateKind, Mid
 
-__all__ = ["error_lsb", "squeeze_excite"]
+__all__ = ["error_lsb", "excite", "squeeze_excite"]
 
 
 def _sigmoid(v: np.ndarray) -> np.ndarray:
@@ -25,6 +25,16 @@ MIDS = {
 }
 
 
+def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, mid: Mid, gate: Gate
+           ) -> tuple[np.ndarray, np.ndarray]:
+    """The hidden vectors (..., CR) and the gates (..., C) of the means `z` (..., C), all float64."""
+    hidden = MIDS[mid](z @ w1.T + b1)
+    logits = hidden @ w2.T + b2
+    if gate.kind is GateKind.SIGMOID:
+        return hidden, _sigmoid(logits)
+    return hidden, np.clip(gate.slope * logits + gate.offset, 0, 1)
+
+
 def squeeze_excite(x: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray,
                    config: Config) -> np.ndarray:
     """Compute one frame `x`, a float64 array (H, W, C), with `config`'s k, mid, gate and residual.
@@ -34,11 +44,7 @@ def squeeze_excite(x: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray
     y = np.empty_like(x)
     for row in range(0, len(x), config.k):
         tile = x[row:row + config.k]
-        logits = w2 @ MIDS[config.mid](w1 @ tile.mean(axis=(0, 1)) + b1) + b2
-        if config.gate.kind is GateKind.SIGMOID:
-            gates = _sigmoid(logits)
-        else:
-            gates = np.clip(config.gate.slope * logits + config.gate.offset, 0, 1)
+        _, gates = excite(tile.mean(axis=(0, 1)), w1, b1, w2, b2, config.mid, config.gate)
         y[row:row + config.k] = tile * (gates + config.residual)
     return y
 

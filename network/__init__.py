@@ -16,8 +16,8 @@ __all__, __getattr__ = lazy(__name__, {
     "commands.inspect": "inspect",
     "commands.sensitivity": "sensitivity",
     "commands.swap": "swap",
-    "match.match": "NetworkBlock find_blocks",
-    "network": "Network open_network",
+    "match.match": "NetworkBlock",
+    "network": "Network find_blocks open_network",
     "read.shapes": "InputShape",
     "tile": "tile_blocks",
 })

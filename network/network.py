@@ -8,16 +8,19 @@ from collections.abc import Iterable
 import onnx
 
 from ..hdl.config import ConfigError
+from .check.blocks import LARGEST, differing
 from .match.match import NetworkBlock, match
 from .read.graph import Graph
 from .read.model import load_model, model_errors
-from .read.sandbox import sandboxed
+from .read.sandbox import allow_memory_for, sandboxed
 from .read.shapes import SHAPE_FORMAT, InputShape, infer, input_dims, map_size, measured
 
-__all__ = ["Network", "open_network"]
+__all__ = ["Network", "find_blocks", "open_network"]
 
-# The largest networks take seconds to read.
-READING_SECONDS = 60
+# The largest networks take seconds to read, and their blocks seconds to run.
+READING_SECONDS, CHECKING_SECONDS = 60, 240
+# Bytes of the largest map that a block is run on.
+CHECKING_BYTES = 4 * LARGEST
 # Each block gets its own weights when the network is tiled. Real networks have a hundred blocks.
 MOST_BLOCKS = 256
 
@@ -26,8 +29,9 @@ MOST_BLOCKS = 256
 class Network:
     """An ONNX network.
 
-    ``unsupported`` maps the names of parts that are like a block but are not supported to the reason. ``dims`` is the
-    shape of the input with a batch of one, unless the file declares another; None if it is open.
+    ``blocks`` are those that compute what they were recognised as when they are run, unless that was not checked.
+    ``unsupported`` maps the names of parts that are like a block but are not taken to the reason. ``dims`` is the shape
+    of the input with a batch of one, unless the file declares another; None if it is open.
     """
 
     path: str
@@ -50,19 +54,36 @@ class Network:
         return [block for block in self.blocks if block.name not in skip]
 
 
-def open_network(path: str | None, shape: InputShape | str | None = None, need_sizes: bool = False) -> Network:
+def find_blocks(model: onnx.ModelProto, check: bool = True) -> list[NetworkBlock]:
+    """The blocks of `model` in the graph's order; with `check` those that compute their recognised form when run.
+
+    Shapes are inferred, and blocks are run, in this process: :func:`open_network` reads untrusted files.
+    """
+    try:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError):
+        # The model may be too large for inference. The declared shapes mostly suffice.
+        pass
+    graph = Graph(model)
+    blocks, _ = match(graph)
+    return differing(graph, blocks)[0] if check else blocks
+
+
+def open_network(path: str | None, shape: InputShape | str | None = None, need_sizes: bool = False,
+                 check: bool = True) -> Network:
     """Read the ONNX file `path`, which may be hostile, and find its blocks.
 
     `shape` is the size of the input, such as "3x640x640", for a network that leaves it open. With `need_sizes` a
-    network without blocks or with a block of open size is refused. Raises ConfigError: ("model") if the file is wrong,
+    network without blocks or with a block of open size is refused. With `check` each block is run on random maps, and
+    one that does not compute what it was recognised as is left out. Raises ConfigError: ("model") if the file is wrong,
     ("input_shape") if the shape is wrong or missing.
     """
     if not path:
         raise ConfigError("model", "", "is needed: an .onnx file")
     shape = InputShape.parse(shape) if isinstance(shape, str) and shape else shape or None
     size = os.path.getsize(path) if os.path.isfile(path) else 0
-    content, shapes, blocks, unsupported, dims = sandboxed(_read, path, shape, what=path, seconds=READING_SECONDS,
-                                                           reads=size)
+    content, shapes, blocks, unsupported, dims = sandboxed(
+        _read, path, shape, check, what=path, seconds=READING_SECONDS + check * CHECKING_SECONDS, reads=size)
     with model_errors(path):
         # The model was read once in the sandbox: reading it again takes no more memory than there.
         graph = Graph(onnx.ModelProto.FromString(content))
@@ -84,8 +105,8 @@ def _any_open(blocks):
     return any(None in (block.height, block.width) for block in blocks)
 
 
-def _read(path, shape):
-    """The model as bytes, the shapes of its tensors, what :func:`~.match.match.match` returns, and its input shape."""
+def _read(path, shape, check):
+    """The model as bytes, the shapes of its tensors, its blocks, why others are left out, and its input's shape."""
     with model_errors(path):
         graph = load_model(path)
         dims = input_dims(graph, shape)
@@ -94,4 +115,8 @@ def _read(path, shape):
         blocks, unsupported = match(graph)
         if len(blocks) > MOST_BLOCKS:
             raise ConfigError("model", f"{len(blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
+        if check:
+            allow_memory_for(CHECKING_BYTES)
+            blocks, reasons = differing(graph, blocks)
+            unsupported |= reasons
         return graph.model.SerializeToString(), graph.dims, blocks, unsupported, dims

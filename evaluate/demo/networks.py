@@ -4,7 +4,7 @@
 import numpy as np
 
 from ...hdl.config import ConfigError
-from ...network.match.match import find_blocks
+from ...network.network import find_blocks
 from ...network.read.shapes import open_session
 from ...network.tile import tile_blocks
 from . import detector

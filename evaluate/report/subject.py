@@ -63,7 +63,7 @@ def _model(path, options):
     from ...network.read.shapes import InputShape
 
     shape = InputShape.parse(options.input_shape) if options.input_shape else None
-    network = open_network(path, shape, need_sizes=True)
+    network = open_network(path, shape, need_sizes=True, check=options.check_blocks)
     name = os.path.basename(path)
     size = (shape.height, shape.width) if shape else _size(network.dims)
     return Network(name.removesuffix(".onnx"), size, name, tuple(map(_sized, network.blocks)))

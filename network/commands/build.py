@@ -38,7 +38,7 @@ def build(options: BuildOptions) -> bool:
     wrong.
     """
     folder = output_folder(options)
-    network = open_network(options.model, options.input_shape, need_sizes=True)
+    network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to build")

@@ -23,7 +23,7 @@ def inspect(options: InspectOptions) -> bool:
     folder, name = os.path.split(options.json or "")
     if options.json:
         check_file(options.json, "json")
-    contents = summary(open_network(options.model, options.input_shape), options.k)
+    contents = summary(open_network(options.model, options.input_shape, check=options.check_blocks), options.k)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
     print(_table(contents))

@@ -31,6 +31,8 @@ class ModelOptions:
         positional=True)
     input_shape: str | None = option("model", "INPUT_SHAPE", formats.file_name, None, "CxHxW",
         "size of the network's input, like 3x640x640 (default: what the model declares)")
+    check_blocks: bool = option("model", "CHECK_BLOCKS", formats.boolean, True, "0|1",
+        "1: blocks are run on random maps, and those that compute something else than was recognised are left out")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ def sensitivity(options: SensitivityOptions) -> bool:
     Prints a table and returns True. Raises ConfigError if the model, the images or an option is wrong.
     """
     folder = output_folder(options)
-    network = open_network(options.model, options.input_shape, need_sizes=True)
+    network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
     images = find_images(options, network)
     print(f"running the network on {len(images)} images ...", flush=True)
     with feature_maps(network, network.model, network.blocks, images) as maps:

@@ -20,7 +20,7 @@ def swap(options: SwapOptions) -> bool:
     path = options.file
     folder, name = os.path.split(path)
     check_file(path, "out")
-    network = open_network(options.model, options.input_shape)
+    network = open_network(options.model, options.input_shape, check=options.check_blocks)
     blocks = network.selected(options.skip or ())
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")

@@ -7,8 +7,6 @@ an activation, a layer, and a mean over height and width of the tensor that the 
 
 import dataclasses
 
-import onnx
-
 from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError
 from ..read.graph import Graph
@@ -22,7 +20,7 @@ from .pooling import Pooling
 from .products import Products
 from .unfuse import unfused
 
-__all__ = ["NetworkBlock", "find_blocks", "match"]
+__all__ = ["NetworkBlock", "match"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,19 +76,6 @@ class NetworkBlock:
 
 class _Unsupported(Exception):
     """The graph has the form of a block, but for what the text says."""
-
-
-def find_blocks(model: onnx.ModelProto) -> list[NetworkBlock]:
-    """The blocks of `model` in the graph's order.
-
-    Shapes are inferred in this process: :func:`~..network.open_network` reads untrusted files.
-    """
-    try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError):
-        # The model may be too large for inference. The declared shapes mostly suffice.
-        pass
-    return match(Graph(model))[0]
 
 
 def match(graph: Graph) -> tuple[list[NetworkBlock], dict[str, str]]:

@@ -135,11 +135,11 @@ def numpy_type(value: onnx.ValueInfoProto) -> np.dtype:
     return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
 
 
-def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (),
-                 threads: int | None = None) -> "onnxruntime.InferenceSession":
+def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (), threads: int | None = None,
+                 optimise: bool = True) -> "onnxruntime.InferenceSession":
     """An InferenceSession on the CPU with the tensors `taps` as further outputs.
 
-    `threads` are one for each core by default.
+    `threads` are one for each core by default. Without `optimise` the graph is run as it is written.
     """
     import onnxruntime
 
@@ -150,6 +150,8 @@ def open_session(model: onnx.ModelProto | bytes, taps: Iterable[str] = (),
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Each session has threads of its own: those that have nothing to do must not take another's cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

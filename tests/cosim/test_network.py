@@ -14,7 +14,7 @@ from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import Config
 from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.commands import sensitivity as sensitivity_command
-from tiled_se.network.match.match import find_blocks
+from tiled_se.network.network import find_blocks
 from tiled_se.network.read.names import file_name, unique
 
 SIZE = f"3x{HEIGHT}x{WIDTH}"

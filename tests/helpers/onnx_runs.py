@@ -10,7 +10,7 @@ import torch
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, se
 from tiled_se.golden.module import TiledSE
-from tiled_se.network.match.match import find_blocks
+from tiled_se.network.network import find_blocks
 from tiled_se.network.read.graph import Graph
 from tiled_se.network.read.shapes import open_session
 

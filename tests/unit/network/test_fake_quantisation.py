@@ -11,7 +11,7 @@ from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import Spelling, block, network, whole
 from tests.helpers.onnx_parts import GATES
 from tests.helpers.onnx_runs import only
-from tiled_se.network.match.match import find_blocks
+from tiled_se.network.network import find_blocks
 
 
 def count(net):

@@ -22,7 +22,8 @@ from tests.helpers.onnx_networks import (
     whole,
 )
 from tests.helpers.onnx_runs import graph_of, only
-from tiled_se.network.match.match import find_blocks, match
+from tiled_se.network.match.match import match
+from tiled_se.network.network import find_blocks
 from tiled_se.network.read.shapes import infer, open_session
 
 # Networks that differ from a block by their activation alone, and the operators that spell it.

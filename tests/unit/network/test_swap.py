@@ -12,7 +12,7 @@ from tests.helpers.onnx_networks import SPELLINGS, Spelling, network
 from tests.helpers.onnx_runs import close, data, expected, run, two
 from tiled_se.hdl.config import ConfigError
 from tiled_se.network.commands import swap as swap_command
-from tiled_se.network.match.match import find_blocks
+from tiled_se.network.network import find_blocks
 from tiled_se.network.tile import tile_blocks
 
 HEIGHTS = (11, 1, 23)

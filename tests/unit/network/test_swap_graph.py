@@ -11,7 +11,7 @@ from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, networ
 from tests.helpers.onnx_runs import close, data, expected, run, two
 from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError
-from tiled_se.network.match.match import find_blocks
+from tiled_se.network.network import find_blocks
 from tiled_se.network.tile import tile_blocks
 
 

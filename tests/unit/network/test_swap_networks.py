@@ -12,7 +12,7 @@ import torch
 
 from tests.helpers.onnx_runs import close, run
 from tiled_se.golden.module import TiledSE
-from tiled_se.network.match.match import find_blocks
+from tiled_se.network.network import find_blocks
 from tiled_se.network.read.shapes import open_session
 from tiled_se.network.tile import tile_blocks
 

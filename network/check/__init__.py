@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs what was recognised in a network, and what was written, beside the network itself."""

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A part of an ONNX network as a model of its own, in float32 and without rounding to integers."""
+
+import re
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ..read.graph import Graph, attributes
+
+__all__ = ["Alone", "NotAlone", "constant_error", "unrounded"]
+
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+# Relative error of a number of each type, several times: constants are computed from constants.
+ERRORS = {TensorProto.FLOAT16: 1e-3, TensorProto.BFLOAT16: 8e-3}
+FLOAT_ERROR = 2e-5
+# Real blocks have some dozens of nodes.
+MOST_NODES = 512
+# Upper ends of a quantiser's range that stand for a clip: those of ReLU6, and of a gate.
+CLIPS = (1.0, 6.0)
+LAYERS = ("Conv", "Gemm", "MatMul", "com.microsoft.FusedConv", "com.microsoft.FusedGemm")
+LOGIT_READERS = ("Sigmoid", "HardSigmoid")
+
+
+class NotAlone(Exception):
+    """The part can't be a model of its own; the text says why."""
+
+
+class Alone:
+    """The nodes that compute tensor `y` from the map in tensor `base` and from constants.
+
+    Raises :class:`NotAlone` if `y` depends on any other tensor's numbers, or not on `base`.
+    """
+
+    def __init__(self, graph: Graph, base: str, y: str):
+        self.graph, self.base, self.y = graph, base, y
+        made, pending, self.shapes = {}, [y], []
+        while pending:
+            name = pending.pop()
+            if name == base or name in made or name in graph.initializers:
+                continue
+            node = graph.producer.get(name)
+            if node is None:
+                raise NotAlone(f"it depends on tensor {name}, too")
+            if len(made) > MOST_NODES:
+                raise NotAlone(f"it has more than {MOST_NODES} nodes")
+            made |= dict.fromkeys(node.output, node)
+            if graph.operator(node) == "Shape":
+                self.shapes.append(node)
+            else:
+                pending += Graph.reads(node)
+        self.inside = set(made) | {base}
+        if not any(base in node.input for node in made.values()):
+            raise NotAlone(f"it does not depend on tensor {base}")
+        kept = {id(node) for node in made.values()}
+        self.nodes = [node for node in graph.nodes if id(node) in kept]
+
+    def model(self, taps: list[str], dims: tuple) -> onnx.ModelProto:
+        """The model from `base`, float32 of shape `dims`, to tensors `taps`.
+
+        Shapes of tensors outside are constants: the declared ones, where open the sizes of `dims`.
+        """
+        graph, nodes, constants = self.graph, [], []
+        for node in self.nodes:
+            if graph.operator(node) == "Shape" and node.input[0] not in self.inside:
+                constants.append(self._shape(node, dims))
+            else:
+                nodes += unrounded(graph, node, constants)
+        read = {name for node in nodes for name in Graph.reads(node)}
+        constants += [_single(tensor) for name, tensor in graph.initializers.items() if name in read]
+        source = graph.model.graph
+        sparse = [tensor for tensor in source.sparse_initializer if tensor.values.name in read]
+        model = helper.make_model(
+            helper.make_graph(nodes, "block", [helper.make_tensor_value_info(self.base, TensorProto.FLOAT, dims)],
+                              [onnx.ValueInfoProto(name=name) for name in taps], constants, sparse_initializer=sparse),
+            opset_imports=graph.model.opset_import)
+        model.ir_version = graph.model.ir_version
+        return model
+
+    def _shape(self, node, dims):
+        declared = self.graph.dims.get(node.input[0])
+        if declared is None:
+            raise NotAlone(f"it depends on the shape of tensor {node.input[0]}, which is not known")
+        same = len(declared) == len(dims)
+        sizes = [(dims[axis] if same or axis == 0 else 1) if size is None else size
+                 for axis, size in enumerate(declared)]
+        attrs = attributes(node)
+        return numpy_helper.from_array(np.array(sizes[attrs.get("start", 0):attrs.get("end")], np.int64),
+                                       node.output[0])
+
+
+def unrounded(graph: Graph, node: onnx.NodeProto, constants: list) -> list[onnx.NodeProto]:
+    """`node` in float32; a DequantizeLinear of what was quantised with the same numbers is the clip of its range.
+
+    New constants are appended to `constants`. A range says little of what a value can be: it is what came in
+    calibration. But no float network has what the integers can't hold, where that is a function's own end: below 0.0,
+    and above 1 or 6 after a layer.
+    """
+    operator, before = graph.operator(node), graph.producer.get(node.input[0] if node.input else "")
+    if operator == "DequantizeLinear" and before is not None and graph.operator(before) == "QuantizeLinear":
+        ends = _ends(graph, before, node)
+        if ends is not None:
+            return _clip(before.input[0], node.output[0], *ends, constants)
+    single = onnx.NodeProto()
+    single.CopyFrom(node)
+    for attribute in single.attribute:
+        if attribute.type == onnx.AttributeProto.TENSOR:
+            attribute.t.CopyFrom(_single(attribute.t))
+        elif attribute.name in ("to", "dtype") and attribute.i in FLOATS:
+            attribute.i = TensorProto.FLOAT
+    return [single]
+
+
+def _clip(source, result, low, high, constants):
+    """Nodes for ``result = min(max(source, low), high)``; an end that is None stays open."""
+    nodes = []
+    for operator, end in (("Max", low), ("Min", high)):
+        if end is not None:
+            bound = f"{result}/{operator}"
+            constants.append(numpy_helper.from_array(np.float32(end), bound))
+            nodes.append(helper.make_node(operator, [nodes[-1].output[0] if nodes else source, bound],
+                                          [f"{result}/clipped" if operator == "Max" and high is not None else result],
+                                          bound))
+    return nodes or [helper.make_node("Identity", [source], [result], f"{result}/Identity")]
+
+
+def _ends(graph, quantise, dequantise):
+    """``(low, high)`` of the clip, None for an end that does not; None alone if the pair may do more than round."""
+    numbers = _numbers(graph, quantise)
+    if numbers is None or numbers != _numbers(graph, dequantise):
+        return None
+    step, zero, lowest, highest = numbers
+    low = 0.0 if zero == lowest else None
+    high = next((end for end in CLIPS if abs((highest - zero) * step - end) <= step / 2), None)
+    readers = map(graph.operator, graph.readers.get(dequantise.output[0], ()))
+    clips = low is not None and _after_layer(graph, quantise.input[0]) and not any(
+        operator in LOGIT_READERS for operator in readers)
+    return low, high if clips else None
+
+
+def _numbers(graph, node):
+    """``(scale, zero point, lowest, highest)`` of a QuantizeLinear or DequantizeLinear; None if not known."""
+    scale, zero = (graph.constant(node.input[at]) if len(node.input) > at and node.input[at] else None for at in (1, 2))
+    if scale is None or scale.size != 1:
+        return None
+    if zero is None:
+        missing = len(node.input) < 3 or not node.input[2]
+        plain = attributes(node).get("output_dtype", 0) in (0, TensorProto.UINT8)
+        return (float(scale.item()), 0, 0, 255) if missing and plain else None
+    integer = re.fullmatch(r"(u?)int(\d+)", zero.dtype.name)
+    if zero.size != 1 or not integer:
+        return None
+    unsigned, bits = bool(integer[1]), int(integer[2])
+    lowest = 0 if unsigned else -(1 << bits - 1)
+    return float(scale.item()), int(zero.item()), lowest, lowest + (1 << bits) - 1
+
+
+def _after_layer(graph, name):
+    """Whether tensor `name` is computed with a layer, as far back as vectors go."""
+    for _ in range(16):
+        node = graph.producer.get(name)
+        if node is None or graph.operator(node) in LAYERS:
+            return node is not None
+        name = node.input[0]
+    return False
+
+
+def _single(tensor):
+    """A constant, in float32 if it is of another float type."""
+    if tensor.data_type not in FLOATS[1:]:
+        return tensor
+    return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name)
+
+
+def constant_error(graph: Graph, nodes: list[onnx.NodeProto]) -> float:
+    """The relative error that constants of `nodes` have by their types."""
+    tensors = [graph.initializers[name] for node in nodes for name in node.input if name in graph.initializers]
+    tensors += [attribute.t for node in nodes for attribute in node.attribute
+                if attribute.type == onnx.AttributeProto.TENSOR]
+    return max((ERRORS.get(tensor.data_type, FLOAT_ERROR) for tensor in tensors), default=FLOAT_ERROR)

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs each recognised block of a network on random maps, beside the form that it was recognised as.
+
+What the network's quantisers round is not rounded here, so both sides agree but for the rounding of float32.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import onnx
+import onnx.reference
+
+from ...golden.block import FloatBlock
+from ...golden.reference import excite
+from ...hdl.config import GateKind
+from ..match.match import NetworkBlock
+from ..match.pooling import Pooling
+from ..read.graph import Graph
+from ..read.shapes import open_session
+from .alone import Alone, NotAlone, constant_error
+
+__all__ = ["LARGEST", "differing"]
+
+# Height and width of maps that the network leaves open, and its open batch.
+OPEN_SIZES = ((7, 5), (4, 6))
+OPEN_BATCH = 2
+# Elements of a map that is run on all inputs, the number of inputs for a larger one, and elements of the largest.
+# In place of still larger ones small ones are run.
+LARGE, LARGE_INPUTS, LARGEST = 1 << 19, 3, 1 << 27
+# Random numbers of a map, which are repeated. Their number is a prime, so that no row is another's.
+NOISE = 65521
+# Relative error of a sum in float32.
+SUM_ERROR = 4e-6
+# Hidden vectors before their activation: beyond the corners of all activations, and about those of most.
+WIDE, NEAR = (-9.0, 9.0), (-1.5, 5.0)
+# Factors of a vector of means among which those are chosen that change the gates most.
+FACTORS = 2.0 ** np.arange(-8, 9, 2)
+
+
+def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[NetworkBlock], dict[str, str]]:
+    """``(agreeing, reasons)``: the blocks of `graph` that compute their recognised form, and why the others don't."""
+    agreeing, reasons = [], {}
+    for block in blocks:
+        try:
+            difference = _difference(graph, block)
+            reason = difference and (f"when it is run, its gates differ by up to {difference:.2g} from those of the "
+                                     "block that it was read as")
+        except NotAlone as error:
+            reason = f"it can't be checked by running it: {error}"
+        if reason:
+            reasons[block.name] = reason
+        else:
+            agreeing.append(block)
+    return agreeing, reasons
+
+
+def _difference(graph, block):
+    """The largest difference of gates that the rounding of float32 does not explain; 0.0 if there is none."""
+    pooling = Pooling(graph)
+    base, order = pooling.source(block.x)
+    try:
+        alone = Alone(graph, base, block.y)
+    except NotAlone:
+        # The block may read one of several roundings of a tensor alone.
+        alone, order = Alone(graph, block.x, block.y), ()
+    dims = graph.dims.get(block.x)
+    if pooling.fixed_batch and dims is not None and dims[0] is not None:
+        return _largest(alone, block, order, dims[0])
+    try:
+        return _largest(alone, block, order, OPEN_BATCH)
+    except NotAlone:
+        # Exporters write the batch of their sample into models that declare it open.
+        return _largest(alone, block, order, 1)
+
+
+def _largest(alone, block, order, batch):
+    """The same for maps of that batch."""
+    form, rng, largest = block.float_block, np.random.default_rng(0), 0.0
+    taps = [block.x if block.x in alone.inside else alone.base, block.y]
+    error = constant_error(alone.graph, alone.nodes)
+    for shape in _shapes(block, batch):
+        run = None
+        for z in itertools.islice(_means(form, shape[0], rng), LARGE_INPUTS if math.prod(shape) > LARGE else None):
+            fed = _arranged(_map(z, shape, rng), block.channels_last, order)
+            run = run or _runner(alone.model(taps, fed.shape), alone.base, taps)
+            x, y = (_channels_first(array, shape, block.channels_last) for array in run(fed))
+            difference, allowed = _gate_difference(form, x, y, error)
+            # A number that is no number is none that is allowed.
+            if not difference <= allowed:
+                largest = max(largest, difference)
+    return largest
+
+
+def _shapes(block, batch):
+    """Shapes (N, C, H, W) of x: the network's own; two where it is open, and small ones where it is too large to run.
+    """
+    whole = math.prod((batch, block.channels, block.height or 1, block.width or 1)) <= LARGEST
+    sizes = [(whole and block.height or height, whole and block.width or width) for height, width in OPEN_SIZES]
+    for size in dict.fromkeys(sizes):
+        yield batch if whole else min(batch, OPEN_BATCH), block.channels, *size
+
+
+def _means(form: FloatBlock, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Means (N, C) of random maps, those first that show most of `form`."""
+    squeeze, channels = form.w1.shape
+    for low, high in (WIDE, NEAR):
+        yield _leading_to(form, rng.uniform(low, high, (batch, squeeze)))
+    yield _changing_gates(form, rng.normal(size=(batch, channels)))
+    yield rng.normal(size=(batch, channels))
+    yield _changing_gates(form, np.abs(rng.normal(size=(batch, channels))))
+    yield 10 * _leading_to(form, rng.uniform(*WIDE, (batch, squeeze)))
+
+
+def _leading_to(form, hidden):
+    """Means (N, C) for which the first layer gives `hidden` (N, CR), or nearly."""
+    square = form.w1 @ form.w1.T
+    square += np.eye(len(square)) * (1e-9 * np.trace(square) + 1e-30)
+    return np.linalg.solve(square, (hidden - form.b1).T).T @ form.w1
+
+
+def _changing_gates(form, z):
+    """The multiple of the means `z` (N, C) whose gates are the least alike and not at their ends."""
+    size = np.sqrt(np.mean((z @ form.w1.T)**2)) or 1.0
+    multiples = [z * factor / size for factor in FACTORS]
+    gates = [_excite(form, multiple)[1] for multiple in multiples]
+    changes = [np.mean(np.abs(g - _excite(form, 0 * z)[1]) * ((g > 0.02) & (g < 0.98))) for g in gates]
+    return multiples[int(np.argmax(changes))]
+
+
+def _excite(form, z):
+    return excite(z, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate)
+
+
+def _map(z, shape, rng):
+    """A float32 map (N, C, H, W) of noise about the means `z` (N, C)."""
+    noise = rng.normal(0, np.sqrt(np.mean(z**2)) or 1.0, NOISE).astype(np.float32)
+    return np.resize(noise, shape) + z.astype(np.float32)[:, :, None, None]
+
+
+def _arranged(x, channels_last, order):
+    """A map (N, C, H, W) as the tensor whose axes, in that `order`, give the block's x."""
+    x = x.transpose(0, 2, 3, 1) if channels_last else x
+    return np.ascontiguousarray(x.transpose(np.argsort(order)) if order else x)
+
+
+def _channels_first(array, shape, channels_last):
+    batch, channels, height, width = shape
+    if array.shape != ((batch, height, width, channels) if channels_last else shape):
+        raise NotAlone(f"it gives a tensor of shape {list(array.shape)} for maps of shape {list(shape)}")
+    return array.transpose(0, 3, 1, 2) if channels_last else array
+
+
+def _runner(model: onnx.ModelProto, name: str, taps: list[str]) -> Callable[[np.ndarray], list]:
+    """A function from an input to the arrays of `taps`, by onnxruntime; by ONNX's own for operators it lacks."""
+    try:
+        session = open_session(model, threads=1, optimise=False)
+    except Exception as error:  # onnxruntime raises exceptions of many types
+        reason = _line(error)
+        try:
+            session = onnx.reference.ReferenceEvaluator(model)
+        except Exception:
+            raise NotAlone(reason) from None
+
+    def run(x):
+        try:
+            return session.run(taps, {name: x})
+        except Exception as error:
+            raise NotAlone(_line(error)) from None
+
+    return run
+
+
+def _line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _gate_difference(form: FloatBlock, x: np.ndarray, y: np.ndarray, error: float) -> tuple[float, float]:
+    """``(difference, allowed)`` of the gates in `y` (N, C, H, W) from those of `form` for `x`, both at one channel.
+
+    It is the channel where the difference is the furthest from what is allowed: the rounding of sums in float32, and
+    the relative `error` of the network's constants.
+    """
+    means = x.mean(axis=(2, 3), dtype=np.float64)
+    with np.errstate(all="ignore"):
+        hidden, gates = _excite(form, means)
+        sizes = np.abs(means) @ np.abs(form.w1.T) + np.abs(form.b1)
+        slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
+        allowed = error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ np.abs(form.w2.T) * error
+                                   + sizes @ np.abs(form.w2.T) * SUM_ERROR)
+        change = np.abs(y - x * (gates + form.residual).astype(np.float32)[:, :, None, None]).max(axis=(2, 3))
+        difference = change / np.maximum(np.abs(x).max(axis=(2, 3)), 1e-30)
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    at = np.argmax(difference / allowed)
+    return float(difference.flat[at]), float(allowed.flat[at])
