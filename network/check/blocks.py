@@ -4,6 +4,7 @@
 What the network's quantisers round is not rounded here, so both sides agree but for the rounding of float32.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -26,9 +27,8 @@ __all__ = ["LARGEST", "differing"]
 # Height and width of maps that the network leaves open, and its open batch.
 OPEN_SIZES = ((7, 5), (4, 6))
 OPEN_BATCH = 2
-# Elements of a map that is run on all inputs, the number of inputs for a larger one, and elements of the largest.
-# In place of still larger ones small ones are run.
-LARGE, LARGE_INPUTS, LARGEST = 1 << 19, 3, 1 << 27
+# Elements of the largest map that is run.
+LARGEST = 1 << 27
 # Random numbers of a map, which are repeated. Their number is a prime, so that no row is another's.
 NOISE = 65521
 # Relative error of a sum in float32.
@@ -65,78 +65,95 @@ def _difference(graph, block):
     except NotAlone:
         # The block may read one of several roundings of a tensor alone.
         alone, order = Alone(graph, block.x, block.y), ()
-    dims = graph.dims.get(block.x)
+    trial, dims = _Trial(alone, block, order), graph.dims.get(block.x)
     if pooling.fixed_batch and dims is not None and dims[0] is not None:
-        return _largest(alone, block, order, dims[0])
+        return trial.difference(dims[0])
     try:
-        return _largest(alone, block, order, OPEN_BATCH)
+        return trial.difference(OPEN_BATCH)
     except NotAlone:
         # Exporters write the batch of their sample into models that declare it open.
-        return _largest(alone, block, order, 1)
+        return trial.difference(1)
 
 
-def _largest(alone, block, order, batch):
-    """The same for maps of that batch."""
-    form, rng, largest = block.float_block, np.random.default_rng(0), 0.0
-    taps = [block.x if block.x in alone.inside else alone.base, block.y]
-    error = constant_error(alone.graph, alone.nodes)
-    for shape in _shapes(block, batch):
-        run = None
-        for z in itertools.islice(_means(form, shape[0], rng), LARGE_INPUTS if math.prod(shape) > LARGE else None):
-            fed = _arranged(_map(z, shape, rng), block.channels_last, order)
-            run = run or _runner(alone.model(taps, fed.shape), alone.base, taps)
-            x, y = (_channels_first(array, shape, block.channels_last) for array in run(fed))
-            difference, allowed = _gate_difference(form, x, y, error)
-            # A number that is no number is none that is allowed.
-            if not difference <= allowed:
-                largest = max(largest, difference)
-    return largest
+class _Trial:
+    """Runs one block on random maps, and compares its gates with those of the form that it was recognised as."""
+
+    def __init__(self, alone, block, order):
+        self.alone, self.block, self.order, self.form = alone, block, order, block.float_block
+        self.taps = [block.x if block.x in alone.inside else alone.base, block.y]
+        self.error = constant_error(alone.graph, alone.nodes)
+        self.rng = np.random.default_rng(0)
+        # (CR, C): the means for which the first layer gives each unit vector, or nearly.
+        square = self.form.w1 @ self.form.w1.T
+        square += np.eye(len(square)) * (1e-9 * np.trace(square) + 1e-30)
+        self.inverse = np.linalg.solve(square, self.form.w1)
+
+    def difference(self, batch: int) -> float:
+        """The largest difference on maps of that batch which is not allowed, or 0.0."""
+        sizes = dict.fromkeys((self.block.height or height, self.block.width or width) for height, width in OPEN_SIZES)
+        own = [(batch, self.block.channels, *size) for size in sizes]
+        too_large = math.prod(own[0]) > LARGEST
+        small = min(batch, OPEN_BATCH) if too_large else batch, self.block.channels, *OPEN_SIZES[0]
+        if small in own:
+            return self._on(own)
+        # Most networks' blocks take maps of any size: small ones show all that the form is, and sooner.
+        try:
+            difference = self._on([small])
+        except NotAlone:
+            if too_large:
+                raise
+            difference = math.inf
+        if too_large:
+            return difference
+        return self._on(own, inputs=1) if difference == 0.0 else self._on(own)
+
+    def _on(self, shapes, inputs=None):
+        """The same for maps of these shapes (N, C, H, W), with the first `inputs` of all means."""
+        largest = 0.0
+        for shape in shapes:
+            noise, run = np.resize(_noise(), shape), None
+            for z in itertools.islice(self._means(shape[0]), inputs):
+                size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
+                fed = _arranged(noise * size + z.astype(np.float32)[:, :, None, None], self.block.channels_last,
+                                self.order)
+                run = run or _runner(self.alone.model(self.taps, fed.shape), self.alone.base, self.taps)
+                x, y = (_channels_first(array, shape, self.block.channels_last) for array in run(fed))
+                difference, allowed = _gate_difference(self.form, x, y, self.error)
+                if difference > allowed:
+                    largest = max(largest, difference)
+        return largest
+
+    def _means(self, batch: int) -> Iterator[np.ndarray]:
+        """Means (N, C) of random maps, those first that show most of the form."""
+        squeeze, channels = self.form.w1.shape
+        for low, high in (NEAR, WIDE):
+            yield self._leading_to(self.rng.uniform(low, high, (batch, squeeze)))
+        yield self._changing_gates(self.rng.normal(size=(batch, channels)))
+        yield self.rng.normal(size=(batch, channels))
+        yield self._changing_gates(np.abs(self.rng.normal(size=(batch, channels))))
+        yield 10 * self._leading_to(self.rng.uniform(*WIDE, (batch, squeeze)))
+
+    def _leading_to(self, hidden):
+        """Means (N, C) for which the first layer gives `hidden` (N, CR), or nearly."""
+        return (hidden - self.form.b1) @ self.inverse
+
+    def _changing_gates(self, z):
+        """The multiple of the means `z` (N, C) whose gates are the least alike, and not at their ends."""
+        size = np.sqrt(np.mean((z @ self.form.w1.T)**2)) or 1.0
+        multiples = [z * factor / size for factor in FACTORS]
+        _, rest = _excite(self.form, 0 * z)
+        gates = [_excite(self.form, multiple)[1] for multiple in multiples]
+        changes = [np.mean(np.abs(gate - rest) * ((gate > 0.02) & (gate < 0.98))) for gate in gates]
+        return multiples[int(np.argmax(changes))]
 
 
-def _shapes(block, batch):
-    """Shapes (N, C, H, W) of x: the network's own; two where it is open, and small ones where it is too large to run.
-    """
-    whole = math.prod((batch, block.channels, block.height or 1, block.width or 1)) <= LARGEST
-    sizes = [(whole and block.height or height, whole and block.width or width) for height, width in OPEN_SIZES]
-    for size in dict.fromkeys(sizes):
-        yield batch if whole else min(batch, OPEN_BATCH), block.channels, *size
-
-
-def _means(form: FloatBlock, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Means (N, C) of random maps, those first that show most of `form`."""
-    squeeze, channels = form.w1.shape
-    for low, high in (WIDE, NEAR):
-        yield _leading_to(form, rng.uniform(low, high, (batch, squeeze)))
-    yield _changing_gates(form, rng.normal(size=(batch, channels)))
-    yield rng.normal(size=(batch, channels))
-    yield _changing_gates(form, np.abs(rng.normal(size=(batch, channels))))
-    yield 10 * _leading_to(form, rng.uniform(*WIDE, (batch, squeeze)))
-
-
-def _leading_to(form, hidden):
-    """Means (N, C) for which the first layer gives `hidden` (N, CR), or nearly."""
-    square = form.w1 @ form.w1.T
-    square += np.eye(len(square)) * (1e-9 * np.trace(square) + 1e-30)
-    return np.linalg.solve(square, (hidden - form.b1).T).T @ form.w1
-
-
-def _changing_gates(form, z):
-    """The multiple of the means `z` (N, C) whose gates are the least alike and not at their ends."""
-    size = np.sqrt(np.mean((z @ form.w1.T)**2)) or 1.0
-    multiples = [z * factor / size for factor in FACTORS]
-    gates = [_excite(form, multiple)[1] for multiple in multiples]
-    changes = [np.mean(np.abs(g - _excite(form, 0 * z)[1]) * ((g > 0.02) & (g < 0.98))) for g in gates]
-    return multiples[int(np.argmax(changes))]
+@functools.cache
+def _noise():
+    return np.random.default_rng(1).normal(size=NOISE).astype(np.float32)
 
 
 def _excite(form, z):
     return excite(z, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate)
-
-
-def _map(z, shape, rng):
-    """A float32 map (N, C, H, W) of noise about the means `z` (N, C)."""
-    noise = rng.normal(0, np.sqrt(np.mean(z**2)) or 1.0, NOISE).astype(np.float32)
-    return np.resize(noise, shape) + z.astype(np.float32)[:, :, None, None]
 
 
 def _arranged(x, channels_last, order):
