@@ -7,6 +7,7 @@ import onnx
 
 from ...gen.files import check_file, write_all
 from ...hdl.config import ConfigError
+from ..check.whole import check_tiled
 from ..network import open_network
 from ..read.model import model_errors
 from ..tile import tile_blocks
@@ -25,6 +26,8 @@ def swap(options: SwapOptions) -> bool:
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")
     with model_errors(options.model):
+        if options.check_blocks:
+            check_tiled(network, blocks)
         tiled = tile_blocks(network.model, blocks, options.k)
         error = _checker_error(tiled)
         # Runtimes run many models that the checker refuses: an error that the original has, too, is accepted.

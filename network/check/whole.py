@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a whole network beside the one with tiles of all rows, which computes the same."""
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ...hdl.config import ConfigError
+from ..match.match import NetworkBlock
+from ..match.pooling import Pooling
+from ..network import Network
+from ..read.graph import Graph, declared_dims
+from ..read.sandbox import sandboxed
+from ..read.shapes import numpy_type, open_session
+from ..tile import tile_blocks
+from .alone import Alone, NotAlone, unrounded
+
+__all__ = ["check_tiled"]
+
+# Rows of a tile: more than any map has.
+ALL_ROWS = 1 << 20
+# Heights and widths for an input of open size, of which the first is taken that the network runs on.
+SIZES = (64, 224, 48, 320)
+# Differences that are allowed, relative to a tensor's largest number: sums in another order.
+ALLOWED, ALLOWED_HALF = 2e-4, 1e-2
+# How many times the rounding of a network's input may count.
+ROUNDINGS = 16
+# Operators that make a step of a small difference.
+STEPS = ("ArgMax", "ArgMin", "Ceil", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "NonMaxSuppression",
+         "NonZero", "QuantizeLinear", "Round", "TopK")
+SECONDS = 600
+
+
+def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
+    """Compare `network` with itself with tiles of all rows in `blocks`: their outputs and its own, on random inputs.
+
+    What the network rounds to integers within these blocks is not rounded here. Raises ConfigError ("model") that names
+    the tensor which differs, or says why the network can't be run.
+    """
+    graph = network.graph
+    tensors = [block.y for block in blocks]
+    if not any(graph.operator(node) in STEPS for node in graph.nodes):
+        tensors += graph.outputs
+    models = [model.SerializeToString() for model in (
+        _unrounded(graph, blocks), tile_blocks(network.model, blocks, ALL_ROWS))]
+    inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
+    differences = sandboxed(_differences, *models, inputs, list(dict.fromkeys(tensors)), what=network.path,
+                            seconds=SECONDS)
+    for name, (difference, allowed) in differences.items():
+        if not difference <= allowed:
+            raise ConfigError("model", network.path, f"with tiles of all rows it computes something else: on random "
+                              f"inputs tensor {name} differs by {difference:.2g} of its largest number")
+
+
+def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
+    """The model of `graph` without roundings to integers within `blocks`."""
+    replaced, constants = {}, []
+    for block in blocks:
+        if not block.quantised:
+            continue
+        base, _ = Pooling(graph).source(block.x)
+        try:
+            before = {id(node) for node in Alone(graph, base, block.x).nodes} if base != block.x else set()
+            for node in Alone(graph, base, block.y).nodes:
+                if id(node) not in before and graph.operator(node) == "DequantizeLinear":
+                    same = graph.producer.get(block.x)
+                    replaced[node.output[0]] = [helper.make_node("Identity", [block.x], node.output)] if (
+                        same is not None and same.input == node.input) else unrounded(graph, node, constants)
+        except NotAlone:
+            continue
+    model = copy.deepcopy(graph.model)
+    nodes = [part for node in graph.model.graph.node for part in replaced.get(node.output[0], [node])]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(constants)
+    return model
+
+
+def _differences(original, tiled, inputs, tensors):
+    """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name."""
+    try:
+        sessions = [open_session(model, taps=tensors, optimise=False) for model in (original, tiled)]
+        feeds = _inputs(sessions[0], inputs)
+    except Exception as error:  # onnxruntime raises exceptions of many types
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise RuntimeError(f"it can't be run to compare it with the tiled one: {reason}") from None
+    worst = {}
+    for fed in feeds:
+        own, other = (session.run(tensors, fed) for session in sessions)
+        # What a network makes of the rounding of its input, it makes of that of its blocks.
+        rounded = sessions[0].run(tensors, {name: _rounded_otherwise(array) for name, array in fed.items()})
+        for name, a, b, c in zip(tensors, own, other, rounded, strict=True):
+            difference, rounding = _difference(a, b), _difference(a, c)
+            allowed = (ALLOWED_HALF if a.dtype == np.float16 else ALLOWED) + ROUNDINGS * rounding
+            if name not in worst or not difference - allowed <= worst[name][0] - worst[name][1]:
+                worst[name] = difference, allowed
+    return worst
+
+
+def _difference(a, b):
+    """The largest difference of two arrays where the first is finite, relative to its largest number."""
+    a, b = (np.asarray(array, np.float64) for array in (a, b))
+    if a.shape != b.shape:
+        return np.inf
+    finite = np.isfinite(a)
+    with np.errstate(all="ignore"):
+        difference = np.abs(a - b)[finite].max(initial=0.0) / max(np.abs(a[finite]).max(initial=0.0), 1e-30)
+    return np.inf if np.isnan(difference) else float(difference)
+
+
+def _rounded_otherwise(array):
+    """`array` with another last bit in each number, if it has floats."""
+    return array if array.dtype.kind in "iu" else np.nextafter(array, np.asarray(np.inf, array.dtype))
+
+
+def _inputs(session, inputs):
+    """Random inputs by name, of the sizes that are declared; where they are open, of sizes that the network takes."""
+    for size in SIZES:
+        feeds = [{name: _random(np.random.default_rng(seed), kind, _filled(dims, size)) for name, kind, dims in inputs}
+                 for seed in range(2)]
+        try:
+            session.run(None, feeds[0])
+        except Exception:  # onnxruntime raises exceptions of many types
+            if size == SIZES[-1]:
+                raise
+        else:
+            break
+    return feeds
+
+
+def _filled(dims, size):
+    """`dims` with numbers for open dimensions: a batch of 1, 3 channels, and `size` for height and width."""
+    if dims is None:
+        return 1, 3, size, size
+    channels_last = len(dims) == 4 and dims[3] in (1, 3)
+    defaults = (1, size, size, 3) if channels_last else (1, 3, size, size)
+    return [(defaults[axis] if axis < 4 else size) if n is None else n for axis, n in enumerate(dims)]
+
+
+def _random(rng, kind, shape):
+    if kind.kind in "iu":
+        return rng.integers(0, min(np.iinfo(kind).max, 255), shape, endpoint=True).astype(kind)
+    return rng.normal(size=shape).astype(kind)
