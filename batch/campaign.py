@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A campaign: many tasks whose results are kept, so that the same command continues after an interruption."""
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
+from ..gen.files import discard
 from .pool import DIED, Call, Engine, EngineLost, Future, drain, reason_of
 from .progress import Progress
 from .store import Store, digest
@@ -93,8 +93,7 @@ class Campaign(Generic[Task]):
             if not started:
                 started = True
                 for path in outputs:
-                    with contextlib.suppress(OSError):
-                        os.remove(path)
+                    discard(os.path.dirname(path), [os.path.basename(path)])
             reporter.started(task)
             return functools.partial(_attempt, call(task), self._identity, self._identity and self._identity())
 

@@ -5,21 +5,25 @@ import contextlib
 import io
 import json
 import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..hdl.config import ConfigError
+from ..hdl.errors import reason
 from .options import OutputOptions
 
-__all__ = ["check_exists", "check_file", "check_folder", "json_bytes", "npz_bytes", "output_folder", "read_bytes",
-           "write_all"]
+__all__ = ["check_exists", "check_file", "check_folder", "check_free", "discard", "json_bytes", "npz_bytes",
+           "output_folder", "read_bytes", "read_text", "write_all"]
 
 # Bytes of a name and of a path, as nearly every system has them, and those that our own and temporary names take.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 NAME_ROOM, PATH_ROOM = 16, 192
+# What follows a file's name while it is written.
+TEMPORARY = r"\.[0-9a-f]{8}\.tmp"
 
 
 def check_exists(option: str, path: str, kind: str) -> None:
@@ -41,12 +45,24 @@ def read_bytes(option: str, path: str, kind: str, most: int | None = None, why: 
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise ConfigError(option, path, f"can't be read: {error.strerror}") from None
+        raise ConfigError(option, path, f"can't be read: {reason(error)}") from None
 
 
-def output_folder(options: OutputOptions) -> str:
-    """The folder that `options` name for results, or their default; ConfigError ("out") unless it can be written."""
+def read_text(option: str, path: str, kind: str) -> str:
+    """The text of a UTF-8 file, without the byte-order mark that some editors put first; raises as `read_bytes`."""
+    try:
+        return read_bytes(option, path, kind).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(option, path, f"is no UTF-8 text; must be {kind}") from None
+
+
+def output_folder(options: OutputOptions, names: Iterable[str] = ()) -> str:
+    """The folder that `options` name for results, or their default.
+
+    Raises ConfigError ("out") unless it can be written, and so can its files `names`.
+    """
     check_folder(options.folder)
+    check_free(options.folder, names)
     return options.folder
 
 
@@ -69,6 +85,40 @@ def check_folder(path: str, option: str = "out") -> None:
             raise ConfigError(option, path, f"must be in a folder, which {parent} is not")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise ConfigError(option, path, f"must be writable, which {parent} is not")
+    # Permissions are not all: the file system may be read-only or full, or make no files at all, as /proc.
+    probe = os.path.join(parent, f".tiled-se-{secrets.token_hex(4)}")
+    try:
+        os.mkdir(probe)
+    except OSError as error:
+        raise ConfigError(option, path, f"must be writable, which {parent} is not: {reason(error)}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(probe)
+
+
+def check_free(folder: str, names: Iterable[str], option: str = "out") -> None:
+    """Raise ConfigError (`option`) where anything but a regular file has one of the `names` in `folder`."""
+    for path in (os.path.join(folder, name) for name in names):
+        if os.path.exists(path) and not os.path.isfile(path):
+            kind = "Is a directory" if os.path.isdir(path) else "Is not a regular file"
+            raise ConfigError(option, folder, f"can't be written: {kind} ({path})")
+
+
+def discard(folder: str, names: Iterable[str], option: str = "out") -> None:
+    """Remove the files `names`, in order, that an earlier run has left in `folder`, whole or half-written; others stay.
+
+    A command does this when its work begins: if the run fails or is killed, nothing that it leaves can pass for a
+    result. Raises ConfigError (`option`) where a file can't be removed.
+    """
+    try:
+        present = os.listdir(folder) if os.path.isdir(folder) else []
+        for name in names:
+            half = re.compile(re.escape(name) + TEMPORARY)
+            for file in (one for one in present if one == name or half.fullmatch(one)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, file))
+    except OSError as error:
+        raise ConfigError(option, folder, f"can't be written: {reason(error)} ({error.filename})") from None
 
 
 def check_file(path: str, option: str) -> None:
@@ -82,7 +132,10 @@ def check_file(path: str, option: str) -> None:
         raise ConfigError(option, path, f"is too long: a name may have {LONGEST_NAME - NAME_ROOM} bytes at most")
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ConfigError(option, path, f"must be in a folder, which {folder} is not")
-    check_folder(folder or ".", option)
+    try:
+        check_folder(folder or ".", option)
+    except ConfigError as error:
+        raise ConfigError(option, path, error.allowed) from None
 
 
 def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -> None:
@@ -95,10 +148,8 @@ def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -
     try:
         os.makedirs(folder, exist_ok=True)
         for name, content in contents.items():
+            check_free(folder, [name], option)
             path = os.path.join(folder, name)
-            if os.path.exists(path) and not os.path.isfile(path):
-                kind = "Is a directory" if os.path.isdir(path) else "Is not a regular file"
-                raise ConfigError(option, folder, f"can't be written: {kind} ({path})")
             temporary = f"{path}.{secrets.token_hex(4)}.tmp"
             written[temporary] = path
             with open(temporary, "xb") as file:
@@ -106,7 +157,7 @@ def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -
         for temporary, path in written.items():
             os.replace(temporary, path)
     except OSError as error:
-        raise ConfigError(option, folder, f"can't be written: {error.strerror} ({error.filename or path})") from None
+        raise ConfigError(option, folder, f"can't be written: {reason(error)} ({error.filename or folder})") from None
     finally:
         for temporary in written:
             with contextlib.suppress(OSError):

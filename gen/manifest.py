@@ -12,14 +12,12 @@ from ..hdl.config import GATE_FRAC
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
-from .files import json_bytes, output_folder, write_all
+from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import config_fields, tool_versions
-from .verilog import Design, generate
+from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
-
-MANIFEST = "manifest.json"
 
 
 def write_verilog(options: BlockOptions) -> bool:
@@ -28,10 +26,12 @@ def write_verilog(options: BlockOptions) -> bool:
     NAME.v, for loadable blocks NAME.params.bin (32-bit words, little-endian) and NAME.params.hex (a word a line, for
     $readmemh), and manifest.json, which comes last.
     """
-    folder = output_folder(options)
+    names = [*(options.name + ending for ending in ENDINGS), MANIFEST]
+    folder = output_folder(options, names)
     spec = prepare(options)
     design = generate(spec.config, spec.baked, options.name)
     files = hardware_files(spec, design)
+    discard(folder, [*generated_files(folder), *names])
     write_all(folder, {file: content for file, (content, _) in files.items()})
     for file, (content, purpose) in files.items():
         size = "" if file == MANIFEST else f"{len(content):,} bytes: "

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 from ..hdl.config import ConfigError
+from ..hdl.errors import reason
 
 __all__ = ["Section", "read_page", "wrapped"]
 
@@ -50,7 +51,7 @@ def read_page(docs: str, name: str, sections: Iterable[Section]) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError("docs", docs, f"{name} can't be read: {error.strerror}") from None
+        raise ConfigError("docs", docs, f"{name} can't be read: {reason(error)}") from None
     except ValueError as error:
         raise ConfigError("docs", docs, f"{name} {error}") from None
 

@@ -13,7 +13,7 @@ from ..hdl.config import ConfigError
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
-from .files import json_bytes, npz_bytes, output_folder, write_all
+from .files import discard, json_bytes, npz_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import Outcome, arrays, report, table
 from .text_table import say
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..cosim.job import Job
     from ..cosim.run import SimResult
 
-__all__ = ["bench_job", "check_simulator", "run", "simulate"]
+__all__ = ["OUTPUT", "REPORT", "RESULTS", "bench_job", "check_simulator", "run", "simulate"]
 
-WAVES = "waves.vcd"
+REPORT, OUTPUT, WAVES, SIGNALS = "report.json", "output.npz", "waves.vcd", "waves.gtkw"
+RESULTS = (REPORT, OUTPUT, WAVES, SIGNALS)
 # Cycles from reset, or from parameters, to frames: counts of cycles begin with the first beat, which then is taken.
 SETTLE = 4
 
@@ -36,19 +37,20 @@ def simulate(options: BlockOptions) -> bool:
     Returns whether the block is bit-exact. Raises ConfigError where an option or a file is wrong, the simulator is
     missing, or the folder can't be written, and BuildError or SimulationError where a tool failed.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, RESULTS)
     spec = prepare(options)
     check_simulator(options.sim)
     spec.shape.check_frames()
+    discard(folder, RESULTS)
     say("generating the block")
     design = generate(spec.config, spec.baked, options.name)
     # How far the simulation is, on a terminal only.
     progress = (lambda text: print(f"\r{text}\033[K", end="\r", flush=True)) if sys.stdout.isatty() else None
     outcome = run(spec, design, folder, say=say, progress=progress)
     summary = report(outcome)
-    write_all(folder, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
+    write_all(folder, {OUTPUT: npz_bytes(arrays(outcome)), REPORT: json_bytes(summary)})
     print(table(outcome, summary))
-    files = ["report.json", "output.npz"] + ([WAVES, WAVES.replace(".vcd", ".gtkw")] if options.waves else [])
+    files = [REPORT, OUTPUT, *((WAVES, SIGNALS) if options.waves else ())]
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     if not outcome.bit_exact:
         print(f"tiled-se: mismatch: {outcome.first_failure}", file=sys.stderr)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that several packages raise: a parameter is not legal, a tool failed."""
 
-__all__ = ["ConfigError", "ToolFailure", "check_integer"]
+__all__ = ["ConfigError", "ToolFailure", "check_integer", "reason"]
 
 
 class ConfigError(ValueError):
@@ -14,6 +14,12 @@ class ConfigError(ValueError):
 
 class ToolFailure(RuntimeError):
     """A program or service that the project needs is missing or failed; the first line of the text is for the user."""
+
+
+def reason(error: BaseException) -> str:
+    """Why the system, or a library, raised `error`: a text of one line, never empty, without the file's name."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return str(text).splitlines()[0]
 
 
 def check_integer(option: str, value: object, low: int, high: int) -> None:

@@ -5,7 +5,7 @@ import importlib.util
 import os
 
 from ...gen.fields import UsageError, variables
-from ...gen.files import check_folder, output_folder, write_all
+from ...gen.files import check_folder, discard, output_folder, write_all
 from ...gen.page import read_page
 from ..measure import measure
 from ..networks import chosen_blocks, load_networks
@@ -48,7 +48,7 @@ def bench(options: BenchOptions) -> bool:
 
 def _write(plan, results, failures, docs, options):
     # Matplotlib takes a second to load.
-    from .document import document
+    from .document import PLOTS, document
 
     given = variables(options, never=("docs", "jobs", "out"))
     files = document(plan, results, failures, f"make bench {given}".rstrip())
@@ -56,5 +56,8 @@ def _write(plan, results, failures, docs, options):
     section = SECTION.find(read_page(docs, DOCUMENT, [SECTION]) or "")
     if section is not None:
         files[DOCUMENT] += f"\n{section}\n".encode()
-    write_all(docs, files, "docs" if options.docs else "out")
+    option = "docs" if options.docs else "out"
+    # Of a page with more sections, which had more plots.
+    discard(docs, set(PLOTS.values()) - files.keys(), option)
+    write_all(docs, files, option)
     print(f"wrote       {', '.join(os.path.join(docs, name) for name in files)}")

@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from ...gen.fields import UsageError
-from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.text_table import say
 from ..options import DemoOptions
 
@@ -19,6 +19,7 @@ __all__ = ["demo"]
 # Modules of packages that only this command needs, and the packages' names.
 PACKAGES = {"rapidocr": "rapidocr", "scipy": "scipy", "shapely": "shapely", "skimage": "scikit-image",
             "yaml": "PyYAML"}
+RESULTS = ("demo.json", "demo.png")
 THREADS = 2
 # Pages that formats are taken from; their numbers are beyond those of the pages that are scored.
 CALIBRATION_PAGES, FIRST_CALIBRATION_PAGE = 4, 1 << 20
@@ -33,7 +34,7 @@ def demo(options: DemoOptions) -> bool:
     :func:`.summary.failures` finds nothing wrong. Raises UsageError for missing packages; ConfigError where the folder
     can't be written, or a block can't be built with this k; BuildError or SimulationError where a tool failed.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, RESULTS)
     missing = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(f"demo needs {' and '.join(missing)}: pip install 'tiled-se[demo]'")
@@ -42,7 +43,7 @@ def demo(options: DemoOptions) -> bool:
 
     demonstration = _Demonstration(options, folder)
     found = summary.summary(demonstration)
-    files = {"demo.json": json_bytes(found), "demo.png": picture.draw(*demonstration.shown())}
+    files = dict(zip(RESULTS, (json_bytes(found), picture.draw(*demonstration.shown())), strict=True))
     write_all(folder, files)
     print(summary.table(found))
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
@@ -83,6 +84,8 @@ class _Demonstration:
                 self.boxes[name] = [network(image) for image in self.images]
         with self._step("rtl", f"computing what reaches block {self.block.name}"):
             inputs = [self.networks.block_input(self.block, image) for image in self.images]
+            # It writes two files. Until here k may have been refused.
+            discard(folder, RESULTS)
             self.rtl = RtlBlock(self.block, self.networks.integers[self.block.name], np.stack(inputs[:-1][:KEPT]),
                                 folder, options.k)
             functions = self._simulate(inputs)

@@ -3,7 +3,7 @@
 
 import os
 
-from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.files import discard, json_bytes, output_folder, write_all
 from ..measure import measure
 from ..networks import load_networks
 from ..options import ReportOptions
@@ -16,6 +16,7 @@ from .texts import network_text, paper_text
 __all__ = ["report"]
 
 REPORT, PLOT, PAPER_PLOT = "report.json", "report.svg", "paper.svg"
+RESULTS = (REPORT, PLOT, PAPER_PLOT)
 # The table whose models are in the paper's Figure 2.
 FIGURE_TABLE = 4
 
@@ -27,14 +28,14 @@ def report(options: ReportOptions) -> bool:
     nothing. Returns whether everything was measured. Before anything is measured, raises ConfigError for a wrong option
     or file.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, RESULTS)
     subject = resolve(options)
     # Matplotlib takes a second to load: a wrong option is refused before.
     from . import plots
 
     tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
     results, failures = measure(tasks, "designs", folder, options.jobs,
-                                [os.path.join(folder, name) for name in (REPORT, PLOT, PAPER_PLOT)])
+                                [os.path.join(folder, name) for name in RESULTS])
     summaries = [network_summary(network, options, results) for network in subject.networks]
     definitions, paper = {network.name: network for network in load_networks(staged=True)}, load_paper()
     tiles, models = (tuple(row for row in rows if subject.rows is None or row.network in subject.rows)
@@ -48,6 +49,8 @@ def report(options: ReportOptions) -> bool:
     files[PLOT] = plots.trade_off(summaries)
     if subject.rows is None:
         files[PAPER_PLOT] = plots.accuracies([row for row in models if row.table == FIGURE_TABLE])
+    # A report of another model may have had a plot that this one doesn't have.
+    discard(folder, RESULTS)
     write_all(folder, files)
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     for task, reason in failures.items():

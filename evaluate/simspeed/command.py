@@ -6,7 +6,7 @@ import os
 import sys
 
 from ...gen.block_spec import prepare
-from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.options import block_options
 from ...gen.page import read_page
 from ...gen.text_table import say
@@ -29,7 +29,7 @@ def simspeed(options: SimspeedOptions) -> bool:
     option or file, before anything is measured, or for a folder that can't be written; BuildError or SimulationError
     where a tool failed.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, [RESULT])
     if all(getattr(options, name) is None for name in (*HEADLINE, "weights", "input")):
         options = dataclasses.replace(options, **HEADLINE)
     page = None if options.docs is None else read_page(options.docs, DOCUMENT, [SECTION])
@@ -38,6 +38,7 @@ def simspeed(options: SimspeedOptions) -> bool:
     if page is not None and not os.access(options.docs, os.W_OK | os.X_OK):
         raise ConfigError("docs", options.docs, "must be writable")
     spec = prepare(block_options(options))
+    discard(folder, [RESULT])
     # These load torch and cocotb.
     from .benches import BENCHES, made, unavailable
     from .rounds import Wrong, measure

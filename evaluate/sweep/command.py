@@ -30,7 +30,7 @@ def sweep(options: SweepOptions) -> bool:
     file or a scheduler that doesn't answer, and UsageError for missing packages. Raises EngineLost where the scheduler
     has gone; a further run continues.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, FILES)
     _check_packages(options)
     configurations = load_plan(options.configs)
     files = Files(os.path.dirname(options.configs or ""))

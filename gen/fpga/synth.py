@@ -2,17 +2,18 @@
 """`tiled-se synth`: generate, map to an FPGA's cells, place and route, report."""
 
 import os
-import pathlib
+import re
 from collections.abc import Callable
 
 from ...hdl.config import ConfigError
 from ...hdl.ecp5 import Ecp5
+from ...hdl.errors import reason
 from ...hdl.technology import Technology
 from ..block_spec import BlockSpec, prepare
-from ..files import json_bytes, output_folder, write_all
+from ..files import discard, json_bytes, output_folder, write_all
 from ..options import BlockOptions
 from ..text_table import say
-from ..verilog import Design, generate
+from ..verilog import SYNTHESIS, Design, generate, generated_files
 from .nextpnr import lacking, place
 from .report import SynthesisOutcome, report, table
 from .targets import FAMILIES, Target
@@ -21,7 +22,6 @@ from .yosys import frame, map_to_cells
 
 __all__ = ["run", "synthesise"]
 
-RESULT = "synth.json"
 # Families whose memories and multipliers we build of their primitives; of others' synthesis infers them.
 PRIMITIVES = {Target.ECP5: Ecp5}
 
@@ -32,12 +32,12 @@ def synthesise(options: BlockOptions) -> bool:
     Returns True. Raises ConfigError where an option or a file is wrong, or the folder can't be written, and ToolError
     where a tool is missing or failed; there is no ``synth.json`` then.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, [f"{options.name}.v", SYNTHESIS])
     outcome = run(prepare(options), folder, say)
     summary = report(outcome)
-    write_all(folder, {RESULT: json_bytes(summary)})
+    write_all(folder, {SYNTHESIS: json_bytes(summary)})
     print(table(outcome, summary))
-    print(f"wrote       {os.path.join(folder, RESULT)}")
+    print(f"wrote       {os.path.join(folder, SYNTHESIS)}")
     return True
 
 
@@ -51,14 +51,22 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
     design = generate(spec.config, spec.baked, name)
     # The design above says which memories there are; this is what they are made of.
     text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology)).verilog
+    discard(folder, [*generated_files(folder), SYNTHESIS, *_logs(folder)])
     write_all(folder, {f"{name}.v": text.encode()})
     try:
-        # A result that an earlier run left here would pass for this one's if this one failed.
-        pathlib.Path(folder, RESULT).unlink(missing_ok=True)
         with Workbench(folder) as bench:
             return _run(spec, design, text, bench, say)
     except OSError as error:
-        raise ConfigError("out", folder, f"can't be written: {error.strerror} ({error.filename})") from None
+        raise ConfigError("out", folder, f"can't be written: {reason(error)} ({error.filename or folder})") from None
+
+
+def _logs(folder: str) -> list[str]:
+    """Names of the logs that an earlier run has left in `folder`."""
+    names = {f"{tool}_{part.name}{pins}.log" for family in FAMILIES.values() for part in family.parts
+             for tool in ("yosys", family.placer) for pins in ("", "_pins")}
+    placers = "|".join(re.escape(family.placer) for family in FAMILIES.values() if family.placer)
+    return [name for name in (os.listdir(folder) if os.path.isdir(folder) else ())
+            if name in names or re.fullmatch(rf"({placers})_seed\d+\.log", name)]
 
 
 def _run(spec: BlockSpec, design: Design, text: str, bench: Workbench, say: Callable[[str], None]) -> SynthesisOutcome:

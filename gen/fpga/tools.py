@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from typing import Any
 from ...hdl.errors import ToolFailure
 
 __all__ = ["TOOLS", "Tool", "ToolError", "Workbench"]
+
+
+# How the names of a workbench's temporary folders begin.
+PREFIX = ".work-"
 
 
 class ToolError(ToolFailure):
@@ -63,7 +68,11 @@ class Workbench:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.logs = pathlib.Path(folder)
-        self._temporary = tempfile.TemporaryDirectory(dir=os.path.abspath(folder), prefix=".work-")
+        for left in self.logs.iterdir():
+            # Of a run that was killed.
+            if re.fullmatch(rf"{re.escape(PREFIX)}[a-z0-9_]{{8}}", left.name):
+                shutil.rmtree(left, ignore_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(dir=os.path.abspath(folder), prefix=PREFIX)
         self.folder = pathlib.Path(self._temporary.name)
         self._lock, self._closed = threading.Lock(), False
         self._processes: set[subprocess.Popen[str]] = set()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se build`: quantises, generates and co-simulates every block of a network on real feature maps."""
 
+import contextlib
 import functools
+import json
 import os
-import re
 
 import numpy as np
 
@@ -11,24 +12,28 @@ from ...batch import Campaign, Local
 from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.fields import shortened
-from ...gen.files import json_bytes, npz_bytes, output_folder, write_all
+from ...gen.files import check_folder, check_free, discard, json_bytes, npz_bytes, output_folder, write_all
 from ...gen.manifest import hardware_files
 from ...gen.options import block_options, describe
 from ...gen.report import arrays, report
-from ...gen.simulation import run
+from ...gen.simulation import OUTPUT, REPORT, run
 from ...gen.text_table import aligned, number
-from ...gen.verilog import generate
+from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
 from ..network import open_network
-from ..read.names import file_name, unique
+from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
 from .options import BuildOptions
 
 __all__ = ["build"]
+
+WEIGHTS, INPUT = "weights.npz", "input.npz"
+# Files of a block's folder, besides its Verilog.
+OWN = (REPORT, OUTPUT, MANIFEST, WEIGHTS, INPUT)
 
 
 def build(options: BuildOptions) -> bool:
@@ -37,16 +42,20 @@ def build(options: BuildOptions) -> bool:
     Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
     wrong.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, [REPORT])
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to build")
     images = find_images(options, network)
+    tasks = _tasks(options, folder, blocks)
     tiled = tile_blocks(network.model, blocks, options.k)
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
-        tasks = _prepare(options, folder, blocks, maps)
+        inputs = {block.name: _inputs(block, maps[block.name], options) for block in blocks}
+        _discard_earlier(folder, tasks, options.calibration)
+        for name, files in inputs.items():
+            write_all(tasks[name].out, files())
     campaign = Campaign(tasks)
     campaign.run(lambda name: functools.partial(_build_block, tasks[name]), Local(options.jobs),
                  judge=lambda _, result: result["failure"])
@@ -55,31 +64,70 @@ def build(options: BuildOptions) -> bool:
     return _finish(network, blocks, options, folder, len(images), tasks, results)
 
 
-def _prepare(options, folder, blocks, maps):
-    """Write the WEIGHTS and INPUT file of each block into its folder; BlockOptions of each block by name."""
-    tasks, used = {}, set()
+def _tasks(options, folder, blocks):
+    """BlockOptions of each block by name. Raises ConfigError ("out") where a block's files can't be written."""
+    folders, tasks = folder_names((block.name for block in blocks), OWN), {}
     for block in blocks:
-        name = unique(file_name(block.name), used, "-")
-        own = os.path.join(folder, name)
-        _write_inputs(own, block, maps[block.name], options)
+        own, name = os.path.join(folder, folders[block.name]), module_name(folders[block.name])
+        check_folder(own)
+        check_free(own, [*(name + ending for ending in ENDINGS), *OWN])
         tasks[block.name] = block_options(
-            options, weights=os.path.join(own, "weights.npz"), input=os.path.join(own, "input.npz"), out=own,
-            name="tse_" + re.sub(r"[^A-Za-z0-9_]", "_", name), frames=None,
-            lanes=lanes_within(block.channels, options.lanes or DEFAULT_LANES))
+            options, weights=os.path.join(own, WEIGHTS), input=os.path.join(own, INPUT), out=own, name=name,
+            frames=None, lanes=lanes_within(block.channels, options.lanes or DEFAULT_LANES))
     return tasks
 
 
-def _write_inputs(folder, block, maps, options):
-    """Write weights.npz, and input.npz with the first maps in the data format that all maps need."""
+def _inputs(block, maps, options):
+    """A function that gives weights.npz, and input.npz with the first maps in the data format that all maps need.
+
+    Raises ConfigError where no data format holds the maps.
+    """
     signed = options.dtype != "uint8"
     try:
         data_format = DataFormat.calibrate(min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
                                            signed)
     except ConfigError as error:
         raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
-    frames = maps[:options.frames or 2]
-    x_q = data_format.quantise(np.asarray(frames)).astype(np.int8 if signed else np.uint8)
-    write_all(folder, {"weights.npz": weights_bytes(block.float_block), "input.npz": input_bytes(x_q, data_format)})
+
+    def files():
+        x_q = data_format.quantise(np.asarray(maps[:options.frames or 2])).astype(np.int8 if signed else np.uint8)
+        return {WEIGHTS: weights_bytes(block.float_block), INPUT: input_bytes(x_q, data_format)}
+
+    return files
+
+
+def _discard_earlier(folder, tasks, calibration):
+    """Remove what an earlier build left in `folder`, also in folders of blocks that this one doesn't have.
+
+    report.json then names all these folders and says that the build has not finished: if this one is killed, the next
+    one knows them, too.
+    """
+    ours = [os.path.basename(task.out) for task in tasks.values()]
+    folders = list(dict.fromkeys([*ours, *_earlier(folder)]))
+    blocks = [{"folder": name, "bit_exact": False, "failure": "the build has not finished", "report": None}
+              for name in folders]
+    write_all(folder, {REPORT: json_bytes({
+        "calibration": calibration, "bit_exact": False, "finished": False, "blocks": blocks})})
+    for name in folders:
+        own = os.path.join(folder, name)
+        discard(own, [*OWN, *generated_files(own)])
+        if name not in ours:
+            # It stays if the user has put something into it.
+            with contextlib.suppress(OSError):
+                os.rmdir(own)
+
+
+def _earlier(folder):
+    """Names of the blocks' folders that report.json in `folder` lists, and that are there."""
+    try:
+        with open(os.path.join(folder, REPORT), encoding="utf-8") as file:
+            contents = json.load(file)
+        names = [row["folder"] for row in contents["blocks"]] if "calibration" in contents else []
+        return [name for name in names if name == folder_names([name])[name] and os.path.isdir(
+            os.path.join(folder, name)) and not os.path.islink(os.path.join(folder, name))]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        # There is none, or it is no build's.
+        return []
 
 
 def _build_block(options):
@@ -99,7 +147,7 @@ def _build_block(options):
     write_all(options.out, {name: content for name, (content, _) in hardware_files(spec, design).items()})
     outcome = run(spec, design)
     summary = report(outcome)
-    write_all(options.out, {"output.npz": npz_bytes(arrays(outcome)), "report.json": json_bytes(summary)})
+    write_all(options.out, {OUTPUT: npz_bytes(arrays(outcome)), REPORT: json_bytes(summary)})
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 
@@ -116,12 +164,12 @@ def _finish(network, blocks, options, folder, images, tasks, results):
     contents = {
         "model": network.path, "input": network.dims[1:], "k": options.k, "images": images,
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
-        "bit_exact": bit_exact, **sums, "blocks": rows}
-    write_all(folder, {"report.json": json_bytes(contents)})
+        "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
+    write_all(folder, {REPORT: json_bytes(contents)})
     print(_table(rows))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
-    print(f"wrote {os.path.join(folder, 'report.json')}, and a folder for each block beside it")
+    print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")
     return bit_exact
 
 

@@ -3,7 +3,7 @@
 
 import os
 
-from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.options import TileOptions
 from ...gen.text_table import aligned
 from ..calibration.agreement import agreement
@@ -15,6 +15,7 @@ from .sensitivity_plot import draw
 
 __all__ = ["sensitivity"]
 
+RESULTS = ("sensitivity.json", "sensitivity.svg")
 # A change of the outputs above which a block is pointed out.
 NOTABLE = 0.1
 
@@ -24,7 +25,7 @@ def sensitivity(options: SensitivityOptions) -> bool:
 
     Prints a table and returns True. Raises ConfigError if the model, the images or an option is wrong.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, RESULTS)
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
     images = find_images(options, network)
     print(f"running the network on {len(images)} images ...", flush=True)
@@ -37,7 +38,9 @@ def sensitivity(options: SensitivityOptions) -> bool:
               for block in network.blocks]
     contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
                 "images": len(images), "blocks": blocks}
-    files = {"sensitivity.json": json_bytes(contents), "sensitivity.svg": draw(network.blocks, agreements)}
+    files = dict(zip(RESULTS, (json_bytes(contents), draw(network.blocks, agreements)), strict=True))
+    # Only now, as images may have been refused until here: two files of different runs must never be there.
+    discard(folder, RESULTS)
     write_all(folder, files)
     print(_table(blocks, options.ks))
     print(_advice(blocks, options.ks))

@@ -15,7 +15,6 @@ from tiled_se.hdl.config import Config
 from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.commands import sensitivity as sensitivity_command
 from tiled_se.network.network import find_blocks
-from tiled_se.network.read.names import file_name, unique
 
 SIZE = f"3x{HEIGHT}x{WIDTH}"
 
@@ -113,11 +112,3 @@ class TestSensitivity:
         assert found.figures["mean_correlation"] == pytest.approx(np.average(each, weights=weights))
 
 
-def test_names_of_folders():
-    """Two blocks never share one, and none is longer than a file system takes."""
-    used, names = set(), ["/a/b", "a b", "a-b-2", "x" * 16000, "x" * 16001, "..", "é"]
-    folders = [unique(file_name(name), used, "-") for name in names]
-    assert folders[:3] == ["a-b", "a-b-2", "a-b-2-2"]
-    assert folders[5:] == ["block", "block-2"]
-    assert len(set(folders)) == len(folders)
-    assert max(map(len, folders)) < 230

@@ -25,17 +25,19 @@ def prove(options: ProveOptions) -> bool:
     Returns whether everything is proved, every situation is reached and every fault is found. ``options.only`` has
     names of components or proofs. Raises ConfigError ("only") for an unknown name, ToolError where a tool is missing.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, [RESULT])
     selected = select(options.only)
     check_tools()
     start = time.monotonic()
-    proofs = [ProofTask(component, number, None, proof.name) for component, number, proof in selected]
+    proofs = _tasks(selected)
     faults = [[ProofTask(component, number, index, f"{proof.name}: {fault.name}")
                for index, fault in enumerate(proof.faults)] for component, number, proof in selected]
     # Proofs take longest, and so come first.
     campaign = Campaign([*proofs, *itertools.chain(*faults)])
+    # An earlier run may have had traces of other proofs.
+    outputs = [RESULT, *map(_trace, _tasks(select(None)))]
     campaign.run(lambda task: functools.partial(attempt, task), Local(options.jobs),
-                 judge=lambda task, record: complaint(record), outputs=[os.path.join(folder, RESULT)],
+                 judge=lambda task, record: complaint(record), outputs=[os.path.join(folder, name) for name in outputs],
                  progress=functools.partial(Progress, timed=True))
     records = {task: {"verdict": ERROR, "seconds": None, "reason": reason, "trace": None}
                for task, reason in campaign.failures.items()} | campaign.results
@@ -53,6 +55,10 @@ def prove(options: ProveOptions) -> bool:
     print(table(documents))
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     return passed(documents)
+
+
+def _tasks(selected):
+    return [ProofTask(component, number, None, proof.name) for component, number, proof in selected]
 
 
 def _trace(task):

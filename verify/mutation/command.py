@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se mutate`: puts faults into blocks, replays the regression on each, and proves survivors harmless."""
 
-import contextlib
 import functools
 import os
 import time
@@ -10,7 +9,7 @@ import numpy as np
 
 from ...batch import Campaign, Local, Tally, cores
 from ...cosim.standalone import build_model
-from ...gen.files import json_bytes, output_folder, write_all
+from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.fpga.tools import TOOLS, Workbench
 from ...gen.verilog import taps
 from ...hdl.config import ConfigError
@@ -26,6 +25,7 @@ from .summary import Judged, passed, record, table
 __all__ = ["RESULT", "judge", "mutate"]
 
 RESULT = "mutate.json"
+LOGS = ("flatten.log", "list.log", "mutants.log", "faults.log", "aig.log")
 # The regression has its own seed. The seed of the options decides which mutants are drawn.
 REGRESSION_SEED = 1
 
@@ -37,7 +37,7 @@ def mutate(options: MutateOptions) -> bool:
     ConfigError where an option is wrong or the folder can't be written; ToolError or BuildError where a tool is missing
     or failed, in which case there is no ``mutate.json``.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, [RESULT, *LOGS])
     TOOLS["yosys"].check()
     start = time.monotonic()
     blocks = blocks_of(options)
@@ -45,9 +45,8 @@ def mutate(options: MutateOptions) -> bool:
     if max(counts) > MOST_FAULTS:
         raise ConfigError("mutants", options.mutants,
                           f"must be at most {MOST_FAULTS * len(blocks)} for {len(blocks)} blocks")
+    discard(folder, [RESULT, *LOGS])
     write_all(folder, {})
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(folder, RESULT))
     jobs = options.jobs or cores()
     judged = [judge(block, count, options.seed, folder, jobs)
               for block, count in zip(blocks, counts, strict=True) if count]

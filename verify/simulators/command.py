@@ -38,7 +38,7 @@ def crosscheck(options: CrosscheckOptions) -> bool:
     Returns whether all installed simulators agree. ``options.only`` has words in names of configurations. Raises
     ConfigError ("only") for a word that is in no name, ToolError where yosys is not installed.
     """
-    folder = output_folder(options)
+    folder = output_folder(options, [RESULT])
     names = select(options.only)
     TOOLS["yosys"].check()
     campaign = Campaign([CrosscheckTask(name, simulator) for simulator in SIMULATORS for name in names

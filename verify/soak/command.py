@@ -32,10 +32,10 @@ def soak(options: SoakOptions) -> bool:
     UsageError, before anything is written, where an option is wrong or packages are missing; BuildError where no block
     at all could be built.
     """
-    folder = output_folder(options)
+    name = FILE if options.only is None else ONLY
+    folder = output_folder(options, [name])
     numbers = _numbers(options)
     start = time.monotonic()
-    name = FILE if options.only is None else ONLY
     results, reasons = _stream(options, folder, numbers, os.path.join(folder, name))
     if reasons and not results and all(reason.startswith(BUILD) for reason in reasons.values()):
         raise BuildError(next(iter(reasons.values())).removeprefix(BUILD))

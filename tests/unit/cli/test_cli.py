@@ -151,6 +151,15 @@ class TestFolder:
         with pytest.raises(ConfigError, match=f"^out=out: must be writable, which {os.getcwd()} is not$"):
             check_folder("out")
 
+    @pytest.mark.parametrize("command", [name for name, command in COMMANDS.items()
+                                         if {"out", "json"} & options_of(command.load_options()).keys()])
+    def test_is_tried_before_the_work(self, tiled_se, command):
+        """In /proc, where nobody can make a file, though root has all permissions. Nothing else is looked at."""
+        option = "out" if "out" in options_of(COMMANDS[command].load_options()) else "json"
+        path = "/proc/out/file"
+        tiled_se.refuses_as(f"{option.upper()}={path} (--{option}): must be writable, which /proc is not", command,
+                            f"--{option}={path}")
+
     @pytest.mark.parametrize(("make", "reason"), [(os.mkdir, "Is a directory"), (os.mkfifo, "Is not a regular file")])
     def test_failed_write_changes_nothing(self, make, reason, tmp_path):
         make(tmp_path / "b")
