@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .match.match import NetworkBlock
 from .read.graph import Graph
+from .read.storage import is_float
 
 __all__ = ["tile_blocks"]
 
@@ -28,7 +29,8 @@ AXES_INPUT, CLIP_INPUT, RANGE, CONSTANT_OF_SHAPE = 18, 11, 11, 9
 LAST_WITH_INPUTS = 3
 # Rows whose tiles are listed in a constant; those of higher maps are computed.
 MOST_LISTED = 1 << 16
-# Types that runtimes have all the operators for. Tensors of other types are cast.
+# Types that runtimes have all the operators for. Tensors of other types are cast, as are those of a type that is too
+# coarse for the weights.
 FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 
 
@@ -69,11 +71,12 @@ class _TiledBlock:
         self.fixed = all(value.name in graph.dims and None not in graph.dims[value.name][
             len(graph.dims[value.name]) == 4:] for value in graph.inputs)
         self.type = self._type()
+        self.inner_type = self.type if self._holds_weights(FLOATS.get(self.type)) else TensorProto.FLOAT
 
     def replace(self):
         """Put the tiled block's nodes in place of the node that makes the block's output."""
         block, x, end = self.block, self.block.x, self.graph.producer[self.block.y]
-        cast = self.type not in FLOATS
+        cast = self.inner_type != self.type
         means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
         hidden = self._mid(self._layer(means, "1"))
         gates = self._gate(self._layer(hidden, "2"), block.float_block.gate)
@@ -103,8 +106,22 @@ class _TiledBlock:
         return tensor.name
 
     def _numbers(self, name, array):
-        """A constant of the tensors' own type."""
-        return self._constant(name, np.asarray(array, np.float64).astype(FLOATS.get(self.type, np.float32)))
+        """A constant of the type that the block computes with."""
+        return self._constant(name, np.asarray(array, np.float64).astype(FLOATS[self.inner_type]))
+
+    def _holds_weights(self, kind):
+        """Whether the network has its weights in type `kind`, and this holds them with the constants folded in.
+
+        Products of weights and factors may be too large or too small for a type that holds both.
+        """
+        array = self.graph.constant(self.block.weight)
+        if kind is None or array is not None and array.dtype != kind:
+            return False
+        held = self.block.float_block
+        numbers = np.concatenate([array.reshape(-1) for array in (held.w1, held.b1, held.w2, held.b2)])
+        with np.errstate(over="ignore", under="ignore"):
+            error = abs(numbers.astype(kind).astype(np.float64) - numbers)
+        return bool((error <= np.finfo(kind).eps * abs(numbers)).all())
 
     def _type(self):
         """The element type of x and y."""
@@ -113,7 +130,7 @@ class _TiledBlock:
             if value.name in (self.block.x, self.block.y) and value.type.tensor_type.elem_type:
                 return value.type.tensor_type.elem_type
         array = self.graph.constant(self.block.weight)
-        if array is None or array.dtype.kind != "f":
+        if array is None or not is_float(array.dtype):
             return TensorProto.FLOAT
         return helper.np_dtype_to_tensor_dtype(array.dtype)
 

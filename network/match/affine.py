@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from ..read.graph import Graph, attributes
+from ..read.storage import is_float
 from .broadcast import MOST_STEPS, keeps_shape, origin, vector_passed_on
 from .fake_quantisation import DECIMALS, constant_tolerance
 
@@ -111,7 +112,7 @@ class Chain:
     def _numbers(self, name):
         array = self.graph.constant(name)
         # A constant with more axes than a map would give the map more axes.
-        if array is None or not array.size or array.ndim > MAP_RANK or not _is_real(array):
+        if array is None or not array.size or array.ndim > MAP_RANK or not is_float(array.dtype):
             return None
         return array.reshape(-1).astype(np.float64)
 
@@ -220,7 +221,7 @@ class Chain:
     def _weights(self, name, transposed):
         """The constant `name` as a float64 matrix (outputs, inputs); further axes must be of size 1."""
         array = self.graph.constant(name)
-        if array is None or not _is_real(array) or array.ndim < 2 or array.size != np.prod(array.shape[:2]):
+        if array is None or not is_float(array.dtype) or array.ndim < 2 or array.size != np.prod(array.shape[:2]):
             return None
         matrix = array.reshape(array.shape[:2]).astype(np.float64)
         return matrix.T if transposed else matrix
@@ -258,7 +259,3 @@ def _scaling(operator, operand):
     if operator == "Mul":
         return numbers, 0.0
     return None if constant_first or not np.all(numbers) else (1.0 / numbers, 0.0)
-
-
-def _is_real(array):
-    return array.dtype.kind in "iuf" or array.dtype.name == "bfloat16"

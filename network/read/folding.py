@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from .storage import cast, dequantise, is_number, quantise
+
 __all__ = ["FOLDED", "array_of", "folded"]
 
 # Elements of a folded constant. The weights of a layer are far smaller, but a small file can ask for far more.
@@ -48,6 +50,8 @@ def _value(attributes):
 
 def _axes(attributes, axes):
     axes = attributes.get("axes") if axes is None else axes.tolist()
+    if axes == []:
+        raise ValueError("none or all: runtimes disagree")
     return None if axes is None else tuple(axes)
 
 
@@ -56,18 +60,11 @@ def _reshape(attributes, x, shape):
                       for i, n in enumerate(shape.tolist())])
 
 
-def _dequantise(attributes, x, scale, zero=0):
-    shape = [1] * x.ndim
-    if scale.ndim == 1 and scale.size > 1:
-        shape[attributes.get("axis", 1)] = -1
-    elif scale.ndim > 1:
-        raise ValueError("blocked quantisation")
-    difference = _broadcast(np.subtract, x.astype(np.int64), np.asarray(zero, np.int64).reshape(shape))
-    return _broadcast(np.multiply, difference, scale.reshape(shape)).astype(scale.dtype)
-
-
 def _broadcast(function, a, b):
-    """``function(a, b)``; ValueError if two small arrays broadcast to one that is too large."""
+    """``function(a, b)``, rounded to the type of both; ValueError if two small arrays broadcast to one that is too
+    large."""
+    if a.dtype != b.dtype or not is_number(a.dtype):
+        raise TypeError("two types, or one that has no arithmetic")
     if math.prod(np.broadcast_shapes(a.shape, b.shape)) > MOST_FOLDED:
         raise ValueError("too large")
     return function(a, b)
@@ -76,14 +73,15 @@ def _broadcast(function, a, b):
 FOLDED = {
     "Constant": lambda attributes: _value(attributes),
     "Identity": lambda attributes, x: x,
-    "Cast": lambda attributes, x: x.astype(onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])),
+    "Cast": cast,
     "Reshape": _reshape,
     "Transpose": lambda attributes, x: x.transpose(attributes.get("perm")),
     "Squeeze": lambda attributes, x, axes=None: x.squeeze(_axes(attributes, axes)),
     "Unsqueeze": lambda attributes, x, axes=None: np.expand_dims(x, _axes(attributes, axes)),
-    "DequantizeLinear": _dequantise,
+    "DequantizeLinear": dequantise,
+    "QuantizeLinear": quantise,
     "Add": lambda attributes, a, b: _broadcast(np.add, a, b),
     "Sub": lambda attributes, a, b: _broadcast(np.subtract, a, b),
     "Mul": lambda attributes, a, b: _broadcast(np.multiply, a, b),
-    "Neg": lambda attributes, a: -a,
+    "Neg": lambda attributes, a: -a if is_number(a.dtype) else None,
 }

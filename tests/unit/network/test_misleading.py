@@ -40,10 +40,6 @@ MISREAD = {
     "scales-along-the-batch",
     "scales-on-the-way-back-alone",
     "map-cut-at-zero",
-    "float8-e4m3fn",
-    "float8-e4m3fnuz",
-    "float8-e5m2",
-    "float8-e5m2fnuz",
     "batch-added-to-hidden",
     "batch-added-after-the-second",
     "batch-times-logits",
@@ -62,11 +58,6 @@ MISREAD = {
     "dropout-in-training",
     "five-axes",
     "three-axes",
-    "float16-overflow",
-    "float16-overflow-of-the-second",
-    "float16-underflow",
-    "float16-underflow-of-the-second",
-    "float16-tiny-variance",
     "float32-underflow",
 }
 # More rows than any map has.
