@@ -12,6 +12,7 @@ from ..read.graph import Graph, attributes
 __all__ = ["Alone", "NotAlone", "constant_error", "unrounded"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+OTHER_FLOATS = ("float16", "float64", "bfloat16")
 # Relative error of a number of each type, several times: constants are computed from constants.
 ERRORS = {TensorProto.FLOAT16: 1e-3, TensorProto.BFLOAT16: 8e-3}
 FLOAT_ERROR = 2e-5
@@ -55,6 +56,10 @@ class Alone:
             raise NotAlone(f"it does not depend on tensor {base}")
         kept = {id(node) for node in made.values()}
         self.nodes = [node for node in graph.nodes if id(node) in kept]
+        self.computed = {base}
+        for node in self.nodes:
+            if not self.computed.isdisjoint(Graph.reads(node)):
+                self.computed.update(node.output)
 
     def model(self, taps: list[str], dims: tuple) -> onnx.ModelProto:
         """The model from `base`, float32 of shape `dims`, to tensors `taps`.
@@ -65,10 +70,13 @@ class Alone:
         for node in self.nodes:
             if graph.operator(node) == "Shape" and node.input[0] not in self.inside:
                 constants.append(self._shape(node, dims))
+            elif self.computed.isdisjoint(node.output):
+                # What is computed from constants has the network's own types, as these round it.
+                nodes.append(node)
             else:
-                nodes += unrounded(graph, node, constants)
+                nodes += self._single(node, constants)
         read = {name for node in nodes for name in Graph.reads(node)}
-        constants += [_single(tensor) for name, tensor in graph.initializers.items() if name in read]
+        constants += [tensor for name, tensor in graph.initializers.items() if name in read]
         source = graph.model.graph
         sparse = [tensor for tensor in source.sparse_initializer if tensor.values.name in read]
         model = helper.make_model(
@@ -90,8 +98,29 @@ class Alone:
                                        node.output[0])
 
 
+    def _single(self, node, constants):
+        """`node`, which computes something from `base`, as nodes in float32."""
+        nodes = unrounded(self.graph, node, constants)
+        if nodes != [node]:
+            return nodes
+        single, before = onnx.NodeProto(), []
+        single.CopyFrom(node)
+        for at, name in enumerate(node.input):
+            kind = None if name in self.computed else self.graph.constant(name)
+            if kind is not None and kind.dtype.name in OTHER_FLOATS:
+                single.input[at] = f"{node.output[0]}/constant_{at}"
+                before.append(helper.make_node("Cast", [name], [single.input[at]], to=TensorProto.FLOAT))
+        for attribute in single.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in FLOATS:
+                value = numpy_helper.to_array(attribute.t).astype(np.float32)
+                attribute.t.CopyFrom(numpy_helper.from_array(value, attribute.t.name))
+            elif attribute.name in ("to", "dtype") and attribute.i in FLOATS:
+                attribute.i = TensorProto.FLOAT
+        return [*before, single]
+
+
 def unrounded(graph: Graph, node: onnx.NodeProto, constants: list) -> list[onnx.NodeProto]:
-    """`node` in float32; a DequantizeLinear of what was quantised with the same numbers is the clip of its range.
+    """`node`; a DequantizeLinear of what was quantised with the same numbers becomes the clip of its range, in float32.
 
     New constants are appended to `constants`. A range says little of what a value can be: it is what came in
     calibration. But no float network has what the integers can't hold, where that is a function's own end: below 0.0,
@@ -102,14 +131,7 @@ def unrounded(graph: Graph, node: onnx.NodeProto, constants: list) -> list[onnx.
         ends = _ends(graph, before, node)
         if ends is not None:
             return _clip(before.input[0], node.output[0], *ends, constants)
-    single = onnx.NodeProto()
-    single.CopyFrom(node)
-    for attribute in single.attribute:
-        if attribute.type == onnx.AttributeProto.TENSOR:
-            attribute.t.CopyFrom(_single(attribute.t))
-        elif attribute.name in ("to", "dtype") and attribute.i in FLOATS:
-            attribute.i = TensorProto.FLOAT
-    return [single]
+    return [node]
 
 
 def _clip(source, result, low, high, constants):
@@ -164,13 +186,6 @@ def _after_layer(graph, name):
             return node is not None
         name = node.input[0]
     return False
-
-
-def _single(tensor):
-    """A constant, in float32 if it is of another float type."""
-    if tensor.data_type not in FLOATS[1:]:
-        return tensor
-    return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name)
 
 
 def constant_error(graph: Graph, nodes: list[onnx.NodeProto]) -> float:

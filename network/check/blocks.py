@@ -31,6 +31,8 @@ OPEN_BATCH = 2
 LARGEST = 1 << 27
 # Random numbers of a map, which are repeated. Their number is a prime, so that no row is another's.
 NOISE = 65521
+# Its square is a float32 number.
+LARGEST_MEAN = 1e18
 # Relative error of a sum in float32.
 SUM_ERROR = 4e-6
 # Hidden vectors before their activation: beyond the corners of all activations, and about those of most.
@@ -113,6 +115,7 @@ class _Trial:
         for shape in shapes:
             noise, run = np.resize(_noise(), shape), None
             for z in itertools.islice(self._means(shape[0]), inputs):
+                z = np.clip(z, -LARGEST_MEAN, LARGEST_MEAN)
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
                 fed = _arranged(noise * size + z.astype(np.float32)[:, :, None, None], self.block.channels_last,
                                 self.order)
