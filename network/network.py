@@ -14,6 +14,7 @@ from .read.graph import Graph
 from .read.model import load_model, model_errors
 from .read.sandbox import allow_memory_for, sandboxed
 from .read.shapes import SHAPE_FORMAT, InputShape, infer, input_dims, map_size, measured
+from .read.validation import short
 
 __all__ = ["Network", "find_blocks", "open_network"]
 
@@ -23,6 +24,8 @@ READING_SECONDS, CHECKING_SECONDS = 60, 240
 CHECKING_BYTES = 4 * LARGEST
 # Each block gets its own weights when the network is tiled. Real networks have a hundred blocks.
 MOST_BLOCKS = 256
+# Reasons in the message about a network without blocks.
+MOST_REASONS = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,8 +33,9 @@ class Network:
     """An ONNX network.
 
     ``blocks`` are those that compute what they were recognised as when they are run, unless that was not checked.
-    ``unsupported`` maps the names of parts that are like a block but are not taken to the reason. ``dims`` is the shape
-    of the input with a batch of one, unless the file declares another; None if it is open.
+    ``unsupported`` maps the name of everything else that averages a map and multiplies a map by what follows to the
+    reason why it is no block. ``dims`` is the shape of the input with a batch of one, unless the file declares another;
+    None if it is open.
     """
 
     path: str
@@ -44,6 +48,21 @@ class Network:
     def model(self) -> onnx.ModelProto:
         """The model with its functions inlined and all its weights."""
         return self.graph.model
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for each of ``unsupported``."""
+        return [f"left out: {name}: {reason}" for name, reason in self.unsupported.items()]
+
+    def require_blocks(self) -> None:
+        """Raise ConfigError ("model") with the first reasons if the network has no block."""
+        if self.blocks:
+            return
+        reasons = [f"{short(name)}: {reason}" for name, reason in self.unsupported.items()]
+        if len(reasons) > MOST_REASONS:
+            reasons[MOST_REASONS:] = [f"{len(reasons) - MOST_REASONS} more"]
+        raise ConfigError("model", self.path, "has no squeeze-and-excite block" +
+                          (f"; left out: {'; '.join(reasons)}" if reasons else ""))
 
     def selected(self, skip: Iterable[str] = ()) -> list[NetworkBlock]:
         """The blocks except those named in `skip`; ConfigError ("skip") for a name that no block has."""
@@ -94,8 +113,8 @@ def open_network(path: str | None, shape: InputShape | str | None = None, need_s
             blocks = [dataclasses.replace(block, height=height, width=width)
                       for block, (height, width) in zip(blocks, sizes_of, strict=True)]
     network = Network(path, graph, tuple(blocks), unsupported, dims)
-    if need_sizes and not blocks:
-        raise ConfigError("model", path, "has no squeeze-and-excite block")
+    if need_sizes:
+        network.require_blocks()
     if need_sizes and _any_open(blocks):
         raise ConfigError("input_shape", "", f"is needed, as the model leaves its input's size open; {SHAPE_FORMAT}")
     return network

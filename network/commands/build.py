@@ -166,7 +166,7 @@ def _finish(network, blocks, options, folder, images, tasks, results):
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
-    print(_table(rows))
+    print("\n".join([_table(rows), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")

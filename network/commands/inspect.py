@@ -23,10 +23,11 @@ def inspect(options: InspectOptions) -> bool:
     folder, name = os.path.split(options.json or "")
     if options.json:
         check_file(options.json, "json")
-    contents = summary(open_network(options.model, options.input_shape, check=options.check_blocks), options.k)
+    network = open_network(options.model, options.input_shape, check=options.check_blocks)
+    contents = summary(network, options.k)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
-    print(_table(contents))
+    print("\n".join([_table(contents), *network.left_out]))
     if options.json:
         print(f"wrote {options.json}")
     return True
@@ -39,8 +40,8 @@ def summary(network: Network, k: int) -> dict:
     ``CR``; ``mid``, ``gate`` and ``residual`` as in a WEIGHTS file; ``parameters``, their number; ``se_elements`` and
     ``tse_elements`` that wait for their gate, the latter with tiles of `k` rows; ``quantised``, whether the network
     rounds to integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
-    ``others`` maps the name of each part that is like a block but not supported to the reason. ``unread`` lists
-    operators on integers or for one runtime only: blocks that are written with them are not found.
+    ``others`` maps the name of what is like a block but not supported to the reason. ``unread`` lists operators on
+    integers or for one runtime only: blocks that are written with them are not found.
     """
     blocks = [{"name": block.name, **block.shape, "mid": block.float_block.mid.value,
                "gate": str(block.float_block.gate), "residual": block.float_block.residual,
@@ -72,5 +73,4 @@ def _table(contents):
         lines.append("? depends on the input's size: give it with --input-shape CxHxW")
     if contents["unread"]:
         lines.append(f"blocks of {', '.join(contents['unread'])} are not found: take the float model")
-    lines += [f"left out: {name}: {reason}" for name, reason in contents["others"].items()]
     return "\n".join(lines)

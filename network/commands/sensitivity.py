@@ -37,13 +37,13 @@ def sensitivity(options: SensitivityOptions) -> bool:
     blocks = [{"name": block.name, **block.shape, "ks": [item.figures for item in agreements[block.name]]}
               for block in network.blocks]
     contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
-                "images": len(images), "blocks": blocks}
+                "images": len(images), "others": network.unsupported, "blocks": blocks}
     files = dict(zip(RESULTS, (json_bytes(contents), draw(network.blocks, agreements)), strict=True))
     # Only now, as images may have been refused until here: two files of different runs must never be there.
     discard(folder, RESULTS)
     write_all(folder, files)
     print(_table(blocks, options.ks))
-    print(_advice(blocks, options.ks))
+    print("\n".join([_advice(blocks, options.ks), *network.left_out]))
     print("wrote " + ", ".join(os.path.join(folder, name) for name in files))
     return True
 

@@ -17,12 +17,18 @@ __all__ = ["swap"]
 
 
 def swap(options: SwapOptions) -> bool:
-    """Write ``options.model`` with its blocks tiled to ``options.file``. Returns True; ConfigError for bad input."""
+    """Write ``options.model`` with its blocks tiled to ``options.file``. Returns True.
+
+    Raises ConfigError for bad input, and if there is no block to tile.
+    """
     path = options.file
     folder, name = os.path.split(path)
     check_file(path, "out")
     network = open_network(options.model, options.input_shape, check=options.check_blocks)
+    network.require_blocks()
     blocks = network.selected(options.skip or ())
+    if not blocks:
+        raise ConfigError("skip", ",".join(options.skip), "leaves no block to tile")
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")
     with model_errors(options.model):
@@ -39,6 +45,8 @@ def swap(options: SwapOptions) -> bool:
         height = "" if block.height is None else f" of {block.height}"
         note = "; it was quantised, and is in float now" if block.quantised else ""
         print(f"{block.name}: tiles of {options.k} rows{height}{note}")
+    for line in network.left_out:
+        print(line)
     kept = len(network.blocks) - len(blocks)
     print(f"wrote {path}: {len(blocks)} blocks tiled{f', {kept} left as they are' if kept else ''}")
     return True

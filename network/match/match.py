@@ -16,6 +16,7 @@ from .activations import match_activation, match_gate, unsupported_activation
 from .affine import Chain
 from .broadcast import scales_channels
 from .fake_quantisation import rounds_inside
+from .left_out import LeftOut
 from .pooling import Pooling
 from .products import Products
 from .unfuse import unfused
@@ -90,13 +91,13 @@ class _Matcher:
         self.products = Products(graph, self.chain, self.pooling)
 
     def matches(self):
-        blocks, unsupported, taken, names = [], {}, set(), set()
+        blocks, reasons, taken, names = [], {}, set(), set()
         for node in self.graph.nodes:
             for x, gate in self.products.readings(node, taken):
                 try:
                     block = self._block(node, x, gate)
                 except _Unsupported as error:
-                    unsupported[node.name or node.output[0]] = str(error)
+                    reasons[node.output[0]] = x, str(error)
                 else:
                     if block is None:
                         continue
@@ -104,7 +105,8 @@ class _Matcher:
                     blocks.append(dataclasses.replace(block, name=name))
                 taken.add(node.output[0])
                 break
-        return blocks, unsupported
+        others = LeftOut(self.graph, self.chain, self.pooling, self.products)
+        return blocks, others.reasons([(block.y, block.x) for block in blocks], reasons)
 
     def _block(self, node, x, multiple):
         """The block whose product of `x` and its gate, `multiple`, is the output of `node`; None if there is none."""

@@ -2,9 +2,7 @@
 """Blocks found by their structure, swapped for tiled ones, and put back."""
 
 import copy
-import importlib
 import re
-import warnings
 
 import numpy as np
 import pytest
@@ -13,32 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 from tests.helpers import torch_blocks as blocks
+from tests.helpers.libraries import library
 from tiled_se.golden import find_se, tile_se, untile_se
 from tiled_se.golden.module import TiledSE
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 SIXTH, FIFTH = Gate(GateKind.HARDSIGMOID), Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
-DECLARED = set()
 
-
-def library(name):
-    """The module of a library, or the test is skipped with what its import says.
-
-    PyPI's torchvision has compiled operators for PyPI's torch. Beside a CPU build of torch they don't load, and the
-    import fails as it describes them: "operator torchvision::nms does not exist". No classifier calls them, so they
-    are declared without a body here.
-    """
-    while True:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return importlib.import_module(name)
-        except (ImportError, RuntimeError, OSError) as error:
-            missing = re.match(r"operator (torchvision::\w+) does not exist", str(error))
-            if not missing or missing[1] in DECLARED:
-                pytest.skip(f"{name} can't be imported: {error}")
-            DECLARED.add(missing[1])
-            torch.library.define(missing[1], "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 
 def like(**parts):
     return lambda *sizes: blocks.Block(*sizes, **parts)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds everything in an ONNX graph that pools a map and multiplies a map by what follows, whatever computes it.
+
+The search goes forward, apart from the matcher, which reads back. A pooled vector is a tensor that depends on maps only
+through pools over height and width.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import onnx
+
+from ..read.graph import Graph, attributes
+
+__all__ = ["LAYERS", "Attention", "PooledVectors"]
+
+# What a pool takes of a map.
+GLOBAL = {"GlobalAveragePool": "mean", "QLinearGlobalAveragePool": "mean", "GlobalMaxPool": "maximum",
+          "GlobalLpPool": "norm"}
+WINDOWED = {"AveragePool": "mean", "QLinearAveragePool": "mean", "MaxPool": "maximum", "LpPool": "norm"}
+REDUCED = {"ReduceMean": "mean", "QLinearReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "maximum",
+           "ReduceMin": "minimum", "ReduceL2": "norm"}
+WEIGHTED = ("MatMul", "Gemm", "Einsum")
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "FusedConv", "FusedGemm", "FusedMatMul", "QLinearConv",
+          "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul")
+# Functions that a gate without layers must have. A normalisation, which divides by its deviation, has none of them.
+FUNCTIONS = ("Sigmoid", "HardSigmoid", "Softmax", "Tanh", "QLinearSigmoid")
+# Positions of the operands.
+PRODUCTS = {"Mul": (0, 1), "Div": (0, 1), "QLinearMul": (0, 3)}
+# Operators between a Softmax and the pool that it weights, and how many in a row.
+MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast")
+MOST_MOVING = 8
+# Pools that a vector follows from, and nodes on a path: real networks have two and thirty.
+MOST_POOLS, MOST_NODES = 8, 256
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Attention:
+    """A product of map `x` and `gates`, and how these follow from a map.
+
+    ``product`` is the node. ``pools`` maps the nodes that pool to what they take: "mean", "maximum", "minimum", "norm",
+    "sum", or "weighted" for a mean by weights that are no constants. ``path`` has the nodes after a pool that lead to
+    the gates, in order, by the way with the most layers; ``layers`` are those among them.
+    """
+
+    product: onnx.NodeProto
+    x: str
+    gates: str
+    pools: tuple[tuple[onnx.NodeProto, str], ...]
+    path: tuple[onnx.NodeProto, ...]
+
+    @property
+    def layers(self) -> list[onnx.NodeProto]:
+        """The layers on the path."""
+        return [node for node in self.path if node.op_type in LAYERS]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """How a vector follows from a pool: the number of layers and of nodes, the last node and the way before it."""
+
+    layers: int
+    nodes: int
+    node: onnx.NodeProto | None
+    before: "_Way | None"
+    pools: list[int]
+
+
+class PooledVectors:
+    """The pooled vectors of `graph`."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        # Tensors that depend on constants and shapes alone; the way of each vector.
+        self._fixed, self._ways, self._pools = set(graph.initializers), {}, []
+        for node in graph.nodes:
+            self._read(node)
+
+    def _read(self, node):
+        reads = [name for name in self.graph.reads(node) if name not in self._fixed]
+        outputs = [name for name in node.output if name]
+        if not reads or node.op_type in ("Shape", "Size"):
+            self._fixed.update(outputs)
+            return
+        if all(name in self._ways for name in reads):
+            before = max((self._ways[name] for name in reads), key=lambda way: (way.layers, way.nodes))
+            pools = sorted({pool for name in reads for pool in self._ways[name].pools})[:MOST_POOLS]
+            way = _Way(before.layers + (node.op_type in LAYERS), before.nodes + 1, node, before, pools)
+        else:
+            kind = self._pool(node) if outputs and node.output[0] else None
+            if kind is None:
+                return
+            self._pools.append((node, kind))
+            way = _Way(0, 0, None, None, [len(self._pools) - 1])
+        self._ways.update(dict.fromkeys(outputs, way))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._ways
+
+    def attentions(self) -> Iterator[Attention]:
+        """Every product of a map and a vector that layers or a gate's function made of a pool."""
+        for node in self.graph.nodes:
+            for at in PRODUCTS.get(node.op_type, ()):
+                x, gates = self._operands(node, at)
+                way = self._ways.get(gates)
+                if way is None or x in self._ways or x in self._fixed or not self._is_map(x):
+                    continue
+                pools, path = tuple(self._pools[pool] for pool in way.pools), []
+                while way.node is not None and len(path) < MOST_NODES:
+                    path.append(way.node)
+                    way = way.before
+                found = Attention(node, x, gates, pools, tuple(path[::-1]))
+                if found.layers or any(inner.op_type in FUNCTIONS for inner in path):
+                    yield found
+
+    def _operands(self, node, at):
+        places = PRODUCTS[node.op_type]
+        names = [node.input[place] if place < len(node.input) else "" for place in places]
+        return names[places.index(at)], names[1 - places.index(at)]
+
+    def _extents(self, name):
+        """How many axes of tensor `name`, besides the first, may have more than one element; None if it isn't known."""
+        dims = self.graph.dims.get(name)
+        return None if dims is None else sum(size != 1 for size in dims[1:])
+
+    def _is_map(self, name):
+        extents = self._extents(name)
+        return extents is None or extents > 1
+
+    def _pool(self, node):
+        """What `node` takes of a map if it makes a vector of it; else None."""
+        operator, x, y = node.op_type, node.input[0] if node.input else "", node.output[0]
+        before, after = self._extents(x), self._extents(y)
+        if operator in GLOBAL:
+            return GLOBAL[operator]
+        if operator in WINDOWED:
+            dims = self.graph.dims.get(y)
+            single = dims is not None and len(dims) > 2 and set(dims[2:]) == {1}
+            return WINDOWED[operator] if single and self._is_map(x) else None
+        if operator in REDUCED:
+            known = None not in (before, after)
+            reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._follows_its_like(node)
+            return None if not reduced else "weighted" if self.softmax_before(node) else REDUCED[operator]
+        if operator in WEIGHTED and after is not None and after <= 1:
+            wide = [name for name in node.input if name not in self._fixed and (self._extents(name) or 0) > 1]
+            return "weighted" if wide else None
+        return None
+
+    def _axes(self, node):
+        array = self.graph.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
+        return attributes(node).get("axes", ()) if array is None else array.reshape(-1).tolist()
+
+    def _follows_its_like(self, node):
+        _, before = self.graph.maker(node.input[0])
+        return before is not None and before.op_type == node.op_type
+
+    def softmax_before(self, pool: onnx.NodeProto) -> onnx.NodeProto | None:
+        """The Softmax whose results weight what `pool` sums: as its operand, or as that of a Mul before it."""
+        _, before = self.graph.maker(pool.input[0])
+        names = before.input if before is not None and before.op_type == "Mul" else pool.input
+        for name in names:
+            for _ in range(MOST_MOVING):
+                _, node = self.graph.maker(name)
+                if node is not None and node.op_type == "Softmax":
+                    return node
+                if node is None or node.op_type not in MOVING:
+                    break
+                name = node.input[0]
+        return None
