@@ -61,7 +61,10 @@ def _code(file: pathlib.Path) -> str:
 
 
 class Store:
-    """Results in a folder. Each appears complete or not at all, so that an interrupted run leaves only good ones."""
+    """Results in a folder. Each appears complete or not at all, so that an interrupted run leaves only good ones.
+
+    Beside a result its file has the result's hash: a file that was cut or changed since has no result.
+    """
 
     def __init__(self, folder: str):
         self.folder = pathlib.Path(folder)
@@ -69,11 +72,13 @@ class Store:
     def load(self, key: str) -> dict[str, Any] | None:
         """The result under `key`, or None."""
         try:
-            result = json.loads((self.folder / f"{key}.json").read_text())
-            return result if isinstance(result, dict) else None
-        except (OSError, ValueError):
+            kept = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+            return kept["result"] if kept["digest"] == digest(kept["result"]) else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def save(self, key: str, result: dict[str, Any]) -> None:
         """Keep `result` under `key`."""
-        write_all(str(self.folder), {f"{key}.json": json_bytes(result)})
+        # As it will be read: JSON makes lists of tuples, and texts of keys.
+        result = json.loads(json_bytes(result))
+        write_all(str(self.folder), {f"{key}.json": json_bytes({"digest": digest(result), "result": result})})

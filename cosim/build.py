@@ -25,7 +25,7 @@ class Build:
     ``executable`` is in the cache; ``seconds`` is the time of the build, and ``cached`` whether it was there already.
     ``taps`` are the block's stage taps (see :mod:`.taps`), ``tapped`` is whether they are visible, ``waves`` whether it
     can write waves, ``per_beat`` whether Python moves the beats. ``ports`` has the block's ports and their bits,
-    ``text`` the Verilog, ``cache`` the cache.
+    ``text`` the Verilog, ``standard`` its version, ``cache`` the cache.
     """
 
     executable: Path
@@ -40,6 +40,14 @@ class Build:
     tapped: bool = True
     text: str = dataclasses.field(default="", repr=False)
     cache: Cache | None = None
+    standard: str = "2012"
+
+    def restored(self):
+        """The same build, made again; None where the cache has it as it was made."""
+        if self.cache is None or self.cache.find(self.executable.parent.name):
+            return None
+        return build_simulation(self.text, self.top, self.taps, self.waves, per_beat=self.per_beat, tapped=self.tapped,
+                                simulator=self.simulator, standard=self.standard, cache=self.cache)
 
     def with_taps(self):
         """The same build with visible taps. It is compiled when first needed."""
@@ -117,7 +125,7 @@ def build_simulation(verilog_text, top, taps=(), waves=False, *, per_beat=False,
 
     folder, cached = entry(cache, key, name, compiling)
     return Build(folder / name, time.perf_counter() - start, cached, top, taps, waves, simulator, per_beat, ports,
-                 tapped, verilog_text, cache)
+                 tapped, verilog_text, cache, standard)
 
 
 def entry(cache, key, name, compiling):
@@ -139,7 +147,15 @@ def entry(cache, key, name, compiling):
             (work / name).rename(folder / name)
             shutil.rmtree(work)
 
-        return cache.get(key, make)
+        try:
+            return cache.get(key, make)
+        except BuildError:
+            # The entry that it needs may have been removed meanwhile. If so, it is made again, and is used.
+            made = cache.made
+            compile_design = compiling()
+            if cache.made == made:
+                raise
+            return cache.get(key, make)
 
 
 @contextlib.contextmanager

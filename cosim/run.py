@@ -16,6 +16,7 @@ import find_libpython
 import numpy as np
 from cocotb_tools.check_results import get_results
 
+from ..hdl.errors import reason
 from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, save_facts
 from .result import SimResult, SimulationError
 from .taps import first_difference, recorded
@@ -80,17 +81,28 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
 def _run(build, job, folder, wave_file, progress, timeout, module):
     """Start the simulator once; returns what the test bench has written to ``result.json``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (RESULT, OUTPUTS, PROGRESS, _XML):
-        (folder / name).unlink(missing_ok=True)
     job.save(folder)
     save_facts(folder, per_beat=build.per_beat, ports=build.ports)
+    try:
+        return _started(build, job, folder, wave_file, progress, timeout, module)
+    except SimulationError:
+        # The executable may have been removed, or damaged, since it was built.
+        restored = build.restored()
+        if restored is None:
+            raise
+        return _started(restored, job, folder, wave_file, progress, timeout, module)
+
+
+def _started(build, job, folder, wave_file, progress, timeout, module):
+    for name in (RESULT, OUTPUTS, PROGRESS, _XML):
+        (folder / name).unlink(missing_ok=True)
     with open(folder / _LOG, "w") as log:
         try:
             process = subprocess.Popen(build.command(job.seed, wave_file), cwd=folder,
                                        env=_environment(build, job, folder, module), stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=subprocess.STDOUT)
         except OSError as error:
-            raise SimulationError(f"{build.executable}: {error.strerror}; it has to be built again") from error
+            raise SimulationError(f"{build.executable}: {reason(error)}; it has to be built again") from error
         try:
             _wait(process, folder, progress, timeout)
         finally:

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from ..hdl.errors import reason
 from . import cxxrtl, harness, verilate
 from .build import entry
 from .cache import Cache, digest
@@ -99,7 +100,7 @@ def _load(path):
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        raise SimulationError(f"{error}; it has to be built again") from error
+        raise SimulationError(f"{reason(error)}; it has to be built again") from error
     library.model_run.restype, library.model_run.argtypes = ctypes.c_char_p, (ctypes.c_uint64, ctypes.c_uint64)
     text, integer = ctypes.c_char_p, ctypes.c_int64
     library.model_tap.restype, library.model_tap.argtypes = None, (text, text, text, text, integer, integer)

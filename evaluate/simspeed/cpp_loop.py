@@ -12,6 +12,7 @@ from ...cosim import verilate
 from ...cosim.cache import Cache, digest
 from ...cosim.job import Load, Send
 from ...cosim.result import SimulationError
+from ...hdl.errors import reason
 
 __all__ = ["LoopResult", "build_loop", "run_loop", "write_stimulus"]
 
@@ -93,7 +94,10 @@ def run_loop(executable, stimulus, job, frames):
         raise ValueError(f"stall_out={job.stall_out}: must be stall_in={job.stall_in}")
     command = [executable, stimulus, frames, job.stall_in, job.seed, job.hang_cycles, "+verilator+rand+reset+2",
                f"+verilator+seed+{job.seed % _SEEDS + 1}"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise SimulationError(f"{executable}: {reason(error)}; it has to be built again") from None
     # Status 1 is a wrong output, which the figures tell.
     if done.returncode not in (0, 1) or not done.stdout:
         raise SimulationError(f"the C++ loop failed with status {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -14,6 +14,9 @@ import pytest
 from tiled_se.cosim import harness, verilate
 from tiled_se.cosim.build import BuildError, build_simulation
 from tiled_se.cosim.cache import Cache, default_root
+from tiled_se.cosim.job import Idle, Job, Reset
+from tiled_se.cosim.run import simulate
+from tiled_se.hdl.config import Config
 
 VERILOG = """
 module wire_through(input clk, input rst, input [7:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready,
@@ -33,6 +36,8 @@ def runtime():
 @pytest.fixture
 def cache(tmp_path, runtime):
     shutil.copytree(runtime, tmp_path / runtime.name)
+    (tmp_path / "locks").mkdir()
+    shutil.copy(runtime.parent / "locks" / f"{runtime.name}.sum", tmp_path / "locks")
     return Cache(tmp_path)
 
 
@@ -101,6 +106,88 @@ def test_verilog_error_is_one_message(cache):
     with pytest.raises(BuildError, match=r"(?s)^verilator_bin failed with status 1:\n%Error: design\.v:.*oops"):
         build_simulation(VERILOG + "\noops\n", "wire_through", cache=cache)
     assert not [path for path in cache.root.iterdir() if path.name.startswith("tmp-")]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def changed(path):
+    """One bit in the middle: the size is the same."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def removed_from(path):
+    path.unlink()
+    (path.parent / "other").touch()
+
+
+DAMAGE = [cut, changed, lambda path: path.write_bytes(b""), lambda path: path.unlink(), removed_from,
+          lambda path: path.chmod(0) or path.unlink(), lambda path: shutil.rmtree(path.parent)]
+DAMAGE_IDS = ["cut", "changed", "emptied", "file deleted", "another file", "no file", "deleted"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=DAMAGE_IDS)
+def test_damaged_entry_is_made_again(tmp_path, damage):
+    def make(folder):
+        (folder / "sub").mkdir()
+        (folder / "sub" / "data").write_bytes(b"x" * 1000)
+
+    for _ in range(2):
+        folder, cached = Cache(tmp_path).get("key", make)
+        assert not cached
+        assert Cache(tmp_path).get("key", make) == (folder, True)
+        damage(folder / "sub" / "data")
+        assert Cache(tmp_path).find("key") is None
+    # What the entry was is no longer there.
+    Cache(tmp_path).get("key", make)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "locks"]
+    assert [path.name for path in (tmp_path / "key" / "sub").iterdir()] == ["data"]
+
+
+def test_file_in_the_place_of_an_entry(tmp_path):
+    cache = Cache(tmp_path)
+    cache.get("key", lambda folder: None)
+    (tmp_path / "key").rmdir()
+    assert cache.find("key") is None
+    (tmp_path / "key").write_text("")
+    assert cache.find("key") is None
+    assert cache.get("key", lambda folder: (folder / "data").touch()) == (tmp_path / "key", False)
+
+
+def test_damaged_executable_is_built_again(cache):
+    """Whether the next build finds it so, or a run whose build was right."""
+    job = Job.of(Config(k=1, width=1, channels=1, squeeze=1), [Reset(), Idle(4)])
+    built = build_simulation(VERILOG, "wire_through", cache=cache)
+    cut(built.executable)
+    assert not build_simulation(VERILOG, "wire_through", cache=cache).cached
+    shutil.rmtree(built.executable.parent)
+    assert simulate(built, job).failures == []
+    assert build_simulation(VERILOG, "wire_through", cache=cache).cached
+
+
+def test_runtime_that_goes_while_it_is_used(cache, monkeypatch):
+    """After it was found, and before the compiler reads it: the build begins again, once."""
+    calls = []
+
+    def compile_without(folder, runtime_folder, *arguments):
+        calls.append(runtime_folder)
+        if len(calls) == 1:
+            shutil.rmtree(runtime_folder)
+            raise BuildError("c++ failed")
+        (folder / verilate.EXECUTABLE).touch()
+
+    monkeypatch.setattr(harness, "compile_design", compile_without)
+    monkeypatch.setattr(verilate, "run_all", lambda commands, folder: None)
+    assert not build_simulation(VERILOG, "wire_through", cache=cache).cached
+    assert len(calls) == 2
+    # Not where nothing has gone.
+    monkeypatch.setattr(harness, "compile_design", mock.Mock(side_effect=BuildError("c++ failed")))
+    with pytest.raises(BuildError):
+        build_simulation(VERILOG.replace("wire_through", "again"), "again", cache=cache)
+    assert harness.compile_design.call_count == 1
 
 
 def test_missing_module_and_port(cache):

@@ -113,8 +113,17 @@ class TestStore:
         assert kept.load("a") is None
         kept.save("a", {"b": 1})
         assert kept.load("a") == {"b": 1}
-        (tmp_path / "a.json").write_text('{"b"')
-        assert kept.load("a") is None
+        kept.save("b", {"c": {2: (1.5, None), 10: "ü"}})
+        assert kept.load("b") == {"c": {"2": [1.5, None], "10": "ü"}}
+        whole = (tmp_path / "a.json").read_text()
+        wrong = [whole[:-3], "", "{}", "[1]", "null", "[" * 100_000, '{"b": 1}', whole.replace('"b": 1', '"b": 2'),
+                 whole.replace('"result"', '"results"'), "\ud800"]
+        assert wrong[7] != whole
+        for text in wrong:
+            (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+            assert kept.load("a") is None
+        (tmp_path / "a.json").write_text(whole)
+        assert kept.load("a") == {"b": 1}
 
     def test_keys_hash_what_decides(self, tmp_path, monkeypatch):
         """Comments, docstrings, help texts and tables change nothing; arithmetic, constants and C++ do.
