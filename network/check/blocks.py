@@ -37,8 +37,10 @@ LARGEST_MEAN = 1e18
 SUM_ERROR = 4e-6
 # Hidden vectors before their activation: beyond the corners of all activations, and about those of most.
 WIDE, NEAR = (-9.0, 9.0), (-1.5, 5.0)
+# Steps of conjugate gradients.
+GRADIENTS = 6
 # Factors of a vector of means among which those are chosen that change the gates most.
-FACTORS = 2.0 ** np.arange(-8, 9, 2)
+FACTORS = 8.0 ** np.arange(-2, 3)
 
 
 def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[NetworkBlock], dict[str, str]]:
@@ -46,7 +48,9 @@ def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[Networ
     agreeing, reasons = [], {}
     for block in blocks:
         try:
-            difference = _difference(graph, block)
+            # Weights may be any numbers, and overflow.
+            with np.errstate(all="ignore"):
+                difference = _difference(graph, block)
             reason = difference and (f"when it is run, its gates differ by up to {difference:.2g} from those of the "
                                      "block that it was read as")
         except NotAlone as error:
@@ -85,10 +89,6 @@ class _Trial:
         self.taps = [block.x if block.x in alone.inside else alone.base, block.y]
         self.error = constant_error(alone.graph, alone.nodes)
         self.rng = np.random.default_rng(0)
-        # (CR, C): the means for which the first layer gives each unit vector, or nearly.
-        square = self.form.w1 @ self.form.w1.T
-        square += np.eye(len(square)) * (1e-9 * np.trace(square) + 1e-30)
-        self.inverse = np.linalg.solve(square, self.form.w1)
 
     def difference(self, batch: int) -> float:
         """The largest difference on maps of that batch which is not allowed, or 0.0."""
@@ -115,7 +115,7 @@ class _Trial:
         for shape in shapes:
             noise, run = np.resize(_noise(), shape), None
             for z in itertools.islice(self._means(shape[0]), inputs):
-                z = np.clip(z, -LARGEST_MEAN, LARGEST_MEAN)
+                z = np.clip(np.nan_to_num(z), -LARGEST_MEAN, LARGEST_MEAN)
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
                 fed = _arranged(noise * size + z.astype(np.float32)[:, :, None, None], self.block.channels_last,
                                 self.order)
@@ -129,24 +129,37 @@ class _Trial:
     def _means(self, batch: int) -> Iterator[np.ndarray]:
         """Means (N, C) of random maps, those first that show most of the form."""
         squeeze, channels = self.form.w1.shape
-        for low, high in (NEAR, WIDE):
-            yield self._leading_to(self.rng.uniform(low, high, (batch, squeeze)))
+        # Few numbers at a time are beyond the activation's corners: with many, the logits would be beyond the gate's.
+        for share in (0, 1, *[1 / 4] * 4):
+            wide = self.rng.random((batch, squeeze)) < share
+            low, high = (np.where(wide, *ends) for ends in zip(WIDE, NEAR, strict=True))
+            yield self._leading_to(self.rng.uniform(low, high))
         yield self._changing_gates(self.rng.normal(size=(batch, channels)))
         yield self.rng.normal(size=(batch, channels))
         yield self._changing_gates(np.abs(self.rng.normal(size=(batch, channels))))
         yield 10 * self._leading_to(self.rng.uniform(*WIDE, (batch, squeeze)))
 
     def _leading_to(self, hidden):
-        """Means (N, C) for which the first layer gives `hidden` (N, CR), or nearly."""
-        return (hidden - self.form.b1) @ self.inverse
+        """Means (N, C) for which the first layer gives `hidden` (N, CR), or nearly: some steps of conjugate gradients.
+        """
+        w1 = self.form.w1
+        rest = hidden - self.form.b1
+        z, direction, size = 0.0, rest, (rest**2).sum(axis=1, keepdims=True)
+        for _ in range(min(GRADIENTS, len(w1))):
+            step = direction @ w1
+            length = size / np.maximum((step**2).sum(axis=1, keepdims=True), 1e-30)
+            z, rest = z + length * step, rest - length * (step @ w1.T)
+            size, last = (rest**2).sum(axis=1, keepdims=True), size
+            direction = rest + size / np.maximum(last, 1e-30) * direction
+        return z
 
     def _changing_gates(self, z):
         """The multiple of the means `z` (N, C) whose gates are the least alike, and not at their ends."""
         size = np.sqrt(np.mean((z @ self.form.w1.T)**2)) or 1.0
         multiples = [z * factor / size for factor in FACTORS]
         _, rest = _excite(self.form, 0 * z)
-        gates = [_excite(self.form, multiple)[1] for multiple in multiples]
-        changes = [np.mean(np.abs(gate - rest) * ((gate > 0.02) & (gate < 0.98))) for gate in gates]
+        gates = _excite(self.form, np.stack(multiples))[1]
+        changes = np.mean(np.abs(gates - rest) * ((gates > 0.02) & (gates < 0.98)), axis=(1, 2))
         return multiples[int(np.argmax(changes))]
 
 
@@ -203,14 +216,13 @@ def _gate_difference(form: FloatBlock, x: np.ndarray, y: np.ndarray, error: floa
     the relative `error` of the network's constants.
     """
     means = x.mean(axis=(2, 3), dtype=np.float64)
-    with np.errstate(all="ignore"):
-        hidden, gates = _excite(form, means)
-        sizes = np.abs(means) @ np.abs(form.w1.T) + np.abs(form.b1)
-        slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
-        allowed = error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ np.abs(form.w2.T) * error
-                                   + sizes @ np.abs(form.w2.T) * SUM_ERROR)
-        change = np.abs(y - x * (gates + form.residual).astype(np.float32)[:, :, None, None]).max(axis=(2, 3))
-        difference = change / np.maximum(np.abs(x).max(axis=(2, 3)), 1e-30)
+    hidden, gates = _excite(form, means)
+    sizes = np.abs(means) @ np.abs(form.w1.T) + np.abs(form.b1)
+    slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
+    allowed = error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ np.abs(form.w2.T) * error
+                               + sizes @ np.abs(form.w2.T) * SUM_ERROR)
+    change = np.abs(y - x * (gates + form.residual).astype(np.float32)[:, :, None, None]).max(axis=(2, 3))
+    difference = change / np.maximum(np.abs(x).max(axis=(2, 3)), 1e-30)
     difference = np.where(np.isnan(difference), np.inf, difference)
     at = np.argmax(difference / allowed)
     return float(difference.flat[at]), float(allowed.flat[at])
