@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the block must compute: the PyTorch module, the quantiser, and the integer model in the hardware's stages.
 
-Only :mod:`.integer`, :mod:`.stages`, :mod:`.module`, :mod:`.convert`, :mod:`.recognise` and :mod:`.trace` import torch.
+Only :mod:`.integer`, :mod:`.stages`, :mod:`.module`, and what :mod:`.convert` imports need torch.
 """
 
 from ..hdl.lazy import lazy

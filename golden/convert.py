@@ -1,68 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replaces the squeeze-and-excite blocks of a PyTorch network by tiled ones that share their weights, and back."""
 
-import dataclasses
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-import torch
 from torch import nn
-from torch.nn import functional
 
 from ..hdl.config import ConfigError
-from .module import TiledSE
-from .recognise import FORWARD_HOOKS, SEBlock, recognise
+from .check import difference
+from .module import FORWARD_HOOKS, TiledSE
+from .recognise import SEBlock, recognise
+from .replace import obstacle, restore, tiled_form
 
 __all__ = ["SEBlock", "find_se", "tile_se", "untile_se"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Replaced:
-    """The module that a :class:`TiledSE` has replaced, and the names of the shared parameters."""
-
-    module: nn.Module
-    layers: tuple
-
-
-class SharedMatrix(nn.Module):
-    """A 1x1 convolution with the parameters of a layer that is no 2D convolution.
-
-    The parameter is `matrix`, (outputs, inputs) or with one axis more; `weight` has a convolution's shape.
-    """
-
-    bias: torch.Tensor
-
-    def __init__(self, matrix: nn.Parameter) -> None:
-        super().__init__()
-        self.matrix = matrix
-
-    def extra_repr(self) -> str:
-        """Inputs and outputs."""
-        return f"{self.matrix.shape[1]}, {self.matrix.shape[0]}"
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """(outputs, inputs, 1, 1), a view of the parameter."""
-        return self.matrix.flatten(1)[:, :, None, None]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` (N, inputs, H, W) to (N, outputs, H, W)."""
-        return functional.conv2d(x, self.weight, self.bias)
-
-
-def find_se(model: nn.Module) -> dict[str, SEBlock]:
+def find_se(model: nn.Module, *, check: bool = True) -> dict[str, SEBlock]:
     """The :class:`SEBlock` descriptions of `model`'s blocks, by the modules' names as in ``named_modules``.
 
-    Nothing is changed. A block is recognised by the function that it computes, whatever its weights, see
+    Nothing is changed. A block is recognised by the function that it computes, see
     :func:`~tiled_se.golden.recognise.recognise`; ``x + x * gate`` counts, too. Not included: tiled blocks, and blocks
     that are not a module of their own but written out in a larger module's ``forward``. `model`'s own name is "".
+
+    With `check`, each block's copy is run beside the :class:`TiledSE` that would replace it. A block that differs, or
+    that can't be run, is left out with a warning. Blocks on the meta device, and blocks with hooks on their inner
+    layers, which :func:`tile_se` refuses, are not run.
     """
-    return {name: block for name, _, block in _blocks(model)}
+    found = {}
+    for name, module, block in _blocks(model):
+        if check and not _has_inner_hooks(module) and (reason := _difference(module, block)):
+            _warn(name, module, reason)
+        else:
+            found[name] = block
+    return found
 
 
 def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
-            select: Callable[[str, nn.Module], bool] | Iterable[str] | None = None) -> nn.Module:
+            select: Callable[[str, nn.Module], bool] | Iterable[str] | None = None, check: bool = True) -> nn.Module:
     """Replace `model`'s squeeze-and-excite blocks by :class:`TiledSE` modules with the same weights.
 
     Parameters
@@ -74,18 +49,28 @@ def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
         stay, too; their `k` is an attribute.
     select : optional callable (name, module) -> bool, or iterable of names
         The blocks to replace; all by default.
+    check : bool
+        Before anything is changed, run a copy of each block beside its :class:`TiledSE` with k >= H, in evaluation
+        mode, with random maps of several sizes and scales. A block that differs by more than rounding, or that can't
+        be run, stays with a warning that says by how much; if it was chosen by `k` or `select`, it is an error.
 
     Returns `model`, or the :class:`TiledSE` if `model` is a block itself. Raises ConfigError, with `model` unchanged,
-    if `k` is no integer of at least 1, no block has a given name, or a block's inner layers have hooks.
+    if `k` is no integer of at least 1, no block has a given name, a block's inner layers have hooks, or a chosen block
+    differs.
 
     Parameters are not copied: the new modules have the same parameter objects, so optimisers, training and ``to`` work
-    as before. A missing bias becomes a buffer of zeros. Hooks of a block are kept. Names in the state dict change to
-    ``fc1`` and ``fc2``, so load checkpoints of the original first. Dropout inside a block is dropped.
-    :func:`untile_se` undoes the replacement.
+    as before. A missing bias becomes a buffer of zeros. The exception is a layer with batch normalisation before or
+    after it: the normalisation is folded with the statistics of evaluation mode, and the folded layer owns its weight
+    and bias. So an optimiser that was made before does not train it, and training uses no batch statistics.
+
+    Hooks of a block are kept. Names in the state dict change to ``fc1`` and ``fc2``, so load checkpoints of the
+    original first. Dropout inside a block is dropped. Blocks on the meta device are not checked, as they have no
+    numbers. :func:`untile_se` undoes the replacement.
     """
     blocks = _blocks(model)
     known = [name for name, _, _ in blocks]
     rows = _rows(k, known)
+    explicit = select is not None or isinstance(k, Mapping)
     if select is None:
         select = known
     if not callable(select):
@@ -93,28 +78,51 @@ def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
         _check_names("select", select, known)
     chosen = [(name, module, block) for name, module, block in blocks
               if name in rows and (select(name, module) if callable(select) else name in select)]
-    for name, module, _ in chosen:
-        inner = (part for part in module.modules() if part is not module)
-        if any(getattr(part, hooks, None) for part in inner for hooks in FORWARD_HOOKS):
+    for name, module, block in chosen:
+        if any(block.norms) and any(tensor.is_meta for tensor in module.parameters()):
+            raise ConfigError("model", name or type(model).__name__,
+                              "is on the meta device, where batch normalisation can't be folded")
+        if _has_inner_hooks(module):
             raise ConfigError("model", name or type(model).__name__,
                               "has hooks on its inner layers, which would be lost; remove them first")
-    return _put(model, {module: _tiled(module, block, rows[name]) for name, module, block in chosen})
+    different = {name: reason for name, module, block in chosen if check and (reason := _difference(module, block))}
+    if different and explicit:
+        name, reason = next(iter(different.items()))
+        raise ConfigError("model", name or type(model).__name__, reason)
+    for name, module, _ in chosen:
+        if name in different:
+            _warn(name, module, different[name])
+    return _put(model, {module: tiled_form(module, block, rows[name]) for name, module, block in chosen
+                        if name not in different})
+
+
+def _has_inner_hooks(module: nn.Module) -> bool:
+    inner = (part for part in module.modules() if part is not module)
+    return any(getattr(part, hooks, None) for part in inner for hooks in FORWARD_HOOKS)
+
+
+def _difference(module: nn.Module, block: SEBlock) -> str | None:
+    return difference(module, lambda copy: tiled_form(copy, block, 1))
+
+
+def _warn(name: str, module: nn.Module, reason: str) -> None:
+    warnings.warn(f"{name or type(module).__name__}: {reason}; it is left as it is", stacklevel=3)
 
 
 def untile_se(model: nn.Module) -> nn.Module:
     """Put back the modules that :func:`tile_se` has replaced, with the current weights.
 
     Changes `model` in place and returns it, or the original block if `model` is a :class:`TiledSE` itself. A
-    :class:`TiledSE` that is not from :func:`tile_se` stays. Raises ConfigError("model"), and changes nothing, if a bias
-    that the original lacks is no longer 0.
+    :class:`TiledSE` that is not from :func:`tile_se` stays. Batch normalisations that were folded come back as they
+    were. Raises ConfigError("model"), and changes nothing, if a bias that the original lacks is no longer 0, or the
+    weights of a folded layer have changed since.
     """
     tiled = {name: module for name, module in model.named_modules()
              if isinstance(module, TiledSE) and hasattr(module, "replaced")}
     for name, module in tiled.items():
-        for layer, (_, bias) in zip((module.fc1, module.fc2), module.replaced.layers, strict=True):
-            if bias is None and layer.bias.any():
-                raise ConfigError("model", name or "TiledSE", "has a bias now that its original has no place for")
-    return _put(model, {module: _original(module) for module in tiled.values()})
+        if reason := obstacle(module):
+            raise ConfigError("model", name or "TiledSE", reason)
+    return _put(model, {module: restore(module) for module in tiled.values()})
 
 
 def _blocks(model: nn.Module) -> list[tuple[str, nn.Module, SEBlock]]:
@@ -164,44 +172,3 @@ def _check_names(option: str, names: Iterable[str], known: list[str]) -> None:
         if name not in known:
             listed = ", ".join(known) or "there are none"
             raise ConfigError(option, name, f"must name squeeze-and-excite blocks of the model: {listed}")
-
-
-def _tiled(module: nn.Module, block: SEBlock, k: int) -> TiledSE:
-    """The :class:`TiledSE` that shares `module`'s parameters and hooks."""
-    with torch.device("meta"):  # weights that are replaced below
-        tiled = TiledSE(block.channels, block.squeeze, k, mid=block.mid, gate=block.gate, residual=block.residual)
-    tiled.fc1, tiled.fc2 = (_layer(*(name and module.get_parameter(name) for name in names)) for names in block.layers)
-    # The same dictionaries, so that handles of hooks continue to work.
-    for name in (*FORWARD_HOOKS, "_is_full_backward_hook"):
-        tiled.__dict__[name] = getattr(module, name)
-    tiled.replaced = Replaced(module, block.layers)
-    return tiled.train(module.training)
-
-
-def _layer(weight: nn.Parameter, bias: nn.Parameter | None) -> nn.Module:
-    """A 1x1 convolution with these parameter objects; no bias means a buffer of zeros."""
-    if weight.ndim == 4:
-        layer: Any = nn.Conv2d(weight.shape[1], weight.shape[0], 1, device="meta")
-        layer.weight = weight
-        del layer.bias
-    else:
-        layer = SharedMatrix(weight)
-    if bias is None:
-        layer.register_buffer("bias", weight.new_zeros(len(weight)))
-    else:
-        layer.bias = bias
-    return layer
-
-
-def _original(tiled: TiledSE) -> nn.Module:
-    """The module that `tiled` has replaced, with the parameters and the mode that `tiled` has now."""
-    module, layers = tiled.replaced.module, tiled.replaced.layers
-    for layer, (weight, bias) in zip((tiled.fc1, tiled.fc2), layers, strict=True):
-        matrix = layer.matrix if isinstance(layer, SharedMatrix) else layer.weight
-        # Usually the same objects, but `to` and `load_state_dict(assign=True)` may replace parameters.
-        for name, parameter in ((weight, matrix), (bias, layer.bias)):
-            if name:
-                owner, _, attribute = name.rpartition(".")
-                setattr(module.get_submodule(owner), attribute, parameter)
-    module._is_full_backward_hook = tiled._is_full_backward_hook
-    return module if module.training == tiled.training else module.train(tiled.training)

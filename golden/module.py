@@ -10,7 +10,11 @@ from torch.nn import functional
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .block import FloatBlock
 
-__all__ = ["TiledSE"]
+__all__ = ["ACTIVATIONS", "FORWARD_HOOKS", "TiledSE", "gate_function"]
+
+# The dictionaries of a module's forward and backward hooks.
+FORWARD_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+                 "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
 
 SIGMOID = Gate()
 ACTIVATIONS = {
@@ -22,7 +26,8 @@ ACTIVATIONS = {
 }
 
 
-def _gate(gate: Gate, x: torch.Tensor) -> torch.Tensor:
+def gate_function(gate: Gate, x: torch.Tensor) -> torch.Tensor:
+    """The gates of logits `x` of any shape."""
     if gate.kind is GateKind.SIGMOID:
         return torch.sigmoid(x)
     return torch.clamp(gate.slope * x + gate.offset, 0, 1)
@@ -77,7 +82,7 @@ class TiledSE(nn.Module):
         """Gates of the tiles of `x` (N, C, H, W): (N, C, tiles down, tiles across)."""
         # With ceil_mode the last windows are cut at the frame's end, and their means are over the rest.
         z = functional.avg_pool2d(x, self.tile(x), ceil_mode=True)
-        return _gate(self.gate, self.fc2(ACTIVATIONS[self.mid](self.fc1(z))))
+        return gate_function(self.gate, self.fc2(ACTIVATIONS[self.mid](self.fc1(z))))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale `x` (N, C, H, W), any H and W; returns the same shape."""

@@ -7,22 +7,21 @@ import fractions
 import itertools
 import warnings
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .block import FloatBlock
-from .module import ACTIVATIONS, TiledSE
+from .fold import Norm, fold
+from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE
 from .trace import GRID, Stage, Trace
 
-__all__ = ["FORWARD_HOOKS", "SEBlock", "recognise"]
+__all__ = ["SEBlock", "recognise"]
 
-# The dictionaries of a module's forward and backward hooks.
-FORWARD_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
-                 "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
 # (N, H, W) of the random maps that a candidate is checked on. Their heights differ, so no fixed window passes.
 CHECKED = ((2, 5, 3), (3, 4, 7))
+# Parameters, and buffers, of two layers with a few normalisations.
+MOST = 16
 # Tolerances: between two formulas of one function, and between a float32 slope and its exact value.
 TOLERANCE, SAME = 1e-6, 1e-7
 
@@ -32,6 +31,7 @@ class SEBlock:
     """A squeeze-and-excite block in a module: its C, CR, functions, and whether ``y = x + x * gate`` (`residual`).
 
     ``layers`` has the names of the module's parameters: (weight, bias) of layer 1 and of layer 2; None for no bias.
+    ``norms`` has the batch normalisations before and after layer 1, and before and after layer 2.
     """
 
     channels: int
@@ -40,15 +40,21 @@ class SEBlock:
     gate: Gate
     residual: bool
     layers: tuple
+    norms: tuple[tuple[Norm, ...], ...] = ((), (), (), ())
+
+    @property
+    def around(self) -> tuple[tuple[tuple[Norm, ...], ...], ...]:
+        """The normalisations (before, after) of layer 1 and of layer 2."""
+        return self.norms[:2], self.norms[2:]
 
 
 def recognise(module: nn.Module) -> SEBlock | None:
     """The :class:`SEBlock` that `module` computes in evaluation mode, or None.
 
     It must take one map (N, C, H, W) and own two matrices (1x1 convolutions or linear layers) with or without biases,
-    and no other parameter or buffer, so no batch normalisation. Mean over H and W, layer, `mid`, layer, `gate` and
-    product with the input may be written in any way; so may the residual form. A module that changes its input in place
-    is not recognised, as its caller may rely on that.
+    and no other parameter or buffer, except for those of batch normalisations directly before or after a layer. Mean
+    over H and W, layer, `mid`, layer, `gate` and product with the input may be written in any way; so may the residual
+    form. A module that changes its input in place is not recognised, as its caller may rely on that.
 
     The module and torch's random state stay unchanged: a copy without hooks runs on the CPU in float32, with other
     weights. So the result does not depend on the weights' values.
@@ -71,10 +77,11 @@ def recognise(module: nn.Module) -> SEBlock | None:
 
 def _matrices(module: nn.Module) -> list[tuple[int, ...]]:
     """Shapes of the two layers' matrices; empty if the module can't be a block. Cheap for modules of any size."""
-    parameters = [p for _, p in itertools.islice(module.named_parameters(remove_duplicate=False), 5)]
-    if not 2 <= len(parameters) <= 4 or any(nn.parameter.is_lazy(p) for p in parameters):
+    parameters = [p for _, p in itertools.islice(module.named_parameters(remove_duplicate=False), MOST + 1)]
+    buffers = list(itertools.islice(module.buffers(), MOST + 1))
+    if not 2 <= len(parameters) <= MOST or any(nn.parameter.is_lazy(tensor) for tensor in parameters + buffers):
         return []
-    if next(module.buffers(), None) is not None or isinstance(module, torch.jit.ScriptModule):
+    if len(buffers) > MOST or isinstance(module, torch.jit.ScriptModule):
         return []
     # On a map of few rows a tiled block would pass as an original one.
     if any(isinstance(part, TiledSE) for part in module.modules()):
@@ -87,9 +94,12 @@ def _matrices(module: nn.Module) -> list[tuple[int, ...]]:
 
 
 def _twin(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, without hooks, whose parameters are zeros that take no memory."""
-    memo = {id(p): nn.Parameter(torch.zeros((), device="cpu", dtype=torch.float32).expand(p.shape), False)
-            for p in module.parameters()}
+    """A copy in evaluation mode, without hooks, whose parameters and buffers are zeros that take no memory."""
+    memo: dict[int, object] = {}
+    for tensor in (*module.parameters(), *module.buffers()):
+        dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+        zeros = torch.zeros((), device="cpu", dtype=dtype).expand(tensor.shape)
+        memo[id(tensor)] = nn.Parameter(zeros, False) if isinstance(tensor, nn.Parameter) else zeros
     for part in module.modules():
         memo |= {id(hooks): type(hooks)() for hooks in (getattr(part, name, None) for name in FORWARD_HOOKS)
                  if hooks is not None}
@@ -99,15 +109,23 @@ def _twin(module: nn.Module) -> nn.Module:
 def _propose(twin: nn.Module, channels: int) -> SEBlock | None:
     """The candidate that one pass of random data suggests; None if it does not look like a block."""
     x = torch.randn(CHECKED[0][0], channels, *CHECKED[0][1:], device="cpu", dtype=torch.float32)
-    with Trace(x, dict(twin.named_parameters())) as trace:
+    tensors = _tensors(twin)
+    with Trace(x, tensors) as trace:
         y = trace.known(twin(x))
     if len(trace.layers) != 2 or getattr(y, "stages", None) != {Stage.INPUT, Stage.LOGIT}:
         return None
     mid, (gate, residual) = _mid(trace.hidden), _gate(y.values)
     if mid is None or gate is None:
         return None
-    squeeze = dict(twin.named_parameters())[trace.layers[0][0]].shape[0]
-    return SEBlock(channels, squeeze, mid, gate, residual, tuple(trace.layers))
+    norms = tuple(map(tuple, trace.norms))
+    used = {name for norm in itertools.chain(*norms) for name in norm.names}
+    if any(buffer.is_floating_point() and name not in used for name, buffer in twin.named_buffers()):
+        return None
+    return SEBlock(channels, tensors[trace.layers[0][0]].shape[0], mid, gate, residual, tuple(trace.layers), norms)
+
+
+def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _near(values: torch.Tensor, expected: torch.Tensor) -> bool:
@@ -155,16 +173,16 @@ def _simple(number: float) -> float:
 
 def _agrees(twin: nn.Module, block: SEBlock) -> bool:
     """Whether the copy computes `block` with random weights; they are large enough for all parts of the activations."""
-    parameters = dict(twin.named_parameters())
-    for parameter in parameters.values():
-        gain = 4 * parameter.shape[1] ** -0.5 if parameter.ndim > 1 else 1
-        parameter.data = gain * torch.randn(parameter.shape, device="cpu", dtype=torch.float32)
-    arrays: list[np.ndarray] = []
-    for weight, bias in block.layers:
-        matrix = parameters[weight].flatten(1)
-        arrays += [matrix.numpy(), parameters[bias].numpy() if bias else matrix.new_zeros(len(matrix)).numpy()]
+    variances = {norm.variance for norm in itertools.chain(*block.norms)}
+    tensors = _tensors(twin)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            gain = 4 * tensor.shape[1] ** -0.5 if tensor.ndim > 1 else 1
+            values = gain * torch.randn(tensor.shape, device="cpu", dtype=torch.float32)
+            tensor.data = values.square() + 0.1 if name in variances else values
+    (w1, b1), (w2, b2) = ((weight.numpy(), bias.numpy()) for weight, bias in (
+        fold(tensors, names, *around) for names, around in zip(block.layers, block.around, strict=True)))
     highest = max(height for _, height, _ in CHECKED)
-    w1, b1, w2, b2 = arrays
     expected = TiledSE.from_block(FloatBlock(w1, b1, w2, b2, block.mid, block.gate, block.residual), highest)
     expected.to("cpu", torch.float32)
     for batch, height, width in CHECKED:

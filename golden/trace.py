@@ -14,12 +14,17 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .fold import Norm
+
 __all__ = ["GRID", "Stage", "Trace"]
 
 aten = torch.ops.aten
 AVERAGES = {aten.mean, aten.avg_pool2d}
 # Operators of a layer, and the positions of their arguments input, weight and bias.
 LAYERS = {aten.convolution: (0, 1, 2), aten.linear: (0, 1, 2), aten.addmm: (1, 2, 0), aten.mm: (0, 1, None)}
+# Operators of a batch normalisation, and the positions of their arguments training (None: they never train) and eps.
+NORMS = {aten.native_batch_norm: (5, 7), aten.cudnn_batch_norm: (5, 7),
+         aten._native_batch_norm_legit_no_training: (None, 6)}
 # Operators, other than views, that return their first argument's values.
 COPIES = {aten.clone, aten._to_copy, aten._unsafe_view}
 # Pointwise operators that torch does not tag as such.
@@ -59,38 +64,43 @@ class Samples:
 
 
 class Trace(TorchDispatchMode):
-    """Records a forward pass, with the input `x` and the module's `parameters` by their names, that runs under it.
+    """Records a forward pass that runs under it: the input is `x`, `tensors` the module's parameters and buffers.
 
     ``layers`` has the names of weight and bias (or None) of layer 1, then of layer 2, as far as they were found, and
-    ``hidden`` layer 2's input at the points of ``Stage.HIDDEN``, in float64.
+    ``hidden`` layer 2's input at the points of ``Stage.HIDDEN``, in float64. ``norms`` has the batch normalisations
+    before and after layer 1, and before and after layer 2.
     """
 
-    def __init__(self, x: torch.Tensor, parameters: dict[str, torch.Tensor]) -> None:
+    def __init__(self, x: torch.Tensor, tensors: dict[str, torch.Tensor]) -> None:
         super().__init__()
         self.layers: list[tuple] = []
+        self.norms: tuple[list[Norm], ...] = ([], [], [], [])
         self.hidden: torch.Tensor | None = None
         # By id. The tensors are kept alive, so that no other tensor gets the same id.
         self._kept = [x]
-        self._known: dict[int, str | Samples | None] = {id(tensor): name for name, tensor in parameters.items()}
+        self._known: dict[int, str | Samples | None] = {id(tensor): name for name, tensor in tensors.items()}
         self._known[id(x)] = Samples(frozenset({Stage.INPUT}), Stage.INPUT.points)
 
     def known(self, tensor: Any) -> "str | Samples | None":
-        """A parameter's name, the :class:`Samples` of what depends on stages alone; None for anything else."""
+        """A parameter's or buffer's name, :class:`Samples` of what depends on stages alone; None for anything else."""
         return self._known.get(id(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         known = self._follow(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self._kept.append(result)
+        first = result[0] if func.overloadpacket in NORMS else result
+        if isinstance(first, torch.Tensor):
+            self._kept.append(first)
             # An in-place operator returns a tensor that had another meaning before.
-            self._known[id(result)] = known
+            self._known[id(first)] = known
         return result
 
     def _follow(self, func: Any, args: tuple, kwargs: dict) -> "str | Samples | None":
         operator = func.overloadpacket
         if operator in LAYERS:
             return self._layer(operator, args)
+        if operator in NORMS:
+            return self._norm(operator, args)
         if operator in AVERAGES:
             source = self.known(args[0])
             known = isinstance(source, Samples) and (source.only(Stage.INPUT) or source.only(Stage.MEAN))
@@ -130,6 +140,26 @@ class Trace(TorchDispatchMode):
             self.hidden = source.values
             return _start(Stage.LOGIT)
         return None
+
+    def _norm(self, operator: Any, args: tuple) -> Samples | None:
+        """A normalisation with stored statistics, which keeps its input's stage: it will be folded into a layer."""
+        source, tensors, (training, eps) = self.known(args[0]), args[1:5], NORMS[operator]
+        if training is not None and args[training] or not isinstance(source, Samples):
+            return None
+        weight, bias, mean, variance = (name if isinstance(name, str) else None for name in map(self.known, tensors))
+        absent = [tensor is None for tensor in tensors]
+        if mean is None or variance is None or absent != [name is None for name in (weight, bias, mean, variance)]:
+            return None
+        norm, done = Norm(weight, bias, mean, variance, args[eps]), len(self.layers)
+        if done < 2 and source.only(Stage.HIDDEN if done else Stage.MEAN):
+            self.norms[done].append(norm)
+        elif done == 1 and source.stages == {Stage.HIDDEN}:
+            self.norms[2].append(norm)
+        elif done == 2 and source.only(Stage.LOGIT):
+            self.norms[3].append(norm)
+        else:
+            return None
+        return source
 
     def _pointwise(self, func: Any, args: tuple, kwargs: dict) -> Samples | None:
         """The operator applied to its arguments' samples."""

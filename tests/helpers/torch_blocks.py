@@ -38,6 +38,18 @@ class ClassicSELayer(nn.Module):
         return x * y.expand_as(x)
 
 
+class NormalisedSELayer(nn.Module):
+    """The classic layer with batch normalisation of the vectors"""
+
+    def __init__(self, channels, squeeze):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(channels, squeeze, bias=False), nn.BatchNorm1d(squeeze), nn.ReLU(),
+                                nn.Linear(squeeze, channels), nn.BatchNorm1d(channels), nn.Sigmoid())
+
+    def forward(self, x):
+        return x * self.fc(x.mean((2, 3)))[:, :, None, None]
+
+
 class Residual(nn.Module):
     """The residual form around a block."""
 
@@ -125,6 +137,36 @@ class ESE(nn.Module):
 
     def forward(self, x):
         return x * functional.hardsigmoid(self.fc(x.mean((2, 3), keepdim=True)))
+
+
+class Special(Block):
+    """A block that computes something else for some weights, inputs or precisions: `weight` makes those of layer 1"""
+
+    def __init__(self, channels, squeeze, *, weight=None, **parts):
+        super().__init__(channels, squeeze, **parts)
+        self.weight = weight
+
+    def forward(self, x):
+        if self.weight is None:
+            return super().forward(x)
+        y = self.mid(functional.conv2d(self.pool(x), self.weight(self.fc1), self.fc1.bias))
+        return self.scale(x, self.gate(self.fc2(y)))
+
+
+class FixedPrecision(Block):
+    """A block whose output is always float32"""
+
+    def forward(self, x):
+        return super().forward(x).float()
+
+
+class Casting(Block):
+    """A block whose weights may have any type, as they are converted for each use"""
+
+    def forward(self, x):
+        y = functional.conv2d(self.pool(x), self.fc1.weight.to(x.dtype), self.fc1.bias.to(x.dtype))
+        y = functional.conv2d(self.mid(y), self.fc2.weight.to(x.dtype), self.fc2.bias.to(x.dtype))
+        return self.scale(x, self.gate(y))
 
 
 # Networks.

@@ -53,6 +53,28 @@ KNOWN = {
     "einsum": (like(pool=lambda x: (torch.einsum("nchw->nc", x) / x[0, 0].numel())[:, :, None, None]),
                Mid.RELU, Gate(), False),
 }
+# Blocks with batch normalisation, and which layers it is folded into.
+NORMALISED = {
+    "after layer 1": (lambda c, cr: blocks.Block(c, cr, between=nn.BatchNorm2d(cr)), Mid.RELU, "fc1"),
+    "without weights": (lambda c, cr: blocks.Block(c, cr, between=nn.BatchNorm2d(cr, affine=False)), Mid.RELU, "fc1"),
+    "twice": (lambda c, cr: blocks.Block(c, cr, between=nn.Sequential(nn.BatchNorm2d(cr), nn.BatchNorm2d(cr, eps=0.1))),
+              Mid.RELU, "fc1"),
+    "after layer 2": (lambda c, cr: blocks.Block(c, cr, gate=nn.Sequential(nn.BatchNorm2d(c), nn.Sigmoid())),
+                      Mid.RELU, "fc2"),
+    "before layer 1": (lambda c, cr: blocks.Block(
+        c, cr, pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(c)), mid=functional.silu), Mid.SILU, "fc1"),
+    "before layer 2": (lambda c, cr: blocks.Block(c, cr, mid=nn.Sequential(nn.ReLU6(), nn.BatchNorm2d(cr))),
+                       Mid.RELU6, "fc2"),
+    "everywhere": (lambda c, cr: blocks.Block(
+        c, cr, pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(c)), between=nn.BatchNorm2d(cr),
+        mid=nn.Sequential(nn.ReLU(), nn.BatchNorm2d(cr)), gate=nn.Sequential(nn.BatchNorm2d(c), nn.Sigmoid())),
+        Mid.RELU, "fc1 fc2"),
+    "linear layers": (lambda c, cr: blocks.NormalisedSELayer(c, cr), Mid.RELU, "fc1 fc2"),
+    "timm SEModule": (library_block("timm.layers", "SEModule", "rd_channels", norm_layer=nn.BatchNorm2d, bias=False),
+                      Mid.RELU, "fc1"),
+    "timm SEModule with norm and activation": (lambda c, cr: library("timm.layers").SEModule(
+        c, rd_channels=cr, norm_layer=library("timm.layers").BatchNormAct2d, act_layer=nn.Identity), Mid.RELU, "fc1"),
+}
 every_block = pytest.mark.parametrize("name", KNOWN)
 
 
@@ -62,6 +84,9 @@ def made(make, channels=6, squeeze=4):
     block = make(channels, squeeze).eval()
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=2)
+    for name, buffer in block.named_buffers():
+        if buffer.is_floating_point():
+            nn.init.uniform_(buffer, 0.1 if name.endswith("var") else -2, 2)
     return block
 
 
@@ -107,6 +132,15 @@ def test_strips(name, k, height):
     torch.testing.assert_close(again(x), expected, rtol=1e-6, atol=1e-6)
 
 
+class Normalised(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x, g):
+        return self.norm(x * g)
+
+
 OTHERS = {
     "CBAM": blocks.CBAMChannels,
     "ESE": blocks.ESE,
@@ -128,8 +162,12 @@ OTHERS = {
     "mean and sum": like(pool=lambda x: x.mean(2, keepdim=True).sum(3, keepdim=True)),
     "grouped": like(groups=2),
     "3x3": like(kernel=3),
-    "batch norm": like(between=nn.BatchNorm2d(4)),
-    "batch norm without weights": like(between=nn.BatchNorm2d(4, affine=False)),
+    "batch norm of each batch": like(between=nn.BatchNorm2d(4, track_running_stats=False)),
+    "batch norm of the map": like(pool=nn.Sequential(nn.BatchNorm2d(6), nn.AdaptiveAvgPool2d(1))),
+    "batch norm after the product": like(scale=Normalised(6)),
+    "batch norm beside the layers": like(between=blocks.Residual(nn.BatchNorm2d(4))),
+    "instance norm": like(between=nn.InstanceNorm2d(4, track_running_stats=True)),
+    "group norm": like(between=nn.GroupNorm(2, 4)),
     "layer norm": like(between=nn.LayerNorm((4, 1, 1), elementwise_affine=False)),
     "buffer": like(between=blocks.Buffered()),
     "gelu": like(mid=functional.gelu),
@@ -284,6 +322,78 @@ def test_copies():
     assert untile_se(network).layer1[0].se is not untile_se(twin).layer1[0].se
 
 
+# Batch normalisation inside a block is folded.
+
+
+@pytest.mark.parametrize("sizes", [(6, 4), (4, 6), (5, 5)], ids=str)
+@pytest.mark.parametrize("name", NORMALISED)
+def test_folded(name, sizes):
+    """Every strip is what the original makes of it alone; the layers that are not folded are shared; undone exactly."""
+    make, mid, folded = NORMALISED[name]
+    network = nn.Sequential(nn.Identity(), made(make, *sizes).double())
+    original, before = network[1], state(network)
+    parameters = set(network.parameters())
+    assert find_se(network)["1"].mid is mid
+    x = torch.randn(3, sizes[0], 7, 5, dtype=torch.float64)
+    expected = network(x)
+    for k in (2, 7):
+        tile_se(network, k)
+        assert not network[1].training
+        torch.testing.assert_close(network(x), by_strips(original, x, k), rtol=1e-10, atol=1e-10)
+        owners = {layer for layer in ("fc1", "fc2") if not set(getattr(network[1], layer).parameters()) <= parameters}
+        assert owners == set(folded.split())
+        assert untile_se(network)[1] is original
+    assert torch.equal(network(x), expected)
+    assert all(torch.equal(value, before[name]) for name, value in state(network).items())
+
+
+def test_folded_in_training():
+    """The statistics are those of evaluation mode and stay; the folded layer trains; then it can't be undone."""
+    network = nn.Sequential(made(NORMALISED["after layer 1"][0])).train()
+    network[0].fc1.weight.requires_grad = False
+    original, before = network[0], state(network)
+    tile_se(network, 7)
+    assert not network[0].fc1.weight.requires_grad
+    x = torch.randn(2, 6, 7, 5)
+    torch.testing.assert_close(network(x), original.eval()(x), rtol=1e-4, atol=1e-4)
+    untile_se(network)
+    network[0].fc1.weight.requires_grad = True
+    tile_se(network, 7).train()
+    trained(network, torch.optim.SGD(network.parameters(), 1e-3), x)
+    assert torch.equal(original.between.running_mean, before["0.between.running_mean"])
+    message = "has other weights now in a layer that batch normalisation was folded into; this can't be undone"
+    with pytest.raises(ConfigError, match=f"^model=0: {message}$"):
+        untile_se(network)
+    assert isinstance(network[0], TiledSE)
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc2"])
+def test_trained_beside_folded(layer):
+    """Where only the shared layer has changed, the original comes back with its new weights."""
+    network = nn.Sequential(made(NORMALISED["after layer 1"][0]))
+    tile_se(network, 7)
+    with torch.no_grad():
+        getattr(network[0], layer).bias += 1
+    if layer == "fc1":
+        with pytest.raises(ConfigError, match="folded"):
+            untile_se(network)
+    else:
+        x = torch.randn(2, 6, 7, 5)
+        expected = network(x)
+        torch.testing.assert_close(untile_se(network)(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_folded_in_another_precision(dtype):
+    """What `to` does to the tiled network, it does to the original that comes back, normalisations and all."""
+    network = tile_se(nn.Sequential(made(NORMALISED["everywhere"][0])), 7)
+    original = untile_se(network.to(dtype))[0]
+    assert {tensor.dtype for tensor in original.state_dict().values()} == {dtype, torch.int64}
+    assert original(torch.randn(1, 6, 4, 4).to(dtype)).dtype == dtype
+    copied = copy.deepcopy(tile_se(network, 7))
+    assert untile_se(copied)[0] is not untile_se(network)[0]
+
+
 def test_bias_without_a_place():
     network = tile_se(nn.Sequential(blocks.ClassicSELayer(6, 2)))
     network[0].fc2.bias.fill_(1)
@@ -430,8 +540,9 @@ def test_large_layers_are_not_copied():
 # The libraries themselves, where they are installed.
 
 REAL = [("timm", "efficientnet_b0", 16), ("timm", "mobilenetv3_large_100", 8), ("timm", "regnety_008", 14),
-        ("timm", "seresnet50", 16), ("timm", "ecaresnet50t", 0), ("torchvision", "efficientnet_b0", 16),
-        ("torchvision", "mobilenet_v3_large", 8), ("torchvision", "regnet_y_400mf", 16), ("torchvision", "resnet18", 0)]
+        ("timm", "seresnet50", 16), ("timm", "ecaresnet50t", 0), ("timm", "rexnet_100", 13),
+        ("torchvision", "efficientnet_b0", 16), ("torchvision", "mobilenet_v3_large", 8),
+        ("torchvision", "regnet_y_400mf", 16), ("torchvision", "resnet18", 0)]
 
 
 @pytest.mark.parametrize(("name", "model", "count"), REAL)
