@@ -7,16 +7,12 @@ import onnx
 
 from ...hdl.config import ConfigError, Gate, GateKind, Mid
 from ..read.graph import attributes
-from .affine import Chain, Clamp, Layer, decimal
-from .fake_quantisation import lowest_is_zero
+from .affine import Chain, Layer
+from .clamp import Clamp, decimal
+from .vectors import ELEMENTWISE
 
 __all__ = ["match_activation", "match_gate", "unsupported_activation"]
 
-# Operators, of any domain, that activations are spelt with. Each computes one number from one number.
-ELEMENTWISE = frozenset((
-    "Abs Add And BiasGelu Celu Clip Cos Div Elu Equal Erf Exp FastGelu Gelu Greater GreaterOrEqual HardSigmoid "
-    "HardSwish LeakyRelu Less LessOrEqual Log Max Min Mish Mul Neg Not Or PRelu Pow QuickGelu Reciprocal Relu Selu "
-    "Sigmoid Sign Sin Softplus Softsign Sqrt Sub Swish Tanh ThresholdedRelu Where").split())
 # Tensors within one activation; GELU by tanh has nine.
 MOST_TENSORS = 24
 # Operators for x * sigmoid(alpha * x), with the default of alpha.
@@ -33,15 +29,13 @@ def match_activation(chain: Chain, name: str) -> tuple[Mid | None, Clamp]:
 
     `mid` is None for an activation that is not supported.
     """
-    hidden_relu = lowest_is_zero(chain.graph, name)
-    name = chain.origin(name)
-    smooth = _self_gated(chain, name)
+    smooth = _self_gated(chain, chain.origin(name))
     if smooth is not None:
         return smooth
-    clamp = chain.clamp(name)
-    mid = CLIPPED.get((clamp.low, clamp.high))
-    # Quantisers leave a ReLU to the saturation where the lowest integer stands for 0.0.
-    return (Mid.RELU if mid is Mid.IDENTITY and hidden_relu else mid), Clamp(clamp.base, clamp.scale, clamp.offset)
+    # Quantisers leave a ReLU or ReLU6 to the saturation where that is the range of their integers.
+    clamp = chain.clamp(name).settled(low=0.0)
+    clamp = clamp.settled(high=6.0) if clamp.low == 0 else clamp
+    return CLIPPED.get((clamp.low, clamp.high)), Clamp(clamp.base, clamp.scale, clamp.offset)
 
 
 def unsupported_activation(chain: Chain, name: str) -> tuple[Layer | None, tuple[str, ...]]:
@@ -95,13 +89,13 @@ def _self_gated_product(chain: Chain, node: onnx.NodeProto, outer: Clamp):
         operator, maker = chain.maker(gate)
         if operator == "Sigmoid" and outer.scale == 1 and chain.origin(maker.input[0]) == base:
             return Mid.SILU, Clamp(base)
-        clamp = chain.clamp(gate, stop=base).times(outer)
+        clamp = chain.clamp(gate, stop=base).times(outer).settled(0.0, 1.0)
         if clamp.base == base and clamp.near(*HARDSWISH):
             return Mid.HARDSWISH, Clamp(base)
         # The sixth may be a factor of the operand.
         part = chain.clamp(base, stop=clamp.base)
         if part.base == clamp.base and part.near(part.scale, 0.0, -math.inf, math.inf) and \
-                clamp.times(part).near(*HARDSWISH):
+                clamp.times(part).settled(0.0, 1.0).near(*HARDSWISH):
             return Mid.HARDSWISH, Clamp(clamp.base)
     return None
 
@@ -121,6 +115,7 @@ def match_gate(chain: Chain, multiple: Clamp) -> tuple[Gate, Clamp, bool] | None
 
 
 def _hard_sigmoid(clamp, plus_one):
+    clamp = clamp.settled(0.0, 1.0)
     if clamp.scale > 0 and clamp.near(clamp.scale, clamp.offset, 0.0, 1.0):
         try:
             # A product of float32 constants, such as 3 * 0.16666667, has a tail that nobody wrote. The rounding error

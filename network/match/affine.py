@@ -2,67 +2,23 @@
 """Reads chains of ONNX nodes: layers with everything that folds into them, and clipped linear functions."""
 
 import dataclasses
-import functools
 import math
 import typing
 
 import numpy as np
 import onnx
 
-from ..read.graph import Graph, attributes
+from ..read.graph import attributes
 from ..read.storage import is_float
-from .broadcast import MOST_STEPS, keeps_shape, origin, vector_passed_on
+from .clamp import Clamp, decimal
 from .fake_quantisation import DECIMALS, constant_tolerance
+from .passing import MOST_STEPS
+from .vectors import Vectors
 
-__all__ = ["Chain", "Clamp", "Layer", "Operand", "decimal"]
+__all__ = ["Chain", "Layer", "Operand"]
 
 # Axes of a feature map.
 MAP_RANK = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Clamp:
-    """``clip(scale * base + offset, low, high)``: scalars, and the name of a tensor as `base`.
-
-    ``tolerance`` is the relative rounding error of the scalars.
-    """
-
-    base: str
-    scale: float = 1.0
-    offset: float = 0.0
-    low: float = -math.inf
-    high: float = math.inf
-    tolerance: float = DECIMALS
-
-    @property
-    def linear(self) -> bool:
-        """Whether nothing is clipped."""
-        return (self.low, self.high) == (-math.inf, math.inf)
-
-    def clipped(self, low: float, high: float) -> "Clamp":
-        """This function, then clipped to `low` .. `high`."""
-        return dataclasses.replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
-
-    def scaled(self, factor: float, summand: float = 0.0, tolerance: float = DECIMALS) -> "Clamp":
-        """This function times `factor` plus `summand`, two numbers with that relative `tolerance`."""
-        # An end may be infinite, and the factor 0.
-        ends = sorted((end * factor if factor else 0.0) + summand for end in (self.low, self.high))
-        return Clamp(self.base, self.scale * factor, self.offset * factor + summand, *ends,
-                     max(self.tolerance, tolerance))
-
-    def times(self, other: "Clamp") -> "Clamp":
-        """This function times the scale of `other`."""
-        return self.scaled(other.scale, tolerance=other.tolerance)
-
-    def near(self, scale: float, offset: float, low: float, high: float) -> bool:
-        """Whether the scalars are these, but for rounding."""
-        return all(a == b or abs(a - b) <= self.tolerance * max(abs(b), 0.1) for a, b in (
-            (self.scale, scale), (self.offset, offset), (self.low, low), (self.high, high)))
-
-
-def decimal(number: float) -> float:
-    """The shortest decimal number that rounds to the same float32 as `number`: what was meant by it."""
-    return float(str(np.float32(number)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,35 +51,45 @@ class Operand(typing.NamedTuple):
 
 
 class Chain:
-    """Reads chains of nodes in `graph` back from a tensor. Methods return None if the nodes have another form."""
+    """Reads chains of nodes back from a tensor of `vectors`. Methods return None if the nodes have another form."""
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
-        self._passed_on = functools.partial(vector_passed_on, graph)
-
-    def origin(self, name: str) -> str:
-        """The first tensor that has the numbers of the vector in tensor `name`, in the same order."""
-        return origin(self._passed_on, name)
+    def __init__(self, vectors: Vectors):
+        self.vectors, self.graph, self.passing = vectors, vectors.graph, vectors.passing
+        self.origin = vectors.origin
 
     def maker(self, name: str) -> tuple:
         """``(operator, node)`` that makes the numbers in tensor `name`, or (None, None)."""
         return self.graph.maker(self.origin(name))
 
-    def _numbers(self, name):
-        array = self.graph.constant(name)
-        # A constant with more axes than a map would give the map more axes.
-        if array is None or not array.size or array.ndim > MAP_RANK or not is_float(array.dtype):
+    def _numbers(self, name, tensor):
+        """float64: the constant `name` beside tensor `tensor`, one number, or one for each of the vector's.
+
+        None if it is no constant, or varies along another axis, or makes the tensor larger.
+        """
+        array, layout = self.graph.constant(name), self.vectors.layouts.get(tensor)
+        if array is None or not array.size or not is_float(array.dtype):
             return None
-        return array.reshape(-1).astype(np.float64)
+        if layout is not None:
+            numbers = layout.along(array)
+        else:
+            # A map.
+            numbers = array.reshape(-1)[:1] if self._keeps_map(array, self.graph.dims.get(tensor)) else None
+        return None if numbers is None else numbers.astype(np.float64)
+
+    def _keeps_map(self, array, dims):
+        """Whether a map of shape `dims`, times the constant `array`, is a multiple of the map."""
+        if array.size == 1:
+            return array.ndim <= MAP_RANK
+        return dims is not None and array.ndim <= len(dims) and bool((array == array.flat[0]).all()) and all(
+            size in (1, dim) for size, dim in zip(array.shape[::-1], dims[::-1], strict=False))
 
     def operand(self, node: onnx.NodeProto) -> Operand | None:
         """The operands of a node with two inputs, one of them constant."""
         if len(node.input) == 2:
             for at in (1, 0):
-                tensor, numbers = node.input[1 - at], self._numbers(node.input[at])
+                numbers = self._numbers(node.input[at], node.input[1 - at])
                 if numbers is not None:
-                    uniform = keeps_shape(self.graph, self.graph.constant(node.input[at]), tensor)
-                    return Operand(tensor, numbers[:1] if uniform else numbers, at == 0)
+                    return Operand(node.input[1 - at], numbers, at == 0)
         return None
 
     def multiple(self, node: onnx.NodeProto) -> Clamp | None:
@@ -138,18 +104,34 @@ class Chain:
 
     def clamp(self, name: str, stop: str | None = None) -> Clamp:
         """Tensor `name` as a :class:`Clamp` of the furthest tensor back, but not further than tensor `stop`."""
-        steps, name, coarsest = [], self.origin(name), DECIMALS
-        for _ in range(MOST_STEPS):
-            step = None if name == stop else self._clamp_step(name)
-            if step is None:
+        steps, coarsest = [], DECIMALS
+        for _ in range(2 * MOST_STEPS):
+            step = None if name == stop else self._quantiser_step(name) or self._clamp_step(name)
+            before = step[0] if step else None if name == stop else self.vectors.passed_on(name)
+            if before is None:
                 break
-            coarsest = max(coarsest, constant_tolerance(self.graph, self.graph.producer[name].input))
-            name = self.origin(step[0])
-            steps.append(step[1])
+            if step:
+                coarsest = max(coarsest, constant_tolerance(self.graph, self.graph.producer[name].input))
+                steps.append(step[1])
+            name = before
         clamp = Clamp(name, tolerance=coarsest)
         for step in reversed(steps):
             clamp = step(clamp)
         return clamp
+
+    def _quantiser_step(self, name):
+        """The same as :meth:`_clamp_step` for the end of a quantiser, unless that clips in another way than at zero."""
+        quantiser = self.passing.quantiser(name)
+        cut = quantiser and self.passing.cut(quantiser)
+        if quantiser is None or cut == "other":
+            return None
+        ends = [float(end.flat[0]) if (end == end.flat[0]).all() else outside
+                for end, outside in ((quantiser.low, -math.inf), (quantiser.high, math.inf), (quantiser.step, 0.0))]
+
+        def step(clamp):
+            return (clamp.clipped(0.0, math.inf) if cut else clamp).quantised(*ends)
+
+        return quantiser.source, step
 
     def _clamp_step(self, name):
         """The operand of tensor `name`, and the function from the operand's Clamp to that of `name`."""
@@ -181,7 +163,7 @@ class Chain:
         ends = [attrs.get("min", -math.inf), attrs.get("max", math.inf)]
         for at, name in enumerate(node.input[1:3]):
             if name:
-                number = self._numbers(name)
+                number = self._numbers(name, node.input[0])
                 if number is None or number.size != 1:
                     return None
                 ends[at] = float(number[0])
@@ -209,44 +191,42 @@ class Chain:
         return None
 
     def _normalisation(self, node, attrs):
-        arrays = [self._numbers(name) for name in node.input[1:5]]
-        if len(arrays) != 4 or any(array is None for array in arrays):
+        layout = self.vectors.layouts.get(node.output[0])
+        arrays = [self.graph.constant(name) for name in node.input[1:5]]
+        # Further outputs are those of training.
+        if layout is None or len(arrays) != 4 or any(node.output[1:]) or attrs.get("training_mode") or \
+                not attrs.get("spatial", 1):
             return None
-        gain, bias, mean, variance = arrays
-        if len({array.size for array in arrays}) > 1 or (variance < 0).any() or attrs.get("training_mode"):
+        if any(array is None or array.shape != (layout.size,) or not is_float(array.dtype) for array in arrays):
+            return None
+        gain, bias, mean, variance = (array.astype(np.float64) for array in arrays)
+        if (variance < 0).any():
             return None
         scale = gain / np.sqrt(variance + attrs.get("epsilon", 1e-5))
         return scale, bias - mean * scale
 
-    def _weights(self, name, transposed):
-        """The constant `name` as a float64 matrix (outputs, inputs); further axes must be of size 1."""
-        array = self.graph.constant(name)
-        if array is None or not is_float(array.dtype) or array.ndim < 2 or array.size != np.prod(array.shape[:2]):
-            return None
-        matrix = array.reshape(array.shape[:2]).astype(np.float64)
-        return matrix.T if transposed else matrix
-
-    def _bias(self, node, outputs):
-        """The third input of `node`, zeros if it has none; None if it doesn't fit the outputs."""
-        if len(node.input) < 3 or not node.input[2]:
-            return np.zeros(outputs)
-        numbers = self._numbers(node.input[2])
-        return None if numbers is None or numbers.size not in (1, outputs) else np.broadcast_to(numbers, outputs)
-
     def _product(self, operator, node):
         """The :class:`Layer` that a Conv, Gemm or MatMul computes alone."""
-        attrs = attributes(node)
-        if attrs.get("group", 1) != 1 or any(attrs.get("pads", ())) or attrs.get("transA", 0):
+        attrs, layout = attributes(node), self.vectors.layouts.get(node.output[0])
+        if layout is None or attrs.get("group", 1) != 1:
             return None
         # A MatMul may have its weights on either side.
-        for at in (1, 0) if operator == "MatMul" else (1,):
-            transposed = at == 1 and operator != "Conv" and not attrs.get("transB", 0)
-            weight = self._weights(node.input[at], transposed)
-            bias = None if weight is None else self._bias(node, len(weight))
-            if bias is not None:
-                return Layer(weight * attrs.get("alpha", 1.0), bias * attrs.get("beta", 1.0), node.input[1 - at],
-                             node.input[at])
-        return None
+        at = 0 if operator == "MatMul" and node.input[1] in self.vectors.layouts else 1
+        array = self.graph.constant(node.input[at])
+        transposed = at == 1 and operator != "Conv" and not attrs.get("transB", 0)
+        weight = array.reshape(array.shape[:2]).astype(np.float64)
+        weight, bias = weight.T if transposed else weight, 0.0
+        if len(node.input) > 2 and node.input[2]:
+            bias = self.graph.constant(node.input[2])
+            if bias is not None and operator == "Conv":
+                # The bias of a Conv has one axis, that of the channels.
+                bias = bias if bias.shape == (layout.size,) and is_float(bias.dtype) else None
+            else:
+                bias = self._numbers(node.input[2], node.output[0])
+            if bias is None:
+                return None
+        bias = np.broadcast_to(np.asarray(bias, np.float64) * attrs.get("beta", 1.0), layout.size)
+        return Layer(weight * attrs.get("alpha", 1.0), bias, node.input[1 - at], node.input[at])
 
 
 def _scaling(operator, operand):

@@ -6,11 +6,12 @@ import onnx
 
 from ..read.graph import Graph, attributes
 from .activations import match_activation, match_gate
-from .affine import Chain, Clamp
-from .broadcast import quantiser, vector_passed_on
+from .affine import Chain
+from .clamp import Clamp
 from .pooled_vectors import LAYERS, Attention, PooledVectors
 from .pooling import Pooling
 from .products import Products
+from .quantisers import undone_quantiser
 
 __all__ = ["Difference"]
 
@@ -44,8 +45,8 @@ class Difference:
     def reason(self) -> str:
         """The first difference that a part has."""
         for check in (self._pool, self._integers, self._branches, self._count, self._form_of_layers, self._order,
-                      self._requantised, self._constants, self._gate, self._hidden, self._map, self._rank, self._mean,
-                      self._division, self._sizes, self._extent):
+                      self._quantised, self._constants, self._unread_mean, self._layers, self._gate, self._hidden,
+                      self._map, self._rank, self._mean, self._division, self._sizes, self._extent):
             text = check()
             if text:
                 return text
@@ -106,31 +107,50 @@ class Difference:
                 return f"the weights of {label} are {f'computed by {_label(maker)}' if maker else 'no constant'}"
             if any(size > 1 for size in array.shape[2:]):
                 return f"{label} has a kernel of {_times(array.shape[2:])}"
-            if self.chain.layer(node.output[0]) is None:
-                return f"{label} is not a layer on the channels alone"
+        return None
+
+    def _unread_mean(self):
+        """The difference of the mean, if the vector before the first layer is not even one for each image."""
+        if any(name in self.chain.vectors.layouts for name in self.found.layers[0].input):
+            return None
+        return self._map() or self._rank() or self._mean()
+
+    def _layers(self):
+        """The first node up to the second layer after which the vector is not known."""
+        for node in self.found.path[:len(self.found.path) - len(self.segments[2])]:
+            if node.op_type in LAYERS:
+                if self.chain.layer(node.output[0]) is None:
+                    return f"its layer {_label(node)} is not a layer on the channels alone"
+            elif node.output[0] not in self.chain.vectors.layouts:
+                part = "mean" if any(node is other for other in self.segments[0]) else "hidden vector"
+                return f"its {part} is not known after {_label(node)}"
         return None
 
     def _order(self):
         for part, nodes in zip(PARTS, self.segments, strict=True):
             for node in nodes:
-                if node.op_type in ORDERING and vector_passed_on(self.graph, node.output[0]) is None:
+                known = node.input[0] in self.chain.vectors.layouts
+                if node.op_type in ORDERING and known and self.chain.vectors.passed_on(node.output[0]) is None:
                     if node.op_type in ("Cast", "CastLike", "Dropout", "If", "Loop"):
                         return f"its {part} {_verb(part)} changed by {_label(node)}"
                     return f"the order of its {part} is not known after {_label(node)}"
         return None
 
-    def _requantised(self):
+    def _quantised(self):
+        """A quantiser that does more than round: it multiplies, or cuts off numbers where no activation may do so."""
         for part, nodes in zip(PARTS, self.segments, strict=True):
             for node in nodes:
-                before = quantiser(self.graph, node) if node.op_type == "DequantizeLinear" else None
-                if before is not None and self._numbers(before) != self._numbers(node):
-                    return f"its {part} {_verb(part)} quantised and dequantised with different numbers, by " \
-                           f"{_label(before)}"
+                _, before = self.graph.maker(node.input[0])
+                if node.op_type != "DequantizeLinear" or before is None or before.op_type != "QuantizeLinear":
+                    continue
+                quantiser = undone_quantiser(self.graph, node)
+                if quantiser is None:
+                    return f"its {part} {_verb(part)} quantised and dequantised with different numbers, or with " \
+                           f"numbers that are no constants, by {_label(before)}"
+                cut = self.chain.passing.cut(quantiser)
+                if cut and (part == "mean" or cut == "other"):
+                    return f"its {part} {_verb(part)} cut at 0 by the range of {_label(before)}"
         return None
-
-    def _numbers(self, node):
-        arrays = [self.graph.constant(name) for name in node.input[1:] if name]
-        return [None if array is None else array.tolist() for array in arrays]
 
     def _constants(self):
         """A constant operand that has more than one number along an axis other than the channels."""
@@ -160,8 +180,11 @@ class Difference:
 
     def _gate(self):
         gates = [Clamp(self.found.gates)] if self.found.product.op_type == "Div" else list(self._readings())
-        if any(match_gate(self.chain, gate) for gate in gates):
-            return None
+        matched = next((found for gate in gates if (found := match_gate(self.chain, gate))), None)
+        if matched:
+            base = self.chain.origin(matched[1].base)
+            cut = self.chain.passing.quantiser(base) and self.chain.layer(base) is None
+            return f"its logits are cut at 0 by the range of {_label(self.graph.producer[base])}" if cut else None
         nodes = _without_moving(self.segments[2])
         if not nodes:
             return "it has no gate: the results of its second layer multiply the map"
@@ -178,9 +201,14 @@ class Difference:
         return f"its activation between the layers ({self._spelt(_without_moving(self.segments[1]))}) is not supported"
 
     def _map(self):
-        averaged = {self.pooling.source(self._averaged(node)[0])[0] for node, _ in self.found.pools}
-        if self.pooling.source(self.found.x)[0] in averaged:
-            return None
+        averaged = {}
+        for pool, _ in self.found.pools:
+            name = self._averaged(pool)[0]
+            averaged[self.pooling.source(name)[0]] = name
+        base = self.pooling.source(self.found.x)[0]
+        if base in averaged:
+            same = self.pooling.cuts(averaged[base]) == self.pooling.cuts(self.found.x)
+            return None if same else "a quantiser cuts its map at 0 for the mean alone, or for the product alone"
         return f"it averages {', '.join(sorted(averaged))} but scales {self.found.x}"
 
     def _averaged(self, pool):

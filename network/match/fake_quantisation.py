@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rounding in an ONNX graph: of constants to their types, and of tensors to integers and back."""
 
-import numpy as np
-
 from ..read.graph import Graph
-from .broadcast import MOST_STEPS, quantiser, vector_passed_on
+from .passing import MOST_STEPS
 
-__all__ = ["DECIMALS", "constant_tolerance", "lowest_is_zero", "rounds_inside"]
+__all__ = ["DECIMALS", "constant_tolerance", "rounds_inside"]
 
 # Relative error of numbers that were written as decimals, and of those that were rounded to a coarse type.
 DECIMALS = 1e-4
@@ -25,22 +23,6 @@ def constant_tolerance(graph: Graph, names) -> float:
             coarsest = max(coarsest, COARSE_TYPES.get(array.dtype.name, DECIMALS))
             pending.extend(graph.producer[name].input if name in graph.producer else ())
     return coarsest
-
-
-def lowest_is_zero(graph: Graph, name: str) -> bool:
-    """Whether the vector in tensor `name` was quantised to integers whose lowest stands for 0.0: a hidden ReLU."""
-    for _ in range(MOST_STEPS):
-        operator, node = graph.maker(name)
-        before = vector_passed_on(graph, name)
-        if before is None:
-            return False
-        if operator == "DequantizeLinear":
-            inputs = quantiser(graph, node).input
-            zero = None if len(inputs) < 3 else graph.constant(inputs[2])
-            return zero is not None and zero.size == 1 and zero.dtype.kind in "iu" and \
-                int(zero.reshape(-1)[0]) == np.iinfo(zero.dtype).min
-        name = before
-    return False
 
 
 def rounds_inside(graph: Graph, x: str, y: str, base: str) -> bool:

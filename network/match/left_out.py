@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from ..read.graph import Graph
 from .affine import Chain
-from .broadcast import MOST_STEPS
 from .difference import Difference
+from .passing import MOST_STEPS
 from .pooled_vectors import PooledVectors
 from .pooling import Pooling
 from .products import Products

@@ -14,7 +14,6 @@ from ..read.names import block_name
 from ..read.shapes import map_size
 from .activations import match_activation, match_gate, unsupported_activation
 from .affine import Chain
-from .broadcast import scales_channels
 from .fake_quantisation import rounds_inside
 from .left_out import LeftOut
 from .pooling import Pooling
@@ -87,7 +86,9 @@ def match(graph: Graph) -> tuple[list[NetworkBlock], dict[str, str]]:
 
 class _Matcher:
     def __init__(self, graph):
-        self.graph, self.chain, self.pooling = graph, Chain(graph), Pooling(graph)
+        self.graph, self.pooling = graph, Pooling(graph)
+        self.vectors = self.pooling.vectors
+        self.chain = Chain(self.vectors)
         self.products = Products(graph, self.chain, self.pooling)
 
     def matches(self):
@@ -117,7 +118,7 @@ class _Matcher:
         (gate, _, residual), (layer1, mid, layer2, operators) = gated, layers
         channels_last = self.pooling.channels_last(layer1.source, x)
         if channels_last is None or not self._fits(layer1, layer2, x, channels_last) or \
-                not scales_channels(self.graph, multiple.base, len(layer2.bias), channels_last):
+                not self._scales(multiple.base, len(layer2.bias), channels_last, x):
             return None
         if operators:
             raise _Unsupported(f"its activation between the layers ({', '.join(operators)}) is not supported")
@@ -149,6 +150,11 @@ class _Matcher:
         else:
             layer1 = layer1.then(clamp.scale, clamp.offset)
         return layer1 and (layer1, mid, layer2.then(logits.scale, logits.offset), operators)
+
+    def _scales(self, name, channels, channels_last, x):
+        """Whether the product of map `x` with tensor `name` scales the channels of `x`, and leaves its shape."""
+        layout = self.vectors.layouts.get(name)
+        return layout is not None and layout.scales(channels, channels_last, self.pooling.map_sizes(x))
 
     def _fits(self, layer1, layer2, x, channels_last):
         """Whether the layers' shapes fit each other and x's channels, as far as x's shape is known."""

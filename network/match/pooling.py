@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means over height and width in an ONNX graph."""
 
+import dataclasses
 import functools
 
 from ..read.graph import Graph, attributes, declared_dims
-from .broadcast import MOST_STEPS, passed_on, vector_passed_on
+from .layout import Layout
+from .passing import MOST_STEPS, Passing
 from .shape_arithmetic import known_sizes
+from .vectors import Vectors, same_shape
 
 __all__ = ["Pooling", "transposed"]
 
 # Pairs of axes of a map of four that are height and width, and whether the channels come last then.
 CHANNELS_LAST = {(2, 3): False, (1, 2): True}
+
+# Operators that leave one number of each channel, those with a window if it is as large as the map.
+POOLS = ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "AveragePool", "MaxPool", "LpPool")
 
 
 def transposed(order: tuple, perm: tuple) -> tuple | None:
@@ -24,66 +30,135 @@ def transposed(order: tuple, perm: tuple) -> tuple | None:
     return () if order == (0, 1, 2, 3) else order
 
 
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """The means over the `axes` of a map, a tensor of four axes.
+
+    `kept` are the axes that the tensor with the means has: those of the map, of which `axes` are then of size one.
+    """
+
+    map: str
+    axes: tuple
+    kept: tuple = (0, 1, 2, 3)
+
+
 class Pooling:
     """Finds means in `graph`."""
 
     def __init__(self, graph: Graph):
-        self.graph = graph
+        self.graph, self.passing = graph, Passing(graph)
         # Whether the file declares the batch, whatever batch its shapes were inferred for.
         shapes = [declared_dims(value) for value in graph.inputs]
         self.fixed_batch = all(dims is not None and None not in dims[:1] for dims in shapes)
 
+    @functools.cached_property
+    def vectors(self) -> Vectors:
+        """The vectors that the graph computes from means."""
+        return Vectors(self.passing, self._layout)
+
     def source(self, name: str) -> tuple[str, tuple]:
-        """``(tensor, order)``: tensor `name` is that tensor with its axes in that order; () for their own order."""
-        perms = []
+        """``(tensor, order)``: tensor `name` is that tensor with its axes in that order; () for their own order.
+
+        The numbers may be rounded on the way, and cut below zero.
+        """
+        return self._source(name)[:2]
+
+    def _source(self, name):
+        """The same, and whether numbers are cut below zero on the way."""
+        perms, cut = [], False
         for _ in range(MOST_STEPS):
             operator, node = self.graph.maker(name)
             if operator == "Transpose" and transposed((), attributes(node).get("perm", ())) is not None:
                 perms.append(attributes(node)["perm"])
                 name = node.input[0]
                 continue
-            before = passed_on(self.graph, name, ("Identity", "Dropout", "Cast"))
+            before = self.passing.passed_on(name, ("Identity", "Dropout", "Cast"))
+            quantiser = None if before is not None else self.passing.quantiser(name)
+            if quantiser is not None and self.passing.cut(quantiser) == "negative":
+                before, cut = quantiser.source, True
             if before is None:
                 break
             name = before
-        return name, functools.reduce(transposed, reversed(perms), ())
+        return name, functools.reduce(transposed, reversed(perms), ()), cut
+
+    def cuts(self, name: str) -> bool:
+        """Whether numbers are cut below zero between tensor `name` and its :meth:`source`."""
+        return self._source(name)[2]
+
+    def same(self, name: str, order: tuple, x: str) -> bool:
+        """Whether tensor `name` is map `x`, but for roundings, with its axes in that `order` of their common source."""
+        base, _, cut = self._source(x)
+        return self._source(name) == (base, order, cut)
 
     def channels_last(self, name: str, x: str) -> bool | None:
         """If tensor `name` holds the means of map `x`: whether x is (N, H, W, C), not (N, C, H, W). Else None."""
-        mean = self._mean(name)
+        node = self.graph.producer.get(self.vectors.origin(name))
+        mean = node and self._mean(node)
         if mean is None:
             return None
-        pooled, axes = mean
-        base, order = self.source(pooled)
-        x_base, x_order = self.source(x)
-        if base != x_base:
+        base, order, cut = self._source(mean.map)
+        x_base, x_order, x_cut = self._source(x)
+        if (base, cut) != (x_base, x_cut):
             return None
         # Axes of the common tensor, then of x.
-        axes = [(order or range(4))[axis] for axis in axes]
+        axes = [(order or range(4))[axis] for axis in mean.axes]
         axes = sorted(list(x_order or range(4)).index(axis) for axis in axes)
         return CHANNELS_LAST.get(tuple(axes))
 
-    def _mean(self, name):
-        """``(tensor, axes)`` of the mean in tensor `name`, over two axes of four."""
-        for _ in range(MOST_STEPS):
-            operator, node = self.graph.maker(name)
-            if operator == "GlobalAveragePool":
-                return self._of_map(node.input[0], (2, 3))
-            if operator == "AveragePool":
-                return self._whole_window(node)
-            if operator in ("Mul", "Div"):
-                return self._divided_sum(node, operator)
-            if operator == "ReduceMean":
-                return self._reduced(node)
-            name = vector_passed_on(self.graph, name)
-            if name is None:
-                break
-        return None
+    def map_sizes(self, x: str) -> list[set]:
+        """The sizes of the axes of map `x`, in each known spelling of :func:`~.shape_arithmetic.known_sizes`."""
+        dims, name = self.graph.dims.get(x) or (None,) * 4, self.named(x)
+        sizes = [{(1, ((name, axis),)), (size, ())} for axis, size in enumerate(dims)]
+        if not self.fixed_batch:
+            sizes[0] = {(1, ((name, 0),))}
+        return sizes
 
-    def _of_map(self, name, axes):
-        """``(name, axes)`` if tensor `name` may have four axes and `axes` are two that can be height and width."""
-        dims, axes = self.graph.dims.get(name), tuple(sorted(axes))
-        return (name, axes) if axes in CHANNELS_LAST and (dims is None or len(dims) == 4) else None
+    def _layout(self, node):
+        """The :class:`Layout` of what `node` computes of a map over height and width, means or not; or None."""
+        operator, mean = self.graph.operator(node), None
+        if operator.startswith("Reduce"):
+            mean = self._reduced(node, "Reduce")
+        elif operator in POOLS and (operator.startswith("Global")
+                                    or self.graph.dims.get(node.output[0], ())[2:] == (1, 1)):
+            mean = self._of_map(node.input[0], (2, 3))
+        if mean is None:
+            return None
+        dims, name = self.graph.dims.get(mean.map) or (None,) * 4, self.named(mean.map)
+        channel = 3 if CHANNELS_LAST[mean.axes] else 1
+        images = dims[0] if self.fixed_batch else None
+        letters = {0: "1" if images == 1 else "N", channel: "V"}
+        return Layout("".join(letters.get(axis, "1") for axis in mean.kept), dims[channel], images, (name, 0),
+                      (name, channel))
+
+    def _mean(self, node):
+        """The :class:`Mean` that `node` computes, over two axes of four; None if it computes something else."""
+        operator = self.graph.operator(node)
+        if operator == "GlobalAveragePool":
+            return self._of_map(node.input[0], (2, 3))
+        if operator == "AveragePool":
+            return self._whole_window(node)
+        if operator in ("Mul", "Div"):
+            return self._divided_sum(node, operator)
+        return self._reduced(node, operator) if operator == "ReduceMean" else None
+
+    def _rank(self, name):
+        """The number of axes of tensor `name`, or None: that of its shape, or of the weights of a Conv on it."""
+        dims = self.graph.dims.get(name)
+        if dims is not None:
+            return len(dims)
+        pools = [node for node in self.graph.readers.get(name, ()) if node.op_type == "GlobalAveragePool"]
+        nodes = [*self.graph.readers.get(name, ()), *(reader for node in pools
+                                                      for reader in self.graph.readers.get(node.output[0], ()))]
+        nodes += [self.graph.producer[name]] if name in self.graph.producer else []
+        weights = [node.input[1] for node in nodes if self.graph.operator(node) == "Conv"
+                   and name not in node.input[1:]]
+        ranks = [len(self.graph.dims[weight]) for weight in weights if weight in self.graph.dims]
+        return ranks[0] if ranks else None
+
+    def _of_map(self, name, axes, kept=(0, 1, 2, 3)):
+        """The :class:`Mean` over `axes` if tensor `name` has four axes and these can be height and width."""
+        axes = tuple(sorted(axes))
+        return Mean(name, axes, kept) if axes in CHANNELS_LAST and self._rank(name) == 4 else None
 
     def _axes(self, node):
         """The axes of a ReduceMean or ReduceSum as they are written, or None."""
@@ -92,18 +167,20 @@ class Pooling:
             return None if array is None else tuple(int(axis) for axis in array.reshape(-1))
         return tuple(attributes(node).get("axes", ())) or None
 
-    def _reduced(self, node):
-        axes = self._axes(node)
+    def _reduced(self, node, like):
+        """The :class:`Mean` of a node that reduces a map, maybe after another whose operator begins with `like`."""
+        axes, keeps = self._axes(node), attributes(node).get("keepdims", 1)
         if axes is not None and len(axes) == 2:
-            return self._of_map(node.input[0], (axis % 4 for axis in axes))
+            axes = tuple(axis % 4 for axis in axes)
+            return self._of_map(node.input[0], axes, tuple(axis for axis in range(4) if keeps or axis not in axes))
         if axes is None or len(axes) != 1:
             return None
         operator, inner = self.graph.maker(node.input[0])
-        if operator == self.graph.operator(node):
-            return self._reduced_twice(inner, axes[0])
-        return self._flat(inner, axes[0]) if operator == "Reshape" else None
+        if operator is not None and operator.startswith(like):
+            return self._reduced_twice(inner, axes[0], keeps)
+        return self._flat(inner, axes[0], keeps) if operator == "Reshape" else None
 
-    def _reduced_twice(self, inner, outer_axis):
+    def _reduced_twice(self, inner, outer_axis, keeps):
         """A mean of a mean, or a sum of a sum, over one axis each."""
         inner_axes = self._axes(inner)
         if inner_axes is None or len(inner_axes) != 1:
@@ -111,20 +188,33 @@ class Pooling:
         first = inner_axes[0] % 4
         kept = attributes(inner).get("keepdims", 1)
         left = [axis for axis in range(4) if kept or axis != first]
-        return self._of_map(inner.input[0], (first, left[outer_axis % len(left)]))
+        second = left[outer_axis % len(left)]
+        return self._of_map(inner.input[0], (first, second), tuple(axis for axis in left if keeps or axis != second))
 
-    def _flat(self, node, axis):
+    def _flat(self, node, axis, keeps):
         """A mean over the last axis of a map (N, C, H, W) that was reshaped to (N, C, H * W)."""
-        dims = self.graph.dims.get(node.input[0])
-        shape = None if dims is None or len(dims) != 4 else known_sizes(self.graph, node.input[1], node.input[0])
-        if shape is None or len(shape) != 3 or axis not in (2, -1):
+        dims, name = self.graph.dims.get(node.input[0]), self.named(node.input[0])
+        if dims is None or len(dims) != 4 or axis not in (2, -1):
+            return None
+        shape = known_sizes(self.graph, node.input[1], self._shape)
+        if shape is None or len(shape) != 3 or attributes(node).get("allowzero"):
             return None
         # One size may be -1, for what is left: if the other two are right, it is, too.
         left, area = (-1, ()), None if None in dims[2:] else (dims[2] * dims[3], ())
-        batch, channels = ((left, (0, ()), (number, ()), (1, (axis,)))
+        batch, channels = ((left, (0, ()), (number, ()), (1, ((name, axis),)))
                            for axis, number in enumerate((dims[0] if self.fixed_batch else None, dims[1])))
         right = shape[0] in batch and shape[1] in channels
-        return (node.input[0], (2, 3)) if right and shape[2] in (left, area, (1, (2, 3))) else None
+        return self._of_map(node.input[0], (2, 3), (0, 1, 2) if keeps else (0, 1)) if right and shape[2] in (
+            left, area, (1, ((name, 2), (name, 3)))) else None
+
+    def named(self, name):
+        """The tensor by which the axes of tensor `name` are named: see :meth:`~.vectors.Vectors.named`."""
+        return same_shape(self.graph, name)
+
+    def _shape(self, name):
+        """The sizes of tensor `name` for :func:`~.shape_arithmetic.known_sizes`, by names."""
+        rank = self._rank(name)
+        return None if rank is None else [(1, ((self.named(name), axis),)) for axis in range(rank)]
 
     def _whole_window(self, node):
         """An AveragePool whose window is the whole map, as far as the map's size is known."""
@@ -134,7 +224,7 @@ class Pooling:
             return None
         if tuple(attrs.get("kernel_shape", ())) != tuple(dims[2:]):
             return None
-        return self._unpadded(node.input[0]), (2, 3)
+        return self._of_map(self._unpadded(node.input[0]), (2, 3))
 
     def _unpadded(self, name):
         """The input of a Pad by zero rows and columns, which some exporters write before each pool; else `name`."""
@@ -148,16 +238,23 @@ class Pooling:
         """A sum over height and width, divided by H * W as a constant or as computed from the shape."""
         for at in (1, 0) if operator == "Mul" else (1,):
             inner_operator, inner = self.graph.maker(node.input[1 - at])
-            summed = self._reduced(inner) if inner_operator == "ReduceSum" else None
-            dims = summed and self.graph.dims.get(summed[0])
-            if not dims:
+            summed = self._reduced(inner, "ReduceSum") if inner_operator == "ReduceSum" else None
+            dims = summed and self.graph.dims.get(summed.map)
+            if not dims or not self._is_number(node.input[at], len(summed.kept)):
                 continue
-            number, sizes = self.graph.constant(node.input[at]), [dims[axis] for axis in summed[1]]
+            number, sizes = self.graph.constant(node.input[at]), [dims[axis] for axis in summed.axes]
             if number is None:
-                computed = known_sizes(self.graph, node.input[at], summed[0])
-                return summed if operator == "Div" and computed == [(1, summed[1])] else None
-            if number.size != 1 or None in sizes:
+                computed, name = known_sizes(self.graph, node.input[at], self._shape), self.named(summed.map)
+                area = [(1, tuple((name, axis) for axis in summed.axes))]
+                return summed if operator == "Div" and computed == area else None
+            if None in sizes:
                 return None
             count = float(number.reshape(-1)[0]) if operator == "Div" else 1 / (float(number.reshape(-1)[0]) or 1)
             return summed if abs(count / (sizes[0] * sizes[1]) - 1) < 1e-6 else None
         return None
+
+    def _is_number(self, name, rank):
+        """Whether tensor `name` holds one number, and leaves the shape of a tensor with `rank` axes."""
+        array, dims = self.graph.constant(name), self.graph.dims.get(name)
+        dims = dims if array is None else array.shape
+        return dims is not None and len(dims) <= rank and all(size == 1 for size in dims)

@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterator
 import onnx
 
 from ..read.graph import Graph, attributes
-from .affine import Chain, Clamp
-from .broadcast import origin, passed_on, redundant_cast
+from .affine import Chain
+from .clamp import Clamp
+from .passing import origin, redundant_cast
 from .pooling import Pooling, transposed
 
 __all__ = ["Products"]
 
 # Nodes between a product and the sum with its map.
-PASSED = ("Identity", "QuantizeLinear", "DequantizeLinear", "Transpose")
+PASSED = ("Identity", "QuantizeLinear", "Transpose")
 # Constant factors in a row before a product and after it; real networks have one.
 MOST_FACTORS = 4
 
@@ -63,7 +64,7 @@ class Products:
         def step(name):
             _, node = self.graph.maker(name)
             cast = node is not None and redundant_cast(self.graph, node)
-            return node.input[0] if cast else passed_on(self.graph, name, ["Identity"])
+            return node.input[0] if cast else self.chain.passing.passed_on(name, ["Identity"])
 
         return origin(step, name)
 
@@ -79,7 +80,7 @@ class Products:
             operator = self.graph.operator(node)
             if operator == "Add":
                 others = [name for name in node.input if name != y]
-                if len(others) != 1 or self.pooling.source(others[0]) != (base, order):
+                if len(others) != 1 or not self.pooling.same(others[0], order, x):
                     return None
                 # Exporters that transpose x for the product transpose the product back before the sum.
                 return x if order == product_order else others[0], node.output[0]
@@ -87,7 +88,9 @@ class Products:
                 order = transposed(order, attributes(node).get("perm", ()))
             # PyTorch's addcmul is exported with a factor of one.
             multiple = self.chain.multiple(node)
-            same = operator in PASSED or redundant_cast(self.graph, node) or multiple is not None and \
+            # After a QuantizeLinear only its DequantizeLinear goes on, which must only undo it.
+            undone = self.chain.passing.passed_on(node.output[0], ()) is not None
+            same = operator in PASSED or undone or redundant_cast(self.graph, node) or multiple is not None and \
                 multiple.scale == 1
             if order is None or not same:
                 return None

@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes that an ONNX graph computes from a tensor's shape, as exporters write them if the shape is open."""
 
+from collections.abc import Callable
+
+from onnx import TensorProto
+
 from ..read.graph import Graph, attributes
 
 __all__ = ["known_sizes"]
 
+WIDE = (TensorProto.INT32, TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16,
+        TensorProto.BFLOAT16)
 # Nodes between a shape and its use, numbers in a tensor of sizes, and the largest size.
 MOST_DEEP, MOST_NUMBERS, HIGHEST = 16, 8, 1 << 40
 
 
-def known_sizes(graph: Graph, name: str, x: str) -> list[tuple] | None:
-    """The numbers in tensor `name`, each as ``(factor, axes)``: an integer times the sizes of `x` along these axes.
+def known_sizes(graph: Graph, name: str, shape_of: Callable[[str], list | None]) -> list[tuple] | None:
+    """The numbers in tensor `name`, each as ``(factor, axes)``: an integer times the sizes of these axes.
 
-    ``(-1, ())`` is -1, and ``(1, (2, 3))`` is H * W of an `x` (N, C, H, W), a tensor of known rank. None if the numbers
-    are not of that form.
+    ``shape_of(tensor)`` gives the sizes of a tensor in the same form, or None; what it calls an axis is its own matter.
+    ``(-1, ())`` is -1, and ``(1, (2, 3))`` may be H * W. None if the numbers are not of that form.
     """
     # Several nodes may read the same tensor.
     results: dict = {}
 
     def sizes(name, depth):
         if name not in results:
-            computed = _computed(graph, name, x, depth, sizes)
+            computed = _computed(graph, name, shape_of, depth, sizes)
             small = computed and len(computed) <= MOST_NUMBERS and all(abs(n) <= HIGHEST for n, _ in computed)
             results[name] = computed if small else None
         return results[name]
@@ -28,16 +34,16 @@ def known_sizes(graph: Graph, name: str, x: str) -> list[tuple] | None:
     return sizes(name, MOST_DEEP)
 
 
-def _computed(graph, name, x, depth, sizes):
+def _computed(graph, name, shape_of, depth, sizes):
     """The same from the node that makes tensor `name`; ``sizes(name, depth)`` gives the sizes in its inputs."""
     array = graph.constant(name)
     if array is not None:
         integers = array.dtype.kind in "iu" and array.size <= MOST_NUMBERS
         return [(number, ()) for number in array.reshape(-1).tolist()] if integers else None
     operator, node = graph.maker(name)
-    if operator == "Shape" and node.input[0] == x:
-        attrs, axes = attributes(node), range(len(graph.dims[x]))
-        return [(1, (axis,)) for axis in axes[attrs.get("start"):attrs.get("end")]]
+    if operator == "Shape":
+        attrs, shape = attributes(node), shape_of(node.input[0])
+        return shape and shape[attrs.get("start"):attrs.get("end")]
     if operator not in OPERATORS or not depth:
         return None
     inputs = [sizes(item, depth - 1) for item in node.input]
@@ -70,9 +76,17 @@ def _product(attrs, *factors):
     return [(number * other, tuple(sorted((*axes, *more))))]
 
 
+def _cast(attrs, sizes):
+    # A narrow type changes large sizes.
+    if attrs["to"] not in WIDE:
+        raise ValueError("narrow type")
+    return sizes
+
+
 OPERATORS = {
+    "Cast": _cast,
     "Gather": lambda attrs, sizes, positions: [sizes[at] for at in _numbers(positions)],
     "Slice": _slice,
     "Mul": _product,
     "Concat": lambda attrs, *parts: [size for part in parts for size in part],
-    **dict.fromkeys(("Unsqueeze", "Squeeze", "Cast", "Identity", "Reshape"), lambda attrs, sizes, shape=None: sizes)}
+    **dict.fromkeys(("Unsqueeze", "Squeeze", "Identity", "Reshape"), lambda attrs, sizes, shape=None: sizes)}

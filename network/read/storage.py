@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto
 from onnx.helper import np_dtype_to_tensor_dtype, tensor_dtype_to_np_dtype
 
-__all__ = ["cast", "dequantise", "is_float", "is_number", "limits", "quantise", "spread"]
+__all__ = ["cast", "dequantise", "is_float", "is_number", "limits", "storage_type", "quantise", "top_step"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 FLOAT8S = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
@@ -42,15 +42,27 @@ def limits(dtype: np.dtype) -> tuple[float, float] | None:
         return (0, (1 << bits) - 1) if dtype.name.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)
     if dtype.name not in FLOAT8S:
         return None
-    numbers = np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32)
-    highest = float(numbers[np.isfinite(numbers)].max())
-    return -highest, highest
+    return -_eights(dtype)[-1], _eights(dtype)[-1]
 
 
-def _type(to):
+def top_step(dtype: np.dtype) -> float:
+    """The distance of the two highest numbers of an integer or float8 type."""
+    return 1.0 if _bits(dtype) else _eights(dtype)[-1] - _eights(dtype)[-2]
+
+
+def _eights(dtype):
+    """The numbers of a float8 type in order."""
+    numbers = np.arange(256, dtype=np.uint8).view(dtype).astype(np.float64)
+    return sorted(set(numbers[np.isfinite(numbers)].tolist()))
+
+
+def storage_type(to: int) -> np.dtype | None:
     """The numpy type of an ONNX type; None for one that this release of onnx has no numpy type for."""
-    dtype = tensor_dtype_to_np_dtype(to)
-    return dtype if np_dtype_to_tensor_dtype(dtype) == to else None
+    try:
+        dtype = tensor_dtype_to_np_dtype(to)
+        return dtype if np_dtype_to_tensor_dtype(dtype) == to else None
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _widened(x):
@@ -60,7 +72,7 @@ def _widened(x):
 
 def cast(attributes: dict, x: np.ndarray) -> np.ndarray | None:
     """Cast."""
-    dtype = _type(attributes["to"])
+    dtype = storage_type(attributes["to"])
     if dtype is None or not (x.dtype.kind == "b" or is_number(x.dtype) or limits(x.dtype)):
         return None
     if x.dtype == dtype:
@@ -93,7 +105,7 @@ def _float8(x, dtype, saturate):
     return np.clip(x, low, high).astype(dtype)
 
 
-def spread(parameter: np.ndarray, shape: tuple, attributes: dict) -> np.ndarray:
+def _spread(parameter: np.ndarray, shape: tuple, attributes: dict) -> np.ndarray:
     """A scale or zero point of tensors of `shape` as an array that broadcasts to it; ValueError if it doesn't fit."""
     block, axis = attributes.get("block_size", 0), attributes.get("axis", 1)
     if parameter.size == 1 and parameter.ndim < 2:
@@ -112,25 +124,25 @@ def spread(parameter: np.ndarray, shape: tuple, attributes: dict) -> np.ndarray:
 def dequantise(attributes: dict, x: np.ndarray, scale: np.ndarray, zero: np.ndarray | None = None
                ) -> np.ndarray | None:
     """DequantizeLinear."""
-    dtype = _type(attributes["output_dtype"]) if attributes.get("output_dtype") else scale.dtype
+    dtype = storage_type(attributes["output_dtype"]) if attributes.get("output_dtype") else scale.dtype
     if dtype is None or not is_float(dtype) or not is_float(scale.dtype) or limits(x.dtype) is None or \
             _bits(x.dtype) > MOST_BITS["dequantise"] or zero is not None and zero.dtype != x.dtype:
         return None
     kind = np.float32 if x.dtype.name in FLOAT8S else np.int64
     # The difference of two integers is exact, and is rounded once.
-    difference = x.astype(kind) - (0 if zero is None else spread(zero.astype(kind), x.shape, attributes))
-    return (difference.astype(np.float32) * spread(scale, x.shape, attributes).astype(np.float32)).astype(dtype)
+    difference = x.astype(kind) - (0 if zero is None else _spread(zero.astype(kind), x.shape, attributes))
+    return (difference.astype(np.float32) * _spread(scale, x.shape, attributes).astype(np.float32)).astype(dtype)
 
 
 def quantise(attributes: dict, x: np.ndarray, scale: np.ndarray, zero: np.ndarray | None = None) -> np.ndarray | None:
     """QuantizeLinear."""
-    dtype = zero.dtype if zero is not None else _type(attributes.get("output_dtype") or TensorProto.UINT8)
+    dtype = zero.dtype if zero is not None else storage_type(attributes.get("output_dtype") or TensorProto.UINT8)
     if dtype is None or not is_float(scale.dtype) or not (is_float(x.dtype) or x.dtype == np.int32) or \
             limits(dtype) is None or _bits(dtype) > MOST_BITS["quantise"] or \
             attributes.get("precision", 0) not in (0, TensorProto.FLOAT):
         return None
-    ratio = x.astype(np.float32) / spread(scale, x.shape, attributes).astype(np.float32)
-    shift = 0 if zero is None else spread(zero.astype(np.float32), x.shape, attributes)
+    ratio = x.astype(np.float32) / _spread(scale, x.shape, attributes).astype(np.float32)
+    shift = 0 if zero is None else _spread(zero.astype(np.float32), x.shape, attributes)
     if dtype.name in FLOAT8S:
         return None if np.any(shift) else _float8(ratio, dtype, attributes.get("saturate", 1))
     if np.isnan(ratio).any() or not (scale > 0).all():

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of QuantizeLinear and DequantizeLinear: the range of numbers that a tensor is clipped and rounded to."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+
+from ..read.graph import Graph, attributes
+from ..read.storage import is_float, limits, storage_type, top_step
+
+__all__ = ["Quantiser", "number_range", "undone_quantiser"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Quantiser:
+    """What a QuantizeLinear and its DequantizeLinear make of tensor `source`: its numbers, clipped and rounded.
+
+    `low` and `high` are the ends of the range, `step` is the distance of the two highest numbers: each one number, or
+    one for each index along an axis.
+    """
+
+    source: str
+    low: np.ndarray
+    high: np.ndarray
+    step: np.ndarray
+
+
+def number_range(graph: Graph, node: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """``(low, high, step)`` of the numbers that the integers of a QuantizeLinear or DequantizeLinear stand for.
+
+    None if scale or zero point are no constants, or if the type of the integers is not known.
+    """
+    parameters = _parameters(graph, node)
+    if parameters is None:
+        return None
+    scale, zero, dtype = parameters[:3]
+    ends = None if dtype is None else limits(dtype)
+    if ends is None:
+        return None
+    return (ends[0] - zero) * scale, (ends[1] - zero) * scale, np.broadcast_to(scale * top_step(dtype), scale.shape)
+
+
+def undone_quantiser(graph: Graph, node: onnx.NodeProto) -> Quantiser | None:
+    """The :class:`Quantiser` that the DequantizeLinear `node` ends.
+
+    None if there is no QuantizeLinear before it, or one with another scale or zero point: that multiplies or shifts.
+    """
+    operator, before = graph.maker(node.input[0])
+    to = attributes(node).get("output_dtype")
+    kind = storage_type(to) if to else None
+    if operator != "QuantizeLinear" or to and (kind is None or not is_float(kind)):
+        return None
+    pair = [_parameters(graph, item) for item in (before, node)]
+    ends = number_range(graph, before)
+    if ends is None or None in pair:
+        return None
+    (scale, zero, _, *axis), (other_scale, other_zero, _, *other_axis) = pair
+    same = np.array_equal(scale, other_scale) and np.array_equal(*np.broadcast_arrays(zero, other_zero)) \
+        if np.shape(scale) == np.shape(other_scale) else False
+    return Quantiser(before.input[0], *ends) if same and axis == other_axis else None
+
+
+def _parameters(graph, node):
+    """``(scale, zero point, type of the integers, axis, block size)``; None if one is not known or not valid.
+
+    The last two are None where they say nothing, and the type is None where the node does not tell it.
+    """
+    names, attrs = [*node.input, "", ""][1:3], attributes(node)
+    scale, zero = (graph.constant(name) if name else None for name in names)
+    if scale is None or not scale.size or not is_float(scale.dtype) or names[1] and (zero is None or not zero.size):
+        return None
+    scale = scale.astype(np.float64)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        return None
+    dtype = None if zero is None else zero.dtype
+    if dtype is None and graph.operator(node) == "QuantizeLinear":
+        dtype = storage_type(attrs.get("output_dtype") or onnx.TensorProto.UINT8)
+    scale, zero = (part.reshape(()) if part.size == 1 else part
+                   for part in (scale, np.zeros(()) if zero is None else zero.astype(np.float64)))
+    if zero.ndim and zero.shape != scale.shape:
+        return None
+    return scale, zero, dtype, *((attrs.get("axis", 1), attrs.get("block_size", 0)) if scale.ndim else (None, None))
