@@ -7,11 +7,9 @@ What the network's quantisers round is not rounded here, so both sides agree but
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import onnx
-import onnx.reference
 
 from ...golden.block import FloatBlock
 from ...golden.reference import excite
@@ -19,8 +17,8 @@ from ...hdl.config import GateKind
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..read.graph import Graph
-from ..read.shapes import open_session
 from .alone import Alone, NotAlone, constant_error
+from .runtime import CannotRun, runner
 
 __all__ = ["LARGEST", "differing"]
 
@@ -53,7 +51,7 @@ def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[Networ
                 difference = _difference(graph, block)
             reason = difference and (f"when it is run, its gates differ by up to {difference:.2g} from those of the "
                                      "block that it was read as")
-        except NotAlone as error:
+        except (CannotRun, NotAlone) as error:
             reason = f"it can't be checked by running it: {error}"
         if reason:
             reasons[block.name] = reason
@@ -76,7 +74,7 @@ def _difference(graph, block):
         return trial.difference(dims[0])
     try:
         return trial.difference(OPEN_BATCH)
-    except NotAlone:
+    except (CannotRun, NotAlone):
         # Exporters write the batch of their sample into models that declare it open.
         return trial.difference(1)
 
@@ -101,7 +99,7 @@ class _Trial:
         # Most networks' blocks take maps of any size: small ones show all that the form is, and sooner.
         try:
             difference = self._on([small])
-        except NotAlone:
+        except (CannotRun, NotAlone):
             if too_large:
                 raise
             difference = math.inf
@@ -119,8 +117,9 @@ class _Trial:
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
                 fed = _arranged(noise * size + z.astype(np.float32)[:, :, None, None], self.block.channels_last,
                                 self.order)
-                run = run or _runner(self.alone.model(self.taps, fed.shape), self.alone.base, self.taps)
-                x, y = (_channels_first(array, shape, self.block.channels_last) for array in run(fed))
+                run = run or runner(self.alone.model(self.taps, fed.shape), self.taps, threads=1)
+                arrays = run({self.alone.base: fed})
+                x, y = (_channels_first(array, shape, self.block.channels_last) for array in arrays)
                 difference, allowed = _gate_difference(self.form, x, y, self.error)
                 if difference > allowed:
                     largest = max(largest, difference)
@@ -183,30 +182,6 @@ def _channels_first(array, shape, channels_last):
     if array.shape != ((batch, height, width, channels) if channels_last else shape):
         raise NotAlone(f"it gives a tensor of shape {list(array.shape)} for maps of shape {list(shape)}")
     return array.transpose(0, 3, 1, 2) if channels_last else array
-
-
-def _runner(model: onnx.ModelProto, name: str, taps: list[str]) -> Callable[[np.ndarray], list]:
-    """A function from an input to the arrays of `taps`, by onnxruntime; by ONNX's own for operators it lacks."""
-    try:
-        session = open_session(model, threads=1, optimise=False)
-    except Exception as error:  # onnxruntime raises exceptions of many types
-        reason = _line(error)
-        try:
-            session = onnx.reference.ReferenceEvaluator(model)
-        except Exception:
-            raise NotAlone(reason) from None
-
-    def run(x):
-        try:
-            return session.run(taps, {name: x})
-        except Exception as error:
-            raise NotAlone(_line(error)) from None
-
-    return run
-
-
-def _line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _gate_difference(form: FloatBlock, x: np.ndarray, y: np.ndarray, error: float) -> tuple[float, float]:

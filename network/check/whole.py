@@ -14,9 +14,10 @@ from ..match.pooling import Pooling
 from ..network import Network
 from ..read.graph import Graph, declared_dims
 from ..read.sandbox import sandboxed
-from ..read.shapes import numpy_type, open_session
+from ..read.shapes import numpy_type
 from ..tile import tile_blocks
 from .alone import Alone, NotAlone, unrounded
+from .runtime import CannotRun, runner
 
 __all__ = ["check_tiled"]
 
@@ -82,16 +83,16 @@ def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
 def _differences(original, tiled, inputs, tensors):
     """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name."""
     try:
-        sessions = [open_session(model, taps=tensors, optimise=False) for model in (original, tiled)]
-        feeds = _inputs(sessions[0], inputs)
-    except Exception as error:  # onnxruntime raises exceptions of many types
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise RuntimeError(f"it can't be run to compare it with the tiled one: {reason}") from None
+        runs = [runner(onnx.ModelProto.FromString(model), tensors) for model in (original, tiled)]
+        feeds = _feeds(runs[0], inputs)
+    except CannotRun as error:
+        raise RuntimeError(f"can't be run, to compare it with tiles and without ({error}); CHECK_BLOCKS=0 swaps its "
+                           "blocks unchecked") from None
     worst = {}
     for fed in feeds:
-        own, other = (session.run(tensors, fed) for session in sessions)
+        own, other = (run(fed) for run in runs)
         # What a network makes of the rounding of its input, it makes of that of its blocks.
-        rounded = sessions[0].run(tensors, {name: _rounded_otherwise(array) for name, array in fed.items()})
+        rounded = runs[0]({name: _rounded_otherwise(array) for name, array in fed.items()})
         for name, a, b, c in zip(tensors, own, other, rounded, strict=True):
             difference, rounding = _difference(a, b), _difference(a, c)
             allowed = (ALLOWED_HALF if a.dtype == np.float16 else ALLOWED) + ROUNDINGS * rounding
@@ -116,14 +117,14 @@ def _rounded_otherwise(array):
     return array if array.dtype.kind in "iu" else np.nextafter(array, np.asarray(np.inf, array.dtype))
 
 
-def _inputs(session, inputs):
+def _feeds(run, inputs):
     """Random inputs by name, of the sizes that are declared; where they are open, of sizes that the network takes."""
     for size in SIZES:
         feeds = [{name: _random(np.random.default_rng(seed), kind, _filled(dims, size)) for name, kind, dims in inputs}
                  for seed in range(2)]
         try:
-            session.run(None, feeds[0])
-        except Exception:  # onnxruntime raises exceptions of many types
+            run(feeds[0])
+        except CannotRun:
             if size == SIZES[-1]:
                 raise
         else:

@@ -2,18 +2,25 @@
 """Recognised blocks are run beside their form: every planted error of recognition is found, and nothing else."""
 
 import dataclasses
+import os
+import re
 
 import numpy as np
+import onnx
 import pytest
 
-from tests.helpers.onnx_lookalikes import layer, pool
+from tests.helpers.onnx_lookalikes import excite, layer, pool
 from tests.helpers.onnx_misleading import quantised
 from tests.helpers.onnx_net import Net
-from tests.helpers.onnx_networks import CHANNELS, Spelling, network, se, whole
+from tests.helpers.onnx_networks import CHANNELS, SHAPE, Spelling, network, se, whole
 from tests.helpers.onnx_runs import graph_of
 from tiled_se.hdl.config import Gate, GateKind, Mid
+from tiled_se.network import network as network_module
+from tiled_se.network.check import whole as check_whole
 from tiled_se.network.check.blocks import differing
 from tiled_se.network.match.match import match
+from tiled_se.network.network import find_blocks
+from tiled_se.network.tile import tile_blocks
 
 
 def hard(slope=1 / 6, offset=0.5):
@@ -118,3 +125,90 @@ def test_planted_errors_are_found(fault, name):
     agreeing, reasons = differing(graph, [block])
     assert agreeing == []
     assert reasons[block.name].startswith("when it is run, its gates differ by up to ")
+
+
+def w1_doubled(block):
+    return FAULTS["w1 is twice as large"][0](block)
+
+
+@pytest.fixture
+def misreading(monkeypatch):
+    """The matcher takes every weight of the first layer for twice as large."""
+    def misread(graph):
+        blocks, reasons = match(graph)
+        return list(map(w1_doubled, blocks)), reasons
+
+    monkeypatch.setattr(network_module, "match", misread)
+
+
+REASON = r"when it is run, its gates differ by up to 0\.\d+ from those of the block that it was read as"
+
+
+@pytest.mark.usefixtures("misreading")
+def test_every_command_leaves_a_misread_block_out(tiled_se):
+    onnx.save(network(), "net.onnx")
+    assert re.search(f"^left out: node_mul_5: {REASON}$", tiled_se.passes("inspect", "net.onnx").out, re.M)
+    for command in ("swap", "build", "sensitivity"):
+        finished = tiled_se.refuses_as("MODEL=net.onnx (--model): has no squeeze-and-excite block; "
+                                       "left out: node_mul_5: when it is run", command, "net.onnx", "-o", "out")
+        assert finished.out == ""
+    assert os.listdir() == ["net.onnx"]
+    assert find_blocks(network()) == []
+
+
+@pytest.mark.usefixtures("misreading")
+def test_unchecked(tiled_se):
+    """Nor does swap compare whole networks then: the wrong one is written."""
+    onnx.save(network(), "net.onnx")
+    assert "left out" not in tiled_se.passes("inspect", "net.onnx", "--check-blocks", "0").out
+    tiled_se.passes("swap", "net.onnx", "--check-blocks", "0", "-o", "out.onnx")
+    assert len(find_blocks(network(), check=False)) == 1
+
+
+@pytest.mark.parametrize("make", [network, rounded_in_integers], ids=["float", "integers"])
+@pytest.mark.parametrize("fault", ["w2 is twice as large", "b2 is dropped"])
+def test_swap_writes_no_other_network(tiled_se, monkeypatch, make, fault):
+    """What is written computes something else, though all blocks are read right."""
+    spoiled = FAULTS[fault][0]
+    onnx.save(make(), "net.onnx")
+    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+    os.remove("out.onnx")
+    monkeypatch.setattr(check_whole, "tile_blocks", lambda model, blocks, k: tile_blocks(
+        model, list(map(spoiled, blocks)), k))
+    tiled_se.refuses_as("MODEL=net.onnx (--model): with tiles of all rows it computes something else: "
+                        "on random inputs tensor ", "swap", "net.onnx", "-o", "out.onnx")
+    assert os.listdir() == ["net.onnx"]
+
+
+def test_a_network_that_cannot_be_run_is_swapped_unchecked_alone(tiled_se):
+    net = Net()
+    net.nodes.append(onnx.helper.make_node("Unknown", ["x"], ["z"], domain="of.nobody"))
+    net("Identity", se(net, "z", Spelling()), output="y")
+    model = whole(net)
+    model.opset_import.append(onnx.helper.make_opsetid("of.nobody", 1))
+    onnx.save(model, "net.onnx")
+    finished = tiled_se.refuses_as("MODEL=net.onnx (--model): can't be run, to compare it with tiles "
+                                   "and without (", "swap", "net.onnx", "-o", "out.onnx")
+    assert finished.err.endswith("; CHECK_BLOCKS=0 swaps its blocks unchecked\n")
+    tiled_se.passes("swap", "net.onnx", "--check-blocks", "0", "-o", "out.onnx")
+
+
+def test_steps_do_not_count(tiled_se):
+    """A network whose output is an index of the largest number may give another one for sums in another order."""
+    net = Net()
+    net("ArgMax", net("Mul", se(net, "x", Spelling()), net.constant(0)), output="y", axis=1)
+    onnx.save(net.model({"x": SHAPE}, {"y": None}), "net.onnx")
+    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+
+
+def test_no_small_map_stands_for_a_large_one():
+    """A mean over rows that are all rows of small maps only."""
+    net = Net()
+    means = pool(net, net("Slice", "x", *(net.constant([n], np.int64) for n in (0, 20, 2))))
+    net("Mul", "x", excite(net, means), output="y")
+    ends = "node_mul_5", "x", "y"
+    (block,) = match(graph_of(network(height=40)))[0]
+    block = dataclasses.replace(block, **dict(zip(("name", "x", "y"), ends, strict=True)))
+    for height, agrees in ((20, True), (40, False)):
+        graph = graph_of(whole(net, shape=(1, CHANNELS, height, 5)))
+        assert (differing(graph, [dataclasses.replace(block, height=height)])[1] == {}) is agrees
