@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Iterable
 
 import onnx
@@ -43,6 +44,7 @@ class Network:
     blocks: tuple[NetworkBlock, ...]
     unsupported: dict
     dims: list | None
+    seconds: dict[str, float]
 
     @property
     def model(self) -> onnx.ModelProto:
@@ -101,7 +103,7 @@ def open_network(path: str | None, shape: InputShape | str | None = None, need_s
         raise ConfigError("model", "", "is needed: an .onnx file")
     shape = InputShape.parse(shape) if isinstance(shape, str) and shape else shape or None
     size = os.path.getsize(path) if os.path.isfile(path) else 0
-    content, shapes, blocks, unsupported, dims = sandboxed(
+    content, shapes, blocks, unsupported, dims, seconds = sandboxed(
         _read, path, shape, check, what=path, seconds=READING_SECONDS + check * CHECKING_SECONDS, reads=size)
     with model_errors(path):
         # The model was read once in the sandbox: reading it again takes no more memory than there.
@@ -112,7 +114,7 @@ def open_network(path: str | None, shape: InputShape | str | None = None, need_s
             sizes_of = [map_size(shapes[block.x], block.channels_last) for block in blocks]
             blocks = [dataclasses.replace(block, height=height, width=width)
                       for block, (height, width) in zip(blocks, sizes_of, strict=True)]
-    network = Network(path, graph, tuple(blocks), unsupported, dims)
+    network = Network(path, graph, tuple(blocks), unsupported, dims, seconds)
     if need_sizes:
         network.require_blocks()
     if need_sizes and _any_open(blocks):
@@ -125,17 +127,22 @@ def _any_open(blocks):
 
 
 def _read(path, shape, check):
-    """The model as bytes, the shapes of its tensors, its blocks, why others are left out, and its input's shape."""
+    """The model as bytes, the shapes of its tensors, its blocks, why others are left out, its dims, seconds."""
     with model_errors(path):
+        times = [time.perf_counter()]
         graph = load_model(path)
         dims = input_dims(graph, shape)
         # The matcher asks for shapes that many files don't declare.
         graph.dims = infer(graph, dims)
+        times.append(time.perf_counter())
         blocks, unsupported = match(graph)
         if len(blocks) > MOST_BLOCKS:
             raise ConfigError("model", f"{len(blocks):,} blocks", f"must be {MOST_BLOCKS} at most")
+        times.append(time.perf_counter())
         if check:
             allow_memory_for(CHECKING_BYTES)
             blocks, reasons = differing(graph, blocks)
             unsupported |= reasons
-        return graph.model.SerializeToString(), graph.dims, blocks, unsupported, dims
+        times.append(time.perf_counter())
+        seconds = {"reading": times[1] - times[0], "checking": times[3] - times[2]}
+        return graph.model.SerializeToString(), graph.dims, blocks, unsupported, dims, seconds

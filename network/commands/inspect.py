@@ -40,6 +40,7 @@ def summary(network: Network, k: int) -> dict:
     ``CR``; ``mid``, ``gate`` and ``residual`` as in a WEIGHTS file; ``parameters``, their number; ``se_elements`` and
     ``tse_elements`` that wait for their gate, the latter with tiles of `k` rows; ``quantised``, whether the network
     rounds to integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
+    ``seconds`` has the time of "reading", with the inference of shapes, and of "checking" the blocks by running them.
     ``others`` maps the name of what is like a block but not supported to the reason. ``unread`` lists operators on
     integers or for one runtime only: blocks that are written with them are not found.
     """
@@ -52,7 +53,7 @@ def summary(network: Network, k: int) -> dict:
     unread = {name for name in map(network.graph.operator, network.graph.nodes)
               if name in INTEGER or name.split(".")[-1].startswith("QLinear") or "nchwc" in name}
     return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": k, "blocks": blocks,
-            "others": network.unsupported, "unread": sorted(unread)}
+            "others": network.unsupported, "unread": sorted(unread), "seconds": network.seconds}
 
 
 COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC", "kxWxC")

@@ -2,6 +2,8 @@
 """Recognised blocks are run beside their form: every planted error of recognition is found, and nothing else."""
 
 import dataclasses
+import importlib.resources
+import importlib.util
 import os
 import re
 
@@ -19,7 +21,7 @@ from tiled_se.network import network as network_module
 from tiled_se.network.check import whole as check_whole
 from tiled_se.network.check.blocks import differing
 from tiled_se.network.match.match import match
-from tiled_se.network.network import find_blocks
+from tiled_se.network.network import find_blocks, open_network
 from tiled_se.network.tile import tile_blocks
 
 
@@ -212,3 +214,13 @@ def test_no_small_map_stands_for_a_large_one():
     for height, agrees in ((20, True), (40, False)):
         graph = graph_of(whole(net, shape=(1, CHANNELS, height, 5)))
         assert (differing(graph, [dataclasses.replace(block, height=height)])[1] == {}) is agrees
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="rapidocr isn't installed")
+def test_checking_takes_no_longer_than_reading():
+    """On the largest network here; both times are of one run, the least of several."""
+    path = importlib.resources.files("rapidocr") / "models" / "PP-OCRv6_rec_small.onnx"
+    networks = [open_network(str(path), "3x48x320") for _ in range(3)]
+    assert all(len(network.blocks) == 5 for network in networks)
+    reading, checking = (min(network.seconds[part] for network in networks) for part in ("reading", "checking"))
+    assert 0 < checking <= reading
