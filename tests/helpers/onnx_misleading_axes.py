@@ -5,11 +5,11 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from tests.helpers.onnx_lookalikes import between, gated, hidden, layer, pool, pooled, shuffled, square
-from tests.helpers.onnx_misleading import HALVES, HEIGHT, WIDTH, Misleading, batch_of
+from tests.helpers.onnx_misleading import HEIGHT, WIDTH, Misleading, batch_of
 from tests.helpers.onnx_networks import SQUEEZE, block
 from tests.helpers.onnx_parts import CHANNELS
 
-__all__ = ["AXES", "HALF_PRECISION", "UNKNOWN"]
+__all__ = ["AXES", "UNKNOWN"]
 
 BATCH, SQUARE = np.array([-4.0, 0, 4]), np.random.default_rng(7).integers(-12, 13, (6, 6)) / 8
 SIX = np.array([-4.0, -2, 0, 1, 3, 5])
@@ -257,45 +257,4 @@ UNKNOWN = {
         flat(lambda net, x: net("ai.onnx.ml.Scaler", net("Relu", x), offset=[0.0], scale=[3.0])), "left out"),
     "normalised-by-another-domain": Misleading(
         flat(lambda net, x: net("ai.onnx.ml.Normalizer", net("Relu", x), norm="L2")), "left out"),
-}
-
-
-def halves(first, second, *factors):
-    """Weights of these sizes, each times a factor that is a node of its own."""
-    def make(net):
-        held = block()
-        x = pool(net)
-        for weight, size, factor, end in zip((held.w1, held.w2), (first, second), factors, ("Relu", "Sigmoid"),
-                                             strict=True):
-            x = net("Conv", x, net.constant(weight[:, :, None, None] * size))
-            x = net(end, net("Mul", x, net.constant(factor)))
-        return net("Mul", "x", x)
-
-    return make
-
-
-def tiny_variance(net):
-    held = block()
-    x = net("Conv", pool(net), net.constant(held.w1[:, :, None, None] * 100))
-    x = net("BatchNormalization", x, *(net.constant([number] * 3) for number in (1, 0, 0, 1e-7)), epsilon=1e-12)
-    return net("Mul", "x", net("Sigmoid", layer(net, net("Relu", x), 2)))
-
-
-def large_inputs(size):
-    return lambda rng, shape: [rng.uniform(0.5, 1, shape) * size for _ in range(3)]
-
-
-HALF_PRECISION = {
-    # Products of constants that have no number in the type of the tensors.
-    "float16-overflow": Misleading(halves(300, 1, 300, 1), kind=np.float16, tolerance=HALVES,
-                                   inputs=large_inputs(1e-3)),
-    "float16-overflow-of-the-second": Misleading(halves(1e-3, 300, 1, 300), kind=np.float16, tolerance=HALVES,
-                                                 inputs=large_inputs(0.02)),
-    "float16-underflow": Misleading(halves(1e-4, 2e4, 1e-4, 1), kind=np.float16, tolerance=HALVES,
-                                    inputs=large_inputs(1e4)),
-    "float16-underflow-of-the-second": Misleading(halves(300, 1e-5, 1, 3e-3), kind=np.float16, tolerance=HALVES,
-                                                  inputs=large_inputs(1e5 / 2)),
-    "float16-tiny-variance": Misleading(tiny_variance, kind=np.float16, tolerance=HALVES, inputs=large_inputs(2e-5)),
-    "float32-overflow": Misleading(halves(1e20, 1, 1e20, 1), inputs=large_inputs(1e-38)),
-    "float32-underflow": Misleading(halves(1e-25, 1, 1e-25, 1e20), inputs=large_inputs(1e30)),
 }
