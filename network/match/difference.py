@@ -129,7 +129,7 @@ class Difference:
     def _order(self):
         for part, nodes in zip(PARTS, self.segments, strict=True):
             for node in nodes:
-                known = node.input[0] in self.chain.vectors.layouts
+                known = not self.chain.vectors.layouts.keys().isdisjoint(self.graph.reads(node))
                 if node.op_type in ORDERING and known and self.chain.vectors.passed_on(node.output[0]) is None:
                     if node.op_type in ("Cast", "CastLike", "Dropout", "If", "Loop"):
                         return f"its {part} {_verb(part)} changed by {_label(node)}"
@@ -180,11 +180,12 @@ class Difference:
 
     def _gate(self):
         gates = [Clamp(self.found.gates)] if self.found.product.op_type == "Div" else list(self._readings())
-        matched = next((found for gate in gates if (found := match_gate(self.chain, gate))), None)
-        if matched:
-            base = self.chain.origin(matched[1].base)
-            cut = self.chain.passing.quantiser(base) and self.chain.layer(base) is None
-            return f"its logits are cut at 0 by the range of {_label(self.graph.producer[base])}" if cut else None
+        for _, logits, _ in filter(None, (match_gate(self.chain, gate) for gate in gates)):
+            base = self.chain.origin(logits.base)
+            if self.chain.layer(base) is not None:
+                return None
+            if self.chain.passing.quantiser(base):
+                return f"its logits are cut at 0 by the range of {_label(self.graph.producer[base])}"
         nodes = _without_moving(self.segments[2])
         if not nodes:
             return "it has no gate: the results of its second layer multiply the map"
@@ -268,7 +269,7 @@ class Difference:
                                          f"{_times(self.graph.dims[self.found.x])}"
 
     def _spelt(self, nodes):
-        names = list(dict.fromkeys(self._operator(node) for node in nodes))
+        names = [self._operator(node) for node in nodes]
         return ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
 
     def _operator(self, node):

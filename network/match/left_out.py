@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists what is like a squeeze-and-excite block of a network but is none that is supported, with the reason."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+import onnx
+
+from ...hdl.config import ConfigError
 from ..read.graph import Graph
+from ..read.names import unique
 from .affine import Chain
 from .difference import Difference
 from .passing import MOST_STEPS
@@ -34,14 +38,18 @@ class LeftOut:
         covered = set()
         for y, x in (*blocks, *((y, x) for y, (x, _) in known.items())):
             covered |= self._products_within(y, x, attentions)
-        reasons = {}
+        reasons, names = {}, set()
         for node in self.graph.nodes:
             y = node.output[0] if node.output else ""
             if y in known:
-                reasons[node.name or y] = known[y][1]
+                reasons[unique(node.name or y, names, "#")] = known[y][1]
             elif y in attentions and y not in covered:
-                reasons[node.name or y] = Difference(self.graph, self.chain, self.pooling, self.products, self.vectors,
-                                                     attentions[y]).reason()
+                difference = Difference(self.graph, self.chain, self.pooling, self.products, self.vectors,
+                                        attentions[y])
+                reasons[unique(node.name or y, names, "#")] = difference.reason()
+            for product in _inner_products(self.graph, node, self.vectors.fixed):
+                reasons[unique(product.name or product.output[0], names, "#")] = \
+                    f"it is inside of {node.op_type} {node.name or y}"
         return reasons
 
     def _products_within(self, y, x, products):
@@ -58,3 +66,28 @@ class LeftOut:
             elif node is not None and node.op_type in ENDINGS:
                 pending.extend(node.input)
         return found
+
+
+def _inner_products(outer: Graph, node: onnx.NodeProto, fixed: Iterable[str]) -> Iterator[onnx.NodeProto]:
+    """The products of a map and its gates in the graphs that are attributes of `node`, however deep.
+
+    Tensors `fixed` of the graph `outer` are constants.
+    """
+    for attribute in node.attribute:
+        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            model = onnx.ModelProto(opset_import=outer.model.opset_import)
+            model.graph.CopyFrom(graph)
+            given = {value.name for value in (*graph.input, *graph.initializer)}
+            made = {name for inner in graph.node for name in inner.output}
+            reads = {name for inner in graph.node for name in Graph.reads(inner)} - given - made
+            model.graph.input.extend(onnx.ValueInfoProto(name=name) for name in sorted(reads))
+            try:
+                inner = Graph(model)
+            except ConfigError:
+                # The runtime reports an invalid graph when the model is run.
+                continue
+            inner.dims |= {name: outer.dims[name] for name in reads if name in outer.dims}
+            vectors = PooledVectors(inner, reads.intersection(fixed))
+            yield from (found.product for found in vectors.attentions())
+            for deeper in inner.nodes:
+                yield from _inner_products(inner, deeper, vectors.fixed)

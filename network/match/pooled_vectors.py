@@ -6,7 +6,7 @@ through pools over height and width.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 
@@ -27,6 +27,9 @@ LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "FusedConv", "Fus
 FUNCTIONS = ("Sigmoid", "HardSigmoid", "Softmax", "Tanh", "QLinearSigmoid")
 # Positions of the operands.
 PRODUCTS = {"Mul": (0, 1), "Div": (0, 1), "QLinearMul": (0, 3)}
+# Inputs that are sizes, indices or conditions, by operator.
+CONTROLS = {**dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Slice", "Tile"), (1, None)),
+            "If": (0, 1), "Loop": (0, 2)}
 # Operators between a Softmax and the pool that it weights, and how many in a row.
 MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast")
 MOST_MOVING = 8
@@ -67,20 +70,26 @@ class _Way:
 
 
 class PooledVectors:
-    """The pooled vectors of `graph`."""
+    """The pooled vectors of `graph`; tensors `fixed` are constants of a graph around it.
 
-    def __init__(self, graph: Graph):
+    ``fixed`` has the tensors that depend on constants and shapes alone.
+    """
+
+    def __init__(self, graph: Graph, fixed: Iterable[str] = ()):
         self.graph = graph
-        # Tensors that depend on constants and shapes alone; the way of each vector.
-        self._fixed, self._ways, self._pools = set(graph.initializers), {}, []
+        sparse = (tensor.values.name for tensor in graph.model.graph.sparse_initializer)
+        self.fixed = {*fixed, *graph.initializers, *sparse}
+        # How each vector follows from a pool.
+        self._ways, self._pools = {}, []
         for node in graph.nodes:
             self._read(node)
 
     def _read(self, node):
-        reads = [name for name in self.graph.reads(node) if name not in self._fixed]
+        ignored = node.input[slice(*CONTROLS.get(node.op_type, (0, 0)))]
+        reads = [name for name in self.graph.reads(node) - set(ignored) if name not in self.fixed]
         outputs = [name for name in node.output if name]
         if not reads or node.op_type in ("Shape", "Size"):
-            self._fixed.update(outputs)
+            self.fixed.update(outputs)
             return
         if all(name in self._ways for name in reads):
             before = max((self._ways[name] for name in reads), key=lambda way: (way.layers, way.nodes))
@@ -103,7 +112,7 @@ class PooledVectors:
             for at in PRODUCTS.get(node.op_type, ()):
                 x, gates = self._operands(node, at)
                 way = self._ways.get(gates)
-                if way is None or x in self._ways or x in self._fixed or not self._is_map(x):
+                if way is None or x in self._ways or x in self.fixed or not self._is_map(x):
                     continue
                 pools, path = tuple(self._pools[pool] for pool in way.pools), []
                 while way.node is not None and len(path) < MOST_NODES:
@@ -142,7 +151,7 @@ class PooledVectors:
             reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._follows_its_like(node)
             return None if not reduced else "weighted" if self.softmax_before(node) else REDUCED[operator]
         if operator in WEIGHTED and after is not None and after <= 1:
-            wide = [name for name in node.input if name not in self._fixed and (self._extents(name) or 0) > 1]
+            wide = [name for name in node.input if name not in self.fixed and (self._extents(name) or 0) > 1]
             return "weighted" if wide else None
         return None
 

@@ -2,8 +2,6 @@
 """What is like a block but is none is left out, with the reason."""
 
 import io
-import json
-import pathlib
 import warnings
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 
 from tests.helpers.libraries import library
 from tests.helpers.onnx_attentions import ATTENTIONS
-from tests.helpers.onnx_lookalikes import LOOKALIKES, excite, lookalike, pool
+from tests.helpers.onnx_lookalikes import LOOKALIKES, excite, layer, lookalike, pool
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, SHAPE, Spelling, se, whole
 from tests.helpers.onnx_runs import graph_of
@@ -58,7 +56,7 @@ LIKE = {
     "one-for-all": "its layers go from 6 to 3 and from 3 to 1; a block's go from its channels and back to these",
     "batch": "BatchNormalization node_batchnormalization_2_0 is in training mode",
     "two-layers-beside": activation("Add, Elu"),
-    "gelu-of-another": activation("Div, Erf, Add, Mul"),
+    "gelu-of-another": activation("Div, Erf, Add, Mul, Mul"),
     **dict.fromkeys(("clipped-mid", "raised-mid", "mirrored-mid"), activation("Clip")),
     "leaky-mid": activation("LeakyRelu"),
     "gelu-mid": activation("Erf, Add, Mul"),
@@ -147,6 +145,55 @@ def test_names_are_those_of_the_products_in_the_order_of_the_graph():
     assert reasons == {"node_first": gate("Sigmoid, Tanh"), "node_last": f"it averages first but scales {second}"}
 
 
+def test_two_of_the_same_name():
+    net = Net()
+    y = net("Mul", net("Mul", "x", net("Tanh", pool(net))), net("Tanh", pool(net)))
+    model = whole(net, y)
+    for node in model.graph.node:
+        node.name = "node"
+    assert list(match(graph_of(model))[1]) == ["node", "node#2"]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_inside_of_a_branch(depth):
+    """Constants may be outside of the branch, or in it; the other branch has no attention."""
+    net, inner = Net(), Net()
+    positive = net("Greater", net.mean("x", [0, 1, 2, 3], keepdims=0), net.constant(0))
+    weight = net("Identity", net.constant(np.ones((CHANNELS, CHANNELS, 1, 1))))
+    hidden = inner("Conv", pool(inner), weight)
+    inner("Mul", "x", inner("Sigmoid", inner("Conv", hidden, inner.constant(np.ones((CHANNELS, CHANNELS, 1, 1))))),
+          output="scaled")
+    inner.tensors[0].name = inner.nodes[-3].input[1] = "inner_weight"
+    plain = Net()
+    plain("Relu", "x", output="plain")
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("scaled", "plain")]
+    branches = [onnx.helper.make_graph(part.nodes, end.name, [], [end], part.tensors)
+                for part, end in zip((inner, plain), ends, strict=True)]
+    names = ["if_0", "y"][-depth:]
+    for name in names[:-1]:
+        node = onnx.helper.make_node("If", [positive], [name], name, then_branch=branches[0], else_branch=branches[1])
+        end = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        branches[0] = onnx.helper.make_graph([node], name, [], [end])
+    net("If", positive, output="y", then_branch=branches[0], else_branch=branches[1])
+    model = whole(net)
+    open_session(model, threads=1)
+    assert match(graph_of(model)) == ([], {"node_scaled": "it is inside of If node_y"})
+
+
+def test_a_branch_on_the_way():
+    """The condition may depend on the map; sizes and indices may, too."""
+    net = Net()
+    found = net("Gather", net.reshape(net("Greater", "x", net.constant(0)), -1), net.constant(0, np.int64))
+    ends = [onnx.helper.make_graph([onnx.helper.make_node(operator, ["hidden"], [operator])], operator, [], [
+        onnx.helper.make_tensor_value_info(operator, onnx.TensorProto.FLOAT, None)]) for operator in ("Relu", "Tanh")]
+    net("Identity", layer(net, pool(net)), output="hidden")
+    hidden = net("If", found, then_branch=ends[0], else_branch=ends[1])
+    net("Mul", "x", net("Sigmoid", layer(net, hidden, 2)), output="y")
+    model = whole(net)
+    open_session(model, threads=1)
+    assert match(graph_of(model))[1] == {"node_y": f"its hidden vector is changed by If node_{hidden}"}
+
+
 def classifier(net):
     """A classifier's own layers on the mean, and a gate on its features."""
     features = net("Flatten", pool(net))
@@ -194,6 +241,24 @@ def test_networks_without_attention(name, inferred):
     assert match(graph)[1] == {}
 
 
+def test_a_vector_times_gates():
+    """A convolution as large as the map leaves nothing that a block could tile."""
+    net = Net()
+    single = net("Conv", "x", net.constant(np.ones((CHANNELS, CHANNELS, *SHAPE[2:]))))
+    net("Mul", single, excite(net, pool(net)), output="y")
+    assert match(graph_of(net.model({"x": SHAPE}, {"y": None}))) == ([], {})
+
+
+def test_sizes_that_depend_on_the_map():
+    net = Net()
+    end = net("ArgMax", net.reshape("x", -1), keepdims=1)
+    ends = net.constant([0], np.int64), end, net.constant([1], np.int64)
+    sliced = net("Slice", layer(net, pool(net)), *ends)
+    net("Mul", "x", net("Sigmoid", layer(net, sliced, 2)), output="y")
+    assert list(match(graph_of(whole(net)))[1].values()) == [
+        f"the order of its hidden vector is not known after Slice node_{sliced}"]
+
+
 # Blocks, and reasons without the names in them.
 REAL = {"resnet18": (0, []), "mobilenetv2_100": (0, []), "vit_tiny_patch16_224": (0, []), "convnextv2_atto": (0, []),
         "efficientnet_b0": (16, []), "ghostnet_100": (7, []),
@@ -212,45 +277,3 @@ def test_networks_of_timm(name):
         torch.onnx.export(model, torch.zeros(1, *size), content, dynamo=False, opset_version=17)
     blocks, reasons = match(graph_of(onnx.load_from_string(content.getvalue())))
     assert (len(blocks), list(reasons.values())) == REAL[name]
-
-
-class TestCommands:
-    def test_inspect(self, tiled_se):
-        onnx.save(lookalike("one-layer"), "net.onnx")
-        finished = tiled_se.passes("inspect", "net.onnx", "--json", "blocks.json")
-        (name, reason), = json.loads(pathlib.Path("blocks.json").read_text())["others"].items()
-        assert (name, reason) == ("node_mul_3", LIKE["one-layer"])
-        assert finished.out.splitlines()[1] == f"left out: {name}: {reason}"
-
-    @pytest.mark.parametrize("command", [["swap", "-o", "out.onnx"], ["build", "--calibration", ".", "-o", "out"],
-                                         ["sensitivity", "--calibration", ".", "-o", "out"]])
-    def test_a_network_without_blocks(self, tiled_se, command):
-        """The first three reasons, in one line; nothing is written."""
-        net = Net()
-        y = "x"
-        for _ in range(5):
-            y = net("Mul", y, net("Tanh", excite(net, pool(net, y))))
-        onnx.save(whole(net, y), "net.onnx")
-        names = [node.name for node in net.nodes if node.op_type == "Mul"][:3]
-        reasons = "; ".join(f"{name}: {gate('Sigmoid, Tanh')}" for name in names)
-        tiled_se.refuses(f"MODEL=net.onnx (--model): has no squeeze-and-excite block; left out: {reasons}; 2 more",
-                         command[0], "net.onnx", *command[1:])
-        assert not pathlib.Path(command[-1]).exists()
-
-    def test_swap_of_nothing(self, tiled_se):
-        net = Net()
-        net("Relu", "x", output="y")
-        onnx.save(whole(net), "net.onnx")
-        tiled_se.refuses("MODEL=net.onnx (--model): has no squeeze-and-excite block", "swap", "net.onnx")
-        net = Net()
-        onnx.save(whole(net, se(net, "x", Spelling())), "net.onnx")
-        name = match(graph_of(onnx.load("net.onnx")))[0][0].name
-        tiled_se.refuses(f"SKIP={name} (--skip): leaves no block to tile", "swap", "net.onnx", "--skip", name)
-        assert [path.name for path in pathlib.Path(".").iterdir()] == ["net.onnx"]
-
-    def test_swap(self, tiled_se):
-        net = Net()
-        y = net("Mul", se(net, "x", Spelling()), net("Tanh", excite(net, pool(net))))
-        onnx.save(whole(net, y), "net.onnx")
-        lines = tiled_se.passes("swap", "net.onnx").out.splitlines()
-        assert lines[1] == f"left out: node_{y}: {gate('Sigmoid, Tanh')}"

@@ -27,7 +27,6 @@ MISREAD = {
     "mean-cut-at-one",
     "logits-cut-at-one",
     "float32-underflow",
-    "vectors-along-the-columns-of-an-open-batch",
 }
 # More rows than any map has.
 WHOLE = 10**6
