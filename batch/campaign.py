@@ -160,4 +160,4 @@ def _difference(ours: dict[str, str], expected: dict[str, str]) -> str | None:
         return None
     return "its worker has " + ", ".join(
         "other sources, perhaps changed during the run" if name == "sources"
-        else f"{name} {ours.get(name)} and not {expected[name]}" for name in names)
+        else f"{name} {ours.get(name) or 'missing'} and not {expected[name] or 'missing'}" for name in names)

@@ -165,7 +165,7 @@ COMMANDS = {command.name: command for command in (
             agree with those of the whole map, on images; and the quantised gates beside the float ones. Blocks that
             agree badly are better left as they are: a line for each K names them. Correlations in the table are for the
             K nearest to 7. Writes OUT/sensitivity.json and OUT/sensitivity.svg.""",
-        statuses={0: "done"},
+        statuses={0: "done"} | _FAILED,
         examples=("model.onnx images/ --input-shape 3x640x640",)),
     Command(
         name="demo", function="evaluate.demo.command:demo", options="evaluate.options:DemoOptions", extra="demo",

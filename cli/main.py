@@ -7,65 +7,75 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..gen.fields import UsageError, from_texts
 from ..gen.options import BlockOptions, describe
-from ..hdl.errors import ConfigError, ToolFailure
+from ..hdl.errors import ConfigError, ToolFailure, reason
 from .commands import COMMANDS
 from .parser import parse
+from .streams import CLOSED, OutputLost, standard_streams
 
 __all__ = ["main"]
 
 # Exit statuses.
-OK, MISMATCH, BAD_INPUT, TOOL_FAILED, NO_OUTPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 74, 130, 141
+OK, MISMATCH, BAD_INPUT, TOOL_FAILED, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 70, 74, 130, 141
 
 # Exceptions that end in one line, and their exit status.
 STATUSES: dict[type[BaseException], int] = {
     UsageError: BAD_INPUT, ConfigError: BAD_INPUT, MemoryError: BAD_INPUT, ToolFailure: TOOL_FAILED,
-    KeyboardInterrupt: INTERRUPTED}
+    OSError: NO_OUTPUT, KeyboardInterrupt: INTERRUPTED}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name, by default those of this process, without the program's name.
 
-    Returns the exit status. 2 comes with one line on stderr, and then nothing was written.
+    Returns the exit status. 2 comes with one line on stderr, and then nothing was written. 1 is a mismatch and nothing
+    else: an error of this program itself gives 70, after its traceback.
     """
-    # File names may not be valid text, or have characters that the terminal lacks: have them printed escaped.
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure and getattr(sys.stdout, "errors", None) == "strict":
-        reconfigure(errors="backslashreplace")
-    try:
+    with standard_streams() as closed:
         try:
-            return _command(sys.argv[1:] if arguments is None else arguments)
-        finally:
-            # Otherwise Python flushes after this function has returned, and prints a traceback where that fails.
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except OSError as error:
-        if error.filename is not None or sys.stdout is None:
-            raise
-        # What Python would still flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            # Whoever read our output has gone.
-            return CLOSED_PIPE
-        return _fail(f"standard output can't be written: {error.strerror}", NO_OUTPUT)
+            return _command(sys.argv[1:] if arguments is None else arguments, closed)
+        except OutputLost as lost:
+            # Whoever read our output may have gone: then nobody wants a message.
+            if isinstance(lost.__cause__, BrokenPipeError):
+                return CLOSED_PIPE
+            return _fail(str(lost), NO_OUTPUT)
+        except tuple(STATUSES) as error:
+            return _failed(error, BlockOptions)
+        except Exception as error:
+            traceback.print_exc()
+            return _fail(f"internal error: {type(error).__name__}: {error}", INTERNAL)
 
 
-def _command(arguments: Sequence[str]) -> int:
+def _command(arguments: Sequence[str], closed: bool) -> int:
     options: type = BlockOptions
     try:
         name, texts = parse(arguments)
+        with _terminated_as_interrupted():
+            if name in COMMANDS:
+                options = COMMANDS[name].load_options()
+            values: Any = from_texts(options, texts)
+            if closed:
+                # Now, and not after work whose result nobody would see.
+                raise CLOSED
+            if name in COMMANDS:
+                return _run(name, values)
         if name == "version":
             print(f"tiled-se {importlib.metadata.version('tiled-se')}")
-        if name in ("version", "help"):
-            return OK
-        with _terminated_as_interrupted():
-            options = COMMANDS[name].load_options()
-            return _run(name, from_texts(options, texts))
+        return OK
+    except SystemExit:
+        # After the help of a command.
+        if closed:
+            raise CLOSED from None
+        raise
     except tuple(STATUSES) as error:
         return _failed(error, options)
+    finally:
+        # What is printed later has nobody who is told that it was lost.
+        sys.stdout.flush()
 
 
 def _run(name: str, options: object) -> int:
@@ -105,8 +115,11 @@ def _failed(error: BaseException, options: type) -> int:
         return _fail("interrupted", status)
     if isinstance(error, UsageError):
         return _fail(str(error), status)
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return _fail(f"{where}{reason(error)}", status)
     # The lines after the first are what a tool printed.
-    first, *rest = str(error).splitlines()
+    first, *rest = str(error).splitlines() or [type(error).__name__]
     print("\n".join(rest), end="\n" if rest else "", flush=True)
     return _fail(first.rstrip(":"), status)
 

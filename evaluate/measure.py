@@ -9,10 +9,10 @@ change of the sources that leaves the hardware as it is.
 import dataclasses
 import functools
 import importlib.util
-import tempfile
 
 from ..batch import Campaign, Local, Store, TaskFailed, digest, sources
 from ..batch.store import BLOCK, MEASURING
+from ..cosim.scratch import scratch
 from ..gen.block_spec import prepare
 from ..gen.fpga.tools import TOOLS
 from ..gen.report import config_fields, tool_versions
@@ -131,5 +131,5 @@ def _synthesise(spec):
     from ..gen.fpga.report import report
     from ..gen.fpga.synth import run
 
-    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
+    with scratch() as folder:
         return report(run(spec, folder))

@@ -6,7 +6,7 @@ import importlib.resources
 import json
 import re
 
-from ..gen.files import read_bytes
+from ..gen.files import decoded, read_bytes
 from ..hdl.config import ConfigError
 
 __all__ = ["BlockShape", "Network", "chosen_blocks", "load_networks"]
@@ -84,7 +84,7 @@ def load_networks(wanted=None, staged=False):
     """
     if wanted is not None and wanted.endswith(".json"):
         try:
-            return _parse(wanted, read_bytes("network", wanted, "a .json file").decode())
+            return _parse(wanted, decoded(read_bytes("network", wanted, "a .json file")))
         except UnicodeDecodeError:
             raise ConfigError("network", wanted, "can't be read: is no text") from None
     shipped = _parse("networks.json", importlib.resources.files(__package__).joinpath("networks.json").read_text())

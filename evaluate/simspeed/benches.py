@@ -5,12 +5,12 @@ import contextlib
 import dataclasses
 import importlib.util
 import itertools
-import tempfile
 from pathlib import Path
 
 from ...cosim.build import build_simulation
 from ...cosim.job import Send
 from ...cosim.run import simulate
+from ...cosim.scratch import scratch
 from ...gen.simulation import bench_job
 from .cpp_loop import build_loop, run_loop, write_stimulus
 
@@ -70,7 +70,7 @@ def made(spec, design, names):
             return Run(frames, result.cycles, result.cpu_seconds, tuple(result.failures))
         return run
 
-    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
+    with scratch() as folder:
         stimulus = Path(folder) / "stimulus.bin"
         write_stimulus(stimulus, base)
 

@@ -7,7 +7,7 @@ import math
 import pathlib
 
 from ...gen.fields import from_texts, options_of, shortened
-from ...gen.files import read_bytes
+from ...gen.files import decoded, read_bytes
 from ...gen.options import SimOptions
 from ...hdl.config import ConfigError
 
@@ -80,7 +80,7 @@ def _parsed(text):
     except ImportError:  # Python 3.10
         import tomli as tomllib
     try:
-        content = tomllib.loads(text.decode())
+        content = tomllib.loads(decoded(text))
         _check_integers(content)
         return content
     except RecursionError:

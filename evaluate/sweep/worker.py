@@ -10,13 +10,13 @@ import os
 import pathlib
 import pickle
 import platform
-import tempfile
 import threading
 import time
 
 from ...batch.pool import reason_of
 from ...batch.store import BLOCK, MEASURING, sources
 from ...cosim.icarus import icarus_version
+from ...cosim.scratch import scratch
 from ...gen.block_spec import prepare
 from ...gen.options import describe
 from ...gen.report import report, tool_versions
@@ -52,7 +52,7 @@ def simulate_configuration(options, files):
     (as `tiled-se sim` writes it, None if FAILED), ``seconds`` and ``host``.
     """
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
+    with scratch() as folder:
         paths = {name: os.path.join(folder, f"{name}.npz") for name in files}
         for name, (_, content) in files.items():
             pathlib.Path(paths[name]).write_bytes(content)

@@ -33,7 +33,11 @@ def synthesise(options: BlockOptions) -> bool:
     where a tool is missing or failed; there is no ``synth.json`` then.
     """
     folder = output_folder(options, [f"{options.name}.v", SYNTHESIS])
-    outcome = run(prepare(options), folder, say)
+    spec = prepare(options)
+    try:
+        outcome = run(spec, folder, say)
+    except OSError as error:
+        raise ConfigError("out", folder, f"can't be written: {reason(error)} ({error.filename or folder})") from None
     summary = report(outcome)
     write_all(folder, {SYNTHESIS: json_bytes(summary)})
     print(table(outcome, summary))
@@ -53,11 +57,8 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
     text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology)).verilog
     discard(folder, [*generated_files(folder), SYNTHESIS, *_logs(folder)])
     write_all(folder, {f"{name}.v": text.encode()})
-    try:
-        with Workbench(folder) as bench:
-            return _run(spec, design, text, bench, say)
-    except OSError as error:
-        raise ConfigError("out", folder, f"can't be written: {reason(error)} ({error.filename or folder})") from None
+    with Workbench(folder) as bench:
+        return _run(spec, design, text, bench, say)
 
 
 def _logs(folder: str) -> list[str]:

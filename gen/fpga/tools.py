@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from ...cosim.scratch import scratch_root
 from ...hdl.errors import ToolFailure
 
 __all__ = ["TOOLS", "Tool", "ToolError", "Workbench"]
@@ -125,7 +126,7 @@ class Workbench:
         """Have `tool` compiled, one at a time: two first runs at once would write the same cache file."""
         with self._preparing:
             if tool not in self._prepared:
-                with open(os.path.join(tempfile.gettempdir(), f"tiled-se-{os.getuid()}.lock"), "a") as lock:
+                with open(os.path.join(scratch_root(), f"tiled-se-{os.getuid()}.lock"), "a") as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX)
                     self._finish(tool, ["--version"])
                 self._prepared.add(tool)

@@ -4,12 +4,12 @@
 import contextlib
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
 
+from ...cosim.scratch import scratch, told
 from ...hdl.config import ConfigError
 from ..match.match import NetworkBlock
 from ..network import Network
@@ -45,7 +45,7 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
     if needed > MOST_BYTES:
         raise ConfigError("limit", len(images), f"must be less: feature maps of {needed >> 30} GiB would have to be "
                           f"kept, more than {MOST_BYTES >> 30}")
-    with tempfile.TemporaryDirectory(prefix="tiled-se-") as folder:
+    with scratch() as folder:
         value = input_of(network.graph)
         taps = [(block.x, block.channels_last, os.path.join(folder, str(index))) for index, block in enumerate(blocks)]
         with model_errors(network.path):
@@ -61,7 +61,7 @@ def _capture(content, name, kind, taps, images, batch):
     tensors = [tensor for tensor, _, _ in taps]
     session = open_session(content, taps=tensors)
     shapes, remaining = [None] * len(taps), iter(images)
-    with contextlib.ExitStack() as stack:
+    with told(os.path.dirname(taps[0][2])), contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(path, "wb")) for _, _, path in taps]
         while group := list(itertools.islice(remaining, batch)):
             paths, inputs = zip(*group, strict=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...gen import npz
 from ...hdl.config import ConfigError
+from ...hdl.errors import reason
 from ..commands.options import ImageOptions
 from ..network import Network
 from ..read.shapes import input_of, numpy_type
@@ -141,7 +142,7 @@ def _files(folder):
     try:
         paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     except OSError as error:
-        raise ConfigError("calibration", folder, f"can't be read: {error.strerror}") from None
+        raise ConfigError("calibration", folder, f"can't be read: {reason(error)}") from None
     files = [path for path in paths if path.lower().endswith(PICTURES + ARRAYS) and os.path.isfile(path)]
     if not files:
         raise ConfigError("calibration", folder, f"has no images; {FOLDER_HOLDS}")

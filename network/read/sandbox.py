@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...hdl.config import ConfigError
+from ...hdl.errors import ToolFailure
 
 __all__ = ["allow_memory_for", "sandboxed"]
 
@@ -40,7 +41,7 @@ def sandboxed(function: Callable, *arguments: Any, what: str, seconds: float = S
 
     Its time is limited to `seconds`, and its memory to a share of the machine's, or by `reads`, the bytes of the file
     that the function reads. Raises ConfigError ("model"), with `what` as the subject, if the function fails, takes too
-    long or ends the process. A ConfigError that the function raises is raised here, too.
+    long or ends the process. A ConfigError or ToolFailure that the function raises is raised here, too.
     """
     request = pickle.dumps((function, arguments, seconds, reads))
     command = SERVE.format(path=[*map(str, sys.path)], module=__name__)
@@ -55,6 +56,8 @@ def sandboxed(function: Callable, *arguments: Any, what: str, seconds: float = S
             raise ConfigError("model", what, f"the process ended with status {process.returncode}") from None
         finally:
             process.kill()
+    if isinstance(error, ToolFailure):
+        raise error
     if error is not None:
         raise ConfigError(*error) if isinstance(error, tuple) else ConfigError("model", what, error)
     return result
@@ -103,6 +106,8 @@ def _answer(request):
         return pickle.dumps((result, None))
     except ConfigError as error:
         failure = (error.option, error.value, error.allowed)
+    except ToolFailure as error:
+        failure = error
     except MemoryError:
         failure = "it takes too much memory"
     except Exception as error:  # onnx and onnxruntime raise exceptions of many types

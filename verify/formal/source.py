@@ -8,10 +8,10 @@ import pathlib
 import pkgutil
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 
 from ... import hdl
+from ...cosim.scratch import scratch
 from ...hdl import proofs
 from ...hdl.config import ConfigError
 from ...hdl.proofs.proof import Fault, Proof
@@ -52,7 +52,7 @@ def faulty(fault: Fault) -> Iterator[str]:
 
     Raises ValueError where the text to replace does not occur exactly once.
     """
-    with tempfile.TemporaryDirectory(prefix="tiled-se-fault-") as folder:
+    with scratch() as folder:
         copy = pathlib.Path(folder) / COPY
         shutil.copytree(pathlib.Path(hdl.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
         changed = copy / fault.file

@@ -3,9 +3,9 @@
 
 import dataclasses
 import pathlib
-import tempfile
 import time
 
+from ...cosim.scratch import scratch
 from .model import write_model
 from .source import faulty, proofs_of
 from .tools import TRACE, check_model
@@ -36,7 +36,7 @@ def attempt(task: ProofTask) -> dict:
     """The record of a task, as prove.json has it, but with a failed property's waveform as ``trace`` (VCD, or None)."""
     start = time.monotonic()
     proof = proofs_of(task.component)[task.proof]
-    with tempfile.TemporaryDirectory(prefix="tiled-se-prove-") as folder:
+    with scratch() as folder:
         path = pathlib.Path(folder)
         record = _prove(proof, path) if task.fault is None else _find(task, proof.faults[task.fault], path)
     return record | {"seconds": round(time.monotonic() - start, 2)}

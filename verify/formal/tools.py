@@ -10,8 +10,8 @@ import shutil
 import signal
 import subprocess
 import sysconfig
-import tempfile
 
+from ...cosim.scratch import scratch
 from ...gen.fpga.tools import TOOLS, ToolError, Workbench
 
 __all__ = ["PACKAGES", "Checked", "TRACE", "check_model", "check_tools", "versions", "yosys"]
@@ -45,7 +45,7 @@ def check_tools() -> None:
     for name in PACKAGES:
         _find(name)
     # The first call of yosys compiles it, which one process alone should do.
-    with tempfile.TemporaryDirectory(prefix="tiled-se-prove-") as folder, Workbench(folder) as bench:
+    with scratch() as folder, Workbench(folder) as bench:
         bench.run(TOOLS["yosys"], ["-V"], "yosys.log")
 
 

@@ -7,9 +7,9 @@ All functions raise ToolError where yosys is not installed, fails, or lacks the 
 import importlib.util
 import pathlib
 import re
-import tempfile
 
 from ...cosim.cache import Cache, digest
+from ...cosim.scratch import scratch
 from ...gen.fpga.targets import FAMILIES, Target
 from ...gen.fpga.tools import TOOLS, ToolError, Workbench
 from ...gen.fpga.yosys import SCRIPT, map_to_cells
@@ -69,7 +69,7 @@ def _kept(make, *parts):
     tool.check()
 
     def fill(folder):
-        with tempfile.TemporaryDirectory(prefix="tiled-se-") as scratch, Workbench(scratch) as bench:
+        with scratch() as temporary, Workbench(temporary) as bench:
             (folder / TEXT).write_text(make(bench))
 
     folder, _ = Cache().get(f"{digest(tool.version, *parts)}-yosys", fill)

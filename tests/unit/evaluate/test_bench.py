@@ -39,6 +39,14 @@ class TestNetworks:
         assert names == ["EfficientDet-D2", "EfficientNet-B0"]
         assert chosen_blocks("56x56x64x16,7x8x9x1,56x56x64x16") == (BlockShape(56, 56, 64, 16), BlockShape(7, 8, 9, 1))
 
+    def test_byte_order_mark(self, tmp_path):
+        """Some editors put one first."""
+        path = tmp_path / "own.json"
+        text = '{"networks": {"ü": {"input": [8, 8], "source": "", "blocks": [[4, 4, 8, 2, 1]]}}}'
+        for encoding in ("utf-8", "utf-8-sig"):
+            path.write_text(text, encoding=encoding)
+            assert [network.name for network in load_networks(str(path))] == ["ü"]
+
     @pytest.mark.parametrize(("text", "reason"), [
         ("[]", "must hold"), ('{"networks": {"a": {}}}', "must hold"),
         *((f'{{"networks": {{"a": {{"input": [1, 1], "source": "", "blocks": [[{block}]]}}}}}}', "must hold")

@@ -138,6 +138,16 @@ class TestPlan:
         tiled_se.refuses_as(f"CONFIGS=a.toml (--configs): {reason}", "sweep", "--configs=a.toml")
         assert not pathlib.Path("build").exists()
 
+    def test_byte_order_mark(self, tmp_path):
+        """Some editors put one first."""
+        path = tmp_path / "a.toml"
+        for encoding in ("utf-8", "utf-8-sig"):
+            path.write_text('defaults.W = 4\n[[configurations]]\nC = 8\nlabel = "ü"\n', encoding=encoding)
+            assert [str(configuration) for configuration in load_plan(str(path))] == ["1 ü: W=4 C=8"]
+        path.write_text("[[configurations]]\nC = 8\n", encoding="utf-16")
+        with pytest.raises(ConfigError, match="is no UTF-8$"):
+            load_plan(str(path))
+
     def test_unreadable(self, tmp_path):
         with pytest.raises(ConfigError, match="^configs=none.toml: there is no such file; must be a TOML file$"):
             load_plan("none.toml")
