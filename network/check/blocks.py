@@ -14,6 +14,7 @@ import numpy as np
 from ...golden.block import FloatBlock
 from ...golden.reference import excite
 from ...hdl.config import GateKind
+from ..match.bounds import ANY, computed_bounds
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..read.graph import Graph
@@ -69,8 +70,17 @@ def _difference(graph, block):
     except NotAlone:
         # The block may read one of several roundings of a tensor alone.
         alone, order = Alone(graph, block.x, block.y), ()
-    trial, dims = _Trial(alone, block, order), graph.dims.get(block.x)
-    if pooling.fixed_batch and dims is not None and dims[0] is not None:
+    trial, dims = _Trial(alone, block, order), graph.dims.get(block.x) if pooling.fixed_batch else None
+    difference = _of_batches(trial, dims)
+    if difference:
+        # A quantiser may cut off numbers that the network's own maps never have.
+        trial.bounds = computed_bounds(graph).get(alone.base, ANY)
+    return difference if trial.bounds == ANY else _of_batches(trial, dims)
+
+
+def _of_batches(trial, dims):
+    """The difference on maps of the batch that is declared in `dims`, or of an open one."""
+    if dims is not None and dims[0] is not None:
         return trial.difference(dims[0])
     try:
         return trial.difference(OPEN_BATCH)
@@ -86,7 +96,7 @@ class _Trial:
         self.alone, self.block, self.order, self.form = alone, block, order, block.float_block
         self.taps = [block.x if block.x in alone.inside else alone.base, block.y]
         self.error = constant_error(alone.graph, alone.nodes)
-        self.rng = np.random.default_rng(0)
+        self.rng, self.bounds = np.random.default_rng(0), ANY
 
     def difference(self, batch: int) -> float:
         """The largest difference on maps of that batch which is not allowed, or 0.0."""
@@ -115,8 +125,8 @@ class _Trial:
             for z in itertools.islice(self._means(shape[0]), inputs):
                 z = np.clip(np.nan_to_num(z), -LARGEST_MEAN, LARGEST_MEAN)
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
-                fed = _arranged(noise * size + z.astype(np.float32)[:, :, None, None], self.block.channels_last,
-                                self.order)
+                fed = self._within_bounds(noise * size + z.astype(np.float32)[:, :, None, None])
+                fed = _arranged(fed, self.block.channels_last, self.order)
                 run = run or runner(self.alone.model(self.taps, fed.shape), self.taps, threads=1)
                 arrays = run({self.alone.base: fed})
                 x, y = (_channels_first(array, shape, self.block.channels_last) for array in arrays)
@@ -124,6 +134,9 @@ class _Trial:
                 if difference > allowed:
                     largest = max(largest, difference)
         return largest
+
+    def _within_bounds(self, x):
+        return x if self.bounds == ANY else np.clip(np.abs(x) if self.bounds[0] >= 0 else x, *self.bounds)
 
     def _means(self, batch: int) -> Iterator[np.ndarray]:
         """Means (N, C) of random maps, those first that show most of the form."""

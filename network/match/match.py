@@ -7,6 +7,8 @@ an activation, a layer, and a mean over height and width of the tensor that the 
 
 import dataclasses
 
+import numpy as np
+
 from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError
 from ..read.graph import Graph
@@ -21,6 +23,9 @@ from .products import Products
 from .unfuse import unfused
 
 __all__ = ["NetworkBlock", "match"]
+
+# Smaller numbers of type float32 have fewer bits.
+SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,6 +132,10 @@ class _Matcher:
         layout = ends and self.pooling.channels_last(layer1.source, ends[0])
         if layout is not None:
             (x, y), channels_last, residual = ends, layout, True
+        for name, weight in (("w1", layer1.weight), ("w2", layer2.weight)):
+            largest = np.abs(weight).max(initial=0.0)
+            if 0 < largest < SMALLEST:
+                raise _Unsupported(f"{name} is {largest:.1g} at most, which is too small for float32")
         try:
             block = FloatBlock(layer1.weight, layer1.bias, layer2.weight, layer2.bias, mid, gate, residual)
         except ConfigError as error:

@@ -12,22 +12,13 @@ from tests.helpers.onnx_misleading_factors import FACTORS, HALF_PRECISION, LAYOU
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, se, whole
 from tests.helpers.onnx_runs import graph_of
+from tiled_se.network.check.blocks import differing
 from tiled_se.network.match.match import match
 from tiled_se.network.tile import tile_blocks
 
 KINDS = QUANTISERS, STORED, AXES, UNKNOWN, HALF_PRECISION, FACTORS, LAYOUTS, ATTENTIONS
 MISLEADING = {name: case for kind in KINDS for name, case in kind.items()}
 assert len(MISLEADING) == sum(map(len, KINDS))
-# Those that are misread today.
-MISREAD = {
-    "relu1-in-int16",
-    "symmetric-clip-in-int8",
-    "gate-clipped-at-0.8",
-    "sigmoid-cut-at-a-half",
-    "mean-cut-at-one",
-    "logits-cut-at-one",
-    "float32-underflow",
-}
 # More rows than any map has.
 WHOLE = 10**6
 
@@ -49,16 +40,7 @@ def largest_difference(results, references):
                for result, reference in zip(results, references, strict=True))
 
 
-def marked(names):
-    """Parameters, of which those in `names` are expected to fail."""
-    return [pytest.param(name, marks=pytest.mark.xfail(strict=True) if name in names else ()) for name in MISLEADING]
-
-
-def test_the_names_exist():
-    assert MISREAD <= set(MISLEADING)
-
-
-@pytest.mark.parametrize("name", marked(MISREAD))
+@pytest.mark.parametrize("name", MISLEADING)
 def test_tiles_as_high_as_the_map_change_nothing(name):
     case = MISLEADING[name]
     model, arrays = case.model(), case.arrays()
@@ -68,6 +50,12 @@ def test_tiles_as_high_as_the_map_change_nothing(name):
     if blocks:
         originals = outputs(model, arrays)
         assert largest_difference(outputs(tile_blocks(model, blocks, WHOLE), arrays), originals) <= case.tolerance
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_what_is_read_right_is_not_lost_to_the_check(name):
+    graph = graph_of(MISLEADING[name].model())
+    assert differing(graph, match(graph)[0])[1] == {}
 
 
 @pytest.mark.parametrize("name", [name for name, case in MISLEADING.items() if case.expected == "left out"])
