@@ -14,7 +14,7 @@ import numpy as np
 from ...golden.block import FloatBlock
 from ...golden.reference import excite
 from ...hdl.config import GateKind
-from ..match.bounds import ANY, computed_bounds
+from ..match.bounds import ANY
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..read.graph import Graph
@@ -44,12 +44,12 @@ FACTORS = 8.0 ** np.arange(-2, 3)
 
 def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[NetworkBlock], dict[str, str]]:
     """``(agreeing, reasons)``: the blocks of `graph` that compute their recognised form, and why the others don't."""
-    agreeing, reasons = [], {}
+    agreeing, reasons, pooling = [], {}, Pooling(graph)
     for block in blocks:
         try:
             # Weights may be any numbers, and overflow.
             with np.errstate(all="ignore"):
-                difference = _difference(graph, block)
+                difference = _difference(pooling, block)
             reason = difference and (f"when it is run, its gates differ by up to {difference:.2g} from those of the "
                                      "block that it was read as")
         except (CannotRun, NotAlone) as error:
@@ -61,9 +61,9 @@ def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[Networ
     return agreeing, reasons
 
 
-def _difference(graph, block):
+def _difference(pooling, block):
     """The largest difference of gates that the rounding of float32 does not explain; 0.0 if there is none."""
-    pooling = Pooling(graph)
+    graph = pooling.graph
     base, order = pooling.source(block.x)
     try:
         alone = Alone(graph, base, block.y)
@@ -74,7 +74,7 @@ def _difference(graph, block):
     difference = _of_batches(trial, dims)
     if difference:
         # A quantiser may cut off numbers that the network's own maps never have.
-        trial.bounds = computed_bounds(graph).get(alone.base, ANY)
+        trial.bounds = pooling.passing.bounds.get(alone.base, ANY)
     return difference if trial.bounds == ANY else _of_batches(trial, dims)
 
 

@@ -58,11 +58,11 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
 
 def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
     """The model of `graph` without roundings to integers within `blocks`."""
-    replaced, constants = {}, []
+    replaced, constants, pooling = {}, [], Pooling(graph)
     for block in blocks:
         if not block.quantised:
             continue
-        base, _ = Pooling(graph).source(block.x)
+        base, _ = pooling.source(block.x)
         try:
             before = {id(node) for node in Alone(graph, base, block.x).nodes} if base != block.x else set()
             for node in Alone(graph, base, block.y).nodes:
