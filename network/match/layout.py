@@ -7,8 +7,8 @@ import numpy as np
 
 __all__ = ["Layout", "Symbol"]
 
-# The size of an axis of a tensor: the tensor's name, and the axis.
-Symbol = tuple[str, int]
+# What the size of an axis is called: a declared name, or a tensor's name and the axis.
+Symbol = str | tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Layout:
     `axes` has a letter for each axis: N for the images, V for the vector's numbers, 1 for an axis of size one. Declared
     to be one image, it has no N. `size` is the count of the vector's numbers and `images` that of images, None where
     they are open; `size_symbol` and `images_symbol` are the axes that have the same sizes. `repeated` are the sizes to
-    which an Expand repeats the vectors, each a tuple of :func:`~.shape_arithmetic.known_sizes`; empty for none.
+    which an Expand repeats the vectors, each in the spellings of :func:`~.shape_arithmetic.known_sizes`; empty for
+    none.
     """
 
     axes: str
@@ -79,9 +80,8 @@ class Layout:
     def squeezed(self, removed: list | None) -> "Layout | None":
         """Without these axes, or without all of size one."""
         if removed is None:
-            # Axes of open size may be removed as well.
-            known = self.size not in (None, 1) and not ("N" in self.axes and self.images is None)
-            return self.arranged(self.axes.replace("1", "")) if known else None
+            # An axis of one image is removed, too, where their number is open. What follows then has one axis less.
+            return self.arranged(self.axes.replace("1", "")) if self.size not in (None, 1) else None
         removed = [axis % len(self.axes) for axis in removed]
         if any(self.axes[axis] != "1" for axis in removed):
             return None
@@ -137,14 +137,14 @@ class Layout:
             return "N" if "N" in self.axes else "1"
         return "?" if size[1] else None
 
-    def expanded(self, sizes: list[tuple]) -> "Layout":
-        """After an Expand to `sizes`."""
+    def expanded(self, sizes: list[set]) -> "Layout":
+        """After an Expand to `sizes`, each of them in every spelling that is known."""
         rank = max(len(sizes), len(self.axes))
-        raised, sizes = self.raised(rank), [(1, ())] * (rank - len(sizes)) + sizes
-        own = {"1": [(1, ())], "V": [(self.size, ()), (1, (self.size_symbol,))],
-               "N": [(self.images, ()), (1, (self.images_symbol,))]}
-        same = all(size == (1, ()) or size in own[letter] for letter, size in zip(raised.axes, sizes, strict=True))
-        return raised if same else dataclasses.replace(raised, repeated=tuple(sizes))
+        raised, sizes = self.raised(rank), [{(1, ())}] * (rank - len(sizes)) + sizes
+        own = {"1": {(1, ())}, "V": {(1, ()), (self.size, ()), (1, (self.size_symbol,))},
+               "N": {(1, ()), (self.images, ()), (1, (self.images_symbol,))}}
+        same = all(size & own[letter] for letter, size in zip(raised.axes, sizes, strict=True))
+        return raised if same else dataclasses.replace(raised, repeated=tuple(map(frozenset, sizes)))
 
     def scales(self, channels: int, channels_last: bool, sizes: list[set]) -> bool:
         """Whether a product with a map of four axes scales its channels, and leaves its shape.
@@ -156,8 +156,8 @@ class Layout:
         if placed is None or "N" in placed.axes and placed.axes.index("N") != rank - len(sizes):
             return False
         repeated = self.repeated[::-1]
-        if any(size != (1, ()) for size in repeated[len(sizes):]):
+        if any((1, ()) not in size for size in repeated[len(sizes):]):
             return False
         # A vector of several numbers can't be repeated along its own axis.
-        return all(size == (1, ()) or size in known or at == -axis - 1 and channels > 1
+        return all((1, ()) in size or size & known or at == -axis - 1 and channels > 1
                    for at, (size, known) in enumerate(zip(repeated, sizes[::-1], strict=False)))

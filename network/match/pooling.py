@@ -8,7 +8,7 @@ from ..read.graph import Graph, attributes, declared_dims
 from .layout import Layout
 from .passing import MOST_STEPS, Passing
 from .shape_arithmetic import known_sizes
-from .vectors import Vectors, same_shape
+from .vectors import Vectors, symbol
 
 __all__ = ["Pooling", "transposed"]
 
@@ -107,10 +107,10 @@ class Pooling:
 
     def map_sizes(self, x: str) -> list[set]:
         """The sizes of the axes of map `x`, in each known spelling of :func:`~.shape_arithmetic.known_sizes`."""
-        dims, name = self.graph.dims.get(x) or (None,) * 4, self.named(x)
-        sizes = [{(1, ((name, axis),)), (size, ())} for axis, size in enumerate(dims)]
+        dims = self.graph.dims.get(x) or (None,) * 4
+        sizes = [{(1, (symbol(self.graph, x, axis),)), (size, ())} for axis, size in enumerate(dims)]
         if not self.fixed_batch:
-            sizes[0] = {(1, ((name, 0),))}
+            sizes[0].discard((dims[0], ()))
         return sizes
 
     def _layout(self, node):
@@ -123,12 +123,12 @@ class Pooling:
             mean = self._of_map(node.input[0], (2, 3))
         if mean is None:
             return None
-        dims, name = self.graph.dims.get(mean.map) or (None,) * 4, self.named(mean.map)
+        dims = self.graph.dims.get(mean.map) or (None,) * 4
         channel = 3 if CHANNELS_LAST[mean.axes] else 1
         images = dims[0] if self.fixed_batch else None
         letters = {0: "1" if images == 1 else "N", channel: "V"}
-        return Layout("".join(letters.get(axis, "1") for axis in mean.kept), dims[channel], images, (name, 0),
-                      (name, channel))
+        return Layout("".join(letters.get(axis, "1") for axis in mean.kept), dims[channel], images,
+                      symbol(self.graph, mean.map, 0), symbol(self.graph, mean.map, channel))
 
     def _mean(self, node):
         """The :class:`Mean` that `node` computes, over two axes of four; None if it computes something else."""
@@ -193,28 +193,25 @@ class Pooling:
 
     def _flat(self, node, axis, keeps):
         """A mean over the last axis of a map (N, C, H, W) that was reshaped to (N, C, H * W)."""
-        dims, name = self.graph.dims.get(node.input[0]), self.named(node.input[0])
+        dims = self.graph.dims.get(node.input[0])
         if dims is None or len(dims) != 4 or axis not in (2, -1):
             return None
         shape = known_sizes(self.graph, node.input[1], self._shape)
-        if shape is None or len(shape) != 3 or attributes(node).get("allowzero"):
+        if shape is None or len(shape) != 3 or attributes(node).get("allowzero") and (0, ()) in shape:
             return None
+        names = [symbol(self.graph, node.input[0], axis) for axis in range(4)]
         # One size may be -1, for what is left: if the other two are right, it is, too.
         left, area = (-1, ()), None if None in dims[2:] else (dims[2] * dims[3], ())
-        batch, channels = ((left, (0, ()), (number, ()), (1, ((name, axis),)))
+        batch, channels = ((left, (0, ()), (number, ()), (1, (names[axis],)))
                            for axis, number in enumerate((dims[0] if self.fixed_batch else None, dims[1])))
         right = shape[0] in batch and shape[1] in channels
         return self._of_map(node.input[0], (2, 3), (0, 1, 2) if keeps else (0, 1)) if right and shape[2] in (
-            left, area, (1, ((name, 2), (name, 3)))) else None
-
-    def named(self, name):
-        """The tensor by which the axes of tensor `name` are named: see :meth:`~.vectors.Vectors.named`."""
-        return same_shape(self.graph, name)
+            left, area, (1, tuple(sorted(names[2:], key=str)))) else None
 
     def _shape(self, name):
         """The sizes of tensor `name` for :func:`~.shape_arithmetic.known_sizes`, by names."""
         rank = self._rank(name)
-        return None if rank is None else [(1, ((self.named(name), axis),)) for axis in range(rank)]
+        return None if rank is None else [(1, (symbol(self.graph, name, axis),)) for axis in range(rank)]
 
     def _whole_window(self, node):
         """An AveragePool whose window is the whole map, as far as the map's size is known."""
@@ -244,8 +241,9 @@ class Pooling:
                 continue
             number, sizes = self.graph.constant(node.input[at]), [dims[axis] for axis in summed.axes]
             if number is None:
-                computed, name = known_sizes(self.graph, node.input[at], self._shape), self.named(summed.map)
-                area = [(1, tuple((name, axis) for axis in summed.axes))]
+                computed = known_sizes(self.graph, node.input[at], self._shape)
+                names = [symbol(self.graph, summed.map, axis) for axis in summed.axes]
+                area = [(1, tuple(sorted(names, key=str)))]
                 return summed if operator == "Div" and computed == area else None
             if None in sizes:
                 return None

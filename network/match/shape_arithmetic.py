@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from onnx import TensorProto
 
+from ..read.folding import array_of
 from ..read.graph import Graph, attributes
 
 __all__ = ["known_sizes"]
@@ -19,7 +20,7 @@ def known_sizes(graph: Graph, name: str, shape_of: Callable[[str], list | None])
     """The numbers in tensor `name`, each as ``(factor, axes)``: an integer times the sizes of these axes.
 
     ``shape_of(tensor)`` gives the sizes of a tensor in the same form, or None; what it calls an axis is its own matter.
-    ``(-1, ())`` is -1, and ``(1, (2, 3))`` may be H * W. None if the numbers are not of that form.
+    ``(-1, ())`` is -1, and ``(1, ("H", "W"))`` may be H * W. None if the numbers are not of that form.
     """
     # Several nodes may read the same tensor.
     results: dict = {}
@@ -42,7 +43,9 @@ def _computed(graph, name, shape_of, depth, sizes):
         return [(number, ()) for number in array.reshape(-1).tolist()] if integers else None
     operator, node = graph.maker(name)
     if operator == "Shape":
-        attrs, shape = attributes(node), shape_of(node.input[0])
+        # Of sizes, the shape is their number.
+        attrs, inner = attributes(node), sizes(node.input[0], depth - 1) if depth else None
+        shape = [(len(inner), ())] if inner else shape_of(node.input[0])
         return shape and shape[attrs.get("start"):attrs.get("end")]
     if operator not in OPERATORS or not depth:
         return None
@@ -71,9 +74,37 @@ def _slice(attrs, sizes, *inputs):
     return sizes[start:end:step]
 
 
+def _pairs(*operands):
+    """The numbers of several operands that belong together, of which one of one number goes with all."""
+    count = max(map(len, operands))
+    return zip(*(operand * count if len(operand) == 1 else operand for operand in operands), strict=True)
+
+
 def _product(attrs, *factors):
-    ((number, axes),), ((other, more),) = factors
-    return [(number * other, tuple(sorted((*axes, *more))))]
+    # The axes of a size may be names and pairs.
+    return [(number * other, tuple(sorted((*axes, *more), key=str))) for (number, axes), (other, more) in
+            _pairs(*factors)]
+
+
+def _equal(attrs, *operands):
+    """1 for equal numbers, else 0; ValueError if it is not known."""
+    def equal(left, right):
+        if left == right or not left[1] and not right[1]:
+            return left == right
+        # A size is not negative.
+        if min((left, right), key=lambda size: len(size[1]))[0] >= 0:
+            raise ValueError("open size")
+        return False
+
+    return [(int(equal(*pair)), ()) for pair in _pairs(*operands)]
+
+
+def _filled(attrs, count):
+    """The numbers of a ConstantOfShape."""
+    (count,), value = _numbers(count), attrs.get("value")
+    if not 0 < count <= MOST_NUMBERS:
+        raise ValueError("another rank, or too many")
+    return [(0 if value is None else int(array_of(value).item()), ())] * count
 
 
 def _cast(attrs, sizes):
@@ -88,5 +119,8 @@ OPERATORS = {
     "Gather": lambda attrs, sizes, positions: [sizes[at] for at in _numbers(positions)],
     "Slice": _slice,
     "Mul": _product,
+    "Equal": _equal,
+    "ConstantOfShape": _filled,
+    "Where": lambda attrs, *operands: [left if condition[0] else right for condition, left, right in _pairs(*operands)],
     "Concat": lambda attrs, *parts: [size for part in parts for size in part],
     **dict.fromkeys(("Unsqueeze", "Squeeze", "Identity", "Reshape"), lambda attrs, sizes, shape=None: sizes)}

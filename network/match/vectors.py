@@ -7,11 +7,11 @@ import onnx
 
 from ..read.graph import Graph, attributes
 from ..read.storage import is_float
-from .layout import Layout
-from .passing import Passing, origin
+from .layout import Layout, Symbol
+from .passing import MOST_STEPS, Passing, origin
 from .shape_arithmetic import known_sizes
 
-__all__ = ["ELEMENTWISE", "Vectors", "same_shape"]
+__all__ = ["ELEMENTWISE", "Vectors", "symbol"]
 
 # Operators, of any domain, that activations are spelt with. Each computes one number from one number.
 ELEMENTWISE = frozenset((
@@ -59,8 +59,7 @@ class Vectors:
             by_letter = {"1": (1, ()), "N": (1, (layout.images_symbol,)), "V": vector}
             return [by_letter[letter] for letter in layout.axes] if vector and not layout.repeated else None
         dims = self.graph.dims.get(name)
-        name = same_shape(self.graph, name)
-        return None if dims is None else [(1, ((name, axis),)) for axis in range(len(dims))]
+        return None if dims is None else [(1, (symbol(self.graph, name, axis),)) for axis in range(len(dims))]
 
     def _layout(self, node):
         operator, inputs = self.graph.operator(node), list(node.input)
@@ -79,16 +78,31 @@ class Vectors:
         if operator == "Gemm":
             layout = layout.with_vector_at(1) if len(layout.axes) == 2 and not attrs.get("transA") else None
             return layout and self._of_size(layout, inputs[1], 0 if attrs.get("transB") else 1)
-        if operator in ("Reshape", "Expand"):
+        if operator == "Reshape":
             sizes = known_sizes(self.graph, inputs[1], self.shape)
-            if sizes is None:
-                return None
-            return layout.expanded(sizes) if operator == "Expand" else layout.reshaped(sizes, attrs.get("allowzero", 0))
+            return sizes and layout.reshaped(sizes, attrs.get("allowzero", 0))
+        if operator == "Expand":
+            sizes = self._expanded_sizes(node.output[0], known_sizes(self.graph, inputs[1], self.shape))
+            return sizes and layout.expanded(sizes)
         if operator == "Transpose":
             return layout.transposed(attrs.get("perm"))
         if operator == "Flatten":
             return layout.flattened(attrs.get("axis", 1))
         return self._with_axes(operator, layout, inputs, attrs)
+
+    def _expanded_sizes(self, name, sizes):
+        """The sizes of tensor `name`, which an Expand to `sizes` makes, in every spelling that is known."""
+        dims, names = self.graph.dims.get(name), self.graph.axis_names.get(name, ())
+        rank = len(sizes or dims or ())
+        spellings = [{size} for size in sizes or [(1, ((name, axis),)) for axis in range(rank)]]
+        if dims is not None and len(dims) == rank:
+            for axis, size in enumerate(dims):
+                # The batch is inferred for one image.
+                spellings[axis] |= {(size, ())} if axis and size is not None else set()
+        if len(names) == rank:
+            for axis, axis_name in enumerate(names):
+                spellings[axis] |= {(1, (axis_name,))} if axis_name else set()
+        return spellings
 
     def _with_axes(self, operator, layout, inputs, attrs):
         """The layout after a Squeeze or an Unsqueeze."""
@@ -157,10 +171,17 @@ class Vectors:
         return Layout(layout.axes, array.shape[axis], layout.images, layout.images_symbol)
 
 
-def same_shape(graph: Graph, name: str) -> str:
-    """The tensor by which the axes of tensor `name` are called: the first in a row of the same shape."""
-    def step(name):
-        operator, node = graph.maker(name)
-        return node.input[0] if operator in SAME_SHAPE and name == node.output[0] else None
+def symbol(graph: Graph, name: str, axis: int) -> Symbol:
+    """What the size of an axis of tensor `name` is called.
 
-    return origin(step, name)
+    It is the first declared name in a row of tensors of the same shape, else the last of these tensors and the axis.
+    """
+    for _ in range(MOST_STEPS):
+        names = graph.axis_names.get(name, ())
+        if axis < len(names) and names[axis]:
+            return names[axis]
+        operator, node = graph.maker(name)
+        if operator not in SAME_SHAPE or name != node.output[0]:
+            break
+        name = node.input[0]
+    return name, axis
