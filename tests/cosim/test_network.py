@@ -22,14 +22,19 @@ SIZE = f"3x{HEIGHT}x{WIDTH}"
 @pytest.fixture
 def files(tmp_path):
     """Paths of a model and of a folder with three images."""
-    return network_and_images(tmp_path)
+    return network_and_images(tmp_path, others=True)
+
+
+OTHER = "it has no layer between its mean and its gate; a block has two"
 
 
 def test_build(tiled_se, files):
     path, images = files
-    tiled_se.passes("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 4, "-o", "rtl", "--frames", 2,
-                    "--stall", 0.2)
+    finished = tiled_se.passes("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 4, "-o", "rtl",
+                               "--frames", 2, "--stall", 0.2)
+    assert f"left out: other: {OTHER}" in finished.out.splitlines()
     report = json.loads(pathlib.Path("rtl/report.json").read_text())
+    assert report["others"] == {"other": OTHER}
     assert report["bit_exact"]
     assert report["images"] == 3
     rows = HEIGHT // 2
@@ -73,7 +78,8 @@ class TestSensitivity:
     def test_command(self, tiled_se, files):
         finished = tiled_se.passes("sensitivity", *files, "--input-shape", SIZE, "--ks", "2,6,11", "-o", "found")
         contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())
-        assert contents["images"] == 3
+        assert (contents["images"], contents["others"]) == (3, {"other": OTHER})
+        assert f"left out: other: {OTHER}" in finished.out.splitlines()
         for block in contents["blocks"]:
             few, _, whole = block["ks"]
             assert (few["k"], few["tiles"], whole["k"], whole["tiles"]) == (2, 3 * 6, 11, 3)
