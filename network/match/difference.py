@@ -46,7 +46,7 @@ class Difference:
         """The first difference that a part has."""
         for check in (self._pool, self._integers, self._branches, self._count, self._form_of_layers, self._order,
                       self._quantised, self._constants, self._unread_mean, self._layers, self._gate, self._hidden,
-                      self._map, self._rank, self._mean, self._division, self._sizes, self._extent):
+                      self._rank, self._map, self._mean, self._division, self._sizes, self._extent):
             text = check()
             if text:
                 return text
@@ -98,8 +98,6 @@ class Difference:
                 return f"{label} has {attrs['group']} groups"
             if attrs.get("transA", 0):
                 return f"{label} transposes its vector"
-            if any(attrs.get("pads", ())):
-                return f"{label} has padding"
             weights = [name for name in node.input[:2] if name not in self.vectors]
             array = self.graph.constant(weights[0]) if weights else None
             if array is None:
@@ -107,13 +105,15 @@ class Difference:
                 return f"the weights of {label} are {f'computed by {_label(maker)}' if maker else 'no constant'}"
             if any(size > 1 for size in array.shape[2:]):
                 return f"{label} has a kernel of {_times(array.shape[2:])}"
+            if any(attrs.get("pads", ())):
+                return f"{label} has padding"
         return None
 
     def _unread_mean(self):
         """The difference of the mean, if the vector before the first layer is not even one for each image."""
         if any(name in self.chain.vectors.layouts for name in self.found.layers[0].input):
             return None
-        return self._map() or self._rank() or self._mean()
+        return self._rank() or self._map() or self._mean()
 
     def _layers(self):
         """The first node up to the second layer after which the vector is not known."""

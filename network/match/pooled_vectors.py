@@ -148,7 +148,7 @@ class PooledVectors:
             return WINDOWED[operator] if single and self._is_map(x) else None
         if operator in REDUCED:
             known = None not in (before, after)
-            reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._follows_its_like(node)
+            reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._of_flat(node)
             return None if not reduced else "weighted" if self.softmax_before(node) else REDUCED[operator]
         if operator in WEIGHTED and after is not None and after <= 1:
             wide = [name for name in node.input if name not in self.fixed and (self._extents(name) or 0) > 1]
@@ -159,9 +159,10 @@ class PooledVectors:
         array = self.graph.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
         return attributes(node).get("axes", ()) if array is None else array.reshape(-1).tolist()
 
-    def _follows_its_like(self, node):
+    def _of_flat(self, node):
+        """Whether `node`, a reduction over one axis, is of a map that was flattened or reduced over another before."""
         _, before = self.graph.maker(node.input[0])
-        return before is not None and before.op_type == node.op_type
+        return before is not None and before.op_type in ("Reshape", "Flatten", *REDUCED)
 
     def softmax_before(self, pool: onnx.NodeProto) -> onnx.NodeProto | None:
         """The Softmax whose results weight what `pool` sums: as its operand, or as that of a Mul before it."""

@@ -157,7 +157,56 @@ def window_of_sizes(net):
     return net("AveragePool", "x", kernel_shape=[HEIGHT, WIDTH - 1], strides=[1, WIDTH])
 
 
+def branches_apart(net):
+    """Each branch has its own product."""
+    maps = [net(operator, square(net, "x")) for operator in ("Relu", "Tanh")]
+    hidden = net("Relu", layer(net, pool(net, net("Add", *maps))))
+    logits = [net.along("Unsqueeze", layer(net, hidden, 2), [0], 13) for _ in maps]
+    gates = net("Softmax", net("Concat", logits[0], net("Neg", logits[1]), axis=0), axis=0)
+    return net("Add", *(net("Mul", branch, net("Gather", gates, net.constant(index, np.int64), axis=0))
+                        for index, branch in enumerate(maps)))
+
+
+def weighted_sum(net):
+    scores = net("Conv", "x", net.constant(np.linspace(-1, 1, CHANNELS).reshape(1, -1, 1, 1)))
+    weights = net.reshape(net("Softmax", net.reshape(scores, 0, 1, -1), axis=2), 0, 1, HEIGHT, WIDTH)
+    return net("Mul", "x", excite(net, net("ReduceSum", net("Mul", "x", weights), net.constant([2, 3], np.int64))))
+
+
+def mean_and_deviation(net):
+    """Style-based recalibration: a layer for each channel."""
+    mean = net.mean("x", [2, 3])
+    centred = net("Sub", "x", mean)
+    deviation = net("Sqrt", net.mean(net("Mul", centred, centred), [2, 3]))
+    weight = net.constant(np.linspace(-1, 1, 12).reshape(CHANNELS, 1, 2, 1))
+    both = net("Concat", mean, deviation, axis=2)
+    return net("Mul", "x", net("Sigmoid", net("Conv", both, weight, group=CHANNELS)))
+
+
+def resized_gates(net):
+    gates = net("Sigmoid", square(net, pool(net)))
+    return net("Mul", "x", net("Resize", gates, "", net.constant([1, 1, HEIGHT, WIDTH])))
+
+
+def flattened_map(net):
+    flat = net("Mul", net.reshape("x", 0, CHANNELS, -1), net.reshape(excite(net, pool(net)), 0, CHANNELS, 1))
+    return net.reshape(flat, 0, CHANNELS, HEIGHT, WIDTH)
+
+
+def kernel(net):
+    weight = np.linspace(-1, 1, CHANNELS * SQUEEZE * 9).reshape(CHANNELS, SQUEEZE, 3, 3)
+    hidden = net("Relu", layer(net, pool(net)))
+    return net("Mul", "x", net("Sigmoid", net("Conv", hidden, net.constant(weight), pads=[1] * 4)))
+
+
 ATTENTIONS = {
+    "branches-apart": Misleading(branches_apart, "left out"),
+    "weighted-sum": Misleading(weighted_sum, "left out"),
+    "mean-and-deviation": Misleading(mean_and_deviation, "left out"),
+    "no-layer": Misleading(lambda net: net("Mul", "x", net("Sigmoid", pool(net))), "left out"),
+    "resized-gates": Misleading(resized_gates, "left out"),
+    "flattened-map": Misleading(flattened_map),
+    "kernel": Misleading(kernel),
     "effective": Misleading(effective, "left out"),
     "efficient": Misleading(efficient, "left out"),
     "global-context": Misleading(global_context, "left out"),

@@ -104,8 +104,12 @@ def integer(operators):
 
 ATTENTION = {
     **dict.fromkeys(("effective", "efficient"), layers("one layer")),
+    **dict.fromkeys(("mean-and-deviation", "resized-gates"), layers("one layer")),
+    "no-layer": layers("no layer"),
     "three-layers": layers("three layers"),
-    "global-context": "its mean is weighted by a Softmax",
+    "flattened-map": "its map has 3 axes; a block's has four",
+    "kernel": "its layer Conv node_conv_3 has a kernel of 3x3",
+    **dict.fromkeys(("global-context", "weighted-sum"), "its mean is weighted by a Softmax"),
     **dict.fromkeys(("selective-kernel", "split-attention"), "its gate is a Softmax over 2 branches"),
     "mean-and-maximum": "it takes the maximum of the map, too, not the mean alone",
     **dict.fromkeys(("maximum", "maximum-by-reduction"), "it takes the maximum of the map, not the mean"),
@@ -132,6 +136,11 @@ ATTENTION = {
 def test_attention_of_another_form(name):
     blocks, reasons = match(graph_of(ATTENTIONS[name].model()))
     assert (blocks, list(reasons.values())) == ([], [ATTENTION[name]])
+
+
+def test_each_branch_is_listed():
+    reasons = match(graph_of(ATTENTIONS["branches-apart"].model()))[1]
+    assert list(reasons.values()) == ["its gate is a Softmax over 2 branches"] * 2
 
 
 def test_names_are_those_of_the_products_in_the_order_of_the_graph():
