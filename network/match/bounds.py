@@ -71,7 +71,7 @@ def _bounds(graph, operator, node, of):
     if operator == "ReduceSum":
         return (0.0 if low >= 0 else -math.inf), (0.0 if high <= 0 else math.inf)
     if operator in ("Neg", "Reciprocal"):
-        return (-high, -low) if operator == "Neg" else (0.0, math.inf) if low > 0 else None
+        return (-high, -low) if operator == "Neg" else (0.0, math.inf) if low >= 0 else None
     if operator == "Concat":
         ends = [of(name) for name in node.input]
         return min(end for end, _ in ends), max(end for _, end in ends)
@@ -102,9 +102,9 @@ def _arithmetic(operator, left, right):
     if operator == "Sub":
         return left[0] - right[1], left[1] - right[0]
     if operator == "Div":
-        if right[0] <= 0:
+        if right[0] < 0:
             return None
-        right = (1 / right[1] if math.isfinite(right[1]) else 0.0), 1 / right[0]
+        right = tuple(1 / end if end else math.inf for end in right[::-1])
     products = [a * b if a and b else 0.0 for a in left for b in right]
     return min(products), max(products)
 

@@ -47,10 +47,11 @@ class Clamp:
 
         Another end is one of calibration: the range holds all that came up then.
         """
-        lowest, highest = self.ends
-        if low is not None and self.low < low and abs(lowest - low) <= self.half_step:
+        # Within half a step, but for rounding.
+        (lowest, highest), near = self.ends, self.half_step * 1.001
+        if low is not None and self.low < low and abs(lowest - low) <= near:
             return self.clipped(low, math.inf).settled(None, high)
-        if high is not None and self.high > high and abs(highest - high) <= self.half_step:
+        if high is not None and self.high > high and abs(highest - high) <= near:
             return self.clipped(-math.inf, high)
         return self
 

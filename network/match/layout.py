@@ -153,11 +153,8 @@ class Layout:
         """
         axis, rank = (-1 if channels_last else -3), len(self.axes)
         placed = self.with_vector_at(axis) if self.size == channels else None
-        if placed is None or "N" in placed.axes and placed.axes.index("N") != rank - len(sizes):
-            return False
-        repeated = self.repeated[::-1]
-        if any((1, ()) not in size for size in repeated[len(sizes):]):
+        if placed is None or rank > len(sizes) or "N" in placed.axes and placed.axes.index("N") != rank - len(sizes):
             return False
         # A vector of several numbers can't be repeated along its own axis.
         return all((1, ()) in size or size & known or at == -axis - 1 and channels > 1
-                   for at, (size, known) in enumerate(zip(repeated, sizes[::-1], strict=False)))
+                   for at, (size, known) in enumerate(zip(self.repeated[::-1], sizes[::-1], strict=False)))

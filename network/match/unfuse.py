@@ -6,6 +6,7 @@ import copy
 from onnx import helper
 
 from ..read.graph import Graph, attributes
+from ..read.shapes import infer
 
 __all__ = ["unfused"]
 
@@ -24,7 +25,8 @@ def unfused(graph: Graph) -> Graph:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     split = Graph(model)
-    split.dims = graph.dims | split.dims
+    # Inference knows no fused layers: after them no shape was known.
+    split.dims = infer(split) | {name: dims for name, dims in graph.dims.items() if dims is not None}
     return split
 
 

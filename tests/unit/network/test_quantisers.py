@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the range of a quantiser does to a tensor: which activation it is, or that it is none that a block has."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from tests.helpers.onnx_lookalikes import between, excite, gated, layer, pool
+from tests.helpers.onnx_net import Net
+from tests.helpers.onnx_networks import SQUEEZE, Spelling, block, whole
+from tests.helpers.onnx_parts import GATES, MIDS
+from tests.helpers.onnx_runs import graph_of
+from tiled_se.network.match.match import match
+
+
+def rounded(net, x, scale, zero=0, kind=np.uint8, **about):
+    """`x` on its way through integers; no zero point is written if it is None."""
+    numbers = [net.constant(scale), *([] if zero is None else [net.constant(zero, kind)])]
+    return net("DequantizeLinear", net("QuantizeLinear", x, *numbers, **about), *numbers, **about)
+
+
+def read(make, opset=21):
+    """``(blocks, reasons)`` of the network that `make` writes."""
+    net = Net(opset)
+    blocks, reasons = match(graph_of(whole(net, make(net))))
+    return [found.float_block for found in blocks], list(reasons.values())
+
+
+def mid_of(make):
+    """The activation of the network that has the nodes of `make` between its layers; its reason if it is none."""
+    blocks, reasons = read(between(make))
+    return blocks[0].mid.value if blocks else reasons[0]
+
+
+@pytest.mark.parametrize(("mid", "numbers"), [
+    ("relu6", (6 / 255, 0)), ("relu6", (6 / 255, None)), ("relu6", (6 / 255, -128, np.int8)),
+    ("relu6", (6.01 / 255, 0)), ("relu", (6.02 / 255, 0)), ("relu6", (5.99 / 255, 0)), ("relu", (5.98 / 255, 0)),
+    ("relu6", (6 / 65535, 0, np.uint16)), ("relu6", (6 / 15, 0, ml_dtypes.uint4)), ("relu", (1 / 255, 0)),
+    ("relu", (9 / 255, None)), ("identity", (6 / 127, 0, np.int8)), ("identity", (6 / 255, 1)),
+    ("relu6", ([6 / 255], [0])), ("relu6", ([6 / 255] * SQUEEZE, [0] * SQUEEZE)),
+    ("relu", ([6 / 255, 1, 1], [0] * SQUEEZE)), ("identity", ([6 / 255, 1, 1], [1, 2, 3])),
+    ("identity", (6 / 448, 0, ml_dtypes.float8_e4m3fn))])
+def test_ranges_of_a_hidden_vector(mid, numbers):
+    assert mid_of(lambda net, x: rounded(net, x, *numbers)) == mid
+    # After an explicit ReLU only the upper end counts.
+    upper = "relu6" if mid == "relu6" or numbers[1:] in ((0, np.int8), (1,), (0, ml_dtypes.float8_e4m3fn)) and \
+        numbers[0] != 6 / 255 else "relu"
+    assert mid_of(lambda net, x: rounded(net, net("Relu", x), *numbers)) == upper
+
+
+def test_one_end_for_some_channels_is_no_activation():
+    reason = mid_of(lambda net, x: rounded(net, x, [1 / 8] * SQUEEZE, [0, 0, 1]))
+    assert reason == "its hidden vector is cut at 0 by the range of QuantizeLinear node_quantizelinear_2"
+
+
+def test_negative_numbers_alone_are_no_activation():
+    """Integers whose highest stands for 0."""
+    assert "is cut at 0" in mid_of(lambda net, x: rounded(net, x, 1 / 8, 255))
+
+
+@pytest.mark.parametrize("mid", ["silu", "product", "divided", "hardswish"])
+def test_a_smooth_activation_may_be_rounded_but_not_cut(mid):
+    assert mid_of(lambda net, x: rounded(net, MIDS[mid][1](net, x), 1 / 8, 3)) == MIDS[mid][0].value
+    assert mid_of(lambda net, x: MIDS[mid][1](net, rounded(net, x, 1 / 8, 30))) == MIDS[mid][0].value
+    for make in (lambda net, x: rounded(net, MIDS[mid][1](net, x), 1 / 8),
+                 lambda net, x: MIDS[mid][1](net, rounded(net, x, 1 / 8))):
+        assert "is not supported" in mid_of(make) or "not known" in mid_of(make)
+
+
+def test_what_a_hard_swish_is_made_of_may_be_clipped_by_the_range():
+    def mid(net, x):
+        return net("Div", net("Mul", x, rounded(net, net("Add", x, net.constant(3)), 6 / 255)), net.constant(6))
+
+    assert mid_of(mid) == "hardswish"
+
+
+def gate_of(make):
+    blocks, reasons = read(gated(make))
+    return str(blocks[0].gate) if blocks else reasons[0]
+
+
+def plus3(net, x):
+    return net("Add", x, net.constant(3))
+
+
+def sixth(net, x):
+    return net("Div", x, net.constant(6))
+
+
+ABSORBED = {
+    "both": lambda net, x: rounded(net, sixth(net, plus3(net, x)), 1 / 255),
+    "both-in-int8": lambda net, x: rounded(net, sixth(net, plus3(net, x)), 1 / 255, -128, np.int8),
+    "both-before-the-division": lambda net, x: sixth(net, rounded(net, plus3(net, x), 6 / 255, None)),
+    "low": lambda net, x: sixth(net, rounded(net, net("Min", plus3(net, x), net.constant(6)), 7 / 255)),
+    "high": lambda net, x: sixth(net, rounded(net, net("Relu", plus3(net, x)), 6 / 255)),
+    "none": lambda net, x: rounded(net, sixth(net, net.clip(plus3(net, x), 0, 6)), 0.9 / 255),
+    "mirrored": lambda net, x: net("Sub", net.constant(1), rounded(net, net("Sub", net.constant(0.5), sixth(
+        net, x)), 1 / 255)),
+    "ends-of-the-logits": lambda net, x: net("Add", net.constant(0.5), sixth(net, rounded(
+        net, x, 6 / 65535, 32768, np.uint16))),
+}
+
+
+@pytest.mark.parametrize("make", ABSORBED.values(), ids=ABSORBED)
+def test_a_quantiser_may_clip_the_gate(make):
+    assert gate_of(make) == "hardsigmoid:0.16666667,0.5"
+
+
+@pytest.mark.parametrize("make", [
+    lambda net, x: rounded(net, sixth(net, plus3(net, x)), 0.99 / 255),
+    lambda net, x: rounded(net, sixth(net, plus3(net, x)), 1 / 255, 1),
+    lambda net, x: sixth(net, rounded(net, net("Relu", plus3(net, x)), 7 / 255))], ids=["high", "low", "calibrated"])
+def test_a_linear_gate_whose_ends_are_others_is_none(make):
+    assert "is neither a sigmoid nor a hard sigmoid" in gate_of(make)
+
+
+def test_a_range_before_the_division_of_the_product():
+    blocks, _ = read(lambda net: sixth(net, gated(lambda net, x: rounded(net, plus3(net, x), 6 / 255))(net)))
+    assert str(blocks[0].gate) == "hardsigmoid:0.16666667,0.5"
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_every_gate_may_be_rounded_at_each_node(gate):
+    """Ranges that begin at 0 cut nothing off what is positive anyway."""
+    net, positive = Net(21), {"Sigmoid", "HardSigmoid", "Exp", "Clip", "Min", "Max", "Reciprocal"}
+    gates = GATES[gate][1](net, layer(net, net("Relu", layer(net, pool(net))), 2))
+    first = next(at for at, node in enumerate(net.nodes) if node.op_type == "Conv" and at > 2)
+    nodes, net.nodes = net.nodes, []
+    names = {}
+    for at, node in enumerate(nodes):
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
+        net.nodes.append(node)
+        if at > first:
+            low = node.op_type in positive and gate not in ("mirrored", "ends")
+            names[node.output[0]] = rounded(net, node.output[0], 16 / 255, 0 if low else 128)
+    y = net("Mul", "x", names[gates])
+    model = whole(net, net("Div", y, net.constant(6)) if gate == "unscaled" else y)
+    (found,) = match(graph_of(model))[0]
+    assert found.float_block.gate.kind is GATES[gate][0].kind
+
+
+POSITIVE = {
+    "relu": lambda net, x: net("Relu", x),
+    "clip": lambda net, x: net.clip(x, 0, 9),
+    "sigmoid": lambda net, x: net("Sigmoid", x),
+    "pool": lambda net, x: net("MaxPool", net("Relu", x), kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    "sum": lambda net, x: net("Add", net("Relu", x), net("AveragePool", net("Relu", x), kernel_shape=[1, 1])),
+    "concat": lambda net, x: net("Concat", *[net("Relu", part) for part in halves(net, x)], axis=1),
+    "transposed": lambda net, x: net("Transpose", net("Transpose", net("Relu", x), perm=[0, 2, 3, 1]),
+                                     perm=[0, 3, 1, 2]),
+    "scaled": lambda net, x: net("Mul", net("Relu", x), net.constant(3)),
+    "quantised": lambda net, x: rounded(net, x, 1 / 16),
+    "quantised-twice": lambda net, x: rounded(net, net("MaxPool", rounded(net, x, 1 / 16), kernel_shape=[1, 1]), 1 / 8),
+    "gated": lambda net, x: net("Mul", net("Relu", x), net("HardSigmoid", x)),
+}
+ANY = {
+    "x": lambda net, x: x,
+    "leaky": lambda net, x: net("LeakyRelu", x),
+    "clip": lambda net, x: net.clip(x, -1, 9),
+    "difference": lambda net, x: net("Sub", net("Relu", x), net("Sigmoid", x)),
+    "negative": lambda net, x: net("Mul", net("Relu", x), net.constant(-3)),
+    "concat": lambda net, x: net("Concat", *[net(operator, part) for operator, part in zip(
+        ("Relu", "Tanh"), halves(net, x), strict=True)], axis=1),
+    "quantised": lambda net, x: rounded(net, x, 1 / 16, 1),
+    "cubic": lambda net, x: net("Resize", net("Relu", x), "", net.constant([1, 1, 1, 1]), mode="cubic"),
+}
+
+
+def halves(net, x):
+    ends = [([0], [3]), ([3], [6])]
+    return [net("Slice", x, *(net.constant(end, np.int64) for end in (low, high, [1]))) for low, high in ends]
+
+
+def of_a_cut_mean(make):
+    def network(net):
+        x = make(net, "x")
+        return net("Mul", x, excite(net, rounded(net, pool(net, x), 1 / 8)))
+
+    return network
+
+
+@pytest.mark.parametrize("make", POSITIVE.values(), ids=POSITIVE)
+def test_a_mean_that_is_cut_where_it_is_positive_anyway(make):
+    assert len(read(of_a_cut_mean(make))[0]) == 1
+
+
+@pytest.mark.parametrize("make", ANY.values(), ids=ANY)
+def test_a_mean_that_may_be_negative_must_not_be_cut(make):
+    blocks, (reason,) = read(of_a_cut_mean(make))
+    assert blocks == []
+    assert reason.startswith("its mean is cut at 0 by the range of QuantizeLinear")
+
+
+def test_a_map_that_is_cut_for_the_mean_and_the_product_is_one_map():
+    def network(net, again=1 / 8):
+        numbers = net.constant(1 / 8), net.constant(0, np.uint8)
+        integers = net("QuantizeLinear", "x", *numbers)
+        pooled = net("DequantizeLinear", integers, net.constant(again), numbers[1])
+        return net("Mul", net("DequantizeLinear", integers, *numbers), excite(net, pool(net, pooled)))
+
+    assert len(read(network)[0]) == 1
+    assert read(lambda net: network(net, again=1 / 4))[0] == []
+    for one in (lambda net: net("Mul", rounded(net, "x", 1 / 8), excite(net, pool(net))),
+                lambda net: net("Mul", "x", excite(net, pool(net, rounded(net, "x", 1 / 8))))):
+        assert read(one) == ([], ["a quantiser cuts its map at 0 for the mean alone, or for the product alone"])
+
+
+@pytest.mark.parametrize(("zero", "residual"), [(128, True), (0, False)])
+def test_a_product_that_is_cut_is_no_part_of_a_residual_sum(zero, residual):
+    (found,), _ = read(lambda net: net("Add", "x", rounded(net, net("Mul", "x", excite(net, pool(net))), 1 / 8, zero)))
+    assert found.residual is residual
+    (found,), _ = read(lambda net: net("Add", x := net("Relu", "x"), rounded(
+        net, net("Mul", x, excite(net, pool(net, x))), 1 / 8, zero)))
+    assert found.residual
+
+
+def test_logits_may_be_rounded_but_not_cut():
+    assert gate_of(lambda net, x: net("Sigmoid", rounded(net, x, 1 / 8, 128))) == "sigmoid"
+    assert "its logits are cut at 0" in gate_of(lambda net, x: net("Sigmoid", rounded(net, x, 1 / 8)))
+
+
+@pytest.mark.parametrize("place", ["hidden", "gates", "mean"])
+@pytest.mark.parametrize(("forth", "back"), [
+    ((1 / 8, 0), (1 / 4, 0)), ((1 / 8, 3), (1 / 8, 4)), ((1 / 8, None), (1 / 8, 3)),
+    ((1 / 8, 0), ([1 / 8, 1 / 4, 1], [0] * 3))], ids=["scale", "zero", "missing", "axis"])
+def test_other_numbers_on_the_way_back_are_a_factor(place, forth, back):
+    def turned(net, x):
+        def numbers(scale, zero):
+            return [net.constant(scale), *([] if zero is None else [net.constant(zero, np.uint8)])]
+
+        return net("DequantizeLinear", net("QuantizeLinear", x, *numbers(*forth)), *numbers(*back))
+
+    makes = {"hidden": between(lambda net, x: turned(net, net("Relu", x))),
+             "gates": gated(lambda net, x: turned(net, net("Sigmoid", x))),
+             "mean": lambda net: net("Mul", x := net("Relu", "x"), excite(net, turned(net, pool(net, x))))}
+    blocks, (reason,) = read(makes[place])
+    assert blocks == []
+    assert "quantised and dequantised with different numbers" in reason
+
+
+def test_a_missing_zero_point_is_a_zero():
+    def mid(net, x):
+        scale = net.constant(6 / 255)
+        return net("DequantizeLinear", net("QuantizeLinear", x, scale), scale, net.constant(0, np.uint8))
+
+    assert mid_of(mid) == "relu6"
+
+
+def test_numbers_that_are_computed_are_not_known():
+    def mid(net, x):
+        scale = net("Cast", net("Gather", net("Shape", "x"), net.constant(2, np.int64)), to=TensorProto.FLOAT)
+        return net("DequantizeLinear", net("QuantizeLinear", x, scale), scale)
+
+    assert "no constants" in mid_of(mid)
+
+
+def test_the_block_of_a_quantised_network_has_its_weights():
+    (found,), _ = read(between(lambda net, x: rounded(net, x, 1 / 8)))
+    np.testing.assert_allclose(found.w1, block(Spelling()).w1, atol=1e-6)
