@@ -15,8 +15,8 @@ from .quantisers import undone_quantiser
 
 __all__ = ["Difference"]
 
-TAKEN = {"maximum": "it takes the maximum of the map", "minimum": "it takes the minimum of the map",
-         "norm": "it takes the norm of the map"}
+# What a pool takes instead of the mean.
+TAKEN = ("maximum", "minimum", "norm")
 INTEGER = ("ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLinear",
            "QGemm")
 COUNTS = ("no layer", "one layer", "two layers", "three layers", "four layers")
@@ -24,7 +24,8 @@ COUNTS = ("no layer", "one layer", "two layers", "three layers", "four layers")
 MOVING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Expand", "Dropout", "Cast")
 ORDERING = (*MOVING, "Gather", "Slice", "Split", "Concat", "Tile", "Pad", "CastLike", "If", "Loop")
 AXES = {0: "batch", 2: "height", 3: "width"}
-PARTS = ("mean", "hidden vector", "gates")
+# Parts of a block, each with its verb.
+PARTS = {"mean": "is", "hidden vector": "is", "gates": "are"}
 # Constant factors after a product, nodes before a pool, and operators that a reason names.
 MOST_FACTORS, MOST_BEFORE, MOST_NAMED = 4, 4, 12
 
@@ -56,17 +57,15 @@ class Difference:
         if "weighted" in self.kinds:
             softmax = any(self.vectors.softmax_before(node) for node, kind in self.found.pools if kind == "weighted")
             return f"its mean is weighted by {'a Softmax' if softmax else 'another tensor'}"
-        for kind, text in TAKEN.items():
-            if kind in self.kinds:
-                return text + (", too, not the mean alone" if len(self.kinds) > 1 else ", not the mean")
-        return None
+        other = next((kind for kind in TAKEN if kind in self.kinds), None)
+        end = ", too, not the mean alone" if len(self.kinds) > 1 else ", not the mean"
+        return f"it takes the {other} of the map{end}" if other else None
 
     def _integers(self):
         nodes = [*(node for node, _ in self.found.pools), *self.found.path, self.found.product]
         operators = [node.op_type for node in nodes if node.op_type in INTEGER or node.op_type.startswith("QLinear")]
-        if not operators:
-            return None
-        return f"it has operators on integers ({', '.join(dict.fromkeys(operators))}): take the float model"
+        names = ", ".join(dict.fromkeys(operators))
+        return f"it has operators on integers ({names}): take the float model" if names else None
 
     def _branches(self):
         for node in self.segments[2]:
@@ -132,7 +131,7 @@ class Difference:
                 known = not self.chain.vectors.layouts.keys().isdisjoint(self.graph.reads(node))
                 if node.op_type in ORDERING and known and self.chain.vectors.passed_on(node.output[0]) is None:
                     if node.op_type in ("Cast", "CastLike", "Dropout", "If", "Loop"):
-                        return f"its {part} {_verb(part)} changed by {_label(node)}"
+                        return f"its {part} {PARTS[part]} changed by {_label(node)}"
                     return f"the order of its {part} is not known after {_label(node)}"
         return None
 
@@ -145,11 +144,11 @@ class Difference:
                     continue
                 quantiser = undone_quantiser(self.graph, node)
                 if quantiser is None:
-                    return f"its {part} {_verb(part)} quantised and dequantised with different numbers, or with " \
+                    return f"its {part} {PARTS[part]} quantised and dequantised with different numbers, or with " \
                            f"numbers that are no constants, by {_label(before)}"
                 cut = self.chain.passing.cut(quantiser)
                 if cut and (part == "mean" or cut == "other"):
-                    return f"its {part} {_verb(part)} cut at 0 by the range of {_label(before)}"
+                    return f"its {part} {PARTS[part]} cut at 0 by the range of {_label(before)}"
         return None
 
     def _constants(self):
@@ -246,7 +245,9 @@ class Difference:
             if not node.op_type.startswith("Reduce"):
                 return f"it is not known that {_label(node)} before its mean keeps images and channels apart"
         if pool.op_type == "AveragePool":
-            return f"its mean is over a window of {_times(attributes(pool).get('kernel_shape', ()))}, not over the map"
+            known = None not in (self.graph.dims.get(pool.input[0]) or (None,))[-2:]
+            return f"its mean is over a window of {_times(attributes(pool).get('kernel_shape', ()))}" + (
+                ", not over the map" if known else " of a map of open size")
         return f"its mean by {_label(pool)} is not over height and width alone"
 
     def _division(self):
@@ -294,7 +295,3 @@ def _times(sizes):
 
 def _without_moving(nodes):
     return [node for node in nodes if node.op_type not in (*MOVING, "DequantizeLinear")]
-
-
-def _verb(part):
-    return "are" if part == "gates" else "is"

@@ -33,6 +33,8 @@ CONTROLS = {**dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Sl
 # Operators between a Softmax and the pool that it weights, and how many in a row.
 MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast")
 MOST_MOVING = 8
+# Height and width of a window that is rather a whole map than a part of it, if the map's size is open.
+LARGE = 4
 # Pools that a vector follows from, and nodes on a path: real networks have two and thirty.
 MOST_POOLS, MOST_NODES = 8, 256
 
@@ -112,7 +114,7 @@ class PooledVectors:
             for at in PRODUCTS.get(node.op_type, ()):
                 x, gates = self._operands(node, at)
                 way = self._ways.get(gates)
-                if way is None or x in self._ways or x in self.fixed or not self._is_map(x):
+                if way is None or not node.output[0] or x in self._ways or x in self.fixed or not self._is_map(x):
                     continue
                 pools, path = tuple(self._pools[pool] for pool in way.pools), []
                 while way.node is not None and len(path) < MOST_NODES:
@@ -143,9 +145,7 @@ class PooledVectors:
         if operator in GLOBAL:
             return GLOBAL[operator]
         if operator in WINDOWED:
-            dims = self.graph.dims.get(y)
-            single = dims is not None and len(dims) > 2 and set(dims[2:]) == {1}
-            return WINDOWED[operator] if single and self._is_map(x) else None
+            return WINDOWED[operator] if self._is_map(x) and self._is_single(node) else None
         if operator in REDUCED:
             known = None not in (before, after)
             reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._of_flat(node)
@@ -154,6 +154,13 @@ class PooledVectors:
             wide = [name for name in node.input if name not in self.fixed and (self._extents(name) or 0) > 1]
             return "weighted" if wide else None
         return None
+
+    def _is_single(self, node):
+        """Whether the results of a pool by windows are one for each channel, or may be so with large windows."""
+        dims = self.graph.dims.get(node.output[0])
+        if dims is not None and None not in dims[2:]:
+            return len(dims) > 2 and set(dims[2:]) == {1}
+        return min(attributes(node).get("kernel_shape", ()), default=0) >= LARGE
 
     def _axes(self, node):
         array = self.graph.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None

@@ -258,6 +258,16 @@ def test_a_vector_times_gates():
     assert match(graph_of(net.model({"x": SHAPE}, {"y": None}))) == ([], {})
 
 
+@pytest.mark.parametrize(("size", "reasons"), {
+    ("h", "w"): ["its mean is over a window of 11x5 of a map of open size"],
+    (12, 5): ["its mean is over a window of 11x5, not over the map"], (11, 5): []}.items())
+def test_a_window_as_large_as_the_map(size, reasons):
+    net = Net()
+    means = net("AveragePool", "x", kernel_shape=[11, 5], strides=[11, 5])
+    net("Mul", "x", excite(net, means), output="y")
+    assert list(match(graph_of(net.model({"x": (1, CHANNELS, *size)}, {"y": None})))[1].values()) == reasons
+
+
 def test_sizes_that_depend_on_the_map():
     net = Net()
     end = net("ArgMax", net.reshape("x", -1), keepdims=1)
