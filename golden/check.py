@@ -13,7 +13,7 @@ from torch import nn
 
 from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE, gate_function
 
-__all__ = ["difference"]
+__all__ = ["difference", "one_line"]
 
 # (H, W) of the maps: of several pictures, of smaller and of larger scales, then of one, of the smallest and a medium.
 MAPS = ((3, 2), (2, 4), (5, 3), (4, 7))
@@ -84,7 +84,9 @@ def _is_low(dtype: torch.dtype) -> bool:
 def _copy(module: nn.Module) -> nn.Module:
     memo = {id(hooks): type(hooks)() for hooks in (getattr(module, name, None) for name in FORWARD_HOOKS)
             if hooks is not None}
-    return copy.deepcopy(module, memo).eval()
+    twin = copy.deepcopy(module, memo)
+    twin.eval()
+    return twin
 
 
 def _randomise(module: nn.Module) -> None:
@@ -107,11 +109,11 @@ def _compare(original: nn.Module, tiled: TiledSE, dtype: torch.dtype) -> str | N
         try:
             y = original(given)
         except Exception as error:
-            raise _Failure(f"can't be run: {_one_line(error)}") from error
+            raise _Failure(f"can't be run: {one_line(error)}") from error
         try:
             expected = tiled(x)
         except Exception as error:
-            return f"its tiled form can't be run: {_one_line(error)}"
+            return f"its tiled form can't be run: {one_line(error)}"
         if not torch.equal(given, x):
             return "changes its input in place"
         for what in ("shape", "dtype"):
@@ -134,8 +136,10 @@ def _compare(original: nn.Module, tiled: TiledSE, dtype: torch.dtype) -> str | N
     return f"differs from its tiled form with k >= H by up to {worst:.2g} times its input" if worst else None
 
 
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+def one_line(error: BaseException | None) -> str:
+    """Kind and message of an error."""
+    message = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _plain(value: object) -> str:

@@ -4,19 +4,32 @@
 import numbers
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, overload
 
 from torch import nn
 
 from ..hdl.config import ConfigError
 from .check import difference
+from .explain import explain as almost
 from .module import FORWARD_HOOKS, TiledSE
 from .recognise import SEBlock, recognise
 from .replace import obstacle, restore, tiled_form
 
 __all__ = ["SEBlock", "find_se", "tile_se", "untile_se"]
 
+HOOKS = "has hooks on its inner layers, which would be lost; remove them first"
 
-def find_se(model: nn.Module, *, check: bool = True) -> dict[str, SEBlock]:
+
+@overload
+def find_se(model: nn.Module, *, explain: Literal[False] = ..., check: bool = ...) -> dict[str, SEBlock]: ...
+
+
+@overload
+def find_se(model: nn.Module, *, explain: Literal[True],
+            check: bool = ...) -> tuple[dict[str, SEBlock], dict[str, str]]: ...
+
+
+def find_se(model: nn.Module, *, explain: bool = False, check: bool = True) -> Any:
     """The :class:`SEBlock` descriptions of `model`'s blocks, by the modules' names as in ``named_modules``.
 
     Nothing is changed. A block is recognised by the function that it computes, see
@@ -26,14 +39,27 @@ def find_se(model: nn.Module, *, check: bool = True) -> dict[str, SEBlock]:
     With `check`, each block's copy is run beside the :class:`TiledSE` that would replace it. A block that differs, or
     that can't be run, is left out with a warning. Blocks on the meta device, and blocks with hooks on their inner
     layers, which :func:`tile_se` refuses, are not run.
+
+    With `explain`, the result is ``(blocks, left_out)``. ``left_out`` says by name, in one line each, why a module that
+    averages a map and multiplies a map by what follows is no block, or why :func:`tile_se` would not take it: it
+    differs, or has hooks on its inner layers. The smallest module that does it is named. There is no warning then.
     """
-    found = {}
-    for name, module, block in _blocks(model):
-        if check and not _has_inner_hooks(module) and (reason := _difference(module, block)):
-            _warn(name, module, reason)
+    found, left_out, blocks = {}, {}, _blocks(model)
+    for name, module, block in blocks:
+        if _has_inner_hooks(module):
+            reason = HOOKS if explain else None
         else:
+            reason = _difference(module, block) if check else None
+        if reason is None:
             found[name] = block
-    return found
+        elif explain:
+            left_out[name] = reason
+        else:
+            _warn(name, module, reason)
+    if not explain:
+        return found
+    left_out |= almost(model, [name for name, _, _ in blocks])
+    return found, {name: left_out[name] for name, _ in model.named_modules() if name in left_out}
 
 
 def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
@@ -83,8 +109,7 @@ def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
             raise ConfigError("model", name or type(model).__name__,
                               "is on the meta device, where batch normalisation can't be folded")
         if _has_inner_hooks(module):
-            raise ConfigError("model", name or type(model).__name__,
-                              "has hooks on its inner layers, which would be lost; remove them first")
+            raise ConfigError("model", name or type(model).__name__, HOOKS)
     different = {name: reason for name, module, block in chosen if check and (reason := _difference(module, block))}
     if different and explicit:
         name, reason = next(iter(different.items()))

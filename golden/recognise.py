@@ -16,7 +16,7 @@ from .fold import Norm, fold
 from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE
 from .trace import GRID, Stage, Trace
 
-__all__ = ["SEBlock", "recognise"]
+__all__ = ["SEBlock", "activation_of", "could_be_block", "gate_of", "recognise"]
 
 # (N, H, W) of the random maps that a candidate is checked on. Their heights differ, so no fixed window passes.
 CHECKED = ((2, 5, 3), (3, 4, 7))
@@ -75,6 +75,11 @@ def recognise(module: nn.Module) -> SEBlock | None:
     return None
 
 
+def could_be_block(module: nn.Module) -> bool:
+    """Whether `module` has the parameters of a block."""
+    return bool(_matrices(module))
+
+
 def _matrices(module: nn.Module) -> list[tuple[int, ...]]:
     """Shapes of the two layers' matrices; empty if the module can't be a block. Cheap for modules of any size."""
     parameters = [p for _, p in itertools.islice(module.named_parameters(remove_duplicate=False), MOST + 1)]
@@ -103,7 +108,9 @@ def _twin(module: nn.Module) -> nn.Module:
     for part in module.modules():
         memo |= {id(hooks): type(hooks)() for hooks in (getattr(part, name, None) for name in FORWARD_HOOKS)
                  if hooks is not None}
-    return copy.deepcopy(module, memo).eval()
+    twin = copy.deepcopy(module, memo)
+    twin.eval()  # whose result an override may forget
+    return twin
 
 
 def _propose(twin: nn.Module, channels: int) -> SEBlock | None:
@@ -114,7 +121,7 @@ def _propose(twin: nn.Module, channels: int) -> SEBlock | None:
         y = trace.known(twin(x))
     if len(trace.layers) != 2 or getattr(y, "stages", None) != {Stage.INPUT, Stage.LOGIT}:
         return None
-    mid, (gate, residual) = _mid(trace.hidden), _gate(y.values)
+    mid, (gate, residual) = activation_of(trace.hidden), _gate(y.values)
     if mid is None or gate is None:
         return None
     norms = tuple(map(tuple, trace.norms))
@@ -132,7 +139,8 @@ def _near(values: torch.Tensor, expected: torch.Tensor) -> bool:
     return torch.allclose(values, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def _mid(values: torch.Tensor) -> Mid | None:
+def activation_of(values: torch.Tensor) -> Mid | None:
+    """The activation that has these values at the points of GRID; None if none has."""
     return next((mid for mid, function in ACTIVATIONS.items() if _near(values, function(GRID))), None)
 
 
@@ -141,15 +149,17 @@ def _gate(table: torch.Tensor) -> tuple[Gate | None, bool]:
     factor = table[0]  # at x = 1
     if _near(table, Stage.INPUT.points * factor):
         for residual in (False, True):
-            values = factor - int(residual)
-            if _near(values, torch.sigmoid(GRID)):
-                return Gate(), residual
-            if (gate := _hard(values)) is not None:
+            if (gate := gate_of(factor - int(residual))) is not None:
                 return gate, residual
     return None, False
 
 
-def _hard(values: torch.Tensor) -> Gate | None:
+def gate_of(values: torch.Tensor) -> Gate | None:
+    """The gate that has these values at the points of GRID; None if none has."""
+    return Gate() if _near(values, torch.sigmoid(GRID)) else _hard_sigmoid(values)
+
+
+def _hard_sigmoid(values: torch.Tensor) -> Gate | None:
     """The hard sigmoid with these values; slope and offset are from points between its corners. None if it is none."""
     inside = ((values > 0.01) & (values < 0.99)).nonzero().flatten().tolist()
     if len(inside) < 2:

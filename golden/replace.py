@@ -136,4 +136,6 @@ def restore(tiled: TiledSE) -> nn.Module:
                 owner, _, attribute = name.rpartition(".")
                 setattr(module.get_submodule(owner), attribute, parameter)
     module._is_full_backward_hook = tiled._is_full_backward_hook
-    return module if module.training == tiled.training else module.train(tiled.training)
+    if module.training != tiled.training:
+        module.train(tiled.training)
+    return module

@@ -255,7 +255,7 @@ PLANTED = {
     "silu for hard swish": (plain(mid=functional.hardswish), described(mid=Mid.SILU)),
     "relu for relu6": (plain(mid=functional.relu6), described(mid=Mid.RELU)),
     "relu6 for relu": (plain(), described(mid=Mid.RELU6)),
-    "relu for gelu": (plain(mid=functional.gelu), instead(recognise, "_mid", lambda right: first_mid)),
+    "relu for gelu": (plain(mid=functional.gelu), instead(recognise, "activation_of", lambda right: first_mid)),
     "sigmoid for hard sigmoid": (HARD, described(gate=Gate())),
     "hard sigmoid for sigmoid": (plain(), described(gate=gate())),
     "slope twice as steep": (HARD, described(gate=gate(slope=1 / 3))),
