@@ -95,10 +95,9 @@ class _TiledBlock:
         self.graph.model.graph.initializer.extend(self.tensors)
 
     def _node(self, operator, inputs, output=None, **attributes):
-        name = self.prefix + (output or f"{operator}_{len(self.nodes)}")
-        result = output if output == self.block.y else name
-        self.nodes.append(helper.make_node(operator, inputs, [result], name, **attributes))
-        return result
+        name = f"{self.prefix}{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output or name], name, **attributes))
+        return output or name
 
     def _constant(self, name, array):
         tensor = numpy_helper.from_array(np.array(array, order="C"), self.prefix + name)

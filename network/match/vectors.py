@@ -156,8 +156,6 @@ class Vectors:
             if layout is None or layout.repeated or array is None or array.ndim != 2:
                 continue
             # A matrix on the left is multiplied with columns.
-            if axis == -2 and (layout.axes[-1] != "1" or len(layout.axes) < 2):
-                return None
             placed = layout.with_vector_at(axis)
             return placed and self._of_size(placed, matrix, 1 if axis == -1 else 0)
         return None

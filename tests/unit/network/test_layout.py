@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Along which axis vectors and constants lie: after each operator, and in networks whose shapes are computed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -52,7 +54,8 @@ def test_one_number_many_times(layout, shape, found):
     (OPEN, plain(1, -1), None), (OPEN, plain(-1), None), (OPEN, plain(6, -1), None), (OPEN, plain(-1, 3), None),
     (OPEN, plain(-1, 2, 3), None), (OPEN, [OTHER, *plain(-1)], None), (OPEN, [OTHER, OTHER], None),
     (OPEN, plain(-1, 12), None), (SIX, plain(6, 6), "NV"), (SIX, plain(-1, 6), "NV"), (SIX, plain(6, -1), "NV"),
-    (SIX, plain(1, 36), None), (SIX, plain(1, 6, 6), "1NV"), (ONE, plain(1, -1), "1V"), (ONE, plain(-1), "V"),
+    (SIX, plain(1, 36), None), (dataclasses.replace(OPEN, images=4), plain(1, 6), None),
+    (SIX, plain(1, 6, 6), "1NV"), (ONE, plain(1, -1), "1V"), (ONE, plain(-1), "V"),
     (ONE, plain(6, 1), "V1"), (ONE, plain(2, 3), None), (ONE, [IMAGES, *plain(6)], "1V"),
     (OPEN.transposed([1, 0, 2, 3]), plain(6, -1), None)])
 def test_reshape(layout, sizes, axes):

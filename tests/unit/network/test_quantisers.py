@@ -54,6 +54,12 @@ def test_one_end_for_some_channels_is_no_activation():
     assert reason == "its hidden vector is cut at 0 by the range of QuantizeLinear node_quantizelinear_2"
 
 
+def test_a_cut_before_a_shift_is_no_activation_after_it():
+    reason = mid_of(lambda net, x: net("Relu", plus3(net, rounded(net, x, 1 / 8))))
+    assert reason.startswith("its activation between the layers (QuantizeLinear")
+    assert mid_of(lambda net, x: net("Relu", plus3(net, rounded(net, x, 1 / 8, 100)))) == "relu"
+
+
 def test_negative_numbers_alone_are_no_activation():
     """Integers whose highest stands for 0."""
     assert "is cut at 0" in mid_of(lambda net, x: rounded(net, x, 1 / 8, 255))

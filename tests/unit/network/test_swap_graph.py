@@ -133,6 +133,19 @@ def test_ends_of_the_network():
     close(run(tiled, x)[0], expected(Spelling(end="add"), x, 4))
 
 
+@pytest.mark.parametrize("name", ["Conv_2", "Sigmoid_5"])
+def test_a_tensor_with_a_name_like_those_of_the_new_nodes(name):
+    """No two nodes have one name."""
+    net = Net()
+    net("Identity", se(net, "x", Spelling()), output="y")
+    net.nodes[-2].output[0] = net.nodes[-1].input[0] = name
+    model, x = net.model({"x": (1, CHANNELS, 11, WIDTH)}, {"y": None}), data(Spelling(), 11)
+    tiled = tile_blocks(model, find_blocks(model), 4)
+    names = [node.name for node in tiled.graph.node]
+    assert len(set(names)) == len(names)
+    close(run(tiled, x)[0], expected(Spelling(), x, 4))
+
+
 def test_no_constant_is_as_long_as_a_declared_height():
     """A file of some bytes may declare any: the tiles of its rows are computed where it runs."""
     declared = network(height=1 << 26)
