@@ -20,7 +20,7 @@ GLOBAL = {"GlobalAveragePool": "mean", "QLinearGlobalAveragePool": "mean", "Glob
 WINDOWED = {"AveragePool": "mean", "QLinearAveragePool": "mean", "MaxPool": "maximum", "LpPool": "norm"}
 REDUCED = {"ReduceMean": "mean", "QLinearReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "maximum",
            "ReduceMin": "minimum", "ReduceL2": "norm"}
-WEIGHTED = ("MatMul", "Gemm", "Einsum")
+WEIGHTED = ("MatMul", "Gemm", "Einsum", "QLinearMatMul")
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "FusedConv", "FusedGemm", "FusedMatMul", "QLinearConv",
           "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 # Functions that a gate without layers must have. A normalisation, which divides by its deviation, has none of them.
@@ -31,7 +31,8 @@ PRODUCTS = {"Mul": (0, 1), "Div": (0, 1), "QLinearMul": (0, 3)}
 CONTROLS = {**dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Slice", "Tile"), (1, None)),
             "If": (0, 1), "Loop": (0, 2)}
 # Operators between a Softmax and the pool that it weights, and how many in a row.
-MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast")
+MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast", "QuantizeLinear",
+          "DequantizeLinear")
 MOST_MOVING = 8
 # Height and width of a window that is rather a whole map than a part of it, if the map's size is open.
 LARGE = 4
@@ -150,7 +151,9 @@ class PooledVectors:
             known = None not in (before, after)
             reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._of_flat(node)
             return None if not reduced else "weighted" if self.softmax_before(node) else REDUCED[operator]
-        if operator in WEIGHTED and after is not None and after <= 1:
+        if operator in WEIGHTED and after is None:
+            return "weighted" if self.softmax_before(node) else None
+        if operator in WEIGHTED and after <= 1:
             wide = [name for name in node.input if name not in self.fixed and (self._extents(name) or 0) > 1]
             return "weighted" if wide else None
         return None
@@ -173,14 +176,18 @@ class PooledVectors:
 
     def softmax_before(self, pool: onnx.NodeProto) -> onnx.NodeProto | None:
         """The Softmax whose results weight what `pool` sums: as its operand, or as that of a Mul before it."""
-        _, before = self.graph.maker(pool.input[0])
-        names = before.input if before is not None and before.op_type == "Mul" else pool.input
-        for name in names:
-            for _ in range(MOST_MOVING):
-                _, node = self.graph.maker(name)
-                if node is not None and node.op_type == "Softmax":
-                    return node
-                if node is None or node.op_type not in MOVING:
-                    break
-                name = node.input[0]
+        before = self._moved(pool.input[0])
+        for name in before.input if before is not None and before.op_type in PRODUCTS else pool.input:
+            node = self._moved(name)
+            if node is not None and node.op_type in ("Softmax", "QLinearSoftmax"):
+                return node
+        return None
+
+    def _moved(self, name):
+        """The node that makes the numbers in tensor `name`, before it is moved; None for an input."""
+        for _ in range(MOST_MOVING):
+            _, node = self.graph.maker(name)
+            if node is None or node.op_type not in MOVING:
+                return node
+            name = node.input[0]
         return None

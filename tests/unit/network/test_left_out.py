@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is like a block but is none is left out, with the reason."""
 
-import io
-import warnings
 
 import numpy as np
 import onnx
 import pytest
-import torch
 
-from tests.helpers.libraries import library
 from tests.helpers.onnx_attentions import ATTENTIONS
 from tests.helpers.onnx_lookalikes import LOOKALIKES, excite, layer, lookalike, pool
 from tests.helpers.onnx_net import Net
@@ -138,6 +134,32 @@ def test_attention_of_another_form(name):
     assert (blocks, list(reasons.values())) == ([], [ATTENTION[name]])
 
 
+@pytest.mark.parametrize("name", ["global-context", "weighted-sum"])
+@pytest.mark.parametrize("inferred", [True, False], ids=["shapes", "no-shapes"])
+def test_a_weighted_mean_in_a_quantised_network(name, inferred):
+    """Each tensor is rounded to 8 bits, whatever its shape is."""
+    model = ATTENTIONS[name].model()
+    scale, zero = (onnx.numpy_helper.from_array(np.array(number), text) for number, text in (
+        (np.float32(1 / 64), "scale"), (np.int8(0), "zero")))
+    model.graph.initializer.extend([scale, zero])
+    nodes = []
+    for node in model.graph.node:
+        nodes.append(node)
+        result, = node.output
+        if result != "y":
+            node.output[0] = f"{result}_float"
+            nodes += [
+                onnx.helper.make_node("QuantizeLinear", [f"{result}_float", "scale", "zero"], [f"{result}_integers"]),
+                onnx.helper.make_node("DequantizeLinear", [f"{result}_integers", "scale", "zero"], [result])]
+    rounded = onnx.helper.make_graph(nodes, "rounded", model.graph.input, model.graph.output, model.graph.initializer)
+    model.graph.CopyFrom(rounded)
+    open_session(model, threads=1)
+    graph = graph_of(model)
+    if not inferred:
+        graph.dims = {tensor: dims for tensor, dims in graph.dims.items() if tensor in graph.initializers}
+    assert list(match(graph)[1].values()) == ["its mean is weighted by a Softmax"]
+
+
 def test_each_branch_is_listed():
     reasons = match(graph_of(ATTENTIONS["branches-apart"].model()))[1]
     assert list(reasons.values()) == ["its gate is a Softmax over 2 branches"] * 2
@@ -203,53 +225,6 @@ def test_a_branch_on_the_way():
     assert match(graph_of(model))[1] == {"node_y": f"its hidden vector is changed by If node_{hidden}"}
 
 
-def classifier(net):
-    """A classifier's own layers on the mean, and a gate on its features."""
-    features = net("Flatten", pool(net))
-    hidden = net("Relu", net("Gemm", features, net.constant(np.ones((CHANNELS, CHANNELS)))))
-    net("Mul", features, net("Sigmoid", hidden), output="y")
-
-
-def normalised(net, axes, operator="Div"):
-    mean = net.mean("x", axes)
-    centred = net("Sub", "x", mean)
-    variance = net("Add", net.mean(net("Mul", centred, centred), axes), net.constant(1e-5))
-    deviation = net("Sqrt", variance)
-    deviation = deviation if operator == "Div" else net("Reciprocal", deviation)
-    net("Mul", net(operator, centred, deviation), net.constant(np.ones((CHANNELS, 1, 1))), output="y")
-
-
-def resized(net):
-    """Sizes that are computed, and a map times another map."""
-    sizes = [net("Gather", net("Shape", "x"), net.constant([axis], np.int64)) for axis in range(4)]
-    sizes = net("Concat", *sizes, axis=0)
-    other = net("Resize", net("MaxPool", "x", kernel_shape=[2, 1], strides=[2, 1]), "", "", sizes)
-    net("Mul", "x", net("Sigmoid", other), output="y")
-
-
-def swish_after_a_block(net):
-    y = se(net, "x", Spelling())
-    net("Mul", y, net("Sigmoid", y), output="y")
-
-
-PLAIN = {
-    "classifier": classifier, "resized": resized, "swish-after-a-block": swish_after_a_block,
-    **{f"normalised-{operator}-{''.join(map(str, axes))}": lambda net, axes=axes, operator=operator: normalised(
-        net, axes, operator) for axes in ([1], [2, 3], [1, 2, 3], [3]) for operator in ("Div", "Mul")},
-}
-
-
-@pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("inferred", [True, False], ids=["shapes", "no-shapes"])
-def test_networks_without_attention(name, inferred):
-    net = Net()
-    PLAIN[name](net)
-    graph = graph_of(net.model({"x": SHAPE}, {"y": None}))
-    if not inferred:
-        graph.dims = {tensor: dims for tensor, dims in graph.dims.items() if tensor in graph.initializers}
-    assert match(graph)[1] == {}
-
-
 def test_a_vector_times_gates():
     """A convolution as large as the map leaves nothing that a block could tile."""
     net = Net()
@@ -276,23 +251,3 @@ def test_sizes_that_depend_on_the_map():
     net("Mul", "x", net("Sigmoid", layer(net, sliced, 2)), output="y")
     assert list(match(graph_of(whole(net)))[1].values()) == [
         f"the order of its hidden vector is not known after Slice node_{sliced}"]
-
-
-# Blocks, and reasons without the names in them.
-REAL = {"resnet18": (0, []), "mobilenetv2_100": (0, []), "vit_tiny_patch16_224": (0, []), "convnextv2_atto": (0, []),
-        "efficientnet_b0": (16, []), "ghostnet_100": (7, []),
-        "ecaresnet26t": (0, [layers("one layer")] * 8), "ese_vovnet19b_dw": (0, [layers("one layer")] * 4),
-        "skresnet18": (0, ["its gate is a Softmax over 2 branches"] * 8),
-        "resnest14d": (0, ["its gate is a Softmax over 2 branches"] * 4)}
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_networks_of_timm(name):
-    model = library("timm").create_model(name).eval()
-    size = model.default_cfg["input_size"]
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(model, torch.zeros(1, *size), content, dynamo=False, opset_version=17)
-    blocks, reasons = match(graph_of(onnx.load_from_string(content.getvalue())))
-    assert (len(blocks), list(reasons.values())) == REAL[name]
