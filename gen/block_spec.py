@@ -15,7 +15,7 @@ from ..golden.block import DataFormat, FloatBlock
 from ..golden.quantise import Quantised, quantise_within_error
 from ..hdl.config import Config, ConfigError, Gate, Mid
 from ..hdl.parameters import Parameters
-from ..hdl.sizing import choose_macs
+from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
 from .options import BlockOptions
@@ -70,6 +70,11 @@ class BlockSpec:
     x: np.ndarray | None
 
     @property
+    def warnings(self) -> list[str]:
+        """What the user would perhaps not want of the block, though it is right: lines of text."""
+        return doubts(self.config, self.options.lanes is not None, self.options.macs is not None)
+
+    @property
     def baked(self) -> Parameters | None:
         """The parameters that are built into the hardware; None for a loadable block."""
         return None if self.config.loadable else self.quantised.parameters
@@ -116,7 +121,7 @@ def _resolve(options: BlockOptions, weights: Weights | None, data: Input | None)
     squeeze = _one("squeeze", options, claims, max(1, channels // 4))
     height = _one("height", options, claims, width)
     frames = _one("frames", options, claims, 2)
-    lanes = _one("lanes", options, [], max(n for n in range(1, 9) if channels % n == 0))
+    lanes = _one("lanes", options, [], lanes_within(channels))
     _limit("k", options.k, "K*W*C", options.k * width * channels, MOST_TILE)
     _limit("squeeze", squeeze, "C*CR", channels * squeeze, MOST_WEIGHTS)
     shape = Shape(width, channels, squeeze, lanes, height, frames)

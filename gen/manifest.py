@@ -15,6 +15,7 @@ from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import config_fields, tool_versions
+from .text_table import warn
 from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
@@ -29,6 +30,7 @@ def write_verilog(options: BlockOptions) -> bool:
     names = [*(options.name + ending for ending in ENDINGS), MANIFEST]
     folder = output_folder(options, names)
     spec = prepare(options)
+    warn(spec.warnings)
     design = generate(spec.config, spec.baked, options.name)
     files = hardware_files(spec, design)
     discard(folder, [*generated_files(folder), *names])
@@ -90,5 +92,6 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         },
         "memories": [dataclasses.asdict(memory) for memory in design.memories],
         "sram": design.sram,
+        "warnings": spec.warnings,
         "tools": tool_versions(),
     }

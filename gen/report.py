@@ -100,6 +100,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "status": result.status,
         "simulation": {"cycles_per_second": result.cycles_per_second, "build_seconds": outcome.build.seconds,
                        "run_seconds": result.run_seconds, "build_cached": outcome.build.cached},
+        "warnings": spec.warnings,
         "tools": tool_versions(),
     }
 

@@ -16,7 +16,7 @@ from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, npz_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import Outcome, arrays, report, table
-from .text_table import say
+from .text_table import say, warn
 from .verilog import Design, generate
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def simulate(options: BlockOptions) -> bool:
     check_simulator(options.sim)
     spec.shape.check_frames()
     discard(folder, RESULTS)
+    warn(spec.warnings)
     say("generating the block")
     design = generate(spec.config, spec.baked, options.name)
     # How far the simulation is, on a terminal only.

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables and lines for a person to read."""
 
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["aligned", "labelled", "markdown", "number", "say"]
+__all__ = ["aligned", "labelled", "markdown", "number", "say", "warn"]
 
 
 def say(text: str) -> None:
     """Print what a command does next."""
     print(f"{text} ...", flush=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print lines about what the user would perhaps not want, on standard error."""
+    for text in warnings:
+        print(f"tiled-se: warning: {text}", file=sys.stderr)
 
 
 def number(value: int | None) -> str:

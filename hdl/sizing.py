@@ -6,12 +6,19 @@ import dataclasses
 from .config import ConfigError
 from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
-__all__ = ["DEFAULT_LANES", "choose_macs", "lanes_within", "memory_bits"]
+__all__ = ["DEFAULT_LANES", "choose_macs", "doubts", "lanes_within", "memory_bits"]
 
 # Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
 # Where no number of multipliers reaches the overhead, more are added only if they save more than this factor.
 WORTHWHILE = 1.01
+# More bits than any FPGA has in memories of its own. The most are in AMD's Versal Premium VP1802 and VP2802: 174 Mb of
+# block RAM and 717 Mb of UltraRAM (product selection guide XMP463).
+FPGA_BITS = 1 << 30
+# A choice of more multipliers than MANY, and over FAR times those of full rate, is worth a warning. The largest FPGAs
+# have over 10,000; of the parts that `synth` knows, the largest has 156.
+MANY, FAR = 64, 4
+MOST_LANES = 64
 
 
 def lanes_within(channels, most=DEFAULT_LANES):
@@ -61,3 +68,37 @@ def _fewest(candidates, costs, limit):
     if min(costs) > limit:
         limit = WORTHWHILE * min(costs)
     return next(c.macs for c, cost in zip(candidates, costs, strict=True) if cost <= limit)
+
+
+def doubts(config, lanes_chosen, macs_chosen):
+    """What a user would perhaps not want of a block, as lines of text.
+
+    `lanes_chosen` and `macs_chosen` tell whether LANES and MACS are the user's own: these are not doubted.
+    """
+    found = []
+    bits = 8 * config.lanes * Timing(config).buffer_words
+    if bits > FPGA_BITS:
+        found.append(f"the tile buffer has {bits:,} bits, and no FPGA has {FPGA_BITS:,}; a smaller K takes less")
+    if not lanes_chosen and config.lanes == 1 < config.channels:
+        divisor = next((n for n in range(2, MOST_LANES + 1) if config.channels % n == 0), None)
+        found.append(f"LANES=1, one channel a cycle, as C={config.channels} has no divisor from 2 to {DEFAULT_LANES}"
+                     + (f"; LANES={divisor} is possible" if divisor else ""))
+    if not macs_chosen and config.macs > MANY:
+        found += _many_macs(config)
+    return found
+
+
+def _many_macs(config):
+    """Why `choose_macs` took so many, and what fewer would give; nothing where they are needed."""
+    others = (dataclasses.replace(config, macs=macs) for macs in range(1, config.macs))
+    fewest = None if config.slack is not None else next((c for c in others if Timing(c).keeps_pace), config)
+    if fewest is None or not Timing(fewest).keeps_pace:
+        words, fewer = config.tile_words, dataclasses.replace(config, macs=config.macs // FAR)
+        return [f"MACS=auto takes {config.macs:,} multipliers, with which a tile of {words:,} beats takes "
+                f"{Timing(config).period(words):,.0f} cycles; MACS={fewer.macs} takes "
+                f"{Timing(fewer).period(words):,.0f}"]
+    if config.macs <= FAR * fewest.macs:
+        return []
+    before, after = (memory_bits(c) / config.bound_bits for c in (fewest, config))
+    return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x the bound 8*K*W*C; "
+            f"MACS={fewest.macs} is as fast with {before:.2f} x the bound"]

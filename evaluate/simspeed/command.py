@@ -9,7 +9,7 @@ from ...gen.block_spec import prepare
 from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.options import block_options
 from ...gen.page import read_page
-from ...gen.text_table import say
+from ...gen.text_table import say, warn
 from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 from ..options import SimspeedOptions
@@ -39,6 +39,7 @@ def simspeed(options: SimspeedOptions) -> bool:
         raise ConfigError("docs", options.docs, "must be writable")
     spec = prepare(block_options(options))
     discard(folder, [RESULT])
+    warn(spec.warnings)
     # These load torch and cocotb.
     from .benches import BENCHES, made, unavailable
     from .rounds import Wrong, measure

@@ -11,6 +11,7 @@ from ...batch.cluster import Cluster
 from ...gen.fields import UsageError, text_of
 from ...gen.files import output_folder, write_all
 from ...gen.options import describe
+from ...gen.text_table import warn
 from ...hdl.config import ConfigError
 from ..options import SweepOptions
 from .files import Files
@@ -21,6 +22,8 @@ from .worker import FAILED, OK, identity, simulate_configuration
 __all__ = ["sweep"]
 
 REPORTS = "reports"
+# Lines that are printed.
+MOST_WARNINGS = 10
 
 
 def sweep(options: SweepOptions) -> bool:
@@ -43,6 +46,11 @@ def sweep(options: SweepOptions) -> bool:
                for configuration, reason in campaign.failures.items()} | campaign.results
     contents = documents(configurations, results)
     write_all(folder, contents)
+    doubtful = [f"configuration {configuration}: {text}" for configuration, result in results.items()
+                for text in (result.get("report") or {}).get("warnings", ())]
+    warn(doubtful[:MOST_WARNINGS])
+    if len(doubtful) > MOST_WARNINGS:
+        warn([f"{len(doubtful) - MOST_WARNINGS} more, in {os.path.join(folder, REPORTS)}"])
     print(summary_text(summarise(configurations, results)))
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in contents)}")
     return all(result["status"] == OK for result in results.values())

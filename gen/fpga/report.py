@@ -82,6 +82,7 @@ def report(outcome: SynthesisOutcome) -> dict[str, Any]:
         "input_to_output_ns": middle and middle.input_to_output_ns,
         "untimed_cells": list(middle.untimed) if middle else [],
         "runs": {str(seed): dataclasses.asdict(timing) for seed, timing in timings.items()},
+        "warnings": outcome.spec.warnings,
         "tools": tool_versions(PACKAGES) | {TOOLS[name].package: TOOLS[name].version for name in tools},
     }
 

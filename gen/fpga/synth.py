@@ -12,7 +12,7 @@ from ...hdl.technology import Technology
 from ..block_spec import BlockSpec, prepare
 from ..files import discard, json_bytes, output_folder, write_all
 from ..options import BlockOptions
-from ..text_table import say
+from ..text_table import say, warn
 from ..verilog import SYNTHESIS, Design, generate, generated_files
 from .nextpnr import lacking, place
 from .report import SynthesisOutcome, report, table
@@ -34,6 +34,7 @@ def synthesise(options: BlockOptions) -> bool:
     """
     folder = output_folder(options, [f"{options.name}.v", SYNTHESIS])
     spec = prepare(options)
+    warn(spec.warnings)
     try:
         outcome = run(spec, folder, say)
     except OSError as error:

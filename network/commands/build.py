@@ -17,11 +17,11 @@ from ...gen.manifest import hardware_files
 from ...gen.options import block_options, describe
 from ...gen.report import arrays, report
 from ...gen.simulation import OUTPUT, REPORT, run
-from ...gen.text_table import aligned, number
+from ...gen.text_table import aligned, number, warn
 from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
-from ...hdl.sizing import DEFAULT_LANES, lanes_within
+from ...hdl.sizing import lanes_within
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
 from ..network import open_network
@@ -73,7 +73,8 @@ def _tasks(options, folder, blocks):
         check_free(own, [*(name + ending for ending in ENDINGS), *OWN])
         tasks[block.name] = block_options(
             options, weights=os.path.join(own, WEIGHTS), input=os.path.join(own, INPUT), out=own, name=name,
-            frames=None, lanes=lanes_within(block.channels, options.lanes or DEFAULT_LANES))
+            # Without LANES, what is taken is a default to the block, too, which warns where it is 1.
+            frames=None, lanes=options.lanes and lanes_within(block.channels, options.lanes))
     return tasks
 
 
@@ -166,6 +167,7 @@ def _finish(network, blocks, options, folder, images, tasks, results):
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
+    warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
     print("\n".join([_table(rows), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")

@@ -41,6 +41,16 @@ def test_baked(tiled_se, npz, tmp_path):
     assert about["numbers"]["error_bound_lsb"] <= 1
 
 
+def test_warnings(tiled_se, tmp_path):
+    """A line each; the files are the same as without."""
+    finished = tiled_se("verilog", "--k=2", "--width=8", "--channels=11", "--out=out")
+    line = "LANES=1, one channel a cycle, as C=11 has no divisor from 2 to 8; LANES=11 is possible"
+    assert (finished.status, finished.err) == (0, f"tiled-se: warning: {line}\n")
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["warnings"] == [line]
+    assert tiled_se("verilog", "--k=2", "--width=8", "--channels=11", "--lanes=1", "--out=chosen").err == ""
+    assert (tmp_path / "out/tiled_se.v").read_text() == (tmp_path / "chosen/tiled_se.v").read_text()
+
+
 def test_wide_blocks_have_verilog_though_square_frames_would_not_fit(tiled_se):
     """Frames are no part of the hardware: only who simulates them needs room for them."""
     shape = ("--k=1", "--width=16384", "--channels=1", "--squeeze=1")

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a block's size makes worth a warning."""
+
+import dataclasses
+import math
+
+import pytest
+
+from tiled_se.hdl.config import Config
+from tiled_se.hdl.sizing import FAR, FPGA_BITS, MANY, choose_macs, doubts, lanes_within, memory_bits
+from tiled_se.hdl.timing import Timing
+
+
+def sized(**more):
+    """A block with the lanes and multipliers that are chosen by default."""
+    config = Config(lanes=lanes_within(more["channels"]), **more)
+    return dataclasses.replace(config, macs=choose_macs(config, 0.05))
+
+
+def test_ordinary_blocks():
+    for shape in ((56, 64, 16), (28, 240, 60), (10, 960, 240), (1, 1, 1), (7, 8, 2)):
+        config = sized(k=7, width=shape[0], channels=shape[1], squeeze=shape[2])
+        assert doubts(config, False, False) == []
+
+
+@pytest.mark.parametrize("lanes", [1, 8, 64])
+def test_tile_buffer_that_no_fpga_has(lanes):
+    """At the bound itself, to the word."""
+    config = Config(k=1, width=1 << 16, channels=2048, squeeze=1, lanes=lanes, macs=1, slack=0)
+    assert 8 * config.k * config.width * config.channels == FPGA_BITS
+    assert doubts(config, True, True) == []
+    assert doubts(dataclasses.replace(config, slack=1), True, True) == [
+        f"the tile buffer has {FPGA_BITS + 8 * lanes:,} bits, and no FPGA has 1,073,741,824; a smaller K takes less"]
+
+
+@pytest.mark.parametrize("channels", range(1, 130))
+def test_lanes_that_fell_to_one(channels):
+    config = Config(k=2, width=64, channels=channels, squeeze=1, lanes=lanes_within(channels))
+    fell = channels > 1 and not any(channels % n == 0 for n in range(2, 9))
+    found = doubts(config, False, True)
+    assert len(found) == fell
+    assert doubts(config, True, True) == []
+    if fell:
+        assert found[0].startswith(f"LANES=1, one channel a cycle, as C={channels} has no divisor from 2 to 8")
+        divisors = [n for n in range(2, 65) if channels % n == 0]
+        assert found[0].endswith(f"; LANES={divisors[0]} is possible" if divisors else " to 8")
+
+
+def test_more_multipliers_than_full_rate_takes():
+    config = sized(k=7, width=14, channels=576, squeeze=144)
+    (found,) = doubts(config, False, False)
+    fewest = next(macs for macs in range(1, 600)
+                  if Timing(dataclasses.replace(config, macs=macs)).keeps_pace)
+    assert config.macs > max(FAR * fewest, MANY)
+    factors = [memory_bits(dataclasses.replace(config, macs=n)) / config.bound_bits for n in (config.macs, fewest)]
+    assert found == (f"MACS=auto takes {config.macs} multipliers for a memory of {factors[0]:.2f} x the bound 8*K*W*C; "
+                     f"MACS={fewest} is as fast with {factors[1]:.2f} x the bound")
+    assert doubts(config, False, True) == []
+    # Not where there are few of them, or full rate takes nearly as many.
+    assert doubts(dataclasses.replace(config, macs=MANY), False, False) == []
+    assert doubts(dataclasses.replace(config, macs=FAR * math.ceil(MANY / FAR) + 1, width=1), False, False) != []
+
+
+@pytest.mark.parametrize(("width", "slack"), [(7, None), (14, 0)])
+def test_no_number_of_multipliers_is_enough(width, slack):
+    """With SLACK=0 each tile pauses, however many there are."""
+    config = sized(k=1, width=width, channels=1152, squeeze=288, slack=slack)
+    assert config.macs > MANY
+    (found,) = doubts(config, False, False)
+    words, fewer = config.tile_words, dataclasses.replace(config, macs=config.macs // FAR)
+    assert found == (f"MACS=auto takes {config.macs:,} multipliers, with which a tile of {words:,} beats takes "
+                     f"{Timing(config).period(words):,.0f} cycles; MACS={fewer.macs} takes "
+                     f"{Timing(fewer).period(words):,.0f}")
