@@ -100,10 +100,9 @@ class Pooling:
         x_base, x_order, x_cut = self._source(x)
         if (base, cut) != (x_base, x_cut):
             return None
-        # Axes of the common tensor, then of x.
-        axes = [(order or range(4))[axis] for axis in mean.axes]
-        axes = sorted(list(x_order or range(4)).index(axis) for axis in axes)
-        return CHANNELS_LAST.get(tuple(axes))
+        # Axes of x: those of the images are the first ones of both.
+        axes = [tuple(x_order or range(4)).index((order or range(4))[axis]) for axis in (0, *mean.axes)]
+        return None if axes[0] else CHANNELS_LAST.get(tuple(sorted(axes[1:])))
 
     def map_sizes(self, x: str) -> list[set]:
         """The sizes of the axes of map `x`, in each known spelling of :func:`~.shape_arithmetic.known_sizes`."""

@@ -182,6 +182,16 @@ def test_what_changes_a_vector_is_no_part_of_a_block(make):
     assert unread(make, shape=(3, *SHAPE[1:]))
 
 
+@pytest.mark.parametrize(("perm", "found"), [
+    ([1, 0, 2, 3], 0), ([2, 1, 0, 3], 0), ([0, 1, 3, 2], 1), ([0, 1, 2, 3], 1)])
+def test_a_map_whose_axes_are_exchanged(perm, found):
+    """Its images must stay its images; rows and columns are averaged together."""
+    net = Net()
+    net("Mul", net("Transpose", "x", perm=perm), excite(net, pool(net)), output="y")
+    model = net.model({"x": (CHANNELS,) * 4}, {"y": None})
+    assert len(match(graph_of(model))[0]) == found
+
+
 def test_a_matrix_from_the_left_takes_columns_alone():
     held = block()
 
