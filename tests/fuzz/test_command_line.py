@@ -193,7 +193,8 @@ ROOM = 1 << 14
     dataclasses.replace(SMALL, stdout="closed"),
     failing(line("verilog", k="2", width="4", channels="64", squeeze="64", planned=True),
             "can't be written: File too large", room=ROOM),
-    failing(dataclasses.replace(SMALL, planned=False), "conversion to Verilog failed: File too large", room=ROOM),
+    failing(dataclasses.replace(SMALL, planned=False), "can't be written, for temporary files: File too large",
+            room=ROOM),
 ], ids=repr)
 def test_help_unknown_commands_and_full_disks(line, run):
     outcome = run(line)

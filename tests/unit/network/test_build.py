@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se build`, without its processes: the options of each block, and what is said of the results."""
+
+import json
+import types
+
+import pytest
+
+from tiled_se.gen.block_spec import prepare
+from tiled_se.network.commands import build
+from tiled_se.network.commands.options import BuildOptions
+
+
+def block(name, channels):
+    return types.SimpleNamespace(name=name, channels=channels, shape={"H": 4, "W": 4, "C": channels, "CR": 1},
+                                 waiting=lambda k: {"se_elements": 2, "tse_elements": 1})
+
+
+BLOCKS = [block("se.1", 11), block("se_1", 12)]
+
+
+@pytest.mark.parametrize(("most", "lanes"), [(None, [1, 6]), (8, [1, 6]), (16, [11, 12]), (4, [1, 4])])
+def test_lanes(tmp_path, most, lanes):
+    """The most that divide the block's channels; a default is one to the block, too, which warns where it is 1."""
+    tasks = build._tasks(BuildOptions(lanes=most, k=2), str(tmp_path), BLOCKS)
+    specs = [prepare(build.block_options(tasks[one.name], width=4, channels=one.channels, weights=None, input=None))
+             for one in BLOCKS]
+    assert [spec.config.lanes for spec in specs] == lanes
+    assert [len(spec.warnings) for spec in specs] == [most is None, 0]
+
+
+def test_warnings(tmp_path, capsys):
+    """A line for each, on standard error; the result is as right as without."""
+    options = BuildOptions(k=2, calibration="images")
+    tasks = build._tasks(options, str(tmp_path), BLOCKS)
+    report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
+              "sram": {"total_without_weights_bits": 1, "over_bound": 1.0}, "cycles": {"steady_throughput": 1.0}}
+    results = {"se.1": {"failure": None, "report": report | {"warnings": ["one", "two"]}},
+               "se_1": {"failure": None, "report": report | {"warnings": []}}}
+    network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=[])
+    assert build._finish(network, BLOCKS, options, str(tmp_path), 1, tasks, results)
+    assert capsys.readouterr().err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["blocks"][0]["report"]["warnings"] == ["one", "two"]
+    assert (written["bit_exact"], written["finished"]) == (True, True)
