@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
-from ..gen.files import discard
+from ..gen.files import check_folder, discard
 from .pool import DIED, Call, Engine, EngineLost, Future, drain, reason_of
 from .progress import Progress
 from .store import Store, digest
@@ -28,7 +28,7 @@ class Campaign(Generic[Task]):
     what : str
         Names the tasks in what is printed, as "measurements".
     folder : str, optional
-        Where results are kept; without it none are.
+        Where results are kept; without it none are. ConfigError ("out") where it can't be written.
     settings : callable, optional
         ``settings(task)`` is all that decides the task's result beside `identity`, JSON-serialisable; None for a task
         whose result is not kept.
@@ -52,6 +52,8 @@ class Campaign(Generic[Task]):
         self._keys: dict[Task, str] = {}
         self.results: dict[Task, Any] = {}
         self.failures: dict[Task, str] = {}
+        if folder is not None:
+            check_folder(folder)
         if store is not None:
             for task in self.tasks:
                 if (decides := settings(task)) is not None:

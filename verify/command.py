@@ -10,7 +10,7 @@ from typing import Any
 from ..batch.store import BLOCK, MEASURING, digest, sources
 from ..cosim.icarus import icarus_version
 from ..gen.fields import options_of, text_of
-from ..gen.files import check_folder, json_bytes, output_folder, write_all
+from ..gen.files import check_folder, check_free, json_bytes, output_folder, write_all
 from ..gen.page import Section, read_page
 from ..gen.report import tool_versions
 from ..hdl.config import ConfigError
@@ -79,6 +79,9 @@ def verify(options: VerifyOptions) -> bool:
             raise ConfigError("only", name, f"must be one of {', '.join(CHECKS)}")
     folder = output_folder(options)
     names = [name for name in CHECKS if options.only is None or name in options.only]
+    for name in names:
+        check_folder(os.path.join(folder, name))
+        check_free(os.path.join(folder, name), [CHECKS[name].result, KEY])
     sections = {name: Section(f"<!-- verify:{name} -->", f"<!-- /verify:{name} -->") for name in names}
     page = read_page(options.docs, DOCUMENT, sections.values())
     if page is None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers import measuring
 from tiled_se.batch import Campaign, Progress, Store, Tally, TaskFailed, store
+from tiled_se.hdl.config import ConfigError
 
 
 class TestProgress:
@@ -101,6 +102,11 @@ class TestCampaign:
         assert self.run(other) == []
         assert other.failures == {
             "d": "its worker has numpy 2.1 and not 2.0, other sources, perhaps changed during the run"}
+
+    def test_folder_that_cannot_be_written_is_found_first(self, tmp_path):
+        (tmp_path / "kept").touch()
+        with pytest.raises(ConfigError, match="kept: is not a folder; must be one, or a name that is free$"):
+            self.campaign(tmp_path)
 
     def test_nothing_is_kept_without_a_folder(self, tmp_path, capsys):
         assert self.run(Campaign("ab")) == ["a", "b"]

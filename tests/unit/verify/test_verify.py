@@ -131,3 +131,12 @@ def test_sections():
         "Result for seed 1: 2 of 2 blocks correct; 1,500 beats compared in 20,000 cycles, 0 lost, 0 wrong. The runs "
         "had 70 frames, of which 30 were cut, and 9 were followed by beats with tlast, too; 4 resets, of which 1 in "
         "the middle of a stream; 8 loads and 3 bad streams.")
+
+
+def test_file_in_the_place_of_a_folder_is_found_before_any_command(calls, tmp_path):
+    (tmp_path / "verification.md").write_text(PAGE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "soak").touch()
+    with pytest.raises(ConfigError, match="soak: is not a folder"):
+        command.verify(VerifyOptions(out=str(tmp_path / "out"), docs=str(tmp_path)))
+    assert calls == []
