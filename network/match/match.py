@@ -16,7 +16,7 @@ from ..read.names import block_name
 from ..read.shapes import map_size
 from .activations import match_activation, match_gate, unsupported_activation
 from .affine import Chain
-from .fake_quantisation import rounds_inside
+from .fake_quantisation import narrowed_inside, rounds_inside
 from .left_out import LeftOut
 from .pooling import Pooling
 from .products import Products
@@ -132,6 +132,10 @@ class _Matcher:
         layout = ends and self.pooling.channels_last(layer1.source, ends[0])
         if layout is not None:
             (x, y), channels_last, residual = ends, layout, True
+        base = self.pooling.source(x)[0]
+        coarse = narrowed_inside(self.graph, x, y, base)
+        if coarse:
+            raise _Unsupported(f"it is rounded to {coarse} inside, its map is not")
         for name, weight in (("w1", layer1.weight), ("w2", layer2.weight)):
             largest = np.abs(weight).max(initial=0.0)
             if 0 < largest < SMALLEST:
@@ -141,7 +145,7 @@ class _Matcher:
         except ConfigError as error:
             raise _Unsupported(f"{error.option} is {error.value}, {error.allowed}") from None
         return NetworkBlock("", x, y, block, channels_last, layer1.tensor,
-                            rounds_inside(self.graph, x, y, self.pooling.source(x)[0]),
+                            rounds_inside(self.graph, x, y, base),
                             *map_size(self.graph.dims.get(x), channels_last))
 
     def _layers(self, logits):

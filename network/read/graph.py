@@ -30,9 +30,9 @@ class Graph:
 
     By a tensor's name: ``initializers``, TensorProtos; ``producer``, the node that makes it; ``readers``, the nodes
     that read it, also within graphs in their attributes; ``dims``, its declared shape, a tuple with None for an open
-    dimension; ``axis_names``, the declared names of its axes, a tuple with "" for none. ``outputs`` are names.
-    ``nodes`` are in an order in which every node comes after the nodes that it reads. ``opset`` is the version of the
-    default operator set.
+    dimension; ``axis_names``, the declared names of its axes, a tuple with "" for none; ``element_types``,
+    the declared type of its numbers. ``outputs`` are names. ``nodes`` are in an order in which every node comes after
+    the nodes that it reads. ``opset`` is the version of the default operator set.
 
     Raises ConfigError ("model") if nodes form a cycle, or if a tensor that is read is made by no node or by two.
     """
@@ -66,6 +66,9 @@ class Graph:
                      if (dims := declared_dims(value)) is not None}
         self.axis_names = {value.name: tuple(dim.dim_param for dim in value.type.tensor_type.shape.dim)
                            for value in (*graph.value_info, *graph.input, *graph.output)}
+        self.element_types = {value.name: value.type.tensor_type.elem_type
+                              for value in (*graph.value_info, *graph.input, *graph.output)
+                              if value.type.tensor_type.elem_type}
         self.dims |= {name: tuple(tensor.dims) for name, tensor in self.initializers.items()}
         self._foldable = self._constant_chains()
         self.constant = functools.cache(self._constant)

@@ -6,11 +6,12 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.helpers.onnx_lookalikes import between, excite, gated
+from tests.helpers.onnx_lookalikes import between, excite, gated, pool, pooled
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import Spelling, block, network, whole
 from tests.helpers.onnx_parts import GATES
-from tests.helpers.onnx_runs import only
+from tests.helpers.onnx_runs import graph_of, only
+from tiled_se.network.match.match import match
 from tiled_se.network.network import find_blocks
 
 
@@ -112,3 +113,51 @@ def test_roundings_around_a_block_are_not_in_it():
     found = only(whole(net, rounded(net, net("Add", summand, scaled))))
     assert found.float_block.residual
     assert not found.quantised
+
+
+def rounded_to(kind, place):
+    """The reasons for a network whose map is float32, and in which a tensor is rounded to another float type."""
+    def coarse(net, x):
+        return net("Cast", net("Cast", x, to=kind), to=onnx.TensorProto.FLOAT)
+
+    makes = {"mean": pooled(lambda net: coarse(net, pool(net))), "hidden": between(lambda net, x: coarse(
+        net, net("Relu", x))), "gates": gated(lambda net, x: coarse(net, net("Sigmoid", x))),
+        "product": lambda net: coarse(net, net("Mul", "x", excite(net, pool(net)))),
+        "map": lambda net: net("Mul", x := coarse(net, "x"), excite(net, pool(net, x)))}
+    net = Net()
+    blocks, reasons = match(graph_of(whole(net, makes[place](net))))
+    assert len(blocks) + len(reasons) == 1
+    return list(reasons.values())
+
+
+@pytest.mark.parametrize("place", ["mean", "hidden", "gates"])
+def test_a_block_that_is_rounded_to_a_coarser_float_than_its_map_is_left_out(place):
+    assert rounded_to(onnx.TensorProto.FLOAT16, place) == ["it is rounded to float16 inside, its map is not"]
+    assert rounded_to(onnx.TensorProto.BFLOAT16, place) == ["it is rounded to bfloat16 inside, its map is not"]
+    assert rounded_to(onnx.TensorProto.DOUBLE, place) == []
+
+
+@pytest.mark.parametrize("place", ["product", "map"])
+def test_roundings_around_a_block_to_coarser_floats(place):
+    assert rounded_to(onnx.TensorProto.FLOAT16, place) == []
+
+
+def test_layers_of_a_finer_type_than_the_map():
+    """As mixed precision is exported: from float16 to float32 and back."""
+    for kind in (np.float16, np.float32):
+        net, held = Net(17, np.float16), block()
+        means = net("Cast", net("GlobalAveragePool", net("Relu", "x")), to=onnx.TensorProto.FLOAT)
+        x = net("Relu", net("Conv", means, net.constant(held.w1[:, :, None, None], np.float32)))
+        if kind == np.float16:
+            x = net("Cast", x, to=onnx.TensorProto.FLOAT16)
+        x = net("Conv", x, net.constant(held.w2[:, :, None, None], kind))
+        gates = net("Sigmoid", x if kind == np.float16 else net("Cast", x, to=onnx.TensorProto.FLOAT16))
+        only(whole(net, net("Mul", net.nodes[0].output[0], gates)))
+
+
+def test_weights_that_are_rounded_are_no_rounding_of_the_block():
+    net, held = Net(), block()
+    weight = net("Cast", net("Cast", net.constant(held.w1[:, :, None, None]), to=onnx.TensorProto.FLOAT16), to=1)
+    hidden = net("Relu", net("Conv", pool(net), weight))
+    y = net("Mul", "x", net("Sigmoid", net("Conv", hidden, net.constant(held.w2[:, :, None, None]))))
+    assert not only(whole(net, y)).quantised
