@@ -115,7 +115,7 @@ def discard(folder: str, names: Iterable[str], option: str = "out") -> None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(folder, file))
     except OSError as error:
-        raise ConfigError(option, folder, f"can't be written: {reason(error)} ({error.filename})") from None
+        raise ConfigError(option, folder, f"can't be written: {reason(error)} ({error.filename or folder})") from None
 
 
 def check_file(path: str, option: str) -> None:

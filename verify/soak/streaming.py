@@ -3,6 +3,7 @@
 
 import collections
 import pathlib
+import shutil
 
 import numpy as np
 import torch
@@ -52,6 +53,9 @@ def stream_through(seed, number, beats, keep=None):
     if keep:
         pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
         pathlib.Path(keep, f"{design.top}.v").write_text(design.verilog)
+        for run in range(RUNS):
+            # Of an earlier run, which this one would keep if its build failed.
+            shutil.rmtree(pathlib.Path(keep, f"run{run}"), ignore_errors=True)
     built = build_simulation(design.verilog, design.top)
     pool = Pool(block, np.random.default_rng([seed, number, POOL_STREAM]))
     runs, verdicts, counts = [], [], collections.Counter()
