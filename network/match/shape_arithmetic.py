@@ -44,7 +44,8 @@ def _computed(graph, name, shape_of, depth, sizes):
     operator, node = graph.maker(name)
     if operator == "Shape":
         # Of sizes, the shape is their number.
-        attrs, inner = attributes(node), sizes(node.input[0], depth - 1) if depth else None
+        attrs, listed = attributes(node), depth and len(graph.dims.get(node.input[0]) or ()) == 1
+        inner = sizes(node.input[0], depth - 1) if listed else None
         shape = [(len(inner), ())] if inner else shape_of(node.input[0])
         return shape and shape[attrs.get("start"):attrs.get("end")]
     if operator not in OPERATORS or not depth:
