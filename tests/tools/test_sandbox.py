@@ -25,6 +25,7 @@ def test_commands_read_networks_in_it(tiled_se, monkeypatch):
     pathlib.Path("bad.onnx").write_bytes(pathlib.Path("net.onnx").read_bytes()[:300])
     tiled_se.refuses("MODEL=bad.onnx (--model): is damaged or no ONNX file", "inspect", "bad.onnx")
     monkeypatch.setattr(networks, "READING_SECONDS", 0.01)
+    monkeypatch.setattr(networks, "CHECKING_SECONDS", 0)
     tiled_se.refuses("MODEL=net.onnx (--model): it takes more than 0.01 s", "inspect", "net.onnx")
 
 
