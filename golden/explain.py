@@ -7,6 +7,7 @@ that a module runs, whatever its name is. The weights do not matter.
 
 import itertools
 import math
+import warnings
 from collections.abc import Collection, Iterator
 
 import torch
@@ -32,8 +33,15 @@ FALLBACK = 16
 def explain(model: nn.Module, taken: Collection[str]) -> dict[str, str]:
     """Why modules of `model` that gate a map by its averages are no blocks, by name; without those `taken` as blocks.
 
-    The smallest module that does it is named. A module that can't be run is named if it looks like a block.
+    The smallest module that does it is named. A module that can't be run is named if it looks like a block. `model`
+    and torch's random state stay unchanged.
     """
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _explain(model, taken)
+
+
+def _explain(model: nn.Module, taken: Collection[str]) -> dict[str, str]:
     names = {module: name for name, module in model.named_modules()}
     left_out: dict[str, str] = {}
     queue = [("", model)]
@@ -92,7 +100,7 @@ def _run(module: nn.Module) -> tuple[Graph | None, Exception | None]:
             graphs.append(graph)
         # The map that got farthest may be of the right kind.
         best = max(graphs, key=lambda graph: len(graph.nodes))
-        if "meta" not in str(best.error):
+        if not isinstance(best.error, NotImplementedError) and "meta" not in str(best.error):
             break
         shapes = [shapes[graphs.index(best)]]
     return best, best and best.error

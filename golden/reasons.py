@@ -72,6 +72,8 @@ def reason(finding: Finding, module: nn.Module) -> str:
         return "is compiled by torch.jit, so its layers can't be replaced"
     if any(nn.parameter.is_lazy(tensor) for tensor in itertools.chain(module.parameters(), module.buffers())):
         return "has lazy parameters without a shape; run the model once before"
+    if any(node.func.namespace == "quantized" for node in finding.chain):
+        return "has layers of quantised integers"
     layers = [node for node in finding.chain if is_layer(node)]
     return (_averaged(finding) or _branches(finding) or _layers(layers) or _norms(finding) or _weights(layers, module)
             or _mean(finding, layers[0]) or _functions(finding, layers) or _maps(finding) or _around(finding, module)

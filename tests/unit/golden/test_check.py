@@ -291,6 +291,7 @@ PLANTED = {
         plain(pool=lambda x: x.mean(2, keepdim=True)), lambda patch: None),
     "mean of the other picture": (plain(pool=lambda x: average(x.flip(0))), lambda patch: patch.setattr(
         trace, "COPIES", {*trace.COPIES, trace.aten.flip})),
+    "input overwritten": (plain(scale=lambda x, g: (x * g, x.zero_())[0]), lambda patch: None),
     "normalisation forgotten": (batch_norm, described(norms=((), (), (), ()))),
     "normalisation at the other layer": (batch_norm, described(norms=lambda block: block.norms[2:] + block.norms[:2])),
     "normalisation before its layer": (batch_norm, described(norms=lambda block: (
@@ -319,15 +320,39 @@ def test_planted(name, monkeypatch):
     monkeypatch.setattr(recognise, "_agrees", lambda *_: True)
     plant(monkeypatch)
     assert list(find_se(network, check=False)) == ["0"]
-    with pytest.warns(UserWarning, match=r"^0: (differs from its tiled form|its tiled form can't be run)"):
+    with pytest.warns(UserWarning, match=r"^0: (differs from its tiled form|its tiled form can't|changes its input)"):
         tile_se(network, 5)
     assert network[0] is first
-    with pytest.raises(ConfigError, match="^model=0: (differs|its tiled form)"):
+    with pytest.raises(ConfigError, match="^model=0: (differs|its tiled form|changes)"):
         tile_se(network, 5, select=["0"])
     monkeypatch.undo()
     found = list(find_se(network))  # without a warning
     assert found in ([], ["0"])
     assert isinstance(tile_se(network, 5)[0], TiledSE) == bool(found)
+
+
+@pytest.mark.parametrize("name", ["layers swapped", "biases exchanged", "relu for silu", "weights twice as large"])
+def test_planted_where_weights_are_constant(name, monkeypatch):
+    """Layer 2 is zero at first, so the gates are all 0.5; after training the error would show."""
+    make, plant = PLANTED[name]
+    network = nn.Sequential(made(make, 5, 5))
+    nn.init.zeros_(network[0].fc2.weight)
+    nn.init.zeros_(network[0].fc2.bias)
+    assert list(find_se(network)) == ["0"]
+    plant(monkeypatch)
+    with pytest.warns(UserWarning, match="^0: differs from its tiled form .*"):
+        tile_se(network)
+
+
+@pytest.mark.parametrize("name", ["slope off by a thousandth", "offset off by a thousandth"])
+def test_planted_in_low_precision(name, monkeypatch):
+    """An error smaller than this precision's rounding."""
+    make, plant = PLANTED[name]
+    network = nn.Sequential(made(make, 5, 5)).bfloat16()
+    assert list(find_se(network)) == ["0"]
+    plant(monkeypatch)
+    with pytest.warns(UserWarning, match=f"^0: {AMOUNT}"):
+        tile_se(network)
 
 
 def test_wrong_modules_weights(monkeypatch):

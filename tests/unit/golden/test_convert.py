@@ -59,6 +59,8 @@ NORMALISED = {
     "without weights": (lambda c, cr: blocks.Block(c, cr, between=nn.BatchNorm2d(cr, affine=False)), Mid.RELU, "fc1"),
     "twice": (lambda c, cr: blocks.Block(c, cr, between=nn.Sequential(nn.BatchNorm2d(cr), nn.BatchNorm2d(cr, eps=0.1))),
               Mid.RELU, "fc1"),
+    "twice before layer 1": (lambda c, cr: blocks.Block(c, cr, pool=nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(c), nn.BatchNorm2d(c, eps=0.1))), Mid.RELU, "fc1"),
     "after layer 2": (lambda c, cr: blocks.Block(c, cr, gate=nn.Sequential(nn.BatchNorm2d(c), nn.Sigmoid())),
                       Mid.RELU, "fc2"),
     "before layer 1": (lambda c, cr: blocks.Block(

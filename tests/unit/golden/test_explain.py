@@ -195,6 +195,10 @@ class Unused(blocks.Block):
         self.register_buffer("spare", torch.ones(3))
 
 
+def quantised():
+    return torch.ao.quantization.quantize_dynamic(blocks.ClassicSELayer(6, 4), {nn.Linear})
+
+
 def hooked(layer):
     layer.register_forward_hook(lambda *_: None)
 
@@ -204,6 +208,7 @@ FORMS = {
     "written out with another activation": (lambda: WrittenOut(functional.elu), between("ELU")),
     "scripted": (lambda: torch.jit.script(blocks.ClassicSELayer(6, 4)),
                  "is compiled by torch.jit, so its layers can't be replaced"),
+    "quantised": (quantised, "has layers of quantised integers"),
     "lazy": (Lazy, "has lazy parameters without a shape; run the model once before"),
     "not run": (lambda: Picky(6, 4), "can't be run: ValueError: maps must have 9 rows"),
     "three layers": (lambda: blocks.Block(6, 4, between=nn.Conv2d(4, 4, 1)), "has 3 layers instead of two"),
@@ -224,7 +229,8 @@ FORMS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules", "ignore:`torch.jit.script`:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Lazy modules", "ignore:`torch.jit.script`:DeprecationWarning",
+                            "ignore:torch.ao.quantization", "ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("around", ["network", "container"])
 @pytest.mark.parametrize("name", FORMS)
 def test_forms(name, around):
