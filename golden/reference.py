@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiled squeeze-and-excite in float64: the reference of all errors. It shares no code with the golden model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,19 @@ MIDS = {
 }
 
 
-def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, mid: Mid, gate: Gate
-           ) -> tuple[np.ndarray, np.ndarray]:
-    """The hidden vectors (..., CR) and the gates (..., C) of the means `z` (..., C), all float64."""
-    hidden = MIDS[mid](z @ w1.T + b1)
-    logits = hidden @ w2.T + b2
-    if gate.kind is GateKind.SIGMOID:
-        return hidden, _sigmoid(logits)
-    return hidden, np.clip(gate.slope * logits + gate.offset, 0, 1)
+def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, mid: Mid, gate: Gate,
+           ranges: Mapping[str, tuple[float, float]] = {}) -> tuple[np.ndarray, np.ndarray]:
+    """The hidden vectors (..., CR) and the gates (..., C) of the means `z` (..., C), all float64.
+
+    `ranges` are the lowest and the highest number of a stage: "mean", "sums" of layer 1, "hidden", "logits", "gates".
+    """
+    def cut(stage, v):
+        return np.clip(v, *ranges[stage]) if stage in ranges else v
+
+    hidden = cut("hidden", MIDS[mid](cut("sums", cut("mean", z) @ w1.T + b1)))
+    logits = cut("logits", hidden @ w2.T + b2)
+    sigmoid = gate.kind is GateKind.SIGMOID
+    return hidden, cut("gates", _sigmoid(logits) if sigmoid else np.clip(gate.slope * logits + gate.offset, 0, 1))
 
 
 def squeeze_excite(x: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray,

@@ -78,8 +78,9 @@ class _TiledBlock:
         block, x, end = self.block, self.block.x, self.graph.producer[self.block.y]
         cast = self.inner_type != self.type
         means = self._means(self._node("Cast", [x], to=TensorProto.FLOAT) if cast else x)
-        hidden = self._mid(self._layer(means, "1"))
-        gates = self._gate(self._layer(hidden, "2"), block.float_block.gate)
+        sums = self._cut("sums", self._layer(self._cut("mean", means), "1"))
+        logits = self._cut("logits", self._layer(self._cut("hidden", self._mid(sums)), "2"))
+        gates = self._cut("gates", self._gate(logits, block.float_block.gate))
         # Tiles of one row have a gate for each row already.
         gates = gates if self.k == 1 else self._node("Gather", [gates, self._tile_of_row(x)], axis=2)
         if block.channels_last:
@@ -158,12 +159,22 @@ class _TiledBlock:
             return source
         if mid is Mid.RELU:
             return self._node("Relu", [source])
-        if mid is Mid.RELU6 and self.graph.opset < CLIP_INPUT:
-            return self._node("Clip", [source], min=0.0, max=6.0)
         if mid is Mid.RELU6:
-            return self._node("Clip", [source, self._numbers("low", 0.0), self._numbers("high", 6.0)])
+            return self._clip("relu6", source, 0.0, 6.0)
         gate = Gate() if mid is Mid.SILU else Gate(GateKind.HARDSIGMOID)
         return self._node("Mul", [source, self._gate(source, gate)])
+
+    def _cut(self, stage, source):
+        """`source` within the range of the integers that the network has there."""
+        ends = self.block.ranges.stages.get(stage)
+        return self._clip(stage, source, *ends) if ends else source
+
+    def _clip(self, name, source, low, high):
+        ends = {which: end for which, end in (("min", low), ("max", high)) if np.isfinite(end)}
+        if self.graph.opset < CLIP_INPUT:
+            return self._node("Clip", [source], **ends)
+        inputs = [self._numbers(f"{name}_{which}", ends[which]) if which in ends else "" for which in ("min", "max")]
+        return self._node("Clip", [source, *inputs])
 
     def _gate(self, source, gate):
         if gate.kind is GateKind.SIGMOID:

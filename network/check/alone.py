@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ..match.ranges import Ranges
 from ..read.graph import Graph, attributes
 
 __all__ = ["Alone", "NotAlone", "constant_error", "unrounded"]
@@ -31,11 +32,13 @@ class NotAlone(Exception):
 class Alone:
     """The nodes that compute tensor `y` from the map in tensor `base` and from constants.
 
+    Of quantisers that are in `ranges` both ends clip.
+
     Raises :class:`NotAlone` if `y` depends on any other tensor's numbers, or not on `base`.
     """
 
-    def __init__(self, graph: Graph, base: str, y: str):
-        self.graph, self.base, self.y = graph, base, y
+    def __init__(self, graph: Graph, base: str, y: str, ranges: Ranges):
+        self.graph, self.base, self.y, self.ranges = graph, base, y, ranges
         made, pending, self.shapes = {}, [y], []
         while pending:
             name = pending.pop()
@@ -100,7 +103,7 @@ class Alone:
 
     def _single(self, node, constants):
         """`node`, which computes something from `base`, as nodes in float32."""
-        nodes = unrounded(self.graph, node, constants)
+        nodes = unrounded(self.graph, node, constants, self.ranges)
         if nodes != [node]:
             return nodes
         single, before = onnx.NodeProto(), []
@@ -119,16 +122,15 @@ class Alone:
         return [*before, single]
 
 
-def unrounded(graph: Graph, node: onnx.NodeProto, constants: list) -> list[onnx.NodeProto]:
+def unrounded(graph: Graph, node: onnx.NodeProto, constants: list, ranges: Ranges) -> list[onnx.NodeProto]:
     """`node`; a DequantizeLinear of what was quantised with the same numbers becomes the clip of its range, in float32.
 
-    New constants are appended to `constants`. A range says little of what a value can be: it is what came in
-    calibration. But no float network has what the integers can't hold, where that is a function's own end: below 0.0,
-    and above 1 or 6 after a layer.
+    New constants are appended to `constants`. Both ends clip if the quantiser is in `ranges`. Of another an end clips
+    where it is that of a function: below 0.0, and above 1 or 6 after a layer.
     """
     operator, before = graph.operator(node), graph.producer.get(node.input[0] if node.input else "")
     if operator == "DequantizeLinear" and before is not None and graph.operator(before) == "QuantizeLinear":
-        ends = _ends(graph, before, node)
+        ends = _ends(graph, before, node, node.output[0] in ranges.tensors)
         if ends is not None:
             return _clip(before.input[0], node.output[0], *ends, constants)
     return [node]
@@ -147,12 +149,14 @@ def _clip(source, result, low, high, constants):
     return nodes or [helper.make_node("Identity", [source], [result], f"{result}/Identity")]
 
 
-def _ends(graph, quantise, dequantise):
+def _ends(graph, quantise, dequantise, both):
     """``(low, high)`` of the clip, None for an end that does not; None alone if the pair may do more than round."""
     numbers = _numbers(graph, quantise)
     if numbers is None or numbers != _numbers(graph, dequantise):
         return None
     step, zero, lowest, highest = numbers
+    if both:
+        return (lowest - zero) * step, (highest - zero) * step
     low = 0.0 if zero == lowest else None
     high = next((end for end in CLIPS if abs((highest - zero) * step - end) <= step / 2), None)
     readers = map(graph.operator, graph.readers.get(dequantise.output[0], ()))

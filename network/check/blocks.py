@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ...golden.block import FloatBlock
 from ...golden.reference import excite
 from ...hdl.config import GateKind
 from ..match.bounds import ANY
@@ -66,10 +65,10 @@ def _difference(pooling, block):
     graph = pooling.graph
     base, order = pooling.source(block.x)
     try:
-        alone = Alone(graph, base, block.y)
+        alone = Alone(graph, base, block.y, block.ranges)
     except NotAlone:
         # The block may read one of several roundings of a tensor alone.
-        alone, order = Alone(graph, block.x, block.y), ()
+        alone, order = Alone(graph, block.x, block.y, block.ranges), ()
     trial, dims = _Trial(alone, block, order), graph.dims.get(block.x) if pooling.fixed_batch else None
     difference = _of_batches(trial, dims)
     if difference:
@@ -130,7 +129,7 @@ class _Trial:
                 run = run or runner(self.alone.model(self.taps, fed.shape), self.taps, threads=1)
                 arrays = run({self.alone.base: fed})
                 x, y = (_channels_first(array, shape, self.block.channels_last) for array in arrays)
-                difference, allowed = _gate_difference(self.form, x, y, self.error)
+                difference, allowed = self._gate_difference(x, y)
                 if difference > allowed:
                     largest = max(largest, difference)
         return largest
@@ -169,19 +168,38 @@ class _Trial:
         """The multiple of the means `z` (N, C) whose gates are the least alike, and not at their ends."""
         size = np.sqrt(np.mean((z @ self.form.w1.T)**2)) or 1.0
         multiples = [z * factor / size for factor in FACTORS]
-        _, rest = _excite(self.form, 0 * z)
-        gates = _excite(self.form, np.stack(multiples))[1]
+        _, rest = self._excite(0 * z)
+        gates = self._excite(np.stack(multiples))[1]
         changes = np.mean(np.abs(gates - rest) * ((gates > 0.02) & (gates < 0.98)), axis=(1, 2))
         return multiples[int(np.argmax(changes))]
+
+    def _excite(self, z):
+        held = self.form
+        return excite(z, held.w1, held.b1, held.w2, held.b2, held.mid, held.gate, self.block.ranges.stages)
+
+    def _gate_difference(self, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+        """``(difference, allowed)`` of the gates in `y` (N, C, H, W) from those of the form for `x`, at one channel.
+
+        It is the channel where the difference is the furthest from what is allowed: the rounding of sums in float32,
+        and the relative error of the network's constants.
+        """
+        form, error = self.form, self.error
+        means = x.mean(axis=(2, 3), dtype=np.float64)
+        hidden, gates = self._excite(means)
+        sizes = np.abs(means) @ np.abs(form.w1.T) + np.abs(form.b1)
+        slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
+        allowed = error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ np.abs(form.w2.T) * error
+                                   + sizes @ np.abs(form.w2.T) * SUM_ERROR)
+        change = np.abs(y - x * (gates + form.residual).astype(np.float32)[:, :, None, None]).max(axis=(2, 3))
+        difference = change / np.maximum(np.abs(x).max(axis=(2, 3)), 1e-30)
+        difference = np.where(np.isnan(difference), np.inf, difference)
+        at = np.argmax(difference / allowed)
+        return float(difference.flat[at]), float(allowed.flat[at])
 
 
 @functools.cache
 def _noise():
     return np.random.default_rng(1).normal(size=NOISE).astype(np.float32)
-
-
-def _excite(form, z):
-    return excite(z, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate)
 
 
 def _arranged(x, channels_last, order):
@@ -195,22 +213,3 @@ def _channels_first(array, shape, channels_last):
     if array.shape != ((batch, height, width, channels) if channels_last else shape):
         raise NotAlone(f"it gives a tensor of shape {list(array.shape)} for maps of shape {list(shape)}")
     return array.transpose(0, 3, 1, 2) if channels_last else array
-
-
-def _gate_difference(form: FloatBlock, x: np.ndarray, y: np.ndarray, error: float) -> tuple[float, float]:
-    """``(difference, allowed)`` of the gates in `y` (N, C, H, W) from those of `form` for `x`, both at one channel.
-
-    It is the channel where the difference is the furthest from what is allowed: the rounding of sums in float32, and
-    the relative `error` of the network's constants.
-    """
-    means = x.mean(axis=(2, 3), dtype=np.float64)
-    hidden, gates = _excite(form, means)
-    sizes = np.abs(means) @ np.abs(form.w1.T) + np.abs(form.b1)
-    slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
-    allowed = error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ np.abs(form.w2.T) * error
-                               + sizes @ np.abs(form.w2.T) * SUM_ERROR)
-    change = np.abs(y - x * (gates + form.residual).astype(np.float32)[:, :, None, None]).max(axis=(2, 3))
-    difference = change / np.maximum(np.abs(x).max(axis=(2, 3)), 1e-30)
-    difference = np.where(np.isnan(difference), np.inf, difference)
-    at = np.argmax(difference / allowed)
-    return float(difference.flat[at]), float(allowed.flat[at])

@@ -63,13 +63,14 @@ def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
         if not block.quantised:
             continue
         base, _ = pooling.source(block.x)
+        same = graph.producer.get(block.x)
         try:
-            before = {id(node) for node in Alone(graph, base, block.x).nodes} if base != block.x else set()
-            for node in Alone(graph, base, block.y).nodes:
-                if id(node) not in before and graph.operator(node) == "DequantizeLinear":
-                    same = graph.producer.get(block.x)
+            before = Alone(graph, base, block.x, block.ranges).nodes if base != block.x else []
+            for node in Alone(graph, base, block.y, block.ranges).nodes:
+                if graph.operator(node) == "DequantizeLinear" and node not in before:
                     replaced[node.output[0]] = [helper.make_node("Identity", [block.x], node.output)] if (
-                        same is not None and same.input == node.input) else unrounded(graph, node, constants)
+                        same is not None and same.input == node.input) else unrounded(
+                        graph, node, constants, block.ranges)
         except NotAlone:
             continue
     model = copy.deepcopy(graph.model)

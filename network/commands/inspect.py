@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se inspect`: lists the squeeze-and-excite blocks of an ONNX network as a table and as JSON."""
 
+import math
 import os
 
 from ...gen.files import check_file, json_bytes, write_all
@@ -39,14 +40,17 @@ def summary(network: Network, k: int) -> dict:
     ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None if the input's size leaves them open; ``C``,
     ``CR``; ``mid``, ``gate`` and ``residual`` as in a WEIGHTS file; ``parameters``, their number; ``se_elements`` and
     ``tse_elements`` that wait for their gate, the latter with tiles of `k` rows; ``quantised``, whether the network
-    rounds to integers in the block; ``layout`` of the tensors; ``input`` and ``output``, their names.
-    ``seconds`` has the time of "reading", with the inference of shapes, and of "checking" the blocks by running them.
-    ``others`` maps the name of what is like a block but not supported to the reason. ``unread`` lists operators on
-    integers or for one runtime only: blocks that are written with them are not found.
+    rounds to integers in the block; ``ranges`` of these integers, [low, high] with None for an end that cuts nothing,
+    by stage: "mean", "sums" of layer 1, "hidden", "logits", "gates"; ``layout`` of the tensors; ``input`` and
+    ``output``, their names. ``seconds`` has the time of "reading", with the inference of shapes, and of "checking" the
+    blocks by running them. ``others`` maps the name of what is like a block but not supported to the reason. ``unread``
+    lists operators on integers or for one runtime only: blocks that are written with them are not found.
     """
     blocks = [{"name": block.name, **block.shape, "mid": block.float_block.mid.value,
                "gate": str(block.float_block.gate), "residual": block.float_block.residual,
                "parameters": block.parameters, **block.waiting(k), "quantised": block.quantised,
+               "ranges": {stage: [end if math.isfinite(end) else None for end in ends]
+                          for stage, ends in block.ranges.stages.items()},
                "layout": "NHWC" if block.channels_last else "NCHW", "input": block.x, "output": block.y}
               for block in network.blocks]
     dims = None if network.dims is None else network.dims[1:]

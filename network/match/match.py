@@ -20,6 +20,7 @@ from .fake_quantisation import narrowed_inside, rounds_inside
 from .left_out import LeftOut
 from .pooling import Pooling
 from .products import Products
+from .ranges import Ranges, found_ranges
 from .unfuse import unfused
 
 __all__ = ["NetworkBlock", "match"]
@@ -35,7 +36,8 @@ class NetworkBlock:
     `x` and `y` are the names of its input and output tensor, `weight` that of the tensor that W1 is, or is computed
     from. Constant factors between the layers are folded into `float_block`. With `channels_last` x is (N, H, W, C)
     instead of (N, C, H, W). `quantised` tells whether the network rounds to integers between x and y. `height` and
-    `width` are those of x, None if the size of the network's input leaves them open.
+    `width` are those of x, None if the size of the network's input leaves them open. `ranges` are what the block's
+    numbers are cut to by the ranges of such integers.
     """
 
     name: str
@@ -47,6 +49,7 @@ class NetworkBlock:
     quantised: bool = False
     height: int | None = None
     width: int | None = None
+    ranges: Ranges = dataclasses.field(default_factory=Ranges)
 
     @property
     def channels(self) -> int:
@@ -127,7 +130,8 @@ class _Matcher:
             return None
         if operators:
             raise _Unsupported(f"its activation between the layers ({', '.join(operators)}) is not supported")
-        y = node.output[0]
+        y, ranges = node.output[0], found_ranges(
+            self.vectors, multiple, residual, gate, mid, layer1, layer2)
         ends = None if residual else self.products.residual(y, x)
         layout = ends and self.pooling.channels_last(layer1.source, ends[0])
         if layout is not None:
@@ -146,7 +150,7 @@ class _Matcher:
             raise _Unsupported(f"{error.option} is {error.value}, {error.allowed}") from None
         return NetworkBlock("", x, y, block, channels_last, layer1.tensor,
                             rounds_inside(self.graph, x, y, base),
-                            *map_size(self.graph.dims.get(x), channels_last))
+                            *map_size(self.graph.dims.get(x), channels_last), ranges)
 
     def _layers(self, logits):
         """``(layer1, mid, layer2, operators)`` that compute `logits`, or None.

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a block's numbers are cut to by the ranges of the integers that a network rounds them to."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from ...hdl.config import Gate, GateKind, Mid
+from ..read.graph import attributes
+from .affine import Layer
+from .clamp import Clamp
+from .passing import MOST_STEPS
+from .vectors import Vectors
+
+__all__ = ["Ranges", "found_ranges"]
+
+RELU6 = 6.0
+# Activations that are one node.
+ACTIVATIONS = ("Relu", "Clip", "HardSwish", "Swish", "com.microsoft.QuickGelu")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranges:
+    """``stages``: ``(low, high)`` of "mean", "sums" of layer 1, "hidden", "logits", "gates", if that stage is cut.
+
+    ``tensors`` are the names of the tensors whose quantisers these are.
+    """
+
+    stages: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    tensors: frozenset[str] = frozenset()
+
+
+def found_ranges(vectors: Vectors, multiple: Clamp, plus_one: bool, gate: Gate, mid: Mid, layer1: Layer,
+                 layer2: Layer) -> Ranges:
+    """The :class:`Ranges` of a block with that gate, and that activation between its layers.
+
+    Its product scales a map by `multiple`: the gates, `plus_one` if need be.
+
+    Not among them are quantisers between the parts of a function or a layer. Nor are ends that make a function, 0 and
+    the 6 of ReLU6: these must be in the block's own functions.
+    """
+    stages, tensors = {}, []
+
+    def stage(name, tensor, factor=1.0, offset=0):
+        """Add the stage `name`, which tensor `tensor` holds; returns the operator and node before its quantisers."""
+        ends, step = [-math.inf, math.inf], 0.0
+        for _ in range(MOST_STEPS):
+            quantiser = vectors.passing.quantiser(tensor)
+            if quantiser is not None and quantiser.low.size == quantiser.high.size == 1:
+                ends = [max(ends[0], float(quantiser.low)), min(ends[1], float(quantiser.high))]
+                step = max(step, float(quantiser.step))
+                tensors.append(tensor)
+                tensor = quantiser.source
+            elif (before := vectors.passed_on(tensor)) is not None:
+                tensor = before
+            else:
+                break
+        low, high = (end * factor - offset for end in ends)
+        low = -math.inf if low == 0 else low
+        if name == "hidden" and mid is Mid.RELU and abs(high - RELU6) <= step / 2:
+            high = math.inf
+        if (low, high) != (-math.inf, math.inf):
+            stages[name] = low, high
+        return vectors.graph.maker(tensor)
+
+    stage("mean", layer1.source)
+    operator, node = stage("hidden", layer2.source)
+    if operator in ACTIVATIONS:
+        stage("sums", node.input[0])
+    if multiple.scale > 0:
+        operator, node = stage("gates", multiple.base, multiple.scale, int(plus_one))
+        attrs = {} if node is None else attributes(node)
+        own = attrs.get("alpha", 0.2), attrs.get("beta", 0.5)
+        if operator == "Sigmoid" or operator == "HardSigmoid" and gate.kind is GateKind.HARDSIGMOID and \
+                math.isclose(gate.slope, own[0], rel_tol=1e-6) and math.isclose(gate.offset, own[1], rel_tol=1e-6):
+            stage("logits", node.input[0])
+    return Ranges(stages, frozenset(tensors))
