@@ -114,6 +114,14 @@ def test_different_and_not_chosen():
     assert isinstance(tile_se(network, 5, select=["1"])[1], TiledSE)
 
 
+def test_uncopied():
+    """A block whose buffers belong to a graph of gradients can't be copied."""
+    network = nn.Sequential(made(batch_norm))
+    network[0].between.running_mean = network[0].between.running_mean * nn.Parameter(torch.ones(4))
+    with pytest.warns(UserWarning, match="^0: can't be copied: RuntimeError: Only Tensors created explicitly"):
+        assert find_se(network) == {}
+
+
 def test_model_is_the_block():
     block = multiplied(100)([made(special(weight=clipped))])[0]
     with pytest.warns(UserWarning, match=f"^Special: {AMOUNT}"):
