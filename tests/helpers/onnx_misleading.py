@@ -83,6 +83,11 @@ def wide_inputs(rng, shape):
     return [rng.normal(size=shape) + 20 * rng.normal(size=(*shape[:2], 1, 1)) for _ in range(3)]
 
 
+def all_inputs(rng, shape):
+    """Maps within the ranges of the quantisers here, and beyond them."""
+    return small_inputs(rng, shape) + default_inputs(rng, shape) + wide_inputs(rng, shape)
+
+
 def linear_hidden(net, scale, zero, kind=np.uint8, **about):
     return between(lambda net, x: quantised(net, x, scale, zero, kind, **about))(net)
 
@@ -118,8 +123,8 @@ QUANTISERS = {
         between(lambda net, x: quantised(net, net("Relu", x), 1 / 8, None)), "block", tolerance=ROUNDED),
     "scale-of-one-element": Misleading(lambda net: linear_hidden(net, [6 / 255], [0]), tolerance=ROUNDED,
                                        inputs=wide_inputs),
-    # Any other end of a range is one of calibration, which holds the numbers that come up.
-    **{f"range-of-{name}-is-calibrated": Misleading(make, "block", opset=21, tolerance=ROUNDED, inputs=small_inputs)
+    # Any other end of a range is one of calibration: the block has it, too.
+    **{f"range-of-{name}-is-calibrated": Misleading(make, "block", opset=21, tolerance=ROUNDED, inputs=all_inputs)
        for name, make in {
            "a-relu": between(lambda net, x: quantised(net, net("Relu", x), 2 / 255)),
            "a-relu-by-the-range": lambda net: linear_hidden(net, 2 / 65535, -32768, np.int16),
