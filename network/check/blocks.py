@@ -16,7 +16,7 @@ from ...hdl.config import GateKind
 from ..match.bounds import ANY
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
-from ..read.graph import Graph
+from ..read.graph import Graph, declared_dims
 from .alone import Alone, NotAlone, constant_error
 from .runtime import CannotRun, runner
 
@@ -48,9 +48,7 @@ def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[Networ
         try:
             # Weights may be any numbers, and overflow.
             with np.errstate(all="ignore"):
-                difference = _difference(pooling, block)
-            reason = difference and (f"when it is run, its gates differ by up to {difference:.2g} from those of the "
-                                     "block that it was read as")
+                reason = _reason(pooling, block)
         except (CannotRun, NotAlone) as error:
             reason = f"it can't be checked by running it: {error}"
         if reason:
@@ -60,8 +58,8 @@ def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[Networ
     return agreeing, reasons
 
 
-def _difference(pooling, block):
-    """The largest difference of gates that the rounding of float32 does not explain; 0.0 if there is none."""
+def _reason(pooling, block):
+    """Why `block` is not what it was recognised as when it is run; None if it is."""
     graph = pooling.graph
     base, order = pooling.source(block.x)
     try:
@@ -74,7 +72,22 @@ def _difference(pooling, block):
     if difference:
         # A quantiser may cut off numbers that the network's own maps never have.
         trial.bounds = pooling.passing.bounds.get(alone.base, ANY)
-    return difference if trial.bounds == ANY else _of_batches(trial, dims)
+        difference = difference if trial.bounds == ANY else _of_batches(trial, dims)
+    if difference:
+        return f"when it is run, its gates differ by up to {difference:.2g} from those of the block that it was read as"
+    if trial.differs_at_twice(*_open_sizes(graph)):
+        return f"it is a block for maps of {block.height}x{block.width} only, and the input's size is open"
+    return None
+
+
+def _open_sizes(graph):
+    """Whether the file leaves the height of the network's image open, and whether its width."""
+    shapes = [dims for value in graph.inputs if (dims := declared_dims(value)) is not None and len(dims) == 4]
+    if len(shapes) != 1:
+        return False, False
+    (dims,) = shapes
+    height = 1 if dims[1] is None and dims[3] is not None else 2
+    return dims[height] is None, dims[height + 1] is None
 
 
 def _of_batches(trial, dims):
@@ -95,10 +108,11 @@ class _Trial:
         self.alone, self.block, self.order, self.form = alone, block, order, block.float_block
         self.taps = [block.x if block.x in alone.inside else alone.base, block.y]
         self.error = constant_error(alone.graph, alone.nodes)
-        self.rng, self.bounds = np.random.default_rng(0), ANY
+        self.rng, self.bounds, self.batch = np.random.default_rng(0), ANY, 1
 
     def difference(self, batch: int) -> float:
         """The largest difference on maps of that batch which is not allowed, or 0.0."""
+        self.batch = batch
         sizes = dict.fromkeys((self.block.height or height, self.block.width or width) for height, width in OPEN_SIZES)
         own = [(batch, self.block.channels, *size) for size in sizes]
         too_large = math.prod(own[0]) > LARGEST
@@ -115,6 +129,17 @@ class _Trial:
         if too_large:
             return difference
         return self._on(own, inputs=1) if difference == 0.0 else self._on(own)
+
+    def differs_at_twice(self, height: bool, width: bool) -> bool:
+        """Whether a map of twice the own height or width, as asked, shows a difference; not if it can't be run."""
+        sizes = self.block.height, self.block.width
+        if None in sizes or not (height or width):
+            return False
+        shape = self.batch, self.block.channels, sizes[0] * (1 + height), sizes[1] * (1 + width)
+        try:
+            return math.prod(shape) <= LARGEST and self._on([shape], inputs=1) > 0
+        except (CannotRun, NotAlone):
+            return False
 
     def _on(self, shapes, inputs=None):
         """The same for maps of these shapes (N, C, H, W), with the first `inputs` of all means."""

@@ -57,28 +57,40 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
 
 
 def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
-    """The model of `graph` without roundings to integers within `blocks`."""
+    """The model of `graph` without roundings to integers within `blocks`, of which each reads its map x alone."""
     replaced, constants, pooling = {}, [], Pooling(graph)
     for block in blocks:
-        if not block.quantised:
-            continue
-        base, _ = pooling.source(block.x)
-        same = graph.producer.get(block.x)
-        try:
-            before = Alone(graph, base, block.x, block.ranges).nodes if base != block.x else []
-            for node in Alone(graph, base, block.y, block.ranges).nodes:
-                if graph.operator(node) == "DequantizeLinear" and node not in before:
-                    replaced[node.output[0]] = [helper.make_node("Identity", [block.x], node.output)] if (
-                        same is not None and same.input == node.input) else unrounded(
-                        graph, node, constants, block.ranges)
-        except NotAlone:
-            continue
+        if block.quantised:
+            base, order = pooling.source(block.x)
+            try:
+                alone = Alone(graph, base, block.y, block.ranges)
+                before = Alone(graph, base, block.x, block.ranges).nodes if base != block.x else []
+            except NotAlone:
+                continue
+            for node in alone.nodes:
+                if node not in before and not alone.computed.isdisjoint(node.output):
+                    replaced[node.output[0]] = _of_map(graph, node, block.x, base if order == () else block.x) or \
+                        unrounded(graph, node, constants, block.ranges)
     model = copy.deepcopy(graph.model)
     nodes = [part for node in graph.model.graph.node for part in replaced.get(node.output[0], [node])]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(constants)
     return model
+
+
+def _of_map(graph, node, x, base):
+    """`node` as a node that reads tensor `x`, if it reads `base` or another rounding of it; else None."""
+    quantiser = graph.producer.get(node.input[0]) if graph.operator(node) == "DequantizeLinear" else None
+    if quantiser is not None and (quantiser.input[0] == base or x in graph.producer and
+                                  graph.producer[x].input == node.input):
+        return [helper.make_node("Identity", [x], node.output)]
+    if base == x or base not in node.input or graph.operator(node) == "QuantizeLinear":
+        return None
+    other = onnx.NodeProto()
+    other.CopyFrom(node)
+    other.input[:] = [x if name == base else name for name in node.input]
+    return [other]
 
 
 def _differences(original, tiled, inputs, tensors):

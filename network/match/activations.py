@@ -116,6 +116,9 @@ def match_gate(chain: Chain, multiple: Clamp) -> tuple[Gate, Clamp, bool] | None
 
 def _hard_sigmoid(clamp, plus_one):
     clamp = clamp.settled(0.0, 1.0)
+    if clamp.low == 0 and clamp.high > 1 > clamp.ends[1]:
+        # Calibration saw no higher gates: the network's gates never come up to where the clip would be.
+        clamp = clamp.clipped(0.0, 1.0)
     if clamp.scale > 0 and clamp.near(clamp.scale, clamp.offset, 0.0, 1.0):
         try:
             # A product of float32 constants, such as 3 * 0.16666667, has a tail that nobody wrote. The rounding error

@@ -131,7 +131,7 @@ class _Matcher:
         if operators:
             raise _Unsupported(f"its activation between the layers ({', '.join(operators)}) is not supported")
         y, ranges = node.output[0], found_ranges(
-            self.vectors, multiple, residual, gate, mid, layer1, layer2)
+            self.chain, multiple, residual, gate, mid, layer1, layer2)
         ends = None if residual else self.products.residual(y, x)
         layout = ends and self.pooling.channels_last(layer1.source, ends[0])
         if layout is not None:

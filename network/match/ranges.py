@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 from ...hdl.config import Gate, GateKind, Mid
 from ..read.graph import attributes
-from .affine import Layer
+from .affine import Chain, Layer
 from .clamp import Clamp
 from .passing import MOST_STEPS
-from .vectors import Vectors
 
 __all__ = ["Ranges", "found_ranges"]
 
@@ -30,7 +29,7 @@ class Ranges:
     tensors: frozenset[str] = frozenset()
 
 
-def found_ranges(vectors: Vectors, multiple: Clamp, plus_one: bool, gate: Gate, mid: Mid, layer1: Layer,
+def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid: Mid, layer1: Layer,
                  layer2: Layer) -> Ranges:
     """The :class:`Ranges` of a block with that gate, and that activation between its layers.
 
@@ -39,23 +38,26 @@ def found_ranges(vectors: Vectors, multiple: Clamp, plus_one: bool, gate: Gate, 
     Not among them are quantisers between the parts of a function or a layer. Nor are ends that make a function, 0 and
     the 6 of ReLU6: these must be in the block's own functions.
     """
-    stages, tensors = {}, []
+    vectors, stages, tensors = chain.vectors, {}, []
 
     def stage(name, tensor, factor=1.0, offset=0):
         """Add the stage `name`, which tensor `tensor` holds; returns the operator and node before its quantisers."""
         ends, step = [-math.inf, math.inf], 0.0
         for _ in range(MOST_STEPS):
-            quantiser = vectors.passing.quantiser(tensor)
+            quantiser, (_, node) = vectors.passing.quantiser(tensor), vectors.graph.maker(tensor)
             if quantiser is not None and quantiser.low.size == quantiser.high.size == 1:
-                ends = [max(ends[0], float(quantiser.low)), min(ends[1], float(quantiser.high))]
+                ends = [max(ends[0], float(quantiser.low) * factor), min(ends[1], float(quantiser.high) * factor)]
                 step = max(step, float(quantiser.step))
                 tensors.append(tensor)
                 tensor = quantiser.source
             elif (before := vectors.passed_on(tensor)) is not None:
                 tensor = before
+            elif name == "gates" and node is not None and (multiple := chain.multiple(node)) and multiple.scale > 0:
+                # A gate's clip may come before its factor.
+                tensor, factor = multiple.base, factor * multiple.scale
             else:
                 break
-        low, high = (end * factor - offset for end in ends)
+        low, high = (end - offset for end in ends)
         low = -math.inf if low == 0 else low
         if name == "hidden" and mid is Mid.RELU and abs(high - RELU6) <= step / 2:
             high = math.inf

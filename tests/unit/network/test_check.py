@@ -14,7 +14,8 @@ import pytest
 from tests.helpers.onnx_lookalikes import excite, layer, pool
 from tests.helpers.onnx_misleading import quantised
 from tests.helpers.onnx_net import Net
-from tests.helpers.onnx_networks import CHANNELS, SHAPE, Spelling, network, se, whole
+from tests.helpers.onnx_networks import CHANNELS, SHAPE, Spelling, block, network, se, whole
+from tests.helpers.onnx_parts import POOLS
 from tests.helpers.onnx_runs import graph_of
 from tiled_se.hdl.config import Gate, GateKind, Mid
 from tiled_se.network import network as network_module
@@ -214,6 +215,46 @@ def test_no_small_map_stands_for_a_large_one():
     for height, agrees in ((20, True), (40, False)):
         graph = graph_of(whole(net, shape=(1, CHANNELS, height, 5)))
         assert (differing(graph, [dataclasses.replace(block, height=height)])[1] == {}) is agrees
+
+
+@pytest.mark.parametrize("pool", ["divided", "multiplied", "window"])
+@pytest.mark.parametrize("open_size", [True, False])
+def test_a_mean_for_maps_of_one_size_needs_a_fixed_size(tiled_se, pool, open_size):
+    """The tiled network would take any height otherwise, and compute something else."""
+    net = Net()
+    means = net("AveragePool", "x", kernel_shape=(11, 5), strides=(99, 99)) if pool == "window" else \
+        POOLS[pool](net, "x", (11, 5))
+    net("Mul", "x", excite(net, means), output="y")
+    onnx.save(whole(net, shape=("N", CHANNELS, "H" if open_size else 11, 5)), "net.onnx")
+    found = open_network("net.onnx", f"{CHANNELS}x11x5")
+    assert len(found.blocks) == (not open_size)
+    assert [*found.unsupported.values()] == open_size * [
+        "it is a block for maps of 11x5 only, and the input's size is open"]
+
+
+DEDICATED = {
+    "each": lambda net, pairs: (pairs(net), pairs(net)), "product": lambda net, pairs: (pairs(net), "x"),
+    "mean": lambda net, pairs: ("x", pairs(net)), "one": lambda net, pairs: (pairs(net),) * 2,
+}
+
+
+@pytest.mark.parametrize("end", [False, True], ids=["product", "residual"])
+@pytest.mark.parametrize("name", DEDICATED)
+def test_each_reader_of_a_map_may_have_a_quantiser_of_its_own(tiled_se, name, end):
+    net = Net()
+    scaled, averaged = DEDICATED[name](net, lambda net: quantised(net, "x", 1 / 16, 128))
+    made = net("Mul", scaled, excite(net, pool(net, averaged)))
+    onnx.save(whole(net, net("Add", made, scaled) if end else made), "net.onnx")
+    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+
+
+def test_weights_behind_quantisers_stay_rounded(tiled_se):
+    net, held = Net(), block()
+    weights = [quantised(net, net.constant(w[:, :, None, None]), 1 / 50, 0, np.int8) for w in (held.w1, held.w2)]
+    hidden = quantised(net, net("Relu", net("Conv", pool(net), weights[0])), 1 / 32)
+    net("Mul", "x", net("Sigmoid", net("Conv", hidden, weights[1])), output="y")
+    onnx.save(whole(net), "net.onnx")
+    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="rapidocr isn't installed")

@@ -11,6 +11,7 @@ from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import SQUEEZE, Spelling, block, whole
 from tests.helpers.onnx_parts import GATES, MIDS
 from tests.helpers.onnx_runs import graph_of
+from tiled_se.network.check.blocks import differing
 from tiled_se.network.match.match import match
 
 
@@ -114,11 +115,26 @@ def test_a_quantiser_may_clip_the_gate(make):
 
 
 @pytest.mark.parametrize("make", [
-    lambda net, x: rounded(net, sixth(net, plus3(net, x)), 0.99 / 255),
+    lambda net, x: rounded(net, sixth(net, plus3(net, x)), 1.01 / 255),
     lambda net, x: rounded(net, sixth(net, plus3(net, x)), 1 / 255, 1),
     lambda net, x: sixth(net, rounded(net, net("Relu", plus3(net, x)), 7 / 255))], ids=["high", "low", "calibrated"])
 def test_a_linear_gate_whose_ends_are_others_is_none(make):
     assert "is neither a sigmoid nor a hard sigmoid" in gate_of(make)
+
+
+@pytest.mark.parametrize(("make", "high"), [
+    (lambda net, x: rounded(net, sixth(net, plus3(net, x)), 0.8 / 255), 0.8),
+    (lambda net, x: sixth(net, rounded(net, plus3(net, x), 5.1 / 255)), 0.85),
+    (lambda net, x: net("Mul", net.constant(2), rounded(net, net("Div", plus3(net, x), net.constant(12)), 0.3 / 255)),
+     0.6)], ids=["gate", "before-the-division", "before-a-product"])
+def test_a_clip_that_calibration_never_came_up_to(make, high):
+    """Quantisers leave a hard sigmoid's upper end out if no gate came up to one; the block has their range, too."""
+    net = Net(21)
+    graph = graph_of(whole(net, gated(make)(net)))
+    (found,) = match(graph)[0]
+    assert str(found.float_block.gate) == "hardsigmoid:0.16666667,0.5"
+    assert found.ranges.stages == {"gates": (-np.inf, pytest.approx(high))}
+    assert differing(graph, [found]) == ([found], {})
 
 
 def test_a_range_before_the_division_of_the_product():
