@@ -1,33 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What distinguishes a product of a map and its gates from a block, in a line that a network's author understands."""
 
-import numpy as np
-import onnx
-
 from ..read.graph import Graph, attributes
 from .activations import match_activation, match_gate
 from .affine import Chain
 from .clamp import Clamp
+from .mean_difference import MeanDifference
 from .pooled_vectors import LAYERS, Attention, PooledVectors
 from .pooling import Pooling
 from .products import Products
 from .quantisers import undone_quantiser
+from .wording import MOVING, label, spelt, times, without_moving
 
 __all__ = ["Difference"]
 
-# What a pool takes instead of the mean.
-TAKEN = ("maximum", "minimum", "norm")
 INTEGER = ("ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DynamicQuantizeLinear",
            "QGemm")
 COUNTS = ("no layer", "one layer", "two layers", "three layers", "four layers")
-# Operators that change the order of a vector's numbers, or its type.
-MOVING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Expand", "Dropout", "Cast")
+# Operators that change the order of a vector's numbers, or their type.
 ORDERING = (*MOVING, "Gather", "Slice", "Split", "Concat", "Tile", "Pad", "CastLike", "If", "Loop")
 AXES = {0: "batch", 2: "height", 3: "width"}
 # Parts of a block, each with its verb.
 PARTS = {"mean": "is", "hidden vector": "is", "gates": "are"}
-# Constant factors after a product, nodes before a pool, and operators that a reason names.
-MOST_FACTORS, MOST_BEFORE, MOST_NAMED = 4, 4, 12
+# Constant factors after a product.
+MOST_FACTORS = 4
 
 
 class Difference:
@@ -37,29 +33,22 @@ class Difference:
                  found: Attention):
         self.graph, self.chain, self.pooling, self.products = graph, chain, pooling, products
         self.vectors, self.found = vectors, found
-        self.kinds = {kind for _, kind in found.pools}
         places = [index for index, node in enumerate(found.path) if node.op_type in LAYERS]
         first, last = (places[0], places[-1] + 1) if places else (len(found.path), len(found.path))
         # Nodes that make the mean, the hidden vector and the gates.
         self.segments = found.path[:first], found.path[first + 1:last - 1], found.path[last:]
+        self.mean = MeanDifference(graph, pooling, vectors, found, self.segments[0])
 
     def reason(self) -> str:
         """The first difference that a part has."""
-        for check in (self._pool, self._integers, self._branches, self._count, self._form_of_layers, self._order,
+        for check in (self.mean.pool, self._integers, self._branches, self._count, self._form_of_layers, self._order,
                       self._quantised, self._constants, self._unread_mean, self._layers, self._gate, self._hidden,
-                      self._rank, self._map, self._mean, self._division, self._sizes, self._extent):
+                      self.mean.rank, self.mean.map, self.mean.mean, self._division, self._sizes, self._extent):
             text = check()
             if text:
                 return text
-        return f"between its mean and its product are {self._spelt(self.found.path)}, which is not known as a block"
-
-    def _pool(self):
-        if "weighted" in self.kinds:
-            softmax = any(self.vectors.softmax_before(node) for node, kind in self.found.pools if kind == "weighted")
-            return f"its mean is weighted by {'a Softmax' if softmax else 'another tensor'}"
-        other = next((kind for kind in TAKEN if kind in self.kinds), None)
-        end = ", too, not the mean alone" if len(self.kinds) > 1 else ", not the mean"
-        return f"it takes the {other} of the map{end}" if other else None
+        nodes = spelt(self.graph, self.found.path)
+        return f"between its mean and its product are {nodes}, which is not known as a block"
 
     def _integers(self):
         nodes = [*(node for node, _ in self.found.pools), *self.found.path, self.found.product]
@@ -92,37 +81,37 @@ class Difference:
 
     def _form_of_layers(self):
         for node in self.found.layers:
-            attrs, label = attributes(node), f"its layer {_label(node)}"
+            attrs, layer = attributes(node), f"its layer {label(node)}"
             if attrs.get("group", 1) != 1:
-                return f"{label} has {attrs['group']} groups"
+                return f"{layer} has {attrs['group']} groups"
             if attrs.get("transA", 0):
-                return f"{label} transposes its vector"
+                return f"{layer} transposes its vector"
             weights = [name for name in node.input[:2] if name not in self.vectors]
             array = self.graph.constant(weights[0]) if weights else None
             if array is None:
                 maker = self.graph.producer.get(weights[0]) if weights else None
-                return f"the weights of {label} are {f'computed by {_label(maker)}' if maker else 'no constant'}"
+                return f"the weights of {layer} are {f'computed by {label(maker)}' if maker else 'no constant'}"
             if any(size > 1 for size in array.shape[2:]):
-                return f"{label} has a kernel of {_times(array.shape[2:])}"
+                return f"{layer} has a kernel of {times(array.shape[2:])}"
             if any(attrs.get("pads", ())):
-                return f"{label} has padding"
+                return f"{layer} has padding"
         return None
 
     def _unread_mean(self):
         """The difference of the mean, if the vector before the first layer is not even one for each image."""
         if any(name in self.chain.vectors.layouts for name in self.found.layers[0].input):
             return None
-        return self._rank() or self._map() or self._mean()
+        return self.mean.rank() or self.mean.map() or self.mean.mean()
 
     def _layers(self):
         """The first node up to the second layer after which the vector is not known."""
         for node in self.found.path[:len(self.found.path) - len(self.segments[2])]:
             if node.op_type in LAYERS:
                 if self.chain.layer(node.output[0]) is None:
-                    return f"its layer {_label(node)} is not a layer on the channels alone"
+                    return f"its layer {label(node)} is not a layer on the channels alone"
             elif node.output[0] not in self.chain.vectors.layouts:
                 part = "mean" if any(node is other for other in self.segments[0]) else "hidden vector"
-                return f"its {part} is not known after {_label(node)}"
+                return f"its {part} is not known after {label(node)}"
         return None
 
     def _order(self):
@@ -131,8 +120,8 @@ class Difference:
                 known = not self.chain.vectors.layouts.keys().isdisjoint(self.graph.reads(node))
                 if node.op_type in ORDERING and known and self.chain.vectors.passed_on(node.output[0]) is None:
                     if node.op_type in ("Cast", "CastLike", "Dropout", "If", "Loop"):
-                        return f"its {part} {PARTS[part]} changed by {_label(node)}"
-                    return f"the order of its {part} is not known after {_label(node)}"
+                        return f"its {part} {PARTS[part]} changed by {label(node)}"
+                    return f"the order of its {part} is not known after {label(node)}"
         return None
 
     def _quantised(self):
@@ -145,10 +134,10 @@ class Difference:
                 quantiser = undone_quantiser(self.graph, node)
                 if quantiser is None:
                     return f"its {part} {PARTS[part]} quantised and dequantised with different numbers, or with " \
-                           f"numbers that are no constants, by {_label(before)}"
+                           f"numbers that are no constants, by {label(before)}"
                 cut = self.chain.passing.cut(quantiser)
                 if cut and (part == "mean" or cut == "other"):
-                    return f"its {part} {PARTS[part]} cut at 0 by the range of {_label(before)}"
+                    return f"its {part} {PARTS[part]} cut at 0 by the range of {label(before)}"
         return None
 
     def _constants(self):
@@ -184,71 +173,22 @@ class Difference:
             if self.chain.layer(base) is not None:
                 return None
             if self.chain.passing.quantiser(base):
-                return f"its logits are cut at 0 by the range of {_label(self.graph.producer[base])}"
-        nodes = _without_moving(self.segments[2])
+                return f"its logits are cut at 0 by the range of {label(self.graph.producer[base])}"
+        nodes = without_moving(self.segments[2])
         if not nodes:
             return "it has no gate: the results of its second layer multiply the map"
-        return f"its gate ({self._spelt(nodes)}) is neither a sigmoid nor a hard sigmoid from 0 to 1"
+        return f"its gate ({spelt(self.graph, nodes)}) is neither a sigmoid nor a hard sigmoid from 0 to 1"
 
     def _hidden(self):
         for node in self.segments[1]:
             if node.op_type == "BatchNormalization" and attributes(node).get("training_mode"):
-                return f"{_label(node)} is in training mode"
+                return f"{label(node)} is in training mode"
         second = self.chain.layer(self.found.layers[1].output[0])
         mid, clamp = match_activation(self.chain, second.source)
         if mid is not None and self.chain.layer(clamp.base) is not None:
             return None
-        return f"its activation between the layers ({self._spelt(_without_moving(self.segments[1]))}) is not supported"
-
-    def _map(self):
-        averaged = {}
-        for pool, _ in self.found.pools:
-            name = self._averaged(pool)[0]
-            averaged[self.pooling.source(name)[0]] = name
-        base = self.pooling.source(self.found.x)[0]
-        if base in averaged:
-            same = self.pooling.cuts(averaged[base]) == self.pooling.cuts(self.found.x)
-            return None if same else "a quantiser cuts its map at 0 for the mean alone, or for the product alone"
-        return f"it averages {', '.join(sorted(averaged))} but scales {self.found.x}"
-
-    def _averaged(self, pool):
-        """``(map, nodes)``: the map that `pool` takes the mean of, and the nodes that flattened or padded it before."""
-        name, nodes = pool.input[0], []
-        for _ in range(MOST_BEFORE):
-            operator, node = self.graph.maker(name)
-            if operator not in ("Reshape", "Flatten", "Pad") and not str(operator).startswith("Reduce"):
-                break
-            name = node.input[0]
-            nodes.append(node)
-        return name, nodes
-
-    def _rank(self):
-        dims = self.graph.dims.get(self.found.x)
-        if dims is None:
-            return "the number of axes of its map is not known"
-        return None if len(dims) == 4 else f"its map has {len(dims)} axes; a block's has four"
-
-    def _mean(self):
-        first, (pool, kind) = self.found.layers[0], self.found.pools[0]
-        means = next(name for name in first.input if name in self.vectors)
-        if self.pooling.channels_last(means, self.found.x) is not None:
-            return None
-        following = _without_moving(self.segments[0])
-        if kind == "sum":
-            return "its sum over the map is not divided by the number of pixels" if following else \
-                "it takes the sum of the map, not the mean"
-        if following:
-            return f"between its mean and its first layer is {self._spelt(following)}"
-        for node in self._averaged(pool)[1]:
-            if node.op_type == "Pad":
-                return f"it averages what {_label(node)} makes of the map"
-            if not node.op_type.startswith("Reduce"):
-                return f"it is not known that {_label(node)} before its mean keeps images and channels apart"
-        if pool.op_type == "AveragePool":
-            known = None not in (self.graph.dims.get(pool.input[0]) or (None,))[-2:]
-            return f"its mean is over a window of {_times(attributes(pool).get('kernel_shape', ()))}" + (
-                ", not over the map" if known else " of a map of open size")
-        return f"its mean by {_label(pool)} is not over height and width alone"
+        nodes = spelt(self.graph, without_moving(self.segments[1]))
+        return f"its activation between the layers ({nodes}) is not supported"
 
     def _division(self):
         if self.found.product.op_type != "Div":
@@ -266,32 +206,5 @@ class Difference:
 
     def _extent(self):
         dims = self.graph.dims.get(self.found.gates)
-        return None if dims is None else f"its gates have the shape {_times(dims)}, its map " \
-                                         f"{_times(self.graph.dims[self.found.x])}"
-
-    def _spelt(self, nodes):
-        names = [self._operator(node) for node in nodes]
-        return ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
-
-    def _operator(self, node):
-        """The operator's name; of a QuantizeLinear, with the range that it cuts to."""
-        if node.op_type == "QuantizeLinear":
-            scale, zero = (self.graph.constant(name) for name in (*node.input[1:3], "")[:2])
-            if scale is not None and scale.size == 1 and (zero is None or zero.dtype.kind in "iu"):
-                ends = np.iinfo(np.uint8 if zero is None else zero.dtype)
-                start = 0 if zero is None else int(zero.flat[0])
-                low, high = ((end - start) * float(scale.flat[0]) for end in (ends.min, ends.max))
-                return f"QuantizeLinear to {low:.4g} .. {high:.4g}"
-        return node.op_type
-
-
-def _label(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} {node.name or node.output[0]}"
-
-
-def _times(sizes):
-    return "x".join("?" if size is None else str(size) for size in sizes)
-
-
-def _without_moving(nodes):
-    return [node for node in nodes if node.op_type not in (*MOVING, "DequantizeLinear")]
+        return None if dims is None else f"its gates have the shape {times(dims)}, its map " \
+                                         f"{times(self.graph.dims[self.found.x])}"
