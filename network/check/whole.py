@@ -13,6 +13,7 @@ from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..network import Network
 from ..read.graph import Graph, declared_dims
+from ..read.model import load_model, read_model
 from ..read.sandbox import sandboxed
 from ..read.shapes import numpy_type
 from ..tile import tile_blocks
@@ -38,8 +39,9 @@ SECONDS = 600
 def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
     """Compare `network` with itself with tiles of all rows in `blocks`: their outputs and its own, on random inputs.
 
-    What the network rounds to integers within these blocks is not rounded here. Raises ConfigError ("model") that names
-    the tensor which differs, or says why the network can't be run.
+    What the network rounds to integers within these blocks is not rounded here. If its file has functions, which are
+    inlined in `network`, the file itself is run, too. Raises ConfigError ("model") that names the tensor which differs,
+    or says why the network can't be run.
     """
     graph = network.graph
     tensors = [block.y for block in blocks]
@@ -48,8 +50,8 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
     models = [model.SerializeToString() for model in (
         _unrounded(graph, blocks), tile_blocks(network.model, blocks, ALL_ROWS))]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
-    differences = sandboxed(_differences, *models, inputs, list(dict.fromkeys(tensors)), what=network.path,
-                            seconds=SECONDS)
+    differences = sandboxed(_differences, network.path, *models, inputs, list(dict.fromkeys(tensors)),
+                            what=network.path, seconds=SECONDS)
     for name, (difference, allowed) in differences.items():
         if not difference <= allowed:
             raise ConfigError("model", network.path, f"with tiles of all rows it computes something else: on random "
@@ -93,11 +95,12 @@ def _of_map(graph, node, x, base):
     return [other]
 
 
-def _differences(original, tiled, inputs, tensors):
+def _differences(path, original, tiled, inputs, tensors):
     """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name."""
     try:
         runs = [runner(onnx.ModelProto.FromString(model), tensors) for model in (original, tiled)]
         feeds = _feeds(runs[0], inputs)
+        _check_inlined(path, feeds[0])
     except CannotRun as error:
         raise RuntimeError(f"can't be run, to compare it with tiles and without ({error}); CHECK_BLOCKS=0 swaps its "
                            "blocks unchecked") from None
@@ -112,6 +115,20 @@ def _differences(original, tiled, inputs, tensors):
             if name not in worst or not difference - allowed <= worst[name][0] - worst[name][1]:
                 worst[name] = difference, allowed
     return worst
+
+
+def _check_inlined(path, feeds):
+    """Raise ConfigError ("model") if the file `path` has functions and gives other outputs once they are inlined."""
+    model = read_model(path)
+    if not model.functions:
+        return
+    names = [value.name for value in model.graph.output]
+    own, other = (runner(item, names)(feeds) for item in (model, load_model(path).model))
+    for name, a, b in zip(names, own, other, strict=True):
+        difference = _difference(a, b)
+        if difference > (ALLOWED_HALF if a.dtype == np.float16 else ALLOWED):
+            raise ConfigError("model", path, f"with its functions inlined it computes something else: on random inputs "
+                              f"tensor {name} differs by {difference:.2g} of its largest number")
 
 
 def _difference(a, b):

@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads an untrusted ONNX file: nothing in it is executed, and every size and path in it is checked before use."""
 
-import collections
 import contextlib
-import graphlib
 import os
 import struct
 from collections.abc import Iterator
 
 import numpy as np
 import onnx
-import onnx.inliner
 from google.protobuf.message import DecodeError, Error
 
 from ...gen.files import read_bytes
 from ...hdl.config import ConfigError
+from .functions import inlined
 from .graph import Graph, declared_dims
 from .tensors import check_elements, check_tensors
 from .validation import all_tensors, short
 
-__all__ = ["LIMIT_BYTES", "load_model", "model_errors"]
+__all__ = ["LIMIT_BYTES", "load_model", "model_errors", "read_model"]
 
 # The largest protocol buffer; also the limit of all that is read for one model.
 LIMIT_BYTES = 2 << 30
@@ -56,17 +54,9 @@ def load_model(path: str) -> Graph:
     and its external weights are larger than 2 GiB, or if external weights are outside of its folder.
     """
     with model_errors(path):
-        content = read_bytes("model", path, "an .onnx file", LIMIT_BYTES)
-        model = onnx.ModelProto()
-        try:
-            model.ParseFromString(content)
-        except (DecodeError, RuntimeError):
-            raise ConfigError("model", path, "is damaged or no ONNX file") from None
-        if not model.graph.node or not model.ir_version or not model.opset_import:
-            raise ConfigError("model", path, "is damaged or no ONNX file: it has no graph")
-        check_tensors(all_tensors(model), os.path.dirname(os.path.abspath(path)), LIMIT_BYTES - len(content))
+        model = read_model(path)
         if model.functions:
-            model = _inlined(model)
+            model = inlined(model, MOST_NODES)
             # Inlining copies names and attributes, which may then exceed the limits.
             all_tensors(model)
         if len(model.graph.node) > MOST_NODES:
@@ -76,6 +66,21 @@ def load_model(path: str) -> Graph:
             raise ConfigError("model", path, f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
         _check_shapes(graph, path)
         return graph
+
+
+def read_model(path: str) -> onnx.ModelProto:
+    """The ONNX file `path` as it is, but with all weights in memory. Raises ConfigError ("model") as load_model does.
+    """
+    content = read_bytes("model", path, "an .onnx file", LIMIT_BYTES)
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, RuntimeError):
+        raise ConfigError("model", path, "is damaged or no ONNX file") from None
+    if not model.graph.node or not model.ir_version or not model.opset_import:
+        raise ConfigError("model", path, "is damaged or no ONNX file: it has no graph")
+    check_tensors(all_tensors(model), os.path.dirname(os.path.abspath(path)), LIMIT_BYTES - len(content))
+    return model
 
 
 def _check_shapes(graph, path):
@@ -90,44 +95,3 @@ def _check_shapes(graph, path):
             if 0 in dims and value.name not in graph.initializers and len(dims) > axes:
                 raise ConfigError("model", path,
                                   f"tensor {short(value.name)} has the shape {list(dims)}, which holds nothing")
-
-
-def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` without functions; ConfigError ("model") if they call themselves or expand to too many nodes."""
-    if not model.functions:
-        return model
-    calls = {_key(function): collections.Counter(_key(node) for node in _nodes(function))
-             for function in model.functions}
-    try:
-        order = list(graphlib.TopologicalSorter({
-            key: [called for called in inner if called in calls] for key, inner in calls.items()}).static_order())
-    except graphlib.CycleError:
-        raise ConfigError("model", "a function", "must not call itself") from None
-    sizes = {}
-    for key in order:
-        sizes[key] = min(_size(calls[key], sizes), MOST_NODES + 1)
-    if _size(collections.Counter(_key(node) for node in _nodes(model.graph)), sizes) > MOST_NODES:
-        raise ConfigError("model", f"more than {MOST_NODES:,} nodes", "must have fewer with its functions inlined")
-    return onnx.inliner.inline_local_functions(model)
-
-
-def _size(counts, sizes):
-    """Nodes after inlining; `counts` are calls by key, `sizes` the known sizes of functions."""
-    return sum(count * sizes.get(key, 1) for key, count in counts.items())
-
-
-def _key(item):
-    """What identifies a function, or the function that a node calls."""
-    name = item.op_type if isinstance(item, onnx.NodeProto) else item.name
-    return item.domain, name, item.overload
-
-
-def _nodes(container):
-    """All nodes of a graph or a function, including those of graphs in attributes."""
-    pending = list(container.node)
-    while pending:
-        node = pending.pop()
-        yield node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                pending.extend(graph.node)
