@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
 from ...hdl.config import ConfigError
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..network import Network
-from ..read.graph import Graph, declared_dims
+from ..read.graph import Graph, attributes, declared_dims
 from ..read.model import load_model, read_model
 from ..read.sandbox import sandboxed
 from ..read.shapes import numpy_type
@@ -50,12 +50,22 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
     models = [model.SerializeToString() for model in (
         _unrounded(graph, blocks), tile_blocks(network.model, blocks, ALL_ROWS))]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
-    differences = sandboxed(_differences, network.path, *models, inputs, list(dict.fromkeys(tensors)),
+    allowed = ALLOWED_HALF if _computes_in_halves(graph) else ALLOWED
+    differences = sandboxed(_differences, network.path, *models, inputs, list(dict.fromkeys(tensors)), allowed,
                             what=network.path, seconds=SECONDS)
     for name, (difference, allowed) in differences.items():
         if not difference <= allowed:
             raise ConfigError("model", network.path, f"with tiles of all rows it computes something else: on random "
                               f"inputs tensor {name} differs by {difference:.2g} of its largest number")
+
+
+def _computes_in_halves(graph):
+    """Whether a tensor is of 16-bit floats, perhaps between inputs and outputs of 32 bits."""
+    halves = TensorProto.FLOAT16, TensorProto.BFLOAT16
+    kinds = [tensor.data_type for tensor in graph.initializers.values()]
+    kinds += [value.type.tensor_type.elem_type for value in graph.inputs]
+    kinds += [attributes(node).get("to") for node in graph.nodes if node.op_type == "Cast"]
+    return any(kind in halves for kind in kinds)
 
 
 def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
@@ -95,8 +105,11 @@ def _of_map(graph, node, x, base):
     return [other]
 
 
-def _differences(path, original, tiled, inputs, tensors):
-    """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name."""
+def _differences(path, original, tiled, inputs, tensors, least):
+    """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name.
+
+    At least `least` is allowed.
+    """
     try:
         runs = [runner(onnx.ModelProto.FromString(model), tensors) for model in (original, tiled)]
         feeds = _feeds(runs[0], inputs)
@@ -111,7 +124,7 @@ def _differences(path, original, tiled, inputs, tensors):
         rounded = runs[0]({name: _rounded_otherwise(array) for name, array in fed.items()})
         for name, a, b, c in zip(tensors, own, other, rounded, strict=True):
             difference, rounding = _difference(a, b), _difference(a, c)
-            allowed = (ALLOWED_HALF if a.dtype == np.float16 else ALLOWED) + ROUNDINGS * rounding
+            allowed = least + ROUNDINGS * rounding
             if name not in worst or not difference - allowed <= worst[name][0] - worst[name][1]:
                 worst[name] = difference, allowed
     return worst

@@ -196,6 +196,18 @@ def test_a_network_that_cannot_be_run_is_swapped_unchecked_alone(tiled_se):
     tiled_se.passes("swap", "net.onnx", "--check-blocks", "0", "-o", "out.onnx")
 
 
+def test_halves_inside_of_a_network_round_more(tiled_se):
+    """As the converters to float16 that keep the types of inputs and outputs write them."""
+    net = Net(kind=np.float16)
+    inner = se(net, net("Cast", "x", to=onnx.TensorProto.FLOAT16), Spelling(layer="gemm"))
+    net("Cast", inner, output="y", to=onnx.TensorProto.FLOAT)
+    model = whole(net)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    onnx.save(model, "net.onnx")
+    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+
+
 def test_steps_do_not_count(tiled_se):
     """A network whose output is an index of the largest number may give another one for sums in another order."""
     net = Net()
