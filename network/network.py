@@ -16,6 +16,7 @@ from .read.model import load_model, model_errors
 from .read.sandbox import allow_memory_for, sandboxed
 from .read.shapes import SHAPE_FORMAT, InputShape, infer, input_dims, map_size, measured
 from .read.validation import short
+from .tile import LAST_WITH_INPUTS
 
 __all__ = ["Network", "find_blocks", "open_network"]
 
@@ -25,8 +26,8 @@ READING_SECONDS, CHECKING_SECONDS = 60, 240
 CHECKING_BYTES = 4 * LARGEST
 # Each block gets its own weights when the network is tiled. Real networks have a hundred blocks.
 MOST_BLOCKS = 256
-# Reasons in the message about a network without blocks.
-MOST_REASONS = 3
+# Reasons in the message about a network without blocks, and names in a line about inputs.
+MOST_LISTED = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,10 +62,29 @@ class Network:
         if self.blocks:
             return
         reasons = [f"{short(name)}: {reason}" for name, reason in self.unsupported.items()]
-        if len(reasons) > MOST_REASONS:
-            reasons[MOST_REASONS:] = [f"{len(reasons) - MOST_REASONS} more"]
+        if len(reasons) > MOST_LISTED:
+            reasons[MOST_LISTED:] = [f"{len(reasons) - MOST_LISTED} more"]
         raise ConfigError("model", self.path, "has no squeeze-and-excite block" +
                           (f"; left out: {'; '.join(reasons)}" if reasons else ""))
+
+    def notes(self, blocks: Iterable[NetworkBlock]) -> list[str]:
+        """A line, if there are any, about inputs of the network that will be constants in `blocks` once they are tiled.
+
+        Those are weights that a caller may replace by others, as some exporters declare all of them. Before version 4
+        of the format all constants are listed as inputs, and it can't be told which of them are to be replaced.
+        """
+        names = {value.name for value in self.model.graph.input} & self.graph.initializers.keys()
+        if not names or self.model.ir_version <= LAST_WITH_INPUTS:
+            return []
+        read = set().union(*(self.graph.constants_between(block.x, block.y) for block in blocks))
+        found = [value.name for value in self.model.graph.input if value.name in names & read]
+        if not found:
+            return []
+        more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+        which = f"inputs {', '.join(map(short, found[:MOST_LISTED]))}{more} of the network are constants"
+        if len(found) == 1:
+            which = f"input {short(found[0])} of the network is a constant"
+        return [f"note: {which} in its tiled blocks"]
 
     def selected(self, skip: Iterable[str] = ()) -> list[NetworkBlock]:
         """The blocks except those named in `skip`; ConfigError ("skip") for a name that no block has."""

@@ -19,7 +19,7 @@ from .match.match import NetworkBlock
 from .read.graph import Graph
 from .read.storage import is_float
 
-__all__ = ["tile_blocks"]
+__all__ = ["LAST_WITH_INPUTS", "tile_blocks"]
 
 NCHW_TO_NHWC, NHWC_TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 # The first operator sets in which the axes of ReduceMean and the ends of Clip are inputs, and those that introduced

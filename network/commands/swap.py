@@ -45,7 +45,7 @@ def swap(options: SwapOptions) -> bool:
         height = "" if block.height is None else f" of {block.height}"
         note = "; it was quantised, and is in float now" if block.quantised else ""
         print(f"{block.name}: tiles of {options.k} rows{height}{note}")
-    for line in network.left_out:
+    for line in (*network.notes(blocks), *network.left_out):
         print(line)
     kept = len(network.blocks) - len(blocks)
     print(f"wrote {path}: {len(blocks)} blocks tiled{f', {kept} left as they are' if kept else ''}")

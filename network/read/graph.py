@@ -128,6 +128,21 @@ class Graph:
         node = self.producer.get(name)
         return (None, None) if node is None else (self.operator(node), node)
 
+    def constants_between(self, x: str, y: str) -> set[str]:
+        """Names of the initializers that `y` is computed with, a tensor, but for those that only tensor `x` needs."""
+        return self._needed(y, self._needed(x) - self._foldable.keys()) & self.initializers.keys()
+
+    def _needed(self, name, stops=frozenset()):
+        """Names of all tensors that tensor `name` is computed from, and itself, but not further than those in `stops`.
+        """
+        found, pending = {name}, [name]
+        while pending:
+            node = self.producer.get(pending.pop())
+            read = set() if node is None else self.reads(node) - found - stops
+            found |= read
+            pending += read
+        return found
+
     def _constant_chains(self):
         """Number of nodes in a row that compute each tensor which depends on constants alone."""
         lengths = dict.fromkeys(self.initializers, 0)

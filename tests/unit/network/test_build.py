@@ -37,9 +37,12 @@ def test_warnings(tmp_path, capsys):
               "sram": {"total_without_weights_bits": 1, "over_bound": 1.0}, "cycles": {"steady_throughput": 1.0}}
     results = {"se.1": {"failure": None, "report": report | {"warnings": ["one", "two"]}},
                "se_1": {"failure": None, "report": report | {"warnings": []}}}
-    network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=[])
+    network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=["left out: z: one"],
+                                    notes=lambda blocks: [f"note: of {len(blocks)} blocks"])
     assert build._finish(network, BLOCKS, options, str(tmp_path), 1, tasks, results)
-    assert capsys.readouterr().err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
+    printed = capsys.readouterr()
+    assert printed.err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
+    assert "\nnote: of 2 blocks\nleft out: z: one\n" in printed.out
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["blocks"][0]["report"]["warnings"] == ["one", "two"]
     assert (written["bit_exact"], written["finished"]) == (True, True)
