@@ -74,11 +74,17 @@ class MeanDifference:
         if self.pooling.channels_last(means, self.found.x) is not None:
             return None
         following = without_moving(self.after)
-        if kind == "sum":
-            return "its sum over the map is not divided by the number of pixels" if following else \
-                "it takes the sum of the map, not the mean"
+        if kind == "sum" and not following:
+            return "it takes the sum of the map, not the mean"
+        if len(following) == 1 and following[0].op_type in ("Mul", "Div"):
+            summed, counted = self.pooling.divided_sum(following[0])
+            if summed is not None and counted is None:
+                verb = "divided" if following[0].op_type == "Div" else "multiplied"
+                return f"its sum over the map is {verb} by a number that is not known"
+            if summed is not None:
+                return "its sum over the map is not divided by the number of pixels"
         if following:
-            return f"between its mean and its first layer is {spelt(self.graph, following)}"
+            return f"between its {kind} and its first layer is {spelt(self.graph, following)}"
         for node in self._averaged(pool)[1]:
             if node.op_type == "Pad":
                 return f"it averages what {label(node)} makes of the map"

@@ -3,8 +3,12 @@
 
 import dataclasses
 import functools
+import math
+
+import onnx
 
 from ..read.graph import Graph, attributes, declared_dims
+from .fake_quantisation import DECIMALS, constant_tolerance
 from .layout import Layout
 from .passing import MOST_STEPS, Passing
 from .shape_arithmetic import known_sizes
@@ -14,7 +18,8 @@ __all__ = ["Pooling", "transposed"]
 
 # Pairs of axes of a map of four that are height and width, and whether the channels come last then.
 CHANNELS_LAST = {(2, 3): False, (1, 2): True}
-
+# Relative error of the number of pixels in a type that is not coarse.
+EXACT = 1e-6
 # Operators that leave one number of each channel, those with a window if it is as large as the map.
 POOLS = ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "AveragePool", "MaxPool", "LpPool")
 
@@ -137,7 +142,8 @@ class Pooling:
         if operator == "AveragePool":
             return self._whole_window(node)
         if operator in ("Mul", "Div"):
-            return self._divided_sum(node, operator)
+            summed, counted = self.divided_sum(node)
+            return summed if counted else None
         return self._reduced(node, operator) if operator == "ReduceMean" else None
 
     def _rank(self, name):
@@ -230,25 +236,38 @@ class Pooling:
         pads = self.graph.constant(node.input[1]) if len(node.input) > 1 else attributes(node).get("pads", ())
         return name if pads is None or any(pads) else node.input[0]
 
-    def _divided_sum(self, node, operator):
-        """A sum over height and width, divided by H * W as a constant or as computed from the shape."""
-        for at in (1, 0) if operator == "Mul" else (1,):
-            inner_operator, inner = self.graph.maker(node.input[1 - at])
-            summed = self._reduced(inner, "ReduceSum") if inner_operator == "ReduceSum" else None
-            dims = summed and self.graph.dims.get(summed.map)
-            if not dims or not self._is_number(node.input[at], len(summed.kept)):
-                continue
-            number, sizes = self.graph.constant(node.input[at]), [dims[axis] for axis in summed.axes]
-            if number is None:
-                computed = known_sizes(self.graph, node.input[at], self._shape)
-                names = [symbol(self.graph, summed.map, axis) for axis in summed.axes]
-                area = [(1, tuple(sorted(names, key=str)))]
-                return summed if operator == "Div" and computed == area else None
-            if None in sizes:
-                return None
-            count = float(number.reshape(-1)[0]) if operator == "Div" else 1 / (float(number.reshape(-1)[0]) or 1)
-            return summed if abs(count / (sizes[0] * sizes[1]) - 1) < 1e-6 else None
-        return None
+    def divided_sum(self, node: onnx.NodeProto) -> tuple[Mean | None, bool | None]:
+        """``(sum, counted)``: the sum over height and width that a Mul or Div reads beside one number, as the Mean that
+        it is of, and whether the node divides it by the number of pixels, None if that is not known.
+
+        (None, None) if the node reads no such sum, or several numbers.
+        """
+        for at in (1, 0) if node.op_type == "Mul" else (1,):
+            operator, inner = self.graph.maker(node.input[1 - at])
+            summed = self._reduced(inner, "ReduceSum") if operator == "ReduceSum" else None
+            if summed and self._is_number(node.input[at], len(summed.kept)):
+                return summed, self._counts(node.input[at], summed, node.op_type)
+        return None, None
+
+    def _counts(self, name, summed, operator):
+        """Whether number `name` is the number of pixels, a constant or computed from the shape; for a Mul, 1 / it."""
+        dims = self.graph.dims.get(summed.map) or (None,) * 4
+        sizes, number = [dims[axis] for axis in summed.axes], self.graph.constant(name)
+        if number is not None:
+            count = float(number.reshape(-1)[0])
+            count = count if operator == "Div" else 1 / (count or 1)
+            tolerance = constant_tolerance(self.graph, [name])
+            return None not in sizes and abs(count / math.prod(sizes) - 1) < (
+                tolerance if tolerance > DECIMALS else EXACT)
+        computed = known_sizes(self.graph, name, self._shape) if operator == "Div" else None
+        names = [symbol(self.graph, summed.map, axis) for axis in range(4)]
+        if computed == [(1, tuple(sorted((names[axis] for axis in summed.axes), key=str)))]:
+            return True
+        if not computed or not set(names).issuperset(computed[0][1]):
+            # Axes of other tensors may have the same sizes.
+            return None
+        others = [computed[0][0], *(dims[names.index(axis)] for axis in computed[0][1])]
+        return None if None not in (*sizes, *others) and math.prod(others) == math.prod(sizes) else False
 
     def _is_number(self, name, rank):
         """Whether tensor `name` holds one number, and leaves the shape of a tensor with `rank` axes."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes that an ONNX graph computes from a tensor's shape, as exporters write them if the shape is open."""
 
+import functools
 from collections.abc import Callable
 
 from onnx import TensorProto
@@ -50,6 +51,9 @@ def _computed(graph, name, shape_of, depth, sizes):
         return shape and shape[attrs.get("start"):attrs.get("end")]
     if operator not in OPERATORS or not depth:
         return None
+    if operator == "ReduceProd" and len(graph.dims.get(node.input[0]) or ()) != 1:
+        # Of a matrix the product may be one of each row.
+        return None
     inputs = [sizes(item, depth - 1) for item in node.input]
     try:
         return None if None in inputs else OPERATORS[operator](attributes(node), *inputs)
@@ -87,6 +91,13 @@ def _product(attrs, *factors):
             _pairs(*factors)]
 
 
+def _reduced_product(attrs, sizes, axes=()):
+    """The product of all sizes, which have one axis."""
+    if not axes and not attrs.get("axes") and attrs.get("noop_with_empty_axes"):
+        return sizes
+    return functools.reduce(lambda left, right: _product(attrs, left, right), ([size] for size in sizes))
+
+
 def _equal(attrs, *operands):
     """1 for equal numbers, else 0; ValueError if it is not known."""
     def equal(left, right):
@@ -120,6 +131,7 @@ OPERATORS = {
     "Gather": lambda attrs, sizes, positions: [sizes[at] for at in _numbers(positions)],
     "Slice": _slice,
     "Mul": _product,
+    "ReduceProd": _reduced_product,
     "Equal": _equal,
     "ConstantOfShape": _filled,
     "Where": lambda attrs, *operands: [left if condition[0] else right for condition, left, right in _pairs(*operands)],
