@@ -14,7 +14,7 @@ from .match.match import NetworkBlock, match
 from .read.graph import Graph
 from .read.model import load_model, model_errors
 from .read.sandbox import allow_memory_for, sandboxed
-from .read.shapes import SHAPE_FORMAT, InputShape, infer, input_dims, map_size, measured
+from .read.shapes import SHAPE_FORMAT, InputShape, infer, inferred, input_dims, map_size, measured
 from .read.validation import short
 from .tile import LAST_WITH_INPUTS
 
@@ -101,7 +101,7 @@ def find_blocks(model: onnx.ModelProto, check: bool = True) -> list[NetworkBlock
     Shapes are inferred, and blocks are run, in this process: :func:`open_network` reads untrusted files.
     """
     try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = inferred(model)
     except (onnx.shape_inference.InferenceError, ValueError):
         # The model may be too large for inference. The declared shapes mostly suffice.
         pass

@@ -12,9 +12,11 @@ import onnx
 from ...hdl.config import ConfigError
 from .folding import FOLDED, array_of, folded
 
-__all__ = ["Graph", "attributes", "declared_dims"]
+__all__ = ["Graph", "attributes", "declared_dims", "default_operator"]
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
+# Operators that onnxruntime also has in a domain of its own, for types that older default operator sets lack.
+ALSO_MICROSOFT = ("QuantizeLinear", "DequantizeLinear")
 # Length of a chain of nodes that makes one constant.
 MOST_DEEP = 32
 
@@ -23,6 +25,11 @@ def attributes(node: onnx.NodeProto) -> dict:
     """The attributes of `node` by name, as Python values, without those that are graphs."""
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute
             if a.type not in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)}
+
+
+def default_operator(node: onnx.NodeProto) -> bool:
+    """Whether `node` has an operator of the default operator set, or the same one of onnxruntime's own domain."""
+    return node.domain in DEFAULT_DOMAINS or node.domain == "com.microsoft" and node.op_type in ALSO_MICROSOFT
 
 
 class Graph:
@@ -120,8 +127,11 @@ class Graph:
         return order
 
     def operator(self, node: onnx.NodeProto) -> str:
-        """The node's operator: its name alone in the default operator set, else "DOMAIN.NAME"."""
-        return node.op_type if node.domain in DEFAULT_DOMAINS else f"{node.domain}.{node.op_type}"
+        """The node's operator: its name alone in the default operator set, else "DOMAIN.NAME".
+
+        onnxruntime's own forms of QuantizeLinear and DequantizeLinear are these, too.
+        """
+        return node.op_type if default_operator(node) else f"{node.domain}.{node.op_type}"
 
     def maker(self, name: str) -> tuple:
         """``(operator, node)`` that makes tensor `name`; (None, None) for an input or a constant."""

@@ -14,14 +14,14 @@ from google.protobuf.message import Error
 from onnx.shape_inference import InferenceError
 
 from ...hdl.config import ConfigError
-from .graph import Graph, declared_dims
+from .graph import Graph, declared_dims, default_operator
 from .sandbox import sandboxed
 
 if typing.TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["SHAPE_FORMAT", "InputShape", "infer", "input_dims", "input_of", "map_size", "measured", "numpy_type",
-           "open_session"]
+__all__ = ["SHAPE_FORMAT", "InputShape", "infer", "inferred", "input_dims", "input_of", "map_size", "measured",
+           "numpy_type", "open_session"]
 
 # Elements of an input: a photograph of 100 million pixels.
 MOST_ELEMENTS = 3 * 10**8
@@ -113,14 +113,28 @@ def infer(graph: Graph, dims: list[int] | None = None) -> dict:
             del model.graph.value_info[:]
             for value in model.graph.output:
                 value.type.tensor_type.ClearField("shape")
-        # Constants take part, as shapes may be computed from them.
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = inferred(model)
     except (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError):
         # The model may still run. Sizes that stay open are reported as such.
         return dict(graph.dims)
     return graph.dims | {value.name: shape
                          for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
                          if (shape := declared_dims(value)) is not None}
+
+
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model` with the types and shapes that ONNX infers. Raises InferenceError or ValueError."""
+    named = [node.domain for node in model.graph.node]
+    if any(node.domain and default_operator(node) for node in model.graph.node):
+        # ONNX knows no operators of onnxruntime.
+        model = copy.deepcopy(model)
+        for node in filter(default_operator, model.graph.node):
+            node.domain = ""
+    # Constants take part, as shapes may be computed from them.
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    for node, domain in zip(model.graph.node, named, strict=True):
+        node.domain = domain
+    return model
 
 
 def _measured(content, name, dims, tensors):

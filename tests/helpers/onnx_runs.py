@@ -2,7 +2,6 @@
 """Running small ONNX networks, and what their blocks should give."""
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
@@ -12,7 +11,7 @@ from tests.helpers.onnx_networks import CHANNELS, WIDTH, Spelling, block, se
 from tiled_se.golden.module import TiledSE
 from tiled_se.network.network import find_blocks
 from tiled_se.network.read.graph import Graph
-from tiled_se.network.read.shapes import open_session
+from tiled_se.network.read.shapes import inferred, open_session
 
 __all__ = ["close", "data", "expected", "graph_of", "only", "run", "two"]
 
@@ -58,7 +57,7 @@ def two():
 
 def graph_of(model):
     """The Graph of `model` with the shapes that can be inferred."""
-    return Graph(onnx.shape_inference.infer_shapes(model, data_prop=True))
+    return Graph(inferred(model))
 
 
 def only(model):
