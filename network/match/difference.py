@@ -10,6 +10,7 @@ from .pooled_vectors import LAYERS, Attention, PooledVectors
 from .pooling import Pooling
 from .products import Products
 from .quantisers import undone_quantiser
+from .vectors import ELEMENTWISE
 from .wording import MOVING, label, spelt, times, without_moving
 
 __all__ = ["Difference"]
@@ -19,7 +20,9 @@ INTEGER = ("ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuant
 COUNTS = ("no layer", "one layer", "two layers", "three layers", "four layers")
 # Operators that change the order of a vector's numbers, or their type.
 ORDERING = (*MOVING, "Gather", "Slice", "Split", "Concat", "Tile", "Pad", "CastLike", "If", "Loop")
-AXES = {0: "batch", 2: "height", 3: "width"}
+# Names of axes by the number of axes and whether the channels are the last one.
+AXES = {(4, False): ("the batch", "the channels", "the height", "the width"),
+        (4, True): ("the batch", "the height", "the width", "the channels"), (2, True): ("the batch", "the channels")}
 # Parts of a block, each with its verb.
 PARTS = {"mean": "is", "hidden vector": "is", "gates": "are"}
 # Constant factors after a product.
@@ -41,9 +44,10 @@ class Difference:
 
     def reason(self) -> str:
         """The first difference that a part has."""
-        for check in (self.mean.pool, self._integers, self._branches, self._count, self._form_of_layers, self._order,
-                      self._quantised, self._constants, self._unread_mean, self._layers, self._gate, self._hidden,
-                      self.mean.rank, self.mean.map, self.mean.mean, self._division, self._sizes, self._extent):
+        for check in (self.mean.pool, self._integers, self._functions, self._branches, self._mixed, self._count,
+                      self._form_of_layers, self._order, self._quantised, self._constants, self._unread_mean,
+                      self._layers, self._gate, self._hidden, self.mean.rank, self.mean.map, self.mean.mean,
+                      self._division, self._sizes, self._extent):
             text = check()
             if text:
                 return text
@@ -56,15 +60,24 @@ class Difference:
         names = ", ".join(dict.fromkeys(operators))
         return f"it has operators on integers ({names}): take the float model" if names else None
 
+    def _functions(self):
+        """A function that could not be inlined."""
+        names = {(function.domain, function.name) for function in self.graph.model.functions}
+        node = next((node for node in self.found.path if (node.domain, node.op_type) in names), None)
+        return node and f"{label(node)} is a function of another operator set"
+
     def _branches(self):
         for node in self.segments[2]:
             if node.op_type != "Softmax":
                 continue
-            dims, axis = self.graph.dims.get(node.input[0]), attributes(node).get("axis", -1)
+            axis = attributes(node).get("axis", 1 if self.graph.opset < 13 else -1)
+            dims, layout = self.graph.dims.get(node.input[0]), self.chain.vectors.layouts.get(node.input[0])
             number = dims[axis] if dims is not None and -len(dims) <= axis < len(dims) else None
-            if number in (None, *self._channels()):
+            if layout is not None and layout.with_vector_at(axis) is not None:
                 return "its gate is a Softmax over the channels"
-            return f"its gate is a Softmax over {number} branches"
+            if number in (None, *self._channels()):
+                return "its gate is a Softmax"
+            return f"its gate is a Softmax over {f'{number} branches' if number > 1 else 'one number'}"
         return None
 
     def _channels(self):
@@ -86,15 +99,35 @@ class Difference:
                 return f"{layer} has {attrs['group']} groups"
             if attrs.get("transA", 0):
                 return f"{layer} transposes its vector"
-            weights = [name for name in node.input[:2] if name not in self.vectors]
-            array = self.graph.constant(weights[0]) if weights else None
+            weights = node.input[1] if node.op_type in ("Conv", "Gemm") else next(
+                (name for name in node.input[:2] if name not in self.vectors), node.input[0])
+            array = self.graph.constant(weights)
             if array is None:
-                maker = self.graph.producer.get(weights[0]) if weights else None
-                return f"the weights of {layer} are {f'computed by {label(maker)}' if maker else 'no constant'}"
-            if any(size > 1 for size in array.shape[2:]):
+                return f"the weights of {layer} are {self._origin_of(weights)}"
+            if node.op_type == "MatMul" and array.ndim > 2 and any(size > 1 for size in array.shape[:-2]):
+                return f"{layer} has {times(array.shape[:-2])} matrices, not one for all images"
+            if node.op_type != "MatMul" and any(size > 1 for size in array.shape[2:]):
                 return f"{layer} has a kernel of {times(array.shape[2:])}"
             if any(attrs.get("pads", ())):
                 return f"{layer} has padding"
+        return None
+
+    def _origin_of(self, name):
+        """What tensor `name`, which is no known constant, is."""
+        maker = self.graph.producer.get(name)
+        if maker is None:
+            return "sparse" if name in self.vectors.fixed else "no constant"
+        sparse = any(attribute.name == "sparse_value" for attribute in maker.attribute)
+        return "sparse" if sparse else f"computed by {label(maker)}"
+
+    def _mixed(self):
+        """A layer that sums over the images of a batch."""
+        for node in self.found.layers:
+            at = 1 if node.op_type == "MatMul" and node.input[0] not in self.vectors else 0
+            layout = self.chain.vectors.layouts.get(node.input[at])
+            axis = {"Conv": 1, "Gemm": 1, "MatMul": -2 if at else -1}.get(node.op_type)
+            if layout is not None and axis is not None and len(layout.axes) > 1 and layout.axes[axis] == "N":
+                return f"its layer {label(node)} mixes the images of a batch"
         return None
 
     def _unread_mean(self):
@@ -107,8 +140,10 @@ class Difference:
         """The first node up to the second layer after which the vector is not known."""
         for node in self.found.path[:len(self.found.path) - len(self.segments[2])]:
             if node.op_type in LAYERS:
+                if node.op_type not in ("Conv", "Gemm", "MatMul"):
+                    return f"its layer {label(node)} is not supported"
                 if self.chain.layer(node.output[0]) is None:
-                    return f"its layer {label(node)} is not a layer on the channels alone"
+                    return f"it is not known that its layer {label(node)} is one on the channels alone"
             elif node.output[0] not in self.chain.vectors.layouts:
                 part = "mean" if any(node is other for other in self.segments[0]) else "hidden vector"
                 return f"its {part} is not known after {label(node)}"
@@ -137,23 +172,27 @@ class Difference:
                            f"numbers that are no constants, by {label(before)}"
                 cut = self.chain.passing.cut(quantiser)
                 if cut and (part == "mean" or cut == "other"):
-                    return f"its {part} {PARTS[part]} cut at 0 by the range of {label(before)}"
+                    logits = part == "gates" and self.chain.layer(self.chain.origin(quantiser.source)) is not None
+                    where = "above 0" if (quantiser.high == 0).all() else "at 0"
+                    what = "its logits are" if logits else f"its {part} {PARTS[part]}"
+                    return f"{what} cut {where} by the range of {label(before)}"
         return None
 
     def _constants(self):
         """A constant operand that has more than one number along an axis other than the channels."""
+        layouts = self.chain.vectors.layouts
         for node in self.found.path:
-            if node.op_type in (*LAYERS, *MOVING):
+            bias = node.op_type == "Gemm"
+            if not bias and node.op_type not in ELEMENTWISE:
                 continue
-            for name in node.input:
-                dims = self.graph.dims.get(node.output[0])
-                array = self.graph.constant(name) if name else None
-                if array is None or dims is None or array.ndim > len(dims) or node.op_type == "BatchNormalization":
+            layout = next((layouts[name] for name in (node.output if bias else node.input) if name in layouts), None)
+            for name in node.input[2:] if bias else node.input:
+                array = self.graph.constant(name) if name and layout is not None else None
+                if array is None or layout.along(array) is not None:
                     continue
-                shape = (1,) * (len(dims) - array.ndim) + array.shape
-                axes = [AXES.get(axis, f"axis {axis}") for axis, size in enumerate(shape) if size > 1 and axis != 1]
-                if axes and len(dims) in (2, 4):
-                    return f"its constant {name} varies along the {' and the '.join(axes)}, not the channels alone"
+                axes = _other_axes(layout, array)
+                if axes:
+                    return f"its constant {name} has several numbers along {axes}, not along the channels alone"
         return None
 
     def _readings(self):
@@ -208,3 +247,12 @@ class Difference:
         dims = self.graph.dims.get(self.found.gates)
         return None if dims is None else f"its gates have the shape {times(dims)}, its map " \
                                          f"{times(self.graph.dims[self.found.x])}"
+
+
+def _other_axes(layout, array):
+    """The axes, but for the channels, along which a constant has several numbers beside a tensor of that layout."""
+    rank = max(len(layout.axes), array.ndim)
+    letters, shape = layout.axes.rjust(rank, "1"), (1,) * (rank - array.ndim) + array.shape
+    names = AXES.get((rank, letters[-1] == "V"), [f"axis {axis}" for axis in range(rank)])
+    return " and ".join(name for name, letter, size in zip(names, letters, shape, strict=True)
+                        if size > 1 and letter != "V")

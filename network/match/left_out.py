@@ -69,25 +69,37 @@ class LeftOut:
 
 
 def _inner_products(outer: Graph, node: onnx.NodeProto, fixed: Iterable[str]) -> Iterator[onnx.NodeProto]:
-    """The products of a map and its gates in the graphs that are attributes of `node`, however deep.
+    """The products of a map and its gates in the graphs that are attributes of `node`, and in its function if that is
+    not inlined, however deep.
 
     Tensors `fixed` of the graph `outer` are constants.
     """
+    for graph in _inner_graphs(outer, node):
+        # A function in a damaged model may call itself.
+        functions = [function for function in outer.model.functions if function.name != node.op_type]
+        model = onnx.ModelProto(opset_import=outer.model.opset_import, functions=functions)
+        model.graph.CopyFrom(graph)
+        given = {value.name for value in (*graph.input, *graph.initializer)}
+        made = {name for inner in graph.node for name in inner.output}
+        reads = {name for inner in graph.node for name in Graph.reads(inner)} - given - made
+        model.graph.input.extend(onnx.ValueInfoProto(name=name) for name in sorted(reads))
+        try:
+            inner = Graph(model)
+        except ConfigError:
+            # The runtime reports an invalid graph when the model is run.
+            continue
+        inner.dims |= {name: outer.dims[name] for name in reads if name in outer.dims}
+        vectors = PooledVectors(inner, reads.intersection(fixed))
+        yield from (found.product for found in vectors.attentions())
+        for deeper in inner.nodes:
+            yield from _inner_products(inner, deeper, vectors.fixed)
+
+
+def _inner_graphs(outer, node):
+    """The graphs that are attributes of `node`, and the body of its function."""
     for attribute in node.attribute:
-        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            model = onnx.ModelProto(opset_import=outer.model.opset_import)
-            model.graph.CopyFrom(graph)
-            given = {value.name for value in (*graph.input, *graph.initializer)}
-            made = {name for inner in graph.node for name in inner.output}
-            reads = {name for inner in graph.node for name in Graph.reads(inner)} - given - made
-            model.graph.input.extend(onnx.ValueInfoProto(name=name) for name in sorted(reads))
-            try:
-                inner = Graph(model)
-            except ConfigError:
-                # The runtime reports an invalid graph when the model is run.
-                continue
-            inner.dims |= {name: outer.dims[name] for name in reads if name in outer.dims}
-            vectors = PooledVectors(inner, reads.intersection(fixed))
-            yield from (found.product for found in vectors.attentions())
-            for deeper in inner.nodes:
-                yield from _inner_products(inner, deeper, vectors.fixed)
+        yield from (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else []))
+    for function in outer.model.functions:
+        if (function.domain, function.name) == (node.domain, node.op_type):
+            ends = [[onnx.ValueInfoProto(name=name) for name in names] for names in (function.input, function.output)]
+            yield onnx.helper.make_graph(function.node, function.name, *ends)

@@ -91,7 +91,9 @@ class MeanDifference:
             if not node.op_type.startswith("Reduce"):
                 return f"it is not known that {label(node)} before its mean keeps images and channels apart"
         if pool.op_type == "AveragePool":
+            attrs = attributes(pool)
             known = None not in (self.graph.dims.get(pool.input[0]) or (None,))[-2:]
-            return f"its mean is over a window of {times(attributes(pool).get('kernel_shape', ()))}" + (
-                ", not over the map" if known else " of a map of open size")
+            end = " with padding" if any(attrs.get("pads", ())) or attrs.get("auto_pad", b"").startswith(b"SAME") else \
+                ", not over the map" if known else " of a map of open size"
+            return f"its mean is over a window of {times(attrs.get('kernel_shape', ()))}{end}"
         return f"its mean by {label(pool)} is not over height and width alone"

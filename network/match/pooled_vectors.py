@@ -90,6 +90,9 @@ class PooledVectors:
     def _read(self, node):
         ignored = node.input[slice(*CONTROLS.get(node.op_type, (0, 0)))]
         reads = [name for name in self.graph.reads(node) - set(ignored) if name not in self.fixed]
+        if node.op_type in ("Conv", "Gemm") and node.input[0] in self._ways:
+            # A layer's weights may be no constants.
+            reads = [node.input[0]]
         outputs = [name for name in node.output if name]
         if not reads or node.op_type in ("Shape", "Size"):
             self.fixed.update(outputs)

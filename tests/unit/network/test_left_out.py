@@ -77,7 +77,7 @@ LIKE = {
     "clipped-power": gate("Clip, Neg, Exp, Add, Div"),
     "half-tanh": gate("Tanh, Mul"),
     "shuffled-gates": "the order of its gates is not known after Reshape node_reshape_5",
-    "other-bias": "its constant number_4 varies along the width, not the channels alone",
+    "other-bias": "its constant number_4 has several numbers along the width, not along the channels alone",
     "along-width": "its gates have the shape 1x1x1x6, its map 1x6x11x6",
     "vector-along-width": "its gates have the shape 1x6, its map 1x6x11x6",
     "divided": "it divides the map by its gates",
