@@ -168,18 +168,20 @@ def _ends(graph, quantise, dequantise, both):
 def _numbers(graph, node):
     """``(scale, zero point, lowest, highest)`` of a QuantizeLinear or DequantizeLinear; None if not known."""
     scale, zero = (graph.constant(node.input[at]) if len(node.input) > at and node.input[at] else None for at in (1, 2))
-    if scale is None or scale.size != 1:
+    if scale is None or not scale.size or (scale != scale.flat[0]).any():
         return None
+    # One for each channel may be the same for all.
+    scale = scale.reshape(-1)[:1]
     if zero is None:
         missing = len(node.input) < 3 or not node.input[2]
         plain = attributes(node).get("output_dtype", 0) in (0, TensorProto.UINT8)
         return (float(scale.item()), 0, 0, 255) if missing and plain else None
     integer = re.fullmatch(r"(u?)int(\d+)", zero.dtype.name)
-    if zero.size != 1 or not integer:
+    if not zero.size or (zero != zero.flat[0]).any() or not integer:
         return None
     unsigned, bits = bool(integer[1]), int(integer[2])
     lowest = 0 if unsigned else -(1 << bits - 1)
-    return float(scale.item()), int(zero.item()), lowest, lowest + (1 << bits) - 1
+    return float(scale.item()), int(zero.flat[0]), lowest, lowest + (1 << bits) - 1
 
 
 def _after_layer(graph, name):

@@ -123,10 +123,9 @@ class Chain:
         """The same as :meth:`_clamp_step` for the end of a quantiser, unless that clips in another way than at zero."""
         quantiser = self.passing.quantiser(name)
         cut = quantiser and self.passing.cut(quantiser)
-        if quantiser is None or cut == "other":
+        if quantiser is None or quantiser.several or cut == "other":
             return None
-        ends = [float(end.flat[0]) if (end == end.flat[0]).all() else outside
-                for end, outside in ((quantiser.low, -math.inf), (quantiser.high, math.inf), (quantiser.step, 0.0))]
+        ends = float(quantiser.low), float(quantiser.high), float(quantiser.step)
 
         def step(clamp):
             return (clamp.clipped(0.0, math.inf) if cut else clamp).quantised(*ends)

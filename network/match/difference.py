@@ -176,6 +176,8 @@ class Difference:
                     where = "above 0" if (quantiser.high == 0).all() else "at 0"
                     what = "its logits are" if logits else f"its {part} {PARTS[part]}"
                     return f"{what} cut {where} by the range of {label(before)}"
+                if quantiser.several:
+                    return f"its {part} {PARTS[part]} cut to several ranges by {label(before)}"
         return None
 
     def _constants(self):

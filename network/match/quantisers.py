@@ -17,13 +17,18 @@ class Quantiser:
     """What a QuantizeLinear and its DequantizeLinear make of tensor `source`: its numbers, clipped and rounded.
 
     `low` and `high` are the ends of the range, `step` is the distance of the two highest numbers: each one number, or
-    one for each index along an axis.
+    one for each index along an axis if these have different ranges.
     """
 
     source: str
     low: np.ndarray
     high: np.ndarray
     step: np.ndarray
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several ranges."""
+        return max(self.low.size, self.high.size) > 1
 
 
 def number_range(graph: Graph, node: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -76,8 +81,9 @@ def _parameters(graph, node):
     dtype = None if zero is None else zero.dtype
     if dtype is None and graph.operator(node) == "QuantizeLinear":
         dtype = storage_type(attrs.get("output_dtype") or onnx.TensorProto.UINT8)
-    scale, zero = (part.reshape(()) if part.size == 1 else part
-                   for part in (scale, np.zeros(()) if zero is None else zero.astype(np.float64)))
-    if zero.ndim and zero.shape != scale.shape:
+    zero = np.zeros(()) if zero is None else zero.astype(np.float64)
+    if zero.size > 1 and zero.shape != scale.shape:
         return None
+    if all((part == part.flat[0]).all() for part in (scale, zero)):
+        scale, zero = scale.flat[0].reshape(()), zero.flat[0].reshape(())
     return scale, zero, dtype, *((attrs.get("axis", 1), attrs.get("block_size", 0)) if scale.ndim else (None, None))

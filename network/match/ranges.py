@@ -45,7 +45,7 @@ def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid:
         ends, step = [-math.inf, math.inf], 0.0
         for _ in range(MOST_STEPS):
             quantiser, (_, node) = vectors.passing.quantiser(tensor), vectors.graph.maker(tensor)
-            if quantiser is not None and quantiser.low.size == quantiser.high.size == 1:
+            if quantiser is not None and not quantiser.several:
                 ends = [max(ends[0], float(quantiser.low) * factor), min(ends[1], float(quantiser.high) * factor)]
                 step = max(step, float(quantiser.step))
                 tensors.append(tensor)

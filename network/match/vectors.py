@@ -43,9 +43,12 @@ class Vectors:
                 self.layouts[node.output[0]] = layout
 
     def passed_on(self, name: str) -> str | None:
-        """The tensor whose vectors the maker of tensor `name` passes on, whatever shape they take; else None."""
-        before = self.passing.passed_on(name, RESHAPING)
-        return before if before is None or name in self.layouts else None
+        """The tensor whose vectors the maker of tensor `name` passes on, whatever shape they take; else None.
+
+        A quantiser with several ranges cuts each channel off elsewhere, which no activation does.
+        """
+        before, quantiser = self.passing.passed_on(name, RESHAPING), self.passing.quantiser(name)
+        return None if name not in self.layouts or quantiser is not None and quantiser.several else before
 
     def origin(self, name: str) -> str:
         """The first tensor that has the vectors of tensor `name`."""

@@ -40,7 +40,6 @@ def mid_of(make):
     ("relu6", (6 / 65535, 0, np.uint16)), ("relu6", (6 / 15, 0, ml_dtypes.uint4)), ("relu", (1 / 255, 0)),
     ("relu", (9 / 255, None)), ("identity", (6 / 127, 0, np.int8)), ("identity", (6 / 255, 1)),
     ("relu6", ([6 / 255], [0])), ("relu6", ([6 / 255] * SQUEEZE, [0] * SQUEEZE)),
-    ("relu", ([6 / 255, 1, 1], [0] * SQUEEZE)), ("identity", ([6 / 255, 1, 1], [1, 2, 3])),
     ("identity", (6 / 448, 0, ml_dtypes.float8_e4m3fn))])
 def test_ranges_of_a_hidden_vector(mid, numbers):
     assert mid_of(lambda net, x: rounded(net, x, *numbers)) == mid
@@ -53,6 +52,37 @@ def test_ranges_of_a_hidden_vector(mid, numbers):
 def test_one_end_for_some_channels_is_no_activation():
     reason = mid_of(lambda net, x: rounded(net, x, [1 / 8] * SQUEEZE, [0, 0, 1]))
     assert reason == "its hidden vector is cut at 0 by the range of QuantizeLinear node_quantizelinear_2"
+
+
+@pytest.mark.parametrize("numbers", [
+    ([6 / 255, 1, 1], [0] * SQUEEZE), ([6 / 255, 1, 1], [1, 2, 3]), ([6 / 65535, 9 / 65535, 1], [0] * 3, np.uint16),
+    ([1 / 8] * SQUEEZE, [0, 1, 2])])
+def test_several_ranges_are_no_activation(numbers):
+    """One channel ends at 6, or begins at 0: the others don't."""
+    for before in ("Relu", "Identity"):
+        reason = mid_of(lambda net, x, before=before: rounded(net, net(before, x), *numbers))
+        assert reason.startswith("its hidden vector is cut ")
+        assert "several ranges" in reason or (before, numbers[1][:2]) == ("Identity", [0, 1])
+
+
+def test_several_ranges_of_gates_and_means():
+    several = [1 / 127, 1 / 127, 1 / 127, 1 / 127, 1 / 127, 1 / 99], [0] * 6, np.int8
+    assert "gates are cut to several ranges" in gate_of(lambda net, x: rounded(net, net("Sigmoid", x), *several))
+    reason = read(lambda net: net("Mul", "x", excite(net, rounded(net, pool(net), *several))))[1]
+    assert reason == ["its mean is cut to several ranges by QuantizeLinear node_quantizelinear_1"]
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(6 / 255, np.uint8), (4 / 255, np.uint8), (4 / 65535, np.uint16)])
+def test_one_range_for_each_channel_that_is_the_same_is_one_range(scale, kind):
+    found = []
+    for count in (1, SQUEEZE):
+        net = Net(21)
+        make = between(lambda net, x, count=count: rounded(net, x, [scale] * count, [0] * count, kind))
+        graph = graph_of(whole(net, make(net)))
+        (agreeing,), reasons = differing(graph, match(graph)[0])
+        assert reasons == {}
+        found.append((agreeing.float_block.mid, agreeing.ranges))
+    assert found[0] == found[1]
 
 
 def test_a_cut_before_a_shift_is_no_activation_after_it():
