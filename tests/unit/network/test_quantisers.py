@@ -93,7 +93,7 @@ def test_a_cut_before_a_shift_is_no_activation_after_it():
 
 def test_negative_numbers_alone_are_no_activation():
     """Integers whose highest stands for 0."""
-    assert "is cut at 0" in mid_of(lambda net, x: rounded(net, x, 1 / 8, 255))
+    assert "is cut above 0" in mid_of(lambda net, x: rounded(net, x, 1 / 8, 255))
 
 
 @pytest.mark.parametrize("mid", ["silu", "product", "divided", "hardswish"])
