@@ -47,7 +47,7 @@ class Difference:
         for check in (self.mean.pool, self._integers, self._functions, self._branches, self._mixed, self._count,
                       self._form_of_layers, self._order, self._quantised, self._constants, self._unread_mean,
                       self._layers, self._gate, self._hidden, self.mean.rank, self.mean.map, self.mean.mean,
-                      self._division, self._sizes, self._extent):
+                      self._operation, self._sizes, self._extent):
             text = check()
             if text:
                 return text
@@ -208,7 +208,7 @@ class Difference:
             node = readers[0]
 
     def _gate(self):
-        gates = [Clamp(self.found.gates)] if self.found.product.op_type == "Div" else list(self._readings())
+        gates = [Clamp(self.found.gates)] if self.found.product.op_type != "Mul" else list(self._readings())
         for _, logits, _ in filter(None, (match_gate(self.chain, gate) for gate in gates)):
             base = self.chain.origin(logits.base)
             if self.chain.layer(base) is not None:
@@ -231,10 +231,13 @@ class Difference:
         nodes = spelt(self.graph, without_moving(self.segments[1]))
         return f"its activation between the layers ({nodes}) is not supported"
 
-    def _division(self):
-        if self.found.product.op_type != "Div":
+    def _operation(self):
+        product = self.found.product
+        if product.op_type == "Mul":
             return None
-        forth = self.found.product.input[0] == self.found.x
+        if product.op_type != "Div":
+            return f"its gates multiply the map by {label(product)}, which is not supported"
+        forth = product.input[0] == self.found.x
         return "it divides the map by its gates" if forth else "it divides its gates by the map"
 
     def _sizes(self):

@@ -27,6 +27,7 @@ class LeftOut:
     def __init__(self, graph: Graph, chain: Chain, pooling: Pooling, products: Products):
         self.graph, self.chain, self.pooling, self.products = graph, chain, pooling, products
         self.vectors = PooledVectors(graph)
+        self.parts = PooledVectors(graph, parts=True)
 
     def reasons(self, blocks: Iterable[tuple[str, str]], known: Mapping[str, tuple[str, str]]) -> dict[str, str]:
         """The reason for each that is no block, by the name of its product, in the graph's order.
@@ -34,7 +35,8 @@ class LeftOut:
         `blocks` are the output and the map x of each block; `known` maps such an output to x and to the matcher's own
         reason.
         """
-        attentions = {found.product.output[0]: found for found in self.vectors.attentions()}
+        attentions = {found.product.output[0]: (vectors, found) for vectors in (self.parts, self.vectors)
+                      for found in vectors.attentions()}
         covered = set()
         for y, x in (*blocks, *((y, x) for y, (x, _) in known.items())):
             covered |= self._products_within(y, x, attentions)
@@ -44,8 +46,7 @@ class LeftOut:
             if y in known:
                 reasons[unique(node.name or y, names, "#")] = known[y][1]
             elif y in attentions and y not in covered:
-                difference = Difference(self.graph, self.chain, self.pooling, self.products, self.vectors,
-                                        attentions[y])
+                difference = Difference(self.graph, self.chain, self.pooling, self.products, *attentions[y])
                 reasons[unique(node.name or y, names, "#")] = difference.reason()
             for product in _inner_products(self.graph, node, self.vectors.fixed):
                 reasons[unique(product.name or product.output[0], names, "#")] = \

@@ -11,7 +11,7 @@ from .wording import label, spelt, times, without_moving
 __all__ = ["MeanDifference"]
 
 # What a pool takes instead of the mean.
-TAKEN = ("maximum", "minimum", "norm")
+TAKEN = ("maximum", "minimum", "norm", "sum of squares", "logarithm of a sum", "product")
 # Nodes before a pool.
 MOST_BEFORE = 4
 
@@ -30,6 +30,11 @@ class MeanDifference:
 
     def pool(self) -> str | None:
         """What the pool takes."""
+        part = next((node for node, kind in self.found.pools if kind == "part"), None)
+        if part is not None and part.op_type == "AveragePool":
+            return self._window(part)
+        if part is not None:
+            return f"its mean by {label(part)} is over axis {self.vectors.axes(part)[0] % 4} alone"
         if "weighted" in self.kinds:
             softmax = any(self.vectors.softmax_before(node) for node, kind in self.found.pools if kind == "weighted")
             return f"its mean is weighted by {'a Softmax' if softmax else 'another tensor'}"
@@ -91,9 +96,13 @@ class MeanDifference:
             if not node.op_type.startswith("Reduce"):
                 return f"it is not known that {label(node)} before its mean keeps images and channels apart"
         if pool.op_type == "AveragePool":
-            attrs = attributes(pool)
-            known = None not in (self.graph.dims.get(pool.input[0]) or (None,))[-2:]
-            end = " with padding" if any(attrs.get("pads", ())) or attrs.get("auto_pad", b"").startswith(b"SAME") else \
-                ", not over the map" if known else " of a map of open size"
-            return f"its mean is over a window of {times(attrs.get('kernel_shape', ()))}{end}"
+            return self._window(pool)
         return f"its mean by {label(pool)} is not over height and width alone"
+
+    def _window(self, pool):
+        """The window of an AveragePool."""
+        attrs = attributes(pool)
+        known = None not in (self.graph.dims.get(pool.input[0]) or (None,))[-2:]
+        end = " with padding" if any(attrs.get("pads", ())) or attrs.get("auto_pad", b"").startswith(b"SAME") else \
+            ", not over the map" if known else " of a map of open size"
+        return f"its mean is over a window of {times(attrs.get('kernel_shape', ()))}{end}"

@@ -19,14 +19,15 @@ GLOBAL = {"GlobalAveragePool": "mean", "QLinearGlobalAveragePool": "mean", "Glob
           "GlobalLpPool": "norm"}
 WINDOWED = {"AveragePool": "mean", "QLinearAveragePool": "mean", "MaxPool": "maximum", "LpPool": "norm"}
 REDUCED = {"ReduceMean": "mean", "QLinearReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "maximum",
-           "ReduceMin": "minimum", "ReduceL2": "norm"}
+           "ReduceMin": "minimum", "ReduceL1": "norm", "ReduceL2": "norm", "ReduceSumSquare": "sum of squares",
+           "ReduceLogSum": "logarithm of a sum", "ReduceLogSumExp": "logarithm of a sum", "ReduceProd": "product"}
 WEIGHTED = ("MatMul", "Gemm", "Einsum", "QLinearMatMul")
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "FusedConv", "FusedGemm", "FusedMatMul", "QLinearConv",
           "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 # Functions that a gate without layers must have. A normalisation, which divides by its deviation, has none of them.
 FUNCTIONS = ("Sigmoid", "HardSigmoid", "Softmax", "Tanh", "QLinearSigmoid")
 # Positions of the operands.
-PRODUCTS = {"Mul": (0, 1), "Div": (0, 1), "QLinearMul": (0, 3)}
+PRODUCTS = {"Mul": (0, 1), "Div": (0, 1), "Einsum": (0, 1), "QLinearMul": (0, 3)}
 # Inputs that are sizes, indices or conditions, by operator.
 CONTROLS = {**dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Slice", "Tile"), (1, None)),
             "If": (0, 1), "Loop": (0, 2)}
@@ -34,7 +35,7 @@ CONTROLS = {**dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Sl
 MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast", "QuantizeLinear",
           "DequantizeLinear")
 MOST_MOVING = 8
-# Height and width of a window that is rather a whole map than a part of it, if the map's size is open.
+# Height and width of a window that is rather a whole map than a part of it, and the most of such windows along an axis.
 LARGE = 4
 # Pools that a vector follows from, and nodes on a path: real networks have two and thirty.
 MOST_POOLS, MOST_NODES = 8, 256
@@ -44,9 +45,10 @@ MOST_POOLS, MOST_NODES = 8, 256
 class Attention:
     """A product of map `x` and `gates`, and how these follow from a map.
 
-    ``product`` is the node. ``pools`` maps the nodes that pool to what they take: "mean", "maximum", "minimum", "norm",
-    "sum", or "weighted" for a mean by weights that are no constants. ``path`` has the nodes after a pool that lead to
-    the gates, in order, by the way with the most layers; ``layers`` are those among them.
+    ``product`` is the node. ``pools`` maps the nodes that pool to what they take: "mean", "maximum", "norm", "sum" and
+    so on; "weighted" for a mean by weights that are no constants, "part" for means of parts of the map. ``path`` has
+    the nodes after a pool that lead to the gates, in order, by the way with the most layers; ``layers`` are those among
+    them.
     """
 
     product: onnx.NodeProto
@@ -75,11 +77,12 @@ class _Way:
 class PooledVectors:
     """The pooled vectors of `graph`; tensors `fixed` are constants of a graph around it.
 
-    ``fixed`` has the tensors that depend on constants and shapes alone.
+    With `parts`, so are tensors that depend on maps only through means of rows, columns or large windows. ``fixed`` has
+    the tensors that depend on constants and shapes alone.
     """
 
-    def __init__(self, graph: Graph, fixed: Iterable[str] = ()):
-        self.graph = graph
+    def __init__(self, graph: Graph, fixed: Iterable[str] = (), parts: bool = False):
+        self.graph, self.parts = graph, parts
         sparse = (tensor.values.name for tensor in graph.model.graph.sparse_initializer)
         self.fixed = {*fixed, *graph.initializers, *sparse}
         # How each vector follows from a pool.
@@ -103,6 +106,7 @@ class PooledVectors:
             way = _Way(before.layers + (node.op_type in LAYERS), before.nodes + 1, node, before, pools)
         else:
             kind = self._pool(node) if outputs and node.output[0] else None
+            kind = "part" if kind is None and self.parts and self._of_parts(node) else kind
             if kind is None:
                 return
             self._pools.append((node, kind))
@@ -131,6 +135,10 @@ class PooledVectors:
     def _operands(self, node, at):
         places = PRODUCTS[node.op_type]
         names = [node.input[place] if place < len(node.input) else "" for place in places]
+        if node.op_type == "Einsum":
+            terms, _, result = attributes(node).get("equation", b"").decode().replace(" ", "").partition("->")
+            if len(node.input) != 2 or terms.split(",")[at:at + 1] != [result]:
+                return "", ""
         return names[places.index(at)], names[1 - places.index(at)]
 
     def _extents(self, name):
@@ -152,7 +160,7 @@ class PooledVectors:
             return WINDOWED[operator] if self._is_map(x) and self._is_single(node) else None
         if operator in REDUCED:
             known = None not in (before, after)
-            reduced = before > 1 >= after if known else len(self._axes(node)) > 1 or self._of_flat(node)
+            reduced = before > 1 >= after if known else len(self.axes(node)) > 1 or self._of_flat(node)
             return None if not reduced else "weighted" if self.softmax_before(node) else REDUCED[operator]
         if operator in WEIGHTED and after is None:
             return "weighted" if self.softmax_before(node) else None
@@ -168,9 +176,22 @@ class PooledVectors:
             return len(dims) > 2 and set(dims[2:]) == {1}
         return min(attributes(node).get("kernel_shape", ()), default=0) >= LARGE
 
-    def _axes(self, node):
+    def _of_parts(self, node):
+        """Whether `node` takes the means of the rows or the columns of a map of four axes, or of large parts of it."""
+        dims, results = (self.graph.dims.get(names[0]) for names in (node.input, node.output))
+        if dims is None or len(dims) != 4 or 1 in dims[2:]:
+            return False
+        if node.op_type == "ReduceMean":
+            return [axis % 4 for axis in self.axes(node)] in ([2], [3])
+        if node.op_type != "AveragePool" or results is None:
+            return False
+        few = None not in results[2:] and max(results[2:]) <= LARGE
+        return 1 in results[2:] or few or min(attributes(node).get("kernel_shape", ()), default=0) >= LARGE
+
+    def axes(self, node: onnx.NodeProto) -> list[int]:
+        """The axes of a reduction, as they are written."""
         array = self.graph.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
-        return attributes(node).get("axes", ()) if array is None else array.reshape(-1).tolist()
+        return list(attributes(node).get("axes", ())) if array is None else array.reshape(-1).tolist()
 
     def _of_flat(self, node):
         """Whether `node`, a reduction over one axis, is of a map that was flattened or reduced over another before."""

@@ -27,9 +27,12 @@ def layers(count):
     return f"it has {count} between its mean and its gate; a block has two"
 
 
-# By lookalike; the empty ones don't multiply a map by what follows from a mean over height and width.
+# By lookalike; the empty ones don't multiply a map by what follows from a mean.
 LIKE = {
-    **dict.fromkeys(("rows", "none", "same-size", "tiles", "padded", "added"), ""),
+    **dict.fromkeys(("none", "added"), ""),
+    "rows": "its mean by ReduceMean node_reducemean_0 is over axis 3 alone",
+    "tiles": "its mean is over a window of 11x1, not over the map",
+    **dict.fromkeys(("same-size", "padded"), "its mean is over a window of 11x6 with padding"),
     "maximum": "it takes the maximum of the map, not the mean",
     "of-another": "it averages relu_0 but scales x",
     "for-another": "it averages x but scales relu_0",

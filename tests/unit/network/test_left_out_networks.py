@@ -43,6 +43,25 @@ def resized(net):
     net("Mul", "x", net("Sigmoid", other), output="y")
 
 
+def half_the_size(net):
+    """Attention over pixels, of a map of half the size."""
+    half = net("AveragePool", "x", kernel_shape=[2, 2], strides=[2, 2])
+    scores = net("Sigmoid", net("Conv", half, net.constant(np.ones((1, CHANNELS, 1, 1)))))
+    net("Mul", "x", net("Resize", scores, "", "", net.constant([1, 1, *SHAPE[2:]], np.int64)), output="y")
+
+
+def mean_of_rows(net):
+    """A recogniser's features, without height."""
+    rows = net("Conv", net.mean("x", [2]), net.constant(np.ones((CHANNELS, CHANNELS, 1, 1))))
+    net("Mul", rows, net("Sigmoid", rows), output="y")
+
+
+def contraction(net):
+    """The scores of each pixel, by a vector that follows from the mean."""
+    vector = net("Flatten", net("Sigmoid", net("Conv", pool(net), net.constant(np.ones((CHANNELS, CHANNELS, 1, 1))))))
+    net("Einsum", "x", vector, equation="bchw,bc->bhw", output="y")
+
+
 def swish_after_a_block(net):
     y = se(net, "x", Spelling())
     net("Mul", y, net("Sigmoid", y), output="y")
@@ -50,6 +69,7 @@ def swish_after_a_block(net):
 
 PLAIN = {
     "classifier": classifier, "resized": resized, "swish-after-a-block": swish_after_a_block,
+    "half-the-size": half_the_size, "mean-of-rows": mean_of_rows, "contraction": contraction,
     **{f"normalised-{operator}-{''.join(map(str, axes))}": lambda net, axes=axes, operator=operator: normalised(
         net, axes, operator) for axes in ([1], [2, 3], [1, 2, 3], [3]) for operator in ("Div", "Mul")},
 }

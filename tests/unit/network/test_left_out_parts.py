@@ -87,7 +87,48 @@ def einsum(net):
     return net("Mul", "x", net("Sigmoid", layer(net, net("Relu", hidden), 2)))
 
 
+def by_einsum(equation, *, turned=False):
+    def make(net):
+        operands = ["x", net("Flatten", excite(net, pool(net)))]
+        return net("Einsum", *(operands[::-1] if turned else operands), equation=equation)
+    return make
+
+
+def pooled_by(operator):
+    return lambda net: net("Mul", "x", excite(net, net(operator, "x", axes=[2, 3])))
+
+
+def coordinates(net):
+    """Coordinate attention: the means of rows and those of columns have gates of their own."""
+    rows, columns = net.mean("x", [3]), net("Transpose", net.mean("x", [2]), perm=[0, 1, 3, 2])
+    hidden = net("Relu", layer(net, net("Concat", rows, columns, axis=2)))
+    ends = [net("Slice", hidden, *(integers(net, number) for number in (*ends, 2)))
+            for ends in ((0, HEIGHT), (HEIGHT, HEIGHT + WIDTH))]
+    gates = net("Sigmoid", layer(net, ends[0], 2))
+    others = net("Sigmoid", layer(net, net("Transpose", ends[1], perm=[0, 1, 3, 2]), 2))
+    return net("Mul", net("Mul", "x", gates), others)
+
+
+def by_windows(kernel):
+    """Gates for each window, resized to the map."""
+    def make(net):
+        gates = excite(net, net("AveragePool", "x", kernel_shape=kernel, strides=kernel))
+        return net("Mul", "x", net("Resize", gates, "", "", integers(net, *SHAPE)))
+    return make
+
+
 CASES = {
+    "einsum-product": (by_einsum("bchw,bc->bchw"),
+                       "its gates multiply the map by Einsum node_einsum_6, which is not supported"),
+    "turned-einsum": (by_einsum("bc, bchw -> bchw", turned=True),
+                      "its gates multiply the map by Einsum node_einsum_6, which is not supported"),
+    "norm": (pooled_by("ReduceL1"), "it takes the norm of the map, not the mean"),
+    "squares": (pooled_by("ReduceSumSquare"), "it takes the sum of squares of the map, not the mean"),
+    "logarithm": (pooled_by("ReduceLogSumExp"), "it takes the logarithm of a sum of the map, not the mean"),
+    "columns": (lambda net: net("Mul", "x", excite(net, net.mean("x", [-2]))),
+                "its mean by ReduceMean node_reducemean_0 is over axis 2 alone"),
+    "grid": (by_windows([5, 2]), "its mean is over a window of 5x2, not over the map"),
+    "rows-of-windows": (by_windows([1, WIDTH]), f"its mean is over a window of 1x{WIDTH}, not over the map"),
     "instance-normalisation": (normalised("InstanceNormalization", 1), activation("InstanceNormalization, Relu")),
     "layer-normalisation": (normalised("LayerNormalization", 3, axis=1), activation("LayerNormalization, Relu")),
     "logits-below": (quantised(0, np.uint8), "its logits are cut at 0 by the range of DequantizeLinear "
@@ -139,6 +180,12 @@ BATCH = {
         "Gemm", x, net.constant(block().w1.T), net.constant([[1], [2]]))),
         "its constant number_1 has several numbers along the batch, not along the channels alone"),
 }
+
+
+def test_both_products_of_coordinate_attention():
+    net = Net()
+    net("Identity", coordinates(net), output="y")
+    assert reasons_of(whole(net)) == ["its mean by ReduceMean node_reducemean_0 is over axis 3 alone"] * 2
 
 
 @pytest.mark.parametrize("name", BATCH)
