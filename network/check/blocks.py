@@ -73,6 +73,8 @@ def _reason(pooling, block):
         # A quantiser may cut off numbers that the network's own maps never have.
         trial.bounds = pooling.passing.bounds.get(alone.base, ANY)
         difference = difference if trial.bounds == ANY else _of_batches(trial, dims)
+    if math.isinf(difference):
+        return "when it is run, its gates are not finite"
     if difference:
         return f"when it is run, its gates differ by up to {difference:.2g} from those of the block that it was read as"
     if trial.differs_at_twice(*_open_sizes(graph)):

@@ -130,6 +130,16 @@ def test_planted_errors_are_found(fault, name):
     assert reasons[block.name].startswith("when it is run, its gates differ by up to ")
 
 
+def test_gates_that_are_not_finite():
+    """Weights whose products are beyond float32: the network has infinity less infinity where the form has a number."""
+    net = Net()
+    weights = np.full((3, CHANNELS, 1, 1), 1e30), np.resize([1e30, -1e30], (CHANNELS, 3, 1, 1))
+    hidden = net("Relu", net("Conv", pool(net), net.constant(weights[0])))
+    net("Mul", "x", net("Sigmoid", net("Conv", hidden, net.constant(weights[1]))), output="y")
+    graph = graph_of(whole(net))
+    assert differing(graph, match(graph)[0]) == ([], {"node_y": "when it is run, its gates are not finite"})
+
+
 def w1_doubled(block):
     return FAULTS["w1 is twice as large"][0](block)
 
