@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Splits layers that onnxruntime fused with their activations, in a model that it optimised and saved."""
+"""Writes operators as others that compute the same: a CastLike as a Cast, and layers without their activations.
+
+onnxruntime fuses these in models that it optimises and saves.
+"""
 
 import copy
 
+import onnx
 from onnx import helper
 
 from ..read.graph import Graph, attributes
-from ..read.shapes import infer
+from ..read.shapes import infer, inferred
 
 __all__ = ["unfused"]
 
@@ -17,11 +21,16 @@ PARAMETERS = {"Relu": (), "Sigmoid": (), "Tanh": (), "HardSigmoid": ("alpha", "b
 
 
 def unfused(graph: Graph) -> Graph:
-    """A graph with the same tensors and shapes in which no layer is fused with an activation; `graph` if none is."""
-    if not any(graph.operator(node) in FUSED for node in graph.nodes):
+    """A graph with the same tensors and shapes, and with no layer that is fused with an activation.
+
+    Nor is there a CastLike to a type that is known. It is `graph` itself if it has none of these.
+    """
+    operators = set(map(graph.operator, graph.nodes))
+    if operators.isdisjoint((*FUSED, "CastLike")):
         return graph
+    types = _types(graph.model) if "CastLike" in operators else {}
     model = copy.deepcopy(graph.model)
-    nodes = [part for node in graph.model.graph.node for part in _parts(graph, node)]
+    nodes = [part for node in graph.model.graph.node for part in _parts(graph, node, types)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     split = Graph(model)
@@ -30,8 +39,21 @@ def unfused(graph: Graph) -> Graph:
     return split
 
 
-def _parts(graph, node):
+def _types(model):
+    """The element types of tensors by name, as far as they can be inferred."""
+    try:
+        graph = inferred(model).graph
+    except (onnx.shape_inference.InferenceError, ValueError):
+        graph = model.graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)}
+    return types | {tensor.name: tensor.data_type for tensor in graph.initializer}
+
+
+def _parts(graph, node, types):
     """The nodes that `node` stands for."""
+    if graph.operator(node) == "CastLike" and len(node.input) == 2 and types.get(node.input[1]):
+        return [helper.make_node("Cast", node.input[:1], node.output, node.name, to=types[node.input[1]],
+                                 **attributes(node))]
     operator, attrs = FUSED.get(graph.operator(node)), attributes(node)
     activation = attrs.pop("activation", b"").decode()
     # A fourth input is added before the activation: such a node stays fused.

@@ -213,6 +213,11 @@ def in_training(net, x):
     return net("Dropout", net("Relu", x), net.constant(0.9), net.constant(True, np.bool_), seed=1)
 
 
+def like_map(net, number, kind=np.int32):
+    """`number` of that type, in the type of the map."""
+    return net("CastLike", net.constant(number, kind), "x")
+
+
 UNKNOWN = {
     # What is not known is not harmless.
     "hidden-turned": Misleading(between(lambda net, x: turned(net, net("Relu", x), (0, 1), -1, 1, channels=SQUEEZE))),
@@ -238,6 +243,9 @@ UNKNOWN = {
         "Cast", net("Relu", x), to=TensorProto.BOOL), to=TensorProto.FLOAT)), "left out"),
     "like-an-integer-and-back": Misleading(between(lambda net, x: net("CastLike", net(
         "CastLike", net("Relu", x), net.constant(1, np.int32)), x)), "left out"),
+    "cast-like-the-map": Misleading(between(lambda net, x: net("CastLike", net("Relu", x), "x")), "block"),
+    "constants-like-the-map": Misleading(gated(lambda net, x: net("Div", net("Clip", net("Add", x, like_map(
+        net, 3, np.int64)), like_map(net, 0, np.float16), like_map(net, 6, np.float64)), like_map(net, 6))), "block"),
     "rolled": Misleading(between(lambda net, x: rolled(net, net("Relu", x))), "left out"),
     "gathered": Misleading(between(lambda net, x: chosen(net, net("Relu", x))), "left out"),
     "batch-in-the-channels": Misleading(

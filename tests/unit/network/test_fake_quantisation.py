@@ -115,31 +115,39 @@ def test_roundings_around_a_block_are_not_in_it():
     assert not found.quantised
 
 
-def rounded_to(kind, place):
-    """The reasons for a network whose map is float32, and in which a tensor is rounded to another float type."""
+def rounded_to(kind, place, like=False):
+    """The reasons for a network whose map is float32, and in which a tensor is rounded to another float type.
+
+    With `like` it is that of another tensor.
+    """
     def coarse(net, x):
+        if like:
+            there = net.constant(1, onnx.helper.tensor_dtype_to_np_dtype(kind))
+            return net("CastLike", net("CastLike", x, there), "x")
         return net("Cast", net("Cast", x, to=kind), to=onnx.TensorProto.FLOAT)
 
     makes = {"mean": pooled(lambda net: coarse(net, pool(net))), "hidden": between(lambda net, x: coarse(
         net, net("Relu", x))), "gates": gated(lambda net, x: coarse(net, net("Sigmoid", x))),
         "product": lambda net: coarse(net, net("Mul", "x", excite(net, pool(net)))),
         "map": lambda net: net("Mul", x := coarse(net, "x"), excite(net, pool(net, x)))}
-    net = Net()
+    net = Net(17)
     blocks, reasons = match(graph_of(whole(net, makes[place](net))))
     assert len(blocks) + len(reasons) == 1
     return list(reasons.values())
 
 
+@pytest.mark.parametrize("like", [False, True])
 @pytest.mark.parametrize("place", ["mean", "hidden", "gates"])
-def test_a_block_that_is_rounded_to_a_coarser_float_than_its_map_is_left_out(place):
-    assert rounded_to(onnx.TensorProto.FLOAT16, place) == ["it is rounded to float16 inside, its map is not"]
-    assert rounded_to(onnx.TensorProto.BFLOAT16, place) == ["it is rounded to bfloat16 inside, its map is not"]
-    assert rounded_to(onnx.TensorProto.DOUBLE, place) == []
+def test_a_block_that_is_rounded_to_a_coarser_float_than_its_map_is_left_out(place, like):
+    assert rounded_to(onnx.TensorProto.FLOAT16, place, like) == ["it is rounded to float16 inside, its map is not"]
+    assert rounded_to(onnx.TensorProto.BFLOAT16, place, like) == ["it is rounded to bfloat16 inside, its map is not"]
+    assert rounded_to(onnx.TensorProto.DOUBLE, place, like) == []
 
 
+@pytest.mark.parametrize("like", [False, True])
 @pytest.mark.parametrize("place", ["product", "map"])
-def test_roundings_around_a_block_to_coarser_floats(place):
-    assert rounded_to(onnx.TensorProto.FLOAT16, place) == []
+def test_roundings_around_a_block_to_coarser_floats(place, like):
+    assert rounded_to(onnx.TensorProto.FLOAT16, place, like) == []
 
 
 def test_layers_of_a_finer_type_than_the_map():
