@@ -9,7 +9,7 @@ from .mean_difference import MeanDifference
 from .pooled_vectors import LAYERS, Attention, PooledVectors
 from .pooling import Pooling
 from .products import Products
-from .quantisers import undone_quantiser
+from .quantisers import same_numbers, undone_quantiser
 from .vectors import ELEMENTWISE
 from .wording import MOVING, label, spelt, times, without_moving
 
@@ -106,7 +106,7 @@ class Difference:
                 return f"the weights of {layer} are {self._origin_of(weights)}"
             if node.op_type == "MatMul" and array.ndim > 2 and any(size > 1 for size in array.shape[:-2]):
                 return f"{layer} has {times(array.shape[:-2])} matrices, not one for all images"
-            if node.op_type != "MatMul" and any(size > 1 for size in array.shape[2:]):
+            if "Conv" in node.op_type and any(size > 1 for size in array.shape[2:]):
                 return f"{layer} has a kernel of {times(array.shape[2:])}"
             if any(attrs.get("pads", ())):
                 return f"{layer} has padding"
@@ -168,8 +168,10 @@ class Difference:
                     continue
                 quantiser = undone_quantiser(self.graph, node)
                 if quantiser is None:
-                    return f"its {part} {PARTS[part]} quantised and dequantised with different numbers, or with " \
-                           f"numbers that are no constants, by {label(before)}"
+                    if same_numbers(self.graph, before, node) is False:
+                        return f"its {part} {PARTS[part]} quantised and dequantised with different numbers by " \
+                               f"{label(before)}"
+                    return f"it is not known that its {part} {PARTS[part]} only rounded by {label(before)}"
                 cut = self.chain.passing.cut(quantiser)
                 if cut and (part == "mean" or cut == "other"):
                     logits = part == "gates" and self.chain.layer(self.chain.origin(quantiser.source)) is not None
@@ -218,7 +220,7 @@ class Difference:
         nodes = without_moving(self.segments[2])
         if not nodes:
             return "it has no gate: the results of its second layer multiply the map"
-        return f"its gate ({spelt(self.graph, nodes)}) is neither a sigmoid nor a hard sigmoid from 0 to 1"
+        return f"its gate ({spelt(self.graph, nodes)}) is not known as a sigmoid, or a hard sigmoid from 0 to 1"
 
     def _hidden(self):
         for node in self.segments[1]:
@@ -249,6 +251,9 @@ class Difference:
         return f"its layers go {layers}; a block's go from its channels and back to these"
 
     def _extent(self):
+        layout = self.chain.vectors.layouts.get(self.found.gates)
+        if layout is not None and "N" in layout.axes and layout.axes.index("N") > layout.axes.index("V"):
+            return "the images and the channels of its gates are exchanged"
         dims = self.graph.dims.get(self.found.gates)
         return None if dims is None else f"its gates have the shape {times(dims)}, its map " \
                                          f"{times(self.graph.dims[self.found.x])}"

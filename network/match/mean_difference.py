@@ -97,6 +97,8 @@ class MeanDifference:
                 return f"it is not known that {label(node)} before its mean keeps images and channels apart"
         if pool.op_type == "AveragePool":
             return self._window(pool)
+        if len(pool.input) > 1 and pool.input[1] and self.graph.constant(pool.input[1]) is None:
+            return f"the axes of its mean by {label(pool)} are not known"
         return f"its mean by {label(pool)} is not over height and width alone"
 
     def _window(self, pool):

@@ -31,6 +31,8 @@ PRODUCTS = {"Mul": (0, 1), "Div": (0, 1), "Einsum": (0, 1), "QLinearMul": (0, 3)
 # Inputs that are sizes, indices or conditions, by operator.
 CONTROLS = {**dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Slice", "Tile"), (1, None)),
             "If": (0, 1), "Loop": (0, 2)}
+# Operators whose further inputs are weights or scales.
+PARAMETRIC = ("Conv", "Gemm", "QuantizeLinear", "DequantizeLinear")
 # Operators between a Softmax and the pool that it weights, and how many in a row.
 MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast", "QuantizeLinear",
           "DequantizeLinear")
@@ -93,8 +95,8 @@ class PooledVectors:
     def _read(self, node):
         ignored = node.input[slice(*CONTROLS.get(node.op_type, (0, 0)))]
         reads = [name for name in self.graph.reads(node) - set(ignored) if name not in self.fixed]
-        if node.op_type in ("Conv", "Gemm") and node.input[0] in self._ways:
-            # A layer's weights may be no constants.
+        if node.op_type in PARAMETRIC and node.input[0] in self._ways:
+            # Weights and scales may be no constants.
             reads = [node.input[0]]
         outputs = [name for name in node.output if name]
         if not reads or node.op_type in ("Shape", "Size"):

@@ -9,7 +9,7 @@ import onnx
 from ..read.graph import Graph, attributes
 from ..read.storage import is_float, limits, storage_type, top_step
 
-__all__ = ["Quantiser", "number_range", "undone_quantiser"]
+__all__ = ["Quantiser", "number_range", "same_numbers", "undone_quantiser"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,14 +56,20 @@ def undone_quantiser(graph: Graph, node: onnx.NodeProto) -> Quantiser | None:
     kind = storage_type(to) if to else None
     if operator != "QuantizeLinear" or to and (kind is None or not is_float(kind)):
         return None
-    pair = [_parameters(graph, item) for item in (before, node)]
     ends = number_range(graph, before)
-    if ends is None or None in pair:
+    return Quantiser(before.input[0], *ends) if ends is not None and same_numbers(graph, before, node) else None
+
+
+def same_numbers(graph: Graph, before: onnx.NodeProto, node: onnx.NodeProto) -> bool | None:
+    """Whether the DequantizeLinear `node` has scale and zero point of the QuantizeLinear `before`; None if it is not
+    known."""
+    pair = [_parameters(graph, item) for item in (before, node)]
+    if None in pair:
         return None
     (scale, zero, _, *axis), (other_scale, other_zero, _, *other_axis) = pair
     same = np.array_equal(scale, other_scale) and np.array_equal(*np.broadcast_arrays(zero, other_zero)) \
         if np.shape(scale) == np.shape(other_scale) else False
-    return Quantiser(before.input[0], *ends) if same and axis == other_axis else None
+    return same and axis == other_axis
 
 
 def _parameters(graph, node):

@@ -16,7 +16,7 @@ from tiled_se.network.read.shapes import open_session
 
 
 def gate(operators):
-    return f"its gate ({operators}) is neither a sigmoid nor a hard sigmoid from 0 to 1"
+    return f"its gate ({operators}) is not known as a sigmoid, or a hard sigmoid from 0 to 1"
 
 
 def activation(operators):

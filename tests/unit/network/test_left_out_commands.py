@@ -13,7 +13,7 @@ from tests.helpers.onnx_networks import Spelling, se, whole
 from tests.helpers.onnx_runs import only
 
 ONE_LAYER = "it has one layer between its mean and its gate; a block has two"
-TANH = "its gate (Sigmoid, Tanh) is neither a sigmoid nor a hard sigmoid from 0 to 1"
+TANH = "its gate (Sigmoid, Tanh) is not known as a sigmoid, or a hard sigmoid from 0 to 1"
 
 
 def test_inspect(tiled_se):

@@ -125,6 +125,9 @@ CASES = {
     "norm": (pooled_by("ReduceL1"), "it takes the norm of the map, not the mean"),
     "squares": (pooled_by("ReduceSumSquare"), "it takes the sum of squares of the map, not the mean"),
     "logarithm": (pooled_by("ReduceLogSumExp"), "it takes the logarithm of a sum of the map, not the mean"),
+    "matrix-of-einsum": (lambda net: dense(net, first=lambda net, x: net(
+        "Einsum", x, net.constant(np.stack([block().w1] * 2, axis=2)), equation="bc,rck->br")),
+        "its layer Einsum node_einsum_2 is not supported"),
     "columns": (lambda net: net("Mul", "x", excite(net, net.mean("x", [-2]))),
                 "its mean by ReduceMean node_reducemean_0 is over axis 2 alone"),
     "grid": (by_windows([5, 2]), "its mean is over a window of 5x2, not over the map"),
@@ -226,6 +229,26 @@ def test_sparse_weights(node):
     model.graph.sparse_initializer.extend([] if node else [sparse])
     assert list(match(graph_of(model))[1].values()) == [
         f"the weights of its layer MatMul node_matmul_{2 + node} are sparse"]
+
+
+@pytest.mark.parametrize("scale", [-1 / 16, "given"], ids=["negative", "input"])
+def test_rounding_that_is_not_known(scale):
+    """Not every scale that isn't understood is another one on the way back."""
+    net = Net()
+    numbers = scale if scale == "given" else net.constant(scale), net.constant(0, np.uint8)
+    gates = gated(lambda net, x: net("DequantizeLinear", net("QuantizeLinear", net("Sigmoid", x), *numbers), *numbers))
+    net("Identity", gates(net), output="y")
+    model = net.model({"x": SHAPE, "given": ()}, {"y": None})
+    assert list(match(graph_of(model))[1].values()) == [
+        "it is not known that its gates are only rounded by QuantizeLinear node_quantizelinear_5"]
+
+
+def test_images_and_channels_are_exchanged():
+    """After the layers; the shapes fit."""
+    net = Net()
+    net("Mul", "x", net("Transpose", excite(net, pool(net)), perm=[1, 0, 2, 3]), output="y")
+    assert reasons_of(net.model({"x": (CHANNELS, *SHAPE[1:])}, {"y": None})) == [
+        "the images and the channels of its gates are exchanged"]
 
 
 def test_weights_that_are_an_input():
