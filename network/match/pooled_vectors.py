@@ -37,8 +37,9 @@ PARAMETRIC = ("Conv", "Gemm", "QuantizeLinear", "DequantizeLinear")
 MOVING = ("Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity", "Cast", "QuantizeLinear",
           "DequantizeLinear")
 MOST_MOVING = 8
-# Height and width of a window that is rather a whole map than a part of it, and the most of such windows along an axis.
-LARGE = 4
+# Height and width of a window that is rather a whole map than a part of it, if the map's size is open. And the most
+# windows along an axis that are large ones, whatever their size.
+LARGE, FEW = 4, 2
 # Pools that a vector follows from, and nodes on a path: real networks have two and thirty.
 MOST_POOLS, MOST_NODES = 8, 256
 
@@ -187,7 +188,7 @@ class PooledVectors:
             return [axis % 4 for axis in self.axes(node)] in ([2], [3])
         if node.op_type != "AveragePool" or results is None:
             return False
-        few = None not in results[2:] and max(results[2:]) <= LARGE
+        few = None not in results[2:] and max(results[2:]) <= FEW
         return 1 in results[2:] or few or min(attributes(node).get("kernel_shape", ()), default=0) >= LARGE
 
     def axes(self, node: onnx.NodeProto) -> list[int]:

@@ -88,7 +88,7 @@ def test_networks_without_attention(name, inferred):
 
 # Blocks, and reasons without the names in them.
 REAL = {"resnet18": (0, []), "mobilenetv2_100": (0, []), "vit_tiny_patch16_224": (0, []), "convnextv2_atto": (0, []),
-        "efficientnet_b0": (16, []), "ghostnet_100": (7, []),
+        "efficientnet_b0": (16, []), "ghostnetv2_100": (7, []),
         "ecaresnet26t": (0, [ONE_LAYER] * 8), "ese_vovnet19b_dw": (0, [ONE_LAYER] * 4),
         "skresnet18": (0, ["its gate is a Softmax over 2 branches"] * 8),
         "resnest14d": (0, ["its gate is a Softmax over 2 branches"] * 4)}
