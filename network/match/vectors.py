@@ -86,7 +86,7 @@ class Vectors:
             return sizes and layout.reshaped(sizes, attrs.get("allowzero", 0))
         if operator == "Expand":
             sizes = self._expanded_sizes(node.output[0], known_sizes(self.graph, inputs[1], self.shape))
-            return sizes and layout.expanded(sizes)
+            return layout.expanded(sizes) if sizes else None
         if operator == "Transpose":
             return layout.transposed(attrs.get("perm"))
         if operator == "Flatten":

@@ -50,6 +50,15 @@ def test_every_spelling_gives_what_was_put_in(spelling):
         check(only(network(spelling, height="H", batch="N")), block(spelling))
 
 
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_without_shapes_a_block_is_found_or_left_out(spelling):
+    """As where inference does not know an operator before the block."""
+    graph = graph_of(network(spelling))
+    graph.dims = {tensor: dims for tensor, dims in graph.dims.items() if tensor in graph.initializers}
+    blocks, reasons = match(graph)
+    assert len(blocks) + len(reasons) == 1
+
+
 def test_weights_that_are_not_finite_are_reported():
     net = Net()
     held = block()
