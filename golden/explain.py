@@ -58,13 +58,20 @@ def _explain(model: nn.Module, taken: Collection[str]) -> dict[str, str]:
                 part = module.get_submodule(finding.place)
                 inside = any(_is_inside(names[part], other) for other in taken)
                 if not inside and not isinstance(part, TiledSE) and names[part] not in left_out:
-                    left_out[names[part]] = reason(finding, part)
+                    left_out[names[part]] = _reason(finding, part)
         elif error is not None:
             left_out |= {names[part]: why for part, why in _failed(module, graph, error)}
         # Parts that were not run, as auxiliary outputs of training, or of a module that can't be run.
         if not isinstance(module, torch.jit.ScriptModule):
             queue += [(_joined(name, inner), part) for inner, part in module.named_children()]
     return {name: left_out[name] for name in names.values() if name in left_out}
+
+
+def _reason(finding: Finding, module: nn.Module) -> str:
+    try:
+        return reason(finding, module)
+    except Exception:  # of operators in a use that is not known; the search goes on
+        return "is like a block, but not known as one"
 
 
 def _joined(name: str, inner: str) -> str:

@@ -248,7 +248,7 @@ def _values(node: Node, start: Node) -> torch.Tensor | None:
     """`node` as a function of `start`, at the points of GRID; None if it is not a function of each element."""
     if node is start:
         return GRID
-    if node.func is None:
+    if node.func is None or not node.is_from_input:
         return None
     if _is_copy(node) or _is_of_layer(node):
         return _values(next(source for source in node.inputs if source.is_from_input), start)
@@ -262,4 +262,4 @@ def _values(node: Node, start: Node) -> torch.Tensor | None:
                 return None
             value = value.clone()  # the operator may work in place
         args.append(value)
-    return node.func(*args, **node.kwargs)
+    return node.func(*args, **node.kwargs).to(GRID.dtype)  # of a comparison, too

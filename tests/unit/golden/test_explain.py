@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What gates a map by its averages and is no block: each is named, with the reason."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from tests.helpers import torch_blocks as blocks
 from tests.unit.golden.test_check import DIFFERENT, differing
 from tests.unit.golden.test_convert import OTHERS, library, state
-from tiled_se.golden import find_se, tile_se
+from tiled_se.golden import explain, find_se, reasons, tile_se
 
 ANOTHER = "averages another map than it multiplies"
 SUM = "has a sum over the map instead of the mean"
@@ -203,6 +205,20 @@ def hooked(layer):
     layer.register_forward_hook(lambda *_: None)
 
 
+def of_mean(change):
+    return blocks.Block(6, 4, pool=lambda x: change(x.mean((2, 3), keepdim=True)))
+
+
+# The other operand is neither the input nor a parameter. None is a view or a copy of one.
+CHANGED_MEANS = {
+    "plus zeros": ("add", lambda mean: mean + torch.zeros(1, 6, 1, 1)),
+    "plus a view": ("add", lambda mean: mean + torch.arange(6.0).view(1, 6, 1, 1)),
+    "plus a copy": ("add", lambda mean: mean + torch.arange(6.0).view(1, 6, 1, 1).clone()),
+    "plus a slice": ("add", lambda mean: mean + torch.zeros(1, 8, 1, 1)[:, :6]),
+    "times random numbers": ("mul", lambda mean: mean * torch.rand(1, 6, 1, 1)),
+}
+
+
 FORMS = {
     "written out": (WrittenOut, LARGER),
     "written out with another activation": (lambda: WrittenOut(functional.elu), between("ELU")),
@@ -226,6 +242,9 @@ FORMS = {
     "Mish": (lambda: blocks.Block(6, 4, mid=nn.Mish()), between("Mish")),
     "a gate for all channels": (lambda: blocks.Block(6, 4, gate=lambda v: torch.sigmoid(v.mean(1, keepdim=True))),
                                 as_gate("a function of mean, Sigmoid")),
+    **{f"mean {name}": (functools.partial(of_mean, change), f"has {operator} between the mean and layer 1")
+       for name, (operator, change) in CHANGED_MEANS.items()},
+    "whether it is positive": (lambda: blocks.Block(6, 4, mid=lambda x: (x > 0).to(x.dtype)), between("gt")),
 }
 
 
@@ -253,6 +272,20 @@ def test_different(name):
     assert list(found) == ["1"]
     assert list(left_out) == ["0"]
     assert find_se(network, explain=True, check=False)[1] == {}
+
+
+def test_diagnosis_that_fails(monkeypatch):
+    """The other modules still have their reasons."""
+    def fail(finding, module):
+        if isinstance(module, WrittenOut):
+            raise StopIteration
+        return reasons.reason(finding, module)
+
+    monkeypatch.setattr(explain, "reason", fail)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3), WrittenOut(), blocks.Block(6, 4), OTHERS["gelu"](6, 4))
+    found, left_out = find_se(network, explain=True)
+    assert list(found) == ["2"]
+    assert left_out == {"1": "is like a block, but not known as one", "3": between("GELU")}
 
 
 def test_shared_and_tiled():
