@@ -22,12 +22,14 @@ from .runtime import CannotRun, runner
 
 __all__ = ["check_tiled"]
 
-# Rows of a tile: more than any map has.
-ALL_ROWS = 1 << 20
-# Heights and widths for an input of open size, of which the first is taken that the network runs on.
+# Heights and widths for an input of open size, of which the first is taken that the network runs on. No map of a
+# network is higher than MOST_ROWS then.
 SIZES = (64, 224, 48, 320)
+MOST_ROWS = 1024
 # Differences that are allowed, relative to a tensor's largest number: sums in another order.
 ALLOWED, ALLOWED_HALF = 2e-4, 1e-2
+# The most that is allowed where the network makes more of rounding.
+MOST_ALLOWED = 0.1
 # How many times the rounding of a network's input may count.
 ROUNDINGS = 16
 # Operators that make a step of a small difference.
@@ -36,27 +38,45 @@ STEPS = ("ArgMax", "ArgMin", "Ceil", "Floor", "Greater", "GreaterOrEqual", "Less
 SECONDS = 600
 
 
-def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> None:
+def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> list[str]:
     """Compare `network` with itself with tiles of all rows in `blocks`: their outputs and its own, on random inputs.
 
     What the network rounds to integers within these blocks is not rounded here. If its file has functions, which are
-    inlined in `network`, the file itself is run, too. Raises ConfigError ("model") that names the tensor which differs,
-    or says why the network can't be run.
+    inlined in `network`, the file itself is run, too. Returns the names of tensors that can't be compared, because the
+    network makes a step or a large difference of a small one before them. Raises ConfigError ("model") that names the
+    tensor which differs, or says why the network can't be run.
     """
     graph = network.graph
-    tensors = [block.y for block in blocks]
-    if not any(graph.operator(node) in STEPS for node in graph.nodes):
-        tensors += graph.outputs
+    stepped = _after_steps(graph, {block.y for block in blocks})
+    tensors = [block.y for block in blocks] + [name for name in sorted(graph.outputs) if name not in stepped]
+    rows = max(block.height or MOST_ROWS for block in blocks)
     models = [model.SerializeToString() for model in (
-        _unrounded(graph, blocks), tile_blocks(network.model, blocks, ALL_ROWS))]
+        _unrounded(graph, blocks), tile_blocks(network.model, blocks, rows))]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
-    allowed = ALLOWED_HALF if _computes_in_halves(graph) else ALLOWED
-    differences = sandboxed(_differences, network.path, *models, inputs, list(dict.fromkeys(tensors)), allowed,
+    least = ALLOWED_HALF if _computes_in_halves(graph) else ALLOWED
+    differences = sandboxed(_differences, network.path, *models, inputs, list(dict.fromkeys(tensors)), least,
                             what=network.path, seconds=SECONDS)
+    sensitive = []
     for name, (difference, allowed) in differences.items():
-        if not difference <= allowed:
+        if least < difference <= allowed and allowed > MOST_ALLOWED:
+            sensitive.append(name)
+        elif not difference <= allowed:
             raise ConfigError("model", network.path, f"with tiles of all rows it computes something else: on random "
                               f"inputs tensor {name} differs by {difference:.2g} of its largest number")
+    return sensitive + [name for name in sorted(graph.outputs) if name in stepped]
+
+
+def _after_steps(graph, changed):
+    """Names of the tensors that depend on tensors `changed` and come after an operator of STEPS."""
+    changed, stepped = set(changed), set()
+    for node in graph.nodes:
+        reads = Graph.reads(node)
+        if graph.operator(node) in ("Shape", "Size") or changed.isdisjoint(reads):
+            continue
+        changed.update(node.output)
+        if graph.operator(node) in STEPS or not stepped.isdisjoint(reads):
+            stepped.update(node.output)
+    return stepped
 
 
 def _computes_in_halves(graph):

@@ -220,12 +220,32 @@ def test_halves_inside_of_a_network_round_more(tiled_se):
     tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
 
 
-def test_steps_do_not_count(tiled_se):
-    """A network whose output is an index of the largest number may give another one for sums in another order."""
+UNCOMPARED = "not compared with the original, as small differences become large before them: "
+
+
+def stepped(net, y):
+    """An index of the largest number may be another one for sums in another order."""
+    net("ArgMax", net("Mul", y, net.constant(0)), output="y", axis=1)
+
+
+def amplified(net, y):
+    """The last bits of numbers."""
+    net("Sin", net("Mul", y, net.constant(1e6)), output="y")
+
+
+@pytest.mark.parametrize(("end", "compared"), [
+    (stepped, False), (amplified, False), (lambda net, y: net("Neg", y, output="y"), True),
+    (lambda net, y: net("Add", y, net("Floor", net.constant(2.5)), output="y"), True)],
+    ids=["step", "amplified", "plain", "step-beside"])
+def test_what_is_not_compared_is_told(tiled_se, end, compared):
     net = Net()
-    net("ArgMax", net("Mul", se(net, "x", Spelling()), net.constant(0)), output="y", axis=1)
-    onnx.save(net.model({"x": SHAPE}, {"y": None}), "net.onnx")
-    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+    end(net, se(net, "x", Spelling(layer="normalised")))
+    model = net.model({"x": SHAPE}, {"y": None})
+    if end is stepped:
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    onnx.save(model, "net.onnx")
+    lines = tiled_se.passes("swap", "net.onnx", "-o", "out.onnx").out.splitlines()
+    assert (UNCOMPARED + "y" in lines) is not compared
 
 
 def test_no_small_map_stands_for_a_large_one():
