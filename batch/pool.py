@@ -53,9 +53,9 @@ class Engine(abc.ABC):
 
 
 def reason_of(error: BaseException) -> str:
-    """`error` as a line."""
-    name = "" if isinstance(error, TaskFailed) else f"{type(error).__name__}: "
-    return f"{name}{str(error).strip() or 'no message'}".splitlines()[0]
+    """`error` as a line. What a tool printed, in the lines after the first, is left out."""
+    name = "" if isinstance(error, (TaskFailed, ToolFailure)) else f"{type(error).__name__}: "
+    return f"{name}{str(error).strip() or 'no message'}".splitlines()[0].rstrip(":")
 
 
 def drain(waiting: list[Task], engine: Engine, start: Callable[[Task], Call], end: Callable[[Task, Future], None],

@@ -146,7 +146,8 @@ COMMANDS = {command.name: command for command in (
             generate its RTL, simulate it on the feature maps of some of the images, and compare with the golden model.
             Writes a folder for each block: NAME.v, manifest.json, report.json, output.npz, and weights.npz and
             input.npz to repeat the run by; and OUT/report.json over all of them.""",
-        statuses=_ALL_EXACT | _FAILED,
+        statuses=_ALL_EXACT | {1: "some are not, or can't be built as the options ask",
+                               3: "a tool is missing or failed, and no block has a mismatch"},
         examples=("model.onnx --calibration images/ --input-shape 3x640x640 --k 7 -o rtl/",)),
     Command(
         name="report", function="evaluate.report.command:report", options="evaluate.options:ReportOptions",

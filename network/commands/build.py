@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from ...batch import Campaign, Local
+from ...batch import Campaign, Local, reason_of
 from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.fields import shortened
@@ -21,6 +21,7 @@ from ...gen.text_table import aligned, number, warn
 from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
+from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
 from ..calibration.feature_maps import feature_maps
 from ..calibration.images import find_images
@@ -40,7 +41,7 @@ def build(options: BuildOptions) -> bool:
     """Build every block of ``options.model`` into a folder of its own, and print a table.
 
     Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
-    wrong.
+    wrong, and ToolFailure, when report.json is written, if a tool is missing or failed and no block has a mismatch.
     """
     folder = output_folder(options, [REPORT])
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
@@ -61,7 +62,16 @@ def build(options: BuildOptions) -> bool:
                  judge=lambda _, result: result["failure"])
     failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
     results = failed | campaign.results
-    return _finish(network, blocks, options, folder, len(images), tasks, results)
+    bit_exact = _finish(network, blocks, options, folder, len(images), tasks, results)
+    _check_tools(results)
+    return bit_exact
+
+
+def _check_tools(results):
+    """Raise ToolFailure with the first text of a tool that failed, unless a block of `results` has a mismatch."""
+    texts = [result["tool"] for result in results.values() if result.get("tool")]
+    if texts and not any(result["report"] and result["failure"] for result in results.values()):
+        raise ToolFailure(f"{len(texts)} of {len(results)} blocks could not be built: {texts[0]}")
 
 
 def _tasks(options, folder, blocks):
@@ -134,7 +144,8 @@ def _earlier(folder):
 def _build_block(options):
     """Generate, simulate and write the block of `options` into their ``out``, in a process of its own.
 
-    Returns a dict: ``failure``, a line or None; ``report``, the contents of its report.json, or None.
+    Returns a dict: ``failure``, a line or None; ``report``, the contents of its report.json, or None; where a tool is
+    missing or failed ``tool``, the error's text.
     """
     import torch
 
@@ -143,12 +154,14 @@ def _build_block(options):
     try:
         spec = prepare(options)
         design = generate(spec.config, spec.baked, options.name)
+        write_all(options.out, {name: content for name, (content, _) in hardware_files(spec, design).items()})
+        outcome = run(spec, design)
+        summary = report(outcome)
+        write_all(options.out, {OUTPUT: npz_bytes(arrays(outcome)), REPORT: json_bytes(summary)})
     except ConfigError as error:
         return {"failure": describe(error), "report": None}
-    write_all(options.out, {name: content for name, (content, _) in hardware_files(spec, design).items()})
-    outcome = run(spec, design)
-    summary = report(outcome)
-    write_all(options.out, {OUTPUT: npz_bytes(arrays(outcome)), REPORT: json_bytes(summary)})
+    except ToolFailure as error:
+        return {"failure": reason_of(error), "report": None, "tool": str(error).strip()}
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 

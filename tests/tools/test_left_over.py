@@ -152,10 +152,14 @@ class TestBuild:
         monkeypatch.setenv("TILED_SE_CACHE", os.path.abspath("cache"))
         for folder in self.folders(line).values():
             fill(f"rtl/{folder}", *self.OLD)
-        assert tiled_se(*line).status == 1
+        finished = tiled_se(*line)
+        # After a line of progress.
+        assert (finished.status, finished.err.splitlines()[-1]) == (
+            3, "tiled-se: error: 2 of 2 blocks could not be built: CXX=/no/such/compiler: no such program")
         report = self.report()
         assert (report["bit_exact"], report["finished"]) == (False, True)
-        assert all("CXX" in row["failure"] and row["report"] is None for row in report["blocks"])
+        assert [(row["failure"], row["report"]) for row in report["blocks"]] == [
+            ("CXX=/no/such/compiler: no such program", None)] * 2
         assert [row["name"] for row in report["blocks"]] == ["se.1", "se_1"]
         assert len({row["module"] for row in report["blocks"]}) == 2
         for row in report["blocks"]:

@@ -8,8 +8,17 @@ import shutil
 import pytest
 
 from tests.helpers import measuring
-from tiled_se.batch import Campaign, Progress, Store, Tally, TaskFailed, store
+from tiled_se.batch import Campaign, Progress, Store, Tally, TaskFailed, reason_of, store
 from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.errors import ToolFailure
+
+
+@pytest.mark.parametrize(("error", "line"), [
+    (TaskFailed("not exact"), "not exact"), (ToolFailure("g++ failed with status 1:\nwhat it printed"),
+                                             "g++ failed with status 1"),
+    (KeyError("x"), "KeyError: 'x'"), (ValueError(), "ValueError: no message")])
+def test_reason(error, line):
+    assert reason_of(error) == line
 
 
 class TestProgress:

@@ -6,7 +6,9 @@ import types
 
 import pytest
 
+from tiled_se.cosim.tools import BuildError
 from tiled_se.gen.block_spec import prepare
+from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
 from tiled_se.network.commands.options import BuildOptions
 
@@ -46,3 +48,33 @@ def test_warnings(tmp_path, capsys):
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["blocks"][0]["report"]["warnings"] == ["one", "two"]
     assert (written["bit_exact"], written["finished"]) == (True, True)
+
+
+def test_tool_that_failed(tmp_path, monkeypatch):
+    """Its first line is the block's reason; the rest is what it printed."""
+    def generate(*_):
+        raise BuildError("CXX=false: false failed with status 1:\nwhat it printed")
+
+    monkeypatch.setattr(build, "generate", generate)
+    options = build.block_options(BuildOptions(k=2), width=4, channels=8, out=str(tmp_path), weights=None, input=None)
+    assert build._build_block(options) == {
+        "failure": "CXX=false: false failed with status 1", "report": None,
+        "tool": "CXX=false: false failed with status 1:\nwhat it printed"}
+
+
+EXACT, WRONG = ({"failure": failure, "report": {"bit_exact": failure is None}} for failure in (None, "y differs"))
+REFUSED = {"failure": "ERROR=0: is too small", "report": None}
+NO_TOOL = {"failure": "g", "report": None, "tool": "g:\nx"}
+
+
+@pytest.mark.parametrize(("results", "failed"), [
+    ([EXACT, EXACT], None), ([EXACT, WRONG], None), ([EXACT, REFUSED], None), ([NO_TOOL, WRONG], None),
+    ([EXACT, NO_TOOL], "1 of 2"), ([REFUSED, NO_TOOL, NO_TOOL], "2 of 3")])
+def test_a_mismatch_counts_more_than_a_tool(results, failed):
+    results = dict(enumerate(results))
+    if failed is None:
+        build._check_tools(results)
+        return
+    with pytest.raises(ToolFailure) as caught:
+        build._check_tools(results)
+    assert str(caught.value) == f"{failed} blocks could not be built: g:\nx"
