@@ -120,7 +120,7 @@ AXES = {
         lambda net: net("Mul", "x", net("Sigmoid", square(net, net("Relu", across_the_batch(net, pool(net)))))),
         "left out", **batch_of(CHANNELS)),
     "matrix-from-the-left": Misleading(dense(left), "left out", **batch_of(CHANNELS)),
-    "matrix-from-the-left-of-columns": Misleading(dense(left_of_columns), **batch_of(CHANNELS)),
+    "matrix-from-the-left-of-columns": Misleading(dense(left_of_columns), "block", **batch_of(CHANNELS)),
     "square-gemm": Misleading(dense(lambda net, x: net("Gemm", x, net.constant(SQUARE))), "block"),
     "square-gemm-transposed": Misleading(
         dense(lambda net, x: net("Gemm", x, net.constant(SQUARE), "", transB=1, alpha=0.5)), "block"),
@@ -220,7 +220,8 @@ def like_map(net, number, kind=np.int32):
 
 UNKNOWN = {
     # What is not known is not harmless.
-    "hidden-turned": Misleading(between(lambda net, x: turned(net, net("Relu", x), (0, 1), -1, 1, channels=SQUEEZE))),
+    "hidden-turned": Misleading(
+        between(lambda net, x: turned(net, net("Relu", x), (0, 1), -1, 1, channels=SQUEEZE)), "unsupported"),
     "hidden-turned-by-two": Misleading(lambda net: net("Mul", "x", net("Sigmoid", square(net, turned(
         net, net("Relu", square(net, pool(net))), (0, 1), 2, (1, 2), channels=CHANNELS)))), "left out"),
     "means-turned": Misleading(
@@ -253,10 +254,10 @@ UNKNOWN = {
             net, net.reshape(pool(net), 1, 12, 1, 1), 12)), 12)), 2, CHANNELS, 1, 1)), "left out", **batch_of(2)),
     "five-axes": Misleading(of_rank(5), "left out", shape=None, run=(1, CHANNELS, 2, HEIGHT, WIDTH)),
     "three-axes": Misleading(of_rank(3), "left out", shape=None, run=(1, CHANNELS, WIDTH)),
-    "no-shape": Misleading(of_rank(4), shape=None, run=(1, CHANNELS, HEIGHT, WIDTH)),
-    "strided-layer": Misleading(of_layer(strides=[2, 2])),
-    "dilated-layer": Misleading(of_layer(dilations=[2, 2])),
-    "layer-of-the-same-size": Misleading(of_layer(auto_pad="SAME_UPPER")),
+    "no-shape": Misleading(of_rank(4), "block", shape=None, run=(1, CHANNELS, HEIGHT, WIDTH)),
+    "strided-layer": Misleading(of_layer(strides=[2, 2]), "block"),
+    "dilated-layer": Misleading(of_layer(dilations=[2, 2]), "block"),
+    "layer-of-the-same-size": Misleading(of_layer(auto_pad="SAME_UPPER"), "block"),
     "layer-with-padding": Misleading(of_layer(pads=[0, 0, HEIGHT - 1, WIDTH - 1]), "left out"),
     "pad-of-a-computed-amount": Misleading(pooled(padded_by_computed), "left out"),
     "conditional": Misleading(between(conditional), "left out"),

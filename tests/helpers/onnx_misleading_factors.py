@@ -38,17 +38,18 @@ def large_inputs(size):
 
 HALF_PRECISION = {
     # Products of constants that have no number in the type of the tensors.
-    "float16-overflow": Misleading(halves(300, 1, 300, 1), kind=np.float16, tolerance=HALVES,
+    "float16-overflow": Misleading(halves(300, 1, 300, 1), "block", kind=np.float16, tolerance=HALVES,
                                    inputs=large_inputs(1e-3)),
-    "float16-overflow-of-the-second": Misleading(halves(1e-3, 300, 1, 300), kind=np.float16, tolerance=HALVES,
+    "float16-overflow-of-the-second": Misleading(halves(1e-3, 300, 1, 300), "block", kind=np.float16, tolerance=HALVES,
                                                  inputs=large_inputs(0.02)),
-    "float16-underflow": Misleading(halves(1e-4, 2e4, 1e-4, 1), kind=np.float16, tolerance=HALVES,
+    "float16-underflow": Misleading(halves(1e-4, 2e4, 1e-4, 1), "block", kind=np.float16, tolerance=HALVES,
                                     inputs=large_inputs(1e4)),
-    "float16-underflow-of-the-second": Misleading(halves(300, 1e-5, 1, 3e-3), kind=np.float16, tolerance=HALVES,
-                                                  inputs=large_inputs(1e5 / 2)),
-    "float16-tiny-variance": Misleading(tiny_variance, kind=np.float16, tolerance=HALVES, inputs=large_inputs(2e-5)),
-    "float32-overflow": Misleading(halves(1e20, 1, 1e20, 1), inputs=large_inputs(1e-38)),
-    "float32-underflow": Misleading(halves(1e-25, 1, 1e-25, 1e20), inputs=large_inputs(1e30)),
+    "float16-underflow-of-the-second": Misleading(halves(300, 1e-5, 1, 3e-3), "block", kind=np.float16,
+                                                  tolerance=HALVES, inputs=large_inputs(1e5 / 2)),
+    "float16-tiny-variance": Misleading(tiny_variance, "block", kind=np.float16, tolerance=HALVES,
+                                        inputs=large_inputs(2e-5)),
+    "float32-overflow": Misleading(halves(1e20, 1, 1e20, 1), "unsupported", inputs=large_inputs(1e-38)),
+    "float32-underflow": Misleading(halves(1e-25, 1, 1e-25, 1e20), "unsupported", inputs=large_inputs(1e30)),
 }
 
 
@@ -61,38 +62,38 @@ EACH = np.reshape([0.5, -1, 2], (3, 1, 1))
 
 FACTORS = {
     # Factors and further operators around the activation and the gate.
-    "negative-factor-after-relu": Misleading(with_factor(-2)),
+    "negative-factor-after-relu": Misleading(with_factor(-2), "unsupported"),
     "negative-factor-before-relu": Misleading(
         between(lambda net, x: net("Relu", net("Mul", x, net.constant(-2)))), "block"),
-    "factor-of-relu6": Misleading(with_factor(0.5, "relu6")),
-    "factor-of-silu": Misleading(with_factor(0.5, "silu")),
-    "factors-after-relu": Misleading(with_factor(EACH)),
-    "factors-after-relu6": Misleading(with_factor(EACH, "relu6")),
+    "factor-of-relu6": Misleading(with_factor(0.5, "relu6"), "unsupported"),
+    "factor-of-silu": Misleading(with_factor(0.5, "silu"), "unsupported"),
+    "factors-after-relu": Misleading(with_factor(EACH), "unsupported"),
+    "factors-after-relu6": Misleading(with_factor(EACH, "relu6"), "unsupported"),
     "factors-before-relu": Misleading(
         between(lambda net, x: net("Relu", net("Mul", x, net.constant(EACH)))), "block"),
-    "factor-of-zero": Misleading(with_factor(0)),
+    "factor-of-zero": Misleading(with_factor(0), "unsupported"),
     "summand-after-relu": Misleading(
-        between(lambda net, x: net("Add", net("Relu", x), net.constant(0.5)))),
+        between(lambda net, x: net("Add", net("Relu", x), net.constant(0.5))), "unsupported"),
     "summands-after-relu": Misleading(
-        between(lambda net, x: net("Add", net("Relu", x), net.constant(EACH)))),
+        between(lambda net, x: net("Add", net("Relu", x), net.constant(EACH))), "unsupported"),
     "normalised-after-relu": Misleading(between(lambda net, x: net(
         "BatchNormalization", net("Relu", x), *(net.constant(part) for part in (
-            [1, 2, 3], [0, 1, -1], [0, 0.5, 0], [1, 1, 2]))))),
-    "sum-of-several": Misleading(between(lambda net, x: net("Relu", net("Sum", x, net.constant(EACH))))),
+            [1, 2, 3], [0, 1, -1], [0, 0.5, 0], [1, 1, 2])))), "unsupported"),
+    "sum-of-several": Misleading(between(lambda net, x: net("Relu", net("Sum", x, net.constant(EACH)))), "unsupported"),
     "divided-constant": Misleading(between(lambda net, x: net("Relu", net("Div", net.constant(1), x))), "left out"),
     "subtracted-from-a-constant": Misleading(
         between(lambda net, x: net("Relu", net("Sub", net.constant(EACH), x))), "block"),
     "clip-without-ends": Misleading(between(lambda net, x: net("Relu", net("Clip", x))), "block"),
-    "clip-with-ends-exchanged": Misleading(between(lambda net, x: net.clip(x, 6, 0))),
+    "clip-with-ends-exchanged": Misleading(between(lambda net, x: net.clip(x, 6, 0)), "unsupported"),
     "clip-twice": Misleading(between(lambda net, x: net.clip(net.clip(x, -1, 3), 0, 6)), "left out"),
     "clip-within-relu6": Misleading(between(lambda net, x: net.clip(net.clip(x, 0, 6), -1, 9)), "block"),
-    "leaky-relu-without-leak": Misleading(between(lambda net, x: net("LeakyRelu", x, alpha=0.0))),
+    "leaky-relu-without-leak": Misleading(between(lambda net, x: net("LeakyRelu", x, alpha=0.0)), "unsupported"),
     "gate-of-a-negative-slope": Misleading(gated(lambda net, x: net("HardSigmoid", x, alpha=-0.2)), "left out"),
     "gate-of-another-offset": Misleading(gated(lambda net, x: net("HardSigmoid", x, alpha=0.3, beta=0.1)), "block"),
     "gate-of-gates": Misleading(gated(lambda net, x: net("Sigmoid", net("Sigmoid", x))), "left out"),
     "gate-to-a-power": Misleading(
         gated(lambda net, x: net("Pow", net("Sigmoid", x), net.constant(2))), "left out"),
-    "mean-twice": Misleading(pooled(lambda net: pool(net, pool(net)))),
+    "mean-twice": Misleading(pooled(lambda net: pool(net, pool(net))), "unsupported"),
     "mean-of-squares": Misleading(pooled(lambda net: pool(net, net("Mul", "x", "x"))), "left out"),
     "map-plus-one": Misleading(
         lambda net: net("Mul", net("Add", "x", net.constant(1)), excite(net, pool(net))), "left out"),
@@ -100,7 +101,7 @@ FACTORS = {
         "Mul", net("Gather", "x", net.constant([1, 0, 2, 3, 5, 4], np.int64), axis=1), excite(net, pool(net))),
         "left out"),
     "map-upside-down": Misleading(lambda net: net("Mul", net("Slice", "x", *(net.constant([end], np.int64) for end in (
-        -1, -100, 2, -1))), excite(net, pool(net)))),
+        -1, -100, 2, -1))), excite(net, pool(net))), "unsupported"),
 }
 
 
@@ -149,6 +150,6 @@ LAYOUTS = {
     "vectors-along-the-columns-of-an-open-batch": Misleading(**last("N", 0), expected="left out",
                                                              run=(WIDTH, HEIGHT, WIDTH, CHANNELS)),
     "channels-last-and-the-batch": Misleading(along_the_batch, "left out", shape=(6, HEIGHT, WIDTH, CHANNELS)),
-    "channels-last-turned": Misleading(turned_mean, shape=(2, HEIGHT, WIDTH, CHANNELS)),
+    "channels-last-turned": Misleading(turned_mean, "block", shape=(2, HEIGHT, WIDTH, CHANNELS)),
     "channels-last-turned-otherwise": Misleading(turned_otherwise, "left out", shape=(1, HEIGHT, WIDTH, CHANNELS)),
 }
