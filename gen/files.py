@@ -101,12 +101,13 @@ def check_free(folder: str, names: Iterable[str], option: str = "out") -> None:
             raise ConfigError(option, folder, f"can't be written: {kind} ({path})")
 
 
-def discard(folder: str, names: Iterable[str], option: str = "out") -> None:
+def discard(folder: str, names: Iterable[str], option: str = "out") -> list[str]:
     """Remove the files `names`, in order, that an earlier run has left in `folder`, whole or half-written; others stay.
 
     A command does this when its work begins: if the run fails or is killed, nothing that it leaves can pass for a
-    result. Raises ConfigError (`option`) where a file can't be removed.
+    result. Returns the names of the whole files that were removed. Raises ConfigError (`option`) where one can't be.
     """
+    removed = []
     try:
         present = os.listdir(folder) if os.path.isdir(folder) else []
         for name in names:
@@ -114,8 +115,10 @@ def discard(folder: str, names: Iterable[str], option: str = "out") -> None:
             for file in (one for one in present if one == name or half.fullmatch(one)):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(folder, file))
+                    removed += [file] if file == name else []
     except OSError as error:
         raise ConfigError(option, folder, f"can't be written: {reason(error)} ({error.filename or folder})") from None
+    return removed
 
 
 def check_file(path: str, option: str) -> None:

@@ -15,7 +15,7 @@ from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import config_fields, tool_versions
-from .text_table import warn
+from .text_table import say_removed, warn
 from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
@@ -33,7 +33,8 @@ def write_verilog(options: BlockOptions) -> bool:
     warn(spec.warnings)
     design = generate(spec.config, spec.baked, options.name)
     files = hardware_files(spec, design)
-    discard(folder, [*generated_files(folder), *names])
+    removed = discard(folder, [*generated_files(folder), *names])
+    say_removed([os.path.join(folder, file) for file in removed if file not in files])
     write_all(folder, {file: content for file, (content, _) in files.items()})
     for file, (content, purpose) in files.items():
         size = "" if file == MANIFEST else f"{len(content):,} bytes: "

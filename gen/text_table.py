@@ -4,12 +4,18 @@
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["aligned", "labelled", "markdown", "number", "say", "warn"]
+__all__ = ["aligned", "labelled", "markdown", "number", "say", "say_removed", "warn"]
 
 
 def say(text: str) -> None:
     """Print what a command does next."""
     print(f"{text} ...", flush=True)
+
+
+def say_removed(names: Sequence[str]) -> None:
+    """Print what was removed and is not written again; nothing if there is none."""
+    if names:
+        print(labelled({"removed": f"{', '.join(names)}, which an earlier run had written"}), flush=True)
 
 
 def warn(warnings: Iterable[str]) -> None:

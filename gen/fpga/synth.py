@@ -12,7 +12,7 @@ from ...hdl.technology import Technology
 from ..block_spec import BlockSpec, prepare
 from ..files import discard, json_bytes, output_folder, write_all
 from ..options import BlockOptions
-from ..text_table import say, warn
+from ..text_table import say, say_removed, warn
 from ..verilog import SYNTHESIS, Design, generate, generated_files
 from .nextpnr import lacking, place
 from .report import SynthesisOutcome, report, table
@@ -56,7 +56,9 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
     design = generate(spec.config, spec.baked, name)
     # The design above says which memories there are; this is what they are made of.
     text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology)).verilog
-    discard(folder, [*generated_files(folder), SYNTHESIS, *_logs(folder)])
+    again, logs = {f"{name}.v", SYNTHESIS}, _logs(folder)
+    removed = discard(folder, [*generated_files(folder), SYNTHESIS, *logs])
+    say_removed([os.path.join(folder, file) for file in removed if file not in again.union(logs)])
     write_all(folder, {f"{name}.v": text.encode()})
     with Workbench(folder) as bench:
         return _run(spec, design, text, bench, say)

@@ -17,7 +17,7 @@ from ...gen.manifest import hardware_files
 from ...gen.options import block_options, describe
 from ...gen.report import arrays, report
 from ...gen.simulation import OUTPUT, REPORT, run
-from ...gen.text_table import aligned, number, warn
+from ...gen.text_table import aligned, number, say_removed, warn
 from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
@@ -119,13 +119,16 @@ def _discard_earlier(folder, tasks, calibration):
               for name in folders]
     write_all(folder, {REPORT: json_bytes({
         "calibration": calibration, "bit_exact": False, "finished": False, "blocks": blocks})})
+    gone = []
     for name in folders:
         own = os.path.join(folder, name)
-        discard(own, [*OWN, *generated_files(own)])
+        removed = discard(own, [*OWN, *generated_files(own)])
         if name not in ours:
+            gone += [f"the results in {own}"] if removed else []
             # It stays if the user has put something into it.
             with contextlib.suppress(OSError):
                 os.rmdir(own)
+    say_removed(gone)
 
 
 def _earlier(folder):

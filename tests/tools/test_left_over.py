@@ -65,7 +65,12 @@ def test_interrupted(tiled_se, monkeypatch, command, where, name, left):
     monkeypatch.setattr(where, name, drained if name == "drain" else INTERRUPTED)
     fill("out", *left, *(f"{one}.0123abcd.tmp" for one in left), "mine.json", "report.json.bak", "yosys_mine.log")
     pathlib.Path("out/mine.v").write_text("// mine\n")
-    assert tiled_se(*command, "--out=out").status == 130
+    finished = tiled_se(*command, "--out=out")
+    assert finished.status == 130
+    # The other files are the command's own: it writes them again.
+    assert [line for line in finished.out.splitlines() if line.startswith("removed ")] == [
+        "removed     out/other.v, out/other.params.bin, out/other.params.hex, out/manifest.json, "
+        "which an earlier run had written"] * (command[0] == "synth")
     made = {"tiled_se.v", "reports"}
     assert set(os.listdir("out")) - made == {"mine.json", "mine.v", "report.json.bak", "yosys_mine.log"}
 
@@ -91,7 +96,11 @@ def test_verilog_of_another_name_and_kind(tiled_se, npz):
     fill("out", "mine.params.bin")
     pathlib.Path("out/mine.v").write_text("module mine(); endmodule\n")
     baked = npz("w.npz", **weights())
-    assert tiled_se("verilog", "--k=2", "--width=4", f"--weights={baked}", "--name=second", "--out=out").status == 0
+    second = ("verilog", "--k=2", "--width=4", f"--weights={baked}", "--name=second", "--out=out")
+    finished = tiled_se(*second)
+    assert (finished.status, [line for line in finished.out.splitlines() if "removed" in line]) == (0, [
+        "removed     out/first.v, out/first.params.bin, out/first.params.hex, which an earlier run had written"])
+    assert "removed" not in tiled_se(*second).out
     assert sorted(os.listdir("out")) == ["manifest.json", "mine.params.bin", "mine.v", "second.v"]
 
 
@@ -132,7 +141,10 @@ class TestBuild:
     def test_interrupted(self, tiled_se, line, monkeypatch):
         """Then continued with fewer blocks: what the first attempt has left goes, too."""
         monkeypatch.setattr(campaign, "drain", drained)
-        assert tiled_se(*line).status == 130
+        finished = tiled_se(*line)
+        assert finished.status == 130
+        assert ("\nremoved     the results in rtl/old, the results in rtl/kept, which an earlier run had written\n"
+                in finished.out)
         report, left = self.report(), self.left()
         assert (report["bit_exact"], report["finished"]) == (False, False)
         assert not any(row["bit_exact"] for row in report["blocks"])
