@@ -32,8 +32,9 @@ STATUSES: dict[type[BaseException], int] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name, by default those of this process, without the program's name.
 
-    Returns the exit status. 2 comes with one line on stderr, and then nothing was written. 1 is a mismatch and nothing
-    else: an error of this program itself gives 70, after its traceback.
+    Returns the exit status. 2 comes with one line on stderr, and then nothing was written, unless the disk or memory
+    was full during the work. 1 is a mismatch and nothing else: an error of this program itself gives 70, after its
+    traceback.
     """
     with standard_streams() as closed:
         try:
