@@ -15,10 +15,12 @@ WORTHWHILE = 1.01
 # More bits than any FPGA has in memories of its own. The most are in AMD's Versal Premium VP1802 and VP2802: 174 Mb of
 # block RAM and 717 Mb of UltraRAM (product selection guide XMP463).
 FPGA_BITS = 1 << 30
-# A choice of more multipliers than MANY, and over FAR times those of full rate, is worth a warning. The largest FPGAs
-# have over 10,000; of the parts that `synth` knows, the largest has 156.
-MANY, FAR = 64, 4
+# A choice of more multipliers than MANY, and over FAR times those of full rate, is worth a warning. Up to FAR times is
+# what SRAM_OVERHEAD asks of ordinary blocks. The largest FPGAs have over 10,000; of the parts that `synth` knows, the
+# largest has 156.
+MANY, FAR = 64, 8
 MOST_LANES = 64
+FEWER = "a larger SRAM_OVERHEAD has auto take fewer"
 
 
 def lanes_within(channels, most=DEFAULT_LANES):
@@ -82,7 +84,7 @@ def doubts(config, lanes_chosen, macs_chosen):
     if not lanes_chosen and config.lanes == 1 < config.channels:
         divisor = next((n for n in range(2, MOST_LANES + 1) if config.channels % n == 0), None)
         found.append(f"LANES=1, one channel a cycle, as C={config.channels} has no divisor from 2 to {DEFAULT_LANES}"
-                     + (f"; LANES={divisor} is possible" if divisor else ""))
+                     + (f"; LANES={divisor} is possible, with beats of {8 * divisor} bits" if divisor else ""))
     if not macs_chosen and config.macs > MANY:
         found += _many_macs(config)
     return found
@@ -96,9 +98,10 @@ def _many_macs(config):
         words, fewer = config.tile_words, dataclasses.replace(config, macs=config.macs // FAR)
         return [f"MACS=auto takes {config.macs:,} multipliers, with which a tile of {words:,} beats takes "
                 f"{Timing(config).period(words):,.0f} cycles; MACS={fewer.macs} takes "
-                f"{Timing(fewer).period(words):,.0f}"]
+                f"{Timing(fewer).period(words):,.0f}"
+                + ("" if config.slack is None else f", and {FEWER}")]
     if config.macs <= FAR * fewest.macs:
         return []
     before, after = (memory_bits(c) / config.bound_bits for c in (fewest, config))
     return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x the bound 8*K*W*C; "
-            f"MACS={fewest.macs} is as fast with {before:.2f} x the bound"]
+            f"MACS={fewest.macs} is as fast with {before:.2f} x the bound, and {FEWER}"]

@@ -44,7 +44,8 @@ def test_baked(tiled_se, npz, tmp_path):
 def test_warnings(tiled_se, tmp_path):
     """A line each; the files are the same as without."""
     finished = tiled_se("verilog", "--k=2", "--width=8", "--channels=11", "--out=out")
-    line = "LANES=1, one channel a cycle, as C=11 has no divisor from 2 to 8; LANES=11 is possible"
+    line = "LANES=1, one channel a cycle, as C=11 has no divisor from 2 to 8; LANES=11 is possible, with beats " \
+           "of 88 bits"
     assert (finished.status, finished.err) == (0, f"tiled-se: warning: {line}\n")
     assert json.loads((tmp_path / "out/manifest.json").read_text())["warnings"] == [line]
     assert tiled_se("verilog", "--k=2", "--width=8", "--channels=11", "--lanes=1", "--out=chosen").err == ""

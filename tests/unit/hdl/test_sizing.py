@@ -18,7 +18,7 @@ def sized(**more):
 
 
 def test_ordinary_blocks():
-    for shape in ((56, 64, 16), (28, 240, 60), (10, 960, 240), (1, 1, 1), (7, 8, 2)):
+    for shape in ((56, 64, 16), (28, 240, 60), (10, 960, 240), (1, 1, 1), (7, 8, 2), (14, 480, 120), (14, 672, 168)):
         config = sized(k=7, width=shape[0], channels=shape[1], squeeze=shape[2])
         assert doubts(config, False, False) == []
 
@@ -43,18 +43,21 @@ def test_lanes_that_fell_to_one(channels):
     if fell:
         assert found[0].startswith(f"LANES=1, one channel a cycle, as C={channels} has no divisor from 2 to 8")
         divisors = [n for n in range(2, 65) if channels % n == 0]
-        assert found[0].endswith(f"; LANES={divisors[0]} is possible" if divisors else " to 8")
+        assert found[0].endswith(
+            f"; LANES={divisors[0]} is possible, with beats of {8 * divisors[0]} bits" if divisors else " to 8")
 
 
 def test_more_multipliers_than_full_rate_takes():
-    config = sized(k=7, width=14, channels=576, squeeze=144)
+    config = sized(k=7, width=28, channels=576, squeeze=144)
     (found,) = doubts(config, False, False)
     fewest = next(macs for macs in range(1, 600)
                   if Timing(dataclasses.replace(config, macs=macs)).keeps_pace)
     assert config.macs > max(FAR * fewest, MANY)
     factors = [memory_bits(dataclasses.replace(config, macs=n)) / config.bound_bits for n in (config.macs, fewest)]
     assert found == (f"MACS=auto takes {config.macs} multipliers for a memory of {factors[0]:.2f} x the bound 8*K*W*C; "
-                     f"MACS={fewest} is as fast with {factors[1]:.2f} x the bound")
+                     f"MACS={fewest} is as fast with {factors[1]:.2f} x the bound, "
+                     "and a larger SRAM_OVERHEAD has auto take fewer")
+    assert choose_macs(config, factors[1] - 1 + 1e-9) == fewest
     assert doubts(config, False, True) == []
     # Not where there are few of them, or full rate takes nearly as many.
     assert doubts(dataclasses.replace(config, macs=MANY), False, False) == []
@@ -70,4 +73,7 @@ def test_no_number_of_multipliers_is_enough(width, slack):
     words, fewer = config.tile_words, dataclasses.replace(config, macs=config.macs // FAR)
     assert found == (f"MACS=auto takes {config.macs:,} multipliers, with which a tile of {words:,} beats takes "
                      f"{Timing(config).period(words):,.0f} cycles; MACS={fewer.macs} takes "
-                     f"{Timing(fewer).period(words):,.0f}")
+                     f"{Timing(fewer).period(words):,.0f}"
+                     + ("" if slack is None else ", and a larger SRAM_OVERHEAD has auto take fewer"))
+    # A bound on the period; without SLACK, no bound on the memory gives full rate.
+    assert (choose_macs(config, 5) < config.macs) == (slack is not None)
