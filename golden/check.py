@@ -16,13 +16,17 @@ from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE, gate_function
 
 __all__ = ["difference", "one_line"]
 
-# (H, W) of the maps: of several pictures, of smaller and of larger scales, then of one, of the smallest and a medium.
+# (H, W) of the maps: of several pictures, of smaller and of larger scales, then of one, of the smallest and a medium
+# scale.
 MAPS = ((3, 2), (2, 4), (5, 3), (4, 7))
+# Then, for what a module does to large maps alone, a large one; with many channels two strips, as time is short.
+LARGE, STRIPS, MANY = ((37, 41),), ((37, 2), (2, 41)), 256
 # What the root mean square of layer 1's products, and of layer 2's, is to be: small, near the corners of activations
 # and gates on both sides, and far beyond.
 HIDDEN, LOGITS = (0.01, 1, 4, 16, 1000), (1, 4, 20, 1000)
 PLAIN = (1, 30)  # of inputs, whatever the weights are
 LARGEST, LARGEST_LOW = 1e20, 100
+LARGEST_SUMMED = 4  # in low precision, of a large map, whose sum must not overflow
 # No activation between the layers is steeper.
 STEEPEST = 1.5
 
@@ -103,8 +107,8 @@ def _randomise(module: nn.Module) -> None:
             buffer.copy_(0.5 + torch.rand(buffer.shape))
 
 
-def _compare(original: nn.Module, tiled: TiledSE, dtype: torch.dtype, several: int = len(MAPS)) -> str | None:
-    """How the two differ on `several` random maps of this precision."""
+def _compare(original: nn.Module, tiled: TiledSE, dtype: torch.dtype, several: int | None = None) -> str | None:
+    """How the two differ on the first `several` random maps of this precision; None for all of them."""
     tiled.eval().k = 1 << 30
     layers = [(layer.weight.flatten(1).double(), layer.bias.double()) for layer in (tiled.fc1, tiled.fc2)]
     maps = [x.to(tiled.fc1.weight.device) for x in itertools.islice(_maps(layers, dtype), several)]
@@ -155,8 +159,11 @@ def _maps(layers: list, dtype: torch.dtype) -> Iterator[torch.Tensor]:
     """Random maps (N, C, H, W), whose means reach every part of the activations."""
     scales, channels = sorted(_scales(layers, dtype)), layers[0][0].shape[1]
     half = len(scales) // 2
-    several = scales[:half + 1] * 2, scales[half:] * 2
-    for size, chosen in zip(MAPS, (*several, scales[:1], scales[half:half + 1]), strict=True):
+    several, medium = (scales[:half + 1] * 2, scales[half:] * 2), scales[half]
+    summed = min(medium, LARGEST_SUMMED) if _is_low(dtype) else medium
+    large = LARGE if channels <= MANY else STRIPS
+    factors = *several, scales[:1], [medium], *[[summed]] * len(large)
+    for size, chosen in zip(MAPS + large, factors, strict=True):
         means = torch.randn(len(chosen), channels, 1, 1)
         maps = means + torch.rand(len(chosen), channels, *size) - 0.5
         yield (torch.tensor(chosen)[:, None, None, None] * maps).to(dtype)
@@ -188,8 +195,7 @@ def _allowed(tiled: TiledSE, layers: list, maps: list[torch.Tensor], dtype: torc
         return (2 + terms**0.5 / 2) * unit
 
     values = torch.cat([x.double().mean((2, 3)) for x in maps])
-    errors = rounding(max(x[0, 0].numel() for x in maps)) * torch.cat([x.abs().double().mean((2, 3)) for x in maps])
-    errors += least
+    errors = torch.cat([rounding(x[0, 0].numel()) * x.abs().double().mean((2, 3)) for x in maps]) + least
     overflow = torch.zeros(len(values), dtype=torch.bool, device=values.device)
     for place, (weight, bias) in enumerate(layers):
         if place:

@@ -71,6 +71,9 @@ DIFFERENT = {
     "small inputs are dropped": (special(pool=lambda x: average(x * (x.abs().max() > 0.1))), None, AMOUNT),
     "one picture alone": (special(pool=lambda x: average(x) + (len(x) == 1)), None, AMOUNT),
     "a height": (special(pool=lambda x: average(x) * (1 if x.shape[2] >= 4 else 2)), None, AMOUNT),
+    "a large height": (special(pool=lambda x: average(x) * (1 if x.shape[2] < 30 else 2)), None, AMOUNT),
+    "a large width": (special(pool=lambda x: average(x) * (1 if x.shape[3] < 30 else 2)), halved, AMOUNT),
+    "a large map": (special(pool=lambda x: average(x) * (1 if x[0, 0].numel() < 1024 else 1.1)), None, AMOUNT),
     "half precision": (special(pool=lambda x: average(x) * (1.25 if x.dtype is torch.float16 else 1)), halved, AMOUNT),
     "another precision": (blocks.FixedPrecision, halved, "returns dtype float32, its tiled form float16"),
     "weights of a type without operators": (
@@ -107,6 +110,13 @@ def test_different(name):
         assert network[0] is first
         assert not isinstance(network[1], TiledSE)
     assert isinstance(tile_se(network, 5, check=False)[0], TiledSE)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_different_on_large_maps_of_many_channels(axis):
+    network = nn.Sequential(made(special(pool=lambda x: average(x) * (1 if x.shape[axis] < 30 else 2)), 300, 20, 0.1))
+    with pytest.warns(UserWarning, match=f"^0: {AMOUNT}"):
+        assert find_se(network) == {}
 
 
 def test_different_and_not_chosen():
