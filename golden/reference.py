@@ -32,7 +32,7 @@ def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np
 
     `ranges` are the lowest and the highest number of a stage: "mean", "sums" of layer 1, "hidden", "logits", "gates".
     """
-    def cut(stage, v):
+    def cut(stage: str, v: np.ndarray) -> np.ndarray:
         return np.clip(v, *ranges[stage]) if stage in ranges else v
 
     hidden = cut("hidden", MIDS[mid](cut("sums", cut("mean", z) @ w1.T + b1)))

@@ -125,10 +125,8 @@ class _TiledBlock:
 
     def _type(self):
         """The element type of x and y."""
-        graph = self.graph.model.graph
-        for value in (*graph.value_info, *graph.input, *graph.output):
-            if value.name in (self.block.x, self.block.y) and value.type.tensor_type.elem_type:
-                return value.type.tensor_type.elem_type
+        if self.block.element_type:
+            return self.block.element_type
         array = self.graph.constant(self.block.weight)
         if array is None or not is_float(array.dtype):
             return TensorProto.FLOAT

@@ -16,16 +16,18 @@ class CannotRun(Exception):
     """A model can't be run; the text says why."""
 
 
-def runner(model: onnx.ModelProto, tensors: Sequence[str], threads: int | None = None
+def runner(model: onnx.ModelProto, tensors: Sequence[str], threads: int | None = None, fallback: bool = True
            ) -> Callable[[dict], list[np.ndarray]]:
     """A function that runs `model` on arrays by their names and returns those of `tensors`, on `threads` or all cores.
 
-    Raises CannotRun, as the function does.
+    Only with `fallback` it may be ONNX's evaluator. Raises CannotRun, as the function does.
     """
     try:
         session = open_session(model, taps=tensors, threads=threads, optimise=False)
     except Exception as error:  # onnxruntime raises exceptions of many types
         reason = _line(error)
+        if not fallback:
+            raise CannotRun(reason) from None
         try:
             session = onnx.reference.ReferenceEvaluator(model)
         except Exception:

@@ -37,7 +37,8 @@ class NetworkBlock:
     from. Constant factors between the layers are folded into `float_block`. With `channels_last` x is (N, H, W, C)
     instead of (N, C, H, W). `quantised` tells whether the network rounds to integers between x and y. `height` and
     `width` are those of x, None if the size of the network's input leaves them open. `ranges` are what the block's
-    numbers are cut to by the ranges of such integers.
+    numbers are cut to by the ranges of such integers. `element_type` is ONNX's number for the type of x and y, None if
+    it is not known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class NetworkBlock:
     height: int | None = None
     width: int | None = None
     ranges: Ranges = dataclasses.field(default_factory=Ranges)
+    element_type: int | None = None
 
     @property
     def channels(self) -> int:
@@ -150,7 +152,8 @@ class _Matcher:
             raise _Unsupported(f"{error.option} is {error.value}, {error.allowed}") from None
         return NetworkBlock("", x, y, block, channels_last, layer1.tensor,
                             rounds_inside(self.graph, x, y, base),
-                            *map_size(self.graph.dims.get(x), channels_last), ranges)
+                            *map_size(self.graph.dims.get(x), channels_last), ranges,
+                            self.graph.element_types.get(x) or self.graph.element_types.get(y))
 
     def _layers(self, logits):
         """``(layer1, mid, layer2, operators)`` that compute `logits`, or None.

@@ -35,6 +35,7 @@ def unfused(graph: Graph) -> Graph:
     model.graph.node.extend(nodes)
     split = Graph(model)
     # Inference knows no fused layers: after them no shape was known.
+    split.element_types = graph.element_types | split.element_types
     split.dims = infer(split) | {name: dims for name, dims in graph.dims.items() if dims is not None}
     return split
 

@@ -12,7 +12,7 @@ import onnx
 from ...hdl.config import ConfigError
 from .folding import FOLDED, array_of, folded
 
-__all__ = ["Graph", "attributes", "declared_dims", "default_operator"]
+__all__ = ["Graph", "attributes", "declared_dims", "declared_types", "default_operator"]
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
 # Operators that onnxruntime also has in a domain of its own, for types that older default operator sets lack.
@@ -73,9 +73,7 @@ class Graph:
                      if (dims := declared_dims(value)) is not None}
         self.axis_names = {value.name: tuple(dim.dim_param for dim in value.type.tensor_type.shape.dim)
                            for value in (*graph.value_info, *graph.input, *graph.output)}
-        self.element_types = {value.name: value.type.tensor_type.elem_type
-                              for value in (*graph.value_info, *graph.input, *graph.output)
-                              if value.type.tensor_type.elem_type}
+        self.element_types = declared_types(graph)
         self.dims |= {name: tuple(tensor.dims) for name, tensor in self.initializers.items()}
         self._foldable = self._constant_chains()
         self.constant = functools.cache(self._constant)
@@ -174,6 +172,12 @@ class Graph:
         if any(item and array is None for item, array in zip(node.input, inputs, strict=True)):
             return None
         return folded(self.operator(node), attributes(node), inputs)
+
+
+def declared_types(graph: onnx.GraphProto) -> dict[str, int]:
+    """The declared element type of each tensor, where it is known."""
+    return {value.name: kind for value in (*graph.value_info, *graph.input, *graph.output)
+            if (kind := value.type.tensor_type.elem_type)}
 
 
 def declared_dims(value: onnx.ValueInfoProto) -> tuple | None:

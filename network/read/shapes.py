@@ -14,7 +14,7 @@ from google.protobuf.message import Error
 from onnx.shape_inference import InferenceError
 
 from ...hdl.config import ConfigError
-from .graph import Graph, declared_dims, default_operator
+from .graph import Graph, declared_dims, declared_types, default_operator
 from .sandbox import sandboxed
 
 if typing.TYPE_CHECKING:
@@ -98,8 +98,8 @@ def measured(graph: Graph, tensors: list[str], dims: list[int]) -> dict:
 def infer(graph: Graph, dims: list[int] | None = None) -> dict:
     """The shape of each tensor by ONNX's shape inference, None for open dimensions; `dims` are the input's, if known.
 
-    Returns the declared shapes if inference refuses the model. Inference runs in this process, which a crafted file can
-    crash.
+    Returns the declared shapes if inference refuses the model. ``graph.element_types`` gets the types that it finds.
+    Inference runs in this process, which a crafted file can crash.
     """
     try:
         model = copy.deepcopy(graph.model)
@@ -117,6 +117,7 @@ def infer(graph: Graph, dims: list[int] | None = None) -> dict:
     except (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError):
         # The model may still run. Sizes that stay open are reported as such.
         return dict(graph.dims)
+    graph.element_types |= declared_types(model.graph)
     return graph.dims | {value.name: shape
                          for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
                          if (shape := declared_dims(value)) is not None}

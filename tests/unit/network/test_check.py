@@ -10,6 +10,7 @@ import re
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from tests.helpers.onnx_lookalikes import excite, layer, pool
 from tests.helpers.onnx_misleading import quantised
@@ -23,6 +24,7 @@ from tiled_se.network.check import whole as check_whole
 from tiled_se.network.check.blocks import differing
 from tiled_se.network.match.match import match
 from tiled_se.network.network import find_blocks, open_network
+from tiled_se.network.read.shapes import open_session
 from tiled_se.network.tile import tile_blocks
 
 
@@ -218,6 +220,30 @@ def test_halves_inside_of_a_network_round_more(tiled_se):
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     onnx.save(model, "net.onnx")
     tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+
+
+def test_a_map_of_another_type_than_the_weights(tiled_se):
+    """No file declares the types of its inner tensors, but inference knows them."""
+    net = Net()
+    x = net("Cast", "x", to=onnx.TensorProto.FLOAT16)
+    gates = excite(net, pool(net, net("Cast", x, to=onnx.TensorProto.FLOAT)))
+    net("Cast", net("Mul", x, net("Cast", gates, to=onnx.TensorProto.FLOAT16)), output="y", to=onnx.TensorProto.FLOAT)
+    onnx.save(whole(net), "net.onnx")
+    tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
+    open_session(onnx.load("out.onnx"))
+
+
+def test_what_another_runtime_refuses_is_not_written(tiled_se, monkeypatch):
+    """ONNX's own evaluator would take operands of two types."""
+    def spoiled(model, blocks, k):
+        tiled = tile_blocks(model, blocks, k)
+        tiled.graph.initializer[-1].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(
+            tiled.graph.initializer[-1]).astype(np.float64), tiled.graph.initializer[-1].name))
+        return tiled
+
+    onnx.save(network(), "net.onnx")
+    monkeypatch.setattr(check_whole, "tile_blocks", spoiled)
+    tiled_se.refuses_as("MODEL=net.onnx (--model): can't be run, to compare", "swap", "net.onnx", "-o", "out.onnx")
 
 
 UNCOMPARED = "not compared with the original, as small differences become large before them: "
