@@ -16,7 +16,7 @@ from torch import nn
 from .check import one_line
 from .graph import Graph, Node, blank
 from .module import TiledSE
-from .reasons import GATING, Finding, is_layer, reason
+from .reasons import GATING, READS, Finding, is_layer, reason
 from .recognise import could_be_block
 
 __all__ = ["explain"]
@@ -59,8 +59,14 @@ def _explain(model: nn.Module, taken: Collection[str]) -> dict[str, str]:
                 inside = any(_is_inside(names[part], other) for other in taken)
                 if not inside and not isinstance(part, TiledSE) and names[part] not in left_out:
                     left_out[names[part]] = _reason(finding, part)
+            for place in graph.reads:
+                part = _like_block(module, graph, place)
+                if part is not None and not any(_is_inside(names[part], other) for other in [*taken, *left_out]):
+                    left_out[names[part]] = READS
         elif error is not None:
-            left_out |= {names[part]: why for part, why in _failed(module, graph, error)}
+            part = _like_block(module, graph, graph.place if graph is not None else "")
+            if part is not None:
+                left_out[names[part]] = f"can't be run: {one_line(error)}"
         # Parts that were not run, as auxiliary outputs of training, or of a module that can't be run.
         if not isinstance(module, torch.jit.ScriptModule):
             queue += [(_joined(name, inner), part) for inner, part in module.named_children()]
@@ -179,16 +185,15 @@ def _chain(gate: Node, over: Node) -> tuple[list[Node], list[Node]]:
     return ordered, [node for node in ordered if any(node.is_coarser(source) for source in node.inputs)]
 
 
-def _failed(module: nn.Module, graph: Graph | None, error: Exception | None) -> Iterator[tuple[nn.Module, str]]:
-    """The innermost module that ended the pass and has a block's layers, if it averages a map."""
-    places = graph.place.split(".") if graph is not None else []
+def _like_block(module: nn.Module, graph: Graph | None, place: str) -> nn.Module | None:
+    """The innermost module around `place` that has a block's layers, if it averages a map."""
+    places = place.split(".") if place else []
     for count in range(len(places), -1, -1):
-        place = ".".join(places[:count])
-        part = module.get_submodule(place)
+        inner = ".".join(places[:count])
+        part = module.get_submodule(inner)
         if could_be_block(part) and type(part).forward is not nn.Module.forward:
-            averages = any(isinstance(inner, nn.AdaptiveAvgPool2d) for inner in part.modules())
+            averages = any(isinstance(layer, nn.AdaptiveAvgPool2d) for layer in part.modules())
             for node in graph.nodes if graph is not None else ():
-                averages |= node.is_pooled and not node.extent and _is_inside(node.place, place)
-            if averages:
-                yield part, f"can't be run: {one_line(error)}"
-            return
+                averages |= node.is_pooled and not node.extent and _is_inside(node.place, inner)
+            return part if averages else None
+    return None

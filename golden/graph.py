@@ -66,13 +66,15 @@ class Node:
 class Graph(TorchDispatchMode):
     """The operators of one pass of a module from :func:`blank` on zeros of a `shape`; ``error`` is what ended it.
 
-    `axes` are those of the map's height and width.
+    `axes` are those of the map's height and width. ``reads`` has the modules in which a number of the input became one
+    of Python, as the condition of an ``if`` does.
     """
 
     def __init__(self, module: nn.Module, shape: Sequence[int], axes: Sequence[int], device: str = "cpu") -> None:
         super().__init__()
         self.nodes: list[Node] = []
         self.executed: set[str] = set()
+        self.reads: list[str] = []
         self.error: Exception | None = None
         self._stack: list[str] = [""]
         self._by_id: dict[int, Node] = {}
@@ -125,6 +127,9 @@ class Graph(TorchDispatchMode):
 
         arguments, named = known(args), {key: known(value) for key, value in (kwargs or {}).items()}
         result = func(*args, **(kwargs or {}))
+        if torch.Tag.data_dependent_output in func.tags and any(
+                isinstance(value, Node) and value.is_from_input for value in arguments):
+            self.reads.append(self._stack[-1])
         for tensor in _flat(result if isinstance(result, (list, tuple)) else [result]):
             if isinstance(tensor, torch.Tensor) and not nn.parameter.is_lazy(tensor):
                 node = self._node(tensor, operator=func.overloadpacket, func=func, args=arguments, kwargs=named,

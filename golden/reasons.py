@@ -17,7 +17,7 @@ from .graph import SLICES, Graph, Node, blank
 from .recognise import activation_of, gate_of
 from .trace import GRID, UNTAGGED
 
-__all__ = ["GATING", "Finding", "is_layer", "reason"]
+__all__ = ["GATING", "READS", "Finding", "is_layer", "reason"]
 
 aten = torch.ops.aten
 LAYERS = {aten.convolution: 1, aten.mm: 1, aten.addmm: 2, aten.bmm: 1, aten.linear: 1}
@@ -43,6 +43,7 @@ FUNCTIONS: dict[str, Callable] = {
     "Mish": functional.mish, "ELU": functional.elu, "SELU": functional.selu, "LeakyReLU": functional.leaky_relu,
     "Softplus": functional.softplus, "Softsign": functional.softsign, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid,
     "Hardsigmoid": functional.hardsigmoid, "squared ReLU": lambda x: functional.relu(x).square()}
+READS = "reads numbers of its input in Python, so what it computes may depend on them"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,13 +192,27 @@ def _maps(finding: Finding) -> str | None:
     if finding.product.operator in (aten.mul_, aten.div_) and finding.product.inputs[0] is over:
         return "changes its input in place"
     if averaged is not _origin(over):
+        for node, start, what in ((over, averaged, "product"), (averaged, over, "mean")):
+            if (factor := _factor(node, start)) is not None:
+                return f"has a factor of {factor:g} on the {what}"
         return "averages another map than it multiplies"
     return None
+
+
+def _factor(node: Node, start: Node) -> float | None:
+    """The number by which `node` is a multiple of `start`; None if it is something else."""
+    values = _values(node, start, through_layers=False)
+    if values is None or values.shape != GRID.shape:
+        return None
+    factor = (values[-1] / GRID[-1]).item()
+    return factor if torch.allclose(values, factor * GRID, rtol=1e-6) else None
 
 
 def _around(finding: Finding, module: nn.Module) -> str | None:
     """What the module has beside the block."""
     own, place = {*finding.chain, finding.product}, finding.place
+    if any(read == place or place and read.startswith(place + ".") for read in finding.graph.reads):
+        return READS
     more = [node for node in finding.graph.nodes
             if node.is_from_input and node.operator is not None and node not in own and not _is_copy(node)
             and (not place or node.place == place or node.place.startswith(place + "."))]
@@ -244,20 +259,23 @@ def _origin(node: Node) -> Node:
     return node
 
 
-def _values(node: Node, start: Node) -> torch.Tensor | None:
-    """`node` as a function of `start`, at the points of GRID; None if it is not a function of each element."""
+def _values(node: Node, start: Node, through_layers: bool = True) -> torch.Tensor | None:
+    """`node` as a function of `start`, at the points of GRID; None if it is not a function of each element.
+
+    `through_layers` passes over batch normalisations and biases.
+    """
     if node is start:
         return GRID
     if node.func is None or not node.is_from_input:
         return None
-    if _is_copy(node) or _is_of_layer(node):
-        return _values(next(source for source in node.inputs if source.is_from_input), start)
+    if _is_copy(node) or through_layers and _is_of_layer(node):
+        return _values(next(source for source in node.inputs if source.is_from_input), start, through_layers)
     if torch.Tag.pointwise not in node.func.tags and node.operator not in UNTAGGED:
         return None
     args: list[Any] = []
     for value in node.args:
         if isinstance(value, Node):
-            value = _values(value, start)
+            value = _values(value, start, through_layers)
             if value is None:
                 return None
             value = value.clone()  # the operator may work in place

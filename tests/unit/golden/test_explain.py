@@ -21,6 +21,7 @@ WINDOW = "has means over windows instead of over the whole map"
 MAXIMUM = "has a maximum beside the mean"
 ONE, CONV1D = "has one layer instead of two", "has a 1D convolution over the channels instead of two layers"
 BRANCHES = "has gates for 2 branches instead of one"
+READS = "reads numbers of its input in Python, so what it computes may depend on them"
 LARGER = "is written out in the forward of a larger module"
 
 
@@ -205,6 +206,35 @@ def hooked(layer):
     layer.register_forward_hook(lambda *_: None)
 
 
+class Doubled(blocks.Block):
+    """The normalisation counts beside the factor."""
+
+    def __init__(self, channels, squeeze):
+        super().__init__(channels, squeeze)
+        self.norm = nn.BatchNorm2d(channels)
+        self.scale = lambda x, g: 2 * self.norm(x) * g
+
+
+class Deciding(blocks.Block):
+    """It gates some maps only."""
+
+    def __init__(self, condition):
+        super().__init__(6, 4)
+        self.condition = condition
+
+    def forward(self, x):
+        return super().forward(x) if self.condition(x) else x
+
+
+# None gates a random map. The first two do not gate a map of zeros either, on which a module is run; the others do.
+CONDITIONS = {
+    "large means": lambda x: x.mean() > 9,
+    "large numbers": lambda x: x.abs().max().item() > 99,
+    "small numbers": lambda x: x.abs().mean() < 0.01,
+    "maps of zeros": lambda x: torch.equal(x, torch.zeros_like(x)),
+}
+
+
 def of_mean(change):
     return blocks.Block(6, 4, pool=lambda x: change(x.mean((2, 3), keepdim=True)))
 
@@ -244,6 +274,14 @@ FORMS = {
                                 as_gate("a function of mean, Sigmoid")),
     **{f"mean {name}": (functools.partial(of_mean, change), f"has {operator} between the mean and layer 1")
        for name, (operator, change) in CHANGED_MEANS.items()},
+    "a factor of the product": (lambda: blocks.Block(6, 4, scale=lambda x, g: 2 * x * g),
+                                "has a factor of 2 on the product"),
+    "a negative factor of the product": (lambda: blocks.Block(6, 4, scale=lambda x, g: -x / 4 * g),
+                                         "has a factor of -0.25 on the product"),
+    "a factor of the averaged map": (lambda: blocks.Block(6, 4, pool=lambda x: (x + x).mean((2, 3), keepdim=True)),
+                                     "has a factor of 2 on the mean"),
+    "a normalised and doubled map": (lambda: Doubled(6, 4), ANOTHER),
+    **{f"gates {name}": (functools.partial(Deciding, condition), READS) for name, condition in CONDITIONS.items()},
     "whether it is positive": (lambda: blocks.Block(6, 4, mid=lambda x: (x > 0).to(x.dtype)), between("gt")),
 }
 
