@@ -3,9 +3,9 @@
 
 from .campaign import Campaign
 from .local import Local, cores
-from .pool import EngineLost, TaskFailed, reason_of
+from .pool import EngineLost, TaskFailed, ToolReason, reason_of
 from .progress import Progress, Tally
 from .store import Store, digest, sources
 
-__all__ = ["Campaign", "EngineLost", "Local", "Progress", "Store", "Tally", "TaskFailed", "cores", "digest",
-           "reason_of", "sources"]
+__all__ = ["Campaign", "EngineLost", "Local", "Progress", "Store", "Tally", "TaskFailed", "ToolReason", "cores",
+           "digest", "reason_of", "sources"]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..hdl.errors import ToolFailure
 
-__all__ = ["DIED", "Engine", "EngineLost", "TaskFailed", "drain", "reason_of"]
+__all__ = ["DIED", "Engine", "EngineLost", "TaskFailed", "ToolReason", "drain", "reason_of"]
 
 DIED = "the process that measured it died; perhaps the machine has too little memory"
 Task = TypeVar("Task", bound=Hashable)
@@ -52,10 +52,17 @@ class Engine(abc.ABC):
         return future.result()
 
 
+class ToolReason(str):
+    """The reason of a task whose tool is missing or failed."""
+
+    __slots__ = ()
+
+
 def reason_of(error: BaseException) -> str:
-    """`error` as a line. What a tool printed, in the lines after the first, is left out."""
+    """`error` as a line, a :class:`ToolReason` for a tool's. What a tool printed, in the lines after it, is left out."""
     name = "" if isinstance(error, (TaskFailed, ToolFailure)) else f"{type(error).__name__}: "
-    return f"{name}{str(error).strip() or 'no message'}".splitlines()[0].rstrip(":")
+    line = f"{name}{str(error).strip() or 'no message'}".splitlines()[0].rstrip(":")
+    return ToolReason(line) if isinstance(error, ToolFailure) else line
 
 
 def drain(waiting: list[Task], engine: Engine, start: Callable[[Task], Call], end: Callable[[Task, Future], None],

@@ -6,7 +6,7 @@ import functools
 import os
 import time
 
-from ...batch import Campaign, Local
+from ...batch import Campaign, Local, ToolReason
 from ...cosim.tools import BuildError
 from ...gen.files import json_bytes, output_folder, write_all
 from ...hdl.config import ConfigError
@@ -17,8 +17,6 @@ from .summary import failed, summarise, table
 __all__ = ["soak"]
 
 RESULTS, FILE, ONLY = "configurations", "soak.json", "only.json"
-# How a reason begins where a tool is missing, or has failed.
-BUILD = "BuildError: "
 
 
 def soak(options: SoakOptions) -> bool:
@@ -37,8 +35,8 @@ def soak(options: SoakOptions) -> bool:
     numbers = _numbers(options)
     start = time.monotonic()
     results, reasons = _stream(options, folder, numbers, os.path.join(folder, name))
-    if reasons and not results and all(reason.startswith(BUILD) for reason in reasons.values()):
-        raise BuildError(next(iter(reasons.values())).removeprefix(BUILD))
+    if reasons and not results and all(isinstance(reason, ToolReason) for reason in reasons.values()):
+        raise BuildError(next(iter(reasons.values())))
     summary = summarise(options, [results[number] for number in sorted(results)], reasons)
     write_all(folder, {name: json_bytes(summary)})
     print(table(summary))
