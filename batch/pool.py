@@ -59,7 +59,7 @@ class ToolReason(str):
 
 
 def reason_of(error: BaseException) -> str:
-    """`error` as a line, a :class:`ToolReason` for a tool's. What a tool printed, in the lines after it, is left out."""
+    """`error` as a line, without what a tool printed; a :class:`ToolReason` if it is a tool's."""
     name = "" if isinstance(error, (TaskFailed, ToolFailure)) else f"{type(error).__name__}: "
     line = f"{name}{str(error).strip() or 'no message'}".splitlines()[0].rstrip(":")
     return ToolReason(line) if isinstance(error, ToolFailure) else line

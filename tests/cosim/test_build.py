@@ -203,7 +203,8 @@ def test_compiler_error_is_one_message(cache, tmp_path, monkeypatch):
     compiler.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho first line; echo cannot compile >&2; exit 3\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", f"{compiler} -option")
-    with pytest.raises(BuildError, match=r"^CXX=\S+/broken -option: broken failed with status 3:\nfirst line\ncannot compile$"):
+    text = r"^CXX=\S+/broken -option: broken failed with status 3:\nfirst line\ncannot compile$"
+    with pytest.raises(BuildError, match=text):
         build_simulation(VERILOG, "wire_through", cache=cache)
 
 
