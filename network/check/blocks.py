@@ -35,6 +35,8 @@ LARGEST_MEAN = 1e18
 SUM_ERROR = 4e-6
 # Hidden vectors before their activation: beyond the corners of all activations, and about those of most.
 WIDE, NEAR = (-9.0, 9.0), (-1.5, 5.0)
+# Images with few numbers beyond the corners.
+FEW = 4
 # Steps of conjugate gradients.
 GRADIENTS = 6
 # Factors of a vector of means among which those are chosen that change the gates most.
@@ -168,7 +170,7 @@ class _Trial:
         """Means (N, C) of random maps, those first that show most of the form."""
         squeeze, channels = self.form.w1.shape
         # Few numbers at a time are beyond the activation's corners: with many, the logits would be beyond the gate's.
-        for share in (0, 1, *[1 / 4] * 4):
+        for share in (0, 1, *[1 / 4] * max(1, FEW // batch)):
             wide = self.rng.random((batch, squeeze)) < share
             low, high = (np.where(wide, *ends) for ends in zip(WIDE, NEAR, strict=True))
             yield self._leading_to(self.rng.uniform(low, high))
