@@ -17,8 +17,8 @@ from ..match.bounds import ANY
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..read.graph import Graph, declared_dims
-from .alone import Alone, NotAlone, constant_error
 from .runtime import CannotRun, runner
+from .subgraph import NotSelfContained, Subgraph, constant_error
 
 __all__ = ["LARGEST", "differing"]
 
@@ -51,7 +51,7 @@ def differing(graph: Graph, blocks: Iterable[NetworkBlock]) -> tuple[list[Networ
             # Weights may be any numbers, and overflow.
             with np.errstate(all="ignore"):
                 reason = _reason(pooling, block)
-        except (CannotRun, NotAlone) as error:
+        except (CannotRun, NotSelfContained) as error:
             reason = f"it can't be checked by running it ({error}); CHECK_BLOCKS=0 takes it unchecked"
         if reason:
             reasons[block.name] = reason
@@ -65,15 +65,15 @@ def _reason(pooling, block):
     graph = pooling.graph
     base, order = pooling.source(block.x)
     try:
-        alone = Alone(graph, base, block.y, block.ranges)
-    except NotAlone:
-        # The block may read one of several roundings of a tensor alone.
-        alone, order = Alone(graph, block.x, block.y, block.ranges), ()
-    trial, dims = _Trial(alone, block, order), graph.dims.get(block.x) if pooling.fixed_batch else None
+        subgraph = Subgraph(graph, base, block.y, block.ranges)
+    except NotSelfContained:
+        # The block may read only one of several roundings of a tensor.
+        subgraph, order = Subgraph(graph, block.x, block.y, block.ranges), ()
+    trial, dims = _Trial(subgraph, block, order), graph.dims.get(block.x) if pooling.fixed_batch else None
     difference = _of_batches(trial, dims)
     if difference:
         # A quantiser may cut off numbers that the network's own maps never have.
-        trial.bounds = pooling.passing.bounds.get(alone.base, ANY)
+        trial.bounds = pooling.passing.bounds.get(subgraph.base, ANY)
         difference = difference if trial.bounds == ANY else _of_batches(trial, dims)
     if math.isinf(difference):
         return "when it is run, its gates are not finite"
@@ -100,7 +100,7 @@ def _of_batches(trial, dims):
         return trial.difference(dims[0])
     try:
         return trial.difference(OPEN_BATCH)
-    except (CannotRun, NotAlone):
+    except (CannotRun, NotSelfContained):
         # Exporters write the batch of their sample into models that declare it open.
         return trial.difference(1)
 
@@ -108,10 +108,10 @@ def _of_batches(trial, dims):
 class _Trial:
     """Runs one block on random maps, and compares its gates with those of the form that it was recognised as."""
 
-    def __init__(self, alone, block, order):
-        self.alone, self.block, self.order, self.form = alone, block, order, block.float_block
-        self.taps = [block.x if block.x in alone.inside else alone.base, block.y]
-        self.error = constant_error(alone.graph, alone.nodes)
+    def __init__(self, subgraph, block, order):
+        self.subgraph, self.block, self.order, self.form = subgraph, block, order, block.float_block
+        self.taps = [block.x if block.x in subgraph.inside else subgraph.base, block.y]
+        self.error = constant_error(subgraph.graph, subgraph.nodes)
         self.rng, self.bounds, self.batch = np.random.default_rng(0), ANY, 1
 
     def difference(self, batch: int) -> float:
@@ -126,7 +126,7 @@ class _Trial:
         # Most networks' blocks take maps of any size: small ones show all that the form is, and sooner.
         try:
             difference = self._on([small])
-        except (CannotRun, NotAlone):
+        except (CannotRun, NotSelfContained):
             if too_large:
                 raise
             difference = math.inf
@@ -142,7 +142,7 @@ class _Trial:
         shape = self.batch, self.block.channels, sizes[0] * (1 + height), sizes[1] * (1 + width)
         try:
             return math.prod(shape) <= LARGEST and self._on([shape], inputs=1) > 0
-        except (CannotRun, NotAlone):
+        except (CannotRun, NotSelfContained):
             return False
 
     def _on(self, shapes, inputs=None):
@@ -155,11 +155,12 @@ class _Trial:
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
                 fed = self._within_bounds(noise * size + z.astype(np.float32)[:, :, None, None])
                 fed = _arranged(fed, self.block.channels_last, self.order)
-                run = run or runner(self.alone.model(self.taps, fed.shape), self.taps, threads=1)
-                arrays = run({self.alone.base: fed})
+                run = run or runner(self.subgraph.model(self.taps, fed.shape), self.taps, threads=1)
+                arrays = run({self.subgraph.base: fed})
                 x, y = (_channels_first(array, shape, self.block.channels_last) for array in arrays)
                 difference, allowed = self._gate_difference(x, y)
-                if difference > allowed:
+                # An allowance that is no number allows nothing.
+                if not difference <= allowed:
                     largest = max(largest, difference)
         return largest
 
@@ -240,5 +241,5 @@ def _arranged(x, channels_last, order):
 def _channels_first(array, shape, channels_last):
     batch, channels, height, width = shape
     if array.shape != ((batch, height, width, channels) if channels_last else shape):
-        raise NotAlone(f"it gives a tensor of shape {list(array.shape)} for maps of shape {list(shape)}")
+        raise NotSelfContained(f"it gives a tensor of shape {list(array.shape)} for maps of shape {list(shape)}")
     return array.transpose(0, 3, 1, 2) if channels_last else array

@@ -17,8 +17,8 @@ from ..read.model import load_model, read_model
 from ..read.sandbox import sandboxed
 from ..read.shapes import numpy_type
 from ..tile import tile_blocks
-from .alone import Alone, NotAlone, unrounded
 from .runtime import CannotRun, runner
+from .subgraph import NotSelfContained, Subgraph, unrounded
 
 __all__ = ["check_tiled"]
 
@@ -89,18 +89,18 @@ def _computes_in_halves(graph):
 
 
 def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
-    """The model of `graph` without roundings to integers within `blocks`, of which each reads its map x alone."""
+    """The model of `graph` without roundings to integers within `blocks`, each of which reads its map from x only."""
     replaced, constants, pooling = {}, [], Pooling(graph)
     for block in blocks:
         if block.quantised:
             base, order = pooling.source(block.x)
             try:
-                alone = Alone(graph, base, block.y, block.ranges)
-                before = Alone(graph, base, block.x, block.ranges).nodes if base != block.x else []
-            except NotAlone:
+                subgraph = Subgraph(graph, base, block.y, block.ranges)
+                before = Subgraph(graph, base, block.x, block.ranges).nodes if base != block.x else []
+            except NotSelfContained:
                 continue
-            for node in alone.nodes:
-                if node not in before and not alone.computed.isdisjoint(node.output):
+            for node in subgraph.nodes:
+                if node not in before and not subgraph.computed.isdisjoint(node.output):
                     replaced[node.output[0]] = _of_map(graph, node, block.x, base if order == () else block.x) or \
                         unrounded(graph, node, constants, block.ranges)
     model = copy.deepcopy(graph.model)

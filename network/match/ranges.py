@@ -31,11 +31,10 @@ class Ranges:
 
 def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid: Mid, layer1: Layer,
                  layer2: Layer) -> Ranges:
-    """The :class:`Ranges` of a block with that gate, and that activation between its layers.
+    """The :class:`Ranges` of a block with these layers, the activation `mid` between them, and this gate.
 
-    Its product scales a map by `multiple`: the gates, `plus_one` if need be.
-
-    Not among them are quantisers between the parts of a function or a layer. Nor are ends that make a function, 0 and
+    The block's product scales a map by `multiple`, which is the gates, or with `plus_one` the gates and one more. Not
+    among the ranges are quantisers between the parts of a function or a layer. Nor are ends that make a function, 0 and
     the 6 of ReLU6: these must be in the block's own functions.
     """
     vectors, stages, tensors = chain.vectors, {}, []
@@ -52,9 +51,9 @@ def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid:
                 tensor = quantiser.source
             elif (before := vectors.passed_on(tensor)) is not None:
                 tensor = before
-            elif name == "gates" and node is not None and (multiple := chain.multiple(node)) and multiple.scale > 0:
+            elif name == "gates" and node is not None and (factored := chain.multiple(node)) and factored.scale > 0:
                 # A gate's clip may come before its factor.
-                tensor, factor = multiple.base, factor * multiple.scale
+                tensor, factor = factored.base, factor * factored.scale
             else:
                 break
         low, high = (end - offset for end in ends)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A part of an ONNX network as a model of its own, in float32 and without rounding to integers."""
+"""A part of an ONNX network as a model of its own, in float32 and without rounding to integers.
+
+Quantisers are read here apart from the matcher, so that a mistake on one side shows on the other.
+"""
 
 import re
 
@@ -10,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ..match.ranges import Ranges
 from ..read.graph import Graph, attributes
 
-__all__ = ["Alone", "NotAlone", "constant_error", "unrounded"]
+__all__ = ["Subgraph", "NotSelfContained", "constant_error", "unrounded"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 OTHER_FLOATS = ("float16", "float64", "bfloat16")
@@ -25,38 +28,35 @@ LAYERS = ("Conv", "Gemm", "MatMul", "com.microsoft.FusedConv", "com.microsoft.Fu
 LOGIT_READERS = ("Sigmoid", "HardSigmoid")
 
 
-class NotAlone(Exception):
+class NotSelfContained(Exception):
     """The part can't be a model of its own; the text says why."""
 
 
-class Alone:
+class Subgraph:
     """The nodes that compute tensor `y` from the map in tensor `base` and from constants.
 
-    Of quantisers that are in `ranges` both ends clip.
-
-    Raises :class:`NotAlone` if `y` depends on any other tensor's numbers, or not on `base`.
+    Both ends of a quantiser that is in `ranges` clip. Raises :class:`NotSelfContained` if `y` depends on any other
+    tensor's numbers, or not on `base`.
     """
 
     def __init__(self, graph: Graph, base: str, y: str, ranges: Ranges):
         self.graph, self.base, self.y, self.ranges = graph, base, y, ranges
-        made, pending, self.shapes = {}, [y], []
+        made, pending = {}, [y]
         while pending:
             name = pending.pop()
             if name == base or name in made or name in graph.initializers:
                 continue
             node = graph.producer.get(name)
             if node is None:
-                raise NotAlone(f"it depends on tensor {name}, too")
+                raise NotSelfContained(f"it depends on tensor {name}, too")
             if len(made) > MOST_NODES:
-                raise NotAlone(f"it has more than {MOST_NODES} nodes")
+                raise NotSelfContained(f"it has more than {MOST_NODES} nodes")
             made |= dict.fromkeys(node.output, node)
-            if graph.operator(node) == "Shape":
-                self.shapes.append(node)
-            else:
+            if graph.operator(node) != "Shape":
                 pending += Graph.reads(node)
         self.inside = set(made) | {base}
         if not any(base in node.input for node in made.values()):
-            raise NotAlone(f"it does not depend on tensor {base}")
+            raise NotSelfContained(f"it does not depend on tensor {base}")
         kept = {id(node) for node in made.values()}
         self.nodes = [node for node in graph.nodes if id(node) in kept]
         self.computed = {base}
@@ -92,14 +92,13 @@ class Alone:
     def _shape(self, node, dims):
         declared = self.graph.dims.get(node.input[0])
         if declared is None:
-            raise NotAlone(f"it depends on the shape of tensor {node.input[0]}, which is not known")
+            raise NotSelfContained(f"it depends on the shape of tensor {node.input[0]}, which is not known")
         same = len(declared) == len(dims)
         sizes = [(dims[axis] if same or axis == 0 else 1) if size is None else size
                  for axis, size in enumerate(declared)]
         attrs = attributes(node)
         return numpy_helper.from_array(np.array(sizes[attrs.get("start", 0):attrs.get("end")], np.int64),
                                        node.output[0])
-
 
     def _single(self, node, constants):
         """`node`, which computes something from `base`, as nodes in float32."""
@@ -150,7 +149,7 @@ def _clip(source, result, low, high, constants):
 
 
 def _ends(graph, quantise, dequantise, both):
-    """``(low, high)`` of the clip, None for an end that does not; None alone if the pair may do more than round."""
+    """``(low, high)`` of the clip, None for an end that does not; only None if the pair may do more."""
     numbers = _numbers(graph, quantise)
     if numbers is None or numbers != _numbers(graph, dequantise):
         return None
