@@ -47,7 +47,8 @@ def swap(options: SwapOptions) -> bool:
     for line in (*network.notes(blocks), *network.left_out):
         print(line)
     if uncompared:
-        print(f"not compared with the original, as small differences become large before them: {', '.join(uncompared)}")
+        print("not compared with the original, because the network amplifies small differences before them: "
+              + ", ".join(uncompared))
     kept = len(network.blocks) - len(blocks)
     print(f"wrote {path}: {len(blocks)} blocks tiled{f', {kept} left as they are' if kept else ''}")
     return True

@@ -247,7 +247,7 @@ def test_what_another_runtime_refuses_is_not_written(tiled_se, monkeypatch):
     tiled_se.refuses_as("MODEL=net.onnx (--model): can't be run, to compare", "swap", "net.onnx", "-o", "out.onnx")
 
 
-UNCOMPARED = "not compared with the original, as small differences become large before them: "
+UNCOMPARED = "not compared with the original, because the network amplifies small differences before them: "
 
 
 def stepped(net, y):
