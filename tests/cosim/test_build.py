@@ -11,20 +11,13 @@ from unittest import mock
 
 import pytest
 
+from tests.helpers.verilog import WIRE_THROUGH as VERILOG
 from tiled_se.cosim import harness, verilate
 from tiled_se.cosim.build import BuildError, build_simulation
 from tiled_se.cosim.cache import Cache, default_root
 from tiled_se.cosim.job import Idle, Job, Reset
 from tiled_se.cosim.run import simulate
 from tiled_se.hdl.config import Config
-
-VERILOG = """
-module wire_through(input clk, input rst, input [7:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready,
-    input s_axis_tlast, output [7:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast);
-  assign {m_axis_tdata, m_axis_tvalid, m_axis_tlast} = {s_axis_tdata, s_axis_tvalid, s_axis_tlast};
-  assign s_axis_tready = m_axis_tready;
-endmodule
-"""
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+from tests.helpers.verilog import WIRE_THROUGH
 from tiled_se.cli import main as cli
 from tiled_se.cosim import scratch
 from tiled_se.cosim.build import build_simulation
@@ -159,7 +160,7 @@ class TestCompiler:
         monkeypatch.setenv("TILED_SE_CACHE", str(tmp_path))
         monkeypatch.setenv("CXX", cxx)
         with pytest.raises(BuildError) as raised:
-            build_simulation(DESIGN, "through")
+            build_simulation(WIRE_THROUGH, "wire_through")
         reason = reason.replace("{sh}", os.path.abspath("/usr/bin/sh" if os.path.exists("/usr/bin/sh") else "/bin/sh"))
         assert str(raised.value).splitlines()[0] == f"CXX={cxx}: {reason}"
 
@@ -167,7 +168,7 @@ class TestCompiler:
         monkeypatch.setenv("TILED_SE_CACHE", str(tmp_path))
         monkeypatch.setenv("CXX", "echo")
         with pytest.raises(BuildError, match=r"^CXX=echo: \S*/echo made no simulation; must be a C\+\+ compiler$"):
-            build_simulation(DESIGN, "through")
+            build_simulation(WIRE_THROUGH, "wire_through")
 
     def test_relative_path_and_arguments(self, monkeypatch, tmp_path):
         """It is called in another folder."""
@@ -177,12 +178,3 @@ class TestCompiler:
         for cxx in ("'./my cxx' -O1 '-DA=b c'", "./my\\ cxx -O1 -DA=b\\ c"):
             monkeypatch.setenv("CXX", cxx)
             assert compiler() == [str(tmp_path / "my cxx"), "-O1", "-DA=b c"]
-
-
-DESIGN = """
-module through(input clk, input rst, input [7:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready,
-    input s_axis_tlast, output [7:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast);
-  assign {m_axis_tdata, m_axis_tvalid, m_axis_tlast} = {s_axis_tdata, s_axis_tvalid, s_axis_tlast};
-  assign s_axis_tready = m_axis_tready;
-endmodule
-"""
