@@ -11,8 +11,9 @@ import zlib
 
 from .activations import Gate, GateKind, Mid
 from .errors import ConfigError, check_integer
+from .tiling import PAPER_ROWS, Context, Order, Tiling
 
-__all__ = ["Config", "ConfigError", "Gate", "GateKind", "Mid"]
+__all__ = ["Config", "ConfigError", "Context", "Gate", "GateKind", "Mid", "Order", "Tiling"]
 
 # Fractional bits of a gate. Its rounding, 2**-13, costs 255 * 2**-13 = 0.03 output LSB.
 GATE_FRAC = 12
@@ -39,15 +40,16 @@ MAX_HIDDEN_FRAC = 28
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Tiling):
     """Parameters of one block. A bad one raises TypeError or ConfigError with its name, its value and what is allowed.
 
     Parameters
     ----------
-    k : int
-        Rows of a tile; ``k >= H`` is the original squeeze-and-excite.
+    k, context, tile_width, prior_rows, max_rows, window, order
+        Those of :class:`Tiling`.
     width, channels, squeeze : int
-        W, C and CR. There is no height: one block takes frames of any height.
+        W, C and CR. There is no height: one block takes frames of any height. If the order is by columns, ``width`` is
+        the length of a column, H.
     lanes : int
         Channels of a beat; must divide ``channels``.
     macs : int
@@ -77,7 +79,6 @@ class Config:
         For each layer the right shifts that can follow a requantisation multiplier; a record selects one by its index.
     """
 
-    k: int
     width: int
     channels: int
     squeeze: int
@@ -97,7 +98,8 @@ class Config:
     shifts: tuple[tuple[int, ...], ...] = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
 
     def __post_init__(self) -> None:
-        for option, high in (("k", 1 << 16), ("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
+        super().__post_init__()
+        for option, high in (("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
                              ("lanes", 64), ("macs", 4096)):
             check_integer(option, getattr(self, option), 1, high)
         if self.channels % self.lanes:
@@ -127,7 +129,9 @@ class Config:
             for shift in shifts:
                 check_integer("shifts", shift, 0, 63)
         if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
-            raise ConfigError("k", self.k, f"too many rows of {self.width} for means of {self.operand_bits} bits")
+            option = "max_rows" if self.context.running else "window" if self.window is not None else "k"
+            raise ConfigError(option, self._window_text if option == "window" else getattr(self, option),
+                              f"too many rows of {self.width} for means of {self.operand_bits} bits")
         if self.acc_bits > MAX_PRODUCT_BITS:
             most = self.operand_bits - self.acc_bits + MAX_PRODUCT_BITS
             raise ConfigError("operand_bits", self.operand_bits,
@@ -142,8 +146,23 @@ class Config:
 
     @property
     def tile_words(self) -> int:
-        """Beats of a tile of k rows."""
+        """Beats of k rows: of a tile, or of a row of tiles."""
         return self.k * self.width * self.groups
+
+    @property
+    def columns(self) -> int:
+        """Columns of a full tile."""
+        return self.tile_columns(self.width)
+
+    @property
+    def tiles_across(self) -> int:
+        """Tiles side by side."""
+        return self.across(self.width)
+
+    @property
+    def last_columns(self) -> int:
+        """Columns of the rightmost tile, which may be narrower."""
+        return self.width - (self.tiles_across - 1) * self.columns
 
     @property
     def passes(self) -> tuple[int, int]:
@@ -157,8 +176,16 @@ class Config:
 
     @property
     def bound_bits(self) -> int:
-        """Bits of k rows of data, 8 * k * W * C: the bound that the block's memory is compared with."""
-        return 8 * self.k * self.width * self.channels
+        """Bits of the data that must wait, 8 * k * W * C for tiles: the bound that the block's memory is compared with.
+
+        It is 0 where nothing must wait.
+        """
+        return 8 * self.waiting(self.width) * self.channels
+
+    @property
+    def tse7_bits(self) -> int:
+        """Bits of seven rows of data, the paper's choice: what the memory of every context is compared with."""
+        return 8 * PAPER_ROWS * self.width * self.channels
 
     # Number formats (docs/design.md, "Numbers").
 
@@ -174,31 +201,38 @@ class Config:
 
     @property
     def sum_bits(self) -> int:
-        """Signed width of a tile's sum: holds -128 * k * W."""
-        return 8 + (self.k * self.width - 1).bit_length()
+        """Signed width of a descriptor's sum: holds -128 times the most elements that it averages."""
+        return 8 + (self.most_rows * self.columns - 1).bit_length()
 
     @property
     def mean_frac(self) -> int:
-        """A step of a tile mean is ``2 ** -mean_frac`` of a step of a full tile's sum; negative if sums are wider."""
-        return self.operand_bits - self.sum_bits
+        """A mean's step is ``2 ** -mean_frac`` of a step of the sum of ``scale_rows``; negative if sums are wider."""
+        return self.operand_bits - 8 - (self.scale_rows * self.columns - 1).bit_length()
+
+    def reciprocal(self, rows: int, columns: int | None = None) -> tuple[int, int]:
+        """``(R, q)`` for a sum over `rows` x `columns` elements: the mean is ``S * R / 2 ** q``, rounded.
+
+        `columns` is by default a full tile's. With n elements of a full ``N = scale_rows * columns``, R / 2**q is
+        N / n * 2**mean_frac, rounded to ``reciprocal_bits`` bits. It is exact where N / n is a power of two, as for
+        full tiles. Elsewhere the mean is off by less than half a step, so it always fits its width.
+        """
+        full, count = self.scale_rows, rows
+        if columns not in (None, self.columns):
+            full, count = full * self.columns, count * columns
+        exponent = full.bit_length() - count.bit_length()
+        exponent -= count << exponent > full
+        # 2**exponent <= full / count < 2 * 2**exponent
+        q = self.reciprocal_bits - 1 - exponent - self.mean_frac
+        numerator = full << max(q + self.mean_frac, 0)
+        denominator = count << max(-(q + self.mean_frac), 0)
+        nearest = (2 * numerator + denominator) // (2 * denominator)
+        # Just under a power of two it may round to that, which has one bit too many.
+        return (nearest, q) if nearest.bit_length() == self.reciprocal_bits else (nearest >> 1, q - 1)
 
     @functools.cached_property
     def reciprocals(self) -> tuple[tuple[int, int], ...]:
-        """``(R, q)`` for each row count r = 1..k: a tile mean is ``S * R / 2 ** q``, rounded.
-
-        R / 2**q is k / r * 2**mean_frac, rounded to ``reciprocal_bits`` bits. It is exact where k / r is a power of
-        two, as for full tiles. Elsewhere the mean is off by less than half a step, so it always fits its width.
-        """
-        result = []
-        for r in range(1, self.k + 1):
-            exponent = self.k.bit_length() - r.bit_length()
-            exponent -= r << exponent > self.k
-            # 2**exponent <= k / r < 2 * 2**exponent
-            q = self.reciprocal_bits - 1 - exponent - self.mean_frac
-            numerator = self.k << max(q + self.mean_frac, 0)
-            denominator = r << max(-(q + self.mean_frac), 0)
-            result.append(((2 * numerator + denominator) // (2 * denominator), q))
-        return tuple(result)
+        """:meth:`reciprocal` for 1 to ``most_rows`` rows of a full tile's columns."""
+        return tuple(self.reciprocal(rows) for rows in range(1, self.most_rows + 1))
 
     @property
     def reciprocal_bits(self) -> int:
@@ -235,9 +269,17 @@ class Config:
         return MULTIPLIER_BITS + 3 + self.requant_bits
 
     @property
+    def prior_bits(self) -> int:
+        """Signed width of the prior, the sum of its imaginary rows; 0 without them."""
+        return 8 + (self.prior_rows * self.columns - 1).bit_length() if self.prior_rows else 0
+
+    @property
     def fingerprint(self) -> int:
         """First word of a parameter stream; it differs between configs whose streams differ in layout or meaning."""
         layout = (STREAM_VERSION, self.k, self.width, self.channels, self.squeeze, self.macs, self.signed,
                   self.mid.value, str(self.gate), self.residual, self.operand_bits, self.hidden_frac,
                   self.segment_bits, self.requant_bits, self.shifts)
+        # The stream of strips is older than the other contexts.
+        if self.context is not Context.TILE or self.tiles_across > 1:
+            layout += (self.context.value, self.columns, self.prior_rows, self.max_rows, self.window)
         return zlib.crc32(repr(layout).encode())

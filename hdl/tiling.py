@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which elements share a descriptor: the paper's tilings, and contexts in which one row, or none, waits.
+
+This module imports neither amaranth nor torch. Hardware, golden model, quantiser, converters and reports ask a
+:class:`Tiling`; only the float64 reference computes descriptors on its own.
+"""
+
+import dataclasses
+import enum
+
+from .errors import ConfigError, check_integer
+
+__all__ = ["Context", "Order", "Tiling"]
+
+# Most rows, columns of a tile, and rows before a window.
+MOST_ROWS = 1 << 16
+DEFAULT_MAX_ROWS = 4096
+# The paper's own choice, with which memories of all contexts are compared.
+PAPER_ROWS = 7
+
+
+class Context(enum.Enum):
+    """The rows that a tile's descriptor averages."""
+
+    TILE = "tile"
+    CUMULATIVE = "cumulative"
+    CAUSAL = "causal"
+    WINDOW = "window"
+
+    @property
+    def running(self) -> bool:
+        """Whether the sums go on from tile to tile, so that a descriptor averages any number of rows."""
+        return self in (Context.CUMULATIVE, Context.CAUSAL)
+
+
+class Order(enum.Enum):
+    """The order of a stream's pixels: row by row, or column by column."""
+
+    ROWS = "rows"
+    COLUMNS = "columns"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """Which elements of a frame share a descriptor, and which elements that descriptor averages.
+
+    Tile j has the rows ``j * k`` to ``min((j + 1) * k, H) - 1``. Of a stream by columns, "row" stands for a column and
+    W for H everywhere in this class. ConfigError names a parameter that is not legal, or that the context excludes.
+
+    Parameters
+    ----------
+    k : int
+        Rows of a tile; ``k >= H`` is the original squeeze-and-excite. WINDOW ignores it: its tile is the frame.
+    context : Context
+        TILE: the mean of the tile itself. CUMULATIVE: of all rows of the frame up to the tile's last one. CAUSAL: of
+        all rows before the tile. WINDOW: of the frame's rows `window`, for the whole frame.
+    tile_width : int, optional
+        TILE only: columns of a tile; None is the whole width.
+    prior_rows : int
+        CUMULATIVE and CAUSAL: P imaginary rows, all equal to the block's prior, that are averaged with the real ones.
+        CAUSAL needs at least 1. In WINDOW a frame without a row in the window has the prior as its descriptor, which
+        is one such row; TILE has none. These two replace any number by 1 and 0.
+    max_rows : int
+        CUMULATIVE and CAUSAL: rows beyond it leave the descriptor as it is.
+    window : (int, int), optional
+        WINDOW only: first row and number of rows.
+    order : Order
+        How the map becomes a stream.
+    """
+
+    k: int
+    context: Context = Context.TILE
+    tile_width: int | None = None
+    prior_rows: int = 0
+    max_rows: int = DEFAULT_MAX_ROWS
+    window: tuple[int, int] | None = None
+    order: Order = Order.ROWS
+
+    def __post_init__(self) -> None:
+        check_integer("k", self.k, 1, MOST_ROWS)
+        for option, kind in (("context", Context), ("order", Order)):
+            if not isinstance(getattr(self, option), kind):
+                raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
+        if self.tile_width is not None:
+            check_integer("tile_width", self.tile_width, 1, MOST_ROWS)
+            if self.context is not Context.TILE:
+                raise ConfigError("tile_width", self.tile_width, f"context={self.context.value} has tiles of full "
+                                                                 "rows; only context=tile has narrower ones")
+        check_integer("prior_rows", self.prior_rows, 0, MOST_ROWS)
+        if self.context is Context.CAUSAL and not self.prior_rows:
+            raise ConfigError("prior_rows", 0, "must be at least 1 for context=causal, whose first tile has no rows "
+                                               "before it")
+        if not self.context.running:
+            object.__setattr__(self, "prior_rows", int(self.context is Context.WINDOW))
+        check_integer("max_rows", self.max_rows, 1, MOST_ROWS)
+        self._validate_window()
+
+    def _validate_window(self) -> None:
+        if self.context is not Context.WINDOW:
+            if self.window is not None:
+                raise ConfigError("window", self._window_text, "needs context=window")
+            return
+        if self.window is None:
+            raise ConfigError("window", "", "is needed for context=window: the first row and the number of rows")
+        for value, low in zip(self.window, (0, 1), strict=True):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"window={self.window!r}: must be two integers")
+            if not low <= value <= MOST_ROWS:
+                raise ConfigError("window", self._window_text,
+                                  f"must be a first row from 0 and a number of rows from 1, up to {MOST_ROWS}")
+
+    @property
+    def _window_text(self) -> str:
+        return ":".join(str(value) for value in self.window or ())
+
+    @property
+    def tiling(self) -> "Tiling":
+        """The tiling alone, of an object that has more."""
+        return Tiling(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Tiling)})
+
+    # What a descriptor averages.
+
+    @property
+    def most_rows(self) -> int:
+        """The largest number of rows that a descriptor averages, imaginary ones included."""
+        if self.context.running:
+            return self.prior_rows + self.max_rows
+        return self.window[1] if self.window is not None else self.k
+
+    @property
+    def scale_rows(self) -> int:
+        """The rows whose sum has the largest range: ``most_rows``, or the next power of two where sums go on.
+
+        A descriptor is a sum of n rows times ``scale_rows / n``. For any n up to thousands that is a division in the
+        hardware, which is simplest for a power of two; for a few n it is a table, and full tiles should be exact.
+        """
+        return 1 << (self.most_rows - 1).bit_length() if self.context.running else self.most_rows
+
+    def tile_columns(self, width: int) -> int:
+        """Columns of a full tile of a map of `width` columns."""
+        return min(self.tile_width or width, width)
+
+    def across(self, width: int) -> int:
+        """Tiles side by side."""
+        return -(-width // self.tile_columns(width))
+
+    def strips(self, height: int) -> list[tuple[int, int]]:
+        """The rows ``(first, stop)`` of each tile of a frame, or row of tiles, from the top."""
+        if self.context is Context.WINDOW:
+            return [(0, height)]
+        return [(first, min(first + self.k, height)) for first in range(0, height, self.k)]
+
+    def averaged(self, height: int) -> list[tuple[int, int]]:
+        """For each of :meth:`strips` the real rows ``(first, stop)`` that its descriptor averages; maybe none."""
+        strips = self.strips(height)
+        if self.context is Context.TILE:
+            return strips
+        if self.window is not None:
+            first, count = self.window
+            return [(min(first, height), min(first + count, height))]
+        causal = self.context is Context.CAUSAL
+        return [(0, min(first if causal else stop, self.max_rows)) for first, stop in strips]
+
+    def imaginary(self, height: int) -> list[int]:
+        """For each of :meth:`strips` the imaginary rows of the prior that its descriptor averages, too."""
+        if self.context is Context.WINDOW:
+            return [int(first == stop) for first, stop in self.averaged(height)]
+        return [self.prior_rows] * len(self.strips(height))
+
+    # What waits.
+
+    def waiting(self, width: int) -> int:
+        """Pixels of a map of `width` columns that must wait for their gates, if there are enough rows."""
+        if self.context is Context.CAUSAL:
+            return 0
+        if self.window is not None:
+            return sum(self.window) * width
+        return (self.k - 1) * width + self.tile_columns(width)
