@@ -11,7 +11,7 @@ import zlib
 
 from .activations import Gate, GateKind, Mid
 from .errors import ConfigError, check_integer
-from .tiling import PAPER_ROWS, Context, Order, Tiling
+from .tiling import MOST_ROWS, PAPER_ROWS, Context, Order, Tiling
 
 __all__ = ["Config", "ConfigError", "Context", "Gate", "GateKind", "Mid", "Order", "Tiling"]
 
@@ -98,6 +98,7 @@ class Config(Tiling):
     shifts: tuple[tuple[int, ...], ...] = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
 
     def __post_init__(self) -> None:
+        check_integer("k", self.k, 1, MOST_ROWS)
         super().__post_init__()
         for option, high in (("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
                              ("lanes", 64), ("macs", 4096)):

@@ -7,13 +7,16 @@ This module imports neither amaranth nor torch. Hardware, golden model, quantise
 
 import dataclasses
 import enum
+import numbers
 
 from .errors import ConfigError, check_integer
 
 __all__ = ["Context", "Order", "Tiling"]
 
-# Most rows, columns of a tile, and rows before a window.
+# Most columns of a tile, rows of a prior or a window, rows before a window.
 MOST_ROWS = 1 << 16
+# Most rows of a tile. It may exceed any map's height; a Config, which has a buffer, allows MOST_ROWS.
+MOST_K = 1 << 30
 DEFAULT_MAX_ROWS = 4096
 # The paper's own choice, with which memories of all contexts are compared.
 PAPER_ROWS = 7
@@ -77,7 +80,7 @@ class Tiling:
     order: Order = Order.ROWS
 
     def __post_init__(self) -> None:
-        check_integer("k", self.k, 1, MOST_ROWS)
+        check_integer("k", self.k, 1, MOST_K)
         for option, kind in (("context", Context), ("order", Order)):
             if not isinstance(getattr(self, option), kind):
                 raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
@@ -112,6 +115,15 @@ class Tiling:
     @property
     def _window_text(self) -> str:
         return ":".join(str(value) for value in self.window or ())
+
+    @staticmethod
+    def of(k: "int | Tiling") -> "Tiling":
+        """The tiling alone, of `k` that has more; an integer `k` stands for tiles of so many full rows."""
+        if isinstance(k, Tiling):
+            return k.tiling
+        # Integers of numpy, too.
+        integral = isinstance(k, numbers.Integral) and not isinstance(k, bool)
+        return Tiling(k=int(k) if integral else k)
 
     @property
     def tiling(self) -> "Tiling":
