@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..hdl.config import Config
+from ..hdl.config import Config, Order
 from ..hdl.timing import Timing
 
 __all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Hold", "Idle", "Job", "Load", "Reset",
@@ -138,11 +138,12 @@ _STEPS = {step.op: step for step in (Drain, Hold, Idle, Load, Reset, ResetAfter,
 class Job:
     """Steps, and how to run them.
 
-    ``lanes``, ``width``, ``channels`` and ``signed`` describe the block, to name a wrong element. ``stall_in`` and
-    ``stall_out`` are the probabilities that a source or the sink pauses in a cycle. The run fails if no beat moves for
-    ``hang_cycles``, which must be longer than the block takes for a tile's gates. The run ends ``drain_cycles`` after
-    the last beat, so that surplus beats are seen. ``occupancy`` records the number of beats in flight in each cycle,
-    ``taps`` the stages' values (see :mod:`.taps`).
+    ``lanes``, ``width``, ``channels`` and ``signed`` describe the block, to name a wrong element; ``width`` is the
+    length of a line of the stream: of a row, or of a column if ``by_columns``. ``stall_in`` and ``stall_out`` are the
+    probabilities that a source or the sink pauses in a cycle. The run fails if no beat moves for ``hang_cycles``, which
+    must be longer than the block takes for a tile's gates. The run ends ``drain_cycles`` after the last beat, so that
+    surplus beats are seen. ``occupancy`` records the number of beats in flight in each cycle, ``taps`` the stages'
+    values (see :mod:`.taps`).
     """
 
     steps: tuple
@@ -150,6 +151,7 @@ class Job:
     width: int
     channels: int
     signed: bool = True
+    by_columns: bool = False
     stall_in: float = 0.0
     stall_out: float = 0.0
     seed: int = 1
@@ -175,7 +177,8 @@ class Job:
     def of(cls, config: Config, steps: Iterable[Step], **options: Any) -> "Job":
         """The job of `steps` for a block. By default ``hang_cycles`` is about ten times the latency of a tile."""
         return cls(**{"steps": tuple(steps), "lanes": config.lanes, "width": config.width, "channels": config.channels,
-                      "signed": config.signed, "hang_cycles": 2000 + 10 * Timing(config).tile_latency, **options})
+                      "signed": config.signed, "by_columns": config.order is Order.COLUMNS,
+                      "hang_cycles": 2000 + 10 * Timing(config).tile_latency, **options})
 
     @property
     def frames(self) -> list[Frame]:

@@ -118,6 +118,8 @@ class Scoreboard:
         for element in wrong[:_SHOWN - len(self.first)]:
             pixel, channel = divmod(int(element), self._job.channels)
             row, column = divmod(pixel, self._job.width)
+            if self._job.by_columns:
+                row, column = column, row
             got = None if unknown.flat[element] else int(beats.view(view).flat[element])
             self.first.append({"frame": number, "row": row, "column": column, "channel": channel,
                                "expected": int(expected.view(view).flat[element]), "got": got})

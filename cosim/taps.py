@@ -12,6 +12,7 @@ A tap is a dict, made by the generator:
 - optionally ``repeats`` (default 1): how many times a value comes for each tile.
 """
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -120,8 +121,9 @@ def first_difference(recorded, golden):
     each frame a flat array of its output. A reset ended each section but the last.
 
     The dict `golden` has for each stage one entry a frame: an integer array (tiles, index), or a list of arrays if
-    tiles differ in size, as those of ``outputs`` do. Stages missing on either side are skipped. Indices beyond the
-    vector are ignored: the last pass of a layer may have idle multipliers.
+    tiles differ in size. Stages missing on either side are skipped. Indices beyond the vector are ignored: the last
+    pass of a layer may have idle multipliers. ``outputs`` are in the order of the stream. Where the elements of several
+    tiles alternate in it, their arrays are pieces of tiles, and ``tiles`` has each frame's list of the pieces' tiles.
 
     Stages are compared in the order of ``STAGES``, for all tiles, as an early wrong stage explains the later ones. A
     missing value counts only if no stage has a wrong one.
@@ -136,7 +138,9 @@ def first_difference(recorded, golden):
                 return wrong
         # Only the last section's: a section that a reset ended may lack values.
         missing = missing or absent
-    return _compare_outputs(recorded["outputs"], golden.get("outputs", ())) or missing
+    outputs = golden.get("outputs", ())
+    tiles = golden.get("tiles") or [range(len(pieces)) for pieces in outputs]
+    return _compare_outputs(recorded["outputs"], outputs, tiles) or missing
 
 
 def _compare_section(stage, frames, values, golden, times):
@@ -156,15 +160,16 @@ def _compare_section(stage, frames, values, golden, times):
     return None, None
 
 
-def _compare_outputs(outputs, golden):
-    for frame, (got, tiles) in enumerate(zip(outputs, golden, strict=False)):
-        start = 0
-        for tile, vector in enumerate(tiles):
+def _compare_outputs(outputs, golden, tiles):
+    for frame, (got, pieces, numbers) in enumerate(zip(outputs, golden, tiles, strict=False)):
+        start, before = 0, collections.Counter()
+        for tile, vector in zip(numbers, pieces, strict=True):
             expected = np.ravel(vector)
             part = got[start:start + len(expected)]
             start += len(expected)
             wrong = np.flatnonzero(part != expected[:len(part)])
             if len(wrong):
                 index = int(wrong[0])
-                return Difference("outputs", frame, tile, index, int(expected[index]), int(part[index]))
+                return Difference("outputs", frame, tile, before[tile] + index, int(expected[index]), int(part[index]))
+            before[tile] += len(expected)
     return None
