@@ -37,16 +37,28 @@
 ##                                else W)
 ##                CR=             squeezed channels, between the two layers (default: those of WEIGHTS, else C / 4,
 ##                                at least 1)
+##                CONTEXT=tile    rows whose mean gives a tile's gates: tile (its own), cumulative (all up to its
+##                                last one), causal (all before it: nothing waits) or window (those of WINDOW, for
+##                                the whole frame)
+##                TILE_W=         columns of a tile of CONTEXT=tile (default: W)
+##                PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##                                least 1 for causal (default: 1 for causal, and for cumulative if WEIGHTS has a
+##                                prior, else 0)
+##                MAX_ROWS=4096   rows of a frame that count in the means of cumulative and causal
+##                WINDOW=         first row and number of rows of CONTEXT=window (default: none)
+##                ORDER=rows      order of the stream's pixels: row by row, or column by column; K, PRIOR, MAX_ROWS
+##                                and WINDOW then count columns, TILE_W counts rows, and H is the hardware's, W
+##                                free
 ##   hardware     LANES=          channels that a beat carries; must divide C (default: the largest divisor up to
 ##                                8)
 ##                MACS=           multipliers that both layers share; auto: the fewest that sustain a beat a cycle
 ##                                within SRAM_OVERHEAD; more than the larger of C and CR would be idle and are not
 ##                                built (default: auto)
-##                SRAM_OVERHEAD=0.05
-##                                memory beyond 8*K*W*C bits that MACS=auto may spend on slack; with SLACK given,
-##                                cycles that a tile may take beyond its beats
-##                SLACK=          tile buffer beyond K rows; auto: what full rate takes; 0: exactly K rows, the
-##                                input pauses once a tile (default: auto)
+##                SRAM_OVERHEAD=  memory beyond what must wait that MACS=auto may spend: a fraction of 8*K*W*C
+##                                bits, or, in other contexts than tile, of 8*7*W*C; with SLACK given, cycles that
+##                                a tile may take beyond its beats (default: 0.05, in other contexts 0.1)
+##                SLACK=          tile buffer beyond what must wait, K rows; auto: what full rate takes; 0: none,
+##                                the input pauses once a tile (default: auto)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS,
 ##                                else 1)
 ##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, at least 18 if
@@ -57,8 +69,8 @@
 ##                GATE=           activation after them: sigmoid, hardsigmoid (x/6 + 1/2) or
 ##                                hardsigmoid:SLOPE,OFFSET (default: that of WEIGHTS, else sigmoid)
 ##                RESIDUAL=       1: y = x + x * gate (default: what WEIGHTS says, else 0)
-##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps mid, gate,
-##                                residual (default: random)
+##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C),
+##                                mid, gate, residual (default: random)
 ##   data         INPUT=          .npz with float x, or integer x_q with x_scale and x_zero_point; (H, W, C) or (N,
 ##                                H, W, C) (default: random)
 ##                DTYPE=          integers of the stream: int8 or uint8 (default: that of INPUT's x_q, else int8)
@@ -83,8 +95,9 @@
 ##                DOCS=           where benchmarks.md and its plots go (default: docs; with NETWORK or BLOCKS OUT)
 ##   batch        JOBS=           tasks at a time (default: one for each core)
 ##
-## Variables of simspeed, besides K, W, C, H, CR, LANES, MACS, SRAM_OVERHEAD, SLACK, LOADABLE, OPERAND_BITS, ERROR,
-## MID, GATE, RESIDUAL, WEIGHTS, INPUT, DTYPE, ZERO_POINT, FRAMES, SEED, STALL, OUT, NAME
+## Variables of simspeed, besides K, W, C, H, CR, CONTEXT, TILE_W, PRIOR, MAX_ROWS, WINDOW, ORDER, LANES, MACS,
+## SRAM_OVERHEAD, SLACK, LOADABLE, OPERAND_BITS, ERROR, MID, GATE, RESIDUAL, WEIGHTS, INPUT, DTYPE, ZERO_POINT,
+## FRAMES, SEED, STALL, OUT, NAME
 ##
 ##   bench        DOCS=           folder whose benchmarks.md takes the figures in (default: none)
 ##                REPEATS=3       rounds, of which the fastest counts
@@ -175,11 +188,12 @@ COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sen
   crosscheck soak verify
 
 # Make's variable and the option of tiled-se that it stands for.
-OPTIONS := K:k W:width C:channels H:height CR:squeeze LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead \
-  SLACK:slack LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual \
-  WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim \
-  WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs \
-  REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
+OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
+  MAX_ROWS:max-rows WINDOW:window ORDER:order LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
+  LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
+  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
+  TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats \
+  SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
   CHECK_BLOCKS:check-blocks JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr \
   KS:ks PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 

@@ -16,6 +16,7 @@ from ..gen.options import (
     ShapeOptions,
     StallOptions,
     TileOptions,
+    TilingOptions,
 )
 from ..network.commands.options import ModelFolderOptions, ModelOptions, largest_lanes
 
@@ -35,7 +36,8 @@ class BenchOptions(BatchOptions, OutputOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimspeedOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions, OutputOptions):
+class SimspeedOptions(TilingOptions, ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions,
+                      OutputOptions):
     """Options of ``tiled-se simspeed``."""
 
     name: str = restated(BlockOptions, "name")

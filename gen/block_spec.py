@@ -13,12 +13,13 @@ import numpy as np
 
 from ..golden.block import DataFormat, FloatBlock
 from ..golden.quantise import Quantised, quantise_within_error
-from ..hdl.config import Config, ConfigError, Gate, Mid
+from ..hdl.config import Config, ConfigError, Gate, Mid, Order, Tiling
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
 from .options import BlockOptions
+from .wording import waiting
 
 __all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
 
@@ -32,13 +33,17 @@ LOADABLE_BITS = 18
 NARROWEST_BITS = 10
 # Independent streams of random numbers from one seed.
 WEIGHTS_STREAM, DATA_STREAM = 1, 2
-# Most elements of a tile.
+# Most elements that wait for their gates.
 MOST_TILE = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """Every dimension, resolved; `height` and `frames` are of the data and don't enter the hardware."""
+    """Every dimension of the feature map, resolved; and the block's lanes.
+
+    `frames` and the number of the stream's lines don't enter the hardware: that is `height`, or `width` of a stream by
+    columns.
+    """
 
     width: int
     channels: int
@@ -46,6 +51,10 @@ class Shape:
     lanes: int
     height: int
     frames: int
+
+    def line(self, order: Order) -> int:
+        """The length of the stream's lines."""
+        return self.height if order is Order.COLUMNS else self.width
 
     def check_frames(self) -> None:
         """Raise ConfigError ("height") where the frames are more than a machine holds."""
@@ -59,7 +68,8 @@ class BlockSpec:
 
     ``config`` is complete: every width, ``macs`` and ``slack`` have the values that are built. ``quantised`` has the
     integers that are baked in or loaded, and their real values. ``x`` are INPUT's frames, an int8 or uint8 array
-    (N, H, W, C); None if they are random, see :meth:`frames`.
+    (N, H, W, C); None if they are random, see :meth:`frames`. ``config.width`` is the length of the stream's lines: W,
+    or H of a stream by columns.
     """
 
     options: BlockOptions
@@ -78,6 +88,15 @@ class BlockSpec:
     def baked(self) -> Parameters | None:
         """The parameters that are built into the hardware; None for a loadable block."""
         return None if self.config.loadable else self.quantised.parameters
+
+    @property
+    def lines(self) -> int:
+        """Rows of a frame, or columns of a stream by columns."""
+        return self.shape.width if self.config.order is Order.COLUMNS else self.shape.height
+
+    def streamed(self, frames: np.ndarray) -> np.ndarray:
+        """The maps `frames` (N, H, W, C) in the order of the stream, (N, lines, line, C); or the reverse."""
+        return frames.swapaxes(1, 2) if self.config.order is Order.COLUMNS else frames
 
     def frames(self) -> np.ndarray:
         """int8 or uint8 array (N, H, W, C): INPUT's frames or random ones."""
@@ -103,8 +122,12 @@ def prepare(options: BlockOptions) -> BlockSpec:
 def assemble(options: BlockOptions, weights: Weights | None = None, data: Input | None = None) -> BlockSpec:
     """As :func:`prepare`, but with the contents of the files instead of their names."""
     shape = _resolve(options, weights, data)
+    tiling = _tiling(options, shape, weights)
+    # Frames that nobody asked for must not stop the Verilog of a wide block.
+    if options.height is not None or options.frames is not None:
+        shape.check_frames()
     data_format = data.format if data else _fixed_format(options)
-    config = _hardware(options, shape, weights, data_format)
+    config = _hardware(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
     config, quantised = _quantise(config, block, data_format.scale, options)
     return BlockSpec(options, shape, config, quantised, data_format, data.x if data else None)
@@ -116,19 +139,32 @@ def _resolve(options: BlockOptions, weights: Weights | None, data: Input | None)
     Raises ConfigError where something is missing, too large, or given twice and differently; the message names both.
     """
     claims = list(_claims(weights, data))
-    width = _needed("width", options, claims)
+    height, width = _map_size(options, claims)
     channels = _needed("channels", options, claims)
     squeeze = _one("squeeze", options, claims, max(1, channels // 4))
-    height = _one("height", options, claims, width)
     frames = _one("frames", options, claims, 2)
     lanes = _one("lanes", options, [], lanes_within(channels))
-    _limit("k", options.k, "K*W*C", options.k * width * channels, MOST_TILE)
     _limit("squeeze", squeeze, "C*CR", channels * squeeze, MOST_WEIGHTS)
-    shape = Shape(width, channels, squeeze, lanes, height, frames)
-    # Frames that nobody asked for must not stop the Verilog of a wide block.
-    if options.height is not None or options.frames is not None:
-        shape.check_frames()
-    return shape
+    return Shape(width, channels, squeeze, lanes, height, frames)
+
+
+def _map_size(options: BlockOptions, claims: Sequence[tuple[str, int, str]]) -> tuple[int, int]:
+    """Height and width of the map: one is the hardware's and needed, the other one is by default the same."""
+    if options.order is Order.COLUMNS:
+        height = _needed("height", options, claims, _one("width", options, claims))
+        return height, _one("width", options, claims, height)
+    width = _needed("width", options, claims)
+    return _one("height", options, claims, width), width
+
+
+def _tiling(options: BlockOptions, shape: Shape, weights: Weights | None) -> Tiling:
+    """The tiling; ConfigError for options that exclude each other, and where more must wait than is ever built."""
+    line = shape.line(options.order)
+    tiling = options.tiling(line, weights is not None and "prior" in weights.arrays)
+    name = "k" if tiling.window is None else "window"
+    _limit(name, OPTIONS[name].text_of(getattr(options, name)), waiting(tiling),
+           tiling.waiting(line) * shape.channels, MOST_TILE)
+    return tiling
 
 
 def _claims(weights: Weights | None, data: Input | None) -> Iterator[tuple[str, int, str]]:
@@ -155,8 +191,9 @@ def _one(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]
     return stored[0][0] if stored else default if given is None else given
 
 
-def _needed(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]]) -> int:
-    value = _one(name, options, claims)
+def _needed(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]],
+            default: int | None = None) -> int:
+    value = _one(name, options, claims, default)
     if value is None:
         raise ConfigError(name, "", "is needed, as no file gives it; must be from 1 to 65536")
     if not 1 <= value <= 1 << 16:
@@ -164,7 +201,7 @@ def _needed(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, s
     return value
 
 
-def _limit(name: str, value: int, formula: str, product: int, most: int) -> None:
+def _limit(name: str, value: int | str, formula: str, product: int, most: int) -> None:
     if product > most:
         raise ConfigError(name, value, f"must be smaller: {formula} = {product} may be {most} at most")
 
@@ -179,13 +216,14 @@ def _fixed_format(options: BlockOptions) -> DataFormat:
         raise ConfigError("zero_point", zero_point, error.allowed) from None
 
 
-def _hardware(options: BlockOptions, shape: Shape, weights: Weights | None, data_format: DataFormat) -> Config:
+def _hardware(options: BlockOptions, shape: Shape, tiling: Tiling, weights: Weights | None,
+              data_format: DataFormat) -> Config:
     """The config as options and files give it; its number formats are still the defaults."""
     # Units that would never have an output to work on are not built. MACS=auto is 1 until it is chosen below.
     macs = 1 if options.macs is None else min(options.macs, max(shape.channels, shape.squeeze))
     config = Config(
-        k=options.k, width=shape.width, channels=shape.channels, squeeze=shape.squeeze, lanes=shape.lanes,
-        macs=macs, signed=data_format.signed, zero_point=data_format.zero_point,
+        **vars(tiling), width=shape.line(tiling.order), channels=shape.channels, squeeze=shape.squeeze,
+        lanes=shape.lanes, macs=macs, signed=data_format.signed, zero_point=data_format.zero_point,
         mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
         residual=_agreed(options, weights, "residual", False),
         loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)

@@ -22,6 +22,8 @@ MOST_ELEMENTS, MOST_WEIGHTS = 1 << 28, 1 << 24
 
 Stored: TypeAlias = dict[str, np.ndarray]
 
+# Arrays of WEIGHTS; the prior may be missing.
+LAYERS, PRIOR = ("w1", "b1", "w2", "b2"), "prior"
 WEIGHTS_HOLD = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
 INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
 
@@ -30,8 +32,8 @@ INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
 class Weights:
     """A WEIGHTS file.
 
-    ``arrays`` are w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C): float64, of consistent shapes, finite. Of ``mid``, ``gate``
-    and ``residual`` those are None that the file does not have.
+    ``arrays`` are w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and, where the file has it, prior (C): float64, of consistent
+    shapes, finite. Of ``mid``, ``gate`` and ``residual`` those are None that the file does not have.
     """
 
     path: str
@@ -53,12 +55,12 @@ class Input:
 
 def load_weights(path: str) -> Weights:
     """The :class:`Weights` in file `path`; ConfigError ("weights") says what is wrong with it."""
-    stored = npz.read("weights", path, ("w1", "b1", "w2", "b2", "mid", "gate", "residual"), MOST_WEIGHTS)
-    missing = [name for name in ("w1", "b1", "w2", "b2") if name not in stored]
+    stored = npz.read("weights", path, (*LAYERS, PRIOR, "mid", "gate", "residual"), MOST_WEIGHTS)
+    missing = [name for name in LAYERS if name not in stored]
     if missing:
         raise ConfigError("weights", path, f"lacks {', '.join(missing)}; {WEIGHTS_HOLD}")
     arrays: dict[str, Any] = {
-        name: npz.floats("weights", path, name, stored[name]) for name in ("w1", "b1", "w2", "b2")}
+        name: npz.floats("weights", path, name, stored[name]) for name in (*LAYERS, PRIOR) if name in stored}
     try:
         FloatBlock(**arrays)
     except ConfigError as error:
@@ -73,7 +75,7 @@ def load_weights(path: str) -> Weights:
 
 def weights_of(block: FloatBlock) -> Weights:
     """The :class:`Weights` of a block, without a file."""
-    arrays = {name: getattr(block, name) for name in ("w1", "b1", "w2", "b2")}
+    arrays = {name: getattr(block, name) for name in (*LAYERS, PRIOR) if getattr(block, name, None) is not None}
     return Weights("", arrays, block.mid, block.gate, block.residual)
 
 

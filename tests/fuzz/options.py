@@ -11,8 +11,9 @@ from tiled_se.gen.fields import flag, options_of
 __all__ = ["EVERY", "SWITCH", "blames", "formatted", "illegal", "legal", "options", "refusal"]
 
 # The largest legal numbers that keep a line short.
-SHORT = {"k": 7, "width": 9, "channels": 16, "height": 7, "squeeze": 5, "slack": 300, "frames": 3, "limit": 3,
-         "pages": 2, "jobs": 2, "repeats": 1, "seconds": 0.01, "mutants": 1, "beats": 1, "builds": 1, "ks": 9}
+SHORT = {"k": 7, "tile_width": 9, "prior_rows": 5, "max_rows": 9, "width": 9, "channels": 16, "height": 7, "squeeze": 5,
+         "slack": 300, "frames": 3, "limit": 3, "pages": 2, "jobs": 2, "repeats": 1, "seconds": 0.01, "mutants": 1,
+         "beats": 1, "builds": 1, "ks": 9}
 # Illegal for every option but one that takes any name.
 SPOILT = ("nan", "inf", "-inf", "None", "seven", "0x10", "1_0", "++1", "1 2", "1;2", "\u0967\u0968", "\u00bd",
           "\u202e7", "7\u00a0", " 7", "7 ", "7\n", "\t", "\U0001f600", "\udc80\udcff", "9" * 5000, "-" + "9" * 400,
@@ -26,6 +27,7 @@ OTHERS = {
     "name": (("tiled_se", "se_1", "_x", "A" * 128, "Se__9"),
              ("2x", "module", "clk", "s_axis_tdata", "status_loaded", "TOP", "../x", "a/b", "a.b", "A" * 129,
               "\u0131d")),
+    "window": (("0:7", "4:1", "00:001", "65536:1"), ("7", "0:0", "0:7:1", "0,7", "-1:7", "0:", ":7", "65537:1", "a:b")),
     "scheduler": (("nobody",), ("node1:8786", "tcp://", "tcp://a:0", "tcp://a:99999", "tcp://a b:1", "http://a:1")),
     **dict.fromkeys(("mean", "std"), (("0.5", "0.1,.2,0.3", "1"), ("1,1,1,1,1", "1,,2", "nan,0,0", "1.1e6"))),
     "blocks": (("2x2x4x1",), ("1x1x1", "0x1x1x1", "1x1x1x1x1", "1x1x1x-1", "2x2x4x1,", "axbxcxd")),

@@ -37,7 +37,7 @@ def _write(options):
         "x_q": spec.frames(), "x_scale": data.scale, "x_zero_point": data.zero_point}
     about = {**vars(options), **config_fields(spec.config), "dtype": "int8" if data.signed else "uint8",
              "y_scale": quantised.y_scale, "error_bound_lsb": quantised.error_bound_lsb,
-             "height": shape.height, "frames": shape.frames}
+             "height": shape.height, "width": shape.width, "frames": shape.frames}
     plain = {name: getattr(value, "value", str(value) if name == "gate" else value) for name, value in about.items()}
     write_all(folder, {NUMBERS: npz_bytes(arrays), CONFIG: json_bytes(plain)})
     print(os.path.join(folder, CONFIG))

@@ -21,9 +21,10 @@ BLOCK, NETWORKS = ("sim", "verilog", "synth"), ("inspect", "swap", "report", "bu
 SHAPED = (*BLOCK, "simspeed")
 # Options that may stand without their flags, in order.
 STANDING = {**dict.fromkeys(NETWORKS, ("model",)), "sensitivity": ("model", "calibration")}
+TILING = ("context", "tile_width", "prior_rows", "max_rows", "window", "order")
 SIZES = ("frames", "height", "width", "channels", "squeeze")
 # Options of a block that depend on others, or are said with their files.
-DEPENDENT = (*SIZES, "lanes", "dtype", "zero_point", "operand_bits", "error", "sim")
+DEPENDENT = (*SIZES, *TILING, "lanes", "dtype", "zero_point", "operand_bits", "error", "sim")
 # Folders that exist or can be made.
 FOLDERS = ("out", "there", "new/sub/out", "with space", "\u00fc\u4e16", "-dash", "a'b", "line\nbreak", "\udcff",
            "x" * 200, "./out/../out", "out.v", "%d")
@@ -128,6 +129,8 @@ def _block(draft):
     sizes = {name: draft.draw(legal(name)) for name in SIZES}
     frames, height, width, channels, squeeze = map(int, sizes.values())
     draft.say(25, [name for name in draft.takes if name not in DEPENDENT])
+    if draft.chance(40):
+        _tiling(draft, height, width)
     if draft.chance(35):
         _weights(draft, channels, squeeze)
     elif draft.chance(50):
@@ -135,7 +138,8 @@ def _block(draft):
     if draft.chance(35):
         _input(draft, (frames, height, width, channels))
     else:
-        said |= {name: sizes[name] for name in ("frames", "height", "width") if name == "width" or draft.chance(40)}
+        line = "height" if said.get("order") == "columns" else "width"
+        said |= {name: sizes[name] for name in ("frames", "height", "width") if name == line or draft.chance(40)}
         draft.say(30, ["dtype"])
         low = 0 if said.get("dtype") == "uint8" else -128
         if draft.chance(20):
@@ -150,6 +154,22 @@ def _block(draft):
     if "operand_bits" in said:
         # Whether a width is enough depends on the weights.
         draft.condemn("operand_bits", "error", verdict="either")
+
+
+def _tiling(draft, height, width):
+    """A context, what it takes, and an order; K is small where the other side of the map is the hardware's."""
+    said, context = draft.said, draft.draw(legal("context"))
+    said["context"] = context
+    if context in ("cumulative", "causal"):
+        draft.say(40, ["prior_rows", "max_rows"])
+        if context == "causal" and int(said.get("prior_rows", 1)) < 1:
+            said["prior_rows"] = "1"
+    if context == "window":
+        said["window"] = draft.draw(legal("window"))
+    draft.say(40, ["order"])
+    line = height if said.get("order") == "columns" else width
+    if context == "tile" and line > 1 and draft.chance(50):
+        said["tile_width"] = str(draft.pick(range(1, line)))
 
 
 def _weights(draft, channels, squeeze):
@@ -249,6 +269,10 @@ CONTRADICTIONS = (
         {"k": "65536", "width": "65536", "channels": "65536"}, {"channels": "65536", "squeeze": "65536", "width": "9"},
         {"height": "1048576", "frames": "1048576", "width": "9", "channels": "9"})),
     ({"error": "0.5"}, ("error", "operand_bits")),
+    ({"context": "causal", "prior_rows": "0", "window": "", "tile_width": ""}, ("prior_rows",)),
+    *(({"context": context, "tile_width": "2", "window": "0:1"}, ("tile_width", "window")) for context in (
+        "cumulative", "causal", "window")),
+    ({"context": "window", "window": "", "tile_width": ""}, ("window",)),
 )
 
 

@@ -16,14 +16,15 @@ from tiled_se.cli import main as cli
 from tiled_se.cli.commands import COMMANDS
 from tiled_se.cli.parser import parse
 from tiled_se.evaluate.options import SweepOptions
-from tiled_se.gen.fields import from_texts, options_of, text_of
+from tiled_se.gen.fields import from_texts, options_of, variables
 from tiled_se.gen.files import check_file, check_folder, write_all
 from tiled_se.gen.fpga.targets import Target
 from tiled_se.gen.options import SimOptions, SynthOptions, VerilogOptions, describe
-from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid, Order
 from tiled_se.network.commands.options import BuildOptions
 
 SHAPE = {"k": "2", "width": "8", "channels": "8"}
+WINDOW = "must be FIRST:COUNT, a first row from 0 and a number of rows from 1, each 65536 at most"
 SEEDS = "must be different integers from 1 to 2147483647 with commas between, 100 at most"
 IDENTIFIER = "must be a Verilog identifier: letters, digits and _, no digit first, no keyword"
 GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
@@ -36,9 +37,10 @@ FILES = {
 }
 # Of all commands that have the option.
 DEFAULTS = {
-    "k": 7, "sram_overhead": 0.05, "error": 1.0, "seed": 1, "stall": 0.0, "sim": "verilator", "waves": False,
-    "target": Target.ECP5, "seeds": (1, 2, 3), "name": "tiled_se", "repeats": 3, "seconds": 4.0, "limit": 16,
-    "bgr": False, "ks": (1, 3, 5, 7, 9), "pages": 42, "mutants": 1000, "beats": 10_000_000, "builds": 200,
+    "k": 7, "context": Context.TILE, "max_rows": 4096, "order": Order.ROWS, "error": 1.0, "seed": 1, "stall": 0.0,
+    "sim": "verilator", "waves": False, "target": Target.ECP5, "seeds": (1, 2, 3), "name": "tiled_se", "repeats": 3,
+    "seconds": 4.0, "limit": 16, "bgr": False, "ks": (1, 3, 5, 7, 9), "pages": 42, "mutants": 1000,
+    "beats": 10_000_000, "builds": 200,
 }
 
 
@@ -58,6 +60,26 @@ def arguments(options):
     ({"width": -1}, "W=-1 (--width): must be an integer from 1 to 65536"),
     ({"channels": 65537}, "C=65537 (--channels): must be an integer from 1 to 65536"),
     ({"width": ""}, "W= (--width): is needed, as no file gives it; must be from 1 to 65536"),
+    ({"context": "global"}, "CONTEXT=global (--context): must be tile, cumulative, causal or window"),
+    ({"tile-width": 0}, "TILE_W=0 (--tile-width): must be an integer from 1 to 65536"),
+    ({"tile-width": 2, "context": "causal"},
+     "TILE_W=2 (--tile-width): context=causal has tiles of full rows; only context=tile has narrower ones"),
+    ({"tile-width": 8, "context": "cumulative"},
+     "TILE_W=8 (--tile-width): context=cumulative has tiles of full rows; only context=tile has narrower ones"),
+    ({"prior-rows": -1}, "PRIOR=-1 (--prior-rows): must be an integer from 0 to 65536"),
+    ({"prior-rows": 0, "context": "causal"}, "PRIOR=0 (--prior-rows): must be at least 1 for context=causal, whose "
+                                             "first tile has no rows before it"),
+    ({"max-rows": 0}, "MAX_ROWS=0 (--max-rows): must be an integer from 1 to 65536"),
+    ({"order": "tiles"}, "ORDER=tiles (--order): must be rows or columns"),
+    *(({"context": "window", "window": text}, f"WINDOW={text} (--window): {WINDOW}") for text in (
+        "7", "0:0", "-1:7", "65537:7", "0:65537", "0:7:1", "0,7", ":7", "0:", "0: 7", "first:7")),
+    ({"window": "0:7"}, "WINDOW=0:7 (--window): needs context=window"),
+    ({"context": "window"}, "WINDOW= (--window): is needed for context=window: the first row and the number of rows"),
+    # The hardware's size is then the height.
+    ({"order": "columns", "width": ""}, "H= (--height): is needed, as no file gives it; must be from 1 to 65536"),
+    ({"order": "columns", "height": 65537}, "H=65537 (--height): must be from 1 to 65536"),
+    ({"order": "columns", "input": "x.npz", "height": 8},
+     "H=8 (--height): must be 4, as x of INPUT=x.npz is [3, 4, 8, 8]"),
     ({"height": 0}, "H=0 (--height): must be an integer from 1 to 1048576"),
     ({"squeeze": 0}, "CR=0 (--squeeze): must be an integer from 1 to 65536"),
     ({"lanes": 3}, "LANES=3 (--lanes): must divide channels=8"),
@@ -97,6 +119,12 @@ def arguments(options):
     ({"input": "none.npz"}, "INPUT=none.npz (--input): there is no such file; must be an .npz file"),
     # Too large for any machine.
     ({"k": 65536, "width": 65536}, "K=65536 (--k): must be smaller: K*W*C = 34359738368 may be 268435456 at most"),
+    ({"k": 65536, "height": 65536, "order": "columns"},
+     "K=65536 (--k): must be smaller: K*H*C = 34359738368 may be 268435456 at most"),
+    ({"k": 65536, "width": 65536, "tile-width": 2},
+     "K=65536 (--k): must be smaller: ((K-1)*W+TILE_W)*C = 34359214096 may be 268435456 at most"),
+    ({"width": 65536, "context": "window", "window": "65536:1"},
+     "WINDOW=65536:1 (--window): must be smaller: (FIRST+COUNT)*W*C = 34360262656 may be 268435456 at most"),
     ({"channels": 65536}, "CR=16384 (--squeeze): must be smaller: C*CR = 1073741824 may be 16777216 at most"),
     ({"height": 1 << 20, "frames": 1 << 20},
      "H=1048576 (--height): must be smaller: FRAMES*H*W*C = 70368744177664 may be 268435456 at most"),
@@ -177,6 +205,9 @@ class TestFolder:
         (VerilogOptions(k=3, width=8, channels=16), "build/verilog_k3_w8_c16"),
         (VerilogOptions(weights="nets/se 1.npz", width=8), "build/verilog_se-1_k7_w8"),
         (SynthOptions(target=Target.ICE40, width=8), "build/synth_ice40_k7_w8"),
+        (VerilogOptions(k=1, width=8, context=Context.CAUSAL, prior_rows=2), "build/verilog_k1_w8_causal_p2"),
+        (VerilogOptions(width=8, context=Context.WINDOW, window=(4, 7)), "build/verilog_k7_w8_window_4-7"),
+        (VerilogOptions(width=8, tile_width=4, order=Order.COLUMNS), "build/verilog_k7_w8_tw4_columns"),
         (SweepOptions(), "build/sweep"), (SweepOptions(configs="my/list.toml"), "build/sweep_list"),
         (BuildOptions(model="nets/my net.onnx"), "build/build_my-net"), (BuildOptions(out="here"), "here"),
     ])
@@ -274,11 +305,17 @@ class TestOptions:
         ("macs", "auto", None), ("macs", "4", 4), ("slack", "0", 0), ("residual", "no", False), ("waves", "TRUE", True),
         ("mid", "swish", Mid.SILU), ("gate", "hardsigmoid:0.2,0.5", Gate(GateKind.HARDSIGMOID, 0.2, 0.5)),
         ("stall", ".5", 0.5), ("error", "1e1", 10.0), ("zero_point", "-5", -5), ("k", "+7", 7),
+        ("context", "window", Context.WINDOW), ("window", "4:7", (4, 7)), ("order", "columns", Order.COLUMNS),
         ("name", "se_1", "se_1"), ("target", "ice40", Target.ICE40), ("seeds", "5", (5,)), ("seeds", "9,2", (9, 2)),
     ])
     def test_formats(self, name, text, value):
         assert getattr(from_texts(SimOptions, {name: text}), name) == value
-        assert from_texts(SimOptions, {name: text_of(value)}) == from_texts(SimOptions, {name: text})
+        again = options_of(SimOptions)[name].text_of(value)
+        assert from_texts(SimOptions, {name: again}) == from_texts(SimOptions, {name: text})
+
+    def test_as_variables(self):
+        options = SimOptions(k=2, context=Context.WINDOW, window=(4, 7), order=Order.COLUMNS, seeds=(9, 2))
+        assert variables(options) == "K=2 CONTEXT=window WINDOW=4:7 ORDER=columns SEEDS=9,2"
 
     def test_foreign_names_are_described_as_they_are(self):
         assert describe(ConfigError("w1", [2], "must be more")) == "w1=[2]: must be more"

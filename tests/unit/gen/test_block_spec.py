@@ -7,7 +7,8 @@ import pytest
 from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
-from tiled_se.hdl.config import Gate, GateKind, Mid
+from tiled_se.gen.simulation import _by_tile
+from tiled_se.hdl.config import Context, Gate, GateKind, Mid, Order, Tiling
 from tiled_se.hdl.parameters import stream_words
 
 
@@ -68,3 +69,57 @@ class TestPrepare:
         assert (job.config.mid, job.config.gate, job.config.residual) == (Mid.SILU, gate, True)
         again = prepare(BlockOptions(width=4, weights=path, mid=Mid.SILU, gate=gate, residual=True, channels=8))
         assert hardware(again) == hardware(job)
+
+
+class TestTiling:
+    @pytest.mark.parametrize("options", [
+        dict(context=Context.CUMULATIVE, max_rows=9), dict(context=Context.CUMULATIVE, prior_rows=3),
+        dict(context=Context.CAUSAL, prior_rows=2), dict(tile_width=4), dict(context=Context.WINDOW, window=(1, 2)),
+        dict(order=Order.COLUMNS)])
+    def test_is_the_options(self, options):
+        tiling = BlockOptions(k=3, **options).tiling(6)
+        assert {name: getattr(tiling, name) for name in options} == options
+
+    @pytest.mark.parametrize(("context", "prior", "given", "rows"), [
+        (Context.CAUSAL, False, None, 1), (Context.CAUSAL, True, None, 1), (Context.CAUSAL, True, 4, 4),
+        (Context.CUMULATIVE, False, None, 0), (Context.CUMULATIVE, True, None, 1), (Context.CUMULATIVE, True, 0, 0),
+        (Context.CUMULATIVE, False, 2, 2), (Context.TILE, True, 3, 0)])
+    def test_rows_of_the_prior(self, context, prior, given, rows):
+        assert BlockOptions(k=3, context=context, prior_rows=given).tiling(6, prior).prior_rows == rows
+
+    @pytest.mark.parametrize("width", [6, 7, 65536])
+    def test_a_tile_as_wide_as_the_map_is_a_strip(self, width):
+        assert hardware(prepared(tile_width=width)) == hardware(prepared())
+
+    def test_columns_turn_the_map(self, npz):
+        """H is the hardware's, W is free, and the stream has one column after the other."""
+        x = np.arange(2 * 3 * 5 * 8).reshape(2, 3, 5, 8) % 251
+        path = npz("x.npz", x_q=x.astype(np.uint8), x_scale=1 / 16, x_zero_point=0)
+        spec = prepare(BlockOptions(k=2, input=path, order=Order.COLUMNS))
+        assert (spec.shape.height, spec.shape.width, spec.config.width, spec.lines) == (3, 5, 3, 5)
+        assert (spec.frames() == x).all()
+        assert (spec.streamed(x)[1, 4, 2] == x[1, 2, 4]).all()
+        assert (spec.streamed(spec.streamed(x)) == x).all()
+        strips = prepare(BlockOptions(k=2, width=3, channels=8, dtype="uint8", zero_point=0))
+        assert hardware(strips)[1][1:] == hardware(spec)[1][1:]
+        assert spec.config.tiling == Tiling(k=2, order=Order.COLUMNS)
+
+    @pytest.mark.parametrize(("given", "height", "width"), [
+        (dict(height=4), 4, 4), (dict(width=5), 5, 5), (dict(height=4, width=5), 4, 5)])
+    def test_columns_size(self, given, height, width):
+        spec = prepare(BlockOptions(k=2, channels=8, order=Order.COLUMNS, **given))
+        assert (spec.shape.height, spec.shape.width, spec.config.width) == (height, width, height)
+
+    @pytest.mark.parametrize("tiling", [
+        Tiling(k=2), Tiling(k=9), Tiling(k=2, tile_width=3), Tiling(k=1, tile_width=1), Tiling(k=2, tile_width=7),
+        Tiling(k=2, context=Context.CAUSAL, prior_rows=1), Tiling(k=1, context=Context.WINDOW, window=(1, 2))])
+    def test_outputs_by_tile(self, tiling):
+        """Each piece's tile is that of its elements, and the pieces are the frame in the order of the stream."""
+        lines, line = 5, 7
+        rows, columns = np.mgrid[:lines, :line]
+        band = rows // (lines if tiling.context is Context.WINDOW else tiling.k)
+        width = tiling.tile_width or line
+        expected = band * -(-line // width) + columns // width
+        pieces, tiles = _by_tile(tiling, expected[..., None])
+        assert (np.concatenate([piece.reshape(-1) for piece in pieces]) == expected.reshape(-1)).all()
+        assert all((piece == tile).all() for piece, tile in zip(pieces, tiles, strict=True))

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a block is, and how much of a frame must wait in it, in the words of reports, manifests and messages."""
+
+from ..hdl.config import Config, Context, Order, Tiling
+from ..hdl.tiling import DEFAULT_MAX_ROWS, PAPER_ROWS
+
+__all__ = ["averaged", "line_name", "sizes", "waiting", "yardstick"]
+
+
+def line_name(tiling: Tiling) -> str:
+    """The name of the length of the stream's lines: W, or H of a stream by columns."""
+    return "H" if tiling.order is Order.COLUMNS else "W"
+
+
+def waiting(tiling: Tiling) -> str:
+    """The formula of the elements that must wait for their gates."""
+    line = line_name(tiling)
+    if tiling.context is Context.CAUSAL:
+        return "0"
+    if tiling.window is not None:
+        return f"(FIRST+COUNT)*{line}*C"
+    return f"K*{line}*C" if tiling.tile_width is None else f"((K-1)*{line}+TILE_W)*C"
+
+
+def yardstick(config: Config) -> tuple[str, int]:
+    """The bits with which a block's memory is compared, as (text, bits): its bound, or the paper's if that is 0."""
+    if config.bound_bits:
+        return f"the bound 8*{waiting(config)}", config.bound_bits
+    lines = "columns" if config.order is Order.COLUMNS else "rows"
+    return f"{PAPER_ROWS} {lines}, 8*{PAPER_ROWS}*{line_name(config)}*C", config.tse7_bits
+
+
+def sizes(config: Config) -> str:
+    """The block's sizes and its tiling, as variables of make; of the tiling only what differs from strips of rows."""
+    values: dict[str, object] = {
+        line_name(config): config.width, "C": config.channels, "CR": config.squeeze, "LANES": config.lanes,
+        "MACS": config.macs}
+    if config.window is None:
+        values = {"K": config.k, **values}
+    if config.tiles_across > 1:
+        values["TILE_W"] = config.columns
+    if config.context is not Context.TILE:
+        values["CONTEXT"] = config.context.value
+    if config.context.running:
+        values["PRIOR"] = config.prior_rows
+        if config.max_rows != DEFAULT_MAX_ROWS:
+            values["MAX_ROWS"] = config.max_rows
+    if config.window is not None:
+        values["WINDOW"] = ":".join(map(str, config.window))
+    if config.order is Order.COLUMNS:
+        values["ORDER"] = config.order.value
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def averaged(config: Config) -> str:
+    """What a tile is, and which elements its gates come from, in a few sentences."""
+    row, rows = ("column", "columns") if config.order is Order.COLUMNS else ("row", "rows")
+
+    def several(count: int) -> str:
+        return f"{count} {row if count == 1 else rows}"
+
+    if config.window is not None:
+        first, count = config.window
+        return (f"The gates of a frame come from the mean of those of its {rows} {first} to {first + count - 1} that "
+                f"it has. The gates of a frame without any of them come from the prior.")
+    if not config.context.running:
+        narrow = "" if config.tiles_across == 1 else f" by {config.columns} pixels"
+        return f"A tile is {several(config.k)}{narrow}, or what a frame has left. Its gates come from its own mean."
+    which = "before it" if config.context is Context.CAUSAL else "up to its last one"
+    prior = f" and of {several(config.prior_rows)} of the prior" if config.prior_rows else ""
+    return (f"A tile is {several(config.k)}, or what a frame has left. Its gates come from the mean of all {rows} of "
+            f"the frame {which}{prior}; only the first {several(config.max_rows)} of a frame count.")

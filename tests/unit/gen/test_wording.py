@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reports call a block and its bound."""
+
+import pytest
+
+from tiled_se.gen.verilog import Design
+from tiled_se.gen.wording import averaged, sizes, yardstick
+from tiled_se.hdl.config import Config, Context, Order
+
+CUMULATIVE = dict(context=Context.CUMULATIVE)
+CAUSAL = dict(context=Context.CAUSAL, prior_rows=2)
+WINDOW = dict(context=Context.WINDOW, window=(4, 7))
+PATCHES = dict(tile_width=3)
+COLUMNS = dict(order=Order.COLUMNS)
+
+
+def config(**tiling):
+    return Config(k=3, width=10, channels=8, squeeze=2, **tiling)
+
+
+@pytest.mark.parametrize(("tiling", "text"), [
+    ({}, "K=3 W=10 C=8 CR=2 LANES=1 MACS=1"),
+    (PATCHES, "K=3 W=10 C=8 CR=2 LANES=1 MACS=1 TILE_W=3"),
+    (CUMULATIVE, "K=3 W=10 C=8 CR=2 LANES=1 MACS=1 CONTEXT=cumulative PRIOR=0"),
+    (CAUSAL | dict(max_rows=9), "K=3 W=10 C=8 CR=2 LANES=1 MACS=1 CONTEXT=causal PRIOR=2 MAX_ROWS=9"),
+    (WINDOW, "W=10 C=8 CR=2 LANES=1 MACS=1 CONTEXT=window WINDOW=4:7"),
+    (COLUMNS | CAUSAL, "K=3 H=10 C=8 CR=2 LANES=1 MACS=1 CONTEXT=causal PRIOR=2 ORDER=columns"),
+])
+def test_sizes(tiling, text):
+    assert sizes(config(**tiling)) == text
+
+
+@pytest.mark.parametrize(("tiling", "text", "bits"), [
+    ({}, "the bound 8*K*W*C", 8 * 3 * 10 * 8), (CUMULATIVE, "the bound 8*K*W*C", 8 * 3 * 10 * 8),
+    (PATCHES, "the bound 8*((K-1)*W+TILE_W)*C", 8 * (2 * 10 + 3) * 8),
+    (WINDOW, "the bound 8*(FIRST+COUNT)*W*C", 8 * 11 * 10 * 8), (COLUMNS, "the bound 8*K*H*C", 8 * 3 * 10 * 8),
+    (CAUSAL, "7 rows, 8*7*W*C", 8 * 7 * 10 * 8), (COLUMNS | CAUSAL, "7 columns, 8*7*H*C", 8 * 7 * 10 * 8)])
+def test_yardstick(tiling, text, bits):
+    assert yardstick(config(**tiling)) == (text, bits)
+
+
+@pytest.mark.parametrize(("tiling", "text"), [
+    ({}, "A tile is 3 rows, or what a frame has left. Its gates come from its own mean."),
+    (PATCHES, "A tile is 3 rows by 3 pixels, or what a frame has left. Its gates come from its own mean."),
+    (CUMULATIVE, "A tile is 3 rows, or what a frame has left. Its gates come from the mean of all rows of the frame up "
+                 "to its last one; only the first 4096 rows of a frame count."),
+    (CAUSAL | COLUMNS, "A tile is 3 columns, or what a frame has left. Its gates come from the mean of all columns of "
+                       "the frame before it and of 2 columns of the prior; only the first 4096 columns of a frame "
+                       "count."),
+    (WINDOW, "The gates of a frame come from the mean of those of its rows 4 to 10 that it has. The gates of a frame "
+             "without any of them come from the prior."),
+])
+def test_averaged(tiling, text):
+    assert averaged(config(**tiling)) == text
+
+
+def test_memory_over_two_yardsticks():
+    """Without memories, but with the fields that a report has; nothing is divided by a bound of 0."""
+    strips, causal = (Design("top", config(**tiling), "", (), (), ()).sram for tiling in ({}, CAUSAL))
+    assert (strips["over_bound"], causal["over_bound"]) == (0, None)
+    assert strips["tse7_bits"] == causal["tse7_bits"] == 8 * 7 * 10 * 8
+    assert (causal["bound_bits"], causal["over_tse7"]) == (0, 0)
