@@ -22,7 +22,9 @@ LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 class FloatBlock:
     """The weights of one squeeze-and-excite block: w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C), converted to float64.
 
-    Raises ConfigError that names the array with a wrong shape or wrong values.
+    ``prior`` (C), float64 too, is the descriptor that stands for the rows before a frame, as real values; None stands
+    for zeros. Tilings without imaginary rows ignore it. Raises ConfigError that names the array with a wrong shape or
+    wrong values.
     """
 
     w1: np.ndarray
@@ -32,9 +34,11 @@ class FloatBlock:
     mid: Mid = Mid.RELU
     gate: Gate = Gate()
     residual: bool = False
+    prior: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("w1", "b1", "w2", "b2"):
+        arrays = [name for name in ("w1", "b1", "w2", "b2", "prior") if getattr(self, name) is not None]
+        for name in arrays:
             value = np.asarray(getattr(self, name))
             if value.dtype.kind not in "iuf":
                 raise ConfigError(name, value.dtype, "must hold real numbers")
@@ -42,11 +46,13 @@ class FloatBlock:
         if self.w1.ndim != 2 or not self.w1.size:
             raise ConfigError("w1", list(self.w1.shape), "must have the shape [CR, C]")
         squeeze, channels = self.w1.shape
-        for name, shape in (("b1", [squeeze]), ("w2", [channels, squeeze]), ("b2", [channels])):
+        shapes = {"b1": [squeeze], "w2": [channels, squeeze], "b2": [channels], "prior": [channels]}
+        for name in arrays[1:]:
+            shape = shapes[name]
             if list(getattr(self, name).shape) != shape:
                 raise ConfigError(name, list(getattr(self, name).shape),
                                   f"must have the shape {shape} beside w1's {[squeeze, channels]}")
-        for name in ("w1", "b1", "w2", "b2"):
+        for name in arrays:
             if not (np.abs(getattr(self, name)) <= LARGEST_WEIGHT).all():
                 raise ConfigError(name, "not finite", "must hold finite float32 numbers only")
 

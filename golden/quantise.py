@@ -33,11 +33,12 @@ LARGEST_SEGMENT_BITS = 5
 class Quantised:
     """A quantised block: its integers, the ``config`` that they are for, and their real values.
 
-    ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR) and ``b2`` (C) are the real values of the integers in float64
-    (docs/design.md, "Scales"). ``x_scale``, ``hidden_scale`` and ``y_scale`` are the real values of a step of the data,
-    of the hidden vector, and of the outputs. ``error_bound_lsb`` is an upper bound of
-    ``|(y_q - zero) - y_real / y_scale|`` for every 8-bit input and every number of rows. ``requant_bits`` is the least
-    that these parameters need; ``config.requant_bits`` is at least this.
+    ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR), ``b2`` (C) and ``prior`` (C) are the real values of the integers in
+    float64 (docs/design.md, "Scales"); ``prior`` is None if the block has no imaginary rows. ``x_scale``,
+    ``hidden_scale`` and ``y_scale`` are the real values of a step of the data, of the hidden vector, and of the
+    outputs. ``error_bound_lsb`` is an upper bound of ``|(y_q - zero) - y_real / y_scale|`` for every 8-bit input and
+    every number of rows. ``requant_bits`` is the least that these parameters need; ``config.requant_bits`` is at least
+    this.
     """
 
     config: Config
@@ -51,6 +52,28 @@ class Quantised:
     y_scale: float
     error_bound_lsb: float
     requant_bits: int
+    prior: np.ndarray | None = None
+
+
+def _check(config: Config, block: FloatBlock, x_scale: float) -> None:
+    """ConfigError where no widths would help."""
+    block.check(config)
+    check_scale(x_scale)
+    _prior(config, block, x_scale)
+
+
+def _prior(config: Config, block: FloatBlock, x_scale: float) -> np.ndarray | None:
+    """``Parameters.prior``: the sum of the imaginary rows. ConfigError if the prior is outside of the data's range."""
+    if not config.prior_rows:
+        return None
+    steps = (np.zeros(config.channels) if block.prior is None else block.prior) / x_scale + config.int8_zero_point
+    # A step more is allowed, as data at the ends of their range are rounded to it as well.
+    wrong = (steps < -129) | (steps > 128)
+    if wrong.any():
+        low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
+        raise ConfigError("prior", f"{block.prior[wrong][0]:g}", f"must be from {low:g} to {high:g}, the range of x")
+    elements = config.prior_rows * config.columns
+    return np.rint(elements * np.clip(steps, -128, 127)).astype(np.int64)
 
 
 def _attempt(config: Config, block: FloatBlock, x_scale: float, tight: bool = False) -> Quantised:
@@ -79,12 +102,15 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
     hidden = budget.hidden_error(config, real1, shifts1)
     bound = budget.output_error(config, budget.logit_error(real2, hidden).max())
     layers = real1.layer, real2.layer
+    prior = _prior(config, block, x_scale)
+    elements = config.prior_rows * config.columns
     return Quantised(
         config=dataclasses.replace(config, shifts=(shifts1, shifts2)),
-        parameters=Parameters(*layers, config.int8_zero_point),
+        parameters=Parameters(*layers, config.int8_zero_point, prior),
         w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=(real2.layer.bias * unit - offset) / slope,
         x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale * (2 if config.residual else 1),
-        error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)))
+        error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)),
+        prior=None if prior is None else (prior / elements - config.int8_zero_point) * x_scale)
 
 
 def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Config]:
@@ -159,8 +185,7 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
         The largest ``error_bound_lsb`` and the smallest ``operand_bits`` allowed. Raises ConfigError if no legal width
         keeps the bound.
     """
-    block.check(config)
-    check_scale(x_scale)
+    _check(config, block, x_scale)
     if config.loadable:
         config = dataclasses.replace(config, shifts=Config.shifts)
     result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)
@@ -194,8 +219,7 @@ def quantise_fixed_widths(config: Config, block: FloatBlock, x_scale: float, err
     Parameters are those of `quantise_within_error`; returns a `Quantised` with `config` itself. Raises ConfigError,
     naming the option and the width that it needs, if the error bound exceeds `error_lsb` or a bias does not fit.
     """
-    block.check(config)
-    check_scale(x_scale)
+    _check(config, block, x_scale)
     try:
         result = _attempt(config, block, x_scale)
     except TooLarge as error:

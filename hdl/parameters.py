@@ -7,7 +7,14 @@ import numpy as np
 
 from .config import GUARD_BITS, MULTIPLIER_BITS, Config, ConfigError
 
-__all__ = ["Layer", "Parameters", "record_words", "stream_words", "weight_words"]
+__all__ = ["Layer", "Parameters", "prior_words", "record_words", "stream_words", "weight_words"]
+
+
+def _check_range(name: str, value: np.ndarray, low: int, high: int) -> None:
+    """Raise ConfigError, naming the worst number, if one of `value` is not from `low` to `high`."""
+    if value.min() < low or value.max() > high:
+        worst = value.min() if value.min() < low else value.max()
+        raise ConfigError(name, int(worst), f"must be from {low} to {high}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,18 +43,21 @@ class Layer:
             value = getattr(self, field)
             if value.shape != shape or value.dtype != np.int64:
                 raise ConfigError(f"{name}.{field}", f"{value.dtype}{list(value.shape)}", f"must be int64{list(shape)}")
-            if value.min() < low or value.max() > high:
-                worst = value.min() if value.min() < low else value.max()
-                raise ConfigError(f"{name}.{field}", int(worst), f"must be from {low} to {high}")
+            _check_range(f"{name}.{field}", value, low, high)
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """All parameters of a block, loaded or baked in: W1 (CR x C), W2 (C x CR), and the ``Config.int8_zero_point``."""
+    """All parameters of a block, loaded or baked in: W1 (CR x C), W2 (C x CR), and the ``Config.int8_zero_point``.
+
+    ``prior``, an int64 array (C), is the sum of the ``Config.prior_rows`` imaginary rows in the int8 range, from which
+    the sums of a frame start; None if there are no such rows.
+    """
 
     layer1: Layer
     layer2: Layer
     int8_zero_point: int
+    prior: np.ndarray | None = None
 
     def validate(self, config: Config) -> None:
         """Raise ConfigError where a value does not fit `config`."""
@@ -55,6 +65,17 @@ class Parameters:
         self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config.requant_bits)
         if not -128 <= self.int8_zero_point <= 127:
             raise ConfigError("int8_zero_point", self.int8_zero_point, "must be from -128 to 127")
+        self._validate_prior(config)
+
+    def _validate_prior(self, config: Config) -> None:
+        shape = (config.channels,) if config.prior_rows else None
+        given = self.prior if self.prior is None else f"{self.prior.dtype}{list(self.prior.shape)}"
+        wanted = shape if shape is None else f"int64{list(shape)}"
+        if given != wanted:
+            raise ConfigError("prior", given, f"must be {wanted} for prior_rows={config.prior_rows}")
+        if self.prior is not None:
+            elements = config.prior_rows * config.columns
+            _check_range("prior", self.prior, -128 * elements, 127 * elements)
 
 
 def weight_words(config: Config, parameters: Parameters) -> list[int]:
@@ -87,15 +108,23 @@ def record_words(config: Config, parameters: Parameters) -> list[int]:
     return words
 
 
+def prior_words(config: Config, parameters: Parameters) -> list[int]:
+    """The prior of each channel, ``prior_bits`` wide in two's complement; none if the block has no imaginary rows."""
+    prior = [] if parameters.prior is None else parameters.prior.tolist()
+    return [value & ((1 << config.prior_bits) - 1) for value in prior]
+
+
 def stream_words(config: Config, parameters: Parameters) -> list[int]:
     """The 32-bit words that load a block through ``w_axis``, in order; the last has ``tlast``.
 
-    They are the fingerprint of the configuration, the zero point (int8, low byte), the weight memory and the records.
-    Each memory word takes as many 32-bit words as it needs, low bits first; unused bits are 0, and ignored.
+    They are the fingerprint of the configuration, the zero point (int8, low byte), the weight memory, the records and,
+    if the block has imaginary rows, the prior. Each memory word takes as many 32-bit words as it needs, low bits first;
+    unused bits are 0, and ignored.
     """
     words = [config.fingerprint, parameters.int8_zero_point & 0xFF]
     for memory, bits in ((weight_words(config, parameters), 8 * config.macs),
-                         (record_words(config, parameters), config.record_bits)):
+                         (record_words(config, parameters), config.record_bits),
+                         (prior_words(config, parameters), config.prior_bits)):
         for word in memory:
             words += [word >> i & 0xFFFFFFFF for i in range(0, bits, 32)]
     return words
