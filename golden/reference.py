@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiled squeeze-and-excite in float64: the reference of all errors. It shares no code with the golden model."""
+"""Squeeze-and-excite in float64, in every context: the reference of all errors, which shares no code with the model."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..hdl.config import Config, Gate, GateKind, Mid
+from ..hdl.config import Config, Context, Gate, GateKind, Mid, Order, Tiling
 
 __all__ = ["error_lsb", "excite", "squeeze_excite"]
 
@@ -41,30 +41,54 @@ def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np
     return hidden, cut("gates", _sigmoid(logits) if sigmoid else np.clip(gate.slope * logits + gate.offset, 0, 1))
 
 
-def squeeze_excite(x: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray,
-                   config: Config) -> np.ndarray:
-    """Compute one frame `x`, a float64 array (H, W, C), with `config`'s k, mid, gate and residual.
+def _descriptors(x: np.ndarray, prior: np.ndarray, form: Tiling) -> tuple[np.ndarray, np.ndarray]:
+    """The means (N, C) of a stream's frame `x` (H, W, C), and which of them belongs to each pixel: integers (H, W)."""
+    height, width = x.shape[:2]
+    row, column = np.indices((height, width))
+    if form.context is Context.WINDOW:
+        seen = x[form.window[0]:][:form.window[1]]
+        return (seen.mean(axis=(0, 1)) if len(seen) else prior)[None], np.zeros_like(row)
+    if form.context is Context.TILE:
+        size = form.tile_width or width
+        across = -(-width // size)
+        means = [x[top:top + form.k, left:left + size].mean(axis=(0, 1))
+                 for top in range(0, height, form.k) for left in range(0, width, size)]
+        return np.array(means), row // form.k * across + column // size
+    means, rows, total = [], form.prior_rows, form.prior_rows * prior
+    for top in range(0, height, form.k):
+        if form.context is Context.CAUSAL:
+            means.append(total / rows)
+        counted = x[top:min(top + form.k, form.max_rows)].mean(axis=1)
+        rows, total = rows + len(counted), total + counted.sum(axis=0)
+        if form.context is Context.CUMULATIVE:
+            means.append(total / rows)
+    return np.array(means), row // form.k
 
-    The weights are float64 arrays w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C). Returns an array like `x`.
+
+def squeeze_excite(x: np.ndarray, weights: Any, config: Config) -> np.ndarray:
+    """Compute one map `x`, a float64 array (H, W, C), with `config`'s tiling, mid, gate and residual.
+
+    `weights` has float64 arrays w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C), and prior (C) or None: a `Quantised` or a
+    `FloatBlock`. Of a map that streams by columns, a row of the tiling is a column. Returns an array like `x`.
     """
-    y = np.empty_like(x)
-    for row in range(0, len(x), config.k):
-        tile = x[row:row + config.k]
-        _, gates = excite(tile.mean(axis=(0, 1)), w1, b1, w2, b2, config.mid, config.gate)
-        y[row:row + config.k] = tile * (gates + config.residual)
-    return y
+    by_columns = config.order is Order.COLUMNS
+    frame = x.swapaxes(0, 1) if by_columns else x
+    prior = np.zeros(x.shape[-1]) if weights.prior is None else weights.prior
+    means, index = _descriptors(frame, prior, config)
+    _, gates = excite(means, weights.w1, weights.b1, weights.w2, weights.b2, config.mid, config.gate)
+    y = frame * (gates + config.residual)[index]
+    return y.swapaxes(0, 1) if by_columns else y
 
 
 def error_lsb(job: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Largest and mean error of the outputs `y` for the inputs `x`, integers (N, H, W, C), in output LSB.
+    """Largest and mean error of the outputs `y` for the inputs `x`, integer maps (N, H, W, C), in output LSB.
 
     `job` has the block's ``config``, ``quantised`` parameters and data ``format``.
     """
     quantised, zero = job.quantised, job.format.zero_point
     largest, total = 0.0, 0.0
     for frame, result in zip(x, y, strict=True):
-        real = squeeze_excite(job.format.dequantise(frame), quantised.w1, quantised.b1, quantised.w2, quantised.b2,
-                              job.config)
+        real = squeeze_excite(job.format.dequantise(frame), quantised, job.config)
         error = np.abs(result.astype(np.float64) - zero - real / quantised.y_scale)
         largest, total = max(largest, float(error.max())), total + float(error.sum())
     return {"max": largest, "mean": total / y.size}

@@ -52,7 +52,7 @@ class IntegerBlock:
         x_q = self.integers(x)
         y_q = self._model.run(x_q).y.numpy()
         q = self.quantised
-        real = squeeze_excite(self.format.dequantise(x_q[0]), q.w1, q.b1, q.w2, q.b2, self.config)
+        real = squeeze_excite(self.format.dequantise(x_q[0]), q, self.config)
         self.elements += y_q.size
         error = np.abs(y_q[0] - self.format.zero_point - real / q.y_scale).max()
         self.largest_error = max(self.largest_error, float(error))

@@ -106,8 +106,7 @@ class TestSensitivity:
         form = block.float_block
         config = Config(k=4, width=5, channels=CHANNELS, squeeze=3, lanes=1, macs=1, mid=form.mid, gate=form.gate,
                         residual=form.residual, loadable=False)
-        arrays = form.w1, form.b1, form.w2, form.b2
-        tiled, whole = (np.stack([squeeze_excite(one.astype(np.float64), *arrays, about) for one in maps])
+        tiled, whole = (np.stack([squeeze_excite(one.astype(np.float64), form, about) for one in maps])
                         for about in (config, Config(**{**vars(config), "k": 11})))
         change = np.sqrt(((tiled - whole)**2).sum() / (whole**2).sum())
         assert found.output_change == pytest.approx(change, rel=1e-9)

@@ -39,8 +39,7 @@ def config_for(block, k=3, width=4, **more):
 
 def float_se(config, quantised, x):
     """The block in float64 on the real values of `quantised`; x and the result are [N, H, W, C]."""
-    return np.stack([squeeze_excite(frame, quantised.w1, quantised.b1, quantised.w2, quantised.b2, config)
-                     for frame in x])
+    return np.stack([squeeze_excite(frame, quantised, config) for frame in x])
 
 
 def largest_error(config, quantised, x):
