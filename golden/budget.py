@@ -13,7 +13,8 @@ from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_BITS, LOGIT_FRAC, Config, 
 from ..hdl.parameters import Layer
 from ..hdl.tables import MID_EXTRA, MID_RANGE
 from . import activation
-from .rounding import scaled_floor
+from .reciprocal import element_counts, reciprocal
+from .rounding import round_shift, scaled_floor
 from .scales import RealLayer
 
 __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
@@ -31,29 +32,28 @@ MARGIN = 1e-9
 
 
 @functools.lru_cache(maxsize=16)
-def _mean_figures(k: int, width: int, operand_bits: int, mean_frac: int,
-                  reciprocals: tuple[tuple[int, int], ...]) -> tuple[float, int, int]:
-    """(error, low, high) of `mean_error` and `mean_box`."""
-    error, low, high = 0.0, 0, 0
-    for r, (value, q) in enumerate(reciprocals, 1):
-        largest = 128 * r * width
-        # k / r * 2**mean_frac - value / 2**q, times r: integers over 2**(q + up).
-        up = max(-(mean_frac + q), 0)
-        missing = (k << (mean_frac + q + up)) - (r * value << up)
-        exact = q <= (value & -value).bit_length() - 1
-        error = max(error, 128 * width * abs(missing) / (1 << (q + up)) + (0 if exact else HALF))
-        half = (1 << q) >> 1
-        low = min(low, (-largest * value + half) >> q)
-        high = max(high, ((largest - r * width) * value + half) >> q)
-    return error, low, high
+def _mean_figures(config: Config) -> tuple[float, int, int]:
+    """(error, low, high) of `mean_error` and `mean_box`. Config refuses numbers that would not fit int64 here."""
+    elements = element_counts(config)
+    value, q = reciprocal(config, elements)
+    # full / elements * 2**mean_frac - value / 2**q, times elements: integers over 2**(q + up).
+    places = q + config.mean_frac
+    up = (-places).clip(0)
+    missing = (config.scale_rows * config.columns << places.clip(0)) - (elements * value << up)
+    inexact = value & ((1 << q) - 1) != 0
+    error = np.ldexp(128.0 * np.abs(missing), -(q + up)) + HALF * inexact
+    low, high = (round_shift(elements * extreme * value, q) for extreme in (-128, 127))
+    return float(error.max()), min(int(low.min()), 0), max(int(high.max()), 0)
 
 
 def _figures(config: Config) -> tuple[float, int, int]:
-    return _mean_figures(config.k, config.width, config.operand_bits, config.mean_frac, config.reciprocals)
+    # The defaults stand for parameters that have no influence, so that the cache is not asked for their sake.
+    return _mean_figures(Config(**vars(config.tiling), width=config.width, channels=1, squeeze=1,
+                                operand_bits=config.operand_bits))
 
 
 def mean_error(config: Config) -> float:
-    """Largest error of a mean over 1 to k rows, in steps of the mean."""
+    """Largest error of a mean, over any number of elements that can occur, in steps of the mean."""
     return _figures(config)[0]
 
 
@@ -81,7 +81,7 @@ def result_box(layer: Layer, shifts: tuple[int, ...], box: tuple[int, int]) -> t
 
 def _real_high(config: Config, real: RealLayer) -> np.ndarray:
     """float64 array (CR): upper bounds of the exact pre-activations, in hidden LSB."""
-    full = config.k * config.width * 2.0**config.mean_frac
+    full = config.scale_rows * config.columns * 2.0**config.mean_frac
     acc = product_box(real.layer.weight, -128, 127)[1] * full
     return (acc * real.ratio + real.layer.bias) / (1 << GUARD_BITS) + MARGIN * acc * real.ratio
 

@@ -2,7 +2,6 @@
 """The integer model: the hardware's arithmetic, bit for bit, with the values of every stage."""
 
 import dataclasses
-import itertools
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,9 @@ __all__ = ["STAGES", "IntegerModel", "Stages"]
 class Stages:
     """Every stage's values for a batch of frames: int64 tensors.
 
-    All but `y` are [N, tiles, C], tiles row by row; acc1, pre1 and hidden have CR instead of C. `y` has the shape and
-    the range of the input data; the other stages are computed from data in the int8 range.
+    All but `y` are [N, tiles, C], tiles from the top, and from the left where several are side by side, as the hardware
+    computes them; acc1, pre1 and hidden have CR instead of C. `y` has the shape and the range of the input data; the
+    other stages are computed from data in the int8 range.
     """
 
     sums: torch.Tensor
@@ -51,20 +51,19 @@ def _integers(name: str, value: npt.ArrayLike | torch.Tensor) -> torch.Tensor:
 class IntegerModel:
     """The block as integers; raises ConfigError if the parameters do not fit the config.
 
-    `tile_width` is the number of a tile's columns; None is the frame's width, as in the hardware. With a number, the
-    parameters must be quantised for ``dataclasses.replace(config, width=tile_width)``.
+    As the hardware, it takes the rows of a stream: those of a map, or its columns where ``config.order`` says so.
     """
 
-    def __init__(self, config: Config, parameters: Parameters, tile_width: int | None = None) -> None:
+    def __init__(self, config: Config, parameters: Parameters) -> None:
         parameters.validate(config)
         self.config, self.parameters = config, parameters
-        self.tiling = config if tile_width is None else dataclasses.replace(config, width=tile_width)
         self._offset = 0 if config.signed else 128
         # Layers of tensors instead of arrays.
         self._layers: list[Any] = [
             dataclasses.replace(layer, **{field.name: torch.tensor(getattr(layer, field.name))
                                           for field in dataclasses.fields(layer)})
             for layer in (parameters.layer1, parameters.layer2)]
+        self._prior = torch.tensor(0 if parameters.prior is None else parameters.prior)
         self._mid = torch.tensor(activation.mid_columns(config.mid, config.hidden_frac, config.segment_bits))
         self._gate = torch.tensor(activation.gate_columns(config))
 
@@ -76,29 +75,23 @@ class IntegerModel:
                               f"must have the shape [N, H, W, C] or [H, W, C] with [W, C] = {frame}")
         return require_signed("x", x.reshape(-1, *x.shape[-3:]) - self._offset, 8)
 
-    def _counts(self, height: int) -> list[tuple[int, int]]:
-        """(rows, columns) of each tile of a frame."""
-        rows, columns = ([min(step, extent - start) for start in range(0, extent, step)] for extent, step in (
-            (height, self.config.k), (self.config.width, self.tiling.width)))
-        return list(itertools.product(rows, columns))
-
     def run(self, x: npt.ArrayLike | torch.Tensor) -> Stages:
         """Compute every stage's values; raises OverflowError if one does not fit its width.
 
         `x` has integers, [N, H, W, C] or [H, W, C] of any height, in their own range (int8 or uint8).
         """
-        x, tiling = _integers("x", x), self.tiling
+        x, config = _integers("x", x), self.config
         data = self._as_int8(x)
         layer1, layer2 = self._layers
-        sums = stages.sums(data, tiling)
-        means = stages.means(sums, self._counts(data.shape[1]), tiling)
-        acc1 = stages.acc("acc1", means, layer1.weight, tiling)
-        pre1 = stages.requantise("pre1", acc1, layer1, tiling.shifts[0], tiling)
-        hidden = stages.hidden(pre1, tiling, self._mid)
-        acc2 = stages.acc("acc2", hidden, layer2.weight, tiling)
-        logits = stages.logits(stages.requantise("logits", acc2, layer2, tiling.shifts[1], tiling), tiling)
-        gates = stages.gates(logits, tiling, self._gate)
-        y = stages.outputs(data, gates, tiling, self.parameters.int8_zero_point) + self._offset
+        sums = stages.sums(data, self._prior, config)
+        means = stages.means(sums, stages.elements(data.shape[1], config), config)
+        acc1 = stages.acc("acc1", means, layer1.weight, config)
+        pre1 = stages.requantise("pre1", acc1, layer1, config.shifts[0], config)
+        hidden = stages.hidden(pre1, config, self._mid)
+        acc2 = stages.acc("acc2", hidden, layer2.weight, config)
+        logits = stages.logits(stages.requantise("logits", acc2, layer2, config.shifts[1], config), config)
+        gates = stages.gates(logits, config, self._gate)
+        y = stages.outputs(data, gates, config, self.parameters.int8_zero_point) + self._offset
         return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
 
     def run_beats(self, beats: npt.ArrayLike | torch.Tensor) -> Stages:

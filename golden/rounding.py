@@ -15,9 +15,9 @@ def floor_shift(value: Array, bits: int) -> Array:
     return value >> bits
 
 
-def round_shift(value: Array, bits: int) -> Array:
+def round_shift(value: Array, bits: int | Array) -> Array:
     """``value / 2**bits`` rounded to the nearest integer, ties up; `value` itself if `bits` is 0."""
-    return (value + (1 << (bits - 1))) >> bits if bits else value
+    return (value + ((1 << bits) >> 1)) >> bits
 
 
 def scaled_floor(value: Array, multiplier: Array, shift: Array) -> Array:

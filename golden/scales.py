@@ -43,7 +43,7 @@ class RealLayer:
 
 def mean_scale(config: Config, x_scale: float) -> float:
     """Real value of one step of a mean."""
-    return x_scale / (config.k * config.width) * 2.0**-config.mean_frac
+    return x_scale / (config.scale_rows * config.columns) * 2.0**-config.mean_frac
 
 
 def logit_scale(config: Config) -> float:

@@ -7,56 +7,50 @@ could exceed int64.
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from ..hdl.config import GATE_FRAC, GUARD_BITS, Config
 from . import activation
+from .reciprocal import reciprocal
 from .rounding import require_product, require_signed, require_unsigned, round_shift, saturate_signed, scaled_floor
 
-__all__ = ["acc", "gates", "hidden", "logits", "means", "outputs", "reciprocal", "requantise", "sums"]
+__all__ = ["acc", "elements", "gates", "hidden", "logits", "means", "outputs", "requantise", "sums"]
 
 
-def sums(x: torch.Tensor, config: Config) -> torch.Tensor:
-    """Tile sums [N, tiles, C] of int8 data `x` [N, H, W, C]; missing rows and columns of a last tile add nothing."""
-    n, height, width, channels = x.shape
-    # A tile may be much higher than the frame; it is not padded to its full height then.
-    k, tile_width = min(config.k, height), min(config.width, width)
-    rows, columns = -(-height // k), -(-width // tile_width)
-    padded = x.new_zeros((n, rows * k, columns * tile_width, channels))
-    padded[:, :height, :width] = x
-    tiles = padded.reshape(n, rows, k, columns, tile_width, channels).sum(dim=(2, 4))
-    return require_signed("sums", tiles.reshape(n, rows * columns, channels), config.sum_bits)
+def sums(x: torch.Tensor, prior: torch.Tensor, config: Config) -> torch.Tensor:
+    """Sums [N, tiles, C] of int8 data `x` [N, H, W, C], with the `prior` (C) where a tile averages imaginary rows.
 
-
-def reciprocal(config: Config, rows: int, columns: int) -> tuple[int, int]:
-    """``(R, q)`` such that a mean over rows x columns is ``S * R / 2**q``, by the rule of ``Config.reciprocals``.
-
-    ``Config.reciprocals`` has those of tiles of full width; tiles at a frame's right edge may be narrower.
+    Missing rows and columns of a last tile add nothing.
     """
-    if columns == config.width:
-        return config.reciprocals[rows - 1]
-    full, count = config.k * config.width, rows * columns
-    # floor(log2(full / count)), exactly.
-    exponent = full.bit_length() - count.bit_length()
-    exponent -= count << exponent > full
-    q = config.reciprocal_bits - 1 - exponent - config.mean_frac
-    up = q + config.mean_frac
-    whole, rest = divmod(full << max(up, 0), count << max(-up, 0))
-    # To nearest; the result may be a power of two with one bit too many.
-    nearest = whole + (2 * rest >= count << max(-up, 0))
-    return (nearest, q) if nearest.bit_length() == config.reciprocal_bits else (nearest >> 1, q - 1)
+    n, height, width, channels = x.shape
+    across = config.across(width)
+    padded = functional.pad(x, (0, 0, 0, across * config.columns - width))
+    rows = padded.reshape(n, height, across, config.columns, channels).sum(dim=3)
+    # The sums of the first 0, 1, ..., H rows. A tile's sum is a difference of two.
+    above = functional.pad(rows.cumsum(dim=1), (0, 0, 0, 0, 1, 0))
+    first, stop = torch.tensor(config.averaged(height)).T
+    imaginary = torch.tensor(config.imaginary(height)).clamp(max=1)
+    result = above[:, stop] - above[:, first] + (imaginary[:, None] * prior)[:, None]
+    return require_signed("sums", result.reshape(n, -1, channels), config.sum_bits)
 
 
-def means(tile_sums: torch.Tensor, counts: list[tuple[int, int]], config: Config) -> torch.Tensor:
-    """Means [N, tiles, C], ``operand_bits``; `counts` is the list of the tiles' (rows, columns)."""
-    result = torch.empty_like(tile_sums)
-    for size in set(counts):
-        chosen = torch.tensor([count == size for count in counts])
-        value, q = reciprocal(config, *size)
-        values = tile_sums[:, chosen]
-        require_product("means", values, torch.tensor(value))
-        result[:, chosen] = round_shift(values * value, q)
-    return require_signed("means", result, config.operand_bits)
+def elements(height: int, config: Config) -> np.ndarray:
+    """int64 array (tiles): how many elements each descriptor of a frame averages, those of imaginary rows included."""
+    rows = np.array([stop - first + imaginary for (first, stop), imaginary in zip(
+        config.averaged(height), config.imaginary(height), strict=True)], np.int64)
+    columns = np.full(config.tiles_across, config.columns, np.int64)
+    columns[-1] = config.last_columns
+    return np.outer(rows, columns).reshape(-1)
+
+
+def means(tile_sums: torch.Tensor, counts: npt.ArrayLike, config: Config) -> torch.Tensor:
+    """Means [N, tiles, C], ``operand_bits``, of sums of as many elements as `counts` (tiles) says."""
+    value, q = (torch.tensor(part)[:, None] for part in reciprocal(config, counts))
+    require_product("means", tile_sums, value)
+    return require_signed("means", round_shift(tile_sums * value, q), config.operand_bits)
 
 
 def acc(stage: str, operand: torch.Tensor, weight: torch.Tensor, config: Config) -> torch.Tensor:
@@ -95,6 +89,8 @@ def gates(tile_logits: torch.Tensor, config: Config, columns: torch.Tensor) -> t
 def outputs(x: torch.Tensor, tile_gates: torch.Tensor, config: Config, int8_zero_point: int) -> torch.Tensor:
     """Int8 data `x` [N, H, W, C], less the zero point, times the tile's gate, rounded, plus the zero point."""
     n, height, width, channels = x.shape
-    grid = tile_gates.reshape(n, -1, -(-width // config.width), channels)
-    spread = grid[:, torch.arange(height) // config.k][:, :, torch.arange(width) // config.width]
+    grid = tile_gates.reshape(n, -1, config.across(width), channels)
+    lengths = torch.tensor([stop - first for first, stop in config.strips(height)])
+    rows = torch.arange(len(lengths)).repeat_interleave(lengths)
+    spread = grid[:, rows][:, :, torch.arange(width) // config.columns]
     return require_signed("y", round_shift((x - int8_zero_point) * spread, GATE_FRAC) + int8_zero_point, 8)
