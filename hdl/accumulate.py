@@ -29,20 +29,23 @@ class Accumulator(wiring.Component):
     """Adds up each channel over a tile, then copies the sums out while the next tile's first pixel overwrites them.
 
     A tile's first pixel only writes. The read port is then free for exactly as long as copying takes, so no second bank
-    is needed. Each word is copied before it is overwritten.
+    is needed. Each word is copied before it is overwritten. Where sums go on from tile to tile, the next tile's first
+    pixel reads them, in step with the copy: one read serves both (see `Ingress`).
 
     The sums are in a RAM, or in registers if a pixel has fewer groups than the RAM's read-modify-write takes cycles.
 
     Members
     -------
     i_valid, i_group, i_first : In
-        A beat is taken; its group in the pixel; whether it belongs to its tile's first pixel.
+        A beat is taken; its group in the pixel; whether it belongs to the first pixel of its sums.
     i_data : In
         The beat's channels as int8, a cycle later.
     flush : In
         Start copying out. The last copy must be complete; excite, which takes the sums, needs longer than a copy.
     busy : Out
         A sum is on its way into the memory.
+    copying : Out
+        Where sums go on from tile to tile: a word is copied in the next cycle, too.
     o_valid, o_group, o_sums : Out
         The sums, one group a cycle, from ``ram_latency(groups)`` cycles after ``flush``.
     """
@@ -55,6 +58,7 @@ class Accumulator(wiring.Component):
             "i_valid": In(1), "i_group": In(range(config.groups)), "i_first": In(1),
             "i_data": In(data.ArrayLayout(signed(8), config.lanes)), "flush": In(1), "busy": Out(1),
             "o_valid": Out(1), "o_group": Out(range(config.groups)), "o_sums": Out(self.sums_layout),
+            **({"copying": Out(1)} if config.context.running else {}),
         })
 
     def elaborate(self, platform):
@@ -64,6 +68,8 @@ class Accumulator(wiring.Component):
         m.d.comb += copying.eq(self.flush | more)
         with m.If(copying):
             m.d.sync += more.eq(~last)
+        if self.config.context.running:
+            m.d.comb += self.copying.eq(copying & ~last)
         m.d.comb += [
             self.o_valid.eq(delay(m, copying, self.latency, name="copying", reset_less=False)),
             self.o_group.eq(delay(m, count, self.latency, name="copied")),

@@ -6,13 +6,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay
+from .config import Context
 from .gate import GateStage
-from .latency import LOGIT, MAC, gate_latency, mid_latency, ram_latency, record_ahead
+from .latency import LOGIT, MAC, gate_latency, mid_latency, prior_wait, ram_latency, record_ahead
 from .mac import MacArray
 from .means import Means
 from .mid import MidStage
 from .ram import Ram
+from .reciprocal import Reciprocal
 from .requantise import Record, Requantise
+from .row_count import rows_shape
 from .sequencer import Sequencer
 from .timing import ISSUE, OPERAND, Timing
 
@@ -46,12 +49,14 @@ class Excite(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "sums_free": Out(1), "i_start": In(1), "i_rows": In(range(config.k)),
+            "sums_free": Out(1), "i_start": In(1), "i_rows": In(rows_shape(config)),
             "i_words": In(range(config.groups + 1)), "i_valid": In(1), "i_group": In(range(config.groups)),
             "i_sums": In(data.ArrayLayout(signed(config.sum_bits), config.lanes)),
             "weight_address": Out(range(config.weight_depth)),
             "weights": In(data.ArrayLayout(signed(8), config.macs)),
             "record_address": Out(range(config.squeeze + config.channels)), "record": In(Record(config)),
+            **({"prior_address": Out(range(config.channels)), "prior": In(signed(config.prior_bits))}
+               if config.prior_rows else {}),
             "gates_free": In(1), "gates_take": Out(1),
             "o_valid": Out(1), "o": Out(unsigned(config.gate_bits)),
         })
@@ -76,32 +81,59 @@ class Excite(wiring.Component):
 
     def _sums(self, m, sequencer):
         """The memory of sums, and the path from it to a mean."""
-        latency = Timing(self.config).sums_latency
+        config, latency = self.config, Timing(self.config).sums_latency
+        sent, wait = sequencer.o, prior_wait(self.config)
         m.submodules.sums_ram = sums = Ram(width=self.i_sums.shape().size, depth=self.config.groups)
         m.submodules.means = means = Means(self.config)
         held = Signal()
-        waiting_rows, rows = Signal.like(self.i_rows), Signal.like(self.i_rows)
+        running = config.context.running
+        if running:
+            m.submodules.reciprocal = divide = Reciprocal(config)
+            reciprocal = Signal.like(divide.o, reset_less=True)
+            m.d.comb += [divide.i_start.eq(self.i_start), divide.i.eq(self.i_rows), means.reciprocal.eq(reciprocal)]
+            waiting_rows, rows = divide.o_log, Signal.like(divide.o_log)
+        else:
+            waiting_rows, rows = Signal.like(self.i_rows), Signal.like(self.i_rows)
         waiting_words, words = Signal.like(self.i_words), Signal.like(self.i_words)
         m.d.comb += [
             self.sums_free.eq(~held),
             sums.we.eq(self.i_valid), sums.waddr.eq(self.i_group), sums.wdata.eq(self.i_sums),
-            sums.re.eq(sequencer.o_valid & ~sequencer.o.layer), sums.raddr.eq(sequencer.o.group),
-            means.lane.eq(delay(m, sequencer.o.lane, latency, name="lane")), means.rows.eq(rows),
-            means.clear.eq(delay(m, sequencer.o.group >= words, latency, name="clear")), means.sums.eq(sums.rdata),
+            sums.re.eq(delay(m, sequencer.o_valid & ~sent.layer, wait, name="sums_re", reset_less=False)),
+            sums.raddr.eq(delay(m, sent.group, wait, name="sums_raddr")),
+            means.lane.eq(delay(m, sent.lane, wait + latency, name="lane")), means.rows.eq(rows),
+            means.clear.eq(delay(m, sent.group >= words, wait + latency, name="clear")), means.sums.eq(sums.rdata),
         ]
-        self._tap(m, "sums", self.i_valid, self.i_group,
-                  Mux(self.i_group < waiting_words, self.i_sums.as_value(), 0))
+        if not config.prior_rows:
+            self._tap(m, "sums", self.i_valid, self.i_group,
+                      Mux(self.i_group < waiting_words, self.i_sums.as_value(), 0))
         with m.If(sequencer.sums_read):
             m.d.sync += held.eq(0)
         with m.If(self.i_start):
-            m.d.sync += [held.eq(1), waiting_rows.eq(self.i_rows), waiting_words.eq(self.i_words)]
-        sums_arrived, waiting = delay(m, self.i_start, latency - 1, name="sums_arrived", reset_less=False), Signal()
+            m.d.sync += [held.eq(1), *([] if running else [waiting_rows.eq(self.i_rows)]),
+                         waiting_words.eq(self.i_words)]
+        # Sums are read as they arrive, but not before the reciprocal of their rows is known.
+        sums_arrived, waiting = (divide.o_valid if running else delay(
+            m, self.i_start, latency - 1, name="sums_arrived", reset_less=False)), Signal()
         m.d.comb += sequencer.sums_valid.eq(sums_arrived | waiting)
         m.d.sync += waiting.eq(sequencer.sums_valid & ~sequencer.start)
         # The next tile's rows and words arrive while the last means of this tile are still computed.
         with m.If(delay(m, sequencer.start, 1, name="started", reset_less=False)):
             m.d.sync += [rows.eq(waiting_rows), words.eq(waiting_words)]
+            if running:
+                m.d.sync += reciprocal.eq(divide.o)
+        if config.prior_rows:
+            self._prior(m, sent, means, wait + latency, words)
         return means.o
+
+    def _prior(self, m, sent, means, latency, words):
+        """The path from the memory of the prior to `means`, which takes it a cycle after the sums, `latency` later."""
+        address = latency + 1 - ram_latency(self.config.channels)
+        m.d.comb += self.prior_address.eq(delay(m, sent.index, address, name="prior_address"))
+        prior = self.prior
+        if self.config.context is Context.WINDOW:
+            # The prior stands for all rows, or for none.
+            prior = Mux(delay(m, words == 0, latency + 1, name="alone"), prior, 0)
+        m.d.comb += means.prior.eq(prior)
 
     def _multiply(self, m, sequencer, mean):
         """Operands and weights go to the MAC units, their accumulators to requantisation."""

@@ -6,8 +6,9 @@ Who changes a component's pipeline changes its number here; tests compare the tw
 
 from .config import GateKind
 
-__all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MEANS", "MULTIPLY", "ONE_BLOCK", "SHALLOW", "SIGMOID",
-           "gate_latency", "limbs", "mid_latency", "ram_latency", "record_ahead", "requantise_latency"]
+__all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MULTIPLY", "ONE_BLOCK", "READABLE", "SHALLOW", "SIGMOID",
+           "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait", "ram_latency",
+           "record_ahead", "requantise_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -18,10 +19,15 @@ ONE_BLOCK = 512
 MULTIPLY = 2
 # From a word of sums to the mean: lane selection, multiplier, shift. No register follows the rounding.
 MEANS = 1 + MULTIPLY + 1
+# The prior's addition to the sum.
+ADD_PRIOR = 1
 # From a pass's last operand to its first accumulator: multiplier, adder, drain register.
 MAC = MULTIPLY + 2
 # An accumulator is requantised in limbs of this many bits, so that each takes one 18-bit multiplier.
 LIMB_BITS = 17
+# From a beat that is taken to its read, where a tile is read before it has ended: the beat is written in the next
+# cycle, and the record of a tile's end must be there a cycle before its last beat is read.
+READABLE = 3
 # A tabulated mid: saturation, magnitude, table; after two multiplications: sum, difference, saturation.
 LOOK_UP, COMBINE = 3, 3
 # To the saturated logit. From there the sigmoid takes magnitude, table, three rows of adders, sign.
@@ -32,6 +38,19 @@ SIGMOID = 6
 def ram_latency(depth):
     """From an address to its data, in a memory of `depth` words."""
     return 1 + (depth > SHALLOW) + (depth > ONE_BLOCK)
+
+
+def means_latency(config):
+    """From a word of sums to the mean of a channel."""
+    return MEANS + (ADD_PRIOR if config.prior_rows else 0)
+
+
+def prior_wait(config):
+    """Cycles that a word of sums is read later, because the memory of the prior is slower."""
+    if not config.prior_rows:
+        return 0
+    # The prior is needed when the lane is selected, a cycle after the word of sums.
+    return max(0, ram_latency(config.channels) - 1 - ram_latency(config.groups))
 
 
 def limbs(config):

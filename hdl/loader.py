@@ -6,7 +6,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay
-from .parameters import record_words, weight_words
+from .parameters import prior_words, record_words, weight_words
 from .ram import Ram
 from .requantise import Record
 
@@ -41,7 +41,8 @@ class Loader(wiring.Component):
     loaded, error : Out
     zero : Out
     weights, record : Out
-        A memory word, valid with ``weights_write`` or ``records_write``, for ``address``.
+        A memory word, valid with ``weights_write`` or ``records_write``, for ``address``. A record has the prior of its
+        channel in the upper bits, if the block has one.
     """
 
     def __init__(self, config):
@@ -51,7 +52,7 @@ class Loader(wiring.Component):
         super().__init__({
             "i_valid": In(1), "i_ready": Out(1), "i_data": In(WORD), "i_last": In(1),
             "start": In(1), "busy": Out(1), "loaded": Out(1), "error": Out(1), "zero": Out(signed(8)),
-            "weights": Out(8 * config.macs), "record": Out(config.record_bits),
+            "weights": Out(8 * config.macs), "record": Out(config.record_bits + config.prior_bits),
             "address": Out(range(max(self.weights_depth, self.records_depth))),
             "weights_write": Out(1), "records_write": Out(1),
         })
@@ -68,7 +69,7 @@ class Loader(wiring.Component):
             m.d.sync += self.i_ready.eq(0)
 
         # Everything else runs a cycle later, so that the inputs of the block reach only these registers.
-        words = max(-(-bits // WORD) for bits in (8 * self.config.macs, self.config.record_bits))
+        words = max(self._parts(self.weights), self._parts(self.record))
         received = Signal(WORD * words, reset_less=True)
         with m.If(take):
             m.d.sync += received.eq(Cat(received, self.i_data)[WORD:])
@@ -133,12 +134,12 @@ class Loader(wiring.Component):
 
 
 class ParameterStore(wiring.Component):
-    """The memories of weights and requantisation records: ROMs if `parameters` are given, else RAMs.
+    """The memories of weights, requantisation records and perhaps the prior: ROMs if `parameters` are given, else RAMs.
 
     Members
     -------
-    weight_address, record_address : In
-    weights, record : Out
+    weight_address, record_address, prior_address : In
+    weights, record, prior : Out
         ``ram_latency`` of their depth after their address.
     read : In
         Read enable; low while the memories are written.
@@ -153,7 +154,9 @@ class ParameterStore(wiring.Component):
             "weight_address": In(range(config.weight_depth)),
             "weights": Out(data.ArrayLayout(signed(8), config.macs)),
             "record_address": In(range(records)), "record": Out(Record(config)),
-            "loader_weights": In(8 * config.macs), "loader_record": In(config.record_bits),
+            **({"prior_address": In(range(config.channels)), "prior": Out(signed(config.prior_bits))}
+               if config.prior_rows else {}),
+            "loader_weights": In(8 * config.macs), "loader_record": In(config.record_bits + config.prior_bits),
             "address": In(range(max(config.weight_depth, records))),
             "weights_write": In(1), "records_write": In(1), "read": In(1),
         })
@@ -172,4 +175,17 @@ class ParameterStore(wiring.Component):
             m.submodules[f"{name}_ram"] = ram = Ram(width=output.shape().size, depth=depth, init=init)
             m.d.comb += [ram.re.eq(self.read), ram.raddr.eq(address), output.as_value().eq(ram.rdata),
                          ram.we.eq(write), ram.waddr.eq(self.address), ram.wdata.eq(word)]
+        if config.prior_rows:
+            self._prior(m)
         return m
+
+    def _prior(self, m):
+        """The memory of the prior, C words: it takes the upper bits of layer 2's records."""
+        config = self.config
+        init = None if self.parameters is None else prior_words(config, self.parameters)
+        m.submodules.prior_ram = ram = Ram(width=config.prior_bits, depth=config.channels, init=init)
+        m.d.comb += [
+            ram.re.eq(self.read), ram.raddr.eq(self.prior_address), self.prior.eq(ram.rdata.as_signed()),
+            ram.we.eq(self.records_write & (self.address >= config.squeeze)),
+            ram.waddr.eq(self.address - config.squeeze), ram.wdata.eq(self.loader_record[config.record_bits:]),
+        ]

@@ -117,14 +117,16 @@ def prior_words(config: Config, parameters: Parameters) -> list[int]:
 def stream_words(config: Config, parameters: Parameters) -> list[int]:
     """The 32-bit words that load a block through ``w_axis``, in order; the last has ``tlast``.
 
-    They are the fingerprint of the configuration, the zero point (int8, low byte), the weight memory, the records and,
-    if the block has imaginary rows, the prior. Each memory word takes as many 32-bit words as it needs, low bits first;
-    unused bits are 0, and ignored.
+    They are the fingerprint of the configuration, the zero point (int8, low byte), the weight memory and the records.
+    If the block has a prior, it is in the upper bits of layer 2's records; those of layer 1 have 0 there.
+    Each memory word takes as many 32-bit words as it needs, low bits first; unused bits are 0, and ignored.
     """
     words = [config.fingerprint, parameters.int8_zero_point & 0xFF]
+    records = record_words(config, parameters)
+    for channel, prior in enumerate(prior_words(config, parameters)):
+        records[config.squeeze + channel] |= prior << config.record_bits
     for memory, bits in ((weight_words(config, parameters), 8 * config.macs),
-                         (record_words(config, parameters), config.record_bits),
-                         (prior_words(config, parameters), config.prior_bits)):
+                         (records, config.record_bits + config.prior_bits)):
         for word in memory:
             words += [word >> i & 0xFFFFFFFF for i in range(0, bits, 32)]
     return words

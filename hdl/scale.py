@@ -30,7 +30,10 @@ class Scale(wiring.Component):
     Members
     -------
     tile_valid, tile : In
-        A finished tile, whose gates can be read.
+        A finished tile, whose gates can be read. Of a tile that is read before it has ended: its gates and a beat can
+        be read; ``tile`` is valid with ``ended``.
+    ended, head : In
+        CAUSAL and WINDOW only: the oldest tile has ended; the address of the tile buffer's oldest word.
     release : Out
         The tile's last beat is read in this cycle.
     read, ahead : Out, In
@@ -59,6 +62,7 @@ class Scale(wiring.Component):
             "zero": In(signed(8)),
             "o_valid": Out(1), "o_ready": In(1), "o_data": Out(int8), "o_last": Out(1),
             "idle": Out(1),
+            **({"ended": In(1), "head": In(address_shape)} if config.context.streams else {}),
         })
 
     def elaborate(self, platform):
@@ -92,6 +96,12 @@ class Scale(wiring.Component):
     def _at_end(self, m):
         """Whether the next word to read is the tile's last. The comparison is made while the word before it is read."""
         at_tile_start, compared = Signal(init=1), Signal()
+        if self.config.context.streams:
+            # The tile may end, and be recorded, between two reads.
+            with m.If(self.read):
+                m.d.sync += at_tile_start.eq(self.release)
+            m.d.sync += compared.eq(self.ended & (Mux(self.read, self.ahead, self.head) == self.tile.end))
+            return Mux(at_tile_start, self.ended & self.tile.single, compared)
         with m.If(self.read):
             m.d.sync += [at_tile_start.eq(self.release), compared.eq(self.ahead == self.tile.end)]
         return Mux(at_tile_start, self.tile.single, compared)

@@ -11,6 +11,8 @@ import itertools
 
 import numpy as np
 
+from .config import Context
+from .latency import READABLE
 from .timing import GATE_TILES, LAYER_GAP, QUEUE, TILES_UNDER_WAY, Timing
 
 __all__ = ["Prediction", "in_flight", "predict"]
@@ -63,49 +65,114 @@ def _run(config, heights, pauses):
     """Cycles in which each beat is taken, read from the tile buffer, and given."""
     if len(pauses) not in (0, len(heights)) or any(pauses[:1]):
         raise ValueError(f"pauses: {list(pauses)}; must be one for each of {len(heights)} frames, the first of them 0")
-    row, timing = config.width * config.groups, Timing(config)
-    tiles = [(min(config.k, height - start) * row, 0 if start else pause)
-             for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0)
-             for start in range(0, height, config.k)]
-    taken, read = _run_tiles(timing, tiles)
-    return taken, read, read + timing.scale_latency + QUEUE
+    row = config.width * config.groups
+    run = _Run(config, sum(heights) * row)
+    for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0):
+        for start, stop in config.strips(height):
+            run.tile((stop - start) * row, 0 if start else pause, is_first=start == 0, is_last=stop == height)
+    return run.taken, run.read, run.read + run.timing.scale_latency + QUEUE
 
 
-def _run_tiles(timing, tiles):
-    """Cycles in which each beat is taken, and in which it is read from the tile buffer: int64 arrays.
+class _Run:
+    """Cycles in which each beat is ``taken``, and in which it is ``read`` from the tile buffer: int64 arrays.
 
-    `tiles` has the beats of each tile, and the pause before it.
+    A *start* is the cycle in which excite starts to take a tile's sums. A *gate* is the first cycle in which a tile may
+    be read if the one before it is.
     """
-    count = sum(words for words, _ in tiles)
-    taken, read = np.empty(count, np.int64), np.empty(count, np.int64)
-    released = []
-    # Of the previous tile: when its sums' copying started, its sums were read last, its last input was issued.
-    flush, sums_read, issued, first = 0, NEVER, NEVER, 0
-    for number, (words, pause) in enumerate(tiles):
-        beats = slice(first, first + words)
+
+    def __init__(self, config, count):
+        self.config, self.timing = config, Timing(config)
+        self.taken, self.read = np.empty(count, np.int64), np.empty(count, np.int64)
+        self.count, self.descriptors, self.released = 0, 0, []
+        # Of the previous tile: when excite started, when its sums were read last and its last input was issued.
+        self.start, self.sums_read, self.issued = 0, NEVER, NEVER
+        # Causal: the gate of the tile that comes next.
+        self.gate = NEVER
+
+    def tile(self, words, pause, *, is_first, is_last):
+        """Compute a tile of `words` beats, `pause` cycles after the previous one; the first or last of its frame."""
+        first, stop = self.count, self.count + words
         # Two registers lie between a tile's release and the input: the count of tiles, and ready itself.
-        place = released[number - TILES_UNDER_WAY] + 2 if number >= TILES_UNDER_WAY else NEVER
-        after = taken[first - 1] + 1 + pause if first else 0
-        _take(taken, read, beats, max(after, flush, place), timing.buffer_words)
-        end = int(taken[beats.stop - 1])
-        # At once if the memory of sums is free when the tile ends, else two cycles after its last read.
-        flush = end + 1 if end > sums_read else sums_read + 2
-        layer1 = max(flush + timing.sums_latency, issued + LAYER_GAP)
-        sums_read = layer1 + timing.layer_cycles[0] - 1
-        gates = released[number - GATE_TILES] + 2 if number >= GATE_TILES else NEVER
-        layer2 = max(sums_read + timing.gap, gates)
-        issued = layer2 + timing.layer_cycles[1] - 1
-        start = max(layer2 + timing.gates_cycles, released[-1] + 1 if released else NEVER)
-        read[beats] = np.arange(start, start + words)
-        released.append(start + words - 1)
-        first = beats.stop
-    return taken, read
+        place = self.released[-TILES_UNDER_WAY] + 2 if len(self.released) >= TILES_UNDER_WAY else NEVER
+        after = max(self.taken[first - 1] + 1 + pause if first else 0, self.start, place)
+        if self.config.context is Context.CAUSAL:
+            self._causal(first, stop, after, is_first, is_last)
+        elif self.config.context is Context.WINDOW:
+            end = first + min(words, self.config.tile_words)
+            self._take(first, end, after)
+            gate = self._excite(self.taken[end - 1])
+            self._read_all(first, end, gate)
+            self._stream(end, stop, max(self.taken[end - 1] + 1, self.start))
+        else:
+            self._take(first, stop, after, in_step=self.config.context.running and not is_first)
+            self._read_all(first, stop, self._excite(self.taken[stop - 1]))
+        self.count = stop
+        self.released.append(int(self.read[stop - 1]))
+
+    def _causal(self, first, stop, after, is_first, is_last):
+        """A tile whose gates come from the rows before it; where `is_first`, excite starts with the frame instead."""
+        begin = first
+        if is_first:
+            begin += 1
+            self._take(first, begin, after)
+            self.gate = self._excite(self.taken[first])
+            self._read_all(first, begin, self.gate)
+            after = max(self.taken[first] + 1, self.start)
+        self._stream(begin, stop, after, in_step=not is_first)
+        if not is_last:
+            self.gate = self._excite(self.taken[stop - 1])
+
+    def _excite(self, complete):
+        """Compute a tile whose sums are complete with the beat that is taken in cycle `complete`; returns its gate."""
+        timing = self.timing
+        # At once if the memory of sums is free, else two cycles after its last read.
+        self.start = int(complete + 1 if complete > self.sums_read else self.sums_read + 2)
+        layer1 = max(self.start + timing.start_latency, self.issued + LAYER_GAP)
+        self.sums_read = layer1 + timing.layer_cycles[0] - 1
+        place = self.released[self.descriptors - GATE_TILES] + 2 if self.descriptors >= GATE_TILES else NEVER
+        layer2 = max(self.sums_read + timing.gap, place)
+        self.issued = layer2 + timing.layer_cycles[1] - 1
+        self.descriptors += 1
+        return layer2 + timing.gates_cycles
+
+    def _read_all(self, first, stop, gate):
+        """Set when beats are read that were all taken before their `gate`."""
+        start = max(gate, self.read[first - 1] + 1 if first else NEVER)
+        self.read[first:stop] = np.arange(start, start + stop - first)
+
+    def _stream(self, first, stop, after, in_step=False):
+        """Set when beats are taken and read of a tile that is read while it is taken."""
+        depth, offset = self.timing.buffer_words, 0
+        for start in range(first, stop, depth):
+            end = min(start + depth, stop)
+            self._take(start, end, after, in_step, offset)
+            gate = max(self.gate, self.read[start - 1] + 1 if start else NEVER)
+            self.read[start:end] = _one_a_cycle(np.maximum(self.taken[start:end] + READABLE, gate))
+            after, offset = self.taken[end - 1] + 1, offset + end - start
+
+    def _take(self, first, stop, after, in_step=False, offset=0):
+        """Set when beats are taken: one a cycle from `after`, each after the word that it replaces is read.
+
+        With `in_step`, the tile's first pixel, of whose beats `offset` were taken before, is taken in step with the
+        copy of the sums, which begins at `start`; or after it.
+        """
+        index = np.arange(first, stop)
+        earliest = np.full(len(index), after)
+        replaces = index >= self.timing.buffer_words
+        earliest[replaces] = np.maximum(after, self.read[index[replaces] - self.timing.buffer_words] + 1)
+        groups = self.config.groups
+        if in_step and offset < groups:
+            cycle = after
+            for i in range(min(groups - offset, len(index))):
+                cycle = max(cycle, earliest[i])
+                if cycle < self.start + groups and cycle != self.start + offset + i:
+                    cycle = self.start + groups
+                earliest[i] = cycle
+                cycle += 1
+        self.taken[first:stop] = _one_a_cycle(earliest)
 
 
-def _take(taken, read, beats, start, depth):
-    """Set when a tile's beats are taken: one a cycle from `start`, each after the word that it replaces is read."""
-    index = np.arange(beats.start, beats.stop)
-    earliest = np.full(len(index), start)
-    replaces = index >= depth
-    earliest[replaces] = np.maximum(start, read[index[replaces] - depth] + 1)
-    taken[beats] = np.maximum.accumulate(earliest - index) + index
+def _one_a_cycle(earliest):
+    """The cycles of events of which each has an `earliest` one and comes after the event before it."""
+    index = np.arange(len(earliest))
+    return np.maximum.accumulate(earliest - index) + index

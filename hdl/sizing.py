@@ -3,15 +3,16 @@
 
 import dataclasses
 
-from .config import ConfigError
+from .config import ConfigError, Context
 from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
-__all__ = ["DEFAULT_LANES", "choose_macs", "doubts", "lanes_within", "memory_bits"]
+__all__ = ["DEFAULT_LANES", "DEFAULT_OVERHEAD", "OTHER_OVERHEAD", "choose_macs", "doubts", "lanes_within",
+           "memory_bits", "memory_limit"]
 
-# Memory beyond the bound that a choice of multipliers may take.
-DEFAULT_OVERHEAD = 0.05
 # Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
+# Memory that MACS=auto may spend on fewer multipliers, see `memory_limit`.
+DEFAULT_OVERHEAD, OTHER_OVERHEAD = 0.05, 0.1
 # Where no number of multipliers reaches the overhead, more are added only if they save more than this factor.
 WORTHWHILE = 1.01
 # More bits than any FPGA has in memories of its own. The most are in AMD's Versal Premium VP1802 and VP2802: 174 Mb of
@@ -44,28 +45,40 @@ def memory_bits(config):
     return timing.buffer_words * beat + sums + gates + hidden + (timing.credits - 1) * (beat + 1) + tiles
 
 
+def memory_limit(config, overhead=None):
+    """Bits of all memories except the parameters' that are worth fewer multipliers.
+
+    They are ``(1 + overhead)`` times the bound ``8 * k * W * C`` for tiles. In other contexts the bound is smaller, or
+    0, and the memories beside the tile buffer are most of all; there `overhead` is a fraction of the paper's seven rows
+    (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD` or `OTHER_OVERHEAD`.
+    """
+    if config.context is Context.TILE:
+        return (1 + (DEFAULT_OVERHEAD if overhead is None else overhead)) * config.bound_bits
+    return config.bound_bits + (OTHER_OVERHEAD if overhead is None else overhead) * config.tse7_bits
+
+
 def choose_macs(config, overhead=None):
     """The fewest MAC units with which the block has full rate and its memory stays within a bound.
 
     Full rate means that tiles of k rows follow each other at a beat a cycle. While a tile's gates are computed
     (``Timing.tile_latency`` cycles) beats continue to arrive, so fewer units need more slack in the tile buffer.
 
-    The ``macs`` of `config` is ignored. The memory without parameters may have ``(1 + overhead) * 8 * k * W * C`` bits.
-    If no number of units reaches that, the result is the fewest within 1 % of the least memory; if none reaches full
-    rate, the fewest within 1 % of the shortest period of tiles. If ``config.slack`` is given, `overhead` bounds the
-    period instead: a tile may take ``1 + overhead`` times its beats.
+    The ``macs`` of `config` is ignored. The memory without parameters may have :func:`memory_limit` bits. If no number
+    of units reaches that, the result is the fewest within 1 % of the least memory; if none reaches full rate, the
+    fewest within 1 % of the shortest period of tiles. If ``config.slack`` is given, `overhead` bounds the period
+    instead: a tile may take ``1 + overhead`` times its beats.
     """
-    overhead = DEFAULT_OVERHEAD if overhead is None else overhead
-    if not overhead >= 0:
+    if overhead is not None and not overhead >= 0:
         raise ConfigError("sram_overhead", overhead, "must be at least 0")
     most = min(max(config.channels, config.squeeze), 4096)
     candidates = [dataclasses.replace(config, macs=macs) for macs in range(1, most + 1)]
     if config.slack is None:
         fast = [c for c in candidates if Timing(c).keeps_pace]
         if fast:
-            return _fewest(fast, [memory_bits(c) for c in fast], (1 + overhead) * config.bound_bits)
+            return _fewest(fast, [memory_bits(c) for c in fast], memory_limit(config, overhead))
     periods = [Timing(c).period(c.tile_words) for c in candidates]
-    return _fewest(candidates, periods, 0 if config.slack is None else (1 + overhead) * config.tile_words)
+    longest = (1 + (DEFAULT_OVERHEAD if overhead is None else overhead)) * config.tile_words
+    return _fewest(candidates, periods, 0 if config.slack is None else longest)
 
 
 def _fewest(candidates, costs, limit):
@@ -105,6 +118,8 @@ def _many_macs(config):
                 + ("" if config.slack is None else f", and {FEWER}")]
     if config.macs <= FAR * fewest.macs:
         return []
-    before, after = (memory_bits(c) / config.bound_bits for c in (fewest, config))
-    return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x the bound 8*K*W*C; "
-            f"MACS={fewest.macs} is as fast with {before:.2f} x the bound, and {FEWER}"]
+    yardstick, name = (config.bound_bits, "the bound 8*K*W*C") if config.context is Context.TILE else (
+        config.tse7_bits, "seven rows")
+    before, after = (memory_bits(c) / yardstick for c in (fewest, config))
+    return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x {name}; "
+            f"MACS={fewest.macs} is as fast with {before:.2f} x {name.removesuffix(' 8*K*W*C')}, and {FEWER}"]

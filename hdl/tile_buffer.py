@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
+from .latency import READABLE
 from .ram import Ram
 from .timing import Timing
 
@@ -16,7 +17,7 @@ class TileBuffer(wiring.Component):
     """Circular buffer for the beats of a tile and a slack.
 
     The reader knows how far it may read from the address of a finished tile's last beat, so the buffer does not say
-    whether it has a word to read.
+    whether it has a word to read. Only where tiles are read before they have ended it does.
 
     Members
     -------
@@ -39,6 +40,8 @@ class TileBuffer(wiring.Component):
         The largest number of beats ever held.
     empty : Out
         No beat is held.
+    readable, head : Out
+        CAUSAL and WINDOW only: the oldest beat was taken ``READABLE`` cycles ago or earlier; its address.
     """
 
     def __init__(self, config):
@@ -48,6 +51,7 @@ class TileBuffer(wiring.Component):
             "ready": Out(1), "write": In(1), "i": In(8 * config.lanes), "tail": Out(range(depth)),
             "read": In(1), "ahead": Out(range(depth), init=1 % depth), "o": Out(8 * config.lanes),
             "peak": Out(range(depth + 1)), "empty": Out(1),
+            **({"readable": Out(1), "head": Out(range(depth))} if config.context.streams else {}),
         })
 
     def elaborate(self, platform):
@@ -68,7 +72,19 @@ class TileBuffer(wiring.Component):
             ram.re.eq(self.read), ram.raddr.eq(head), self.o.eq(ram.rdata),
         ]
         self._level(m)
+        if self.config.context.streams:
+            m.d.comb += self.head.eq(head)
+            self._readable(m)
         return m
+
+    def _readable(self, m):
+        """Count the words that may be read."""
+        arrives = delay(m, self.write, READABLE - 1, name="arrives", reset_less=False)
+        count = Signal(range(self.depth + 1))
+        m.d.sync += [
+            count.eq(count + arrives - self.read),
+            self.readable.eq(arrives | (count > 1) | ((count == 1) & ~self.read)),
+        ]
 
     def _level(self, m):
         """Count the words; 'full' and 'one less than full' are registers, so that `ready` needs no comparison."""

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .accumulate import Accumulator
 from .arithmetic import delay
+from .config import Context
 from .excite import Excite
 from .ingress import Ingress
 from .latency import ram_latency
@@ -90,6 +91,7 @@ class TiledSE(wiring.Component):
 
     def _input(self, m, ingress, accumulate, excite, buffer):
         """Beats go into tile buffer and accumulator, a finished tile's sums to excite."""
+        context = self.config.context
         beat = Signal(8 * self.config.lanes, reset_less=True)
         m.d.sync += beat.eq(self._as_int8(self.s_axis_tdata))
         m.d.comb += [
@@ -98,23 +100,31 @@ class TiledSE(wiring.Component):
             ingress.room.eq(buffer.ready), ingress.tail.eq(buffer.tail),
             ingress.sums_free.eq(excite.sums_free), ingress.busy.eq(accumulate.busy),
             buffer.write.eq(ingress.take), buffer.i.eq(beat),
-            accumulate.i_valid.eq(ingress.take), accumulate.i_group.eq(ingress.group),
+            accumulate.i_valid.eq(ingress.take if context is Context.TILE else ingress.take & ingress.counted),
+            accumulate.i_group.eq(ingress.group),
             accumulate.i_first.eq(ingress.first_pixel), accumulate.i_data.as_value().eq(beat),
             accumulate.flush.eq(ingress.flush),
-            excite.i_start.eq(ingress.flush), excite.i_rows.eq(ingress.rows), excite.i_words.eq(ingress.words),
+            excite.i_start.eq(ingress.start if context is Context.CAUSAL else ingress.flush),
+            excite.i_rows.eq(ingress.rows), excite.i_words.eq(ingress.words),
             excite.i_valid.eq(accumulate.o_valid), excite.i_group.eq(accumulate.o_group),
             excite.i_sums.eq(accumulate.o_sums),
         ]
+        if context.running:
+            m.d.comb += ingress.copying.eq(accumulate.copying)
 
     def _output(self, m, ingress, buffer, gates, scale):
         """Finished tiles go from tile buffer and scale FIFO to the output."""
         timing = Timing(self.config)
         # Not 0 only if the scale FIFO's memory is slower than the tile buffer's.
         wait = timing.read_latency - ram_latency(timing.buffer_words)
+        streams = self.config.context.streams
+        if streams:
+            m.d.comb += [scale.ended.eq(ingress.tile_valid), scale.head.eq(buffer.head)]
         m.d.comb += [
             buffer.read.eq(scale.read), scale.ahead.eq(buffer.ahead),
             gates.read.eq(scale.read), gates.group.eq(scale.group), gates.release.eq(scale.release),
-            scale.tile_valid.eq(ingress.tile_valid & gates.tile_valid), scale.tile.eq(ingress.tile),
+            scale.tile_valid.eq((buffer.readable if streams else ingress.tile_valid) & gates.tile_valid),
+            scale.tile.eq(ingress.tile),
             scale.x.as_value().eq(delay(m, buffer.o, wait, name="x")), scale.gates.eq(gates.o),
             self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),
             self.m_axis_tdata.eq(self._as_int8(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
@@ -127,6 +137,8 @@ class TiledSE(wiring.Component):
             store.weight_address.eq(excite.weight_address), excite.weights.eq(store.weights),
             store.record_address.eq(excite.record_address), excite.record.eq(store.record),
         ]
+        if self.config.prior_rows:
+            m.d.comb += [store.prior_address.eq(excite.prior_address), excite.prior.eq(store.prior)]
         if not self.config.loadable:
             m.d.comb += [admit.eq(1), store.read.eq(1)]
             return Const(self.parameters.int8_zero_point, signed(8))

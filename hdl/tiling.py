@@ -31,6 +31,11 @@ class Context(enum.Enum):
     WINDOW = "window"
 
     @property
+    def streams(self) -> bool:
+        """Whether a tile's gates may be there before its last beat, so that it is read before it has ended."""
+        return self in (Context.CAUSAL, Context.WINDOW)
+
+    @property
     def running(self) -> bool:
         """Whether the sums go on from tile to tile, so that a descriptor averages any number of rows."""
         return self in (Context.CUMULATIVE, Context.CAUSAL)

@@ -7,8 +7,18 @@
 import dataclasses
 import functools
 
-from .config import Config
-from .latency import MAC, MEANS, MULTIPLY, gate_latency, mid_latency, ram_latency, requantise_latency
+from .config import Config, Context
+from .latency import (
+    MAC,
+    MULTIPLY,
+    READABLE,
+    gate_latency,
+    means_latency,
+    mid_latency,
+    prior_wait,
+    ram_latency,
+    requantise_latency,
+)
 
 __all__ = ["Timing"]
 
@@ -34,8 +44,16 @@ class Timing:
 
     @property
     def sums_latency(self):
-        """Latency of the memories of sums; also the cycles from the start of copying to a tile's first issued input."""
+        """Latency of the memories of sums."""
         return ram_latency(self.config.groups)
+
+    @property
+    def start_latency(self):
+        """Cycles from the start of handing sums over to the tile's first issued input.
+
+        The inputs follow the sums as they arrive; a division, of which each bit takes a cycle, comes before them.
+        """
+        return self.config.reciprocal_bits + 1 if self.config.context.running else self.sums_latency
 
     @property
     def hidden_latency(self):
@@ -45,7 +63,7 @@ class Timing:
     @property
     def issue_to_operand(self):
         """From an input's issue to the MAC units' operand: as long as a tile mean takes."""
-        return ISSUE + self.sums_latency + MEANS + OPERAND
+        return ISSUE + prior_wait(self.config) + self.sums_latency + means_latency(self.config) + OPERAND
 
     @property
     def issue_to_value(self):
@@ -126,12 +144,16 @@ class Timing:
         A tile holds its place in the scale FIFO from the cycle before layer 2's first input to its last read. If the
         tile buffer holds n full tiles and its slack is shorter than the latency, each n tiles lose the difference once.
         """
-        pace = max(words, self.excite_cycles, (1 + self.gates_cycles + words) / GATE_TILES)
+        # Sums that are divided first occupy their memory for longer.
+        held = self.start_latency + self.layer_cycles[0] + 1 if self.config.context.running else 0
+        pace = max(words, self.excite_cycles, held, (1 + self.gates_cycles + words) / GATE_TILES)
         if words != self.config.tile_words:
             return pace
         # A tile can be taken once the n-th tile before it is read, so n tiles and a latency pass in n periods.
         tiles = self.buffer_words // words
         rest = self.buffer_words - tiles * words
+        # A causal tile is read while it is taken.
+        tiles += self.config.context is Context.CAUSAL
         return max(pace, (words + self.tile_latency - rest) / tiles)
 
     @property
@@ -142,7 +164,7 @@ class Timing:
     @property
     def tile_latency(self):
         """Cycles from a tile's last input beat to the read of its first beat from the tile buffer."""
-        return 1 + self.sums_latency + self.layer_cycles[0] + self.gap - 1 + self.gates_cycles
+        return 1 + self.start_latency + self.layer_cycles[0] + self.gap - 1 + self.gates_cycles
 
     @property
     def read_latency(self):
@@ -167,14 +189,29 @@ class Timing:
     @property
     def full_rate(self):
         """Whether tiles of k rows, back to back, enter and leave at a beat a cycle."""
-        return self.keeps_pace and self.buffer_slack >= self.tile_latency
+        return self.keeps_pace and self.buffer_slack >= self.full_slack
+
+    @property
+    def waiting_words(self):
+        """Beats that must wait for the gates of a tile; in CAUSAL, as many as a beat takes through the buffer."""
+        return READABLE + 1 if self.config.context is Context.CAUSAL else self.config.tile_words
+
+    @property
+    def full_slack(self):
+        """Slack for full rate: the beats that arrive while gates are computed.
+
+        A causal frame's first gates are computed from its first beat on, which is in the buffer itself.
+        """
+        if self.config.context is Context.CAUSAL:
+            return max(0, self.tile_latency + 1 - self.waiting_words)
+        return self.tile_latency
 
     @property
     def buffer_slack(self):
-        """Words of the tile buffer beyond a tile: by default the beats that arrive while gates are computed."""
-        return self.tile_latency if self.config.slack is None else self.config.slack
+        """Words of the tile buffer beyond those that must wait: by default what full rate takes."""
+        return self.full_slack if self.config.slack is None else self.config.slack
 
     @property
     def buffer_words(self):
         """Depth of the tile buffer."""
-        return self.config.tile_words + self.buffer_slack
+        return self.waiting_words + self.buffer_slack
