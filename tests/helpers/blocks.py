@@ -27,5 +27,7 @@ def random_parameters(config, rng):
         return Layer(rng.integers(-127, 128, (outputs, inputs)), rng.integers(0, multiplier, outputs),
                      np.full(outputs, shift), rng.integers(-(1 << 18), 1 << 18, outputs))
 
+    elements = config.prior_rows * config.columns
     return Parameters(layer(config.squeeze, config.channels, 1 << 12, 2),
-                      layer(config.channels, config.squeeze, 1 << 16, 3), config.int8_zero_point)
+                      layer(config.channels, config.squeeze, 1 << 16, 3), config.int8_zero_point,
+                      rng.integers(-128 * elements, 127 * elements + 1, config.channels) if elements else None)

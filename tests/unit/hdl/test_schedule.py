@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.blocks import expected, random_frame, random_parameters
 from tests.helpers.pysim import simulate
-from tiled_se.hdl.config import Config, Gate, GateKind, Mid
+from tiled_se.hdl.config import Config, Context, Gate, GateKind, Mid
 from tiled_se.hdl.schedule import Prediction, in_flight, predict
 from tiled_se.hdl.tiled_se import TiledSE
 
@@ -98,6 +98,14 @@ NAMED = {
     "three registers after the sums": (dict(k=1, width=2, channels=520, squeeze=1, macs=9), [2]),
     "three registers after hidden values": (dict(k=1, width=2, channels=4, squeeze=515, lanes=2, macs=9), [3]),
     "gates deeper than the buffer": (dict(k=1, width=1, channels=33, squeeze=2, macs=9, slack=0), [4]),
+    "the prior's memory is slower than the sums'": (dict(context=Context.CAUSAL, prior_rows=1, k=1, width=2, lanes=20,
+                                                         channels=520, squeeze=1, macs=9), [3]),
+    "a causal tile of a beat": (dict(context=Context.CAUSAL, prior_rows=2, k=1, width=1, channels=3, squeeze=1, lanes=3,
+                                     macs=1), [9, 1, 4]),
+    "a causal buffer of pipeline registers": (dict(context=Context.CAUSAL, prior_rows=1, k=1, width=30, channels=10,
+                                                   squeeze=2, lanes=2, macs=4, slack=0), [4, 2]),
+    "cumulative at full rate": (dict(context=Context.CUMULATIVE, k=1, width=40, channels=8, squeeze=2, lanes=2, macs=8),
+                                [5, 3]),
 }
 
 
@@ -121,6 +129,34 @@ def test_random(seed):
             gate=rng.choice([Gate(), HARD]), slack=rng.choice([None, None, None, 0, 1, 7]))
         heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 8]))]
         # Frames beyond these would repeat what the first ones do, and take most of the time.
+        while len(heights) > 2 and predict(config, heights).total_cycles > 600:
+            heights.pop()
+        pauses = [0, *(rng.choice([0, 0, 1, 5, 20, 60]) for _ in heights[1:])]
+        assert measure(config, heights, pauses) == predicted(config, heights, pauses), (config, heights, pauses)
+
+
+CONTEXTS = {
+    "cumulative": (Context.CUMULATIVE, (0, 0, 1, 3)),
+    "causal": (Context.CAUSAL, (1, 1, 2, 5)),
+    "window": (Context.WINDOW, (0,)),
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("context", "priors"), CONTEXTS.values(), ids=CONTEXTS)
+def test_contexts(context, priors, seed):
+    """Running sums, windows and priors; frames that end before a window, and rows beyond the most that count."""
+    rng = random.Random(seed)
+    for _ in range(8):
+        lanes = rng.choice([1, 1, 2, 3, 4])
+        config = Config(
+            context=context, k=rng.choice([1, 1, 2, 3, 5]), width=rng.choice([1, 2, 3, 5, 9, 20]), lanes=lanes,
+            channels=lanes * rng.choice([1, 1, 2, 3, 4, 5, 6, 9]), squeeze=rng.choice([1, 2, 3, 7, 20]),
+            macs=rng.choice([1, 2, 3, 5, 9, 30]), zero_point=rng.choice([-128, 0, 37, 127]),
+            prior_rows=rng.choice(priors), max_rows=rng.choice([2, 6, 4096]),
+            window=(rng.choice([0, 0, 1, 2, 4]), rng.choice([1, 2, 3, 7])) if context is Context.WINDOW else None,
+            slack=rng.choice([None, None, None, 0, 1, 7]))
+        heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 6]))]
         while len(heights) > 2 and predict(config, heights).total_cycles > 600:
             heights.pop()
         pauses = [0, *(rng.choice([0, 0, 1, 5, 20, 60]) for _ in heights[1:])]
