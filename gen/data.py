@@ -75,7 +75,7 @@ def load_weights(path: str) -> Weights:
 
 def weights_of(block: FloatBlock) -> Weights:
     """The :class:`Weights` of a block, without a file."""
-    arrays = {name: getattr(block, name) for name in (*LAYERS, PRIOR) if getattr(block, name, None) is not None}
+    arrays = {name: getattr(block, name) for name in (*LAYERS, PRIOR) if getattr(block, name) is not None}
     return Weights("", arrays, block.mid, block.gate, block.residual)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC
+from ..golden.quantise import Quantised
+from ..hdl.config import GATE_FRAC, Config, Context
 from ..hdl.parameters import stream_words
+from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
@@ -60,7 +62,7 @@ def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, st
 
 def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[str, Any]:
     """The contents of manifest.json; `files` maps each file's name to its purpose. Cycles are without pauses."""
-    config, quantised, timing = spec.config, spec.quantised, Timing(spec.config)
+    config, quantised = spec.config, spec.quantised
     parameters: dict[str, Any] = {"kind": "loadable" if config.loadable else "baked",
                                   "source": spec.options.weights or f"random, seed {spec.options.seed}"}
     if config.loadable:
@@ -81,21 +83,43 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
             "hidden_scale": quantised.hidden_scale, "gate_scale": 2.0**-GATE_FRAC,
             "error_bound_lsb": quantised.error_bound_lsb,
             "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters",
+            **_prior(config, quantised),
         },
         "widths": {name: getattr(config, name) for name in (
             "sum_bits", "prior_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits",
             "gate_bits")},
         "parameters": parameters,
-        "latency": {
-            "unit": "clock cycles",
-            "tile_words": config.tile_words,
-            "last_input_beat_of_tile_to_first_output_beat": timing.output_latency,
-            "first_input_beat_to_first_output_beat": config.tile_words - 1 + timing.output_latency,
-            "cycles_between_tiles_at_least": timing.excite_cycles,
-            "full_rate": timing.full_rate,
-        },
+        "latency": _latency(config),
         "memories": [dataclasses.asdict(memory) for memory in design.memories],
         "sram": design.sram,
         "warnings": spec.warnings,
         "tools": tool_versions(),
+    }
+
+
+def _prior(config: Config, quantised: Quantised) -> dict[str, Any]:
+    """The prior among the numbers of the manifest; empty for a block without imaginary rows."""
+    if quantised.prior is None:
+        return {}
+    return {"prior": quantised.prior.tolist(),
+            "prior_integer": f"for each channel the sum of {config.prior_rows * config.columns} equal elements q in "
+                             f"the int8 range, signed, {config.prior_bits} bits; the real value is x_scale * "
+                             f"(q - {config.int8_zero_point})"}
+
+
+def _latency(config: Config) -> dict[str, Any]:
+    """Cycles from input to output, for a frame that meets an empty block and is as long as they need."""
+    timing = Timing(config)
+    if config.context is Context.CAUSAL:
+        which, first = "before_tile", predict(config, [1]).first_output_latency
+    else:
+        which = "of_tile" if config.window is None else "of_window"
+        first = config.waiting(config.width) * config.groups - 1 + timing.output_latency
+    return {
+        "unit": "clock cycles",
+        "tile_words": config.tile_words,
+        f"last_input_beat_{which}_to_first_output_beat": timing.output_latency,
+        "first_input_beat_to_first_output_beat": first,
+        "cycles_between_tiles_at_least": timing.excite_cycles,
+        "full_rate": timing.full_rate,
     }

@@ -17,7 +17,7 @@ from ..hdl.timing import Timing
 from .block_spec import BlockSpec
 from .text_table import labelled
 from .verilog import Design
-from .wording import sizes, yardstick
+from .wording import sizes, tiling, yardstick
 
 if TYPE_CHECKING:
     from ..cosim.build import Build
@@ -122,6 +122,7 @@ def arrays(outcome: Outcome) -> dict[str, Any]:
         "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": quantised.y_scale,
         "y_zero_point": spec.format.zero_point,
         "mid": config.mid.value, "gate": str(config.gate), "residual": config.residual,
+        **({} if quantised.prior is None else {"prior": quantised.prior}),
         # Not read again, but needed to compute what y should be.
         **{name: value for name, value in config_fields(config).items() if name in TILING and value is not None},
     }
@@ -138,7 +139,8 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     exact = (f"yes, {summary['elements']:,} elements" if outcome.bit_exact
              else f"NO, {summary['mismatches']:,} of {summary['elements']:,} elements are wrong")
     rows = {
-        "block": describe_block(config),
+        "block": f"{sizes(config)}, {_functions(config)}",
+        **({"tiling": tiling(config)} if tiling(config) else {}),
         "frames": f"{shape.frames} of {shape.height} x {shape.width} x {shape.channels}, seed {options.seed}, "
                   f"stall {options.stall:g}",
         "bit-exact": exact,
@@ -156,7 +158,11 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
 
 def describe_block(config: Config) -> str:
     """A block in a line."""
+    return f"{' '.join(filter(None, (sizes(config), tiling(config))))}, {_functions(config)}"
+
+
+def _functions(config: Config) -> str:
     gate = config.gate
     name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
-    return (f"{sizes(config)}, {config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
+    return (f"{config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
             f"{'int8' if config.signed else 'uint8'}, {'loadable' if config.loadable else 'baked'}")

@@ -150,7 +150,7 @@ def _by_tile(tiling: Tiling, frame: np.ndarray) -> tuple[list[np.ndarray], list[
 
 def _collect(result: "SimResult", golden: np.ndarray) -> tuple[np.ndarray, int]:
     """The outputs in the golden output's shape and type, and how many elements are wrong or missing."""
-    y, mismatches = np.zeros_like(golden), golden.size
+    y, mismatches = np.zeros(golden.shape, golden.dtype), golden.size
     for number, beats in enumerate(result.outputs):
         flat = np.ascontiguousarray(beats).view(golden.dtype).reshape(-1)[:golden[number].size]
         y[number].reshape(-1)[:flat.size] = flat

@@ -11,7 +11,7 @@ from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
 from .inventory import ROLES, Memory, memories
 from .netlist import convert
-from .wording import sizes
+from .wording import sizes, tiling
 
 __all__ = ["Design", "ENDINGS", "MANIFEST", "Port", "SYNTHESIS", "generate", "generated_files", "taps"]
 
@@ -102,7 +102,7 @@ def _header(config: Config, name: str) -> str:
     kind = "loadable through w_axis" if config.loadable else "parameters baked in"
     form = f"{config.mid.value}, {config.gate}{', residual' if config.residual else ''}"
     return (f"{OURS.format(name=name)}\n"
-            f"// {sizes(config)}, {form}, {data}{zero}, {kind}\n\n")
+            f"// {' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {data}{zero}, {kind}\n\n")
 
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",

@@ -4,7 +4,7 @@
 from ..hdl.config import Config, Context, Order, Tiling
 from ..hdl.tiling import DEFAULT_MAX_ROWS, PAPER_ROWS
 
-__all__ = ["averaged", "line_name", "sizes", "waiting", "yardstick"]
+__all__ = ["averaged", "line_name", "sizes", "tiling", "waiting", "yardstick"]
 
 
 def line_name(tiling: Tiling) -> str:
@@ -31,12 +31,15 @@ def yardstick(config: Config) -> tuple[str, int]:
 
 
 def sizes(config: Config) -> str:
-    """The block's sizes and its tiling, as variables of make; of the tiling only what differs from strips of rows."""
-    values: dict[str, object] = {
-        line_name(config): config.width, "C": config.channels, "CR": config.squeeze, "LANES": config.lanes,
-        "MACS": config.macs}
-    if config.window is None:
-        values = {"K": config.k, **values}
+    """The block's sizes, as variables of make."""
+    k = "" if config.window is not None else f"K={config.k} "
+    return (f"{k}{line_name(config)}={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
+            f"MACS={config.macs}")
+
+
+def tiling(config: Config) -> str:
+    """What differs from strips of rows, as variables of make; "" if nothing does."""
+    values: dict[str, object] = {}
     if config.tiles_across > 1:
         values["TILE_W"] = config.columns
     if config.context is not Context.TILE:

@@ -14,7 +14,7 @@ from tiled_se.cosim import run
 from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, ResetAfter, Send, Snapshot
 from tiled_se.cosim.run import SimulationError, simulate
-from tiled_se.cosim.scoreboard import same
+from tiled_se.cosim.scoreboard import Scoreboard, same
 from tiled_se.cosim.taps import Difference, first_difference
 
 VERILOG = (Path(__file__).parent / "faulty.v").read_text()
@@ -271,6 +271,31 @@ def test_first_difference_prefers_wrong_to_missing():
     golden["gates"] = [[[8, 7]]]
     assert first_difference(recorded, golden) == Difference("gates", 0, 0, 0, 8, 7)
     assert first_difference(recorded, {}) is None
+
+
+def test_outputs_of_tiles_side_by_side():
+    """Two tiles, of two and one pixels, alternate row by row: a wrong element is counted within its own tile."""
+    right = np.arange(9)
+    golden = {"outputs": [np.split(right, (2, 3, 5, 6, 8))], "tiles": [[0, 1, 0, 1, 0, 1]]}
+
+    def first(place, value):
+        got = right.copy()
+        got[place] = value
+        return first_difference({"frames": [[0]], "outputs": [got], "repeats": {}, "stages": {}}, golden)
+
+    assert first(0, 0) is None
+    assert first(4, 9) == Difference("outputs", 0, 0, 3, 4, 9)
+    assert first(5, 9) == Difference("outputs", 0, 1, 1, 5, 9)
+
+
+@pytest.mark.parametrize(("by_columns", "row", "column"), [(False, 2, 1), (True, 1, 2)])
+def test_place_of_a_wrong_element(by_columns, row, column):
+    """The sixth pixel of lines of two pixels, which are rows or columns of the map."""
+    scoreboard = Scoreboard(Job(steps=(), lanes=1, width=2, channels=1, by_columns=by_columns))
+    beats = np.zeros((6, 1), np.uint8)
+    scoreboard.expect([Frame(beats, beats)])
+    scoreboard.close(beats + (np.arange(6) == 5)[:, None].astype(np.uint8), np.arange(6, dtype=np.uint8) // 5, True)
+    assert [(first["row"], first["column"]) for first in scoreboard.first] == [(row, column)]
 
 
 def test_values_that_come_more_than_once():

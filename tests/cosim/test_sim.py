@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import numpy as np
+import pytest
 
 from tests.conftest import weights
 from tiled_se.gen import simulation
@@ -52,17 +53,43 @@ def test_other_data_and_parameters_need_no_compile(tiled_se):
     assert reports[0]["float_error_lsb"] != reports[1]["float_error_lsb"]
 
 
-def test_mismatch(tiled_se, monkeypatch):
-    """A golden model that is off by one in one element: status 1, and a report that says so."""
+@pytest.mark.parametrize(("options", "bound"), [
+    (["--context=cumulative"], 2 * 3), (["--context=causal", "--max-rows=3"], 0),
+    (["--context=window", "--window=1:2"], 3 * 3), (["--order=columns"], 2 * 5)], ids=lambda value: str(value))
+def test_contexts(options, bound, tiled_se, npz):
+    """Cycles are those predicted, the data that must wait are the context's, and outputs are near float64's."""
+    prior = np.linspace(-2, 2, 8, dtype=np.float32)
+    finished = tiled_se.passes("sim", *BLOCK[:-1], f"--weights={npz('w.npz', **weights(prior=prior))}", *options,
+                               "--frames=3", "--out=out")
+    report, arrays = loaded("out")
+    assert report["bit_exact"] is True
+    assert (arrays["y_q"] == arrays["y_golden"]).all()
+    assert report["float_error_lsb"]["max"] <= report["error_bound_lsb"] <= 1
+    for name, cycles in (("total", "total_cycles"), *[(name,) * 2 for name in ("first_output_latency",
+                                                                               "steady_throughput")]):
+        assert report["cycles"][name] == report["predicted"][cycles]
+    sram, line = report["sram"], 5 if "--order=columns" in options else 3
+    assert (sram["bound_bits"], sram["tse7_bits"]) == (8 * bound * 8, 8 * 7 * line * 8)
+    assert sram["over_tse7"] == sram["total_without_weights_bits"] / sram["tse7_bits"]
+    assert sram["over_bound"] == (sram["total_without_weights_bits"] / sram["bound_bits"] if bound else None)
+    assert ("prior" in arrays) == (report["config"]["prior_rows"] > 0)
+    config = report["config"]
+    assert (config["height"], config["width"]) == (5, 3)
+    assert max(map(len, finished.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("options", "place"), [([], (1, 4, 2, 5)), (["--order=columns"], (1, 2, 4, 5))])
+def test_mismatch(options, place, tiled_se, monkeypatch):
+    """A golden model that is off by one in one element: status 1, and a report that says where in the map."""
     model = simulation._golden
 
     def wrong(job, x):
         golden, stages = model(job, x)
-        golden[1, 4, 2, 5] ^= 1
+        golden[place] ^= 1
         return golden, stages
 
     monkeypatch.setattr(simulation, "_golden", wrong)
-    finished = tiled_se("sim", *BLOCK, "--out=out")
+    finished = tiled_se("sim", *BLOCK, *options, "--out=out")
     assert finished.status == 1
     assert finished.err.startswith("tiled-se: mismatch: ")
     assert finished.err.count("\n") == 1
@@ -70,7 +97,8 @@ def test_mismatch(tiled_se, monkeypatch):
     assert report["bit_exact"] is False
     assert report["mismatches"] == 1
     assert np.argwhere(arrays["y_q"] != arrays["y_golden"]).tolist() == [[1, 4, 2, 5]]
-    assert report["first_mismatches"][0]["channel"] == 5
+    first = report["first_mismatches"][0]
+    assert [first[name] for name in ("frame", "row", "column", "channel")] == [1, 4, 2, 5]
 
 
 def test_missing_simulator(tiled_se, monkeypatch):

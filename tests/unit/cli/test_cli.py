@@ -32,6 +32,7 @@ FILES = {
     "w.npz": weights(),
     "silu.npz": weights(mid="silu", residual=True),
     "huge.npz": weights(w1=np.full((2, 8), 3e38, np.float32)),
+    "prior.npz": weights(prior=np.full(8, 9.0, np.float32)), "wrong.npz": weights(prior=np.zeros(7, np.float32)),
     "x.npz": dict(x=np.ones((3, 4, 8, 8))),
     "x9.npz": dict(x=np.ones((4, 8, 9))),
 }
@@ -129,6 +130,11 @@ def arguments(options):
     ({"height": 1 << 20, "frames": 1 << 20},
      "H=1048576 (--height): must be smaller: FRAMES*H*W*C = 70368744177664 may be 268435456 at most"),
     # Contradictions name both sides.
+    *(({"weights": "wrong.npz", "context": context},
+       "WEIGHTS=wrong.npz (--weights): prior is [7], must have the shape [8] beside w1's [2, 8]")
+      for context in ("tile", "causal")),
+    ({"weights": "prior.npz", "context": "cumulative"},
+     "WEIGHTS=prior.npz (--weights): prior=9: must be from -8 to 7.9375, the range of x"),
     ({"weights": "w.npz", "channels": 9}, "C=9 (--channels): must be 8, as w1 of WEIGHTS=w.npz is [2, 8]"),
     ({"weights": "w.npz", "squeeze": 3}, "CR=3 (--squeeze): must be 2, as w1 of WEIGHTS=w.npz is [2, 8]"),
     ({"weights": "silu.npz", "mid": "relu"}, "MID=relu (--mid): must be silu, as WEIGHTS=silu.npz says"),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import weights
-from tiled_se.gen.data import load_input, load_weights
+from tiled_se.gen.data import load_input, load_weights, weights_bytes, weights_of
 from tiled_se.gen.options import BlockOptions
+from tiled_se.golden.block import FloatBlock
 from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
 
 HOLDS = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
@@ -62,6 +63,10 @@ class TestWeights:
         (dict(b2=np.full(8, np.nan)), "b2 has NaN or infinite values; all must be finite"),
         (dict(b2=np.full(8, -np.inf)), "b2 has NaN or infinite values; all must be finite"),
         (dict(b2=np.full(8, 1e39)), "b2 is not finite, must hold finite float32 numbers only"),
+        (dict(prior=np.zeros(7)), "prior is [7], must have the shape [8] beside w1's [2, 8]"),
+        (dict(prior=np.zeros((8, 1))), "prior is [8, 1], must have the shape [8] beside w1's [2, 8]"),
+        (dict(prior=np.zeros(8, int)), "prior is int64; must be float32"),
+        (dict(prior=np.full(8, np.nan)), "prior has NaN or infinite values; all must be finite"),
         (dict(mid="tanh"), "mid is 'tanh': must be one of relu, relu6, silu, hardswish, identity"),
         (dict(mid=3), "mid is int64[]; must be one string"),
         (dict(gate=["sigmoid", "sigmoid"]), "gate is <U7[2]; must be one string"),
@@ -71,6 +76,24 @@ class TestWeights:
     ])
     def test_refused(self, npz, change, message):
         assert refused(load_weights, npz("w.npz", **(weights() | change))) == message
+
+    def test_prior(self, npz):
+        """It may be missing, and is kept by what a block's file is written from."""
+        path = npz("w.npz", **weights(prior=np.arange(8, dtype=np.float32)))
+        loaded = load_weights(path)
+        assert (loaded.arrays["prior"] == np.arange(8)).all()
+        assert loaded.arrays["prior"].dtype == np.float64
+        assert "prior" not in load_weights(npz("without.npz", **weights())).arrays
+
+    @pytest.mark.parametrize("prior", [None, np.arange(8)])
+    def test_of_a_block(self, tmp_path, prior):
+        block = FloatBlock(**weights(), prior=prior, mid=Mid.SILU)
+        path = tmp_path / "w.npz"
+        path.write_bytes(weights_bytes(block))
+        loaded, made = load_weights(str(path)), weights_of(block)
+        assert loaded.arrays.keys() == made.arrays.keys() == weights().keys() | (set() if prior is None else {"prior"})
+        assert all((made.arrays[name] == array).all() for name, array in loaded.arrays.items())
+        assert (loaded.mid, made.mid) == (Mid.SILU, Mid.SILU)
 
     def test_missing_arrays(self, npz):
         assert refused(load_weights, npz("w.npz", b1=np.zeros(2))) == f"lacks w1, w2, b2; {HOLDS}"

@@ -3,8 +3,9 @@
 
 import pytest
 
-from tiled_se.gen.verilog import Design
-from tiled_se.gen.wording import averaged, sizes, yardstick
+from tiled_se.gen.report import describe_block
+from tiled_se.gen.verilog import Design, _header
+from tiled_se.gen.wording import averaged, yardstick
 from tiled_se.hdl.config import Config, Context, Order
 
 CUMULATIVE = dict(context=Context.CUMULATIVE)
@@ -26,8 +27,10 @@ def config(**tiling):
     (WINDOW, "W=10 C=8 CR=2 LANES=1 MACS=1 CONTEXT=window WINDOW=4:7"),
     (COLUMNS | CAUSAL, "K=3 H=10 C=8 CR=2 LANES=1 MACS=1 CONTEXT=causal PRIOR=2 ORDER=columns"),
 ])
-def test_sizes(tiling, text):
-    assert sizes(config(**tiling)) == text
+def test_block(tiling, text):
+    block = config(**tiling)
+    assert describe_block(block) == f"{text}, relu, sigmoid, int8, baked"
+    assert f"\n// {text}, relu, sigmoid, int8, zero point 0, parameters baked in\n" in _header(block, "se")
 
 
 @pytest.mark.parametrize(("tiling", "text", "bits"), [

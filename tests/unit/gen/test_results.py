@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a block's manifest and the arrays of its simulation say of contexts; nothing is generated or simulated."""
+
+import types
+
+import numpy as np
+import pytest
+
+from tests.conftest import weights
+from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.files import npz_bytes
+from tiled_se.gen.manifest import manifest
+from tiled_se.gen.options import BlockOptions
+from tiled_se.gen.report import arrays, config_fields
+from tiled_se.gen.verilog import Design
+from tiled_se.hdl.config import Context, Order
+from tiled_se.hdl.schedule import predict
+
+CONTEXTS = {
+    "tile": {}, "cumulative": dict(context=Context.CUMULATIVE), "causal": dict(context=Context.CAUSAL, prior_rows=2),
+    "window": dict(context=Context.WINDOW, window=(1, 3)), "columns": dict(order=Order.COLUMNS),
+    "window by columns": dict(context=Context.WINDOW, window=(0, 3), order=Order.COLUMNS)}
+PRIOR = np.linspace(-2, 2, 8, dtype=np.float32)
+
+
+@pytest.fixture
+def spec(npz):
+    """A function: the block of options, whose weights have a prior."""
+    path = npz("w.npz", **weights(prior=PRIOR))
+    return lambda **more: prepare(BlockOptions(**dict(k=2, weights=path, height=5, width=4, frames=2) | more))
+
+
+def described(spec):
+    return manifest(spec, Design("se", spec.config, "", (), (), ()), {})
+
+
+class TestManifest:
+    @pytest.mark.parametrize("tiling", CONTEXTS.values(), ids=CONTEXTS)
+    def test_first_output(self, spec, tiling):
+        """Of a frame that is as long as its first gates need."""
+        block = spec(**tiling)
+        latency = described(block)["latency"]
+        lines = sum(block.config.window) if block.config.window else block.config.k
+        expected = predict(block.config, [lines]).first_output_latency
+        assert latency["first_input_beat_to_first_output_beat"] == expected
+
+    @pytest.mark.parametrize(("tiling", "rows"), [
+        ({}, 0), (dict(context=Context.CUMULATIVE), 1), (dict(context=Context.CUMULATIVE, prior_rows=0), 0),
+        (CONTEXTS["causal"], 2), (CONTEXTS["window"], 1)])
+    def test_prior(self, spec, tiling, rows):
+        """Real values within half a step of what was given, where imaginary rows take part."""
+        block = spec(**tiling)
+        about = described(block)
+        assert about["config"]["prior_rows"] == rows
+        assert about["widths"]["prior_bits"] == (8 + (4 * rows - 1).bit_length() if rows else 0)
+        if not rows:
+            assert "prior" not in about["numbers"]
+            return
+        assert np.abs(np.array(about["numbers"]["prior"]) - PRIOR).max() <= block.format.scale / 2 / (4 * rows)
+        assert f"the sum of {4 * rows} equal elements" in about["numbers"]["prior_integer"]
+
+    def test_columns_have_a_height(self, spec):
+        config = described(spec(order=Order.COLUMNS))["config"]
+        assert (config["height"], config["order"]) == (5, "columns")
+        assert "width" not in config
+
+
+class TestArrays:
+    @pytest.mark.parametrize("tiling", CONTEXTS.values(), ids=CONTEXTS)
+    def test_of_another_run(self, spec, tiling, tmp_path):
+        """They give the same integers again, from the same options."""
+        block = spec(**tiling)
+        x = block.frames()
+        content = arrays(types.SimpleNamespace(spec=block, x=x, y=x, golden=x))
+        assert ("prior" in content) == (block.config.prior_rows > 0)
+        assert {name: content[name] for name in ("context", "order", "k")} == {
+            name: config_fields(block.config)[name] for name in ("context", "order", "k")}
+        path = tmp_path / "output.npz"
+        path.write_bytes(npz_bytes(content))
+        again = spec(weights=str(path), input=str(path), **tiling)
+        first, second = block.quantised, again.quantised
+        assert (again.frames() == x).all()
+        assert (first.parameters.layer1.weight == second.parameters.layer1.weight).all()
+        if block.config.prior_rows:
+            assert (first.prior == second.prior).all()
+            assert (first.parameters.prior == second.parameters.prior).all()
