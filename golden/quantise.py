@@ -66,12 +66,13 @@ def _prior(config: Config, block: FloatBlock, x_scale: float) -> np.ndarray | No
     """``Parameters.prior``: the sum of the imaginary rows. ConfigError if the prior is outside of the data's range."""
     if not config.prior_rows:
         return None
-    steps = (np.zeros(config.channels) if block.prior is None else block.prior) / x_scale + config.int8_zero_point
+    prior = np.zeros(config.channels) if block.prior is None else block.prior
+    steps = prior / x_scale + config.int8_zero_point
     # A step more is allowed, as data at the ends of their range are rounded to it as well.
     wrong = (steps < -129) | (steps > 128)
     if wrong.any():
         low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
-        raise ConfigError("prior", f"{block.prior[wrong][0]:g}", f"must be from {low:g} to {high:g}, the range of x")
+        raise ConfigError("prior", f"{prior[wrong][0]:g}", f"must be from {low:g} to {high:g}, the range of x")
     elements = config.prior_rows * config.columns
     return np.rint(elements * np.clip(steps, -128, 127)).astype(np.int64)
 

@@ -45,7 +45,7 @@ def _descriptors(x: np.ndarray, prior: np.ndarray, form: Tiling) -> tuple[np.nda
     """The means (N, C) of a stream's frame `x` (H, W, C), and which of them belongs to each pixel: integers (H, W)."""
     height, width = x.shape[:2]
     row, column = np.indices((height, width))
-    if form.context is Context.WINDOW:
+    if form.window is not None:
         seen = x[form.window[0]:][:form.window[1]]
         return (seen.mean(axis=(0, 1)) if len(seen) else prior)[None], np.zeros_like(row)
     if form.context is Context.TILE:
