@@ -7,10 +7,11 @@ What the network's quantisers round is not rounded here, so both sides agree but
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ...golden.block import FloatBlock
 from ...golden.reference import excite
 from ...hdl.config import GateKind
 from ..match.bounds import ANY
@@ -20,7 +21,7 @@ from ..read.graph import Graph, declared_dims
 from .runtime import CannotRun, runner
 from .subgraph import NotSelfContained, Subgraph, constant_error
 
-__all__ = ["LARGEST", "differing"]
+__all__ = ["LARGEST", "differing", "gate_error", "noise"]
 
 # Height and width of maps that the network leaves open, and its open batch.
 OPEN_SIZES = ((7, 5), (4, 6))
@@ -149,11 +150,11 @@ class _Trial:
         """The same for maps of these shapes (N, C, H, W), with the first `inputs` of all means."""
         largest = 0.0
         for shape in shapes:
-            noise, run = np.resize(_noise(), shape), None
+            random, run = noise(shape), None
             for z in itertools.islice(self._means(shape[0]), inputs):
                 z = np.clip(np.nan_to_num(z), -LARGEST_MEAN, LARGEST_MEAN)
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
-                fed = self._within_bounds(noise * size + z.astype(np.float32)[:, :, None, None])
+                fed = self._within_bounds(random * size + z.astype(np.float32)[:, :, None, None])
                 fed = _arranged(fed, self.block.channels_last, self.order)
                 run = run or runner(self.subgraph.model(self.taps, fed.shape), self.taps, threads=1)
                 arrays = run({self.subgraph.base: fed})
@@ -213,18 +214,31 @@ class _Trial:
         It is the channel where the difference is the furthest from what is allowed: the rounding of sums in float32,
         and the relative error of the network's constants.
         """
-        form, error = self.form, self.error
+        form = self.form
         means = x.mean(axis=(2, 3), dtype=np.float64)
         hidden, gates = self._excite(means)
         sizes = np.abs(means) @ np.abs(form.w1.T) + np.abs(form.b1)
-        slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
-        allowed = error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ np.abs(form.w2.T) * error
-                                   + sizes @ np.abs(form.w2.T) * SUM_ERROR)
+        allowed = gate_error(form, hidden, sizes, self.error)
         change = np.abs(y - x * (gates + form.residual).astype(np.float32)[:, :, None, None]).max(axis=(2, 3))
         difference = change / np.maximum(np.abs(x).max(axis=(2, 3)), 1e-30)
         difference = np.where(np.isnan(difference), np.inf, difference)
         at = np.argmax(difference / allowed)
         return float(difference.flat[at]), float(allowed.flat[at])
+
+
+def gate_error(form: FloatBlock, hidden: np.ndarray, sizes: np.ndarray, error: float) -> np.ndarray:
+    """How much gates (..., C) may differ in float32, for a relative `error` of the network's constants.
+
+    `hidden` are the vectors (..., CR) after the activation, and `sizes` the sums of the absolute terms before it.
+    """
+    slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
+    w2 = np.abs(form.w2.T)
+    return error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ w2 * error + sizes @ w2 * SUM_ERROR)
+
+
+def noise(shape: Sequence[int]) -> np.ndarray:
+    """float32 array of random numbers, which are repeated; the same every time."""
+    return np.resize(_noise(), shape)
 
 
 @functools.cache

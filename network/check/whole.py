@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a whole network beside the one with tiles of all rows, which computes the same."""
+"""Checks a tiled network: runs it with tiles of all rows, which computes the same as the original, and its blocks."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ...hdl.config import ConfigError
+from ...hdl.tiling import Tiling
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..network import Network
@@ -19,6 +20,7 @@ from ..read.shapes import numpy_type
 from ..tile import tile_blocks
 from .runtime import CannotRun, runner
 from .subgraph import NotSelfContained, Subgraph, unrounded
+from .tiles import wrong_tiles
 
 __all__ = ["check_tiled"]
 
@@ -38,24 +40,26 @@ STEPS = ("ArgMax", "ArgMin", "Ceil", "Floor", "Greater", "GreaterOrEqual", "Less
 SECONDS = 600
 
 
-def check_tiled(network: Network, blocks: Sequence[NetworkBlock]) -> list[str]:
-    """Compare `network` with itself with tiles of all rows in `blocks`: their outputs and its own, on random inputs.
+def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.ModelProto, tiling: Tiling) -> list[str]:
+    """Check `tiled`, which is `network` with `blocks` tiled as `tiling` says.
 
-    What the network rounds to integers within these blocks is not rounded here. If its file has functions, which are
-    inlined in `network`, the file itself is run, too. Returns the names of tensors that can't be compared, because the
-    network makes a step or a large difference of a small one before them. Raises ConfigError ("model") that names the
-    tensor which differs, or says why the network can't be run.
+    Each block of `tiled` is run on random maps, beside the reference. And `network` is compared with itself with tiles
+    of all rows in `blocks`: their outputs and its own, on random inputs. What the network rounds to integers within
+    these blocks is not rounded here. If its file has functions, which are inlined in `network`, the file itself is run,
+    too. Returns the names of tensors that can't be compared, because the network makes a step or a large difference of
+    a small one before them. Raises ConfigError ("model") that names the block or the tensor which differs, or says why
+    the network can't be run.
     """
     graph = network.graph
     stepped = _after_steps(graph, {block.y for block in blocks})
     tensors = [block.y for block in blocks] + [name for name in sorted(graph.outputs) if name not in stepped]
     rows = max(block.height or MOST_ROWS for block in blocks)
     models = [model.SerializeToString() for model in (
-        _unrounded(graph, blocks), tile_blocks(network.model, blocks, rows))]
+        tiled, _unrounded(graph, blocks), tile_blocks(network.model, blocks, rows))]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
     least = ALLOWED_HALF if _computes_in_halves(graph) else ALLOWED
-    differences = sandboxed(_differences, network.path, *models, inputs, list(dict.fromkeys(tensors)), least,
-                            what=network.path, seconds=SECONDS)
+    differences = sandboxed(_checked, network.path, blocks, tiling, *models, inputs, list(dict.fromkeys(tensors)),
+                            least, what=network.path, seconds=SECONDS)
     sensitive = []
     for name, (difference, allowed) in differences.items():
         if least < difference <= allowed and allowed > MOST_ALLOWED:
@@ -125,18 +129,29 @@ def _of_map(graph, node, x, base):
     return [other]
 
 
-def _differences(path, original, tiled, inputs, tensors, least):
-    """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name.
-
-    At least `least` is allowed.
-    """
+def _checked(path, blocks, tiling, tiled, original, whole, inputs, tensors, least):
+    """What :func:`_differences` gives for models `original` and `whole`, if the blocks of `tiled` are right."""
     try:
-        runs = _runners(*map(onnx.ModelProto.FromString, (original, tiled)), tensors)
+        # Weights may be any numbers, and overflow.
+        with np.errstate(all="ignore"):
+            wrong = wrong_tiles(onnx.ModelProto.FromString(tiled), blocks, tiling)
+        if wrong:
+            raise ConfigError("model", path, f"with context={tiling.context.value} it computes something else: on "
+                              f"random maps {wrong}")
+        runs = _runners(*map(onnx.ModelProto.FromString, (original, whole)), tensors)
         feeds = _feeds(runs[0], inputs)
         _check_inlined(path, feeds[0])
     except CannotRun as error:
         raise RuntimeError(f"can't be run, to compare it with tiles and without ({error}); CHECK_BLOCKS=0 swaps its "
                            "blocks unchecked") from None
+    return _differences(runs, feeds, tensors, least)
+
+
+def _differences(runs, feeds, tensors, least):
+    """``(difference, allowed)`` of each of `tensors`, relative to its largest number, by name.
+
+    At least `least` is allowed.
+    """
     worst = {}
     for fed in feeds:
         own, other = (run(fed) for run in runs)

@@ -6,7 +6,7 @@ import os
 import onnx
 
 from ...gen.files import check_file, write_all
-from ...hdl.config import ConfigError
+from ...hdl.config import ConfigError, Tiling
 from ..check.whole import check_tiled
 from ..network import open_network
 from ..read.model import model_errors
@@ -32,12 +32,12 @@ def swap(options: SwapOptions) -> bool:
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")
     with model_errors(options.model):
-        uncompared = check_tiled(network, blocks) if options.check_blocks else []
-        tiled = tile_blocks(network.model, blocks, options.k)
+        tiled = tile_blocks(network.model, blocks, Tiling.of(options.k))
         error = _checker_error(tiled)
         # Runtimes run many models that the checker refuses: an error that the original has, too, is accepted.
         if error is not None and error != _checker_error(network.model):
             raise ConfigError("model", "the tiled network", error)
+        uncompared = check_tiled(network, blocks, tiled, Tiling.of(options.k)) if options.check_blocks else []
         content = tiled.SerializeToString()
     write_all(folder or ".", {name: content})
     for block in blocks:

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs each tiled block of a network on random maps, beside the reference in float64.
+
+The blocks of the original are checked apart (:mod:`.blocks`); this finds what is wrong with their tiles.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+
+from ...golden.reference import descriptors, excite
+from ...hdl.tiling import Order, Tiling
+from ..match.match import NetworkBlock
+from ..match.ranges import Ranges
+from ..read.graph import Graph
+from .blocks import LARGEST, gate_error, noise
+from .runtime import runner
+from .subgraph import Subgraph, constant_error
+
+__all__ = ["wrong_tiles"]
+
+# Pixels of a line, and lines of a map, that the network leaves open.
+LINE, MOST_LINES = 3, 512
+# Of the vectors before the activation: about its corners, and beyond them.
+SIZES = (0.5, 8.0)
+
+
+def wrong_tiles(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], tiling: Tiling) -> str | None:
+    """The first of `blocks`, tiled in `model` as `tiling` says, that computes something else, and by how much.
+
+    None if there is none. Blocks are run in float32, whatever type they have. One whose map has more than LARGEST
+    elements is not run.
+    """
+    graph = Graph(model)
+    for block in blocks:
+        subgraph = Subgraph(graph, block.x, block.y, Ranges())
+        error = constant_error(graph, subgraph.nodes)
+        for height, width in _sizes(block, tiling, graph):
+            shape = (1, block.channels, height, width)
+            if math.prod(shape) > LARGEST:
+                continue
+            fed = (1, height, width, block.channels) if block.channels_last else shape
+            run = runner(subgraph.model([block.y], fed), [block.y], threads=1)
+            for size in SIZES:
+                x = _random_map(block, size, height, width)
+                (y,) = run({block.x: x[None] if block.channels_last else x.transpose(2, 0, 1)[None]})
+                y = y[0] if block.channels_last else y[0].transpose(1, 2, 0)
+                difference, allowed = _difference(block, tiling, x, y, error)
+                if not difference <= allowed:
+                    return f"the gates of {block.name} differ by {difference:.2g}"
+    return None
+
+
+def _sizes(block, tiling, graph):
+    """Heights and widths of maps to run: the block's own, several where they are open."""
+    dims = graph.dims.get(block.x)
+    fixed = (None, None) if dims is None else (dims[2 - block.channels_last], dims[3 - block.channels_last])
+    columns = tiling.order is Order.COLUMNS
+    own = fixed[::-1] if columns else fixed
+    # So many that the last tile is a part of one, no more of them count, or the window ends before.
+    several = {1, 2 * tiling.k + 1, tiling.k + tiling.most_rows, sum(tiling.window or (0,)) + 1}
+    lines = [own[0]] if own[0] else sorted({min(count, MOST_LINES) for count in several})
+    # Narrower maps show the same where the nodes don't depend on the width.
+    line = own[1] or 2 * (tiling.tile_width or 1) + 1
+    line = line if tiling.tile_width else min(line, LINE)
+    return [(line, count) if columns else (count, line) for count in lines]
+
+
+def _random_map(block, size, height, width):
+    """float32 (H, W, C) whose rows and columns differ in their means; `size` is that of the vectors which they lead to.
+    """
+    rows, columns = (noise((count, block.channels)) for count in (height, width + 1))
+    led = rows[:MOST_LINES] @ block.float_block.w1.T
+    x = noise((height, width, block.channels)) + rows[:, None] + columns[None, 1:]
+    return (x * np.float32(size / (np.sqrt(np.mean(led**2)) or 1.0))).astype(np.float32)
+
+
+def _difference(block, tiling, x, y, error):
+    """``(difference, allowed)`` of the gates in `y` (H, W, C) from the reference's, where it is furthest from allowed.
+    """
+    form = block.float_block
+    prior = np.zeros(block.channels) if form.prior is None else form.prior
+    frame = x.astype(np.float64)
+    if tiling.order is Order.COLUMNS:
+        frame, y = frame.swapaxes(0, 1), y.swapaxes(0, 1)
+    means, tiles = descriptors(frame, prior, tiling)
+    hidden, gates = excite(means, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate, block.ranges.stages)
+    sizes = descriptors(np.abs(frame), np.abs(prior), tiling)[0] @ np.abs(form.w1.T) + np.abs(form.b1)
+    allowed = gate_error(form, hidden, sizes, error)[tiles]
+    change = np.abs(y - frame * (gates + form.residual)[tiles])
+    difference = change / np.maximum(np.abs(frame).max(axis=(0, 1)), 1e-30)
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    at = np.argmax(difference / allowed)
+    return float(difference.flat[at]), float(allowed.flat[at])

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiled blocks in ONNX graphs, in every context: against DESIGN's table in float64, in two runtimes."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from tests.helpers.onnx_networks import CHANNELS, HEIGHT, WIDTH, Spelling, network
+from tests.helpers.onnx_runs import close, run
+from tiled_se.hdl.config import ConfigError, Context, Order, Tiling
+from tiled_se.network.network import find_blocks
+from tiled_se.network.tile import tile_blocks
+
+KS = (1, 3, 7, HEIGHT)
+PRIOR = np.linspace(-2, 3, CHANNELS)
+
+
+def tilings():
+    """Each context at each k: with and without a prior, few rows that count, both orders."""
+    for k in KS:
+        for width in (None, 1, 2, 9):
+            yield Tiling(k=k, tile_width=width)
+        yield Tiling(k=k, tile_width=2, order=Order.COLUMNS)
+        for context in (Context.CUMULATIVE, Context.CAUSAL):
+            causal = int(context is Context.CAUSAL)
+            yield Tiling(k=k, context=context, prior_rows=causal)
+            yield Tiling(k=k, context=context, prior_rows=2, max_rows=5)
+            yield Tiling(k=k, context=context, prior_rows=causal, order=Order.COLUMNS)
+    for window in ((0, 7), (2, 3), (7, 1), (9, 4), (HEIGHT, 2)):
+        for order in Order:
+            yield Tiling(k=7, context=Context.WINDOW, window=window, order=order)
+
+
+def named(tiling):
+    return "-".join(str(getattr(value, "value", value)) for value in vars(tiling).values() if value is not None)
+
+
+def averaged(tiling, height, width, row, column):
+    """bool (height, width): the pixels whose mean, with the prior's rows, makes the gate of one pixel."""
+    rows, columns = np.indices((height, width))
+    first, count = tiling.window or (0, 0)
+    k, wide = tiling.k, tiling.tile_width or width
+    return {
+        Context.TILE: (rows // k == row // k) & (columns // wide == column // wide),
+        Context.CUMULATIVE: (rows < (row // k + 1) * k) & (rows < tiling.max_rows),
+        Context.CAUSAL: (rows < row // k * k) & (rows < tiling.max_rows),
+        Context.WINDOW: (rows >= first) & (rows < first + count),
+    }[tiling.context]
+
+
+def scaled(tiling, x, form, prior=None):
+    """One map (H, W, C) with its gates, relu between the layers and a sigmoid after them, in float64."""
+    if tiling.order is Order.COLUMNS:
+        rows = dataclasses.replace(tiling, order=Order.ROWS)
+        return scaled(rows, x.transpose(1, 0, 2), form, prior).transpose(1, 0, 2)
+    height, width, channels = x.shape
+    prior, y = np.zeros(channels) if prior is None else prior, np.empty(x.shape)
+    for row, column in np.ndindex(height, width):
+        pixels = x[averaged(tiling, height, width, row, column)]
+        imaginary = width * tiling.prior_rows
+        if tiling.context is Context.WINDOW:
+            imaginary = 0 if len(pixels) else 1
+        z = (imaginary * prior + pixels.sum(axis=0)) / (imaginary + len(pixels))
+        logits = form.w2 @ np.maximum(form.w1 @ z + form.b1, 0) + form.b2
+        y[row, column] = x[row, column] / (1 + np.exp(-logits))
+    return y
+
+
+@functools.cache
+def case(tiling, height, width, prior):
+    """``(x, y)`` (2, H, W, C) of random numbers: what goes into the block and what must come out."""
+    form = find_blocks(network(), check=False)[0].float_block
+    x = np.random.default_rng(height).normal(0.3, 1, (2, height, width, CHANNELS)).astype(np.float32)
+    return x, np.stack([scaled(tiling, one.astype(np.float64), form, PRIOR if prior else None) for one in x])
+
+
+def opened(model, last):
+    """`model` for any batch, height and width."""
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in zip((0, *((1, 2) if last else (2, 3))), "nhw", strict=True):
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+    return model
+
+
+def with_prior(blocks):
+    return [dataclasses.replace(block, float_block=dataclasses.replace(block.float_block, prior=PRIOR))
+            for block in blocks]
+
+
+def results(model, x, last, runtimes=2):
+    """The output (N, H, W, C) for `x` in onnxruntime, and in ONNX's own evaluator, which shares no code with it."""
+    fed = x if last else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    for y in (run(model, fed)[0], ReferenceEvaluator(model).run(None, {"x": fed})[0])[:runtimes]:
+        yield y if last else y.transpose(0, 2, 3, 1)
+
+
+every_tiling = pytest.mark.parametrize("tiling", [*tilings()], ids=named)
+
+
+@every_tiling
+def test_open_sizes(tiling):
+    for opset, last in ((12, False), (13, False), (17, True), (18, False), (23, False), (23, True)):
+        model = opened(network(Spelling(opset=opset, last=last)), last)
+        blocks = find_blocks(model, check=False)
+        for prior, held in ((False, blocks), (True, with_prior(blocks))):
+            tiled = tile_blocks(model, held, tiling)
+            onnx.checker.check_model(tiled, full_check=True)
+            for height, width in ((HEIGHT, WIDTH), (4, 8), (1, 1)):
+                x, y = case(tiling, height, width, prior)
+                for found in results(tiled, x, last):
+                    close(found, y, 1e-5)
+
+
+@every_tiling
+def test_fixed_sizes(tiling):
+    """Nothing about tiles is left to be computed from a map's size."""
+    for last in (False, True):
+        model = network(Spelling(opset=11, last=last), batch=2)
+        tiled = tile_blocks(model, with_prior(find_blocks(model, check=False)), tiling)
+        assert {"Shape", "Range"}.isdisjoint(node.op_type for node in tiled.graph.node)
+        x, y = case(tiling, HEIGHT, WIDTH, True)
+        for found in results(tiled, x, last):
+            close(found, y, 1e-5)
+
+
+RUNNING = [Tiling(k=1, context=Context.CUMULATIVE, prior_rows=1), Tiling(k=3, context=Context.CAUSAL, prior_rows=1),
+           Tiling(k=7, context=Context.WINDOW, window=(0, 1500))]
+
+
+def scaled_rows(tiling, x, form):
+    """As :func:`scaled`, of a high map."""
+    rows, causal = np.arange(len(x)) // tiling.k * tiling.k, tiling.context is Context.CAUSAL
+    last = np.full(len(x), sum(tiling.window)) if tiling.window else rows if causal else rows + tiling.k
+    last = np.minimum(np.minimum(last, len(x)), tiling.max_rows)
+    sums = np.concatenate([np.zeros((1, x.shape[2])), np.cumsum(x.mean(axis=1), axis=0)])[last]
+    z = sums / (last + (0 if tiling.window else tiling.prior_rows))[:, None]
+    logits = np.maximum(z @ form.w1.T + form.b1, 0) @ form.w2.T + form.b2
+    return x / (1 + np.exp(-logits))[:, None]
+
+
+@pytest.mark.parametrize("tiling", RUNNING, ids=named)
+@pytest.mark.parametrize(("kind", "allowed"), [(np.float16, 4e-3), (np.float32, 2e-5), (np.float64, 2e-5)])
+def test_sums_of_many_rows(tiling, kind, allowed):
+    """In float16 they would be infinite: no number is above 65504. Beyond max_rows, rows are not counted."""
+    model = opened(network(kind=kind), False)
+    (block,) = find_blocks(model, check=False)
+    # Of means about 60, logits on the gate's slope.
+    form = dataclasses.replace(block.float_block, w1=block.float_block.w1 / 64)
+    x = np.random.default_rng(0).uniform(0, 120, (1, 6000, 2, CHANNELS)).astype(kind)
+    y = scaled_rows(tiling, x[0].astype(np.float64), form)
+    tiled = tile_blocks(model, [dataclasses.replace(block, float_block=form)], tiling)
+    for found in results(tiled, x, False):
+        assert found.dtype == kind
+        close(found[0].astype(np.float64), y, allowed)
+
+
+LATER = "must be {} or later for context={}, which needs the operator {}$"
+
+
+@pytest.mark.parametrize(("tiling", "opset", "height", "line"), [
+    (RUNNING[0], 10, HEIGHT, LATER.format(11, "cumulative", "CumSum")),
+    (RUNNING[1], 9, "h", LATER.format(11, "causal", "CumSum")),
+    (RUNNING[1], 11, "h", LATER.format(12, "causal", "Min of integers")),
+    (RUNNING[2], 8, HEIGHT, LATER.format(9, "window", "Where")),
+    (RUNNING[2], 10, "h", LATER.format(11, "window", "Range")),
+], ids=["cumulative", "causal", "causal-open", "window", "window-open"])
+def test_operator_sets_that_lack_something(tiling, opset, height, line):
+    model = network(Spelling(opset=opset), height=height)
+    with pytest.raises(ConfigError, match=f"^model=operator set {opset}: {line}"):
+        tile_blocks(model, find_blocks(model, check=False), tiling)
+
+
+def test_a_context_for_each_block():
+    """By name; the tiling of a block that is not named is none."""
+    model = network()
+    (block,) = find_blocks(model, check=False)
+    tiling = Tiling(k=3, context=Context.CAUSAL, prior_rows=1)
+    x, y = case(tiling, HEIGHT, WIDTH, False)
+    for found in results(tile_blocks(model, [block], {block.name: tiling}), x[:1], False):
+        close(found, y[:1], 1e-5)
