@@ -21,8 +21,8 @@ from .subgraph import Subgraph, constant_error
 
 __all__ = ["wrong_tiles"]
 
-# Pixels of a line, and lines of a map, that the network leaves open.
-LINE, MOST_LINES = 3, 512
+# Most pixels of a line where only its mean counts, and most lines of a map that the network leaves open.
+LINE, MOST_LINES = 9, 512
 # Of the vectors before the activation: about its corners, and beyond them.
 SIZES = (0.5, 8.0)
 
@@ -63,8 +63,7 @@ def _sizes(block, tiling, graph):
     several = {1, 2 * tiling.k + 1, tiling.k + tiling.most_rows, sum(tiling.window or (0,)) + 1}
     lines = [own[0]] if own[0] else sorted({min(count, MOST_LINES) for count in several})
     # Narrower maps show the same where the nodes don't depend on the width.
-    line = own[1] or 2 * (tiling.tile_width or 1) + 1
-    line = line if tiling.tile_width else min(line, LINE)
+    line = own[1] or 2 * tiling.tile_width + 1 if tiling.tile_width else min(own[1] or LINE, LINE)
     return [(line, count) if columns else (count, line) for count in lines]
 
 
@@ -80,6 +79,8 @@ def _random_map(block, size, height, width):
 def _difference(block, tiling, x, y, error):
     """``(difference, allowed)`` of the gates in `y` (H, W, C) from the reference's, where it is furthest from allowed.
     """
+    if x.shape != y.shape:
+        return np.inf, 0.0
     form = block.float_block
     prior = np.zeros(block.channels) if form.prior is None else form.prior
     frame = x.astype(np.float64)

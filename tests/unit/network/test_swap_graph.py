@@ -32,7 +32,7 @@ def test_rows_by_name():
     close(some, expected_y)
     with pytest.raises(ConfigError, match="k=nothing: is no block of the model"):
         tile_blocks(model, [first], {"nothing": 3})
-    with pytest.raises(ConfigError, match="k=0: must be at least 1"):
+    with pytest.raises(ConfigError, match="k=0: must be from 1 to "):
         tile_blocks(model, [first], 0)
 
 
