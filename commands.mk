@@ -111,22 +111,41 @@
 ##   batch        JOBS=           simulations at a time (default: one for each core, or for each thread of a
 ##                                scheduler's workers)
 ##
-## Variables of inspect, besides K
+## Variables of inspect, besides K, CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER
 ##
+##   shape        PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##                                least 1 for causal (default: 1 for causal, and for cumulative if CALIBRATION
+##                                gives a prior, else 0)
 ##   model        MODEL=          .onnx file of the network
 ##                INPUT_SHAPE=    size of the network's input, like 3x640x640 (default: what the model declares)
 ##                CHECK_BLOCKS=1  1: blocks are run on random maps, and those that compute something else than was
 ##                                recognised are left out
 ##   output       JSON=           where the list goes as JSON, too (default: nowhere)
 ##
-## Variables of swap, besides K, MODEL, INPUT_SHAPE, CHECK_BLOCKS
+## Variables of swap, besides K, CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, MODEL, INPUT_SHAPE, CHECK_BLOCKS
 ##
-##   model        SKIP=           blocks that stay squeeze-and-excite (default: none)
-##   output       OUT=            the .onnx file to write (default: the model's name with _tseK)
+##   shape        PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##                                least 1 for causal (default: 1 for causal, and for cumulative if CALIBRATION
+##                                gives a prior, else 0)
+##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or arrays (.npy, .npz) from which
+##                                cumulative, causal and window get their prior, the mean of each block's map
+##                                (default: the prior is 0)
+##                LIMIT=16        inputs that are used, spread over the folder and its arrays
+##                MEAN=           subtracted from an image's channels, which are from 0 to 1 (default:
+##                                0.485,0.456,0.406; 0 for a network that takes integers)
+##                STD=            by which the channels are then divided (default: 0.229,0.224,0.225; 1/255 for a
+##                                network that takes integers)
+##                BGR=0           1: an image's channels are blue, green, red
+##                SKIP=           blocks that stay squeeze-and-excite (default: none)
+##   output       OUT=            the .onnx file to write (default: the model's name with _tseK; in other contexts
+##                                with the context)
 ##
-## Variables of build, besides K, MACS, SRAM_OVERHEAD, SLACK, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE,
-## CHECK_BLOCKS, SKIP, JOBS, OUT
+## Variables of build, besides K, CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, MACS, SRAM_OVERHEAD, SLACK,
+## OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS, OUT
 ##
+##   shape        PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##                                least 1 for causal (default: 1 for causal, and for cumulative if CALIBRATION
+##                                gives a prior, else 0)
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
@@ -135,12 +154,6 @@
 ##                SEED=1          of the pauses
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
-##                LIMIT=16        inputs that are used, spread over the folder and its arrays
-##                MEAN=           subtracted from an image's channels, which are from 0 to 1 (default:
-##                                0.485,0.456,0.406; 0 for a network that takes integers)
-##                STD=            by which the channels are then divided (default: 0.229,0.224,0.225; 1/255 for a
-##                                network that takes integers)
-##                BGR=0           1: an image's channels are blue, green, red
 ##
 ## Variables of report, besides K, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, CHECK_BLOCKS, JOBS, OUT
 ##
@@ -149,9 +162,11 @@
 ##   model        MODEL=          network to count: names of known ones with commas between, `paper` for every row
 ##                                of the paper's tables, an .onnx file, or a .json file of your own
 ##
-## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CHECK_BLOCKS, CALIBRATION, LIMIT, MEAN, STD, BGR, OUT
+## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, OUT
 ##
-##   model        KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave
+##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
+##                                of the network as it is, (C, H, W) or (N, C, H, W)
+##                KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave
 ##
 ## Variables of demo, besides K, OUT
 ##
@@ -194,7 +209,7 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
   TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats \
   SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
-  CHECK_BLOCKS:check-blocks JSON:json SKIP:skip CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr \
+  CHECK_BLOCKS:check-blocks JSON:json CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip \
   KS:ks PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..hdl.config import Config, Context, Gate, GateKind, Mid, Order, Tiling
 
-__all__ = ["error_lsb", "excite", "squeeze_excite"]
+__all__ = ["descriptors", "error_lsb", "excite", "squeeze_excite"]
 
 
 def _sigmoid(v: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np
     return hidden, cut("gates", _sigmoid(logits) if sigmoid else np.clip(gate.slope * logits + gate.offset, 0, 1))
 
 
-def _descriptors(x: np.ndarray, prior: np.ndarray, form: Tiling) -> tuple[np.ndarray, np.ndarray]:
+def descriptors(x: np.ndarray, prior: np.ndarray, form: Tiling) -> tuple[np.ndarray, np.ndarray]:
     """The means (N, C) of a stream's frame `x` (H, W, C), and which of them belongs to each pixel: integers (H, W)."""
     height, width = x.shape[:2]
     row, column = np.indices((height, width))
@@ -74,7 +74,7 @@ def squeeze_excite(x: np.ndarray, weights: Any, config: Config) -> np.ndarray:
     by_columns = config.order is Order.COLUMNS
     frame = x.swapaxes(0, 1) if by_columns else x
     prior = np.zeros(x.shape[-1]) if weights.prior is None else weights.prior
-    means, index = _descriptors(frame, prior, config)
+    means, index = descriptors(frame, prior, config)
     _, gates = excite(means, weights.w1, weights.b1, weights.w2, weights.b2, config.mid, config.gate)
     y = frame * (gates + config.residual)[index]
     return y.swapaxes(0, 1) if by_columns else y

@@ -2,6 +2,7 @@
 """Captures the feature maps that reach a network's blocks on calibration images."""
 
 import contextlib
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from ..read.sandbox import sandboxed
 from ..read.shapes import input_of, numpy_type, open_session
 from .images import Images
 
-__all__ = ["feature_maps"]
+__all__ = ["feature_maps", "with_priors"]
 
 # Time limit of the sandbox: for each image, and to start.
 SECONDS_EACH, SECONDS_START = 60, 120
@@ -54,6 +55,16 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
                                seconds=SECONDS_START + SECONDS_EACH * max(len(images), batch))
         yield {block.name: np.memmap(path, np.float32, "r", shape=shape)
                for block, (_, _, path), shape in zip(blocks, taps, shapes, strict=True)}
+
+
+def with_priors(network: Network, blocks: Sequence[NetworkBlock], images: Images) -> list[NetworkBlock]:
+    """`blocks`, which must have known sizes, with the mean of their maps on `images` as the prior of ``float_block``.
+
+    The maps are those of the original network. Raises ConfigError as :func:`feature_maps`.
+    """
+    with feature_maps(network, network.model, blocks, images) as maps:
+        return [dataclasses.replace(block, float_block=dataclasses.replace(
+            block.float_block, prior=maps[block.name].mean(axis=(0, 1, 2), dtype=np.float64))) for block in blocks]
 
 
 def _capture(content, name, kind, taps, images, batch):

@@ -23,12 +23,13 @@ from ...golden.block import DataFormat
 from ...hdl.config import ConfigError
 from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
-from ..calibration.feature_maps import feature_maps
+from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
 from ..network import open_network
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
 from .options import BuildOptions
+from .wording import fields, of_prior
 
 __all__ = ["build"]
 
@@ -48,9 +49,13 @@ def build(options: BuildOptions) -> bool:
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to build")
+    tiling = options.tiling(prior=True)
     images = find_images(options, network)
     tasks = _tasks(options, folder, blocks)
-    tiled = tile_blocks(network.model, blocks, options.k)
+    if tiling.prior_rows:
+        print(f"running the network on {len(images)} images ...", flush=True)
+        blocks = with_priors(network, blocks, images)
+    tiled = tile_blocks(network.model, blocks, tiling)
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         inputs = {block.name: _inputs(block, maps[block.name], options) for block in blocks}
@@ -62,7 +67,7 @@ def build(options: BuildOptions) -> bool:
                  judge=lambda _, result: result["failure"])
     failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
     results = failed | campaign.results
-    bit_exact = _finish(network, blocks, options, folder, len(images), tasks, results)
+    bit_exact = _finish(network, blocks, options, tiling, folder, len(images), tasks, results)
     _check_tools(results)
     return bit_exact
 
@@ -168,30 +173,31 @@ def _build_block(options):
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 
-def _finish(network, blocks, options, folder, images, tasks, results):
+def _finish(network, blocks, options, tiling, folder, images, tasks, results):
     """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
     rows = []
     for block in blocks:
         task, report = tasks[block.name], results[block.name]["report"]
         rows.append({"name": block.name, "folder": os.path.basename(task.out), "module": task.name, **block.shape,
-                     **block.waiting(task.k), "failure": results[block.name]["failure"],
+                     **block.waiting(tiling), "failure": results[block.name]["failure"],
                      "bit_exact": bool(report and report["bit_exact"]), "report": report})
     bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
-        "model": network.path, "input": network.dims[1:], "k": options.k, "images": images,
+        "model": network.path, "input": network.dims[1:], **fields(tiling), "images": images,
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
-    print("\n".join([_table(rows), *network.notes(blocks), *network.left_out]))
+    print("\n".join([_table(rows), *of_prior(tiling, images), *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")
     return bit_exact
 
 
-COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB", "bits", "x bound", "beats/cycle")
+COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB", "bits", "x bound", "x TSE7",
+           "beats/cycle")
 
 
 def _table(blocks):
@@ -205,6 +211,8 @@ def _table(blocks):
         config, sram = report["config"], report["sram"]
         rows.append((block["name"], *shape, str(config["lanes"]), str(config["macs"]),
                      "yes" if block["bit_exact"] else "NO", f"{report['float_error_lsb']['max']:.3f}",
-                     number(sram["total_without_weights_bits"]), f"{sram['over_bound']:.3f}",
+                     number(sram["total_without_weights_bits"]),
+                     # Where nothing must wait, there is no bound.
+                     "-" if sram["over_bound"] is None else f"{sram['over_bound']:.3f}", f"{sram['over_tse7']:.3f}",
                      f"{report['cycles']['steady_throughput']:.4f}"))
     return "\n".join(aligned(rows, left=(0, 7)))

@@ -6,8 +6,10 @@ import os
 
 from ...gen.files import check_file, json_bytes, write_all
 from ...gen.text_table import aligned, number
+from ...hdl.tiling import Tiling
 from ..network import Network, open_network
 from .options import InspectOptions
+from .wording import fields, tiles
 
 __all__ = ["inspect", "summary"]
 
@@ -25,30 +27,33 @@ def inspect(options: InspectOptions) -> bool:
     if options.json:
         check_file(options.json, "json")
     network = open_network(options.model, options.input_shape, check=options.check_blocks)
-    contents = summary(network, options.k)
+    tiling = options.tiling()
+    contents = summary(network, tiling)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
-    print("\n".join([_table(contents), *network.left_out]))
+    print("\n".join([_table(contents, tiling), *network.left_out]))
     if options.json:
         print(f"wrote {options.json}")
     return True
 
 
-def summary(network: Network, k: int) -> dict:
-    """The blocks of `network`, JSON-serialisable.
+def summary(network: Network, k: int | Tiling) -> dict:
+    """The blocks of `network`, JSON-serialisable, with the fields of the tiling.
 
     ``blocks`` has a dict for each block: ``name``; ``H`` and ``W``, None if the input's size leaves them open; ``C``,
     ``CR``; ``mid``, ``gate`` and ``residual`` as in a WEIGHTS file; ``parameters``, their number; ``se_elements`` and
-    ``tse_elements`` that wait for their gate, the latter with tiles of `k` rows; ``quantised``, whether the network
-    rounds to integers in the block; ``ranges`` of these integers, [low, high] with None for an end that cuts nothing,
-    by stage: "mean", "sums" of layer 1, "hidden", "logits", "gates"; ``layout`` of the tensors; ``input`` and
-    ``output``, their names. ``seconds`` has the time of "reading", with the inference of shapes, and of "checking" the
-    blocks by running them. ``others`` maps the name of what is like a block but not supported to the reason. ``unread``
-    lists operators on integers or for one runtime only: blocks that are written with them are not found.
+    ``tse_elements`` that wait for their gate, the latter in the tiling `k`, of which a number stands for tiles of so
+    many rows; ``quantised``, whether the network rounds to integers in the block; ``ranges`` of these integers, [low,
+    high] with None for an end that cuts nothing, by stage: "mean", "sums" of layer 1, "hidden", "logits", "gates";
+    ``layout`` of the tensors; ``input`` and ``output``, their names. ``seconds`` has the time of "reading", with the
+    inference of shapes, and of "checking" the blocks by running them. ``others`` maps the name of what is like a block
+    but not supported to the reason. ``unread`` lists operators on integers or for one runtime only: blocks that are
+    written with them are not found.
     """
+    tiling = Tiling.of(k)
     blocks = [{"name": block.name, **block.shape, "mid": block.float_block.mid.value,
                "gate": str(block.float_block.gate), "residual": block.float_block.residual,
-               "parameters": block.parameters, **block.waiting(k), "quantised": block.quantised,
+               "parameters": block.parameters, **block.waiting(tiling), "quantised": block.quantised,
                "ranges": {stage: [end if math.isfinite(end) else None for end in ends]
                           for stage, ends in block.ranges.stages.items()},
                "layout": "NHWC" if block.channels_last else "NCHW", "input": block.x, "output": block.y}
@@ -56,19 +61,20 @@ def summary(network: Network, k: int) -> dict:
     dims = None if network.dims is None else network.dims[1:]
     unread = {name for name in map(network.graph.operator, network.graph.nodes)
               if name in INTEGER or name.split(".")[-1].startswith("QLinear") or "nchwc" in name}
-    return {"model": network.path, "input": dims, "opset": network.graph.opset, "k": k, "blocks": blocks,
+    return {"model": network.path, "input": dims, "opset": network.graph.opset, **fields(tiling), "blocks": blocks,
             "others": network.unsupported, "unread": sorted(unread), "seconds": network.seconds}
 
 
-COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC", "kxWxC")
+COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC")
 
 
-def _table(contents):
+def _table(contents, tiling):
     blocks = contents["blocks"]
     count = f"{len(blocks)} squeeze-and-excite block{'' if len(blocks) == 1 else 's'}"
-    lines = [f"{contents['model']}: {count}, k = {contents['k']}"]
+    strips = tiling == Tiling(k=tiling.k)
+    lines = [f"{contents['model']}: {count}, {f'k = {tiling.k}' if strips else tiles(tiling)}"]
     if blocks:
-        rows = [COLUMNS] + [
+        rows = [(*COLUMNS, "kxWxC" if strips else "waiting")] + [
             (block["name"], *(number(block[name]) for name in ("H", "W", "C", "CR")), block["mid"], block["gate"],
              "yes" if block["residual"] else "no", *(number(block[name]) for name in SUMS)) for block in blocks]
         sums = [[block[name] for block in blocks] for name in SUMS]

@@ -8,7 +8,7 @@ import dataclasses
 import os
 
 from ...gen import formats
-from ...gen.fields import option, restated, stem
+from ...gen.fields import option, restated, stem, text_of
 from ...gen.options import (
     BatchOptions,
     DataOptions,
@@ -16,8 +16,9 @@ from ...gen.options import (
     HardwareOptions,
     OutputOptions,
     StallOptions,
-    TileOptions,
+    TilingOptions,
 )
+from ...hdl.config import Context, Order
 
 __all__ = ["BuildOptions", "ImageOptions", "InspectOptions", "ModelFolderOptions", "ModelOptions", "SensitivityOptions",
            "SwapOptions", "largest_lanes"]
@@ -67,7 +68,16 @@ class _SkipOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InspectOptions(TileOptions, ModelOptions):
+class NetworkTilingOptions(TilingOptions):
+    """The tiling of all blocks."""
+
+    prior_rows: int | None = restated(TilingOptions, "prior_rows",
+        text="imaginary rows, equal to the prior, in the means of cumulative and causal; at least 1 for causal "
+        "(default: 1 for causal, and for cumulative if CALIBRATION gives a prior, else 0)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectOptions(NetworkTilingOptions, ModelOptions):
     """Options of ``tiled-se inspect``."""
 
     json: str | None = option("output", "JSON", formats.file_name, None, "FILE",
@@ -75,16 +85,24 @@ class InspectOptions(TileOptions, ModelOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SwapOptions(TileOptions, _SkipOptions, ModelOptions):
+class SwapOptions(NetworkTilingOptions, _SkipOptions, ImageOptions, ModelOptions):
     """Options of ``tiled-se swap``."""
 
+    calibration: str | None = restated(ImageOptions, "calibration",
+        text="folder with images (.png, .jpg, .bmp) or arrays (.npy, .npz) from which cumulative, causal and window "
+        "get their prior, the mean of each block's map (default: the prior is 0)")
     out: str | None = restated(OutputOptions, "out", metavar="FILE",
-        text="the .onnx file to write (default: the model's name with _tseK)")
+        text="the .onnx file to write (default: the model's name with _tseK; in other contexts with the context)")
 
     @property
     def file(self) -> str:
         """``out``, or the file that is written without it."""
-        return self.out or f"{os.path.splitext(self.model or 'model.onnx')[0]}_tse{self.k}.onnx"
+        name = f"tse{self.k}" if self.context is Context.TILE else f"{self.context.value}{self.k}"
+        if self.window is not None:
+            name = f"{self.context.value}{text_of(self.window, '-')}"
+        narrow = "" if self.tile_width is None else f"x{self.tile_width}"
+        columns = f"_{self.order.value}" if self.order is Order.COLUMNS else ""
+        return self.out or f"{os.path.splitext(self.model or 'model.onnx')[0]}_{name}{narrow}{columns}.onnx"
 
 
 def largest_lanes() -> int | None:
@@ -94,7 +112,7 @@ def largest_lanes() -> int | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildOptions(TileOptions, FormatOptions, StallOptions, BatchOptions, _SkipOptions, ImageOptions,
+class BuildOptions(NetworkTilingOptions, FormatOptions, StallOptions, BatchOptions, _SkipOptions, ImageOptions,
                    ModelFolderOptions):
     """Options of ``tiled-se build``."""
 

@@ -6,12 +6,15 @@ import os
 import onnx
 
 from ...gen.files import check_file, write_all
-from ...hdl.config import ConfigError, Tiling
+from ...hdl.config import ConfigError
+from ..calibration.feature_maps import with_priors
+from ..calibration.images import find_images
 from ..check.whole import check_tiled
 from ..network import open_network
 from ..read.model import model_errors
 from ..tile import tile_blocks
 from .options import SwapOptions
+from .wording import of_prior, tiles
 
 __all__ = ["swap"]
 
@@ -19,32 +22,39 @@ __all__ = ["swap"]
 def swap(options: SwapOptions) -> bool:
     """Write ``options.model`` with its blocks tiled to ``options.file``. Returns True.
 
-    Raises ConfigError for bad input, and if there is no block to tile.
+    The prior of each block is the mean of its map on the images in ``options.calibration``, or 0. Raises ConfigError
+    for bad input, and if there is no block to tile.
     """
     path = options.file
     folder, name = os.path.split(path)
     check_file(path, "out")
-    network = open_network(options.model, options.input_shape, check=options.check_blocks)
+    tiling = options.tiling(prior=bool(options.calibration))
+    # The prior is of the original's maps, which need sizes. Tilings without one ignore the images.
+    calibrated = bool(options.calibration and tiling.prior_rows)
+    network = open_network(options.model, options.input_shape, need_sizes=calibrated, check=options.check_blocks)
     network.require_blocks()
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to tile")
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")
+    images = find_images(options, network) if calibrated else ()
+    if images:
+        print(f"running the network on {len(images)} images ...", flush=True)
+        blocks = with_priors(network, blocks, images)
     with model_errors(options.model):
-        tiled = tile_blocks(network.model, blocks, Tiling.of(options.k))
+        tiled = tile_blocks(network.model, blocks, tiling)
         error = _checker_error(tiled)
         # Runtimes run many models that the checker refuses: an error that the original has, too, is accepted.
         if error is not None and error != _checker_error(network.model):
             raise ConfigError("model", "the tiled network", error)
-        uncompared = check_tiled(network, blocks, tiled, Tiling.of(options.k)) if options.check_blocks else []
+        uncompared = check_tiled(network, blocks, tiled, tiling) if options.check_blocks else []
         content = tiled.SerializeToString()
     write_all(folder or ".", {name: content})
     for block in blocks:
-        height = "" if block.height is None else f" of {block.height}"
         note = "; it was quantised, and is in float now" if block.quantised else ""
-        print(f"{block.name}: tiles of {options.k} rows{height}{note}")
-    for line in (*network.notes(blocks), *network.left_out):
+        print(f"{block.name}: {tiles(tiling, block.height, block.width)}{note}")
+    for line in (*of_prior(tiling, len(images)), *network.notes(blocks), *network.left_out):
         print(line)
     if uncompared:
         print("not compared with the original, because the network amplifies small differences before them: "

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from ...golden.block import FloatBlock
-from ...hdl.config import ConfigError
+from ...hdl.config import ConfigError, Order, Tiling
 from ..read.graph import Graph
 from ..read.names import block_name
 from ..read.shapes import map_size
@@ -73,15 +73,16 @@ class NetworkBlock:
         """H, W, C and CR by name."""
         return {"H": self.height, "W": self.width, "C": self.channels, "CR": self.squeeze}
 
-    def waiting(self, k: int) -> dict:
-        """Elements that wait for their gate: ``se_elements`` of the whole map, ``tse_elements`` of a tile of k rows.
+    def waiting(self, tiling: Tiling) -> dict:
+        """Elements that wait for their gate: ``se_elements`` of the whole map, ``tse_elements`` as `tiling` says.
 
         None for a map of open size.
         """
         if None in (self.height, self.width):
             return {"se_elements": None, "tse_elements": None}
-        row = self.width * self.channels
-        return {"se_elements": self.height * row, "tse_elements": min(k, self.height) * row}
+        pixels = self.height * self.width
+        waiting = tiling.waiting(self.height if tiling.order is Order.COLUMNS else self.width)
+        return {"se_elements": pixels * self.channels, "tse_elements": min(waiting, pixels) * self.channels}
 
 
 class _Unsupported(Exception):

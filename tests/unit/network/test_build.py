@@ -36,12 +36,13 @@ def test_warnings(tmp_path, capsys):
     options = BuildOptions(k=2, calibration="images")
     tasks = build._tasks(options, str(tmp_path), BLOCKS)
     report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
-              "sram": {"total_without_weights_bits": 1, "over_bound": 1.0}, "cycles": {"steady_throughput": 1.0}}
+              "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
+              "cycles": {"steady_throughput": 1.0}}
     results = {"se.1": {"failure": None, "report": report | {"warnings": ["one", "two"]}},
                "se_1": {"failure": None, "report": report | {"warnings": []}}}
     network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=["left out: z: one"],
                                     notes=lambda blocks: [f"note: of {len(blocks)} blocks"])
-    assert build._finish(network, BLOCKS, options, str(tmp_path), 1, tasks, results)
+    assert build._finish(network, BLOCKS, options, options.tiling(), str(tmp_path), 1, tasks, results)
     printed = capsys.readouterr()
     assert printed.err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
     assert "\nnote: of 2 blocks\nleft out: z: one\n" in printed.out

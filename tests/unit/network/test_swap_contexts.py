@@ -3,16 +3,21 @@
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
 import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from tests.helpers.onnx_images import network_and_images
 from tests.helpers.onnx_networks import CHANNELS, HEIGHT, WIDTH, Spelling, network
 from tests.helpers.onnx_runs import close, run
 from tiled_se.hdl.config import ConfigError, Context, Order, Tiling
-from tiled_se.network.network import find_blocks
+from tiled_se.network.calibration.images import find_images
+from tiled_se.network.commands.options import ImageOptions
+from tiled_se.network.network import find_blocks, open_network
+from tiled_se.network.read.shapes import open_session
 from tiled_se.network.tile import tile_blocks
 
 KS = (1, 3, 7, HEIGHT)
@@ -182,3 +187,78 @@ def test_a_context_for_each_block():
     x, y = case(tiling, HEIGHT, WIDTH, False)
     for found in results(tile_blocks(model, [block], {block.name: tiling}), x[:1], False):
         close(found, y[:1], 1e-5)
+
+
+SIZE = "3x22x10"
+
+
+class TestCommand:
+    """`swap` with a context."""
+
+    @pytest.mark.parametrize(("arguments", "name", "line"), [
+        (["--context", "cumulative", "--k", 1], "cumulative1", "cumulative gates for tiles of 1 row of 11"),
+        (["--context", "causal", "--k", 3, "--order", "columns"], "causal3_columns",
+         "causal gates for tiles of 3 columns of 5, and 1 column of the prior"),
+        (["--tile-width", 2], "tse7x2", "tiles of 7 rows of 11, 2 columns wide"),
+        (["--context", "window", "--window", "2:5"], "window2-5", "gates from rows 2 to 6 of 11"),
+    ])
+    def test_name_and_lines(self, tiled_se, arguments, name, line):
+        model = network()
+        onnx.save(model, "net.onnx")
+        lines = tiled_se.passes("swap", "net.onnx", *arguments).out.splitlines()
+        (block,) = find_blocks(model)
+        prior = ["the prior of each block is 0, as there is no CALIBRATION"]
+        assert lines == [f"{block.name}: {line}", *prior * (name[0] in "w" or "prior" in line),
+                         f"wrote net_{name}.onnx: 1 blocks tiled"]
+        assert find_blocks(onnx.load(f"net_{name}.onnx")) == []
+
+    @pytest.mark.parametrize(("options", "rows"), [
+        (["--context", "causal"], 1), (["--context", "cumulative"], 1), (["--context", "cumulative", "--prior-rows", 3],
+                                                                        3)])
+    def test_the_prior_is_the_mean_of_the_maps(self, tiled_se, tmp_path, options, rows):
+        """Of the original's maps, whose sizes are of the images; the network still takes any size."""
+        path, images = network_and_images(tmp_path)
+        out = tiled_se.passes("swap", path, "--k", 2, *options, "--calibration", images, "--input-shape", SIZE, "-o",
+                              "out.onnx").out
+        assert "the prior of each block is the mean of its maps on 3 images" in out.splitlines()
+        model = onnx.load(path)
+        opened = open_network(path, SIZE)
+        taken = find_images(ImageOptions(calibration=images), opened)
+        maps = [block.x for block in opened.blocks]
+        means = np.mean([[tensor.mean(axis=(0, 2, 3)) for tensor in open_session(model, taps=maps, threads=1).run(
+            maps, {"x": x})] for _, x in taken], axis=0)
+        tiling = Tiling(k=2, context=Context(options[1]), prior_rows=rows)
+        held = [dataclasses.replace(block, float_block=dataclasses.replace(block.float_block, prior=mean))
+                for block, mean in zip(find_blocks(model), means, strict=True)]
+        x = np.random.default_rng(0).normal(size=(1, 3, 30, 14)).astype(np.float32)
+        results, expected = (run(tiled, x)[0] for tiled in (onnx.load("out.onnx"), tile_blocks(model, held, tiling)))
+        close(results, expected, 1e-6)
+        # What makes the agreement worth something.
+        with pytest.raises(AssertionError):
+            close(results, run(tile_blocks(model, find_blocks(model), tiling), x)[0], 1e-3)
+
+    def test_images_that_no_prior_needs(self, tiled_se):
+        onnx.save(network(height="h"), "net.onnx")
+        for arguments in ([], ["--context", "cumulative", "--prior-rows", 0]):
+            assert "prior" not in tiled_se.passes("swap", "net.onnx", *arguments, "--calibration", "nowhere").out
+
+    @pytest.mark.parametrize(("arguments", "line"), [
+        (["--context", "causal", "--prior-rows", 0],
+         "PRIOR=0 (--prior-rows): must be at least 1 for context=causal, whose first tile has no rows before it"),
+        (["--context", "causal", "--calibration", "images"],
+         "INPUT_SHAPE= (--input-shape): is needed, as the model leaves its input's size open; must be CxHxW, like "
+         "3x640x640"),
+        (["--context", "window"],
+         "WINDOW= (--window): is needed for context=window: the first row and the number of rows"),
+        (["--context", "cumulative", "--tile-width", 2],
+         "TILE_W=2 (--tile-width): context=cumulative has tiles of full rows; only context=tile has narrower ones"),
+    ])
+    def test_refused(self, tiled_se, arguments, line):
+        onnx.save(network(height="h"), "net.onnx")
+        tiled_se.refuses(line, "swap", "net.onnx", *arguments, "-o", "out.onnx")
+        assert os.listdir() == ["net.onnx"]
+
+    def test_operator_set(self, tiled_se):
+        onnx.save(network(Spelling(opset=10)), "net.onnx")
+        tiled_se.refuses("MODEL=net.onnx (--model): operator set 10: must be 11 or later for context=cumulative, which "
+                         "needs the operator CumSum", "swap", "net.onnx", "--context", "cumulative", "-o", "out.onnx")

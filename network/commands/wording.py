@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands on a network print and write about tilings and priors."""
+
+import dataclasses
+import enum
+
+from ...hdl.config import Context, Order, Tiling
+
+__all__ = ["fields", "of_prior", "tiles"]
+
+
+def fields(tiling: Tiling) -> dict:
+    """The parameters of a tiling, JSON-serialisable."""
+    return {name: value.value if isinstance(value, enum.Enum) else value
+            for name, value in dataclasses.asdict(tiling).items()}
+
+
+def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -> str:
+    """The tiling of a block whose maps have this size, None if it is open."""
+    by_columns = tiling.order is Order.COLUMNS
+    row, size = ("column", width) if by_columns else ("row", height)
+    of_all = "" if size is None else f" of {size}"
+
+    def several(count):
+        return f"{count} {row}{'' if count == 1 else 's'}"
+
+    if tiling.window is not None:
+        first, count = tiling.window
+        return f"gates from {row}s {first} to {first + count - 1}{of_all}"
+    if tiling.context is Context.TILE:
+        narrow = "" if tiling.tile_width is None else \
+            f", {tiling.tile_width} {'rows high' if by_columns else 'columns wide'}"
+        return f"tiles of {several(tiling.k)}{of_all}{narrow}"
+    prior = f", and {several(tiling.prior_rows)} of the prior" if tiling.prior_rows else ""
+    return f"{tiling.context.value} gates for tiles of {several(tiling.k)}{of_all}{prior}"
+
+
+def of_prior(tiling: Tiling, images: int) -> list[str]:
+    """A line, if there is a prior in this tiling, about where it comes from: from so many images, or from none."""
+    if not tiling.prior_rows:
+        return []
+    return ["the prior of each block is " + (f"the mean of its maps on {images} image{'' if images == 1 else 's'}"
+                                             if images else "0, as there is no CALIBRATION")]
