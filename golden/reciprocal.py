@@ -12,7 +12,7 @@ __all__ = ["element_counts", "reciprocal"]
 def element_counts(config: Config) -> np.ndarray:
     """int64 array: each number of elements that a descriptor can average, imaginary rows included.
 
-    Of rows it is every number up to the most, though in CUMULATIVE and CAUSAL only each k-th occurs in most frames.
+    Between the tiles of CAUSAL it has all numbers of rows, although only each k-th occurs.
     """
     # An imaginary row of WINDOW is not added to real ones. Only CAUSAL averages imaginary rows alone.
     least = config.prior_rows + (config.context is not Context.CAUSAL) if config.context.running else 1
