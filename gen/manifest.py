@@ -68,7 +68,11 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
     if config.loadable:
         parameters |= {"stream_words": len(stream_words(config, quantised.parameters)),
                        "fingerprint": f"{config.fingerprint:08x}",
-                       "note": "x_scale, y_scale, zero points and error bound are those of this stream"}
+                       "note": "x_scale, y_scale, zero points, prior and error bound are those of this stream"}
+        if config.prior_bits:
+            high = config.record_bits + config.prior_bits - 1
+            parameters["prior"] = (f"bits {config.record_bits} to {high} of each of the last {config.channels} memory "
+                                   "words, the records of layer 2")
     return {
         "top": design.top,
         "files": [{"name": name, "purpose": purpose} for name, purpose in files.items()],

@@ -55,10 +55,12 @@ class TilingOptions(TileOptions):
         `line` is the length of the stream's lines, W or with ``Order.COLUMNS`` H: tiles as wide as that are strips.
         `prior` tells whether the weights have a prior, one row of which then counts unless ``prior_rows`` is given.
         """
-        strip = self.context is Context.TILE and None not in (line, self.tile_width) and self.tile_width >= line
+        width = self.tile_width
+        if self.context is Context.TILE and width is not None and line is not None and width >= line:
+            width = None
         rows = int(prior or self.context is Context.CAUSAL) if self.prior_rows is None else self.prior_rows
-        return Tiling(k=self.k, context=self.context, tile_width=None if strip else self.tile_width, prior_rows=rows,
-                      max_rows=self.max_rows, window=self.window, order=self.order)
+        return Tiling(k=self.k, context=self.context, tile_width=width, prior_rows=rows, max_rows=self.max_rows,
+                      window=self.window, order=self.order)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -139,7 +139,8 @@ def _by_tile(tiling: Tiling, frame: np.ndarray) -> tuple[list[np.ndarray], list[
     """A frame (lines, line, C) in pieces that lie in one tile each, in the order of the stream, and those tiles."""
     lines, line, _ = frame.shape
     across, columns = tiling.across(line), tiling.tile_columns(line)
-    pieces, tiles = [], []
+    pieces: list[np.ndarray] = []
+    tiles: list[int] = []
     for band, (first, stop) in enumerate(tiling.strips(lines)):
         # Tiles side by side take turns, row by row.
         for part in [frame[first:stop]] if across == 1 else np.split(frame[first:stop], stop - first):

@@ -30,7 +30,9 @@ def good_weights(draw, channels, squeeze, form):
     numbers, kind, order = _numbers(draw), draw(FLOATS), draw(st.sampled_from("CF"))
     shapes = {"w1": (squeeze, channels), "b1": squeeze, "w2": (channels, squeeze), "b2": channels}
     arrays = {name: np.asarray(numbers.normal(size=shape), kind, order=order) for name, shape in shapes.items()}
-    return arrays | {name: np.array(value) for name, value in form.items()}
+    # A prior is in the range of any data; most contexts ignore it.
+    prior = {"prior": np.zeros(channels, kind)} if draw(st.integers(0, 3)) == 0 else {}
+    return arrays | prior | {name: np.array(value) for name, value in form.items()}
 
 
 def good_input(draw, shape, integer):

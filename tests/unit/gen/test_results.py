@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a block's manifest and the arrays of its simulation say of contexts; nothing is generated or simulated."""
 
+import collections
+import re
 import types
 
 import numpy as np
@@ -9,11 +11,16 @@ import pytest
 from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.files import npz_bytes
+from tiled_se.gen.fpga import report as fpga
+from tiled_se.gen.fpga.targets import FAMILIES, Target
+from tiled_se.gen.fpga.yosys import Netlist
+from tiled_se.gen.inventory import Memory
 from tiled_se.gen.manifest import manifest
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.report import arrays, config_fields
 from tiled_se.gen.verilog import Design
 from tiled_se.hdl.config import Context, Order
+from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 
 CONTEXTS = {
@@ -59,6 +66,19 @@ class TestManifest:
         assert np.abs(np.array(about["numbers"]["prior"]) - PRIOR).max() <= block.format.scale / 2 / (4 * rows)
         assert f"the sum of {4 * rows} equal elements" in about["numbers"]["prior_integer"]
 
+    def test_prior_in_a_stream(self, spec):
+        """It is in the bits of the words that the manifest names."""
+        block = spec(loadable=True, **CONTEXTS["causal"])
+        config, parameters = block.config, block.quantised.parameters
+        low, high, count = map(int, re.match(r"bits (\d+) to (\d+) of each of the last (\d+) memory words",
+                                             described(block)["parameters"]["prior"]).groups())
+        size = -(-(high + 1) // 32)
+        words = np.array(stream_words(config, parameters)[-size * count:], object).reshape(count, size)
+        stored = [sum(word << 32 * place for place, word in enumerate(row)) >> low for row in words]
+        assert stored == [value & ((1 << high + 1 - low) - 1) for value in parameters.prior.tolist()]
+        assert high + 1 - low == config.prior_bits
+        assert "prior" not in described(spec(loadable=True))["parameters"]
+
     def test_columns_have_a_height(self, spec):
         config = described(spec(order=Order.COLUMNS))["config"]
         assert (config["height"], config["order"]) == (5, "columns")
@@ -84,3 +104,28 @@ class TestArrays:
         if block.config.prior_rows:
             assert (first.prior == second.prior).all()
             assert (first.parameters.prior == second.parameters.prior).all()
+
+
+@pytest.mark.parametrize(("tiling", "text"), [
+    ({}, "the bound 8*K*W*C"), (CONTEXTS["causal"], "7 rows, 8*7*W*C"), (CONTEXTS["columns"], "the bound 8*K*H*C")])
+def test_synthesis(spec, tiling, text, monkeypatch):
+    """Block RAM is compared with the bound or, where nothing must wait, with seven rows."""
+    block = spec(**tiling)
+    netlist = Netlist("se", {"tile_buffer.ram.0": "DP16KD", "parameters.ram.0": "DP16KD"}, frozenset(), {})
+    design = Design("se", block.config, "", (), (Memory("tile_buffer.ram", "tile_buffer", 64, 9, "ram"),
+                                                 Memory("parameters.ram", "weight", 8, 9, "ram")), ())
+    family = FAMILIES[Target.ECP5]
+    outcome = fpga.SynthesisOutcome(block, design, family, family.parts[0], netlist, False, {}, "no placer")
+    # Their packages need not be installed.
+    monkeypatch.setattr(fpga, "TOOLS", collections.defaultdict(lambda: types.SimpleNamespace(package="", version="")))
+    summary = fpga.report(outcome)
+    bound, seven = block.config.bound_bits, block.config.tse7_bits
+    assert [summary[f"block_ram_bits_over_{name}"] for name in (
+        "bound", "bound_without_weights", "tse7", "tse7_without_weights")] == [
+        *([36864 / bound, 18432 / bound] if bound else [None, None]), 36864 / seven, 18432 / seven]
+    assert (summary["netlist_bits_over_bound"], summary["netlist_bits_over_tse7"]) == (
+        64 * 9 / bound if bound else None, 64 * 9 / seven)
+    lines = fpga.table(outcome, summary).splitlines()
+    beside = bound or seven
+    assert f"block RAM   2, of which 1 for the tile buffer: {36864 / beside:.3f} x {text}" in lines
+    assert f"memory      {64 * 9 / beside:.3f} x that in the netlist, weights excluded" in lines
