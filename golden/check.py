@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import nn
 
+from ..hdl.tiling import MOST_K, Tiling
 from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE, gate_function
 
 __all__ = ["difference", "one_line"]
@@ -109,7 +110,7 @@ def _randomise(module: nn.Module) -> None:
 
 def _compare(original: nn.Module, tiled: TiledSE, dtype: torch.dtype, several: int | None = None) -> str | None:
     """How the two differ on the first `several` random maps of this precision; None for all of them."""
-    tiled.eval().k = 1 << 30
+    tiled.eval().tiling = Tiling(k=MOST_K)
     layers = [(layer.weight.flatten(1).double(), layer.bias.double()) for layer in (tiled.fc1, tiled.fc2)]
     maps = [x.to(tiled.fc1.weight.device) for x in itertools.islice(_maps(layers, dtype), several)]
     results = []

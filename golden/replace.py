@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
+from ..hdl.config import Tiling
 from .fold import fold
-from .module import FORWARD_HOOKS, TiledSE
+from .module import FORWARD_HOOKS, TiledSE, prior_values
 from .recognise import SEBlock
 
 __all__ = ["obstacle", "restore", "tiled_form"]
@@ -51,13 +53,16 @@ class SharedMatrix(nn.Module):
         return functional.conv2d(x, self.weight, self.bias)
 
 
-def tiled_form(module: nn.Module, block: SEBlock, k: int) -> TiledSE:
-    """The :class:`TiledSE` with tiles of `k` rows that shares `module`'s parameters and hooks.
+def tiled_form(module: nn.Module, block: SEBlock, k: int | Tiling, prior: npt.ArrayLike | None = None) -> TiledSE:
+    """The :class:`TiledSE` that shares `module`'s parameters and hooks.
 
     A layer with batch normalisations gets weights of its own.
     """
     with torch.device("meta"):  # weights that are replaced below
         tiled = TiledSE(block.channels, block.squeeze, k, mid=block.mid, gate=block.gate, residual=block.residual)
+    if tiled.prior is not None:
+        weight = module.get_parameter(block.layers[0][0])
+        tiled.prior = torch.tensor(prior_values(prior, block.channels), dtype=weight.dtype, device=weight.device)
     tiled.fc1, tiled.fc2 = (_folded(module, names, norms) if any(norms) else _shared(module, names)
                             for names, norms in zip(block.layers, block.around, strict=True))
     # The same dictionaries, so that handles of hooks continue to work.

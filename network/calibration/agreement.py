@@ -85,7 +85,7 @@ def agreement(block: NetworkBlock, k: int, maps: np.ndarray) -> Agreement:
 
 
 def _means(module, x):
-    return torch.nn.functional.avg_pool2d(x, module.tile(x), ceil_mode=True)
+    return module.descriptors(x)
 
 
 def _rows(tensor):

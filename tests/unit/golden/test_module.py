@@ -7,7 +7,7 @@ from torch import nn
 
 from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.module import TiledSE
-from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid, Tiling
 
 MIDS = {Mid.RELU: nn.ReLU(), Mid.RELU6: nn.ReLU6(), Mid.SILU: nn.SiLU(), Mid.HARDSWISH: nn.Hardswish(),
         Mid.IDENTITY: nn.Identity()}
@@ -27,7 +27,7 @@ def random_module(*arguments, **more):
 def by_tiles(module, x):
     """One tile after another, without a convolution or a pool."""
     y = torch.empty_like(x)
-    width = module.tile_width or x.shape[3]
+    width = module.tiling.tile_width or x.shape[3]
     for top in range(0, x.shape[2], module.k):
         for left in range(0, x.shape[3], width):
             tile = x[:, :, top:top + module.k, left:left + width]
@@ -54,7 +54,8 @@ def test_functions(mid, gate, residual):
 def test_tiles(shape, k, tile_width):
     """Ragged at the right edge and at the bottom; slope and offset other than torch's."""
     gate = Gate(GateKind.HARDSIGMOID, 0.2, 0.4)
-    module, x = random_module(shape[1], 2, k, tile_width=tile_width, gate=gate), torch.randn(shape)
+    module = random_module(shape[1], 2, Tiling(k=k, tile_width=tile_width), gate=gate)
+    x = torch.randn(shape)
     torch.testing.assert_close(module(x), by_tiles(module, x), atol=1e-5, rtol=1e-5)
 
 
@@ -66,11 +67,12 @@ def test_state_dict():
 
 def test_block_and_back():
     """The weights survive, as do the functions; the module computes the same."""
-    module = random_module(5, 2, 3, mid=Mid.SILU, gate=HARD, residual=True, tile_width=2)
+    tiling = Tiling(k=3, tile_width=2)
+    module = random_module(5, 2, tiling, mid=Mid.SILU, gate=HARD, residual=True)
     block = module.block()
     assert isinstance(block, FloatBlock)
     assert block.w1.shape == (2, 5)
-    again, x = TiledSE.from_block(block, 3, tile_width=2), torch.randn(1, 5, 7, 5)
+    again, x = TiledSE.from_block(block, tiling), torch.randn(1, 5, 7, 5)
     assert torch.equal(again(x), module(x))
 
 
@@ -81,8 +83,7 @@ def test_trains():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (dict(k=0), "k=0: must be at least 1"),
-    (dict(tile_width=-1), "tile_width=-1: must be at least 1"),
+    (dict(k=0), "k=0: must be from 1 to 1073741824"),
     (dict(squeeze_channels=0), "squeeze=0: must be at least 1"),
 ])
 def test_refuses(arguments, message):
@@ -92,4 +93,4 @@ def test_refuses(arguments, message):
 
 
 def test_repr():
-    assert "k=3, mid=silu, gate=sigmoid, residual=False, tile_width=None" in repr(TiledSE(4, 2, 3, mid=Mid.SILU))
+    assert "k=3, mid=silu, gate=sigmoid, residual=False" in repr(TiledSE(4, 2, k=3, mid=Mid.SILU))
