@@ -11,6 +11,7 @@ __all__, __getattr__ = lazy(__name__, {
     "convert": "SEBlock find_se tile_se untile_se",
     "integer": "IntegerModel Stages",
     "module": "TiledSE",
+    "priors": "mean_descriptors",
     "quantise": "Quantised quantise_fixed_widths quantise_within_error",
     "reference": "error_lsb squeeze_excite",
 })

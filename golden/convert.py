@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, overload
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
-from ..hdl.config import ConfigError
+from ..hdl.config import ConfigError, Tiling
 from .check import difference
 from .explain import explain as almost
-from .module import FORWARD_HOOKS, TiledSE
+from .module import FORWARD_HOOKS, TiledSE, prior_values
 from .recognise import SEBlock, recognise
 from .replace import obstacle, restore, tiled_form
 
@@ -62,27 +64,31 @@ def find_se(model: nn.Module, *, explain: bool = False, check: bool = True) -> A
     return found, {name: left_out[name] for name, _ in model.named_modules() if name in left_out}
 
 
-def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
-            select: Callable[[str, nn.Module], bool] | Iterable[str] | None = None, check: bool = True) -> nn.Module:
+def tile_se(model: nn.Module, k: int | Tiling | Mapping[str, int | Tiling] = 7, *,
+            select: Callable[[str, nn.Module], bool] | Iterable[str] | None = None, check: bool = True,
+            priors: Mapping[str, npt.ArrayLike] | None = None) -> nn.Module:
     """Replace `model`'s squeeze-and-excite blocks by :class:`TiledSE` modules with the same weights.
 
     Parameters
     ----------
     model : nn.Module
         Changed in place. A block that is registered at several places is replaced at all of them by one module.
-    k : int, or mapping of str to int
-        Rows of a tile, or the rows of each block by its name; blocks that are not in the mapping stay. Tiled blocks
-        stay, too; their `k` is an attribute.
+    k : int or Tiling, or mapping of str to int or Tiling
+        Rows of a tile, or any :class:`Tiling`; or those of each block by its name, and blocks that are not in the
+        mapping stay. Tiled blocks stay, too; their `tiling` is an attribute.
     select : optional callable (name, module) -> bool, or iterable of names
         The blocks to replace; all by default.
     check : bool
         Before anything is changed, run a copy of each block beside its :class:`TiledSE` with k >= H, in evaluation
         mode, with random maps of several sizes and scales. A block that differs by more than rounding, or that can't
         be run, stays with a warning that says by how much; if it was chosen by `k` or `select`, it is an error.
+    priors : mapping of str to array-like (C), optional
+        For each block by its name what the imaginary rows of its tiling are equal to, as :func:`mean_descriptors`
+        gives it. A block without one has zeros. A tiling without imaginary rows takes no prior.
 
     Returns `model`, or the :class:`TiledSE` if `model` is a block itself. Raises ConfigError, with `model` unchanged,
-    if `k` is no integer of at least 1, no block has a given name, a block's inner layers have hooks, or a chosen block
-    differs.
+    if `k` is no integer of at least 1, no block has a given name, a prior is not a finite number for each channel, a
+    block's inner layers have hooks, or a chosen block differs.
 
     Parameters are not copied: the new modules have the same parameter objects, so optimisers, training and ``to`` work
     as before. A missing bias becomes a buffer of zeros. The exception is a layer with batch normalisation before or
@@ -95,15 +101,16 @@ def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
     """
     blocks = _blocks(model)
     known = [name for name, _, _ in blocks]
-    rows = _rows(k, known)
+    tilings = _tilings(k, known)
     explicit = select is not None or isinstance(k, Mapping)
     if select is None:
         select = known
     if not callable(select):
         select = [select] if isinstance(select, str) else list(select)
         _check_names("select", select, known)
+    priors = _checked(priors or {}, model, blocks)
     chosen = [(name, module, block) for name, module, block in blocks
-              if name in rows and (select(name, module) if callable(select) else name in select)]
+              if name in tilings and (select(name, module) if callable(select) else name in select)]
     for name, module, block in chosen:
         if any(block.norms) and any(tensor.is_meta for tensor in module.parameters()):
             raise ConfigError("model", name or type(model).__name__,
@@ -117,8 +124,13 @@ def tile_se(model: nn.Module, k: int | Mapping[str, int] = 7, *,
     for name, module, _ in chosen:
         if name in different:
             _warn(name, module, different[name])
-    return _put(model, {module: tiled_form(module, block, rows[name]) for name, module, block in chosen
-                        if name not in different})
+    unused = [name for name, _, _ in chosen
+              if name in priors and tilings[name].context.running and not tilings[name].prior_rows]
+    if unused:
+        warnings.warn(f"priors are not used, as prior_rows is 0 in the tiling of {', '.join(map(repr, unused))}",
+                      stacklevel=2)
+    return _put(model, {module: tiled_form(module, block, tilings[name], priors.get(name))
+                        for name, module, block in chosen if name not in different})
 
 
 def _has_inner_hooks(module: nn.Module) -> bool:
@@ -182,14 +194,26 @@ def _put(model: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Mo
     return replacements.get(model, model)
 
 
-def _rows(k: int | Mapping[str, int], known: list[str]) -> dict[str, int]:
-    """Rows of a tile, by the names of the blocks that `k` applies to."""
-    rows = dict(k) if isinstance(k, Mapping) else dict.fromkeys(known, k)
-    _check_names("k", rows, known)
-    for value in rows.values() if isinstance(k, Mapping) else [k]:
+def _tilings(k: int | Tiling | Mapping[str, int | Tiling], known: list[str]) -> dict[str, Tiling]:
+    """The tilings, by the names of the blocks that `k` applies to."""
+    given: dict = dict(k) if isinstance(k, Mapping) else dict.fromkeys(known, k)
+    _check_names("k", given, known)
+    for value in given.values() if isinstance(k, Mapping) else [k]:
+        if isinstance(value, Tiling):
+            continue
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
             raise ConfigError("k", value, "must be an integer of at least 1")
-    return {name: int(value) for name, value in rows.items()}
+    return {name: Tiling.of(value) for name, value in given.items()}
+
+
+def _checked(priors: Mapping[str, npt.ArrayLike], model: nn.Module,
+             blocks: list[tuple[str, nn.Module, SEBlock]]) -> dict[str, np.ndarray]:
+    """The priors as arrays. Those of blocks that stay may be among them, and so may those of tiled blocks."""
+    channels = {name: module.fc1.weight.shape[1] for name, module in model.named_modules()
+                if isinstance(module, TiledSE)}
+    channels |= {name: block.channels for name, _, block in blocks}
+    _check_names("priors", priors, list(channels))
+    return {name: prior_values(prior, channels[name], f"priors[{name!r}]") for name, prior in priors.items()}
 
 
 def _check_names(option: str, names: Iterable[str], known: list[str]) -> None:

@@ -4,7 +4,7 @@
 from .lazy import lazy
 
 __all__, __getattr__ = lazy(__name__, {
-    "config": "Config ConfigError Gate GateKind Mid",
+    "config": "Config ConfigError Context Gate GateKind Mid Order Tiling",
     "ecp5": "Ecp5",
     "parameters": "Layer Parameters record_words stream_words weight_words",
     "schedule": "Prediction in_flight predict",

@@ -18,6 +18,7 @@ from tiled_se.evaluate.networks import load_networks
 from tiled_se.gen import SimOptions, generate
 from tiled_se.gen.fields import flag, options_of
 from tiled_se.golden import TiledSE
+from tiled_se.hdl import Context, Tiling
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -66,6 +67,16 @@ def test_pytorch(page):
     assert not torch.allclose(model(x), before)
     run("untile_se(model)  " + undone, names)
     assert torch.equal(model(x), before)
+
+
+def test_pytorch_contexts():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), ClassicSELayer(8, 4))
+    x = torch.randn(1, 3, 20, 6)
+    mean = model[0](x).mean((0, 2, 3))
+    run(block("networks.md", "python", 1), {"model": model, "batches": [x]})
+    assert model[1].tiling == Tiling(k=1, context=Context.CAUSAL, prior_rows=1)
+    torch.testing.assert_close(model[1].prior, mean)
 
 
 def test_command_from_python(tmp_path, monkeypatch):
