@@ -6,13 +6,13 @@ import dataclasses
 from .config import ConfigError, Context
 from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
 
-__all__ = ["DEFAULT_LANES", "DEFAULT_OVERHEAD", "OTHER_OVERHEAD", "choose_macs", "doubts", "lanes_within",
-           "memory_bits", "memory_limit"]
+__all__ = ["DEFAULT_LANES", "DEFAULT_OVERHEAD", "choose_macs", "doubts", "lanes_within", "memory_bits",
+           "memory_limit"]
 
 # Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
 # Memory that MACS=auto may spend on fewer multipliers, see `memory_limit`.
-DEFAULT_OVERHEAD, OTHER_OVERHEAD = 0.05, 0.1
+DEFAULT_OVERHEAD = 0.05
 # Where no number of multipliers reaches the overhead, more are added only if they save more than this factor.
 WORTHWHILE = 1.01
 # More bits than any FPGA has in memories of its own. The most are in AMD's Versal Premium VP1802 and VP2802: 174 Mb of
@@ -50,11 +50,12 @@ def memory_limit(config, overhead=None):
 
     They are ``(1 + overhead)`` times the bound ``8 * k * W * C`` for tiles. In other contexts the bound is smaller, or
     0, and the memories beside the tile buffer are most of all; there `overhead` is a fraction of the paper's seven rows
-    (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD` or `OTHER_OVERHEAD`.
+    (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD`.
     """
+    overhead = DEFAULT_OVERHEAD if overhead is None else overhead
     if config.context is Context.TILE:
-        return (1 + (DEFAULT_OVERHEAD if overhead is None else overhead)) * config.bound_bits
-    return config.bound_bits + (OTHER_OVERHEAD if overhead is None else overhead) * config.tse7_bits
+        return (1 + overhead) * config.bound_bits
+    return config.bound_bits + overhead * config.tse7_bits
 
 
 def choose_macs(config, overhead=None):

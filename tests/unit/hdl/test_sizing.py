@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tiled_se.hdl.config import Config
+from tiled_se.hdl.config import Config, Context
 from tiled_se.hdl.sizing import FAR, FPGA_BITS, MANY, choose_macs, doubts, lanes_within, memory_bits
 from tiled_se.hdl.timing import Timing
 
@@ -15,6 +15,18 @@ def sized(**more):
     """A block with the lanes and multipliers that are chosen by default."""
     config = Config(lanes=lanes_within(more["channels"]), **more)
     return dataclasses.replace(config, macs=choose_macs(config, 0.05))
+
+
+@pytest.mark.parametrize(("overhead", "share"), [(None, 0.05), (0.02, 0.02)])
+@pytest.mark.parametrize("context", [Context.CUMULATIVE, Context.CAUSAL])
+def test_limit_of_contexts(context, overhead, share):
+    """Where a row waits, or none, multipliers are chosen for a part of seven rows in all memories beside it."""
+    config = Config(k=1, width=200, channels=64, squeeze=16, lanes=4, context=context, prior_rows=1, max_rows=200)
+    chosen = dataclasses.replace(config, macs=choose_macs(config, overhead))
+    fewer = dataclasses.replace(chosen, macs=chosen.macs - 1)
+    waiting = 8 * 200 * 64 * (context is Context.CUMULATIVE)
+    assert memory_bits(chosen) <= waiting + share * 8 * 7 * 200 * 64 < memory_bits(fewer)
+    assert Timing(fewer).full_rate
 
 
 def test_ordinary_blocks():
