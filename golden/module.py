@@ -167,11 +167,13 @@ class TiledSE(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale `x` (N, C, H, W), any H and W; returns the same shape."""
         gates, tiling = self.scale(x), self.tiling
-        down, across = (2, 3) if tiling.order is Order.ROWS else (3, 2)
-        if tiling.context is not Context.WINDOW:
-            gates = _spread(gates, down, tiling.k, x)
-        if tiling.tile_width is not None:
-            gates = _spread(gates, across, tiling.tile_width, x)
+        sizes = None if tiling.context is Context.WINDOW else tiling.k, tiling.tile_width
+        down, across = sizes if tiling.order is Order.ROWS else reversed(sizes)
+        # Along the rows first, as whole rows are copied faster than single elements.
+        if across is not None:
+            gates = _spread(gates, 3, across, x)
+        if down is not None:
+            gates = _spread(gates, 2, down, x)
         return x + x * gates if self.residual else x * gates
 
     def _load_from_state_dict(self, state_dict: Mapping, prefix: str, local_metadata: Mapping, strict: bool,
