@@ -112,9 +112,10 @@ def tile_se(model: nn.Module, k: int | Tiling | Mapping[str, int | Tiling] = 7, 
     chosen = [(name, module, block) for name, module, block in blocks
               if name in tilings and (select(name, module) if callable(select) else name in select)]
     for name, module, block in chosen:
-        if any(block.norms) and any(tensor.is_meta for tensor in module.parameters()):
-            raise ConfigError("model", name or type(model).__name__,
-                              "is on the meta device, where batch normalisation can't be folded")
+        if any(tensor.is_meta for tensor in module.parameters()):
+            lost = "batch normalisation can't be folded" if any(block.norms) else "a prior has no numbers"
+            if any(block.norms) or name in priors and tilings[name].prior_rows:
+                raise ConfigError("model", name or type(model).__name__, f"is on the meta device, where {lost}")
         if _has_inner_hooks(module):
             raise ConfigError("model", name or type(model).__name__, HOOKS)
     different = {name: reason for name, module, block in chosen if check and (reason := _difference(module, block))}

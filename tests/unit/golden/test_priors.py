@@ -171,6 +171,18 @@ def test_priors_without_rows():
     assert network[4].prior is None
 
 
+def test_meta_device():
+    """A model without numbers can be tiled, but has no place for a prior."""
+    with torch.device("meta"):
+        network = nn.Sequential(blocks.Block(6, 4))
+    priors = {"0": np.ones(6)}
+    with pytest.raises(ConfigError, match="^model=0: is on the meta device, where a prior has no numbers$"):
+        tile_se(network, CAUSAL, priors=priors)
+    tile_se(network, 3, priors=priors)
+    tile_se(untile_se(network), CAUSAL)
+    assert network[0].prior.is_meta
+
+
 NAMES = "must name squeeze-and-excite blocks of the model: 1, 4"
 
 
