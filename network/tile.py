@@ -27,8 +27,7 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
     `k` is the tiling, or the number of rows of a tile, for all blocks or by block's name; a block that the mapping
     lacks is not tiled. A tiling that averages rows of a prior, too, takes that of each block's ``float_block``.
     Raises ConfigError: ("k") for a number of rows that is not legal or a name that no block has, ("model") for an
-    operator set without what the tiling needs: 9 for a map of open height, 11 for context=cumulative and causal, and
-    12 for these with an open height.
+    operator set without what the tiling needs: 9 for a map of open height, 11 for context=cumulative and causal.
     """
     blocks = list(blocks)
     tilings = dict(k) if isinstance(k, Mapping) else dict.fromkeys((block.name for block in blocks), k)

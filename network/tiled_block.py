@@ -22,9 +22,8 @@ from .read.storage import is_float
 __all__ = ["TiledBlock"]
 
 NCHW_TO_NHWC, NHWC_TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
-# The first operator sets in which the ends of Clip are inputs, in which Min takes integers, and those that introduced
-# operators.
-CLIP_INPUT, INTEGER_MIN, RANGE, CUM_SUM, WHERE, CONSTANT_OF_SHAPE = 11, 12, 11, 11, 9, 9
+# The first operator set in which the ends of Clip are inputs, and those that introduced operators.
+CLIP_INPUT, RANGE, CUM_SUM, WHERE, CONSTANT_OF_SHAPE = 11, 11, 11, 9, 9
 # Rows whose tiles are listed in a constant; those of higher maps are computed.
 MOST_LISTED = 1 << 16
 # Types that runtimes have all the operators for. Tensors of other types are cast, as are those of a type that is too
@@ -152,14 +151,17 @@ class TiledBlock(Nodes):
         size = self._fixed_size(x, self.along)
         if size is not None:
             return self._constant("lines_taken", np.array([stop - (not causal) for _, stop in tiling.averaged(size)]))
-        self._needs("Min of integers", INTEGER_MIN)
         size = self._size(x, self.along)
         at = self._node("Range", [self._constant("zero", 0), size, self._constant("k", tiling.k)])
         most = self._constant("last_counted", tiling.max_rows - (not causal))
         if causal:
-            return self._node("Min", [at, most])
+            return self._lesser(at, most)
         ends = self._node("Add", [at, self._constant("lines_after_first", tiling.k - 1)])
-        return self._node("Min", [ends, self._node("Sub", [size, self._constant("one", 1)]), most])
+        return self._lesser(self._lesser(ends, self._node("Sub", [size, self._constant("one", 1)])), most)
+
+    def _lesser(self, a, b):
+        """The lesser of two integers each: Min takes integers from operator set 12 on only."""
+        return self._node("Where", [self._node("Less", [a, b]), a, b])
 
     def _mean_of_window(self, lines, x):
         """(N, C, 1, 1): the mean of the lines in the window, or the prior if the map has none of them."""

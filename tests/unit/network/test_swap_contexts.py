@@ -108,7 +108,7 @@ every_tiling = pytest.mark.parametrize("tiling", [*tilings()], ids=named)
 
 @every_tiling
 def test_open_sizes(tiling):
-    for opset, last in ((12, False), (13, False), (17, True), (18, False), (23, False), (23, True)):
+    for opset, last in ((11, False), (13, False), (17, True), (18, False), (23, False), (23, True)):
         model = opened(network(Spelling(opset=opset, last=last)), last)
         blocks = find_blocks(model, check=False)
         for prior, held in ((False, blocks), (True, with_prior(blocks))):
@@ -169,10 +169,9 @@ LATER = "must be {} or later for context={}, which needs the operator {}$"
 @pytest.mark.parametrize(("tiling", "opset", "height", "line"), [
     (RUNNING[0], 10, HEIGHT, LATER.format(11, "cumulative", "CumSum")),
     (RUNNING[1], 9, "h", LATER.format(11, "causal", "CumSum")),
-    (RUNNING[1], 11, "h", LATER.format(12, "causal", "Min of integers")),
     (RUNNING[2], 8, HEIGHT, LATER.format(9, "window", "Where")),
     (RUNNING[2], 10, "h", LATER.format(11, "window", "Range")),
-], ids=["cumulative", "causal", "causal-open", "window", "window-open"])
+], ids=["cumulative", "causal", "window", "window-open"])
 def test_operator_sets_that_lack_something(tiling, opset, height, line):
     model = network(Spelling(opset=opset), height=height)
     with pytest.raises(ConfigError, match=f"^model=operator set {opset}: {line}"):
