@@ -4,13 +4,12 @@
 import dataclasses
 
 import numpy as np
-import torch
 
 from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
-from ...golden.module import TiledSE
 from ...golden.quantise import quantise_within_error
-from ...hdl.config import GATE_FRAC, Config, ConfigError
+from ...golden.reference import descriptors, excite
+from ...hdl.config import GATE_FRAC, Config, ConfigError, Order, Tiling
 from ..match.match import NetworkBlock
 
 __all__ = ["Agreement", "agreement"]
@@ -18,17 +17,17 @@ __all__ = ["Agreement", "agreement"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Agreement:
-    """Tiles of `k` rows of one block, over all images.
+    """The tiles of one block, over all images.
 
-    ``rows`` (tiles) are those of each tile; the last tile of a map may have fewer than k. All other arrays are float64
-    (tiles, C): ``means`` of each tile's channels, ``whole_means`` of the map that it belongs to, and the gates from
-    both by the float network. ``quantised_gates`` are from the tile's means by the integer golden model; None if no
-    widths keep the error budget. ``output_change`` is the root mean square of the change of the outputs, relative to
-    that of the outputs with the whole map's gates.
+    ``pixels`` (tiles) are those of each tile; the last tile of a map may have fewer. All other arrays are float64
+    (tiles, C): ``means``, the descriptor of each tile; ``whole_means`` of the map that it belongs to; and the gates
+    from both by the float network. ``quantised_gates`` are from the descriptors of the integer golden model; None if
+    no widths keep the error budget. ``output_change`` is the root mean square of the change of the outputs, relative
+    to that of the outputs with the whole map's gates.
     """
 
-    k: int
-    rows: np.ndarray
+    tiling: Tiling
+    pixels: np.ndarray
     means: np.ndarray
     whole_means: np.ndarray
     gates: np.ndarray
@@ -37,12 +36,17 @@ class Agreement:
     output_change: float
 
     @property
+    def k(self) -> int:
+        """Rows of a tile."""
+        return self.tiling.k
+
+    @property
     def figures(self) -> dict:
-        """A summary, JSON-serialisable. Correlations over the channels are averaged over the tiles by their rows."""
+        """A summary, JSON-serialisable. Correlations over the channels are averaged over the tiles by their pixels."""
         quantised = None if self.quantised_gates is None else _differences(self.quantised_gates, self.gates)
         return {"k": self.k, "tiles": len(self.means),
-                "mean_correlation": _correlation(self.means, self.whole_means, self.rows),
-                "gate_correlation": _correlation(self.gates, self.whole_gates, self.rows),
+                "mean_correlation": _correlation(self.means, self.whole_means, self.pixels),
+                "gate_correlation": _correlation(self.gates, self.whole_gates, self.pixels),
                 "gate_difference": _differences(self.gates, self.whole_gates),
                 "output_change": self.output_change, "quantised_gate_error": quantised}
 
@@ -63,44 +67,53 @@ def _correlation(a, b, weights):
     return float(np.average((a * b).sum(axis=1)[varied] / norms[varied], weights=weights[varied]))
 
 
-def agreement(block: NetworkBlock, k: int, maps: np.ndarray) -> Agreement:
-    """Compare tiles of `k` rows with whole maps in `block`, on `maps`: float32 (N, H, W, C)."""
-    tiled, whole = (TiledSE.from_block(block.float_block, rows).double() for rows in (k, maps.shape[1]))
+def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray) -> Agreement:
+    """Compare tiles with whole maps in `block`, on `maps`: float32 (N, H, W, C).
+
+    `k` is the tiling, or the number of rows of a tile; its prior is that of the block's ``float_block``.
+    """
+    tiling, form = Tiling.of(k), block.float_block
+    prior = np.zeros(block.channels) if form.prior is None else form.prior
     parts, changed, total = {name: [] for name in ("means", "whole_means", "gates", "whole_gates")}, 0.0, 0.0
-    rows = np.array([min(k, maps.shape[1] - row) for row in range(0, maps.shape[1], k)])
-    with torch.no_grad():
-        for one in maps:
-            x = torch.from_numpy(np.array(one, np.float64)).permute(2, 0, 1)[None]
-            tiles, gates, whole_gates = (_rows(part) for part in (_means(tiled, x), tiled.scale(x), whole.scale(x)))
-            # Sum of squares of each tile's elements.
-            energy = _rows(_means(tiled, x**2)) * rows[:, None] * maps.shape[2]
-            changed += float((energy * (gates - whole_gates)**2).sum())
-            total += float((energy * (whole_gates + block.float_block.residual)**2).sum())
-            for name, value in {"means": tiles, "whole_means": _rows(_means(whole, x)), "gates": gates,
-                                "whole_gates": whole_gates}.items():
-                parts[name].append(np.broadcast_to(value, tiles.shape))
+    for one in _streamed(maps, tiling):
+        x = one.astype(np.float64)
+        means, tiles = descriptors(x, prior, tiling)
+        whole = x.mean(axis=(0, 1))[None]
+        gates, whole_gates = (excite(z, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate)[1]
+                              for z in (means, whole))
+        pixels, energy = _energy(x, tiles)
+        changed += float((energy * (gates - whole_gates)**2).sum())
+        total += float((energy * (whole_gates + form.residual)**2).sum())
+        for name, value in {"means": means, "whole_means": whole, "gates": gates, "whole_gates": whole_gates}.items():
+            parts[name].append(np.broadcast_to(value, means.shape))
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
-    return Agreement(k, np.tile(rows, len(maps)), **arrays, quantised_gates=_quantised_gates(block, k, maps),
+    return Agreement(tiling, np.tile(pixels, len(maps)), **arrays,
+                     quantised_gates=_quantised_gates(block, tiling, maps),
                      output_change=(changed / total)**0.5 if total else 0.0)
 
 
-def _means(module, x):
-    return module.descriptors(x)
+def _streamed(maps, tiling):
+    """Maps in the order of the stream."""
+    return maps.swapaxes(1, 2) if tiling.order is Order.COLUMNS else maps
 
 
-def _rows(tensor):
-    """(1, C, tiles, 1) as (tiles, C)."""
-    return tensor[0, :, :, 0].T.numpy()
+def _energy(x, tiles):
+    """``(pixels, energy)`` of each tile of a map (H, W, C): their number, and the sum (tiles, C) of x squared."""
+    pixels = np.bincount(tiles.reshape(-1))
+    # All pixels of a tile, one after the other.
+    order = np.argsort(tiles, axis=None, kind="stable")
+    squares = x.reshape(-1, x.shape[2])[order]**2
+    return pixels, np.add.reduceat(squares, np.cumsum(pixels) - pixels, axis=0)
 
 
-def _quantised_gates(block, k, maps):
+def _quantised_gates(block, tiling, maps):
     """Gates of the integer model, in the data format of `maps`; None if no widths keep the error budget."""
-    form = block.float_block
+    form, maps = block.float_block, _streamed(maps, tiling)
     try:
         data_format = DataFormat.calibrate(maps.min(), maps.max())
-        config = Config(k=k, width=maps.shape[2], channels=block.channels, squeeze=block.squeeze, lanes=1, macs=1,
-                        zero_point=data_format.zero_point, mid=form.mid, gate=form.gate, residual=form.residual,
-                        loadable=False)
+        config = Config(**vars(tiling), width=maps.shape[2], channels=block.channels, squeeze=block.squeeze, lanes=1,
+                        macs=1, zero_point=data_format.zero_point, mid=form.mid, gate=form.gate,
+                        residual=form.residual, loadable=False)
         config, quantised = quantise_within_error(config, form, data_format.scale)
     except ConfigError:
         return None

@@ -19,7 +19,7 @@ from ..read.sandbox import sandboxed
 from ..read.shapes import input_of, numpy_type, open_session
 from .images import Images
 
-__all__ = ["feature_maps", "with_priors"]
+__all__ = ["feature_maps", "with_prior", "with_priors"]
 
 # Time limit of the sandbox: for each image, and to start.
 SECONDS_EACH, SECONDS_START = 60, 120
@@ -63,8 +63,13 @@ def with_priors(network: Network, blocks: Sequence[NetworkBlock], images: Images
     The maps are those of the original network. Raises ConfigError as :func:`feature_maps`.
     """
     with feature_maps(network, network.model, blocks, images) as maps:
-        return [dataclasses.replace(block, float_block=dataclasses.replace(
-            block.float_block, prior=maps[block.name].mean(axis=(0, 1, 2), dtype=np.float64))) for block in blocks]
+        return [with_prior(block, maps[block.name]) for block in blocks]
+
+
+def with_prior(block: NetworkBlock, maps: np.ndarray) -> NetworkBlock:
+    """`block` with the mean of `maps`, float32 (N, H, W, C), as the prior of its ``float_block``."""
+    prior = maps.mean(axis=(0, 1, 2), dtype=np.float64)
+    return dataclasses.replace(block, float_block=dataclasses.replace(block.float_block, prior=prior))
 
 
 def _capture(content, name, kind, taps, images, batch):

@@ -20,10 +20,11 @@ STYLE = {"axes.labelsize": 8, "axes.titlesize": 9, "axes.titlelocation": "left",
          "svg.hashsalt": "tiled-se"}
 
 
-def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]]) -> bytes:
+def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]], figures: Sequence[dict]) -> bytes:
     """An SVG. For each block: means and gates of tiles over those of the whole map, and their agreement over k.
 
-    `agreements` has those of each block by name, one for each k.
+    `agreements` has those of each block's tiles by name, one for each k; `figures` what sensitivity.json has of each
+    block, in order, of which the change of the outputs in the other contexts is drawn, too.
     """
     import matplotlib
 
@@ -36,7 +37,7 @@ def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]])
         warnings.filterwarnings("ignore", "Glyph ", UserWarning)
         figure, axes = plt.subplots(len(blocks), 3, figsize=(11, 2.6 * len(blocks)), squeeze=False,
                                     layout="constrained")
-        for block, (means, gates, over_k) in zip(blocks, axes, strict=True):
+        for block, measured, (means, gates, over_k) in zip(blocks, figures, axes, strict=True):
             items = agreements[block.name]
             # The largest k that leaves more than one tile in a map, if there is one.
             several = [item for item in items if len(np.unique(item.means - item.whole_means)) > 1]
@@ -44,7 +45,7 @@ def draw(blocks: Sequence[NetworkBlock], agreements: dict[str, list[Agreement]])
             _means(means, shown)
             means.set_title(f"{block.name}: {block.height} x {block.width} x {block.channels}", parse_math=False)
             _gates(gates, shown)
-            _over_k(over_k, [item.figures for item in items])
+            _over_k(over_k, measured)
         figure.savefig(handle, format="svg", metadata={"Date": None}, dpi=120)
     plt.close(figure)
     return handle.getvalue()
@@ -74,12 +75,18 @@ def _gates(axis, item):
     axis.legend(loc="upper left")
 
 
-def _over_k(axis, figures):
-    ks = [item["k"] for item in figures]
-    for name, colour, label in (("mean_correlation", PURPLE, "correlation of means"),
-                                ("gate_correlation", GREEN, "correlation of gates"),
-                                ("output_change", "0.4", "change of outputs")):
-        axis.plot(ks, [np.nan if item[name] is None else item[name] for item in figures], "o-", color=colour,
+def _over_k(axis, measured):
+    ks = [item["k"] for item in measured["ks"]]
+
+    def line(name, figures, colour, label, style="-"):
+        axis.plot(ks, [np.nan if item[name] is None else item[name] for item in figures], f"o{style}", color=colour,
                   markersize=3, linewidth=1, label=label)
+
+    line("mean_correlation", measured["ks"], PURPLE, "correlation of means")
+    line("gate_correlation", measured["ks"], GREEN, "correlation of gates")
+    line("output_change", measured["ks"], "0.4", "change of outputs")
+    for context, style in zip(measured["contexts"], (":", "-.", "--"), strict=True):
+        label = f"change, {context['context']} PRIOR={context['prior_rows']}"
+        line("output_change", context["ks"], "0.4", label, style)
     axis.set(ylim=(min(0, axis.get_ylim()[0]), 1.05), xticks=ks, xlabel="k, rows of a tile")
     axis.legend()

@@ -8,11 +8,12 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests.helpers.contexts import scaled
 from tests.helpers.onnx_images import HEIGHT, WIDTH, network_and_images
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
-from tiled_se.golden.reference import squeeze_excite
-from tiled_se.hdl.config import Config
+from tiled_se.hdl.config import Context, Order, Tiling
 from tiled_se.network.calibration.agreement import agreement
+from tiled_se.network.calibration.feature_maps import with_prior
 from tiled_se.network.commands import sensitivity as sensitivity_command
 from tiled_se.network.network import find_blocks
 
@@ -91,29 +92,58 @@ class TestSensitivity:
         assert "means r k=6  gates r k=6  quantised gates k=6\n" in finished.out
         assert b"<svg" in pathlib.Path("found/sensitivity.svg").read_bytes()
 
+    def test_every_context(self, tiled_se, files):
+        finished = tiled_se.passes("sensitivity", *files, "--input-shape", SIZE, "--ks", "1,11", "-o", "found")
+        contents = json.loads(pathlib.Path("found/sensitivity.json").read_text())
+        for block in contents["blocks"]:
+            plain, prior, causal = block["contexts"]
+            assert [(one["context"], one["prior_rows"]) for one in block["contexts"]] == [
+                ("cumulative", 0), ("cumulative", 1), ("causal", 1)]
+            # All rows are those of the map, but with the prior in, or instead of, them.
+            assert plain["ks"][1]["output_change"] == pytest.approx(0, abs=1e-9)
+            assert 0 < prior["ks"][1]["output_change"] < causal["ks"][1]["output_change"]
+            # More rows are better than one.
+            assert plain["ks"][0]["output_change"] < block["ks"][0]["output_change"]
+            assert all(0 < figures["quantised_gate_error"]["max"] < 0.05
+                       for one in block["contexts"] for figures in one["ks"])
+        lines = finished.out.splitlines()
+        assert "the prior of each block is the mean of its maps on the same 3 images" in lines
+        assert sum(line.split()[1:3] == ["causal", "PRIOR=1"] for line in lines) == 2
+
     def test_advice(self):
         changes = {"a": (0.3, 0.11, 0.02), "b": (0.2, 0.05, 0.1)}
-        blocks = [{"name": name, "ks": [{"output_change": n} for n in values]} for name, values in changes.items()]
+        blocks = [{"name": name, "ks": [{"output_change": n} for n in values], "contexts": [
+            {"context": "causal", "prior_rows": 1, "ks": [{"output_change": n / 2} for n in values]}]}
+                  for name, values in changes.items()]
         assert sensitivity_command._advice(blocks, (1, 3, 7)).splitlines()[1:] == [
-            "  k=1: SKIP=a,b", "  k=3: SKIP=a", "  k=7: none"]
+            "  k=1: SKIP=a,b", "  k=3: SKIP=a", "  k=7: none",
+            "  causal PRIOR=1 k=1: SKIP=a", "  causal PRIOR=1 k=3: none", "  causal PRIOR=1 k=7: none"]
 
     @pytest.mark.parametrize("end", ["mul", "add"])
-    def test_figures(self, end):
-        """Against the reference in float64, which shares nothing with the module."""
-        (block,) = find_blocks(network(Spelling(end=end, gate="fifth")))
+    @pytest.mark.parametrize("tiling", [
+        Tiling(k=4), Tiling(k=4, tile_width=2), Tiling(k=3, order=Order.COLUMNS),
+        Tiling(k=2, context=Context.CUMULATIVE, prior_rows=1), Tiling(k=1, context=Context.CAUSAL, prior_rows=2),
+        Tiling(k=7, context=Context.WINDOW, window=(2, 3))], ids=lambda tiling: f"{tiling.context.value}-{tiling.k}")
+    def test_figures(self, end, tiling):
+        """Against the definition, pixel by pixel."""
+        (block,) = find_blocks(network(Spelling(end=end)))
         maps = np.random.default_rng(4).normal(0.5, 1, (2, 11, 5, CHANNELS)).astype(np.float32)
-        found = agreement(block, 4, maps)
-        form = block.float_block
-        config = Config(k=4, width=5, channels=CHANNELS, squeeze=3, lanes=1, macs=1, mid=form.mid, gate=form.gate,
-                        residual=form.residual, loadable=False)
-        tiled, whole = (np.stack([squeeze_excite(one.astype(np.float64), form, about) for one in maps])
-                        for about in (config, Config(**{**vars(config), "k": 11})))
+        block = with_prior(block, maps[:1])
+        form, prior = block.float_block, maps[0].mean((0, 1), np.float64)
+        np.testing.assert_allclose(form.prior, prior, rtol=1e-12)
+        found = agreement(block, tiling, maps)
+        tiled, whole = (np.stack([scaled(about, one.astype(np.float64), form, prior) for one in maps])
+                        for about in (tiling, Tiling(k=11)))
         change = np.sqrt(((tiled - whole)**2).sum() / (whole**2).sum())
         assert found.output_change == pytest.approx(change, rel=1e-9)
+        assert 0 < found.figures["quantised_gate_error"]["max"] < 0.05
+
+    def test_correlation(self):
+        (block,) = find_blocks(network())
+        maps = np.random.default_rng(4).normal(0.5, 1, (2, 11, 5, CHANNELS)).astype(np.float32)
+        found = agreement(block, 4, maps)
         means = np.stack([maps[0, row:row + 4].mean((0, 1), np.float64) for row in (0, 4, 8)])
         np.testing.assert_allclose(found.means[:3], means, rtol=1e-6)
         weights = np.array([4, 4, 3] * 2)
         each = [np.corrcoef(a, b)[0, 1] for a, b in zip(found.means, found.whole_means, strict=True)]
         assert found.figures["mean_correlation"] == pytest.approx(np.average(each, weights=weights))
-
-

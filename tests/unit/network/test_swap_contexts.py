@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from tests.helpers.contexts import scaled
 from tests.helpers.onnx_images import network_and_images
 from tests.helpers.onnx_networks import CHANNELS, HEIGHT, WIDTH, Spelling, network
 from tests.helpers.onnx_runs import close, run
@@ -42,37 +43,6 @@ def tilings():
 
 def named(tiling):
     return "-".join(str(getattr(value, "value", value)) for value in vars(tiling).values() if value is not None)
-
-
-def averaged(tiling, height, width, row, column):
-    """bool (height, width): the pixels whose mean, with the prior's rows, makes the gate of one pixel."""
-    rows, columns = np.indices((height, width))
-    first, count = tiling.window or (0, 0)
-    k, wide = tiling.k, tiling.tile_width or width
-    return {
-        Context.TILE: (rows // k == row // k) & (columns // wide == column // wide),
-        Context.CUMULATIVE: (rows < (row // k + 1) * k) & (rows < tiling.max_rows),
-        Context.CAUSAL: (rows < row // k * k) & (rows < tiling.max_rows),
-        Context.WINDOW: (rows >= first) & (rows < first + count),
-    }[tiling.context]
-
-
-def scaled(tiling, x, form, prior=None):
-    """One map (H, W, C) with its gates, relu between the layers and a sigmoid after them, in float64."""
-    if tiling.order is Order.COLUMNS:
-        rows = dataclasses.replace(tiling, order=Order.ROWS)
-        return scaled(rows, x.transpose(1, 0, 2), form, prior).transpose(1, 0, 2)
-    height, width, channels = x.shape
-    prior, y = np.zeros(channels) if prior is None else prior, np.empty(x.shape)
-    for row, column in np.ndindex(height, width):
-        pixels = x[averaged(tiling, height, width, row, column)]
-        imaginary = width * tiling.prior_rows
-        if tiling.context is Context.WINDOW:
-            imaginary = 0 if len(pixels) else 1
-        z = (imaginary * prior + pixels.sum(axis=0)) / (imaginary + len(pixels))
-        logits = form.w2 @ np.maximum(form.w1 @ z + form.b1, 0) + form.b2
-        y[row, column] = x[row, column] / (1 + np.exp(-logits))
-    return y
 
 
 @functools.cache
