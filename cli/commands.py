@@ -163,8 +163,9 @@ COMMANDS = {command.name: command for command in (
         options="network.commands.options:SensitivityOptions",
         short="see how well the tiles of an ONNX network stand for its whole feature maps",
         text="""For every squeeze-and-excite block and several heights of a tile: how well the tiles' means and gates
-            agree with those of the whole map, on images; and the quantised gates beside the float ones. Blocks that
-            agree badly are better left as they are: a line for each K names them. Correlations in the table are for the
+            agree with those of the whole map, on images, for tiles with means of their own, cumulative and causal ones;
+            and the quantised gates beside the float ones. Blocks that agree badly are better left as they are: a line
+            for each context and K names them. Correlations in the table are for the
             K nearest to 7. Writes OUT/sensitivity.json and OUT/sensitivity.svg.""",
         statuses={0: "done"} | _FAILED,
         examples=("model.onnx images/ --input-shape 3x640x640",)),

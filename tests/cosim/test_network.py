@@ -13,9 +13,11 @@ from tests.helpers.onnx_images import HEIGHT, WIDTH, network_and_images
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
 from tiled_se.hdl.config import Context, Order, Tiling
 from tiled_se.network.calibration.agreement import agreement
-from tiled_se.network.calibration.feature_maps import with_prior
+from tiled_se.network.calibration.feature_maps import feature_maps, with_prior
+from tiled_se.network.calibration.images import find_images
 from tiled_se.network.commands import sensitivity as sensitivity_command
-from tiled_se.network.network import find_blocks
+from tiled_se.network.commands.options import ImageOptions
+from tiled_se.network.network import find_blocks, open_network
 
 SIZE = f"3x{HEIGHT}x{WIDTH}"
 
@@ -56,6 +58,28 @@ def test_build(tiled_se, files):
     tiled_se.passes("sim", "--weights", folder / "weights.npz", "--input", folder / "input.npz", "--k", 4)
     repeated = np.load(next(pathlib.Path("build").glob("*/output.npz")))
     assert (repeated["y_q"] == arrays["y_q"]).all()
+
+
+def test_build_of_causal_gates(tiled_se, files):
+    """The prior of each block is the mean of its maps in the original network, of which both blocks count one row."""
+    path, images = files
+    finished = tiled_se.passes("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 1, "--context",
+                               "causal", "-o", "rtl")
+    assert "the prior of each block is the mean of its maps on 3 images" in finished.out.splitlines()
+    report = json.loads(pathlib.Path("rtl/report.json").read_text())
+    assert (report["context"], report["prior_rows"], report["tse_elements"]) == ("causal", 1, 0)
+    network = open_network(path, SIZE)
+    with feature_maps(network, network.model, network.blocks, find_images(ImageOptions(calibration=images), network)
+                      ) as maps:
+        means = {name: own.mean((0, 1, 2), np.float64) for name, own in maps.items()}
+    for block in report["blocks"]:
+        folder, own = pathlib.Path("rtl", block["folder"]), block["report"]
+        assert own["bit_exact"]
+        assert own["float_error_lsb"]["max"] <= 1
+        assert (own["config"]["context"], own["config"]["prior_rows"], own["sram"]["over_bound"]) == ("causal", 1, None)
+        np.testing.assert_allclose(np.load(folder / "weights.npz")["prior"], means[block["name"]], rtol=1e-6)
+        arrays = np.load(folder / "output.npz")
+        np.testing.assert_allclose(arrays["prior"], means[block["name"]], atol=arrays["x_scale"] / WIDTH)
 
 
 @pytest.mark.parametrize(("arguments", "line"), [
