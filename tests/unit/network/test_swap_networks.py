@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiled blocks in trained networks: whole-map tiles are the original, others what the float module computes."""
 
+import dataclasses
 import functools
 import importlib.resources
 import importlib.util
@@ -12,6 +13,7 @@ import torch
 
 from tests.helpers.onnx_runs import close, run
 from tiled_se.golden.module import TiledSE
+from tiled_se.hdl.tiling import Context, Order, Tiling
 from tiled_se.network.network import find_blocks
 from tiled_se.network.read.shapes import open_session
 from tiled_se.network.tile import tile_blocks
@@ -99,3 +101,23 @@ def test_each_block_is_the_float_module(name, fixed):
                 with pytest.raises(AssertionError):
                     close(maps[block.y], float_module(block, before.shape[2], before), 1e-3)
     assert ragged >= 4
+
+
+CONTEXTS = [
+    Tiling(k=1, context=Context.CUMULATIVE, prior_rows=1), Tiling(k=3, context=Context.CAUSAL, prior_rows=1),
+    Tiling(k=2, context=Context.CAUSAL, prior_rows=1, order=Order.COLUMNS), Tiling(k=3, tile_width=4),
+    Tiling(k=7, context=Context.WINDOW, window=(2, 7))]
+
+
+@trained
+@pytest.mark.parametrize("tiling", CONTEXTS, ids=lambda tiling: f"{tiling.context.value}-{tiling.order.value}")
+def test_each_block_in_every_context(name, tiling):
+    """Maps of open size in operator set 11, which lacks Min of integers."""
+    model, blocks = network(name)
+    rng = np.random.default_rng(0)
+    blocks = [dataclasses.replace(block, float_block=dataclasses.replace(
+        block.float_block, prior=rng.normal(0, 1, block.channels))) for block in blocks]
+    tiled = tile_blocks(model, blocks, tiling)
+    maps = tapped(tiled, blocks, picture(*TRAINED[name][:2]))
+    for block in blocks:
+        close(maps[block.y], float_module(block, tiling, torch.tensor(maps[block.x])))
