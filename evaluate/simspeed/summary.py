@@ -38,9 +38,9 @@ def summarise(spec, options, rounds, missing):
                    for reference in REFERENCES},
         "missing": missing,
         "config": config_fields(spec.config) | {
-            "height": shape.height, "distinct_frames": shape.frames, "stall": options.stall, "seed": options.seed,
-            "weights": options.weights or "random", "input": options.input or "random", "repeats": options.repeats,
-            "seconds": options.seconds},
+            "width": shape.width, "height": shape.height, "distinct_frames": shape.frames, "stall": options.stall,
+            "seed": options.seed, "weights": options.weights or "random", "input": options.input or "random",
+            "repeats": options.repeats, "seconds": options.seconds},
         "rounds": [{name: {"frames": run.frames, "cycles": run.cycles, "cpu_seconds": run.cpu_seconds,
                            "cycles_per_cpu_second": run.rate} for name, run in turn.items()} for turn in rounds],
         "benches": BENCHES,

@@ -26,8 +26,9 @@ at_length = pytest.mark.skipif(not fuzz.many, reason="takes long: make fuzz")
 @examples(1)
 @given(run_options=st.fixed_dictionaries({
     "seed": st.integers(0, 99), "height": st.integers(1, 5), "frames": st.integers(1, 3),
-    "stall": st.sampled_from((0, 0.3, 0.9)), "waves": st.integers(0, 1)}))
-def test_sim_is_of_the_block_that_verilog_writes_and_its_results_give_it_again(run, run_options):
+    "stall": st.sampled_from((0, 0.3, 0.9)), "waves": st.integers(0, 1)}),
+    tiling=st.sampled_from(({}, {"context": "cumulative", "prior_rows": "1"}, {"context": "causal", "max_rows": "3"})))
+def test_sim_is_of_the_block_that_verilog_writes_and_its_results_give_it_again(run, run_options, tiling):
     """With output.npz as WEIGHTS and INPUT, the whole hardware and the frames with their format are the same.
 
     The file has the weights as real numbers. To quantise them again may choose another multiplier for a row, which
@@ -37,7 +38,7 @@ def test_sim_is_of_the_block_that_verilog_writes_and_its_results_give_it_again(r
     said = {name: str(value) for name, value in run_options.items()}
     reports, arrays = [], []
     for more in (SHAPE | said, BUILT | dict(weights="0/output.npz", input="0/output.npz")):
-        one = line("sim", **more, out=str(len(reports)))
+        one = line("sim", **more, **tiling, out=str(len(reports)))
         outcome = run(one, again=bool(reports))
         folder = results_folder(one, outcome)
         reports.append(json.loads((folder / "report.json").read_text()))
@@ -47,7 +48,7 @@ def test_sim_is_of_the_block_that_verilog_writes_and_its_results_give_it_again(r
     assert reports[0]["bit_exact"]
     same = all((arrays[0][name] == arrays[1][name]).all() for name in ("w1", "b1", "w2", "b2"))
     assert np.abs(arrays[0]["y_q"].astype(int) - arrays[1]["y_q"]).max() <= int(not same)
-    outcome = run(line("verilog", **SHAPE, **said, out="rtl"), again=True)
+    outcome = run(line("verilog", **SHAPE, **said, **tiling, out="rtl"), again=True)
     manifest = json.loads((outcome.work / "rtl" / "manifest.json").read_text())
     assert {name: reports[1]["config"][name] for name in manifest["config"]} == manifest["config"]
     for part in ("config", "sram"):
