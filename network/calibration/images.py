@@ -14,7 +14,7 @@ from ..commands.options import ImageOptions
 from ..network import Network
 from ..read.shapes import input_of, numpy_type
 
-__all__ = ["Images", "find_images", "picture_of"]
+__all__ = ["Images", "find_images", "image_files", "picture_of"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 ARRAYS = (".npy", ".npz")
@@ -126,15 +126,15 @@ def find_images(options: ImageOptions, network: Network) -> Images:
         if channels == 1:
             # One number for a grey network from those of three channels.
             normalisation[name] = (sum(numbers) / len(numbers),)
-    files = _spread(_files(options.calibration), options.limit)
+    files = _spread(image_files(options.calibration), options.limit)
     if channels not in (1, 3) and not all(map(_is_array, files)):
         raise ConfigError("calibration", options.calibration,
                           f"must hold arrays, as the network's input has {channels} channels")
     return Images(_picked(files, dims, options.limit), dims, bgr=options.bgr, **normalisation)
 
 
-def _files(folder):
-    """Paths of the images and arrays in `folder`, sorted by name."""
+def image_files(folder: str | None) -> list[str]:
+    """Paths of the images and arrays in `folder`, sorted by name; ConfigError ("calibration") if there are none."""
     if not folder:
         raise ConfigError("calibration", "", f"is needed; {FOLDER_HOLDS}")
     if not os.path.isdir(folder):

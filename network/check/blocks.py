@@ -21,7 +21,7 @@ from ..read.graph import Graph, declared_dims
 from .runtime import CannotRun, runner
 from .subgraph import NotSelfContained, Subgraph, constant_error
 
-__all__ = ["LARGEST", "differing", "gate_error", "noise"]
+__all__ = ["LARGEST", "LARGEST_MEAN", "differing", "gate_error", "noise"]
 
 # Height and width of maps that the network leaves open, and its open batch.
 OPEN_SIZES = ((7, 5), (4, 6))

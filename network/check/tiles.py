@@ -15,7 +15,7 @@ from ...hdl.tiling import Order, Tiling
 from ..match.match import NetworkBlock
 from ..match.ranges import Ranges
 from ..read.graph import Graph
-from .blocks import LARGEST, gate_error, noise
+from .blocks import LARGEST, LARGEST_MEAN, gate_error, noise
 from .runtime import runner
 from .subgraph import Subgraph, constant_error
 
@@ -73,7 +73,8 @@ def _random_map(block, size, height, width):
     rows, columns = (noise((count, block.channels)) for count in (height, width + 1))
     led = rows[:MOST_LINES] @ block.float_block.w1.T
     x = noise((height, width, block.channels)) + rows[:, None] + columns[None, 1:]
-    return (x * np.float32(size / (np.sqrt(np.mean(led**2)) or 1.0))).astype(np.float32)
+    scale = min(size / (np.sqrt(np.mean(led**2)) or 1.0), LARGEST_MEAN)
+    return (x * np.float32(scale)).astype(np.float32)
 
 
 def _difference(block, tiling, x, y, error):

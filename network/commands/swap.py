@@ -8,7 +8,7 @@ import onnx
 from ...gen.files import check_file, write_all
 from ...hdl.config import ConfigError
 from ..calibration.feature_maps import with_priors
-from ..calibration.images import find_images
+from ..calibration.images import find_images, image_files
 from ..check.whole import check_tiled
 from ..network import open_network
 from ..read.model import model_errors
@@ -30,7 +30,7 @@ def swap(options: SwapOptions) -> bool:
     check_file(path, "out")
     tiling = options.tiling(prior=bool(options.calibration))
     # The prior is of the original's maps, which need sizes. Tilings without one ignore the images.
-    calibrated = bool(options.calibration and tiling.prior_rows)
+    calibrated = bool(options.calibration and image_files(options.calibration) and tiling.prior_rows)
     network = open_network(options.model, options.input_shape, need_sizes=calibrated, check=options.check_blocks)
     network.require_blocks()
     blocks = network.selected(options.skip or ())

@@ -218,7 +218,9 @@ def _network(draft):
     if "calibration" in draft.takes:
         said["calibration"] = "images"
         draft.files |= {"images/a.npz": pack(good_input(draft.draw, (2, 4, 6, 5), None))}
-    draft.say(20, [name for name in draft.takes if name not in ("operand_bits", "error", "frames")])
+    draft.say(20, [name for name in draft.takes if name not in (*TILING, "operand_bits", "error", "frames")])
+    if "context" in draft.takes and draft.chance(40):
+        _tiling(draft, 6, 5)
     if unsure := {"mean", "std"} & set(said):
         draft.condemn(*unsure, verdict="either")
     if "jobs" in draft.takes:

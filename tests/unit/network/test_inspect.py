@@ -69,6 +69,24 @@ def test_rows_of_a_tile(tiled_se, height, k, rows):
     assert (contents["k"], [block["tse_elements"] for block in contents["blocks"]]) == (k, elements)
 
 
+@pytest.mark.parametrize(("arguments", "line", "waiting"), [
+    (["--context", "causal", "--k", 1], "causal gates for tiles of 1 row, and 1 row of the prior", [0, 0]),
+    (["--context", "cumulative", "--k", 2], "cumulative gates for tiles of 2 rows", [2 * 12, 2 * 24]),
+    (["--order", "columns", "--k", 5], "tiles of 5 columns", [5 * 20, 5 * 40]),
+    (["--tile-width", 3, "--k", 4], "tiles of 4 rows, 3 columns wide", [3 * 12 + 3, 3 * 24 + 3]),
+    # The whole of the first map, as the window ends after it.
+    (["--context", "window", "--window", "16:7"], "gates from rows 16 to 22", [20 * 12, 23 * 24]),
+])
+def test_what_waits_in_each_context(tiled_se, arguments, line, waiting):
+    contents, lines = inspected(tiled_se, backbone(40, 24), *arguments)
+    assert lines[0] == f"net.onnx: 2 squeeze-and-excite blocks, {line}"
+    assert lines[1].split()[-1] == "waiting"
+    assert [block["tse_elements"] for block in contents["blocks"]] == [n * CHANNELS for n in waiting]
+    said = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert (contents["context"], contents["order"], contents["k"]) == (
+        said.get("--context", "tile"), said.get("--order", "rows"), said.get("--k", 7))
+
+
 def test_input_tells_open_sizes(tiled_se):
     contents, lines = inspected(tiled_se, backbone())
     assert contents["input"] is None

@@ -206,14 +206,17 @@ class TestCommand:
         with pytest.raises(AssertionError):
             close(results, run(tile_blocks(model, find_blocks(model), tiling), x)[0], 1e-3)
 
-    def test_images_that_no_prior_needs(self, tiled_se):
-        onnx.save(network(height="h"), "net.onnx")
+    def test_images_that_no_prior_needs(self, tiled_se, tmp_path):
+        path, images = network_and_images(tmp_path)
         for arguments in ([], ["--context", "cumulative", "--prior-rows", 0]):
-            assert "prior" not in tiled_se.passes("swap", "net.onnx", *arguments, "--calibration", "nowhere").out
+            assert "the prior of" not in tiled_se.passes("swap", path, *arguments, "--calibration", images).out
 
     @pytest.mark.parametrize(("arguments", "line"), [
         (["--context", "causal", "--prior-rows", 0],
          "PRIOR=0 (--prior-rows): must be at least 1 for context=causal, whose first tile has no rows before it"),
+        (["--calibration", "nowhere"],
+         "CALIBRATION=nowhere (--calibration): is no folder; must be a folder with .png, .jpg or .bmp images, or .npy "
+         "or .npz arrays (C, H, W) or (N, C, H, W)"),
         (["--context", "causal", "--calibration", "images"],
          "INPUT_SHAPE= (--input-shape): is needed, as the model leaves its input's size open; must be CxHxW, like "
          "3x640x640"),
@@ -224,8 +227,10 @@ class TestCommand:
     ])
     def test_refused(self, tiled_se, arguments, line):
         onnx.save(network(height="h"), "net.onnx")
+        os.mkdir("images")
+        np.save("images/0.npy", np.zeros((CHANNELS, 8, 8), np.float32))
         tiled_se.refuses(line, "swap", "net.onnx", *arguments, "-o", "out.onnx")
-        assert os.listdir() == ["net.onnx"]
+        assert sorted(os.listdir()) == ["images", "net.onnx"]
 
     def test_operator_set(self, tiled_se):
         onnx.save(network(Spelling(opset=10)), "net.onnx")
