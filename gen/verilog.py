@@ -80,8 +80,10 @@ class Design:
 
 def taps(config: Config, verilog: str, module: str) -> tuple[dict[str, Any], ...]:
     """The stages' taps in `module` of the text `verilog`, in the form of :mod:`tiled_se.cosim.taps`."""
+    # The prior is added after the sums, which are then not those of the golden model.
+    sums = () if config.prior_rows else (("sums", True, config.lanes, 1),)
     stages = (
-        ("sums", True, config.lanes, 1),
+        *sums,
         # Means are computed again for each pass.
         ("means", True, 1, config.passes[0]),
         ("hidden", config.mid.signed, 1, 1),

@@ -17,7 +17,7 @@ from tiled_se.cosim.job import Drain, Frame, Idle, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
 from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
-from tiled_se.hdl.config import GateKind
+from tiled_se.hdl.config import Context, GateKind
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
@@ -107,9 +107,14 @@ def test_headline_takes_a_beat_every_cycle():
     assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
 
 
-def test_a_mismatch_names_the_stage():
-    """Golden values that are wrong from some stage on: the report names the first element and that stage."""
-    small = built(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=33)
+@pytest.mark.parametrize("context", [Context.TILE, Context.CUMULATIVE, Context.CAUSAL], ids=lambda c: c.value)
+def test_a_mismatch_names_the_stage(context):
+    """Golden values that are wrong from some stage on: the report names the first element and that stage.
+
+    The block of the causal context has imaginary rows, so no tap for sums.
+    """
+    small = built(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=33, context=context,
+                  prior_rows=int(context is Context.CAUSAL))
     config = small.config
     x = random_frame(config, 4, np.random.default_rng(8))
     run = IntegerModel(config, small.parameters).run(x)
