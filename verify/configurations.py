@@ -9,7 +9,7 @@ import numpy as np
 from ..gen.verilog import generate
 from ..golden.block import FloatBlock
 from ..golden.quantise import quantise_within_error
-from ..hdl.config import Config, Gate, GateKind, Mid
+from ..hdl.config import Config, Context, Gate, GateKind, Mid
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs
 
@@ -38,6 +38,24 @@ CONFIGS = {
     "int8 about -128, SLACK=0": dict(k=3, width=8, channels=16, squeeze=4, lanes=8, zero_point=-128, slack=0),
     "uint8 about 255, loadable": dict(
         k=2, width=8, channels=8, squeeze=6, lanes=2, signed=False, zero_point=255, loadable=True, macs=5),
+    "cumulative, K=1, sums in RAM": dict(
+        context=Context.CUMULATIVE, k=1, width=9, channels=10, squeeze=3, lanes=2, zero_point=-20),
+    "cumulative, K=3, sums in registers, PRIOR=2, MAX_ROWS=8, loadable": dict(
+        context=Context.CUMULATIVE, prior_rows=2, max_rows=8, k=3, width=4, channels=8, squeeze=3, lanes=4,
+        signed=False, zero_point=90, loadable=True, macs=2),
+    "causal, K=1, full rate": dict(
+        context=Context.CAUSAL, prior_rows=1, k=1, width=20, channels=12, squeeze=3, lanes=4, mid=Mid.SILU),
+    "causal, K=2, SLACK=0, PRIOR=3": dict(
+        context=Context.CAUSAL, prior_rows=3, k=2, width=3, channels=10, squeeze=4, lanes=2, slack=0, gate=HARD,
+        zero_point=127),
+    "causal, tiles of one beat, MAX_ROWS=5, loadable": dict(
+        context=Context.CAUSAL, prior_rows=1, max_rows=5, k=1, width=1, channels=3, squeeze=4, lanes=3, loadable=True,
+        macs=3),
+    "window from the first row": dict(
+        context=Context.WINDOW, window=(0, 2), k=1, width=5, channels=6, squeeze=2, lanes=3, zero_point=55),
+    "window after two rows, SLACK=0, loadable": dict(
+        context=Context.WINDOW, window=(2, 3), k=1, width=4, channels=10, squeeze=3, lanes=2, slack=0, loadable=True,
+        residual=True),
 }
 HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
 NAMED = {**CONFIGS, "headline": HEADLINE}
@@ -66,13 +84,19 @@ class NamedBlock:
         return generate(self.config, self.baked)
 
 
-def random_weights(rng, config, gain):
-    """A FloatBlock with random weights. With a small `gain` its gates are quiet, with a large one they saturate."""
+def random_weights(rng, config, gain, x_scale=X_SCALE):
+    """A FloatBlock with random weights. With a small `gain` its gates are quiet, with a large one they saturate.
+
+    If descriptors average imaginary rows, it has a random prior in the range of data of the scale `x_scale`.
+    """
     channels, squeeze = config.channels, config.squeeze
-    return FloatBlock(
+    block = FloatBlock(
         rng.normal(size=(squeeze, channels)) * gain / channels**0.5, 0.3 * rng.normal(size=squeeze),
         rng.normal(size=(channels, squeeze)) * gain * 2 / squeeze**0.5, rng.normal(size=channels),
         config.mid, config.gate, config.residual)
+    if not config.prior_rows:
+        return block
+    return dataclasses.replace(block, prior=x_scale * (rng.uniform(-128, 127, channels) - config.int8_zero_point))
 
 
 def quantised(seed=1, gain=1.0, **shape):

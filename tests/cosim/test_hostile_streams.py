@@ -16,13 +16,19 @@ from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Load, Reset, Send, Snapshot
 from tiled_se.cosim.run import simulate
 from tiled_se.golden.integer import IntegerModel
+from tiled_se.hdl.config import Context
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
 
 SMALL = dict(k=3, width=4, squeeze=3, lanes=2, macs=3, zero_point=33)
 LOADABLE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20, loadable=True)
-BLOCKS = {"RAM": dict(SMALL, channels=8), "registers": dict(SMALL, channels=4), "loadable": LOADABLE}
+BLOCKS = {
+    "RAM": dict(SMALL, channels=8), "registers": dict(SMALL, channels=4), "loadable": LOADABLE,
+    "cumulative": dict(SMALL, channels=8, context=Context.CUMULATIVE, k=1, max_rows=5),
+    "causal": dict(LOADABLE, context=Context.CAUSAL, prior_rows=2, k=2, slack=0),
+    "window": dict(SMALL, channels=4, context=Context.WINDOW, window=(1, 2)),
+}
 FLOWING, SINK_STALLS, SOURCE_STALLS = (0, 0), (0.1, 0.97), (0.9, 0.3)
 # Cycles in which a word or a beat has had its effect.
 SETTLE = 5
@@ -34,10 +40,11 @@ def block(request):
     return built(**BLOCKS[request.param])
 
 
-@pytest.fixture(scope="module")
-def loadable():
-    """The loadable one, and a second set of parameters for it."""
-    return built(**LOADABLE), quantised(seed=9, **LOADABLE)[1]
+@pytest.fixture(scope="module", params=[name for name, shape in BLOCKS.items() if shape.get("loadable")])
+def loadable(request):
+    """A loadable one, and a second set of parameters for it."""
+    shape = BLOCKS[request.param]
+    return built(**shape), quantised(seed=9, **shape)[1]
 
 
 def frames(block, heights, seed=1):
@@ -167,7 +174,9 @@ def test_no_tlast_position_hurts_the_next(block):
 def test_frame_error_rises_behind_its_beat(block):
     """In the next cycle, and not before."""
     beats = block.config.width * block.config.groups + 3
-    looks = [step for cycle in range(beats + 10) for step in (Snapshot(str(cycle)), Idle(1))]
+    # A block without slack takes the last beats when it has gates.
+    cycles = beats + Timing(block.config).tile_latency + 10
+    looks = [step for cycle in range(cycles) for step in (Snapshot(str(cycle)), Idle(1))]
     snapshots = simulated(block, [(Idle(SETTLE), Send((cut_frame(block, beats),), wait=False), *looks)]).snapshots
     errors = [snapshot["status_frame_error"] for snapshot in snapshots.values()]
     accepted = [snapshot["accepted"] for snapshot in snapshots.values()]

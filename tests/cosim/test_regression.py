@@ -16,15 +16,18 @@ from tiled_se.gen.verilog import generate
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl import mid
 from tiled_se.hdl.accumulate import uses_registers
-from tiled_se.hdl.config import Gate, GateKind, Mid
+from tiled_se.hdl.arithmetic import delay
+from tiled_se.hdl.config import Context, Gate, GateKind, Mid
+from tiled_se.hdl.ingress import Ingress
 from tiled_se.hdl.timing import Timing
 from tiled_se.verify.regression import MISUSED, STALLS, suite
-from tiled_se.verify.regression.parameters import segments
+from tiled_se.verify.regression.parameters import centred, pinned, segments, spread
 
 SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20)
 HARD = Gate(GateKind.HARDSIGMOID)
+RUNNING = dict(SHAPE, k=1, width=12, context=Context.CUMULATIVE)
 # The indices of scenarios in the suite.
-FRAMES, CROWD, GAPS = 0, 9, 13
+FRAMES, COUNTED, CROWD, GAPS, OUT_OF_STEP = 0, 7, 9, 13, 14
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +147,83 @@ def test_a_tile_that_is_handed_over_late_is_seen():
     failures = spaced.failures(model.run(spaced.job))
     assert failures
     assert all(text.startswith("cycles: ") for text in failures)
+
+
+def test_a_source_that_waits_too_long_after_a_copy_is_seen(monkeypatch):
+    """Only the number of beats tells, if a beat that has missed its place in the copy of the sums comes too late."""
+    config, parameters = quantised(**RUNNING)
+    out_of_step, = suite(config, parameters, indices=(OUT_OF_STEP,))
+    frames, = suite(config, parameters, indices=(FRAMES,))
+    right, failures = Ingress.elaborate, []
+
+    def late(self, platform):
+        m = right(self, platform)
+        copied = delay(m, self.copying, 1, name="copied", reset_less=False)
+        with m.If(copied & ~self.take & ~self.first_pixel):
+            m.d.sync += self.ready.eq(0)
+        return m
+
+    for elaborate in (right, late):
+        monkeypatch.setattr(Ingress, "elaborate", elaborate)
+        model = build_model(generate(config, parameters).verilog, "tiled_se")
+        assert frames.failures(model.run(frames.job)) == []
+        failures.append(out_of_step.failures(model.run(out_of_step.job)))
+    assert failures[0] == []
+    assert failures[1]
+    assert all("status: accepted is" in text for text in failures[1])
+
+
+def test_sources_that_stop_in_a_pixel():
+    """After each beat of it, for up to longer than it takes to copy the sums; only where these go on."""
+    config, parameters = quantised(**RUNNING)
+    names = set(named(config, parameters)["out of step"].snapshots)
+    assert names == {f"stopped at {place} for {wait}" for place in range(config.groups)
+                     for wait in range(config.groups + 2)}
+    assert not any("out of step" in named(*quantised(**RUNNING | changes)) for changes in (
+        dict(context=Context.TILE), dict(slack=0)))
+
+
+def test_each_beat_of_a_causal_tile_is_counted():
+    """From one to a full buffer. A peak that stays one too low until the next beat comes is seen."""
+    config, parameters = quantised(**RUNNING | dict(context=Context.CAUSAL, prior_rows=1))
+    verilog, timing = generate(config, parameters).verilog, Timing(config)
+    frames, counted = suite(config, parameters, indices=(FRAMES, COUNTED))
+    peaks = [snapshot["status_peak_words"] for snapshot in counted.snapshots.values()]
+    assert (counted.name, peaks[0], peaks[-1]) == ("counted beats", 1, timing.buffer_words)
+    late, changes = re.subn(r"level > peak;", "level > peak + (peak == 8);", verilog)
+    assert changes == 1
+    for text, wrong in ((verilog, []), (late, [f"status: status_peak_words is 8 {timing.credits + 9} beats, not 9"])):
+        model = build_model(text, "tiled_se")
+        assert frames.failures(model.run(frames.job)) == []
+        assert counted.failures(model.run(counted.job)) == wrong
+
+
+@pytest.mark.parametrize("context", [Context.CUMULATIVE, Context.CAUSAL])
+def test_more_rows_than_count(context):
+    config, parameters = quantised(**SHAPE, context=context, prior_rows=2, max_rows=11)
+    frames = suite(config, parameters, indices=(FRAMES,))[0].job.frames
+    heights = [len(frame.beats) // (config.width * config.groups) for frame in frames]
+    assert max(heights) > 11
+    # Those with extreme values, which come last.
+    assert set(heights[-5:]) == {13}
+
+
+def test_frames_around_a_window():
+    """Frames that end before it, with each of its rows, and after it."""
+    config, parameters = quantised(**SHAPE, context=Context.WINDOW, window=(2, 3))
+    frames = suite(config, parameters, indices=(FRAMES,))[0].job.frames
+    heights = {len(frame.beats) // (config.width * config.groups) for frame in frames}
+    assert {1, 2, 3, 4, 5, 7} <= heights
+
+
+@pytest.mark.parametrize("make", [spread, centred, pinned])
+def test_priors_of_many_kinds(make):
+    config, parameters = quantised(**SHAPE, context=Context.CAUSAL, prior_rows=2, loadable=True)
+    made = [make(config, parameters, seed) for seed in range(8)]
+    for one in made:
+        one.validate(config)
+    assert len({one.prior.tobytes() for one in made}) == 8
+    assert make(*quantised(**SHAPE), 1).prior is None
 
 
 @pytest.mark.parametrize(("activation", "gate"), [(Mid.SILU, Gate()), (Mid.RELU, Gate()), (Mid.HARDSWISH, HARD)])

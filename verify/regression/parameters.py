@@ -9,7 +9,12 @@ from ...golden.integer import IntegerModel
 from ...hdl.config import GUARD_BITS, LOGIT_BITS, MULTIPLIER_BITS, GateKind
 from ...hdl.tables import MID_RANGE, SIGMOID_SEGMENT
 
-__all__ = ["centred", "pinned", "segments", "spread"]
+__all__ = ["centred", "pinned", "segments", "spread", "tile_rows"]
+
+
+def tile_rows(config):
+    """Rows of a tile; of the rows up to a window's end, where the tile is the frame."""
+    return config.tile_words // (config.width * config.groups)
 
 
 def spread(config, parameters, seed):
@@ -21,7 +26,8 @@ def spread(config, parameters, seed):
     rng = np.random.default_rng(seed)
     layer1, layer2 = (_layer(layer, shifts, config.requant_bits, rng)
                       for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
-    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, int8_zero_point=_zero(config, parameters, rng))
+    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, int8_zero_point=_zero(config, parameters, rng),
+                               prior=_prior(config, rng))
 
 
 def centred(config, parameters, seed):
@@ -30,10 +36,10 @@ def centred(config, parameters, seed):
     In a narrow range the last bits of an accumulator change gates, so that those bits matter, too.
     """
     rng = np.random.default_rng([seed, 1])
-    heights = [int(height) for height in rng.integers(1, 4 * config.k + 1, 6)]
+    heights = [int(height) for height in rng.integers(1, 4 * tile_rows(config) + 1, 6)]
     x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
          for height in heights]
-    result = dataclasses.replace(parameters, int8_zero_point=_zero(config, parameters, rng))
+    result = dataclasses.replace(parameters, int8_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng))
     ends = config.requant_bits - 1, LOGIT_BITS + GUARD_BITS + 1
     for name, sums, shifts, end in zip(("layer1", "layer2"), ("acc1", "acc2"), config.shifts, ends, strict=True):
         layer = getattr(result, name)
@@ -62,7 +68,7 @@ def pinned(config, parameters, seed):
             layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
             multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
     return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
-                               int8_zero_point=_zero(config, parameters, rng))
+                               int8_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng, ends=True))
 
 
 def segments(config, parameters):
@@ -104,6 +110,17 @@ def _beside(bits, count, rng):
 
 def _zero(config, parameters, rng):
     return int(rng.integers(-128, 128)) if config.loadable else parameters.int8_zero_point
+
+
+def _prior(config, rng, ends=False):
+    """A prior, which is of any size or at the ends of its range; None if the block has none."""
+    if not config.prior_rows:
+        return None
+    count = config.prior_rows * config.columns
+    low, high = -128 * count, 127 * count
+    if ends:
+        return rng.choice([low, low + 1, -1, 0, 1, high - 1, high], config.channels)
+    return rng.integers(low, high + 1, config.channels)
 
 
 def _weights(shape, rng):

@@ -9,6 +9,7 @@ import numpy as np
 from ...cosim.job import Frame, Idle, Job, Load, Reset
 from ...golden.integer import IntegerModel
 from ...hdl.parameters import stream_words
+from .parameters import tile_rows
 
 __all__ = ["Stimulus"]
 
@@ -26,7 +27,7 @@ class Stimulus:
         self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
         self.dtype = np.int8 if config.signed else np.uint8
         self.low = -128 if config.signed else 0
-        self.row = config.width * config.groups
+        self.row, self.tile_rows = config.width * config.groups, tile_rows(config)
         self.model = IntegerModel(config, parameters)
         self._stages = {}
 
@@ -40,11 +41,14 @@ class Stimulus:
 
     @functools.cached_property
     def other(self):
-        """Other parameters of the same formats, with another zero point: (Parameters, IntegerModel)."""
+        """Other parameters of the same formats, with another zero point and prior: (Parameters, IntegerModel)."""
         second = self.parameters.layer2
         turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
         parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
                                          int8_zero_point=-1 - self.parameters.int8_zero_point)
+        if parameters.prior is not None:
+            elements = self.config.prior_rows * self.config.columns
+            parameters = dataclasses.replace(parameters, prior=-elements - parameters.prior)
         return parameters, IntegerModel(self.config, parameters)
 
     def frame(self, x, model=None):

@@ -31,8 +31,8 @@ def test_what_differs_is_named():
 
 def test_select():
     assert select(None) == list(NAMED)
-    assert select(("LOADABLE",)) == ["uint8 about 255, loadable"]
-    assert select(("headline", "k=1")) == ["K=1, CR=1", "headline"]
+    assert select(("UINT8 about 255",)) == ["uint8 about 255, loadable"]
+    assert select(("headline", "cr=1")) == ["K=1, CR=1", "headline"]
     with pytest.raises(ConfigError, match="only=nothing: must be in one of the names: original SE") as caught:
         select(("headline", "nothing"))
     assert caught.value.option == "only"
