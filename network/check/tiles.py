@@ -21,8 +21,10 @@ from .subgraph import Subgraph, constant_error
 
 __all__ = ["wrong_tiles"]
 
-# Most pixels of a line where only its mean counts, and most lines of a map that the network leaves open.
+# Pixels of a line where only its mean counts, and most lines of a map that the network leaves open.
 LINE, MOST_LINES = 9, 512
+# Elements of a map whose size may be chosen, if that is not too few for two tiles.
+ELEMENTS = 1 << 18
 # Of the vectors before the activation: about its corners, and beyond them.
 SIZES = (0.5, 8.0)
 
@@ -61,9 +63,13 @@ def _sizes(block, tiling, graph):
     own = fixed[::-1] if columns else fixed
     # So many that the last tile is a part of one, no more of them count, or the window ends before.
     several = {1, 2 * tiling.k + 1, tiling.k + tiling.most_rows, sum(tiling.window or (0,)) + 1}
-    lines = [own[0]] if own[0] else sorted({min(count, MOST_LINES) for count in several})
-    # Narrower maps show the same where the nodes don't depend on the width.
-    line = own[1] or 2 * tiling.tile_width + 1 if tiling.tile_width else min(own[1] or LINE, LINE)
+    most = min(max(2 * tiling.k + 1, ELEMENTS // (LINE * block.channels)), MOST_LINES)
+    lines = [own[0]] if own[0] else sorted({min(count, most) for count in several})
+    if tiling.tile_width:
+        line = own[1] or 2 * tiling.tile_width + 1
+    else:
+        # Narrower maps show the same, as the nodes don't depend on the width.
+        line = min(max(2, ELEMENTS // (lines[-1] * block.channels)), own[1] or LINE, LINE)
     return [(line, count) if columns else (count, line) for count in lines]
 
 
