@@ -98,8 +98,8 @@ COMMANDS = {command.name: command for command in (
         name="bench", function="evaluate.bench.command:bench", options="evaluate.options:BenchOptions", extra="bench",
         short="measure the blocks of known networks, and write tables and plots",
         text="""Measure memory, cycles and synthesis of every squeeze-and-excite block of known networks, with the
-            original form beside the tiled one, and write DOCS/benchmarks.md with its plots. Each result is kept in OUT
-            as soon as it is there, so that what is finished is not measured again.""",
+            original form and cumulative and causal blocks beside the tiled one, and write DOCS/benchmarks.md with its
+            plots. Each result is kept in OUT as soon as it is there, so that nothing is measured twice.""",
         statuses={0: "all was measured and right", 1: "something failed"},
         examples=("", "--network EfficientDet-D2", "--blocks 56x56x64x16,7x7x1152x48 --jobs 4")),
     Command(
@@ -154,8 +154,9 @@ COMMANDS = {command.name: command for command in (
         short="count what tiles save and cost in a network, block by block",
         text="""For every squeeze-and-excite block of a network, and in sum, the original beside the tiled form:
             elements that wait, bits of memory in the RTL and of its tile buffers alone, multiplications, cycles to the
-            first output; for the networks of the paper its printed figures beside ours. Writes OUT/report.json and
-            OUT/report.svg. Measurements are kept in OUT.""",
+            first output; elements, bits, multipliers and cycles with cumulative and causal gates; for the networks of
+            the paper its printed figures beside ours. Writes OUT/report.json and OUT/report.svg. Measurements are kept
+            in OUT.""",
         statuses={0: "done", 1: "something failed"},
         examples=("EfficientDet-D2", "paper", "model.onnx --input-shape 3x640x640")),
     Command(

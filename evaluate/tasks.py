@@ -6,12 +6,18 @@ import enum
 
 from ..gen.fields import options_of, text_of, variables
 from ..gen.options import BlockOptions
+from ..hdl.config import Context
 from ..hdl.sizing import DEFAULT_LANES, lanes_within
 
-__all__ = ["FRAMES", "K", "Kind", "Task", "forms", "original", "simulated_height", "tiled"]
+__all__ = ["FORMS", "FRAMES", "K", "RUNNING", "Kind", "Task", "forms", "original", "running", "simulated_height",
+           "tiled"]
 
 # Rows of a tile in all of the document.
 K = 7
+# Contexts in which a row waits, or none, instead of a strip.
+RUNNING = (Context.CUMULATIVE, Context.CAUSAL)
+# The forms of a block that are compared: original, in strips, in those contexts.
+FORMS = ("se", "tse", *(context.value for context in RUNNING))
 # Frames of a simulation, back to back.
 FRAMES = 2
 # Input beats of a simulation that takes seconds; higher maps are simulated with fewer rows.
@@ -40,16 +46,20 @@ class Task:
         Of the block, as for `tiled-se verilog` or `tiled-se sim`.
     occupancy : bool
         Whether a simulation records the beats in the block, cycle by cycle.
+    most_k : int, optional
+        If given, and K rows make the block slower than a beat a cycle, K is the least up to this one that doesn't. It
+        remains if there is none.
     """
 
     kind: Kind
     options: BlockOptions
     occupancy: bool = False
+    most_k: int | None = None
 
     @property
     def settings(self):
         """All that decides the task's result, JSON-serialisable: the value of every option of a block."""
-        return {"kind": self.kind.value, "occupancy": self.occupancy,
+        return {"kind": self.kind.value, "occupancy": self.occupancy, "most_k": self.most_k,
                 "options": {name: text_of(getattr(self.options, name)) for name in OPTIONS}}
 
     @property
@@ -100,20 +110,34 @@ def original(kind, block, lanes=None, **more):
     return _task(kind, block, block.height, lanes or lanes_within(block.channels), block.height, more)
 
 
-def forms(block, options):
-    """MEMORY tasks for the original form of `block` and for the tiled one: the same where a tile holds the map.
+def running(kind, block, context, lanes=None, **more):
+    """The :class:`Task` for `block` in one of RUNNING's contexts, with one row of the prior and all rows counted.
 
-    `options` have K and what sizes the hardware; LANES is the most, of which the largest divisor of C is taken.
+    K is 1. Where that makes gates too slow for a beat a cycle, a MEMORY task has the least K with which they keep pace.
+    """
+    lanes = lanes or lanes_within(block.channels)
+    tiling = dict(context=context, prior_rows=1, max_rows=block.height)
+    return _task(kind, block, 1, lanes, simulated_height(block, lanes, 1), tiling | more,
+                 most_k=block.height if kind is Kind.MEMORY else None)
+
+
+def forms(block, options):
+    """MEMORY tasks for the FORMS of `block`, by form; two are the same where a tile holds the map.
+
+    `options` have the K of strips and what sizes the hardware; LANES is the most, of which the largest divisor of C is
+    taken.
     """
     lanes = lanes_within(block.channels, options.lanes or DEFAULT_LANES)
     sized = {name: getattr(options, name) for name in ("macs", "slack", "sram_overhead")} | dict(block.form)
-    return tuple(_task(Kind.MEMORY, block, min(k, block.height), lanes, 1, sized) for k in (block.height, options.k))
+    tasks = [_task(Kind.MEMORY, block, min(k, block.height), lanes, 1, sized) for k in (block.height, options.k)]
+    tasks += [running(Kind.MEMORY, block, context, lanes, **sized) for context in RUNNING]
+    return dict(zip(FORMS, tasks, strict=True))
 
 
-def _task(kind, block, k, lanes, height, more):
+def _task(kind, block, k, lanes, height, more, most_k=None):
     # No frame enters the hardware: where none is simulated, it is a single row.
     frames = dict(height=height, frames=FRAMES) if kind is Kind.CYCLES else dict(height=1, frames=1)
     options = frames | more
     occupancy = options.pop("occupancy", False)
     return Task(kind, BlockOptions(k=k, width=block.width, channels=block.channels, squeeze=block.squeeze, lanes=lanes,
-                                   **options), occupancy)
+                                   **options), occupancy, most_k)

@@ -11,7 +11,6 @@ import numpy as np
 from ..golden.quantise import Quantised
 from ..hdl.config import GATE_FRAC, Config, Context
 from ..hdl.parameters import stream_words
-from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
@@ -114,16 +113,13 @@ def _prior(config: Config, quantised: Quantised) -> dict[str, Any]:
 def _latency(config: Config) -> dict[str, Any]:
     """Cycles from input to output, for a frame that meets an empty block and is as long as they need."""
     timing = Timing(config)
-    if config.context is Context.CAUSAL:
-        which, first = "before_tile", predict(config, [1]).first_output_latency
-    else:
-        which = "of_tile" if config.window is None else "of_window"
-        first = config.waiting(config.width) * config.groups - 1 + timing.output_latency
+    which = "of_window" if config.window is not None else (
+        "before_tile" if config.context is Context.CAUSAL else "of_tile")
     return {
         "unit": "clock cycles",
         "tile_words": config.tile_words,
         f"last_input_beat_{which}_to_first_output_beat": timing.output_latency,
-        "first_input_beat_to_first_output_beat": first,
+        "first_input_beat_to_first_output_beat": timing.first_output_latency,
         "cycles_between_tiles_at_least": timing.excite_cycles,
         "full_rate": timing.full_rate,
     }

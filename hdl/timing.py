@@ -182,6 +182,15 @@ class Timing:
         return self.tile_latency + self.scale_latency + QUEUE
 
     @property
+    def first_output_latency(self):
+        """Cycles from a frame's first input beat to its first output beat, if its last needed row comes without a
+        pause and it meets an empty block.
+        """
+        waiting = self.config.waiting(self.config.width) * self.config.groups
+        # A causal frame's first gates start with its first beat.
+        return max(waiting, 1) - 1 + self.output_latency
+
+    @property
     def credits(self):
         """Credits for full rate: beats that are read and have not left, and one whose credit is on its way back."""
         return self.scale_latency + QUEUE + 1

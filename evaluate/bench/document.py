@@ -3,7 +3,7 @@
 
 from ...hdl.sizing import DEFAULT_LANES
 from ..page import DOCUMENT
-from ..tasks import FRAMES, K
+from ..tasks import FRAMES, RUNNING, K
 from . import plots, tables
 from .plan import HEADLINE, LANES_LIMITS
 from .sums import Findings, network_memory
@@ -12,6 +12,7 @@ __all__ = ["DOCUMENT", "document"]
 
 PLOTS = {"networks": "benchmarks-networks.svg", "macs": "benchmarks-macs.svg", "occupancy": "benchmarks-occupancy.svg"}
 TARGET_NETWORK = "EfficientDet-D2"
+FORMS_TEXT = {"tse": "TSE"} | {context.value: f"{context.value} blocks" for context in RUNNING}
 
 
 def document(plan, results, failures, command):
@@ -42,6 +43,10 @@ golden model. Figures marked (a) are analytic: they are computed from the parame
 speed of simulation, which `make simspeed DOCS=docs` writes, depends on the machine.
 
 TSE is tiled squeeze-and-excite with k = {K}. SE is the original squeeze-and-excite, from the same generator with k = H.
+Cumulative and causal blocks have gates from a mean of many rows, and one row of the prior (PRIOR=1): of all rows so
+far, so that one row waits, or of all rows before, so that none does. Their K is 1, or the least with which the block
+still takes a beat a cycle. Their MAX_ROWS is the height of the map. Seven rows are 8\\*7\\*W\\*C bits.
+
 Unless a table says otherwise, blocks are loadable, with random weights, ReLU, sigmoid and MACS=auto, and LANES is the
 largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory counts every memory of the block
 except those of the parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES}
@@ -79,6 +84,11 @@ exactly one place for each of these beats. The table was measured by `make veril
 """
     yield tables.macs(plan, results)
     yield _picture("macs", files, "Memory over the bound against multipliers")
+    yield "### The same block with one row that waits, or none"
+    yield """
+`make sim` with the variables in the first column. MAX_ROWS is its default. The first rows are those of strips:
+"""
+    yield tables.contexts(plan, results)
 
 
 def _blocks(plan, results):
@@ -99,6 +109,12 @@ The memory in each row comes from `make verilog K= W= C= CR=`; for SE, K is the 
 latency of SE, if the row has one, comes from `make sim` with K and H both set to this height.
 """
     yield tables.originals(plan, results)
+    yield "### Cumulative and causal"
+    yield """
+`make verilog CONTEXT= K= W= C= CR= PRIOR=1 MAX_ROWS=` for each row, with the height of the map as MAX_ROWS. The latency
+is that of a frame's first output.
+"""
+    yield tables.running(plan, results)
 
 
 def _claims(plan, found):
@@ -127,16 +143,17 @@ def _networks(plan, results, files):
 The table adds up the memory of all squeeze-and-excite blocks of a network (n), in bits, each block as often as the
 network has it. LANES is the largest divisor of C up to the given number. Each block is `make verilog K= W= C= CR=
 LANES=`, with K=H for SE. With MACS=auto, both forms have a buffer that is some percent larger than the tile. Every SE
-needs at least the memory of the maps, 8\\*H\\*W\\*C bits.
+needs at least the memory of the maps, 8\\*H\\*W\\*C bits. Cumulative and causal blocks are those of the table above.
 """
     for network in plan.networks:
         sums = [network_memory(network, most, plan, results) for most in LANES_LIMITS]
         if network.name == TARGET_NETWORK and None not in sums:
-            less = ", ".join(f"{100 * found.reduction:.2f} % with up to {most} lane{'s' * (most > 1)}"
-                             for most, found in zip(LANES_LIMITS, sums, strict=True))
-            yield f"In {network.name} the memory of TSE is smaller than that of SE by {less}."
+            for form, text in FORMS_TEXT.items():
+                less = ", ".join(f"{tables.less(found, form)} with up to {most} lane{'s' * (most > 1)}"
+                                 for most, found in zip(LANES_LIMITS, sums, strict=True))
+                yield f"In {network.name} the memory of {text} is smaller than that of SE by {less}."
     yield tables.networks(plan, results)
-    yield _picture("networks", files, "Memory of each network's blocks, SE and TSE")
+    yield _picture("networks", files, "Memory of each network's blocks: SE, TSE, cumulative, causal")
     yield "Where the blocks were read from:"
     yield "".join(f"- {network.name}: {network.source}\n" for network in plan.networks)
 
@@ -145,10 +162,10 @@ def _synth(plan, results):
     if plan.synth:
         yield "## Synthesis"
         yield f"""
-`make synth TARGET= K={K} W={HEADLINE.width} C={HEADLINE.channels} LANES=`, with nextpnr's seeds 1, 2 and 3; ECP5 parts
-are of speed grade 6. LUTs are LUT4 and CCU2C cells on ECP5 (a CCU2C is an adder of two bits), SB_LUT4 on iCE40, and
-LUT1 to LUT6 on Xilinx. Distributed RAM and shift registers are not included (`cells` in synth.json has them). A dash
-means that the tool doesn't report the figure. For a block that fits no part,
+`make synth TARGET= K={K} W={HEADLINE.width} C={HEADLINE.channels} LANES=`, and with K=1 CONTEXT= PRIOR=1, with
+nextpnr's seeds 1, 2 and 3; ECP5 parts are of speed grade 6. LUTs are LUT4 and CCU2C cells on ECP5 (a CCU2C is an adder
+of two bits), SB_LUT4 on iCE40, and LUT1 to LUT6 on Xilinx. Distributed RAM and shift registers are not included
+(`cells` in synth.json has them). A dash means that the tool doesn't report the figure. For a block that fits no part,
 the cells are those of the first part tried.
 """
         yield tables.synth(plan, results)

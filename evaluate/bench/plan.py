@@ -5,8 +5,9 @@ import dataclasses
 
 from ...gen.fpga.targets import Target
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
+from ...hdl.tiling import DEFAULT_MAX_ROWS
 from ..networks import BlockShape
-from ..tasks import Kind, original, tiled
+from ..tasks import FORMS, RUNNING, Kind, original, running, tiled
 
 __all__ = ["HEADLINE", "LANES_LIMITS", "Plan", "make_plan"]
 
@@ -34,10 +35,12 @@ class Plan:
         A simulation for every distinct block.
     latency : dict of BlockShape to Task
         The original form of every block: a simulation where that is small, else from the parameters.
-    memory : dict of (BlockShape, int) to (Task, Task)
-        Tiled and original form of a block with that limit on the lanes.
+    memory : dict of (BlockShape, int) to dict of str to Task
+        The FORMS of a block with that limit on the lanes.
     variants : tuple of Task
         Simulations of the headline block.
+    contexts : tuple of Task
+        Simulations of the headline block in RUNNING's contexts.
     macs : dict of int to tuple of Task
         By lanes: the headline block with growing numbers of multipliers.
     occupancy : tuple of Task
@@ -50,6 +53,7 @@ class Plan:
     latency: dict = dataclasses.field(default_factory=dict)
     memory: dict = dataclasses.field(default_factory=dict)
     variants: tuple = ()
+    contexts: tuple = ()
     macs: dict = dataclasses.field(default_factory=dict)
     occupancy: tuple = ()
     synth: tuple = ()
@@ -57,8 +61,8 @@ class Plan:
     @property
     def tasks(self):
         """Every task once: what a synthesis tool does first, then long simulations before short ones."""
-        found = [*self.synth, *self.cycles.values(), *self.latency.values(), *self.variants, *self.occupancy,
-                 *(task for pair in self.memory.values() for task in pair),
+        found = [*self.synth, *self.cycles.values(), *self.latency.values(), *self.variants, *self.contexts,
+                 *self.occupancy, *(task for forms in self.memory.values() for task in forms.values()),
                  *(task for row in self.macs.values() for task in row)]
         return sorted(dict.fromkeys(found), key=lambda task: (task.kind is not Kind.SYNTH, -task.beats))
 
@@ -72,22 +76,33 @@ def make_plan(networks, blocks=None, headline=True):
     cycles = {block: tiled(Kind.CYCLES, block) for block in blocks}
     latency = {block: original(Kind.CYCLES if block.height * block.width * block.channels <= MOST_ORIGINAL_ELEMENTS
                                else Kind.MEMORY, block) for block in blocks}
-    # Those have the netlist's memories, too.
-    memory = {(block, DEFAULT_LANES): (cycles[block], latency[block]) for block in blocks}
-    memory |= {(block, most): tuple(form(Kind.MEMORY, block, lanes_within(block.channels, most))
-                                    for form in (tiled, original))
-               for block in blocks for most in LANES_LIMITS if most != DEFAULT_LANES}
+    memory = {(block, most): _forms(block, lanes_within(block.channels, most))
+              for block in blocks for most in LANES_LIMITS}
+    for block in blocks:
+        # Those have the netlist's memories, too.
+        memory[block, DEFAULT_LANES] |= {"se": latency[block], "tse": cycles[block]}
     plan = Plan(tuple(networks), cycles, latency, memory)
     return dataclasses.replace(plan, **_headline()) if headline else plan
+
+
+def _forms(block, lanes):
+    strips = [form(Kind.MEMORY, block, lanes) for form in (original, tiled)]
+    return dict(zip(FORMS, [*strips, *(running(Kind.MEMORY, block, context, lanes) for context in RUNNING)],
+                    strict=True))
 
 
 def _headline():
     return {
         "variants": tuple(tiled(Kind.CYCLES, HEADLINE, lanes, **variant)
                           for lanes in HEADLINE_LANES for variant in VARIANTS),
+        # As the block is made where nobody knows the map's height.
+        "contexts": tuple(running(Kind.CYCLES, HEADLINE, context, lanes, max_rows=DEFAULT_MAX_ROWS)
+                          for lanes in HEADLINE_LANES for context in RUNNING),
         "macs": {lanes: tuple(tiled(Kind.MEMORY, HEADLINE, lanes, macs=macs) for macs in SWEPT_MACS)
                  for lanes in HEADLINE_LANES},
         "occupancy": tuple(form(Kind.CYCLES, HEADLINE, occupancy=True) for form in (tiled, original)),
-        "synth": tuple(tiled(Kind.SYNTH, HEADLINE, lanes, target=target)
-                       for target in Target for lanes in HEADLINE_LANES),
+        "synth": tuple(task for target in Target for task in (
+            *(tiled(Kind.SYNTH, HEADLINE, lanes, target=target) for lanes in HEADLINE_LANES),
+            *(running(Kind.SYNTH, HEADLINE, context, target=target, max_rows=DEFAULT_MAX_ROWS)
+              for context in RUNNING))),
     }

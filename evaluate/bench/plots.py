@@ -8,14 +8,14 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ...hdl.sizing import DEFAULT_LANES
-from ..tasks import K
+from ..tasks import FORMS, K
 from .plan import HEADLINE, HEADLINE_LANES
 from .sums import network_memory
 
 __all__ = ["macs", "networks", "occupancy", "svg"]
 
 # Told apart by colour-blind readers, and in grey: of Okabe and Ito's palette.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 STYLE = {
     "svg.hashsalt": "tiled-se", "svg.fonttype": "none", "font.size": 9,
     # The second is for readers without the first: letters of the same widths.
@@ -55,18 +55,20 @@ def networks(plan, results):
         if not rows:
             return False
         places = range(len(rows))
-        whole, tiled, narrow = ([value / MEGABIT for value in column] for column in zip(
-            *((eight.original, eight.tiled, one.tiled) for _, eight, one in rows), strict=True))
-        axes.hlines(places, narrow, whole, color="#cccccc", linewidth=2, zorder=1)
+        whole, tiled, cumulative, causal = ([eight.bits[form] / MEGABIT for _, eight, _ in rows] for form in FORMS)
+        narrow = [one.bits["tse"] / MEGABIT for *_, one in rows]
+        axes.hlines(places, causal, whole, color="#cccccc", linewidth=2, zorder=1)
         axes.plot(whole, places, "s", color=ORANGE, label=f"SE, up to {DEFAULT_LANES} lanes")
-        axes.plot(tiled, places, "o", color=BLUE, label=f"TSE, up to {DEFAULT_LANES} lanes")
-        axes.plot(narrow, places, "o", color=BLUE, markerfacecolor="white", label="TSE, 1 lane")
+        axes.plot(tiled, places, "o", color=BLUE, label=f"TSE, k = {K}")
+        axes.plot(narrow, places, "o", color=BLUE, markerfacecolor="white", label=f"TSE, k = {K}, 1 lane")
+        axes.plot(cumulative, places, "^", color=GREEN, label="cumulative")
+        axes.plot(causal, places, "<", color=PURPLE, label="causal")
         for place, (_, eight, _) in enumerate(rows):
-            axes.annotate(f"{100 * eight.reduction:.1f} % less", (whole[place], place), (8, 0),
+            axes.annotate(f"{100 * eight.reduction('tse'):.1f} % less", (whole[place], place), (8, 0),
                           textcoords="offset points", va="center", color=GREY)
         axes.set_yticks(places, [name.replace("_", " ") for name, *_ in rows])
-        axes.set(xscale="log", xlim=(0.8 * min(narrow), 3.5 * max(whole)), ylim=(len(rows) - 0.5, -0.5),
-                 xlabel=f"memory of all SE blocks, without weights (Mbit), k = {K}")
+        axes.set(xscale="log", xlim=(0.8 * min(causal), 3.5 * max(whole)), ylim=(len(rows) - 0.5, -0.5),
+                 xlabel="memory of all SE blocks, without weights (Mbit); in percent, TSE against SE")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(False, axis="y")
         axes.figure.legend(loc="outside upper center", ncols=3)

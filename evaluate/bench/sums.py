@@ -3,45 +3,47 @@
 
 import dataclasses
 
+from ..tasks import FORMS
+
 __all__ = ["Findings", "NetworkMemory", "network_memory"]
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkMemory:
-    """Memory bits without weights of all blocks of a network, for both forms and a limit on the lanes.
+    """Memory ``bits`` without weights of all blocks of a network, for each of FORMS and a limit on the lanes.
 
     ``maps`` are the feature maps' own bits, which the original form can't do without.
     """
 
-    tiled: int
-    original: int
+    bits: dict
     maps: int
 
-    @property
-    def reduction(self):
-        """How much less the tiled form takes, as a fraction."""
-        return 1 - self.tiled / self.original
+    def reduction(self, form):
+        """How much less than the original `form` takes, as a fraction."""
+        return 1 - self.bits[form] / self.bits["se"]
 
 
 def network_memory(network, most, plan, results):
     """The :class:`NetworkMemory` of `network` with `most` lanes; None where a block's result is missing."""
-    if any(task not in results for block in network.blocks for task in plan.memory[block, most]):
+    tasks = {block: plan.memory[block, most] for block in network.blocks}
+    if any(task not in results for forms in tasks.values() for task in forms.values()):
         return None
-    sums = (sum(block.count * results[plan.memory[block, most][form]]["sram"]["total_without_weights_bits"]
-                for block in network.blocks) for form in (0, 1))
-    return NetworkMemory(*sums, sum(block.count * 8 * block.height * block.width * block.channels
-                                    for block in network.blocks))
+    bits = {form: sum(block.count * results[tasks[block][form]]["sram"]["total_without_weights_bits"]
+                      for block in network.blocks) for form in FORMS}
+    return NetworkMemory(bits, sum(block.count * 8 * block.height * block.width * block.channels
+                                   for block in network.blocks))
 
 
 class Findings:
     """The simulations that break or limit a claim of the page, as lists of tasks.
 
     ``inexact``: analytic and simulated figures differ. ``slow``: less than one beat a cycle. ``broken``: slow, although
-    every tile has as many beats as excite takes cycles.
+    every tile has as many beats as excite takes cycles. The slow ones in contexts are all broken.
     """
 
     def __init__(self, plan, results):
-        simulations = [task for task in dict.fromkeys([*plan.cycles.values(), *plan.latency.values(), *plan.variants])
+        simulations = [task for task in dict.fromkeys([*plan.cycles.values(), *plan.latency.values(), *plan.variants,
+                                                       *plan.contexts])
                        if task in results and "simulated" in results[task]]
         self.simulated = len(simulations)
         self.inexact = [task for task in simulations
@@ -51,6 +53,8 @@ class Findings:
         self.slow = [task for task in rows if results[task]["simulated"]["steady_throughput"] < 1]
         self.broken = [task for task in self.slow
                        if results[task]["shortest_tile_beats"] >= results[task]["excite_cycles"]]
+        self.broken += [task for task in plan.contexts
+                        if task in results and results[task]["simulated"]["steady_throughput"] < 1]
 
     @property
     def problems(self):

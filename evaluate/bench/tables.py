@@ -4,12 +4,15 @@
 from ...gen.block_spec import prepare
 from ...gen.fpga.targets import Target
 from ...gen.text_table import markdown
+from ...hdl.config import Context
 from ...hdl.schedule import predict
+from ...hdl.sizing import DEFAULT_LANES
+from ..tasks import RUNNING
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
 from .sums import network_memory
 
-__all__ = ["blocks", "macs", "measured_memory", "memory_roles", "name", "networks", "originals", "steady", "synth",
-           "variants"]
+__all__ = ["blocks", "contexts", "less", "macs", "measured_memory", "memory_roles", "name", "networks", "originals",
+           "running", "steady", "synth", "variants"]
 
 FAILED = "failed"
 ROLES = ("tile_buffer", "accumulator", "scale_fifo", "other", "weight")
@@ -107,18 +110,26 @@ def originals(plan, results):
 
 
 def networks(plan, results):
-    """Both forms' memory, added up over each network's blocks."""
+    """Every form's memory, added up over each network's blocks."""
     rows = []
     for network in plan.networks:
         count = sum(block.count for block in network.blocks)
         for most in LANES_LIMITS:
             found = network_memory(network, most, plan, results)
             rows.append([network.name, " x ".join(map(str, network.input)), count, most, *(
-                [FAILED] + [""] * 4 if found is None else
-                [found.maps, found.original, found.tiled, f"{100 * found.reduction:.2f} %",
-                 f"{100 * (1 - found.tiled / found.maps):.2f} %"])])
+                [FAILED] + [""] * 8 if found is None else
+                [found.maps, found.bits["se"], found.bits["tse"], less(found, "tse"),
+                 f"{100 * (1 - found.bits['tse'] / found.maps):.2f} %",
+                 *(cell for context in RUNNING for cell in (found.bits[context.value], less(found, context.value)))])])
     return markdown([["network", "input", "blocks", "LANES up to", "maps, bits", "SE, bits (n)", "TSE, bits (n)",
-                      "less than SE", "less than the maps"], *rows], left=(0,))
+                      "less than SE", "less than the maps",
+                      *(head for context in RUNNING for head in (f"{context.value}, bits (n)", "less than SE"))],
+                     *rows], left=(0,))
+
+
+def less(found, form):
+    """How much less memory than SE `form` takes."""
+    return f"{100 * found.reduction(form):.2f} %"
 
 
 def variants(plan, results):
@@ -131,6 +142,38 @@ def variants(plan, results):
             "cycles (a)", "cycles (s)", "buffer, elements (n)", "peak, elements (s)", "bound, bits", "memory, bits (n)",
             "over bound"]
     return _filled(head, [(f"`{command(task)}`", task) for task in plan.variants], results, row)
+
+
+def contexts(plan, results):
+    """The headline block in contexts in which a row waits, or none, beside strips."""
+    def row(task, result):
+        sram = result["sram"]
+        return [result["config"]["macs"], result["excite_cycles"], result["config"]["slack"], *_cycle_cells(result),
+                result["first_output_latency"], result["simulated"]["first_output_latency"],
+                result["simulated"]["peak_elements"], sram["bound_bits"], sram["total_without_weights_bits"],
+                f"{sram['over_tse7']:.3f}"]
+
+    head = ["make sim", "MACS", "excite, cycles (a)", "slack, beats", "beats a cycle (a)", "beats a cycle (s)",
+            "cycles (a)", "cycles (s)", "latency (a)", "latency (s)", "peak, elements (s)", "what waits, bits",
+            "memory, bits (n)", "over seven rows"]
+    strips = [task for task in plan.variants if task.options.slack is None and task.options.sram_overhead is None]
+    return _filled(head, [(f"`{command(task)}`", task) for task in (*strips, *plan.contexts)], results, row)
+
+
+def running(plan, results):
+    """Every block in those contexts."""
+    rows = []
+    for block in plan.cycles:
+        cells = []
+        for context in RUNNING:
+            result = results.get(plan.memory[block, DEFAULT_LANES][context.value])
+            cells += [FAILED, "", "", "", ""] if result is None else [
+                result["config"]["k"], result["config"]["macs"], result["sram"]["total_without_weights_bits"],
+                f"{result['sram']['over_tse7']:.3f}", result["first_output_latency"]]
+        rows.append([name(block), *cells])
+    columns = ["MACS", "memory, bits (n)", "over seven rows", "latency (a)"]
+    return markdown([["H x W x C x CR", *(head for context in RUNNING for head in (f"{context.value}: K", *columns))],
+                     *rows], left=(0,))
 
 
 def command(task):
@@ -161,13 +204,15 @@ def synth(plan, results):
     """What synthesis tools make of the headline block."""
     def row(task, result):
         found = result["synth"]
-        return [task.options.lanes, result["config"]["macs"],
+        context = result["config"]["context"]
+        return [f"K={result['config']['k']}" + (f" {context}" if context != Context.TILE.value else ""),
+                task.options.lanes, result["config"]["macs"],
                 *(_cell(found.get(name)) for name in ("luts", "ffs", "dsps", "block_rams", "tile_buffer_block_rams",
-                                                      "block_ram_bits_over_bound")),
-                f"{result['sram']['over_bound']:.3f}", _speeds(found), _slowest(found)]
+                                                      "block_ram_bits_over_tse7")),
+                f"{result['sram']['over_tse7']:.3f}", _speeds(found), _slowest(found)]
 
-    head = ["part", "LANES", "MACS", "LUTs", "flip-flops", "DSPs", "block RAMs", "of these tile buffer",
-            "block RAM bits over bound", "netlist bits over bound", "Fmax, MHz: median (each seed)",
+    head = ["part", "block", "LANES", "MACS", "LUTs", "flip-flops", "DSPs", "block RAMs", "of these tile buffer",
+            "block RAM bits over seven rows", "netlist bits over seven rows", "Fmax, MHz: median (each seed)",
             "slowest path of the median: ns by module"]
     parts = [results[task]["synth"].get("device") if task in results else None for task in plan.synth]
     return _filled(head, [(part or task.options.target, task) for part, task in zip(parts, plan.synth, strict=True)],

@@ -33,7 +33,8 @@ def report(options: ReportOptions) -> bool:
     # Matplotlib takes a second to load: a wrong option is refused before.
     from . import plots
 
-    tasks = [task for network in subject.networks for block in network.blocks for task in forms(block, options)]
+    tasks = [task for network in subject.networks for block in network.blocks
+             for task in forms(block, options).values()]
     results, failures = measure(tasks, "designs", folder, options.jobs,
                                 [os.path.join(folder, name) for name in RESULTS])
     summaries = [network_summary(network, options, results) for network in subject.networks]

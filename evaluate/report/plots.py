@@ -4,13 +4,13 @@
 import itertools
 import math
 
-from ..bench.plots import BLUE, GREY, ORANGE, svg
+from ..bench.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, svg
 from .texts import MILLION, plain
 
 __all__ = ["accuracies", "trade_off"]
 
 # The rest of Okabe and Ito's palette, but for its yellow.
-COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", GREY)
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", GREY)
 
 
 def trade_off(summaries):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network's figures, block by block and in sum, both forms side by side: what report.json holds of it."""
+"""A network's figures, block by block and in sum, all forms side by side: what report.json holds of it."""
 
+from ...hdl.config import Context
 from ..metric import WHOLE, Tile, added_macs, buffered, tiles
-from ..tasks import forms
+from ..tasks import FORMS, RUNNING, forms
 
-__all__ = ["CURVE_ROWS", "FORMS", "SUMMED", "network_summary"]
+__all__ = ["CURVE_ROWS", "SUMMED", "network_summary"]
 
-FORMS = ("se", "tse")
+# Figures of a form that are measured, beside the memories by role and the config.
+MEASURED = ("memory_bits", "tile_buffer_bits", "multipliers", "first_output_latency", "full_rate")
 # Figures of a form that are added up over a network's blocks.
-SUMMED = ("elements", "added_macs", "memory_bits", "tile_buffer_bits", "first_output_latency")
+SUMMED = ("elements", "added_macs", "memory_bits", "tile_buffer_bits", "multipliers", "first_output_latency")
 # Figures whose reduction is given.
 REDUCED = ("elements", "memory_bits", "tile_buffer_bits")
 # Rows of a strip for which a network's buffering and MACs are given.
@@ -18,43 +20,55 @@ CURVE_ROWS = (1, 3, 5, 7, 9)
 def network_summary(network, options, results):
     """A dict of `network`'s figures, JSON-serialisable.
 
-    ``blocks`` has a dict for each with its shape, ``count``, and for ``se`` and ``tse``: ``rows`` and ``tiles``,
-    ``elements`` that wait, ``added_macs`` (F for each tile), and what was measured, all None where that has failed:
-    ``memory_bits`` without weights and ``tile_buffer_bits`` of these, ``first_output_latency`` in cycles, ``sram`` by
-    role, ``config``. ``sum`` adds each block's figures up as often as the network has it, and is None where one is
-    missing; ``reduction`` is how much less the tiled form takes, as a fraction. ``curve`` has elements and MACs by
-    rows of a strip.
+    ``blocks`` has a dict for each with its shape, ``count``, and for each form: ``rows`` and ``tiles``, ``elements``
+    that wait, ``added_macs`` (F for each tile), and what was measured, all None where that has failed: ``memory_bits``
+    without weights and ``tile_buffer_bits`` of these, ``multipliers``, ``first_output_latency`` in cycles,
+    ``full_rate``, ``sram`` by role, ``config``. The forms are ``se``, ``tse`` with strips of K rows, and ``cumulative``
+    and ``causal`` with one row, or as many as full rate takes. ``sum`` adds each block's figures up as often as the
+    network has it, and is None where one is missing. ``reduction`` is how much less than SE a form takes, as a
+    fraction: in ``cumulative`` and ``causal`` their own, beside the forms that of ``tse``. ``curve`` has elements and
+    MACs by rows of a strip.
     """
     blocks = [_block(block, options, results) for block in network.blocks]
     total = {form: {name: _sum(blocks, form, name) for name in SUMMED} for form in FORMS}
     return {"name": network.name, "input": network.input and list(network.input), "source": network.source,
-            "k": options.k, "blocks": blocks, "count": sum(block.count for block in network.blocks), "sum": total,
-            "reduction": reductions(total),
+            "k": options.k, "blocks": blocks, "count": sum(block.count for block in network.blocks),
+            "sum": _contexts_reduced(total), "reduction": _reduction(total, "tse"),
             "curve": [_point(network, rows) for rows in sorted({*CURVE_ROWS, options.k})]}
 
 
-def reductions(both):
-    """1 - tiled / original, None where a figure is missing."""
-    original, tiled = (both[form] for form in FORMS)
-    return {name: None if None in (original[name], tiled[name]) else 1 - tiled[name] / original[name]
+def _reduction(figures, form):
+    """1 - the form's / the original's, None where a figure is missing."""
+    original, other = figures["se"], figures[form]
+    return {name: None if None in (original[name], other[name]) else 1 - other[name] / original[name]
             for name in REDUCED}
 
 
+def _contexts_reduced(figures):
+    """`figures` by form, of which those in a context have their reduction."""
+    return figures | {context.value: figures[context.value] | {"reduction": _reduction(figures, context.value)}
+                      for context in RUNNING}
+
+
 def _block(block, options, results):
-    both = {form: _form(block, tile, results.get(task))
-            for form, tile, task in zip(FORMS, (WHOLE, Tile(rows=options.k)), forms(block, options), strict=True)}
+    figures = {form: _form(block, form, task, results.get(task)) for form, task in forms(block, options).items()}
     return {"name": block.name, "height": block.height, "width": block.width, "channels": block.channels,
-            "squeeze": block.squeeze, "count": block.count, **both, "reduction": reductions(both)}
+            "squeeze": block.squeeze, "count": block.count, **_contexts_reduced(figures),
+            "reduction": _reduction(figures, "tse")}
 
 
-def _form(block, tile, result):
-    measured = dict.fromkeys(("memory_bits", "tile_buffer_bits", "first_output_latency", "sram", "config"))
+def _form(block, form, task, result):
+    measured, k = dict.fromkeys((*MEASURED, "sram", "config")), task.options.k
     if result is not None:
-        sram = result["sram"]
+        sram, config = result["sram"], result["config"]
+        k = config["k"]
         measured = {"memory_bits": sram["total_without_weights_bits"], "tile_buffer_bits": sram["tile_buffer_bits"],
-                    "first_output_latency": result["first_output_latency"], "sram": sram, "config": result["config"]}
+                    "multipliers": config["macs"], "first_output_latency": result["first_output_latency"],
+                    "full_rate": result["full_rate"], "sram": sram, "config": config}
+    tile = WHOLE if form == "se" else Tile(rows=k)
     rows, _ = tile.within(block.height, block.width)
-    return {"rows": rows, "tiles": tiles(block, tile), "elements": buffered(block, tile),
+    return {"rows": rows, "tiles": tiles(block, tile),
+            "elements": 0 if form == Context.CAUSAL.value else buffered(block, tile),
             "added_macs": added_macs(block, tile), **measured}
 
 

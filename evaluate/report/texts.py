@@ -3,9 +3,10 @@
 
 from ...gen.fields import shortened
 from ...gen.text_table import aligned
+from ...hdl.config import Context
 from ..paper.paper import STRIP
 from ..paper.rules import TILES_TEXT
-from .summary import FORMS
+from ..tasks import RUNNING
 
 __all__ = ["network_text", "paper_text", "plain"]
 
@@ -59,35 +60,67 @@ def _percent(value):
 def network_text(summary):
     """A network's blocks, and their sum: elements and bits in thousands."""
     size = f", input {' x '.join(map(str, summary['input']))}" if summary["input"] else ""
-    rows = [_row(str(number), "x".join(str(block[name]) for name in ("height", "width", "channels", "squeeze")),
-                 block["count"], block) for number, block in enumerate(summary["blocks"], 1)]
-    rows.append(_row("", "sum", summary["count"], {**summary["sum"], "reduction": summary["reduction"]}))
+    rows = _each(summary, _row)
     groups = (("", ["", "H x W x C x CR", "n"]), ("elements / 1000", ["SE", "TSE", "less"]),
               ("memory, bits / 1000", ["SE", "TSE", "less"]), ("added MACs / 1000", ["SE", "TSE"]),
               ("first output, cycles", ["SE", "TSE"]))
     names = [f"{number:3d}  {plain(block['name'])}" for number, block in enumerate(summary["blocks"], 1)
              if block["name"]]
     return "\n".join([f"{plain(summary['name'])}{size}, k = {summary['k']}", table(groups, rows, left=(0, 1)),
-                      *_tile_buffers(summary), *(["", "names of the blocks", *names] if names else [])])
+                      *_tile_buffers(summary), "", *_contexts(summary),
+                      *(["", "names of the blocks", *names] if names else [])])
 
 
 def _tile_buffers(summary):
     """The part of the memory that the elements wait in; no line where something hasn't been measured."""
-    original, tiled = (summary["sum"][form]["tile_buffer_bits"] for form in FORMS)
+    original, tiled = (summary["sum"][form]["tile_buffer_bits"] for form in ("se", "tse"))
     if None in (original, tiled):
         return []
     return [f"tile buffers alone: {_number(original, THOUSAND, 1)} and {_number(tiled, THOUSAND, 1)} bits / 1000, "
             f"{_percent(summary['reduction']['tile_buffer_bits'])} less"]
 
 
+def _each(summary, row):
+    """The `row` of each block, and of their sum."""
+    rows = [row(str(number), "x".join(str(block[name]) for name in ("height", "width", "channels", "squeeze")),
+                block["count"], block) for number, block in enumerate(summary["blocks"], 1)]
+    return [*rows, row("", "sum", summary["count"], {**summary["sum"], "reduction": summary["reduction"]})]
+
+
 def _row(number, label, count, figures):
-    original, tiled = (figures[form] for form in FORMS)
+    original, tiled = figures["se"], figures["tse"]
     less = figures["reduction"]
     pair = {name: [_number(form[name], unit, digits) for form in (original, tiled)] for name, unit, digits in (
         ("elements", THOUSAND, 1), ("memory_bits", THOUSAND, 1), ("added_macs", THOUSAND, 1),
         ("first_output_latency", 1, 0))}
     return [number, label, str(count), *pair["elements"], _percent(less["elements"]), *pair["memory_bits"],
             _percent(less["memory_bits"]), *pair["added_macs"], *pair["first_output_latency"]]
+
+
+def _contexts(summary):
+    """The same blocks in contexts in which few rows wait, or none."""
+    columns = ["bits", "less", "MACS", "cycles"]
+    groups = (("", ["", "H x W x C x CR", "n"]), ("cumulative", ["K", "elements", *columns]),
+              ("causal", ["K", *columns]))
+    yield ("running means with one row of the prior; K is 1, or the least with full rate; elements and bits / 1000; "
+           "less than SE;\nMACS are multipliers, cycles those to the first output")
+    yield table(groups, _each(summary, _context_row), left=(0, 1))
+    for form in (context.value for context in RUNNING):
+        slow = [str(number) for number, block in enumerate(summary["blocks"], 1) if block[form]["full_rate"] is False]
+        if slow:
+            yield f"{form}, less than a beat a cycle: {', '.join(slow)}"
+
+
+def _context_row(number, label, count, figures):
+    cells = [number, label, str(count)]
+    for context in RUNNING:
+        found = figures[context.value]
+        cells.append(str(found["rows"]) if "rows" in found else "")
+        if context is Context.CUMULATIVE:
+            cells.append(_number(found["elements"], THOUSAND, 1))
+        cells += [_number(found["memory_bits"], THOUSAND, 1), _percent(found["reduction"]["memory_bits"]),
+                  _number(found["multipliers"]), _number(found["first_output_latency"])]
+    return cells
 
 
 def paper_text(tiles, models, measured):

@@ -16,7 +16,7 @@ from tiled_se.evaluate import measure
 from tiled_se.evaluate.bench import command, document, plan, tables
 from tiled_se.evaluate.bench.sums import network_memory
 from tiled_se.evaluate.networks import load_networks
-from tiled_se.evaluate.tasks import Kind, original, tiled
+from tiled_se.evaluate.tasks import FORMS, RUNNING, Kind, original, running, tiled
 from tiled_se.gen import simulation
 
 TINY = {"networks": {"Tiny": {"input": [28, 24], "source": "nowhere", "blocks": [[14, 12, 16, 4, 3]]}}}
@@ -94,16 +94,32 @@ class TestDocument:
     def test_network_adds_its_blocks_up(self, results):
         tiny, found = results
         for most in plan.LANES_LIMITS:
-            pair = [found[task]["sram"]["total_without_weights_bits"] for task in tiny.memory[SMALL, most]]
+            bits = {form: found[task]["sram"]["total_without_weights_bits"]
+                    for form, task in tiny.memory[SMALL, most].items()}
             sums = network_memory(tiny.networks[0], most, tiny, found)
-            assert (sums.tiled, sums.original) == (3 * pair[0], 3 * pair[1])
+            assert sums.bits == {form: 3 * value for form, value in bits.items()}
             assert sums.maps == 3 * 8 * 14 * 12 * 16
-            assert sums.reduction == pytest.approx(1 - pair[0] / pair[1])
+            assert sums.reduction("tse") == pytest.approx(1 - bits["tse"] / bits["se"])
             # One row of tiles less: about a half.
-            assert 0.2 < sums.reduction < 0.5
+            assert 0.2 < sums.reduction("tse") < 0.5 < sums.reduction("cumulative") < sums.reduction("causal")
         row = cells(tables.networks(tiny, found), "Tiny | 28 x 24 | 3 | 8")
-        assert row[4:7] == [f"{sums.maps:,}", f"{sums.original:,}", f"{sums.tiled:,}"]
-        assert row[7:] == [f"{100 * sums.reduction:.2f} %", f"{100 * (1 - sums.tiled / sums.maps):.2f} %"]
+        less = {form: f"{100 * (1 - sums.bits[form] / sums.bits['se']):.2f} %" for form in FORMS}
+        assert row[4:7] == [f"{sums.maps:,}", f"{sums.bits['se']:,}", f"{sums.bits['tse']:,}"]
+        assert row[7:9] == [less["tse"], f"{100 * (1 - sums.bits['tse'] / sums.maps):.2f} %"]
+        assert row[9:] == [cell for context in RUNNING
+                           for cell in (f"{sums.bits[context.value]:,}", less[context.value])]
+
+    @pytest.mark.parametrize(("context", "first"), [("cumulative", 1), ("causal", 6)])
+    def test_contexts_are_as_generated(self, results, tiled_se, context, first):
+        """The row has what `make verilog` writes for the same block."""
+        row = cells(tables.running(*results), "14 x 12 x 16 x 4")[first:first + 5]
+        tiled_se.passes("verilog", f"--k={row[0]}", "--width=12", "--channels=16", "--squeeze=4", "--out=out",
+                        f"--context={context}", "--prior-rows=1", "--max-rows=14")
+        manifest = json.loads(pathlib.Path("out/manifest.json").read_text())
+        assert manifest["latency"]["full_rate"]
+        assert row[1:] == [str(manifest["config"]["macs"]), f"{manifest['sram']['total_without_weights_bits']:,}",
+                           f"{manifest['sram']['over_tse7']:.3f}",
+                           str(manifest["latency"]["first_input_beat_to_first_output_beat"])]
 
     def test_missing_results_are_told(self, results):
         tiny, found = results
@@ -121,7 +137,7 @@ class TestDocument:
         text = files[document.DOCUMENT].decode()
         assert re.findall(r"\]\((.*\.svg)\)", text) == [name for name in files if name.endswith(".svg")]
         picture = files[document.PLOTS["networks"]].decode()
-        for label in ("Tiny", "SE, up to 8 lanes", "TSE, 1 lane", "Mbit"):
+        for label in ("Tiny", "SE, up to 8 lanes", "TSE, k = 7, 1 lane", "cumulative", "causal", "Mbit"):
             assert label in picture
         assert "dc:date" not in picture
         assert "Failed" not in text
@@ -131,7 +147,8 @@ class TestDocument:
         tasks = [form(Kind.CYCLES, SMALL, occupancy=True) for form in (tiled, original)]
         swept = {8: (tiled(Kind.MEMORY, SMALL, macs=1), tiled(Kind.MEMORY, SMALL, macs=4)),
                  1: (tiled(Kind.MEMORY, SMALL, 1, macs=1), tiled(Kind.MEMORY, SMALL, 1, macs=4))}
-        sweep = plan.Plan(variants=(tiled(Kind.CYCLES, SMALL),), macs=swept, occupancy=tuple(tasks))
+        sweep = plan.Plan(variants=(tiled(Kind.CYCLES, SMALL),), macs=swept, occupancy=tuple(tasks),
+                          contexts=tuple(running(Kind.CYCLES, SMALL, context) for context in RUNNING))
         found = measured_in(tmp_path, sweep.tasks)
         curve, whole = (found[task]["simulated"]["occupancy"] for task in tasks)
         # What is on its way through the pipeline is in the block, too, but no more in the tile buffer.
@@ -142,6 +159,11 @@ class TestDocument:
         files = document.document(sweep, found, {}, "make bench")
         assert b"LANES=8" in files[document.PLOTS["macs"]]
         assert b"elements in the block" in files[document.PLOTS["occupancy"]]
+        rows = [cells(tables.contexts(sweep, found), f"`{tables.command(task)}`")
+                for task in (*sweep.variants, *sweep.contexts)]
+        assert [row[4] for row in rows] == [row[5] for row in rows]
+        assert [row[-3] for row in rows] == [f"{8 * rows_waiting * 12 * 16:,}" for rows_waiting in (7, 1, 0)]
+        assert all(row[8] == row[9] for row in rows)
 
 
 @pytest.mark.xdist_group("measured")
@@ -155,7 +177,7 @@ class TestCommand:
     def test_kept_results(self, kept, tiled_se):
         """What was measured makes the document without being measured again."""
         finished = tiled_se.passes("bench", "--network=results/tiny.json", "--out=results", "--docs=pages")
-        assert "8 measurements, 8 of them finished before" in finished.out
+        assert "16 measurements, 16 of them finished before" in finished.out
         assert sorted(os.listdir("pages")) == ["benchmarks-networks.svg", "benchmarks.md"]
         assert "make bench NETWORK=results/tiny.json\n" in pathlib.Path("pages/benchmarks.md").read_text()
 

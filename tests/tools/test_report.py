@@ -11,10 +11,12 @@ from tiled_se.evaluate import measure
 from tiled_se.evaluate.report import command
 from tiled_se.evaluate.report.summary import SUMMED
 from tiled_se.evaluate.report.texts import network_text
+from tiled_se.evaluate.tasks import FORMS, RUNNING
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.schedule import predict
+from tiled_se.hdl.timing import Timing
 
 
 @pytest.fixture(scope="module")
@@ -28,23 +30,26 @@ def tiny(tmp_path_factory):
     return folder / "out", json.loads((folder / "out/report.json").read_text())
 
 
-@pytest.mark.parametrize(("number", "form", "k"), [(0, "se", 6), (0, "tse", 4), (1, "tse", 3)])
+@pytest.mark.parametrize(("number", "form", "k"), [
+    (0, "se", 6), (0, "tse", 4), (1, "tse", 3), (0, "cumulative", 1), (1, "cumulative", 1), (0, "causal", 1)])
 def test_netlist(tiny, number, form, k):
     """Each form's bits are those of the design that `tiled-se verilog` makes with that K."""
     height, width, channels, squeeze, _ = TINY["networks"]["Tiny"]["blocks"][number]
-    job = prepare(BlockOptions(k=k, width=width, channels=channels, squeeze=squeeze))
+    contexts = {context.value: dict(context=context, prior_rows=1, max_rows=height) for context in RUNNING}
+    job = prepare(BlockOptions(k=k, width=width, channels=channels, squeeze=squeeze, **contexts.get(form, {})))
     design = generate(job.config, job.baked)
     found = tiny[1]["networks"][0]["blocks"][number][form]
     assert found["sram"] == design.sram
     assert found["memory_bits"] == sum(m.bits for m in design.memories if m.role != "weight")
     assert found["first_output_latency"] == predict(job.config, [height]).first_output_latency
-    assert (found["rows"], found["elements"]) == (k, k * width * channels)
+    assert (found["rows"], found["elements"]) == (k, k * width * channels * (form != "causal"))
     assert (found["config"]["lanes"], found["config"]["macs"]) == (job.config.lanes, job.config.macs)
+    assert (found["multipliers"], found["full_rate"]) == (job.config.macs, Timing(job.config).full_rate)
 
 
 def test_sums(tiny):
     (network,) = tiny[1]["networks"]
-    for form in ("se", "tse"):
+    for form in FORMS:
         for name in SUMMED:
             a, b = (block[form][name] for block in network["blocks"])
             assert network["sum"][form][name] == 2 * a + b
@@ -59,8 +64,8 @@ def test_sums(tiny):
 def test_files(tiny):
     folder, contents = tiny
     assert (contents["k"], contents["failures"], contents["paper"]["models"]) == (4, {}, [])
-    # Three designs: both forms of a map that a tile holds are one.
-    assert len(list(folder.glob("[0-9a-f]*.json"))) == 3
+    # Seven designs: strip and map are one where a tile holds the map.
+    assert len(list(folder.glob("[0-9a-f]*.json"))) == 7
     svg = (folder / "report.svg").read_text()
     assert "Tiny" in svg
     assert "k = 4" in svg

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se bench` without a tool: what it plans, finds and refuses."""
 
+import dataclasses
 import json
 import os
 
@@ -8,11 +9,25 @@ import pytest
 
 from tiled_se.evaluate.bench import command, plan, tables
 from tiled_se.evaluate.bench.sums import Findings
+from tiled_se.evaluate.measure import _prepared
 from tiled_se.evaluate.networks import BlockShape, chosen_blocks, load_networks
-from tiled_se.evaluate.tasks import FRAMES, MOST_BEATS, K, Kind, original, simulated_height, tiled
+from tiled_se.evaluate.tasks import (
+    FORMS,
+    FRAMES,
+    MOST_BEATS,
+    RUNNING,
+    K,
+    Kind,
+    original,
+    running,
+    simulated_height,
+    tiled,
+)
+from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.fpga.targets import Target
-from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.config import ConfigError, Tiling
 from tiled_se.hdl.sizing import lanes_within
+from tiled_se.hdl.timing import Timing
 
 # Two full tiles, in which excite is done long before the tile is.
 SMALL = BlockShape(14, 12, 16, 4)
@@ -94,8 +109,17 @@ class TestPlan:
         assert {block for block, _ in found.memory} == set(blocks)
         assert len(found.tasks) == len(set(found.tasks))
         assert {task.kind for task in found.tasks} == set(Kind)
-        assert all(task.options.lanes <= most for (_, most), pair in found.memory.items() for task in pair)
-        assert all(pair[1].options.k == block.height for (block, _), pair in found.memory.items())
+        assert all(list(tasks) == list(FORMS) for tasks in found.memory.values())
+        assert all(task.options.lanes <= most for (_, most), tasks in found.memory.items() for task in tasks.values())
+        for (block, _), tasks in found.memory.items():
+            assert tasks["se"].options.k == block.height
+            for context in RUNNING:
+                options = tasks[context.value].options
+                assert (options.context, options.k, options.prior_rows, options.max_rows) == (
+                    context, 1, 1, block.height)
+        # No more than K=1, and a default of MAX_ROWS.
+        assert [tables.command(task) for task in found.contexts[:2]] == [
+            f"K=1 W=56 C=64 CONTEXT={context.value} PRIOR=1 LANES=8" for context in RUNNING]
 
     def test_limited(self):
         found = plan.make_plan((), (SMALL,), headline=False)
@@ -108,24 +132,43 @@ class TestPlan:
 
     def test_settings_tell_tasks_apart(self):
         tasks = [tiled(Kind.MEMORY, SMALL), tiled(Kind.MEMORY, SMALL, 4), tiled(Kind.MEMORY, SMALL, slack=0),
-                 original(Kind.MEMORY, SMALL), tiled(Kind.CYCLES, SMALL), tiled(Kind.CYCLES, SMALL, occupancy=True),
+                 original(Kind.MEMORY, SMALL), *(running(Kind.MEMORY, SMALL, context) for context in RUNNING),
+                 dataclasses.replace(running(Kind.MEMORY, SMALL, RUNNING[0]), most_k=None),
+                 tiled(Kind.CYCLES, SMALL), tiled(Kind.CYCLES, SMALL, occupancy=True),
                  tiled(Kind.CYCLES, SMALL, seed=2), tiled(Kind.SYNTH, SMALL, target=Target.ECP5),
                  tiled(Kind.SYNTH, SMALL, target=Target.ICE40)]
         settings = [json.dumps(task.settings) for task in tasks]
         assert len(set(settings)) == len(tasks)
 
 
+@pytest.mark.parametrize("context", RUNNING)
+@pytest.mark.parametrize(("shape", "k", "most"), [
+    ((56, 56, 64, 16), 1, 1), ((14, 14, 240, 64), 1, 1), ((7, 7, 368, 92), 2, 2), ((8, 8, 672, 28), 3, 5),
+    # No number of rows makes gates of so few elements fast enough.
+    ((3, 4, 6, 2), 1, 0)])
+def test_rows_for_full_rate(shape, k, most, context):
+    """The least that are enough for a beat a cycle."""
+    block = BlockShape(*shape)
+    task = running(Kind.MEMORY, block, context)
+    spec = _prepared(task)
+    assert spec.config == prepare(dataclasses.replace(task.options, k=k)).config
+    assert spec.config.tiling == Tiling(k=k, context=context, prior_rows=1, max_rows=block.height)
+    assert [rows for rows in range(1, most + 1)
+            if Timing(prepare(dataclasses.replace(task.options, k=rows)).config).full_rate] == [*range(k, most + 1)]
+    assert Timing(spec.config).full_rate == (most > 0)
+
+
 class TestResults:
     def test_synthesis_row(self):
         """A tool may leave figures out; what it gives stands as it is."""
         task = tiled(Kind.SYNTH, SMALL, 4, target=Target.ECP5)
-        found = {"config": {"macs": 3}, "sram": {"over_bound": 1.0826}, "synth": {
-            "luts": 2300, "ffs": 1, "dsps": None, "block_rams": "crashed", "block_ram_bits_over_bound": 1.0,
+        found = {"config": {"k": 7, "context": "tile", "macs": 3}, "sram": {"over_tse7": 1.0826}, "synth": {
+            "luts": 2300, "ffs": 1, "dsps": None, "block_rams": "crashed", "block_ram_bits_over_tse7": 1.0,
             "fmax_mhz": {"1": 170.0, "2": 160.5}, "fmax_mhz_median": 165.25,
             "critical_path": {"modules": {"excite.mac": {"delay_ns": 4.5}, "top": {"delay_ns": 1.55}}}}}
         sections = plan.Plan(synth=(task,))
         assert cells(tables.synth(sections, {task: found}), "ecp5")[1:] == [
-            "4", "3", "2,300", "1", "-", "crashed", "-", "1", "1.083", "165.2 (170.0, 160.5)",
+            "K=7", "4", "3", "2,300", "1", "-", "crashed", "-", "1", "1.083", "165.2 (170.0, 160.5)",
             "excite.mac 4.50, top 1.55"]
         found["synth"] |= {"fmax_mhz": None, "fmax_missing": "no room", "critical_path": None}
         assert cells(tables.synth(sections, {task: found}), "ecp5")[-2:] == ["- (no room)", "-"]
@@ -142,6 +185,18 @@ class TestResults:
         short = Findings(tiny, {task: slow | {"shortest_tile_beats": 49}})
         assert (short.slow, short.broken) == ([task], [])
         assert Findings(tiny, {task: late}).problems == {task: "analytic and simulated cycles differ"}
+
+    def test_findings_in_contexts(self):
+        """A block with a row that waits, or none, is as fast as the tables say, or wrong."""
+        task, figures = running(Kind.CYCLES, SMALL, RUNNING[1]), {"total_cycles": 9, "first_output_latency": 3}
+        sections = plan.Plan(contexts=(task,))
+        right = {"analytic": figures, "simulated": figures | {"steady_throughput": 1.0}}
+        assert Findings(sections, {task: right}).problems == {}
+        assert Findings(sections, {task: right}).simulated == 1
+        slow = right | {"simulated": figures | {"steady_throughput": 0.99}}
+        assert list(Findings(sections, {task: slow}).problems) == [task]
+        late = right | {"simulated": right["simulated"] | {"first_output_latency": 1}}
+        assert Findings(sections, {task: late}).problems == {task: "analytic and simulated cycles differ"}
 
 
 def test_missing_packages(tiled_se, monkeypatch):

@@ -77,22 +77,27 @@ class TestPaper:
 class TestForms:
     def test_designs(self):
         block = BlockShape(60000, 6, 12, 3)
-        original, tiled = forms(block, options("", k=7, lanes=5, macs=2, slack=0, sram_overhead=0.1))
-        assert [str(task) for task in (original, tiled)] == [
-            f"memory K={k} W=6 C=12 CR=3 LANES=4 MACS=2 SRAM_OVERHEAD=0.1 SLACK=0" for k in (60000, 7)]
+        tasks = forms(block, options("", k=7, lanes=5, macs=2, slack=0, sram_overhead=0.1))
+        size = "LANES=4 MACS=2 SRAM_OVERHEAD=0.1 SLACK=0"
+        assert {form: str(task) for form, task in tasks.items()} == {
+            "se": f"memory K=60000 W=6 C=12 CR=3 {size}", "tse": f"memory K=7 W=6 C=12 CR=3 {size}"} | {
+            context: f"memory K=1 W=6 C=12 CR=3 CONTEXT={context} PRIOR=1 MAX_ROWS=60000 {size}"
+            for context in ("cumulative", "causal")}
+        assert [task.most_k for task in tasks.values()] == [None, None, 60000, 60000]
         # A map that is as high as that is refused by what a simulation could hold only.
-        prepare(dataclasses.replace(tiled.options, macs=1))
+        prepare(dataclasses.replace(tasks["tse"].options, macs=1))
 
     def test_one_design_where_a_tile_holds_the_map(self):
-        original, tiled = forms(BlockShape(7, 7, 16, 4), options("", k=9))
-        assert original == tiled
-        assert forms(BlockShape(9, 7, 16, 4), options("", k=7))[1] == tiled
+        tasks = forms(BlockShape(7, 7, 16, 4), options("", k=9))
+        assert tasks["se"] == tasks["tse"]
+        assert forms(BlockShape(9, 7, 16, 4), options("", k=7))["tse"] == tasks["tse"]
 
     def test_activations_of_a_model(self):
         gate = Gate(GateKind.HARDSIGMOID, 0.2, 0.5)
         block = BlockShape(7, 7, 16, 4, form=(("mid", Mid.SILU), ("gate", gate), ("residual", True)))
-        assert str(forms(block, options(""))[1]) == (
-            "memory K=4 W=7 C=16 CR=4 LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
+        tasks = forms(block, options(""))
+        assert str(tasks["tse"]) == "memory K=4 W=7 C=16 CR=4 LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1"
+        assert str(tasks["causal"]).endswith(" LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
 
 
 class TestText:
@@ -100,10 +105,11 @@ class TestText:
         """Networks as large as any still fit."""
         block = BlockShape(1024, 1024, 256, 64, 9)
         results = {}
-        for task in forms(block, options("")):
+        for task in forms(block, options("")).values():
             beats = task.options.k * 1024 * 32
             sram = {"total_without_weights_bits": 64 * beats, "tile_buffer_bits": 64 * beats}
-            results[task] = {"sram": sram, "config": {}, "first_output_latency": beats}
+            results[task] = {"sram": sram, "config": {"k": task.options.k, "macs": 1024}, "full_rate": True,
+                             "first_output_latency": beats}
         text = network_text(_summary(block, results=results))
         assert 110 < max(map(len, text.splitlines())) <= 120
         assert "19,327,352.8" in text
@@ -125,11 +131,14 @@ class TestText:
         out = capsys.readouterr().out
         assert "failed      memory K=4 W=5 C=8 CR=2 LANES=8: no good\n" in out
         contents = json.loads((tmp_path / "failed/report.json").read_text())
-        assert list(contents["failures"].values()) == ["no good"] * 3
+        assert list(contents["failures"].values()) == ["no good"] * 7
         assert contents["networks"][0]["sum"]["se"]["memory_bits"] is None
         assert contents["networks"][0]["reduction"] == {"elements": pytest.approx(1 - 392 / 552), "memory_bits": None,
                                                         "tile_buffer_bits": None}
-        assert network_text(contents["networks"][0]).count("failed") == 12
+        # Memory and latency of two forms; memory, multipliers and latency of two more; of two blocks and their sum.
+        assert network_text(contents["networks"][0]).count("failed") == 12 + 18
+        assert contents["networks"][0]["sum"]["cumulative"]["reduction"] == {
+            "elements": pytest.approx(1 - 104 / 552), "memory_bits": None, "tile_buffer_bits": None}
 
 
 class TestModel:
