@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The soak test itself: a few configurations, which are right; and planted faults, each of which it has to find."""
 
+import collections
 import copy
 import dataclasses
 import json
@@ -13,7 +14,7 @@ import pytest
 from tests.helpers.blocks import quantised
 from tests.helpers.measuring import InPlace
 from tiled_se.cosim.build import BuildError
-from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.config import ConfigError, Context
 from tiled_se.verify.options import SoakOptions
 from tiled_se.verify.soak import blocks, command, streaming
 from tiled_se.verify.soak.blocks import BlockWithSets, draw
@@ -49,6 +50,11 @@ def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
     assert (found["lost"], found["wrong"], found["failed"]) == (0, 0, [])
     assert found["beats"] >= CONFIGS * BEATS
     assert [result["number"] for result in found["results"]] == list(range(CONFIGS))
+    contexts = found["by_context"]
+    assert sum(sums["beats"] for sums in contexts.values()) == found["beats"]
+    assert {name: sums["blocks"] for name, sums in contexts.items()} == collections.Counter(
+        result["config"]["context"] for result in found["results"])
+    assert len(contexts) > 1
     for event in ("cut frames", "doubled tlast", "loads", "bad loads", "resets in mid stream"):
         assert found["counts"][event] > 0, event
     stalls = [(run["stall_in"], run["stall_out"]) for result in found["results"] for run in result["runs"]]
@@ -81,7 +87,12 @@ def test_draws_are_of_every_kind():
     for wanted in (lambda c: c.tile_words == 1, lambda c: c.tile_words > 2000, lambda c: c.slack == 0,
                    lambda c: c.macs > c.channels, lambda c: c.groups > 512, lambda c: 32 < c.groups <= 512,
                    lambda c: c.squeeze > 512, lambda c: 32 < c.squeeze <= 512, lambda c: c.k == c.width == 1,
-                   lambda c: c.macs == 1 and c.channels > 4, lambda c: c.width == 1 and c.k > 1):
+                   lambda c: c.macs == 1 and c.channels > 4, lambda c: c.width == 1 and c.k > 1,
+                   lambda c: c.context is Context.CUMULATIVE and not c.prior_rows,
+                   lambda c: c.context is Context.CUMULATIVE and c.prior_rows and c.k == 1,
+                   lambda c: c.context is Context.CAUSAL and c.slack == 0, lambda c: c.max_rows < c.k,
+                   lambda c: c.context is Context.CAUSAL and c.loadable and c.k == 1,
+                   lambda c: c.window is not None and c.window[0]):
         assert any(map(wanted, configs))
     assert str(draw(1, 17)) == str(blocks[17])
     assert str(draw(2, 17)) != str(blocks[17])
@@ -283,8 +294,8 @@ def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
 
 
 def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
-    few = dict(number=0, block="", config={}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0, redraws=2, faults=[],
-               counts={})
+    few = dict(number=0, block="", config={"context": "tile"}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0,
+               redraws=2, faults=[], counts={})
     monkeypatch.setattr(command, "stream_through", lambda seed, number, *_: few | {"number": number})
     assert command.soak(options(out=str(tmp_path))) is False
     assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)

@@ -10,8 +10,9 @@ import functools
 
 import numpy as np
 
+from ...gen.wording import sizes, tiling
 from ...golden.quantise import quantise_fixed_widths, quantise_within_error
-from ...hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from ...hdl.config import Config, ConfigError, Context, Gate, GateKind, Mid
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
 from ..configurations import random_weights
@@ -24,6 +25,8 @@ SHAPE_STREAM = 1
 MOST_CYCLES = 60
 # Beats of a tile, and multipliers, that are still built and run in a few seconds.
 MOST_WORDS, MOST_MACS = 4000, 24
+# How often each context comes: tiles come in more forms.
+CONTEXTS = {Context.TILE: 0.4, Context.CUMULATIVE: 0.2, Context.CAUSAL: 0.2, Context.WINDOW: 0.2}
 # What golden/quantise.py blames where no width keeps the error bound, and where other parameters need other widths.
 ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "requant_bits")
 # Sets of parameters that a loadable block gets, and attempts to find one that keeps the first one's widths.
@@ -48,13 +51,17 @@ class BlockWithSets:
         """Beats of a row."""
         return self.config.width * self.config.groups
 
+    @functools.cached_property
+    def tile_rows(self):
+        """Rows of a tile; of the rows up to a window's end, where the tile is the frame."""
+        return self.config.tile_words // self.row
+
     def __str__(self):
         c = self.config
         slack = "auto" if c.slack is None else c.slack
         data = f"{'' if c.signed else 'u'}int8 about {c.zero_point}"
-        return (f"K={c.k} W={c.width} C={c.channels} CR={c.squeeze} LANES={c.lanes} MACS={c.macs} SLACK={slack} "
-                f"{c.mid.value} {c.gate}{' residual' if c.residual else ''} {data} {c.operand_bits} bits "
-                f"{'loadable' if c.loadable else 'baked'}")
+        return (f"{sizes(c)} SLACK={slack} {c.mid.value} {c.gate}{' residual' if c.residual else ''} {data} "
+                f"{c.operand_bits} bits {'loadable' if c.loadable else 'baked'} {tiling(c)}".rstrip())
 
 
 def draw(seed, number):
@@ -75,14 +82,16 @@ def draw(seed, number):
 
 
 def _draw(rng):
-    config = Config(**_geometry(rng), **_functions(rng), **_data(rng), loadable=bool(rng.random() < 0.5),
+    geometry = _geometry(rng)
+    config = Config(**geometry, **_functions(rng), **_data(rng), **_context(rng, geometry["k"]),
+                    loadable=bool(rng.random() < 0.5),
                     slack=[None, 0, int(rng.integers(1, 30))][rng.choice(3, p=(0.5, 0.25, 0.25))])
     x_scale = float(2.0 ** rng.uniform(-8, 2))
     # Wider formats, narrower ones, and those that have no room to spare.
     least, error = int(rng.choice([10, 10, 14, 22])), float(rng.choice([1, 1, 1, 4]))
     if config.loadable:
         least = max(least, 18)
-    config, numbers = quantise_within_error(config, _weights(rng, config), x_scale, error, least)
+    config, numbers = quantise_within_error(config, _weights(rng, config, x_scale), x_scale, error, least)
     config = dataclasses.replace(config, macs=_macs(rng, config))
     sets = [(config, numbers.parameters)]
     while config.loadable and len(sets) < SETS:
@@ -133,9 +142,22 @@ def _data(rng):
     return {"signed": signed, "zero_point": low + int(rng.choice([0, 128, 255, rng.integers(256)]))}
 
 
-def _weights(rng, config, loudest=12.0):
-    """A FloatBlock with a random gain."""
-    return random_weights(rng, config, float(np.exp(rng.uniform(np.log(0.3), np.log(loudest)))))
+def _context(rng, k):
+    """context and what belongs to it, for tiles of `k` rows or a window that ends after about as many."""
+    context = list(CONTEXTS)[rng.choice(len(CONTEXTS), p=list(CONTEXTS.values()))]
+    if context is Context.WINDOW:
+        first = int(rng.choice([0, rng.integers(3), rng.integers(k)]))
+        return {"context": context, "window": (first, max(1, k - first))}
+    if not context.running:
+        return {}
+    # Few rows that count, so that frames have more.
+    return {"context": context, "prior_rows": int(rng.choice([context is Context.CAUSAL, 1, 2, 3, 8])),
+            "max_rows": int(rng.choice([4096, 4096, rng.integers(1, 13)]))}
+
+
+def _weights(rng, config, x_scale, loudest=12.0):
+    """A FloatBlock with a random gain, and a prior if the block has one."""
+    return random_weights(rng, config, float(np.exp(rng.uniform(np.log(0.3), np.log(loudest)))), x_scale)
 
 
 def _macs(rng, config):
@@ -155,7 +177,8 @@ def _other(rng, config, x_scale, error):
         low = -128 if config.signed else 0
         other = dataclasses.replace(config, zero_point=int(rng.integers(low, low + 256)))
         try:
-            return other, quantise_fixed_widths(other, _weights(rng, other, loudest), x_scale, error).parameters
+            block = _weights(rng, other, x_scale, loudest)
+            return other, quantise_fixed_widths(other, block, x_scale, error).parameters
         except ConfigError as refused:
             if refused.option not in WIDTHS:
                 raise

@@ -40,11 +40,15 @@ class Pool:
         self.block, self.rng = block, rng
         self._models = [IntegerModel(*given) for given in block.sets]
         self._expected = {}
-        config, row = block.config, block.row
-        most = max(MOST_BEATS // row, config.k + 1)
-        heights = {1, 2, config.k, config.k + 1, 2 * config.k + 1, 3 * config.k, *rng.integers(1, 4 * config.k + 2, 8)}
+        config, row, k = block.config, block.row, block.tile_rows
+        most = max(MOST_BEATS // row, k + 1)
+        heights = {1, 2, k, k + 1, 2 * k + 1, 3 * k, *rng.integers(1, 4 * k + 2, 8)}
+        if config.window is not None and config.window[0]:
+            heights.add(config.window[0])
         self.samples = [self._of(self._values(int(min(height, most)) * row)) for height in sorted(heights)[:WHOLE]]
-        tile = min(config.k, most) * row
+        if config.context.running and config.max_rows < most:
+            self.samples.append(self._of(self._values((config.max_rows + 1) * row)))
+        tile = min(k, most) * row
         lengths = {1, 2, row - 1, row + 1, tile - 1, tile + 1, *rng.integers(1, 2 * tile + 2, 6)}
         self.samples += [self._of(self._values(int(beats))) for beats in sorted(lengths)[:CUT] if beats > 0]
         self.samples += [self._joined() for _ in range(JOINED)]
@@ -76,7 +80,7 @@ class Pool:
     def _of(self, beats):
         config, row = self.block.config, self.block.row
         rows = -(-len(beats) // row)
-        tiles = -(-rows // config.k)
+        tiles = len(config.strips(rows))
         return Sample(beats, rows, bool(len(beats) % row), max(len(beats), tiles * Timing(config).excite_cycles))
 
     def _values(self, count):

@@ -7,10 +7,12 @@ The same seed, sources and tools give the same soak.json, also where a run was i
 import collections
 
 from ...gen.page import wrapped
+from ...gen.text_table import markdown
 
 __all__ = ["complete", "failed", "section", "summarise", "table"]
 
 SHOWN = 10
+COUNTS = ("blocks", "beats", "lost", "wrong")
 
 
 def failed(result):
@@ -29,7 +31,7 @@ def summarise(options, results, reasons):
         "seed": options.seed, "configurations": len(results) + len(reasons),
         **{name: sum(result[name] for result in results)
            for name in ("beats", "cycles", "lost", "wrong", "redraws")},
-        "counts": dict(sorted(counts.items())),
+        "counts": dict(sorted(counts.items())), "by_context": _by_context(results),
         # The command does the same once more, and keeps its files.
         "failed": [{"number": number, "repeat": f"tiled-se soak --seed {options.seed} --beats {options.beats} "
                                                 f"--builds {options.builds} --only {number}"}
@@ -39,6 +41,16 @@ def summarise(options, results, reasons):
     }
 
 
+def _by_context(results):
+    """For each context: its blocks, and the sums of their beats, lost and wrong ones."""
+    contexts = {}
+    for result in results:
+        sums = contexts.setdefault(result["config"]["context"], dict.fromkeys(COUNTS, 0))
+        for name in COUNTS:
+            sums[name] += 1 if name == "blocks" else result[name]
+    return contexts
+
+
 def table(summary):
     """soak.json for a person."""
     counts = collections.Counter(summary["counts"])
@@ -46,6 +58,8 @@ def table(summary):
     rows = [
         ("soak", f"{summary['configurations']} configurations of seed {summary['seed']}, {clean} of them right"),
         ("beats", f"{summary['beats']:,} compared in {summary['cycles']:,} cycles"),
+        *((name, f"{sums['beats']:,} in {sums['blocks']} configurations")
+          for name, sums in summary["by_context"].items()),
         ("lost", f"{summary['lost']:,}"),
         ("wrong", f"{summary['wrong']:,}"),
         ("frames", f"{counts['frames']:,}, {counts['cut frames']:,} of them cut, {counts['doubled tlast']:,} with "
@@ -67,13 +81,15 @@ def complete(summary: dict) -> bool:
 
 
 def section(summary: dict) -> str:
-    """soak.json as a paragraph of Markdown."""
+    """soak.json as Markdown: a paragraph, and a table by context."""
     counts = collections.Counter(summary["counts"])
     right = summary["configurations"] - len(summary["failed"])
-    return wrapped(
+    rows = [[name, *(sums[count] for count in COUNTS)] for name, sums in summary["by_context"].items()]
+    text = wrapped(
         f"Result for seed {summary['seed']}: {right} of {summary['configurations']} blocks correct; "
         f"{summary['beats']:,} beats compared in {summary['cycles']:,} cycles, {summary['lost']:,} lost, "
         f"{summary['wrong']:,} wrong. The runs had {counts['frames']:,} frames, of which {counts['cut frames']:,} were "
         f"cut, and {counts['doubled tlast']:,} were followed by beats with tlast, too; {counts['resets']:,} resets, of "
         f"which {counts['resets in mid stream']:,} in the middle of a stream; {counts['loads']:,} loads and "
         f"{counts['bad loads'] + counts['endless loads']:,} bad streams.")
+    return "\n\n".join([text, markdown([["context", *COUNTS], *rows])])

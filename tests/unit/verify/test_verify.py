@@ -125,12 +125,14 @@ def test_sections():
     counts = {"frames": 70, "cut frames": 30, "doubled tlast": 9, "resets": 4, "resets in mid stream": 1, "loads": 8,
               "bad loads": 2, "endless loads": 1}
     summary = {"seed": 1, "configurations": 2, "failed": [], "without_result": {"1": "died"}, "results": [{}],
-               "beats": 1500, "cycles": 20_000, "lost": 0, "wrong": 0, "counts": counts}
+               "beats": 1500, "cycles": 20_000, "lost": 0, "wrong": 0, "counts": counts,
+               "by_context": {"causal": {"blocks": 2, "beats": 1500, "lost": 0, "wrong": 0}}}
     assert not soaks.complete(summary)
     assert " ".join(soaks.section(summary).split()) == (
         "Result for seed 1: 2 of 2 blocks correct; 1,500 beats compared in 20,000 cycles, 0 lost, 0 wrong. The runs "
         "had 70 frames, of which 30 were cut, and 9 were followed by beats with tlast, too; 4 resets, of which 1 in "
-        "the middle of a stream; 8 loads and 3 bad streams.")
+        "the middle of a stream; 8 loads and 3 bad streams. | context | blocks | beats | lost | wrong | "
+        "|---|---|---|---|---| | causal | 2 | 1,500 | 0 | 0 |")
 
 
 def test_file_in_the_place_of_a_folder_is_found_before_any_command(calls, tmp_path):
