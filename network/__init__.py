@@ -10,7 +10,7 @@ from ..hdl.lazy import lazy
 
 __all__, __getattr__ = lazy(__name__, {
     "calibration.agreement": "Agreement agreement",
-    "calibration.feature_maps": "feature_maps",
+    "calibration.feature_maps": "feature_maps with_priors",
     "calibration.images": "Images find_images",
     "commands.build": "build",
     "commands.inspect": "inspect",

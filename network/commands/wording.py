@@ -31,7 +31,7 @@ def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -
         narrow = "" if tiling.tile_width is None else \
             f", {tiling.tile_width} {'rows high' if by_columns else 'columns wide'}"
         return f"tiles of {several(tiling.k)}{of_all}{narrow}"
-    prior = f", and {several(tiling.prior_rows)} of the prior" if tiling.prior_rows else ""
+    prior = f", with {several(tiling.prior_rows)} of the prior" if tiling.prior_rows else ""
     return f"{tiling.context.value} gates for tiles of {several(tiling.k)}{of_all}{prior}"
 
 

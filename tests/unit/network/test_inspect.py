@@ -70,7 +70,7 @@ def test_rows_of_a_tile(tiled_se, height, k, rows):
 
 
 @pytest.mark.parametrize(("arguments", "line", "waiting"), [
-    (["--context", "causal", "--k", 1], "causal gates for tiles of 1 row, and 1 row of the prior", [0, 0]),
+    (["--context", "causal", "--k", 1], "causal gates for tiles of 1 row, with 1 row of the prior", [0, 0]),
     (["--context", "cumulative", "--k", 2], "cumulative gates for tiles of 2 rows", [2 * 12, 2 * 24]),
     (["--order", "columns", "--k", 5], "tiles of 5 columns", [5 * 20, 5 * 40]),
     (["--tile-width", 3, "--k", 4], "tiles of 4 rows, 3 columns wide", [3 * 12 + 3, 3 * 24 + 3]),

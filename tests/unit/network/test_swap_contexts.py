@@ -148,6 +148,13 @@ def test_operator_sets_that_lack_something(tiling, opset, height, line):
         tile_blocks(model, find_blocks(model, check=False), tiling)
 
 
+def test_an_operator_set_for_open_widths():
+    """Tiles of one row need no list of rows, but one of columns."""
+    model = opened(network(Spelling(opset=8)), False)
+    with pytest.raises(ConfigError, match="^model=operator set 8: must be 9 or later where widths are open$"):
+        tile_blocks(model, find_blocks(model, check=False), Tiling(k=1, tile_width=2))
+
+
 def test_a_context_for_each_block():
     """By name; the tiling of a block that is not named is none."""
     model = network()
@@ -167,7 +174,7 @@ class TestCommand:
     @pytest.mark.parametrize(("arguments", "name", "line"), [
         (["--context", "cumulative", "--k", 1], "cumulative1", "cumulative gates for tiles of 1 row of 11"),
         (["--context", "causal", "--k", 3, "--order", "columns"], "causal3_columns",
-         "causal gates for tiles of 3 columns of 5, and 1 column of the prior"),
+         "causal gates for tiles of 3 columns of 5, with 1 column of the prior"),
         (["--tile-width", 2], "tse7x2", "tiles of 7 rows of 11, 2 columns wide"),
         (["--context", "window", "--window", "2:5"], "window2-5", "gates from rows 2 to 6 of 11"),
     ])
