@@ -99,7 +99,7 @@ class IntegerModel:
 
         The missing beats of the last row add nothing to the sums, but the row counts as a row of its tile. `beats` has
         integers [B, lanes] in their own range, in the order of the stream; so has the result's `y`. The other stages
-        are as from `run`, for one frame.
+        are as from `run`, for one frame. Of tiles side by side, those without a beat are left out.
         """
         beats = _integers("beats", beats)
         if beats.ndim != 2 or beats.shape[1] != self.config.lanes or not beats.numel():
@@ -109,4 +109,10 @@ class IntegerModel:
         frame = torch.full((rows * row,), self._offset, dtype=torch.int64)
         frame[:beats.numel()] = beats.reshape(-1)
         result = self.run(frame.reshape(rows, self.config.width, self.config.channels))
-        return dataclasses.replace(result, y=result.y.reshape(-1)[:beats.numel()].reshape(beats.shape))
+        y = result.y.reshape(-1)[:beats.numel()].reshape(beats.shape)
+        reached = result.sums.shape[1]
+        if (rows - 1) % self.config.k == 0:
+            pixels = -(-(beats.numel() - (rows - 1) * row) // self.config.channels)
+            reached -= self.config.tiles_across - -(-pixels // self.config.columns)
+        tiles = {name: getattr(result, name)[:, :reached] for name in STAGES if name != "y"}
+        return Stages(y=y, **tiles)

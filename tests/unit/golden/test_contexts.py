@@ -187,14 +187,14 @@ def test_patches_by_hand():
 
 
 @pytest.mark.parametrize(("form", "sums"), [
-    (dict(k=2, tile_width=2), [10, 1, 2, 0]),
+    (dict(k=2, tile_width=2), [10, 1, 2]),
     (dict(context=Context.CUMULATIVE, k=1, prior_rows=1), [13, 18, 20]),
     (dict(context=Context.CAUSAL, k=1, prior_rows=1), [7, 13, 18]),
     (dict(context=Context.WINDOW, k=1, window=(2, 1)), [2]),
     (dict(context=Context.WINDOW, k=1, window=(3, 1)), [7]),
 ])
 def test_cut_frame(form, sums):
-    """What the last row misses adds nothing, though the row counts."""
+    """What the last row misses adds nothing, though the row counts. A patch without a beat is left out."""
     config = Config(width=3, channels=1, squeeze=1, mid=Mid.IDENTITY, gate=HARD, operand_bits=12, requant_bits=21,
                     shifts=((0,), (0,)), signed=False, zero_point=128, **form)
     model = IntegerModel(config, parameters(config, 7 if config.prior_rows else None))
@@ -203,7 +203,7 @@ def test_cut_frame(form, sums):
     assert cut.sums.flatten().tolist() == sums
     whole = model.run(np.append(beats, [128, 128]).reshape(3, 3, 1))
     for name in STAGES[:-1]:
-        assert torch.equal(getattr(cut, name), getattr(whole, name))
+        assert torch.equal(getattr(cut, name), getattr(whole, name)[:, :len(sums)])
     assert torch.equal(cut.y.flatten(), whole.y.flatten()[:7])
 
 
