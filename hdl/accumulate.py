@@ -45,20 +45,23 @@ class Accumulator(wiring.Component):
     busy : Out
         A sum is on its way into the memory.
     copying : Out
-        Where sums go on from tile to tile: a word is copied in the next cycle, too.
+        Where sums go on from tile to tile or from row to row: a word is copied in the next cycle, too.
     o_valid, o_group, o_sums : Out
         The sums, one group a cycle, from ``ram_latency(groups)`` cycles after ``flush``.
+    i_sums : In
+        With ``resumes`` only: what a first pixel's beat is added to, ``ram_latency(groups)`` cycles after the beat.
     """
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config, *, resumes=False):
+        self.config, self.resumes = config, resumes
         self.latency = ram_latency(config.groups)
         self.sums_layout = data.ArrayLayout(signed(config.sum_bits), config.lanes)
         super().__init__({
             "i_valid": In(1), "i_group": In(range(config.groups)), "i_first": In(1),
             "i_data": In(data.ArrayLayout(signed(8), config.lanes)), "flush": In(1), "busy": Out(1),
             "o_valid": Out(1), "o_group": Out(range(config.groups)), "o_sums": Out(self.sums_layout),
-            **({"copying": Out(1)} if config.context.running else {}),
+            **({"copying": Out(1)} if config.context.running or resumes else {}),
+            **({"i_sums": In(self.sums_layout)} if resumes else {}),
         })
 
     def elaborate(self, platform):
@@ -68,7 +71,7 @@ class Accumulator(wiring.Component):
         m.d.comb += copying.eq(self.flush | more)
         with m.If(copying):
             m.d.sync += more.eq(~last)
-        if self.config.context.running:
+        if self.config.context.running or self.resumes:
             m.d.comb += self.copying.eq(copying & ~last)
         m.d.comb += [
             self.o_valid.eq(delay(m, copying, self.latency, name="copying", reset_less=False)),
@@ -76,6 +79,10 @@ class Accumulator(wiring.Component):
         ]
         (self._registers if uses_registers(self.config) else self._memory)(m, copying, count)
         return m
+
+    def _start(self):
+        """The sums before a first pixel."""
+        return self.i_sums.as_value() if self.resumes else 0
 
     def _add(self, m, old, beat):
         new = Signal(self.sums_layout)
@@ -87,7 +94,7 @@ class Accumulator(wiring.Component):
         bits = self.sums_layout.size
         sums = Array(Signal(bits, name=f"sums_{i}", reset_less=True) for i in range(self.config.groups))
         first, place = delay(m, self.i_first, 1, name="first"), delay(m, self.i_group, 1, name="place")
-        new = self._add(m, data.View(self.sums_layout, Mux(first, 0, sums[place])), self.i_data)
+        new = self._add(m, data.View(self.sums_layout, Mux(first, self._start(), sums[place])), self.i_data)
         with m.If(delay(m, self.i_valid, 1, name="valid", reset_less=False)):
             m.d.sync += sums[place].eq(new)
         m.d.comb += self.o_sums.as_value().eq(sums[self.o_group])
@@ -103,7 +110,7 @@ class Accumulator(wiring.Component):
         m.d.sync += old.as_value().eq(ram.rdata)
         # Maps to the register's synchronous reset: no logic in front of the adders.
         with m.If(delay(m, self.i_first, self.latency, name="first")):
-            m.d.sync += old.as_value().eq(0)
+            m.d.sync += old.as_value().eq(self._start())
         beat = data.View(self.i_data.shape(), delay(m, self.i_data.as_value(), self.latency, name="beat"))
         new = self._add(m, old, beat)
         under_way = [self.i_valid]

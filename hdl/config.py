@@ -166,6 +166,11 @@ class Config(Tiling):
         return self.width - (self.tiles_across - 1) * self.columns
 
     @property
+    def banded(self) -> bool:
+        """Whether tiles of several rows stand side by side, so that each row brings a part of each tile."""
+        return self.k > 1 and self.tiles_across > 1
+
+    @property
     def passes(self) -> tuple[int, int]:
         """How many passes over their inputs layer 1 and layer 2 need with ``macs`` multipliers."""
         return (-(-self.squeeze // self.macs), -(-self.channels // self.macs))

@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Context
+from .patch_position import PatchPosition
 from .position import TilePosition
 from .queue import Queue
 from .row_count import rows_shape
@@ -58,7 +59,8 @@ class Ingress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.position = position = TilePosition(self.config)
+        m.submodules.position = position = (PatchPosition if self.config.tiles_across > 1 else TilePosition)(
+            self.config)
         goes_on = Signal()
         m.d.comb += [
             self.take.eq(self.i_valid & self.ready),

@@ -20,14 +20,14 @@ class Means(wiring.Component):
     sums, lane, clear : In
         A group's sums; the lane to select; whether its sum counts as 0.
     rows : In
-        The rows, less one; or, where sums go on from tile to tile, the ``log`` of the row count. It stays constant
+        As in `rows_shape`; or, where sums go on from tile to tile, the ``log`` of the row count. It stays constant
         while means are computed.
     reciprocal : In
         CUMULATIVE and CAUSAL only: that of the row count, see `Reciprocal`. It stays constant, too.
     prior : In
         Only with imaginary rows: what is added to the sum, a cycle later than ``sums``.
     o : Out
-        round(sum * R / 2 ** q), with (R, q) = ``Config.reciprocal`` of the row count.
+        round(sum * R / 2 ** q), with (R, q) = ``Config.reciprocal`` of the tile's rows and columns.
     """
 
     def __init__(self, config):
@@ -50,10 +50,13 @@ class Means(wiring.Component):
             shifts = [config.reciprocal(1 << i)[1] for i in range((config.most_rows - 1).bit_length() + 1)]
         else:
             reciprocal = Signal(unsigned(config.reciprocal_bits), reset_less=True)
-            shifts = sorted({q for _, q in config.reciprocals})
+            reciprocals = config.reciprocals
+            if config.last_columns != config.columns:
+                reciprocals += tuple(config.reciprocal(rows, config.last_columns) for rows in range(1, config.k + 1))
+            shifts = sorted({q for _, q in reciprocals})
             shift = Signal(range(len(shifts)), reset_less=True)
             with m.Switch(self.rows):
-                for i, (value, q) in enumerate(config.reciprocals):
+                for i, (value, q) in enumerate(reciprocals):
                     with m.Case(i):
                         m.d.sync += [reciprocal.eq(value), shift.eq(shifts.index(q))]
 

@@ -15,5 +15,10 @@ class Rows(data.StructLayout):
 
 
 def rows_shape(config):
-    """The shape of a row count: :class:`Rows` where sums go on, else the rows less one."""
-    return Rows(config) if config.context.running else range(config.most_rows)
+    """The shape of a row count: :class:`Rows` where sums go on, else the rows less one.
+
+    If the rightmost of several tiles is narrower, its rows count from ``k`` on.
+    """
+    if config.context.running:
+        return Rows(config)
+    return range(config.most_rows * (1 + (config.last_columns != config.columns)))

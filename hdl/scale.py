@@ -52,17 +52,18 @@ class Scale(wiring.Component):
         No beat is in the pipeline or in the queue.
     """
 
-    def __init__(self, config, address_shape):
+    def __init__(self, config, address_shape, tile=None, **more):
         self.config = config
         int8 = data.ArrayLayout(signed(8), config.lanes)
         super().__init__({
-            "tile_valid": In(1), "tile": In(Tile(address_shape)), "release": Out(1),
+            "tile_valid": In(1), "tile": In(tile or Tile(address_shape)), "release": Out(1),
             "read": Out(1), "ahead": In(address_shape), "group": Out(range(config.groups)),
             "x": In(int8), "gates": In(data.ArrayLayout(unsigned(config.gate_bits), config.lanes)),
             "zero": In(signed(8)),
             "o_valid": Out(1), "o_ready": In(1), "o_data": Out(int8), "o_last": Out(1),
             "idle": Out(1),
             **({"ended": In(1), "head": In(address_shape)} if config.context.streams else {}),
+            **more,
         })
 
     def elaborate(self, platform):

@@ -33,14 +33,14 @@ class ScaleFifo(wiring.Component):
         The gates, ``Timing.read_latency + DEVIATE`` cycles after ``read``.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, **more):
         self.config = config
         self.layout = data.ArrayLayout(unsigned(config.gate_bits), config.lanes)
         super().__init__({
             "free": Out(1), "take": In(1), "i_valid": In(1), "i": In(unsigned(config.gate_bits)),
             "tile_valid": Out(1), "read": In(1), "group": In(range(config.groups)), "release": In(1),
             "o": Out(self.layout),
-        })
+        } | more)
 
     def elaborate(self, platform):
         m = Module()
@@ -57,22 +57,28 @@ class ScaleFifo(wiring.Component):
         second = Signal()
         with m.If(self.release):
             m.d.sync += second.eq(~second)
-        # Gates must not be earlier than the tile buffer's data. Delaying the address takes fewer registers. The place
-        # of a released tile is written again much later.
-        wait = Timing(config).read_latency + DEVIATE - ram.latency
+        self._read(m, ram, Mux(second, config.groups, 0))
+        return m
+
+    def _read(self, m, ram, origin):
+        """Read a group of the gates that start at address `origin`.
+
+        Gates must not be earlier than the tile buffer's data. Delaying the address takes fewer registers. The place of
+        a released tile is written again much later.
+        """
+        wait = Timing(self.config).read_latency + DEVIATE - ram.latency
         m.d.comb += [
             ram.re.eq(delay(m, self.read, wait, name="re", reset_less=False)),
-            ram.raddr.eq(delay(m, self.group + Mux(second, config.groups, 0), wait, name="raddr")),
+            ram.raddr.eq(delay(m, self.group + origin, wait, name="raddr")),
             self.o.as_value().eq(ram.rdata),
         ]
-        return m
 
     def _write(self, m, ram):
         """Collect the gates of a group and write them; returns 'the tile may be read from the next cycle on'."""
         config = self.config
         group_end = Signal()
         _, last_lane = counter(m, config.lanes, self.i_valid, name="lane")
-        address, _ = counter(m, GATE_TILES * config.groups, group_end, name="address")
+        address, _ = counter(m, Timing(config).gate_places * config.groups, group_end, name="address")
         _, last_group = counter(m, config.groups, group_end, name="group")
         earlier = Signal((config.lanes - 1) * config.gate_bits, reset_less=True)
         word = Cat(earlier, self.i)

@@ -13,12 +13,10 @@ import numpy as np
 
 from .config import Context
 from .latency import READABLE
+from .patch_schedule import NEVER, PatchRun, one_a_cycle
 from .timing import GATE_TILES, LAYER_GAP, QUEUE, TILES_UNDER_WAY, Timing
 
 __all__ = ["Prediction", "in_flight", "predict"]
-
-# A time before every event.
-NEVER = -(1 << 40)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +64,18 @@ def _run(config, heights, pauses):
     if len(pauses) not in (0, len(heights)) or any(pauses[:1]):
         raise ValueError(f"pauses: {list(pauses)}; must be one for each of {len(heights)} frames, the first of them 0")
     row = config.width * config.groups
+    if config.banded:
+        run = PatchRun(config, sum(heights) * row)
+        for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0):
+            run.frame(height, pause)
+        run.finish()
+        return run.taken, run.read, run.read + run.timing.scale_latency + QUEUE
     run = _Run(config, sum(heights) * row)
     for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0):
         for start, stop in config.strips(height):
-            run.tile((stop - start) * row, 0 if start else pause, is_first=start == 0, is_last=stop == height)
+            for column in range(0, config.width, config.columns):
+                words = (stop - start) * min(config.columns, config.width - column) * config.groups
+                run.tile(words, 0 if start or column else pause, is_first=start == 0, is_last=stop == height)
     return run.taken, run.read, run.read + run.timing.scale_latency + QUEUE
 
 
@@ -147,7 +153,7 @@ class _Run:
             end = min(start + depth, stop)
             self._take(start, end, after, in_step, offset)
             gate = max(self.gate, self.read[start - 1] + 1 if start else NEVER)
-            self.read[start:end] = _one_a_cycle(np.maximum(self.taken[start:end] + READABLE, gate))
+            self.read[start:end] = one_a_cycle(np.maximum(self.taken[start:end] + READABLE, gate))
             after, offset = self.taken[end - 1] + 1, offset + end - start
 
     def _take(self, first, stop, after, in_step=False, offset=0):
@@ -169,10 +175,4 @@ class _Run:
                     cycle = self.start + groups
                 earliest[i] = cycle
                 cycle += 1
-        self.taken[first:stop] = _one_a_cycle(earliest)
-
-
-def _one_a_cycle(earliest):
-    """The cycles of events of which each has an `earliest` one and comes after the event before it."""
-    index = np.arange(len(earliest))
-    return np.maximum.accumulate(earliest - index) + index
+        self.taken[first:stop] = one_a_cycle(earliest)

@@ -4,7 +4,7 @@
 import dataclasses
 
 from .config import ConfigError, Context
-from .timing import GATE_TILES, TILES_UNDER_WAY, Timing
+from .timing import BANDS_UNDER_WAY, TILES_UNDER_WAY, Timing
 
 __all__ = ["DEFAULT_LANES", "DEFAULT_OVERHEAD", "choose_macs", "doubts", "lanes_within", "memory_bits",
            "memory_limit"]
@@ -37,10 +37,13 @@ def memory_bits(config):
     For choosing among configurations. ``gen.inventory`` reads a block's real memories from its netlist.
     """
     beat = 8 * config.lanes
-    sums = 2 * config.channels * config.sum_bits
-    gates = GATE_TILES * config.channels * config.gate_bits
     timing = Timing(config)
-    tiles = TILES_UNDER_WAY * ((timing.buffer_words - 1).bit_length() + 2)
+    sums = (2 + config.banded * config.tiles_across) * config.channels * config.sum_bits
+    gates = timing.gate_places * config.channels * config.gate_bits
+    record = (timing.buffer_words - 1).bit_length() + 2
+    tiles = TILES_UNDER_WAY * record
+    if config.banded:
+        tiles = BANDS_UNDER_WAY * (record + (config.k - 1).bit_length())
     hidden = config.squeeze * config.hidden_bits
     return timing.buffer_words * beat + sums + gates + hidden + (timing.credits - 1) * (beat + 1) + tiles
 

@@ -12,6 +12,10 @@ from .excite import Excite
 from .ingress import Ingress
 from .latency import ram_latency
 from .loader import Loader, ParameterStore
+from .patch_gates import PatchGates
+from .patch_ingress import PatchIngress
+from .patch_scale import PatchScale
+from .patch_sums import PatchSums
 from .scale import Scale
 from .scale_fifo import ScaleFifo
 from .tile_buffer import TileBuffer
@@ -65,16 +69,19 @@ class TiledSE(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.accumulate = accumulate = Accumulator(config)
+        banded = config.banded
+        m.submodules.accumulate = accumulate = (PatchSums if banded else Accumulator)(config)
         m.submodules.excite = excite = Excite(config)
-        m.submodules.scale_fifo = gates = ScaleFifo(config)
+        m.submodules.scale_fifo = gates = (PatchGates if banded else ScaleFifo)(config)
         m.submodules.tile_buffer = buffer = TileBuffer(config)
-        m.submodules.scale = scale = Scale(config, buffer.tail.shape())
+        m.submodules.scale = scale = (PatchScale if banded else Scale)(config, buffer.tail.shape())
         admit, idle = Signal(), Signal()
         zero = self._parameters(m, excite, admit, idle)
-        m.submodules.ingress = ingress = Ingress(config, buffer.tail.shape())
+        m.submodules.ingress = ingress = (PatchIngress if banded else Ingress)(config, buffer.tail.shape())
         self._input(m, ingress, accumulate, excite, buffer)
         self._output(m, ingress, buffer, gates, scale)
+        if banded:
+            self._band(m, ingress, accumulate, gates, scale)
         m.d.comb += [
             ingress.admit.eq(admit), ingress.release.eq(scale.release), scale.zero.eq(zero),
             # A waiting parameter stream keeps frames from starting, so once the block is idle it stays idle.
@@ -104,7 +111,8 @@ class TiledSE(wiring.Component):
             accumulate.i_group.eq(ingress.group),
             accumulate.i_first.eq(ingress.first_pixel), accumulate.i_data.as_value().eq(beat),
             accumulate.flush.eq(ingress.flush),
-            excite.i_start.eq(ingress.start if context is Context.CAUSAL else ingress.flush),
+            excite.i_start.eq(accumulate.o_start if self.config.banded
+                              else ingress.start if context is Context.CAUSAL else ingress.flush),
             excite.i_rows.eq(ingress.rows), excite.i_words.eq(ingress.words),
             excite.i_valid.eq(accumulate.o_valid), excite.i_group.eq(accumulate.o_group),
             excite.i_sums.eq(accumulate.o_sums),
@@ -112,18 +120,31 @@ class TiledSE(wiring.Component):
         if context.running:
             m.d.comb += ingress.copying.eq(accumulate.copying)
 
+    def _band(self, m, ingress, sums, gates, scale):
+        """Where each patch's sums and gates are."""
+        m.d.comb += [
+            sums.i_resumes.eq(ingress.resumes), sums.i_end.eq(ingress.band_end),
+            sums.direct.eq(ingress.direct), sums.words.eq(ingress.flush_words), sums.end.eq(ingress.flush_end),
+            sums.send.eq(ingress.send), sums.send_end.eq(ingress.send_end), sums.read_start.eq(ingress.read_start),
+            ingress.reading_next.eq(sums.reading_next),
+            gates.passed.eq(scale.passed), gates.freed.eq(scale.freed), gates.again.eq(scale.again),
+            gates.first_row.eq(scale.first_row), gates.first_row_next.eq(scale.first_row_next),
+            scale.band_valid.eq(ingress.tile_valid),
+        ]
+
     def _output(self, m, ingress, buffer, gates, scale):
         """Finished tiles go from tile buffer and scale FIFO to the output."""
         timing = Timing(self.config)
         # Not 0 only if the scale FIFO's memory is slower than the tile buffer's.
         wait = timing.read_latency - ram_latency(timing.buffer_words)
-        streams = self.config.context.streams
+        streams, banded = self.config.context.streams, self.config.banded
         if streams:
             m.d.comb += [scale.ended.eq(ingress.tile_valid), scale.head.eq(buffer.head)]
         m.d.comb += [
             buffer.read.eq(scale.read), scale.ahead.eq(buffer.ahead),
             gates.read.eq(scale.read), gates.group.eq(scale.group), gates.release.eq(scale.release),
-            scale.tile_valid.eq((buffer.readable if streams else ingress.tile_valid) & gates.tile_valid),
+            scale.tile_valid.eq((~scale.skipping if banded else buffer.readable if streams else ingress.tile_valid)
+                                & gates.tile_valid),
             scale.tile.eq(ingress.tile),
             scale.x.as_value().eq(delay(m, buffer.o, wait, name="x")), scale.gates.eq(gates.o),
             self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),

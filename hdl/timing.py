@@ -32,6 +32,9 @@ DEVIATE, ROUND = 1, 1
 QUEUE = 2
 # Tiles in the scale FIFO: one whose gates are in use, one whose gates are computed.
 GATE_TILES = 2
+# Bands of tiles side by side that have ended but not left: one that is read, one whose gates are computed, and one more
+# for short bands.
+BANDS_UNDER_WAY = 3
 # Tiles that have ended but not left: those two, one whose sums excite holds, one whose sums wait for excite.
 TILES_UNDER_WAY = GATE_TILES + 2
 
@@ -143,7 +146,11 @@ class Timing:
 
         A tile holds its place in the scale FIFO from the cycle before layer 2's first input to its last read. If the
         tile buffer holds n full tiles and its slack is shorter than the latency, each n tiles lose the difference once.
+
+        Of tiles side by side it is the time from one row of them to the next; where they are held up, it is about that.
         """
+        if self.config.tiles_across > 1:
+            return self._row_period(words)
         # Sums that are divided first occupy their memory for longer.
         held = self.start_latency + self.layer_cycles[0] + 1 if self.config.context.running else 0
         pace = max(words, self.excite_cycles, held, (1 + self.gates_cycles + words) / GATE_TILES)
@@ -156,6 +163,40 @@ class Timing:
         tiles += self.config.context is Context.CAUSAL
         return max(pace, (words + self.tile_latency - rest) / tiles)
 
+    def _row_period(self, words):
+        """:meth:`period` for rows of tiles side by side."""
+        config, across = self.config, self.config.tiles_across
+        pace = max(words, across * self.excite_cycles)
+        if config.banded:
+            if not self.sums_in_time:
+                words += config.k * across
+            return max(pace, words + (self._band_wait() if words >= config.tile_words else 0))
+        # Each tile is one of full rows, but for the rightmost, which may be narrower. Then its sums wait for those of
+        # the tile before, and the tile after it for a place for gates.
+        last = config.last_columns * config.groups
+        pace = max(pace, words + self.start_latency + self.layer_cycles[0] + 1 - last,
+                   words + 2 * self.excite_cycles - self.segment_words - last, words + 1 + self.gates_cycles - last,
+                   (across * (1 + self.gates_cycles) + words) / GATE_TILES)
+        tiles, rest = divmod(self.buffer_words, self.segment_words)
+        return max(pace, words + across * ((self.segment_words + self.tile_latency - rest) / tiles
+                                           - self.segment_words))
+
+    def _band_wait(self):
+        """Cycles for which a band's first row waits for gates, while the buffer is full.
+
+        Time is counted from the end of the band before, and beats from the band's first one. A tile's last beat is
+        taken with the read of the word that it replaces.
+        """
+        config, groups = self.config, self.config.groups
+        start, ready = [], -self.excite_cycles - self.buffer_words
+        for tile in range(config.tiles_across):
+            word = (min((tile + 1) * config.columns, config.width) - config.columns) * groups - self.buffer_slack
+            number = min(word // self.segment_words, tile - 1)
+            taken = word if word <= 0 else start[number] + word - number * self.segment_words
+            ready = max(taken + self.tile_latency, ready + self.excite_cycles)
+            start.append(max(ready, start[-1] + self.segment_words if tile else 0))
+        return start[-1] - (config.tiles_across - 1) * self.segment_words
+
     @property
     def keeps_pace(self):
         """Whether gates for tiles of k rows are computed as fast as such tiles can arrive."""
@@ -164,12 +205,46 @@ class Timing:
     @property
     def tile_latency(self):
         """Cycles from a tile's last input beat to the read of its first beat from the tile buffer."""
-        return 1 + self.start_latency + self.layer_cycles[0] + self.gap - 1 + self.gates_cycles
+        return 1 + self.band_wait + self.start_latency + self.layer_cycles[0] + self.gap - 1 + self.gates_cycles
+
+    @property
+    def band_sums_latency(self):
+        """Latency of the memory of the sums of a band."""
+        return ram_latency(self.config.tiles_across * self.config.groups)
+
+    @property
+    def band_wait(self):
+        """Cycles by which that memory is slower than the accumulator's; 0 if there is none."""
+        return self.band_sums_latency - ram_latency(self.config.groups) if self.config.banded else 0
+
+    @property
+    def gate_places(self):
+        """Tiles in the scale FIFO.
+
+        All tiles of a band are in use until its last row is read. The next band's first tile then gets the place of
+        this band's first one, if what is left of the row takes longer than its gates; else one more place.
+        """
+        config = self.config
+        if not config.banded:
+            return GATE_TILES
+        rest = (config.width - config.columns) * config.groups
+        return config.tiles_across + (rest <= self.gates_cycles)
+
+    @property
+    def segment_words(self):
+        """Beats that a row has of a tile."""
+        return self.config.columns * self.config.groups
+
+    @property
+    def sums_in_time(self):
+        """Whether a band's sums are written before the next row needs them. Else the input waits a cycle for each."""
+        config = self.config
+        return not config.banded or (config.width - config.columns) * config.groups > self.band_sums_latency
 
     @property
     def read_latency(self):
         """Cycles from a read of tile buffer and scale FIFO to the data."""
-        return max(ram_latency(self.buffer_words), ram_latency(GATE_TILES * self.config.groups))
+        return max(ram_latency(self.buffer_words), ram_latency(self.gate_places * self.config.groups))
 
     @property
     def scale_latency(self):
@@ -197,13 +272,20 @@ class Timing:
 
     @property
     def full_rate(self):
-        """Whether tiles of k rows, back to back, enter and leave at a beat a cycle."""
+        """Whether tiles of k rows, back to back, enter and leave at a beat a cycle.
+
+        Of patches of several rows, which end one after the other in one row, excite must take none longer than its
+        part of that row comes. (With more slack it catches up in other rows, but not before the first output.)
+        """
+        if self.config.banded and self.excite_cycles > self.segment_words:
+            return False
         return self.keeps_pace and self.buffer_slack >= self.full_slack
 
     @property
     def waiting_words(self):
         """Beats that must wait for the gates of a tile; in CAUSAL, as many as a beat takes through the buffer."""
-        return READABLE + 1 if self.config.context is Context.CAUSAL else self.config.tile_words
+        config = self.config
+        return READABLE + 1 if config.context is Context.CAUSAL else config.waiting(config.width) * config.groups
 
     @property
     def full_slack(self):

@@ -190,13 +190,13 @@ def _model(config, slow=True):
 
 
 _OWN = "a tile's beats are read with its own gates"
-_JOIN = "ingress.tile_valid & gates.tile_valid)"
+_JOIN = "& gates.tile_valid)"
 _WRONG_GATES = (
     Fault("gates are released with every beat", "tiled_se.py", "gates.release.eq(scale.release)",
           "gates.release.eq(scale.read)", _OWN),
     Fault("gates are released a cycle late", "tiled_se.py", "gates.release.eq(scale.release)",
           'gates.release.eq(delay(m, scale.release, 1, name="late", reset_less=False))', _OWN),
-    Fault("a tile is read before its gates are ready", "tiled_se.py", _JOIN, "ingress.tile_valid)",
+    Fault("a tile is read before its gates are ready", "tiled_se.py", _JOIN, ")",
           "gates are read only where there are some"),
     Fault("excite is given sums while it holds others", "tiled_se.py", "ingress.sums_free.eq(excite.sums_free)",
           "ingress.sums_free.eq(1)", "sums are handed over only where there is a place"),
@@ -224,12 +224,12 @@ _QUEUE = (
 )
 _DEADLOCK = (
     Fault("the output waits for a free place for gates, which it alone can give", "tiled_se.py", _JOIN,
-          "ingress.tile_valid & gates.tile_valid & gates.free)", _MOVES, depth=45),
+          "& gates.tile_valid & gates.free)", _MOVES, depth=45),
     Fault("a tile's sums wait for tiles that wait for their gates", "tiled_se.py",
           "ingress.sums_free.eq(excite.sums_free)", "ingress.sums_free.eq(excite.sums_free & ~ingress.tile_valid)",
           _MOVES, depth=45),
     Fault("a tile comes out only while the next one comes in", "tiled_se.py", _JOIN,
-          "ingress.tile_valid & gates.tile_valid & self.s_axis_tvalid)", _DRAINS, depth=45),
+          "& gates.tile_valid & self.s_axis_tvalid)", _DRAINS, depth=45),
 )
 # Tiles of two words and of six, in a buffer that holds one and no more; tiles of a single beat.
 _SIZES = (

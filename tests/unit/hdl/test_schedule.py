@@ -104,6 +104,20 @@ NAMED = {
                                      macs=1), [9, 1, 4]),
     "a causal buffer of pipeline registers": (dict(context=Context.CAUSAL, prior_rows=1, k=1, width=30, channels=10,
                                                    squeeze=2, lanes=2, macs=4, slack=0), [4, 2]),
+    "patches at full rate": (dict(k=2, width=20, tile_width=10, channels=8, squeeze=2, lanes=2, macs=8), [4, 4]),
+    "patches of which excite is not as fast": (dict(k=3, width=8, tile_width=2, channels=8, squeeze=3, lanes=2, macs=3),
+                                               [6, 3]),
+    "bands of patches that end early": (dict(k=4, width=9, tile_width=3, channels=6, squeeze=2, lanes=2, macs=6),
+                                        [6, 1, 4, 3]),
+    "a narrow patch whose sums wait for others": (dict(k=2, width=13, tile_width=6, channels=8, squeeze=2, lanes=2,
+                                                       macs=8, slack=90), [6]),
+    "patches of a column, sums in registers": (dict(k=3, width=5, tile_width=1, channels=4, squeeze=2, lanes=2, macs=4,
+                                                    slack=0), [3, 4]),
+    "sums that are not written in time": (dict(k=2, width=4, tile_width=3, channels=2, squeeze=2, lanes=2, macs=2),
+                                          [4]),
+    "sums of a band two registers later": (dict(k=2, width=7, tile_width=1, channels=12, squeeze=1, lanes=2, macs=9),
+                                           [3, 2]),
+    "patches of one row": (dict(k=1, width=11, tile_width=4, channels=6, squeeze=2, lanes=2, macs=6), [3, 1]),
     "cumulative at full rate": (dict(context=Context.CUMULATIVE, k=1, width=40, channels=8, squeeze=2, lanes=2, macs=8),
                                 [5, 3]),
 }
@@ -157,6 +171,24 @@ def test_contexts(context, priors, seed):
             window=(rng.choice([0, 0, 1, 2, 4]), rng.choice([1, 2, 3, 7])) if context is Context.WINDOW else None,
             slack=rng.choice([None, None, None, 0, 1, 7]))
         heights = [rng.choice([1, 2, 3, 5, 7, 8]) for _ in range(rng.choice([1, 3, 6]))]
+        while len(heights) > 2 and predict(config, heights).total_cycles > 600:
+            heights.pop()
+        pauses = [0, *(rng.choice([0, 0, 1, 5, 20, 60]) for _ in heights[1:])]
+        assert measure(config, heights, pauses) == predicted(config, heights, pauses), (config, heights, pauses)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_patches(seed):
+    """Patches of any width, the rightmost one narrower; bands that end early; excite of any speed."""
+    rng = random.Random(seed)
+    for _ in range(4):
+        lanes, width, k = rng.choice([1, 2, 3, 4]), rng.choice([2, 3, 5, 7, 12]), rng.choice([1, 2, 2, 3, 4, 6])
+        config = Config(
+            k=k, width=width, tile_width=min(rng.choice([1, 2, 3, width - 1]), width - 1), lanes=lanes,
+            channels=lanes * rng.choice([1, 1, 2, 3, 4, 5, 9]), squeeze=rng.choice([1, 2, 3, 7]),
+            macs=rng.choice([1, 2, 3, 5, 9, 30]), zero_point=rng.choice([-128, 0, 37, 127]),
+            gate=rng.choice([Gate(), HARD]), slack=rng.choice([None, None, 0, 1, 7, 40]))
+        heights = [rng.choice([1, 2, 3, 5, 7, k, 2 * k]) for _ in range(rng.choice([1, 3, 8]))]
         while len(heights) > 2 and predict(config, heights).total_cycles > 600:
             heights.pop()
         pauses = [0, *(rng.choice([0, 0, 1, 5, 20, 60]) for _ in heights[1:])]

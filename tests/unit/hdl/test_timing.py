@@ -45,6 +45,40 @@ def test_full_tiles():
     assert 50 < sum(near) < 150
 
 
+def test_patches():
+    """Full rate where it is stated, at its boundary, too: with the last words of slack and patches just wide enough."""
+    rng = random.Random(9)
+    full = 0
+    for _ in range(150):
+        lanes = rng.choice([1, 2, 3, 8])
+        config = Config(k=rng.choice([1, 2, 3, 7]), width=2, lanes=lanes, channels=lanes * rng.choice([1, 2, 5, 12]),
+                        squeeze=rng.choice([1, 3, 8]), macs=rng.choice([1, 3, 9, 30]))
+        timing = Timing(config)
+        columns = max(1, -(-timing.excite_cycles // config.groups) + rng.choice([-2, -1, 0, 0, 1, 20]))
+        last = max(1, min(columns, rng.choice([columns, columns, columns - 1, columns // 2, 1])))
+        config = dataclasses.replace(config, width=columns * rng.choice([1, 1, 2, 5]) + last, tile_width=columns)
+        if rng.random() < 0.3:
+            latency = Timing(config).tile_latency
+            config = dataclasses.replace(config, slack=max(0, latency + rng.choice([-latency, -9, -1, 0, 1])))
+        timing = Timing(config)
+        many, more = (predict(config, [config.k * bands]) for bands in (10, 30))
+        assert (more.steady_throughput == 1) == timing.full_rate, config
+        if timing.full_rate:
+            first = config.waiting(config.width) * config.groups - 1 + timing.output_latency
+            assert many.first_output_latency == first, config
+            assert timing.period(config.tile_words) == config.tile_words, config
+        full += timing.full_rate
+    assert 40 < full < 110
+
+
+@pytest.mark.parametrize(("slack", "period"), [(None, 192), (56, 192), (55, 193), (30, 244), (0, 304)])
+def test_period_of_bands(slack, period):
+    """Patches wait in a band's first row for as many cycles as the slack is too short: each, or one for two in it."""
+    config = Config(k=2, width=24, tile_width=12, channels=8, squeeze=2, lanes=2, macs=8, slack=slack)
+    two, three = (predict(config, [bands * config.k]) for bands in (12, 13))
+    assert three.total_cycles - two.total_cycles == period == Timing(config).period(config.tile_words)
+
+
 @pytest.mark.parametrize("missing", [0, 1, 2, 5, None])
 def test_slack_is_exact(missing):
     """Words fewer than full rate's slack cost as many cycles a tile; without any, tiles take turns in the buffer."""
