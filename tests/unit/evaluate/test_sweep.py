@@ -11,7 +11,7 @@ from tiled_se.evaluate.sweep import command, tables, worker
 from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import SimOptions
-from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.config import ConfigError, Context, Order
 
 
 def plan_of(folder, text):
@@ -91,10 +91,12 @@ class TestPlan:
         assert plan[4].options.width is None
 
     def test_shipped_list(self):
-        """24 blocks that can be built, no two of them the same."""
+        """32 blocks that can be built, no two of them the same, of every context and order."""
         plan = load_plan()
-        assert len(plan) == 24
-        assert len({c.label for c in plan}) == 24
+        assert len(plan) == 32
+        assert len({c.label for c in plan}) == 32
+        assert {c.options.context for c in plan} == set(Context)
+        assert {c.options.order for c in plan} == set(Order)
         for configuration in plan:
             prepare(configuration.options)
 
