@@ -20,7 +20,7 @@
 ##                                 count what tiles save and cost in a network, block by block
 ##   make sensitivity MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/
 ##                                 see how well the tiles of an ONNX network stand for its whole feature maps
-##   make demo                     run a trained text detector with tiled blocks, in float, in integers, one in RTL
+##   make demo                     run a trained text detector with tiled blocks, in float, in integers and in RTL
 ##   make prove                    prove that the block loses, repeats and mixes up nothing
 ##   make mutate                   measure how many faults in the netlist the regression notices
 ##   make crosscheck               compare simulators, and the synthesised netlist, on every named configuration
@@ -171,7 +171,10 @@
 ## Variables of demo, besides K, OUT
 ##
 ##   data         SEED=1          of the pages
-##   model        PAGES=42        pages of text to render
+##                SEEDS=          of pages that are scored together; each seed is run by itself, and its results
+##                                are kept (default: SEED alone)
+##   model        PAGES=42        pages of text to render for each seed
+##   bench        DOCS=           folder whose demo.md takes the results in (default: none)
 ##
 ## Variables of prove, besides JOBS, OUT
 ##

@@ -172,14 +172,17 @@ COMMANDS = {command.name: command for command in (
         examples=("model.onnx images/ --input-shape 3x640x640",)),
     Command(
         name="demo", function="evaluate.demo.command:demo", options="evaluate.options:DemoOptions", extra="demo",
-        short="run a trained text detector with tiled blocks, in float, in integers, one in RTL",
-        text="""Detect lines of text on rendered pages and on a scan with a trained network: as it is, tiled in float,
-            and tiled with every block computed by the integer golden model, one of them by the RTL. Writes
-            OUT/demo.json and OUT/demo.png.""",
+        short="run a trained text detector with tiled blocks, in float, in integers and in RTL",
+        text="""Detect lines of text on rendered pages and on a scan with a trained network: as it is, with tiles of K
+            rows, with cumulative gates and with causal gates; each of these in float, and with every block computed by
+            the integer golden model, one of them by the RTL. SEEDS run one after the other, and their pages are
+            scored together; the results of a seed are kept in a folder of OUT, and taken from there the next time.
+            Writes OUT/demo.json and, of one seed, OUT/demo.png.""",
         statuses={0: "done", 1: "the RTL was wrong, a block's error over 1 LSB, or, on 40 pages or more, the F-score "
-                  "of TSE more than 2 points under that of SE, or of integers more than 1 point from that of float",
+                  "of tiles or a context more than 2 points under that of SE, or in integers more than 1 point from "
+                  "that in float",
                   3: "a tool failed"},
-        examples=("",)),
+        examples=("", "--seeds 11,12,13,14,15")),
     Command(
         name="prove", function="verify.formal.command:prove", options="verify.options:ProveOptions", extra="verify",
         short="prove that the block loses, repeats and mixes up nothing",

@@ -7,10 +7,10 @@ import numpy as np
 
 from ...gen.block_spec import assemble
 from ...gen.data import Input, weights_of
-from ...gen.options import BlockOptions
 from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
 from ...golden.reference import squeeze_excite
+from ...hdl.config import Tiling
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
 
@@ -21,7 +21,7 @@ class IntegerBlock:
     """One block as the hardware computes it, called with and giving real numbers.
 
     The format is taken from the range of `maps`, feature maps (1, C, H, W) of one size; those that come later may have
-    another height. A tile has `k` rows.
+    another height. `options` are the BlockOptions of its tiling.
 
     Attributes
     ----------
@@ -33,14 +33,14 @@ class IntegerBlock:
     elements : int
         How many have been computed.
     largest_error : float
-        Of these, against tiled squeeze-and-excite in float64, in LSB.
+        Of these, against squeeze-and-excite with this tiling in float64, in LSB.
     """
 
-    def __init__(self, block, k, maps):
+    def __init__(self, block, options, maps):
         self.format = DataFormat.calibrate(min(x.min() for x in maps), max(x.max() for x in maps))
         self.height, self.width = maps[0].shape[2:]
         # What `tiled-se sim` would build.
-        self._options = BlockOptions(k=k)
+        self._options = options
         spec = assemble(self._options, weights_of(block.float_block),
                         Input("", "x_q", self.integers(maps[0]), self.format))
         self.config, self.quantised = spec.config, spec.quantised
@@ -67,10 +67,15 @@ class IntegerBlock:
         """float32 array (N, C, H, W): what the outputs (N, H, W, C) stand for."""
         return np.moveaxis((y_q.astype(np.float32) - self.format.zero_point) * np.float32(self.quantised.y_scale), 3, 1)
 
+    def waiting(self):
+        """Elements that wait for their gates."""
+        config = self.config
+        return min(config.waiting(self.width), self.height * self.width) * config.channels
+
     def buffer_bits(self, tiled=True):
         """Bits of the tile buffer that the generator builds, or of the one that the original form would have."""
         config = self.config
         if not tiled:
-            config = dataclasses.replace(config, k=self.height)
+            config = dataclasses.replace(config, **vars(Tiling(k=self.height)))
             config = dataclasses.replace(config, macs=choose_macs(config, self._options.sram_overhead))
         return Timing(config).buffer_words * 8 * config.lanes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's picture: the same page and scan with the boxes of each network, side by side."""
+"""The demo's picture: the same page and scan with the boxes of each network."""
 
 import io
 
@@ -8,36 +8,42 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
+from .forms import NAMES, RTL, titles
 from .scoring import matches
 
-__all__ = ["TITLES", "draw"]
+__all__ = ["draw"]
 
-TITLES = {"se": "SE", "tse_float": "TSE, float", "tse_integer": "TSE, integers, one block in RTL"}
 # Told apart by colour-blind readers: of Okabe and Ito's palette.
 BLUE, ORANGE = "#0072B2", "#D55E00"
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9}
-INCHES, DPI = 4.2, 150
+INCHES, DPI = 3.4, 130
 
 
-def draw(page, scan):
-    """A PNG file's bytes.
+def draw(page, scan, k):
+    """A PNG file's bytes: a row each for the page and the scan in float and in integers, a column for each form.
 
     Parameters
     ----------
     page, scan : (image, boxes, lines)
         Image uint8 (H, W, 3), boxes (N, 4, 2) by network, lines (M, 4, 2); None where nobody knows them, and the
         original network's boxes stand for them.
+    k : int
+        Rows of the paper's tiles.
     """
-    rows = (page, scan)
-    heights = [INCHES * image.shape[0] / image.shape[1] for image, _, _ in rows]
+    rows = [(numbers, *shown) for shown in (page, scan) for numbers in ("float", "integer")]
+    heights = [INCHES * image.shape[0] / image.shape[1] for _, image, _, _ in rows]
     with matplotlib.rc_context(STYLE):
-        figure = Figure((INCHES * len(TITLES), sum(heights) + 0.9), dpi=DPI, layout="constrained")
-        grid = figure.subplots(len(rows), len(TITLES), height_ratios=heights)
-        for axes, (image, boxes, lines) in zip(grid, rows, strict=True):
-            for panel, name in zip(axes, TITLES, strict=True):
-                _panel(panel, image, boxes[name], boxes["se"] if lines is None else lines, lines is None)
-        for panel, title in zip(grid[0], TITLES.values(), strict=True):
-            panel.set_title(title, fontsize=12, fontweight="bold")
+        figure = Figure((INCHES * (1 + len(NAMES)), sum(heights) + 1.5), dpi=DPI, layout="constrained")
+        grid = figure.subplots(len(rows), 1 + len(NAMES), height_ratios=heights)
+        for (original, *panels), (numbers, image, boxes, lines) in zip(grid, rows, strict=True):
+            lines, scanned = (boxes["se"], True) if lines is None else (lines, False)
+            original.set_axis_off()
+            if numbers == "float":
+                _panel(original, "SE", image, boxes["se"], lines, scanned)
+            for panel, form in zip(panels, NAMES, strict=True):
+                name = f"{form}_{numbers}"
+                title = titles(k)[name] + (", one block in RTL" if form in RTL and numbers == "integer" else "")
+                _panel(panel, title, image, boxes[name], lines, scanned)
         figure.legend(handles=[
             Line2D([], [], color=BLUE, label="found: matches a drawn line (scan: a box of SE's)"),
             Line2D([], [], color=ORANGE, label="found: matches none"),
@@ -48,9 +54,10 @@ def draw(page, scan):
     return file.getvalue()
 
 
-def _panel(axes, image, boxes, lines, scan):
+def _panel(axes, title, image, boxes, lines, scan):
     """One image with its boxes."""
     found, drawn = (set(indices.tolist()) for indices in matches(boxes, lines))
+    axes.set_title(title, fontsize=9, fontweight="bold")
     axes.imshow(image, interpolation="antialiased")
     axes.set_axis_off()
     for number, box in enumerate(boxes):

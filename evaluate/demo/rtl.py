@@ -8,8 +8,8 @@ import numpy as np
 
 from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
+from ...gen.fields import variables
 from ...gen.files import write_all
-from ...gen.options import BlockOptions
 from ...gen.simulation import run
 from ...gen.text_table import say
 from ...gen.verilog import generate
@@ -23,16 +23,18 @@ class RtlBlock:
     """A block's hardware, made as `tiled-se sim` makes it from WEIGHTS and INPUT, two files in `folder`.
 
     INPUT has `frames`, int8 (N, H, W, C), a part of those that will be simulated. `integers`, an IntegerBlock, is the
-    golden model that the hardware must equal.
+    golden model that the hardware must equal; `form` is its Form.
 
     Attributes
     ----------
     weights, input : str
         Paths of the files.
+    command : str
+        Simulates the block again, on the frames of INPUT.
     elements, mismatches : int
         How many outputs were compared with the golden model, and how many differ or are missing.
     largest_error : float
-        Of the outputs against tiled squeeze-and-excite in float64, in LSB.
+        Of the outputs against squeeze-and-excite of this form in float64, in LSB.
     failures : list of str
         What went wrong, the first of each simulation.
     config : Config
@@ -40,13 +42,15 @@ class RtlBlock:
         Bits of the block's memories, as in report.json.
     """
 
-    def __init__(self, block, integers, frames, folder, k):
-        stem = file_name(block.name)
+    def __init__(self, block, integers, frames, folder, form):
+        stem = f"{file_name(block.name)}.{form.name}"
         files = {f"{stem}.weights.npz": weights_bytes(block.float_block),
                  f"{stem}.input.npz": input_bytes(frames, integers.format)}
         write_all(folder, files)
         self.weights, self.input = (os.path.join(folder, name) for name in files)
-        self._spec = prepare(BlockOptions(k=k, weights=self.weights, input=self.input))
+        options = dataclasses.replace(form.options, weights=self.weights, input=self.input)
+        self.command = f"make sim {variables(options, always=['k'])}"
+        self._spec = prepare(options)
         say("generating the block")
         self._design = generate(self._spec.config, self._spec.baked, self._spec.options.name)
         self._integers = integers

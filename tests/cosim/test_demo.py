@@ -17,8 +17,10 @@ if MISSING:
     pytest.skip(f"the demo needs {', '.join(MISSING)}: pip install 'tiled-se[demo]'", allow_module_level=True)
 
 from tiled_se.cli.main import main  # noqa: E402  (behind the skip)
-from tiled_se.evaluate.demo import command, pages  # noqa: E402
+from tiled_se.evaluate.demo import command, forms, pages, summary, table  # noqa: E402
 from tiled_se.evaluate.options import DemoOptions  # noqa: E402
+from tiled_se.gen.fields import flag, options_of  # noqa: E402
+from tiled_se.gen.options import BlockOptions  # noqa: E402
 
 
 def test_the_detector_is_set_up_as_it_is_shipped():
@@ -58,7 +60,7 @@ def test_two_pages_from_end_to_end(finished):
     assert (found["pages"], len(found["blocks"]), found["k"]) == (2, 13, 7)
     drawn = [len(pages.render(1, number).lines) for number in range(2)]
     assert found["lines"] == sum(drawn)
-    for name in ("se", "tse_float", "tse_integer"):
+    for name in forms.titles(7):
         scores = found["networks"][name]
         assert scores["f_score"] > 0.85
         assert scores["drawn"] == sum(drawn)
@@ -66,21 +68,27 @@ def test_two_pages_from_end_to_end(finished):
         assert [page[2] for page in pages_of_it] == drawn
         assert [sum(column) for column in zip(*pages_of_it, strict=True)] == [
             scores["matched"], scores["found"], scores["drawn"]]
-        tight = found["against_ink"]["networks"][name]
+        tight, original = (found[against]["networks"][name] for against in ("against_ink", "against_se"))
         assert (tight["drawn"], tight["found"]) == (scores["drawn"], scores["found"])
         assert tight["matched"] < scores["matched"]
-    # Every block on every page and on the scan, each within the contract; one of them in RTL.
-    for block in found["blocks"]:
-        assert 0 < block["float_error_lsb"] <= block["error_bound_lsb"] <= 1
-        # Two pages of 928 rows and the scan of 800, which are 29 and 25 times 32.
-        assert block["elements"] == block["se_elements"] // 29 * (2 * 29 + 25)
-    assert [block["computed_by"] for block in found["blocks"]] == ["rtl"] + 12 * ["golden"]
-    rtl = found["rtl"]
-    assert (rtl["bit_exact"], rtl["mismatches"], rtl["elements"]) == (True, 0, found["blocks"][0]["elements"])
-    # What is printed as built is what the netlist has.
-    assert found["blocks"][0]["tse_buffer_bits"] == rtl["sram"]["tile_buffer_bits"]
-    assert found["buffering"]["tse_elements"] == sum(
-        min(7, block["H"]) * block["W"] * block["C"] for block in found["blocks"])
+        assert (original["drawn"], original["found"]) == (found["networks"]["se"]["found"], scores["found"])
+        assert original["f_score"] > (0.85 if name != "se" else 0.9999)
+    for name, form in summary.forms_of(found).items():
+        # Every block on every page and on the scan, each within the contract; one of them in RTL.
+        for block in form["blocks"]:
+            assert 0 < block["float_error_lsb"] <= block["error_bound_lsb"] <= 1
+            # Two pages of 928 rows and the scan of 800, which are 29 and 25 times 32.
+            assert block["elements"] == block["se_elements"] // 29 * (2 * 29 + 25)
+        in_rtl = name in forms.RTL
+        assert [block["computed_by"] for block in form["blocks"]] == ["rtl" if in_rtl else "golden"] + 12 * ["golden"]
+        rows = {"tse": 7, "cumulative_k1": 1, "cumulative_k3": 3, "causal_k1": 0}[name]
+        assert form["buffering"]["tse_elements"] == sum(
+            min(rows, block["H"]) * block["W"] * block["C"] for block in form["blocks"])
+        if in_rtl:
+            rtl = form["rtl"]
+            assert (rtl["bit_exact"], rtl["mismatches"], rtl["elements"]) == (True, 0, form["blocks"][0]["elements"])
+            # What is printed as built is what the netlist has.
+            assert form["blocks"][0]["tse_buffer_bits"] == rtl["sram"]["tile_buffer_bits"]
     assert found["scan"]["se_boxes"] >= 5
 
 
@@ -88,13 +96,13 @@ def test_two_pages_from_end_to_end(finished):
 def test_figures_that_the_page_shows(finished):
     """Those that hold for any pages: of scores there is a whole run's in it."""
     found = json.loads((finished / "demo.json").read_text())
-    page = (pathlib.Path(__file__).parents[2] / "docs" / "demo.md").read_text()
-    buffering = found["buffering"]
-    assert (f"{buffering['se_elements']:,} elements with SE, {buffering['tse_elements']:,} with TSE: "
-            f"{buffering['elements_saved']:.1%} less") in page
+    page = " ".join((pathlib.Path(__file__).parents[2] / "docs" / "demo.md").read_text().split())
+    for row in table.memory(found):
+        assert " ".join(filter(None, row)) in page
     # A run's 42 pages and the scan, where this one had 2.
     elements = found["rtl"]["elements"] // (2 * 29 + 25) * (42 * 29 + 25)
-    assert f"bit-exact, all {elements:,} elements of block {found['rtl']['block']} on 43 maps" in page
+    for title in ("TSE K=7", "cumulative K=1", "causal K=1"):
+        assert (f"{title}, block {found['rtl']['block']}: bit-exact, all {elements:,} elements on 43 maps") in page
 
 
 @pytest.mark.xdist_group("finished")
@@ -108,12 +116,14 @@ def test_the_picture_has_all_panels(finished):
 
 
 @pytest.mark.xdist_group("finished")
-def test_the_block_can_be_run_again(finished, capsys):
-    found = json.loads((finished / "demo.json").read_text())["rtl"]
-    status = main(["sim", "--k", "7", "--weights", found["weights"], "--input", found["input"], "--out",
-                   str(finished / "again")])
+@pytest.mark.parametrize("form", forms.RTL)
+def test_the_block_can_be_run_again(finished, capsys, form):
+    found = summary.forms_of(json.loads((finished / "demo.json").read_text()))[form]["rtl"]
+    flags = {about.variable: flag(name) for name, about in options_of(BlockOptions).items()}
+    variables = [word.split("=", 1) for word in found["command"].removeprefix("make sim ").split()]
+    status = main(["sim", "--out", str(finished / form), *(f"{flags[name]}={value}" for name, value in variables)])
     assert (status, "bit-exact   yes" in capsys.readouterr().out) == (0, True)
-    report = json.loads((finished / "again" / "report.json").read_text())
+    report = json.loads((finished / form / "report.json").read_text())
     assert report["sram"]["tile_buffer_bits"] == found["sram"]["tile_buffer_bits"]
 
 
@@ -132,4 +142,5 @@ def test_a_block_that_is_wrong_fails_the_demo(monkeypatch, tmp_path, capsys):
     found = json.loads((tmp_path / "demo.json").read_text())
     assert found["rtl"]["failures"] == ["first difference in gates"] * 2
     # The wrong outputs were used: they were no block's, and what follows is not what it was.
-    assert found["blocks"][0]["float_error_lsb"] > 1
+    for name in forms.RTL:
+        assert summary.forms_of(found)[name]["blocks"][0]["float_error_lsb"] > 1

@@ -141,7 +141,7 @@ class TestSetup:
         ("simspeed", ["W=8", "SECONDS=1", "DOCS=docs"], ["--width=8", "--seconds=1", "--docs=docs"]),
         ("sweep", ["CONFIGS=my list.toml", "SCHEDULER=tcp://node:8786"],
          ["--configs=my list.toml", "--scheduler=tcp://node:8786"]),
-        ("demo", ["PAGES=4", "K=5"], ["--pages=4", "--k=5"]),
+        ("demo", ["PAGES=4", "SEEDS=3,4"], ["--pages=4", "--seeds=3,4"]),
         ("synth", ["TARGET=ice40", "SEEDS=1,2"], ["--target=ice40", "--seeds=1,2"]),
         ("prove", ["ONLY=queue"], ["--only=queue"]),
     ])

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """tiled_se.evaluate.demo without networks: pages are repeatable and know where their text is, scores are right."""
 
+import dataclasses
 import importlib.util
+import json
 import types
 
 import numpy as np
@@ -11,9 +13,13 @@ for _name in ("matplotlib", "scipy", "skimage"):
     pytest.importorskip(_name, reason="pip install 'tiled-se[demo]'")
 shapely = pytest.importorskip("shapely", reason="pip install 'tiled-se[demo]'")
 
-from tiled_se.evaluate.demo import command, pages, summary  # noqa: E402  (behind the skip)
+from tiled_se.evaluate.demo import command, forms, pages, summary, table  # noqa: E402  (behind the skip)
+from tiled_se.evaluate.demo.integer import IntegerBlock  # noqa: E402
 from tiled_se.evaluate.demo.scoring import Counts, count, f_score, interval, matches, overlaps  # noqa: E402
 from tiled_se.evaluate.options import DemoOptions  # noqa: E402
+from tiled_se.gen.files import json_bytes, write_all  # noqa: E402
+from tiled_se.golden.block import FloatBlock  # noqa: E402
+from tiled_se.hdl.config import Context, Tiling  # noqa: E402
 
 
 def box(left, top, right, bottom):
@@ -149,34 +155,179 @@ def test_interval():
     assert interval(other, one, 1) == pytest.approx((-high, -low), abs=0.002)
 
 
+def counted(**matched):
+    """Counts of three pages by network: matched boxes, of 1,000 and 1,000; 900 where not given."""
+    return {name: [Counts(matched.get(name, 900), 1000, 1000)] * 3 for name in forms.titles(7)}
+
+
 def test_margins_are_one_sided_to_the_original_and_two_sided_to_float():
-    def counted(**matched):
-        return {name: [Counts(value, 1000, 1000)] * 3 for name, value in matched.items()}
+    def within(form, **matched):
+        found = summary.differences(counted(**matched), seed=1)
+        return [found[f"{form}_{name}"]["within"] for name in ("float_to_se", "integer_to_se",
+                                                               f"integer_to_{form}_float")]
 
-    found = summary.differences(counted(se=900, tse_float=950, tse_integer=930), seed=1)
-    assert [found[name]["within"] for name in summary.COMPARISONS] == [True, True, False]
-    found = summary.differences(counted(se=900, tse_float=875, tse_integer=882), seed=1)
-    assert [found[name]["within"] for name in summary.COMPARISONS] == [False, True, True]
-    assert found["tse_float_to_se"]["points"] == pytest.approx(-2.5)
-    assert found["tse_float_to_se"]["low"] == pytest.approx(-2.5)
+    for form in forms.NAMES:
+        assert within(form, **{f"{form}_float": 950, f"{form}_integer": 930}) == [True, True, False]
+        assert within(form, **{f"{form}_float": 875, f"{form}_integer": 882}) == [False, True, True]
+    found = summary.differences(counted(causal_k1_float=875), seed=1)
+    for other in ("se", "tse_float"):
+        difference = found[f"causal_k1_float_to_{other}"]
+        assert (difference["points"], difference["low"], difference["high"]) == pytest.approx((-2.5, -2.5, -2.5))
+    # Contexts beside the paper's tiles: a figure, and no margin.
+    assert found["causal_k1_float_to_tse_float"]["within"] is None
+    assert found["cumulative_k3_integer_to_tse_integer"]["points"] == 0
 
 
-def found(pages, exact=True, error=0.6, **points):
-    """What failures() reads of demo.json."""
-    differences = {name: {"points": points.get(name, 0.0), "within": abs(points.get(name, 0.0)) <= margin}
-                   for name, (_, _, margin) in summary.COMPARISONS.items()}
-    return {"pages": pages, "differences": differences, "blocks": [{"name": "a", "float_error_lsb": error}],
-            "rtl": {"bit_exact": exact, "failures": ["first difference in gates"]}}
+def test_forms_are_the_papers_tiles_and_contexts_with_one_row_of_the_prior():
+    found = {form.name: (form.title, form.tiling) for form in forms.forms(5)}
+    assert found == {
+        "tse": ("TSE K=5", Tiling(k=5)),
+        "cumulative_k1": ("cumulative K=1", Tiling(k=1, context=Context.CUMULATIVE, prior_rows=1)),
+        "cumulative_k3": ("cumulative K=3", Tiling(k=3, context=Context.CUMULATIVE, prior_rows=1)),
+        "causal_k1": ("causal K=1", Tiling(k=1, context=Context.CAUSAL, prior_rows=1))}
+    assert list(found) == list(forms.NAMES)
+    assert set(forms.RTL) < set(found)
+    assert forms.titles(5)["causal_k1_integer"] == "causal K=1, integers"
+
+
+def test_what_a_block_keeps():
+    """Of a map of 6 x 5: all of it for SE and tiles that are higher, rows of it, nothing."""
+    rng = np.random.default_rng(4)
+    block = types.SimpleNamespace(float_block=FloatBlock(
+        w1=rng.normal(size=(2, 8)), b1=rng.normal(size=2), w2=rng.normal(size=(8, 2)), b2=rng.normal(size=8),
+        prior=rng.uniform(-0.5, 0.5, 8)))
+    maps = [rng.uniform(-1, 1, (1, 8, 6, 5)).astype(np.float32)]
+    blocks = {form.name: IntegerBlock(block, form.options, maps) for form in forms.forms(7)}
+    assert {name: integers.waiting() for name, integers in blocks.items()} == {
+        "tse": 6 * 5 * 8, "cumulative_k1": 5 * 8, "cumulative_k3": 3 * 5 * 8, "causal_k1": 0}
+    bits = [blocks[name].buffer_bits() for name in ("causal_k1", "cumulative_k1", "cumulative_k3", "tse")]
+    assert bits == sorted(set(bits))
+    assert len({integers.buffer_bits(tiled=False) for integers in blocks.values()}) == 1
+    # Their outputs are their own contexts', within an LSB of float64, and differ.
+    outputs = {name: integers(maps[0]) for name, integers in blocks.items()}
+    for name, integers in blocks.items():
+        assert 0 < integers.largest_error <= 1
+        assert integers.elements == 240
+        assert name == "tse" or (outputs[name] != outputs["tse"]).any()
+
+
+def results(seed, pages=42, exact=True, error=0.6, **matched):
+    """Of demo.json what pools and prints it; each page has 100 lines, `matched` of which a network found, else 90."""
+    counts = {name: [Counts(matched.get(name, 90), 100, 100)] * pages for name in forms.titles(7)}
+    against = summary._scored(counts, seed) | {
+        "page_counts": {name: [dataclasses.astuple(page) for page in found] for name, found in counts.items()}}
+    block = {"name": "a", "se_elements": 1000, "tse_elements": 100, "se_buffer_bits": 8000, "tse_buffer_bits": 900,
+             "operand_bits": 18, "elements": 2000, "float_error_lsb": error, "error_bound_lsb": 0.9}
+    rtl = {"block": "a", "config": "", "frames": pages + 1, "elements": 2000, "mismatches": 0 if exact else 3,
+           "bit_exact": exact, "failures": [] if exact else [f"seed {seed} differs in gates"],
+           "sram": {}, "weights": "w", "input": "i", "command": "make sim"}
+    parts = {name: {"tiling": {}, "buffering": summary._buffering([block]), "blocks": [block],
+                    "rtl": rtl if name in forms.RTL else None} for name in forms.NAMES}
+    agreement = {"matched": 7, "found": 8}
+    return {"network": "detector", "k": 7, "seed": seed, "pages": pages, "lines": 100 * pages, "calibration_pages": 4,
+            "page_size": [480, 384], "input_size": [928, 736], "method": "", **against,
+            **dict.fromkeys(summary.AGAINST, against), **parts.pop("tse"), "contexts": parts,
+            "scan": {"se_boxes": 7} | dict.fromkeys(list(forms.titles(7))[1:], agreement),
+            "seconds": {"load": 1.0, "tse_float": 2.0, "causal_k1_float": 3.5}, "tools": {}}
 
 
 def test_what_fails_the_demo():
-    assert summary.failures(found(42)) == []
-    assert summary.failures(found(42, exact=False)) == ["mismatch: first difference in gates"]
-    assert summary.failures(found(2, error=1.2)) == ["accuracy: block a is 1.200 LSB from float64, more than 1"]
-    assert summary.failures(found(40, tse_integer_to_se=-2.5)) == [
-        "margin: TSE, integers: MORE than 2 points under SE, -2.50"]
+    assert summary.failures(results(1)) == []
+    assert summary.failures(results(1, exact=False)) == 3 * ["mismatch: seed 1 differs in gates"]
+    assert summary.failures(results(1, pages=2, error=1.2))[1:2] == [
+        "accuracy: block a of cumulative K=1, integers, is 1.200 LSB from float64, more than 1"]
     # On a few pages a single line is more than a margin.
-    assert summary.failures(found(39, tse_integer_to_se=-2.5)) == []
+    for number, failures in ((40, ["margin: cumulative K=3, float: MORE than 2 points under SE, -3.00"]), (39, [])):
+        assert summary.failures(results(1, number, cumulative_k3_float=87, cumulative_k3_integer=88))[:1] == failures
+    assert summary.failures(results(1, causal_k1_float=91, causal_k1_integer=93)) == [
+        "margin: causal K=1, integers: NOT within 1 point of causal K=1, float, +2.00"]
+
+
+def test_seeds_are_pooled():
+    runs = [results(11, 30, causal_k1_integer=88), results(12, 10, exact=False, error=0.8, causal_k1_integer=96)]
+    found = summary.pooled(runs)
+    assert (found["seeds"], found["pages"], found["lines"]) == ([11, 12], 40, 4000)
+    for part in found, *(found[name] for name in summary.AGAINST):
+        assert part["networks"]["causal_k1_integer"]["matched"] == 30 * 88 + 10 * 96
+        assert part["networks"]["se"]["f_score"] == pytest.approx(0.9)
+        # A page of the first seed differs by -2, one of the second by 6: over 40 pages none on average.
+        difference = part["differences"]["causal_k1_integer_to_se"]
+        assert difference["points"] == pytest.approx(0)
+        assert (difference["low"], difference["high"]) == pytest.approx((-1.07, 1.07), abs=0.15)
+    causal = found["contexts"]["causal_k1"]
+    assert causal["blocks"][0] == runs[0]["blocks"][0] | {"elements": 4000, "float_error_lsb": 0.8}
+    assert (causal["rtl"]["frames"], causal["rtl"]["mismatches"], causal["rtl"]["bit_exact"]) == (42, 3, False)
+    assert found["contexts"]["cumulative_k3"]["rtl"] is None
+    assert summary.failures(found) == 3 * ["mismatch: seed 12 differs in gates"]
+
+
+def test_reports():
+    one = results(11, causal_k1_float=89, causal_k1_integer=89)
+    both = summary.pooled([results(11), results(12, exact=False)])
+    for found, page in ((one, "seed 11"), (both, "seeds 11, 12")):
+        text = table.table(found)
+        assert page in text
+        assert max(map(len, text.splitlines())) <= 110
+    rows = table.table(one).splitlines()
+    heading = rows.index("lines as high as their font")
+    row, = (row for row in rows[heading:heading + 11] if row.startswith("causal K=1, float"))
+    assert row.split() == "causal K=1, float 89.00 -1.00 (-1.00 to -1.00) -1.00 (-1.00 to -1.00)".split()
+    assert "12 of 12 kept" in table.table(one)
+    assert "NOT bit-exact, 3 of 4,000 elements are wrong" in table.table(both)
+    assert "| causal K=1, float | 89.00 | -1.00 (-1.00 to -1.00) | -1.00 (-1.00 to -1.00) |  |" in table.section(one)
+    assert "| causal K=1 | 100 | 90.0% | 900 | 88.8% | 0.600 |" in table.section(one)
+
+
+class TestSeveralSeeds:
+    """One after the other, each in a folder, whose results are kept."""
+
+    @pytest.fixture
+    def runs(self, monkeypatch):
+        """The seeds that were run: none is, what it would leave is written."""
+        done = []
+
+        def run(options, seed, folder):
+            done.append(seed)
+            found = results(seed, options.pages, exact=seed != 13) | {"key": command._key(options, seed)}
+            write_all(folder, {"demo.json": json_bytes(found)})
+            return found
+
+        monkeypatch.setattr(command, "_run", run)
+        return done
+
+    def test_each_is_run_once(self, runs, tmp_path, capsys):
+        options = DemoOptions(pages=2, seeds=(3, 5), out=str(tmp_path))
+        assert command.demo(options)
+        assert runs == [3, 5]
+        assert json.loads((tmp_path / "demo.json").read_text())["seeds"] == [3, 5]
+        assert command.demo(options)
+        assert runs == [3, 5]
+        assert f"seed 5: kept, {tmp_path}/seed_5/demo.json is up to date\n" in capsys.readouterr().out
+        # Other pages, or a damaged file: it is run again.
+        (tmp_path / "seed_5" / "demo.json").write_text("{")
+        assert command.demo(options)
+        assert command.demo(dataclasses.replace(options, pages=3))
+        assert runs == [3, 5, 5, 3, 5]
+
+    def test_faults_of_one_fail_all(self, runs, tmp_path, capsys):
+        assert not command.demo(DemoOptions(pages=2, seeds=(3, 13), out=str(tmp_path)))
+        assert "tiled-se: mismatch: seed 13 differs in gates\n" in capsys.readouterr().err
+
+    def test_the_page_takes_the_results(self, runs, tmp_path):
+        docs = tmp_path / "docs"
+        docs.mkdir()
+        (docs / "demo.md").write_text(f"Before.\n\n{table.SECTION.begin}\nold\n{table.SECTION.end}\n\nAfter.\n")
+        assert command.demo(DemoOptions(pages=2, seeds=(3, 5), out=str(tmp_path / "out"), docs=str(docs)))
+        page = (docs / "demo.md").read_text()
+        assert page.startswith("Before.\n\n<!-- begin: results")
+        assert page.endswith("<!-- end: results -->\n\nAfter.\n")
+        assert "seeds 3, 5" in page
+        assert "old" not in page
+
+    def test_a_page_that_is_missing_is_refused_before_anything_runs(self, runs, tmp_path):
+        with pytest.raises(command.ConfigError, match=r"must be a folder with demo\.md"):
+            command.demo(DemoOptions(pages=2, seeds=(3, 5), out=str(tmp_path / "out"), docs=str(tmp_path)))
+        assert runs == []
 
 
 def test_packages_that_are_missing_are_named(monkeypatch, tmp_path):
