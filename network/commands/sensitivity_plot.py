@@ -13,7 +13,7 @@ from ..match.match import NetworkBlock
 __all__ = ["draw"]
 
 MOST_POINTS = 600
-PURPLE, GREEN, ORANGE = "#7b4ea3", "#2e8b57", "#d9792b"
+PURPLE, GREEN, ORANGE, BLUE = "#7b4ea3", "#2e8b57", "#d9792b", "#4a7fc1"
 STYLE = {"axes.labelsize": 8, "axes.titlesize": 9, "axes.titlelocation": "left", "xtick.labelsize": 7,
          "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,
          # Without a date and with fixed ids, the same figures give the same file.
@@ -85,8 +85,8 @@ def _over_k(axis, measured):
     line("mean_correlation", measured["ks"], PURPLE, "correlation of means")
     line("gate_correlation", measured["ks"], GREEN, "correlation of gates")
     line("output_change", measured["ks"], "0.4", "change of outputs")
-    for context, style in zip(measured["contexts"], (":", "-.", "--"), strict=True):
+    for context, (colour, style) in zip(measured["contexts"], ((BLUE, ":"), (BLUE, "-"), (ORANGE, "-")), strict=True):
         label = f"change, {context['context']} PRIOR={context['prior_rows']}"
-        line("output_change", context["ks"], "0.4", label, style)
+        line("output_change", context["ks"], colour, label, style)
     axis.set(ylim=(min(0, axis.get_ylim()[0]), 1.05), xticks=ks, xlabel="k, rows of a tile")
     axis.legend()
