@@ -12,7 +12,7 @@ __all__ = ["DEFAULT_LANES", "DEFAULT_OVERHEAD", "choose_macs", "doubts", "lanes_
 # Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
 # Memory that MACS=auto may spend on fewer multipliers, see `memory_limit`.
-DEFAULT_OVERHEAD = 0.05
+DEFAULT_OVERHEAD, PATCH_OVERHEAD = 0.05, 0.1
 # Where no number of multipliers reaches the overhead, more are added only if they save more than this factor.
 WORTHWHILE = 1.01
 # More bits than any FPGA has in memories of its own. The most are in AMD's Versal Premium VP1802 and VP2802: 174 Mb of
@@ -53,9 +53,11 @@ def memory_limit(config, overhead=None):
 
     They are ``(1 + overhead)`` times the bound ``8 * k * W * C`` for tiles. In other contexts the bound is smaller, or
     0, and the memories beside the tile buffer are most of all; there `overhead` is a fraction of the paper's seven rows
-    (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD`.
+    (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD`; for tiles side by side, which have
+    sums and gates for a whole row of them, it stands for `PATCH_OVERHEAD`.
     """
-    overhead = DEFAULT_OVERHEAD if overhead is None else overhead
+    if overhead is None:
+        overhead = PATCH_OVERHEAD if config.tiles_across > 1 else DEFAULT_OVERHEAD
     if config.context is Context.TILE:
         return (1 + overhead) * config.bound_bits
     return config.bound_bits + overhead * config.tse7_bits

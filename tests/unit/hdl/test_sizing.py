@@ -29,6 +29,15 @@ def test_limit_of_contexts(context, overhead, share):
     assert Timing(fewer).full_rate
 
 
+def test_limit_of_patches():
+    """A tenth of what waits, as a band's gates and sums take a part of it that no multipliers save."""
+    config = Config(k=7, width=56, tile_width=7, channels=64, squeeze=16, lanes=1)
+    chosen = dataclasses.replace(config, macs=choose_macs(config))
+    fewer = dataclasses.replace(chosen, macs=chosen.macs - 1)
+    assert memory_bits(chosen) <= 1.1 * 8 * (6 * 56 + 7) * 64 < memory_bits(fewer)
+    assert Timing(chosen).full_rate
+
+
 def test_ordinary_blocks():
     for shape in ((56, 64, 16), (28, 240, 60), (10, 960, 240), (1, 1, 1), (7, 8, 2), (14, 480, 120), (14, 672, 168)):
         config = sized(k=7, width=shape[0], channels=shape[1], squeeze=shape[2])
