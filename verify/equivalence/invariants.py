@@ -8,7 +8,7 @@ doesn't check it, and its behaviour with other parameters is undefined.
 
 from amaranth.hdl import Cat, Signal
 
-from ...hdl.config import GUARD_BITS
+from ...hdl.config import GUARD_BITS, Context
 from ...hdl.proofs.proof import Inside
 from ...hdl.tiled_se import TiledSE
 from ...hdl.timing import TILES_UNDER_WAY
@@ -37,19 +37,42 @@ def _bias(inside, config):
 
 
 def _ingress(inside, config):
-    """As many finished tiles are queued as counted; sums wait only between two tiles; rows are less than k."""
-    count, waiting, flush = (inside[f"ingress/{name}"] for name in ("count", "waiting", "flush"))
+    """As many finished tiles are queued as counted; sums wait only between two pixels, and no beat is then taken."""
+    count, ready = inside["ingress/count"], inside["ingress/ready"]
     level, filled, offered = (inside[f"ingress/tiles/{name}"] for name in ("level", "filled", "o_valid"))
-    ready, held = inside["ingress/ready"], inside["excite/held"]
-    row, last_row = inside["ingress/position/row"], inside["ingress/position/row_last"]
-    rows = (row, inside["ingress"].rows, inside["excite/waiting_rows"], inside["excite/rows"])
-    place = Cat(inside[f"ingress/position/{name}"] for name in ("group_count", "column", "row"))
     return [
         count <= TILES_UNDER_WAY, ~ready | (count < TILES_UNDER_WAY),
         level + offered == count, filled == (level != 0),
-        *(number < config.k for number in rows), last_row == (row == config.k - 1),
-        ~(waiting & flush), ~(flush & held), ~(waiting & ready), ~(waiting | flush) | (place == 0),
+        *_rows(inside, config), *_hand_over(inside, config, ready),
     ]
+
+
+def _rows(inside, config):
+    """Rows are counted no further than there are any; where sums go on, with the power of two that holds the count."""
+    if config.context.running:
+        row, most, names = inside["ingress/position/row"], config.k, ()
+        count, log = (inside["ingress/position"].rows[name] for name in ("count", "log"))
+        held = inside["ingress"].rows
+        facts = [count <= config.most_rows, count > config.prior_rows, (1 << log) >= count, (1 << log) < count << 1,
+                 inside["ingress/position/full"] == (count == config.most_rows), held["count"] <= config.most_rows]
+    else:
+        row, most, facts = inside["ingress/position/row"], config.most_rows, []
+        names = (inside["ingress"].rows, inside["excite/waiting_rows"], inside["excite/rows"])
+    return [*(number < most for number in (row, *names)), inside["ingress/position/row_last"] == (row == most - 1),
+            *facts]
+
+
+def _hand_over(inside, config, ready):
+    """Where sums wait, no beat is taken; they are handed over if there is a place, after the last beat of a pixel."""
+    place = Cat(inside[f"ingress/position/{name}"] for name in (
+        "group_count", "column", *(() if config.context is Context.WINDOW else ("row",))))
+    flush, held = inside["ingress/flush"], inside["excite/held"]
+    if config.context is Context.CAUSAL:
+        start, prior, sums = (inside[f"ingress/{name}"] for name in ("start", "waiting_prior", "waiting_sums"))
+        return [~((prior | sums) & ready), ~(start & held), ~flush | start, ~(flush & sums),
+                ~(sums | flush) | (place == 0)]
+    waiting = inside["ingress/waiting"]
+    return [~(waiting & flush), ~(flush & held), ~(waiting & ready), ~(waiting | flush) | (place == 0)]
 
 
 def _gates(inside, config):

@@ -3,7 +3,7 @@
 
 from ...gen.block_spec import prepare
 from ...gen.options import BlockOptions
-from ...hdl.config import Gate, GateKind, Mid
+from ...hdl.config import Context, Gate, GateKind, Mid
 from ..configurations import NamedBlock
 from ..options import MutateOptions
 
@@ -24,6 +24,17 @@ BLOCKS = {
     # The other tables, no slack, as many MAC units as layer 1 has outputs.
     "one pass": BlockOptions(k=5, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid=Mid.SILU, gate=Gate(),
                              residual=True, slack=0, loadable=True),
+    # Running sums in RAM, whose first pixel of a tile is in step with the copy; a division; more rows than count.
+    "cumulative": BlockOptions(context=Context.CUMULATIVE, max_rows=11, k=2, width=3, channels=10, squeeze=3, lanes=2,
+                               macs=4, mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), slack=9, loadable=True),
+    # Tiles that are read before they have ended, with a prior; running sums in registers. Layer 2 has more inputs than
+    # layer 1.
+    "causal": BlockOptions(context=Context.CAUSAL, prior_rows=3, max_rows=6, k=1, width=3, channels=3, squeeze=4,
+                           lanes=1, macs=2, mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), dtype="uint8",
+                           zero_point=100, slack=6, loadable=True),
+    # A frame is a tile; rows before the window.
+    "window": BlockOptions(context=Context.WINDOW, window=(2, 3), width=2, channels=4, squeeze=3, lanes=2, macs=3,
+                           mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), slack=3, loadable=True),
 }
 
 
