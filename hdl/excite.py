@@ -122,15 +122,20 @@ class Excite(wiring.Component):
             if running:
                 m.d.sync += reciprocal.eq(divide.o)
         if config.prior_rows:
-            self._prior(m, sent, means, wait + latency, words)
+            self._prior(m, sequencer, means, wait + latency, words)
         return means.o
 
-    def _prior(self, m, sent, means, latency, words):
+    def _prior(self, m, sequencer, means, latency, words):
         """The path from the memory of the prior to `means`, which takes it a cycle after the sums, `latency` later."""
-        address = latency + 1 - ram_latency(self.config.channels)
-        m.d.comb += self.prior_address.eq(delay(m, sent.index, address, name="prior_address"))
+        config = self.config
+        address = latency + 1 - ram_latency(config.channels)
+        index = sequencer.o.index
+        if config.channels & (config.channels - 1):
+            # The memory may not be read beyond its end. Only layer 1's inputs are channels.
+            index = Mux(sequencer.o_valid & ~sequencer.o.layer, index, 0)
+        m.d.comb += self.prior_address.eq(delay(m, index, address, name="prior_address"))
         prior = self.prior
-        if self.config.context is Context.WINDOW:
+        if config.context is Context.WINDOW:
             # The prior stands for all rows, or for none.
             prior = Mux(delay(m, words == 0, latency + 1, name="alone"), prior, 0)
         m.d.comb += means.prior.eq(prior)

@@ -13,7 +13,16 @@ from tiled_se.cosim.standalone import build_model
 from tiled_se.gen.fpga.tools import TOOLS, Workbench
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import taps
-from tiled_se.verify.equivalence.prove import MULTIPLIED, can_hold, machine_with, prove_equivalent, prove_over_cycles
+from tiled_se.verify.equivalence.abc import solved
+from tiled_se.verify.equivalence.miter import Faults
+from tiled_se.verify.equivalence.prove import (
+    INVARIANTS_SECONDS,
+    MULTIPLIED,
+    can_hold,
+    machine_with,
+    prove_equivalent,
+    prove_over_cycles,
+)
 from tiled_se.verify.faults import OBSERVED, SELECT, TOP
 from tiled_se.verify.mutation import Judged, command
 from tiled_se.verify.mutation.blocks import blocks_of
@@ -211,6 +220,21 @@ def test_parameters_beside_powers_of_two(examined):
     biases = {abs(int(bias)) for seed in range(200) for bias in pinned(config, parameters, seed).layer1.bias}
     assert {1 << n for n in range(config.requant_bits - 1)} <= biases
     assert {(1 << n) + 1 for n in range(config.requant_bits - 2)} <= biases
+
+
+@pytest.mark.parametrize("name", ["cumulative", "causal", "window"])
+def test_a_block_without_a_fault(name, tmp_path):
+    """The regression finds nothing wrong in it, also no read beyond a memory's end; its invariants can be proved."""
+    block = next(block for block in blocks_of(MutateOptions()) if block.name == name)
+    with Workbench(str(tmp_path)) as bench:
+        flatten(bench, block.config, block.baked)
+        chosen = mutations(bench, 1, 1)
+        faults = Faults(machine_with(bench, chosen))
+        assert solved(bench, "invariants", faults.invariants(), INVARIANTS_SECONDS) == "UNSAT"
+        text = mutate_all(bench, chosen)
+    model = build_model(text, TOP, select=SELECT, taps=taps(block.config, text, TOP))
+    _, wrong = shortest_first(model, block.config, block.parameters, seed=1)
+    assert wrong == []
 
 
 @pytest.fixture
