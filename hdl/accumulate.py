@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
+from .config import Context
 from .latency import ram_latency
 from .ram import Ram
 
@@ -102,8 +103,12 @@ class Accumulator(wiring.Component):
     def _memory(self, m, copying, group):
         """Sums in a RAM: read, cleared if a tile starts, added to, written."""
         m.submodules.ram = ram = Ram(width=self.sums_layout.size, depth=self.config.groups)
+        reads = self.i_valid
+        if self.config.context is Context.CAUSAL:
+            # A cut frame's sums are not handed over: the next frame may start while they are still written.
+            reads = reads & ~self.i_first
         m.d.comb += [
-            ram.raddr.eq(Mux(copying, group, self.i_group)), ram.re.eq(copying | self.i_valid),
+            ram.raddr.eq(Mux(copying, group, self.i_group)), ram.re.eq(copying | reads),
             self.o_sums.as_value().eq(ram.rdata),
         ]
         old = Signal(self.sums_layout, reset_less=True)
