@@ -6,17 +6,22 @@ A stand-in replaces excite, and gives a tile's gates after any time. `wiring` pr
 
 import functools
 
+from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Cover, Module, Mux, Signal
 from amaranth.lib import enum
 
-from ..config import Config
+from ..config import Config, Context
+from ..latency import READABLE
 from ..timing import GATE_TILES, QUEUE, TILES_UNDER_WAY, Timing
-from .checks import around, watch
-from .ingress import frames, place, position, sums, tiles
+from .checks import around, later, watch
+from .ingress import frames, started, sums, tiles
+from .place import Place, tiling_name
+from .position import at_place
 from .proof import Fault, Proof
 from .records import Records
 from .scale import pipeline
 from .stand_in import block_of
+from .tile_buffer import readable
 
 __all__ = ["PROOFS"]
 
@@ -26,6 +31,8 @@ _DRAINS = "what is finished comes out while the sink takes, whether or not the s
 
 def _most(buffer):
     """Most beats that the tile buffer can hold: the limit of tiles may be reached before it is full."""
+    if buffer.config.context is Context.WINDOW:
+        return buffer.depth
     return min(buffer.depth, TILES_UNDER_WAY * buffer.config.tile_words)
 
 
@@ -47,6 +54,8 @@ def _buffer(m, buffer, inside, count):
                & (inside["ahead_last"] == (buffer.ahead == depth - 1)), "the pointers know where they wrap"),
         Cover((count == _most(buffer)) & buffer.read, "the tile buffer holds as much as it ever does, and is read"),
     ]
+    if buffer.config.context.streams:
+        readable(m, buffer, inside, count)
 
 
 def _gates(m, config, fifo, inside, excite):
@@ -70,36 +79,54 @@ def _gates(m, config, fifo, inside, excite):
         Assert((inside["group"] == channel // config.lanes) & (inside["group_last"] == last_group),
                "the group is the gate's"),
     ]
-    if config.groups > 1:
+    if config.tile_words > config.channels:
         # A tile of fewer beats is read before the next one's gates are there.
         m.d.comb += Cover(ready == GATE_TILES, "two tiles' gates are ready")
     return taken
 
 
-def _beats(m, ingress, buffer, scale, inside, records, ends, count, fifo):
+def _beats(m, ingress, buffer, scale, inside, records, place, count, fifo):
     """Any beat: when it is read it ends its tile, and its frame, if and only if it did when it was taken."""
     at_start, compared = inside["at_tile_start"], inside["compared"]
-    reach = records.entries[0][1]
     mark, watched, ahead = watch(m, ingress.take, scale.read, count)
     is_end, is_last = Signal(), Signal()
     with m.If(mark):
-        m.d.sync += [is_end.eq(ends), is_last.eq(ingress.i_last)]
+        m.d.sync += [is_end.eq(place.ends), is_last.eq(ingress.i_last)]
     found, last = records.at(ahead)
-    read = watched & scale.read & (ahead == 0)
+    read, at_end = watched & scale.read & (ahead == 0), records.entries[0][1] == 1
     m.d.comb += [
         Assert(~watched | (ahead < count), "a beat that was not read is inside"),
         Assert(~watched | ((found == is_end) & (~is_end | (last == is_last))),
                "a record is kept for each tile's last beat"),
-        Assert(Mux(at_start, ~ingress.tile_valid | (ingress.tile.single == (reach == 1)),
-                   ingress.tile_valid & fifo.tile_valid & (compared == (reach == 1))),
-               "the last beat is known before it is read"),
-        Assert(~scale.read | ingress.tile_valid, "beats are read of finished tiles only"),
+        Assert(~(at_start & ingress.tile_valid) | (ingress.tile.single == at_end), "a tile of a single beat is known"),
         Assert(~read | (scale.release == is_end), "a tile is released with its own last beat, and with no other"),
         Assert(~(read & is_end) | (scale.tile.last == is_last), "tlast goes with the beat that it came with"),
         Assert(~(is_last & watched) | is_end, "a frame's last beat ends its tile"),
         Cover(read & is_end & is_last & (count == _most(buffer)),
               "a frame's last beat is read from a buffer as full as it gets"),
     ]
+    if not buffer.config.context.streams:
+        m.d.comb += [
+            Assert(at_start | (ingress.tile_valid & fifo.tile_valid & (compared == at_end)),
+                   "the last beat is known before it is read"),
+            Assert(~scale.read | ingress.tile_valid, "beats are read of finished tiles only"),
+        ]
+        return
+    known, (ended, before) = Signal(), (later(m, place.ends, i, f"ended_{i}") for i in (1, 2))
+    m.d.sync += known.eq(ingress.tile_valid)
+    head_ends, _ = records.at(0)
+    valid, level = ingress.tile_valid, records.level
+    taken = [later(m, ingress.take, i, f"taken_{i}") for i in (1, 2)]
+    m.d.comb += [
+        Assert(at_start | fifo.tile_valid & (compared == (known & at_end)) & (~known | valid),
+               "the last beat is known before it is read"),
+        Assert(~(buffer.readable & head_ends) | Mux(at_start, valid, known),
+               "a tile's end is known a cycle before its last beat can be read, or with it if it has but one"),
+        Assert(valid | (level == 0) | (ended & (level == 1)), "a record is offered in the cycle after the next"),
+        Assert((~ended | taken[0]) & (~before | taken[1]), "a tile ends with a beat"),
+    ]
+    if place.length > 1:
+        m.d.comb += Cover(scale.read & ~valid & ~at_start, "a tile is read that has not ended")
 
 
 class _Stage(enum.Enum, shape=2):
@@ -111,15 +138,31 @@ class _Stage(enum.Enum, shape=2):
     GATES = 3
 
 
-def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
-    """Any tile: its beats, and no others, are read with its gates."""
-    count = inside["ingress/count"]
-    mark, watched, ahead = watch(m, ends, scale.release, count)
+def _own_gates(m, config, ingress, scale, excite, fifo, inside, taken, place, waiting):
+    """Any descriptor: its tile's beats, and no others, are read with its gates; returns the number of descriptors.
+
+    Descriptors are counted from where they are due to their tile's release. `waiting` are those that wait for excite.
+    """
+    due, finished = Signal(range(TILES_UNDER_WAY + 2)), inside["ingress/count"]
+    held, second, done, start = excite["held"], excite["second"], excite["done"], started(ingress, config)
+    comes, follows, with_it = place.hand_over, 0, 0
+    if config.context is Context.CAUSAL:
+        # The first one of a frame, and that of the next tile, may be due with the same beat.
+        comes, follows, with_it = place.frame_start, place.hand_over, ~place.fresh
+    elif config.context is Context.WINDOW:
+        with_it = place.row == sum(config.window)
     stage, before = Signal(_Stage), Signal(range(GATE_TILES + 1))
-    held, second, done = excite["held"], excite["second"], excite["done"]
+    mark, watched, ahead, second_one = Signal(), Signal(), Signal.like(due), Signal()
+    m.d.comb += [second_one.eq(follows & (~comes | AnySeq(1))), mark.eq((comes | follows) & ~watched & AnySeq(1))]
+    m.d.sync += due.eq(due + comes + follows - scale.release)
+    in_excite = held + second + taken
+    with m.If(mark):
+        m.d.sync += [watched.eq(1), ahead.eq(due + (second_one & comes) - scale.release)]
+    with m.Elif(watched & scale.release):
+        m.d.sync += [watched.eq(ahead != 0), ahead.eq(ahead - 1)]
     with m.If(mark):
         m.d.sync += stage.eq(_Stage.OWED)
-    with m.Elif((stage == _Stage.OWED) & ingress.flush):
+    with m.Elif((stage == _Stage.OWED) & start & (ahead == in_excite)):
         m.d.sync += stage.eq(_Stage.HELD)
     with m.Elif((stage == _Stage.HELD) & done):
         m.d.sync += stage.eq(_Stage.SECOND)
@@ -129,24 +172,25 @@ def _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed):
         m.d.sync += before.eq(before - 1)
     its_gates = watched & (stage == _Stage.GATES) & (before == 0)
     m.d.comb += [
-        Assert(count == owed + held + second + taken, "every finished tile is somewhere, once"),
-        Assert(~watched | (ahead < count), "a tile that was not released is inside"),
+        Assert(due == waiting + in_excite, "every descriptor is somewhere, once"),
+        Assert(due == finished + with_it, "every tile has one descriptor, when its rows are complete"),
+        Assert(~watched | (ahead < due), "a descriptor whose tile was not released is inside"),
         Assert(~watched | Mux(
-            stage == _Stage.OWED, owed & (ahead == held + second + taken), Mux(
+            stage == _Stage.OWED, (ahead >= in_excite) & (ahead < in_excite + waiting), Mux(
                 stage == _Stage.HELD, held & (ahead == second + taken), Mux(
                     stage == _Stage.SECOND, second & (ahead == taken), ahead == before))), "tiles keep their order"),
         Assert(~(watched & scale.read) | ((ahead == 0) == its_gates), "a tile's beats are read with its own gates"),
-        Assert(~ingress.flush | ~held, "sums are handed over only where there is a place"),
-        Cover(watched & scale.release & (ahead == 0) & (count > GATE_TILES),
-              "a tile is released with two after it"),
+        Assert(~start | ~held, "sums are handed over only where there is a place"),
+        Cover(watched & scale.release & (ahead == 0) & (due > GATE_TILES), "a tile is released with two after it"),
     ]
+    return due
 
 
-def _progress(m, block, within, tiles, under_way):
-    """While the source offers and the sink takes, beats move; while the sink takes, finished tiles leave."""
+def _progress(m, block, within, due, count, under_way):
+    """While the source offers and the sink takes, beats move; while the sink takes, beats with a descriptor leave."""
     given = block.m_axis_tvalid & block.m_axis_tready
     moves = (block.s_axis_tvalid & block.s_axis_tready) | given
-    finished = (tiles != 0) | (under_way != 0)
+    finished = ((due != 0) & (count != 0)) | (under_way != 0)
     quiet, silent = Signal(range(within + 2)), Signal(range(within + 2))
     m.d.sync += [
         quiet.eq(Mux(block.s_axis_tvalid & block.m_axis_tready & ~moves, quiet + (quiet <= within), 0)),
@@ -154,15 +198,16 @@ def _progress(m, block, within, tiles, under_way):
     ]
     m.d.comb += [
         Assert(quiet <= within, _MOVES), Assert(silent <= within, _DRAINS),
-        Cover((silent != 0) & (tiles == 1) & block.s_axis_tready & ~block.s_axis_tvalid,
+        Cover((silent != 0) & (due == 1) & block.s_axis_tready & ~block.s_axis_tvalid,
               "the last tile is on its way while no beat is offered"),
     ]
 
 
 def _within(config):
     """Cycles within which a beat moves: two for each step of the stand-in, then those to a tile's first beat."""
-    steps = 2 + config.channels
-    return 2 * steps + Timing(config).scale_latency + QUEUE
+    steps, context = 2 + config.channels, config.context
+    return (2 * steps + Timing(config).scale_latency + QUEUE + config.groups * context.running
+            + READABLE * context.streams)
 
 
 def _model(config, slow=True):
@@ -170,22 +215,22 @@ def _model(config, slow=True):
     block, inside = block_of(m, config, slow)
     ingress, buffer, fifo, scale = (inside[name] for name in ("ingress", "buffer", "gates", "scale"))
     excite = inside.part("excite")
-    number, ends = place(m, ingress, config)
+    place = Place(m, config, ingress.take, ingress.i_last)
     part = inside.part("ingress")
-    position(m, ingress, part, config, number, ends)
-    tiles(m, config, ingress, part, number, ends)
-    owed = sums(m, ingress, part, config, number, ends)
-    frames(m, ingress, config, number)
+    at_place(m, config, part["position"], part.part("position"), place)
+    tiles(m, config, ingress, part, place)
+    owed, prior = sums(m, ingress, part, config, place)
+    frames(m, ingress, config, place)
     # Wider than the depth needs, so that it can exceed it.
     count = Signal(range(2 * buffer.depth + 2))
     _buffer(m, buffer, inside.part("tile_buffer"), count)
     taken = _gates(m, config, fifo, inside.part("scale_fifo"), excite)
     under_way = pipeline(m, scale, inside.part("scale"), Timing(config))
-    records = Records(m, ingress, part, inside["tile_buffer/head"], buffer.depth, number, count)
-    _beats(m, ingress, buffer, scale, inside.part("scale"), records, ends, count, fifo)
-    _own_gates(m, ingress, scale, excite, fifo, inside, taken, ends, owed)
+    records = Records(m, ingress, part, buffer, inside["tile_buffer/head"], place, count, inside["scale/at_tile_start"])
+    _beats(m, ingress, buffer, scale, inside.part("scale"), records, place, count, fifo)
+    due = _own_gates(m, config, ingress, scale, excite, fifo, inside, taken, place, owed + prior)
     if not slow:
-        _progress(m, block, _within(config), part["count"], under_way)
+        _progress(m, block, _within(config), due, count, under_way)
     return m
 
 
@@ -210,7 +255,7 @@ _WRONG_GATES = (
     Fault("the tile buffer's room is not looked at", "tiled_se.py", "ingress.room.eq(buffer.ready)",
           "ingress.room.eq(1)", "beats are taken only where the tile buffer had room"),
     Fault("a place is not taken while one is given back", "tiled_se.py", "gates.take.eq(excite.gates_take)",
-          "gates.take.eq(excite.gates_take & ~scale.release)", "every finished tile is somewhere, once", depth=30),
+          "gates.take.eq(excite.gates_take & ~scale.release)", "every descriptor is somewhere, once", depth=30),
     Fault("a third tile's gates are let in", "tiled_se.py", "excite.gates_free.eq(gates.free)",
           "excite.gates_free.eq(1)", "a place for gates is taken only where there is one", depth=30),
 )
@@ -231,16 +276,43 @@ _DEADLOCK = (
     Fault("a tile comes out only while the next one comes in", "tiled_se.py", _JOIN,
           "& gates.tile_valid & self.s_axis_tvalid)", _DRAINS, depth=45),
 )
+_BEAT = (
+    Fault("a frame's last tile hands over sums", "position.py", "ends = ends & ~self.i_last", "pass",
+          "every descriptor is somewhere, once"),
+    Fault("the prior goes after the sums", "ingress.py", "alone.eq(prior), self.flush.eq(sums)",
+          "alone.eq(prior & ~waiting_sums), self.flush.eq(sums)", "rows and words are the descriptor's own"),
+)
+_EARLY = (
+    Fault("a beat may be read a cycle early", "latency.py", "READABLE = 3", "READABLE = 2",
+          "a tile's end is known a cycle before its last beat can be read, or with it if it has but one"),
+)
+_LONG = (
+    Fault("a causal tile is read when it has ended", "tiled_se.py", "buffer.readable if streams else",
+          "ingress.tile_valid if streams else", _MOVES, depth=45),
+    Fault("a tile that is read while it comes waits for a free place for gates", "tiled_se.py", _JOIN,
+          "& gates.tile_valid & gates.free)", _MOVES, depth=45),
+)
+_WINDOW = (
+    Fault("sums are handed over again at the frame's end", "position.py", "(frame_end & ~done)", "frame_end",
+          "every descriptor is somewhere, once"),
+    Fault("a frame is read before its window's gates are ready", "tiled_se.py", _JOIN, ")",
+          "gates are read only where there are some"),
+)
+_SHAPE, _SERIAL = {"width": 1, "channels": 3, "squeeze": 1, "lanes": 3}, {"channels": 2, "lanes": 1}
 # Tiles of two words and of six, in a buffer that holds one and no more; tiles of a single beat.
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=1, lanes=3, slack=1), _WRONG_GATES, _DEADLOCK),
     (Config(k=2, width=1, channels=3, squeeze=1, slack=0), _QUEUE, ()),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=5), _FULL, ()),
+    (Config(context=Context.CUMULATIVE, max_rows=2, k=1, slack=2, **_SHAPE | _SERIAL), (), ()),
+    (Config(context=Context.CAUSAL, prior_rows=1, max_rows=2, k=1, slack=0, **_SHAPE), _BEAT, ()),
+    (Config(context=Context.CAUSAL, prior_rows=1, max_rows=2, k=3, slack=0, **_SHAPE | _SERIAL), _EARLY, _LONG),
+    (Config(context=Context.WINDOW, window=(1, 1), k=1, slack=2, **_SHAPE), _WINDOW, ()),
 )
 
 
 def _name(config):
-    return f"k={config.k} width={config.width} groups={config.groups} slack={config.slack}"
+    return f"{tiling_name(config)} width={config.width} groups={config.groups} slack={config.slack}"
 
 
 PROOFS = tuple(

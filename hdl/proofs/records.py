@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records of finished tiles that wait for their gates."""
 
-from amaranth.hdl import Assert, Cat, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Mux, Signal
 
+from ..config import Context
 from ..timing import TILES_UNDER_WAY
 from .checks import around
 
@@ -12,28 +13,37 @@ __all__ = ["Records"]
 class Records:
     """The records of finished tiles, the oldest first: whether each is valid, and its distance from the head."""
 
-    def __init__(self, m, ingress, inside, head, depth, number, count):
+    def __init__(self, m, ingress, inside, buffer, head, place, count, at_start):
+        """`at_start`: no beat of the oldest tile was read. The tile buffer has `count` beats."""
+        depth = buffer.depth
         words = [(ingress.tile_valid, ingress.tile.as_value())]
-        level, first = inside["tiles/level"], inside["tiles/head"]
+        self.level, first = inside["tiles/level"], inside["tiles/head"]
         for i in range(TILES_UNDER_WAY):
-            words.append((level > i, inside.word(m, "tiles/storage", (first + i)[:2])))
-        self.entries, reached = [], 0
+            words.append((self.level > i, inside.word(m, "tiles/storage", (first + i)[:2])))
+        self.entries, reached, older = [], 0, Const(0)
         fine, proper = [], []
         for i, (valid, word) in enumerate(words):
             reach = Signal(range(depth + 1), name=f"reach_{i}")
             m.d.comb += reach.eq(around(word[:-2] + depth - head, depth) + 1 if depth > 1 else 1)
             self.entries.append((valid, reach, word[-1]))
             fine.append(~valid | ((reach > reached) & (word[:-2] < depth)))
-            if i:
-                proper.append(~valid | (word[-2] == (reach == reached + 1)))
-            reached = Mux(valid, reach, reached)
+            proper.append(~valid | ~(older | at_start) | (word[-2] == (reach == reached + 1)))
+            reached, older = Mux(valid, reach, reached), older | valid
+        tail, comes = inside["tiles/tail"], reached + place.number == count
+        if buffer.config.context.streams:
+            # Beats of the tile that comes may have been read.
+            comes = (reached <= count) & (place.first == ((reached == count) & (older | at_start)))
+        if buffer.config.context is Context.WINDOW:
+            # But not before its window has ended.
+            comes &= (place.row == sum(buffer.config.window)) | (
+                reached + place.row * place.row_words + place.number == count)
         m.d.comb += [
             Assert(Cat(fine).all(), "tiles end one after the other"),
             Assert(Cat(proper).all(), "tiles of a single beat are known"),
-            Assert(reached + number == count, "beats are those of finished tiles and of the one that comes"),
-            Assert(inside["tiles/tail"] == (first + level)[:2], "records are where they are counted"),
+            Assert(comes, "beats are those of finished tiles and of the one that comes"),
+            Assert(tail == (first + self.level)[:2], "records are where they are counted"),
             Assert((inside["tiles/head_last"] == (first == TILES_UNDER_WAY - 1))
-                   & (inside["tiles/tail_last"] == (inside["tiles/tail"] == TILES_UNDER_WAY - 1)),
+                   & (inside["tiles/tail_last"] == (tail == TILES_UNDER_WAY - 1)),
                    "pointers of records know where they wrap"),
         ]
 

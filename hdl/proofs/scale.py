@@ -2,7 +2,8 @@
 """Scale reads and gives every word of a tile once, in order, and the output queue always has room for it.
 
 The proof assumes what the proofs of ingress, tile buffer and scale FIFO show: a tile is offered until it is released;
-its last address is that of its last word; data and gates come in the right cycle.
+its last address is that of its last word; data and gates come in the right cycle. Of a tile that is read before it has
+ended, its end is known a cycle before its last word can be read, or with it if it is the first one.
 """
 
 import functools
@@ -11,7 +12,7 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 
 from ..arithmetic import counter
-from ..config import GATE_FRAC, Config
+from ..config import GATE_FRAC, Config, Context
 from ..scale import Scale
 from ..timing import DEVIATE, QUEUE, Timing
 from .checks import around, held, later
@@ -46,6 +47,39 @@ def _tiles(m, scale, inside, depth):
                    valid & (inside["compared"] == (left == 1))), "the last word is known before it is read"),
     ]
     return left
+
+
+def _streams(m, scale, inside, depth):
+    """Tiles of any length, which end at any time; returns the remaining words of a tile that has ended, else 0."""
+    ended, known, begun, left = Signal(), Signal(), Signal(), Signal(range(depth + 1))
+    end, single, last = Signal(range(depth)), Signal(), Signal()
+    head, head_last = counter(m, depth, scale.read, name="head")
+    length, first, begins = Signal(range(depth + 1)), Signal(range(depth)), Signal()
+    m.d.comb += [
+        length.eq(AnySeq(len(length))), Assume((length != 0) & (length <= depth)), scale.head.eq(head),
+        scale.ahead.eq(around(head + 1, depth)), first.eq(Mux(scale.read, scale.ahead, head)),
+        begins.eq((begun | scale.read) & ~scale.release), scale.ended.eq(ended),
+        scale.tile.as_value().eq(Mux(ended, Cat(end, single, last), AnySeq(len(scale.tile.as_value())))),
+        scale.tile_valid.eq(AnySeq(1) & ~(ended & (left == 1) & begun & ~known)),
+    ]
+    m.d.sync += [known.eq(ended), begun.eq(begins), left.eq(left - (scale.read & ended))]
+    with m.If(~ended | scale.release):
+        m.d.sync += [
+            ended.eq(AnySeq(1)), left.eq(length), single.eq(~begins & (length == 1)), last.eq(AnySeq(1)),
+            end.eq(around(first + length - 1, depth)),
+        ]
+    remains = Mux(ended, left, 0)
+    m.d.comb += [
+        Assert((head < depth) & (head_last == (head == depth - 1)), "the tile buffer's pointer is within its depth"),
+        Assert(~ended | ((left != 0) & (left <= depth) & (end == around(head + left - 1, depth))),
+               "the tile's end is as far ahead as it has words left"),
+        Assert(inside["at_tile_start"] == ~begun, "a tile starts after the end of another"),
+        Assert(~ended | (single == (~begun & (left == 1))) | begun, "a tile of a single word is known"),
+        Assert(~begun | (inside["compared"] == (known & (remains == 1))), "the last word is known before it is read"),
+        Cover(scale.read & ~ended & begun, "a tile is read before it has ended"),
+        Cover(scale.release & ~begun, "a tile of a single word is read"),
+    ]
+    return remains
 
 
 def _beats(m, scale, inside, timing):
@@ -98,14 +132,15 @@ def _model(config):
     scale = Scale(config, range(depth))
     m.submodules.scale = inside = Inside(scale)
     m.d.comb += scale.o_ready.eq(AnySeq(1))
-    left = _tiles(m, scale, inside, depth)
+    streams = config.context.streams
+    left = (_streams if streams else _tiles)(m, scale, inside, depth)
     under_way = pipeline(m, scale, inside, timing)
     m.d.comb += Cover(inside["credits"] == 0, "no credit is left")
     _beats(m, scale, inside, timing)
     group, last_group = counter(m, config.groups, scale.read, scale.release, name="expected_group")
     m.d.comb += [
         Assert(scale.release == (scale.read & (left == 1)), "a tile is released with its last word, and only then"),
-        Assert(~scale.read | (scale.tile_valid & (left != 0)), "nothing is read but a finished tile's words"),
+        Assert(~scale.read | (scale.tile_valid & (streams | (left != 0))), "nothing is read but what can be"),
         Assert(scale.group == group, "gates are read a group a word"),
         Assert((group < config.groups) & (last_group == (group == config.groups - 1)), "groups are counted around"),
         Assert(inside["group_count_last"] == last_group, "the last group is known"),
@@ -161,11 +196,23 @@ _LANES = (
     Fault("what waits for ready is overwritten", "queue.py", "load.eq(filled & (~self.o_valid | self.o_ready))",
           "load.eq(filled)", "payload 0 is held until ready"),
 )
+_RELEASE = "a tile is released with its last word, and only then"
+_CAUSAL = (
+    Fault("a tile's end is compared only while it is read", "scale.py", "Mux(self.read, self.ahead, self.head)",
+          "self.ahead", _RELEASE),
+    Fault("a record is read before there is one", "scale.py", "self.ended & self.tile.single", "self.tile.single",
+          _RELEASE),
+    Fault("an end is compared before there is one", "scale.py", "compared.eq(self.ended & (", "compared.eq((",
+          _RELEASE),
+)
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=1, slack=1), _FAULTS),
     (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _LANES),
     (Config(k=7, width=5, channels=3, squeeze=1, lanes=3, slack=5), ()),
+    (Config(k=2, width=1, channels=3, squeeze=1, slack=1, context=Context.CAUSAL, prior_rows=1), _CAUSAL),
+    (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=1, context=Context.WINDOW, window=(0, 1)), ()),
 )
 PROOFS = tuple(
-    Proof(f"scale groups={c.groups} depth={Timing(c).buffer_words}", functools.partial(_model, c),
+    Proof(f"scale {'' if c.context is Context.TILE else f'context={c.context.value} '}groups={c.groups} "
+          f"depth={Timing(c).buffer_words}", functools.partial(_model, c),
           depth=Timing(c).scale_latency + QUEUE + 1, faults=faults) for c, faults in _SIZES)

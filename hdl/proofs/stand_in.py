@@ -42,7 +42,10 @@ class AnyExcite(Excite):
             self.o_valid.eq(some_day(due != 0, "gate")),
             gate_end.eq(self.o_valid & (channel == self.config.channels - 1)),
         ]
-        m.d.comb += [port.eq(AnySeq(len(port))) for port in (self.o, self.weight_address, self.record_address)]
+        free = [self.o, self.weight_address, self.record_address]
+        if self.config.prior_rows:
+            free.append(self.prior_address)
+        m.d.comb += [port.eq(AnySeq(len(port))) for port in free]
         m.d.sync += [
             held.eq((held & ~done) | self.i_start), second.eq((second & ~self.gates_take) | done),
             due.eq(due + self.gates_take - gate_end),
@@ -57,7 +60,8 @@ def _nothing(config):
     def layer(outputs, inputs):
         return Layer(np.zeros((outputs, inputs), np.int64), *(np.zeros(outputs, np.int64) for _ in range(3)))
 
-    return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0)
+    prior = np.zeros(config.channels, np.int64) if config.prior_rows else None
+    return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0, prior)
 
 
 def block_of(m, config, slow=True):

@@ -7,13 +7,13 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
 
 from ..arithmetic import delay
-from ..config import Config
-from ..latency import ram_latency
+from ..config import Config, Context
+from ..latency import READABLE, ram_latency
 from ..tile_buffer import TileBuffer
 from .checks import around, later, watch
 from .proof import Fault, Inside, Proof
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "readable"]
 
 # Solvers take long to fill deeper buffers.
 SMALL = 8
@@ -32,12 +32,28 @@ def _model(config):
     m.d.comb += [
         Assume(~buffer.write | allowed),
         # A beat that was taken in the previous cycle is written in this one.
-        Assume(~buffer.read | (count > written)),
+        Assume(~buffer.read | (buffer.readable if config.context.streams else count > written)),
     ]
+    if config.context.streams:
+        readable(m, buffer, inside, count)
+        m.d.comb += Assert(~buffer.read | (count > written), "beats are read only where there are some")
     _level(m, buffer, inside, count)
     _pointers(m, buffer.depth, buffer, inside, count)
     _order(m, buffer, inside, count)
     return m
+
+
+def readable(m, buffer, inside, count):
+    """The beats that were taken ``READABLE`` cycles ago or earlier, of `count` beats."""
+    recent = [later(m, buffer.write, i, f"written_{i}") for i in range(1, READABLE)]
+    old = Signal.like(count, name="old")
+    m.d.comb += [
+        old.eq(count - sum(recent)),
+        Assert(sum(recent) <= count, "beats that were just taken are held"),
+        Assert((inside["count"] == old) & (buffer.readable == (old != 0)),
+               "the beats that may be read were taken early enough"),
+        Assert(buffer.head == inside["head"], "the oldest beat's address is known"),
+    ]
 
 
 def _level(m, buffer, inside, count):
@@ -118,8 +134,26 @@ _FOUR = (
     Fault("the last place but one is not looked at", "tile_buffer.py", "| (almost & more)", "| 0",
           "no word is written to the address that is being read"),
 )
-# The tile buffer of such a block has `depth` words.
-PROOFS = tuple(Proof(f"tile buffer depth={depth}",
-                     functools.partial(_model, Config(k=1, width=1, channels=1, squeeze=1, slack=depth - 1)),
-                     cover=2 * min(depth, SMALL) + 8, faults=faults)
-               for depth, faults in ((1, ()), (2, ()), (3, ()), (4, _FOUR), (5, _FAULTS), (6, ()), (33, ())))
+_STREAMS = (
+    Fault("a beat may be read a cycle early", "tile_buffer.py", "self.write, READABLE - 1", "self.write, READABLE - 2",
+          "the beats that may be read were taken early enough"),
+    Fault("a beat may be read again", "tile_buffer.py", "(count > 1) | ((count == 1) & ~self.read)", "(count != 0)",
+          "beats are read only where there are some"),
+)
+
+
+def _proof(depth, faults, **fields):
+    """Of a block whose tile buffer has `depth` words."""
+    config = Config(**{"k": 1, "width": 1, "channels": 1, "squeeze": 1} | fields)
+    context = "" if config.context is Context.TILE else f"context={config.context.value} "
+    return Proof(f"tile buffer {context}depth={depth}", functools.partial(_model, config),
+                 cover=2 * min(depth, SMALL) + 8, faults=faults)
+
+
+PROOFS = tuple(_proof(depth, faults, slack=depth - 1) for depth, faults in (
+    (1, ()), (2, ()), (3, ()), (4, _FOUR), (5, _FAULTS), (6, ()), (33, ()))) + tuple(
+    _proof(depth, faults, slack=depth - least, **fields) for depth, least, faults, fields in (
+        (1, 1, (), {"context": Context.WINDOW, "window": (0, 1)}),
+        (3, 2, (), {"context": Context.WINDOW, "window": (1, 1)}),
+        (4, READABLE + 1, _STREAMS, {"context": Context.CAUSAL, "prior_rows": 1}),
+        (35, READABLE + 1, (), {"context": Context.CAUSAL, "prior_rows": 1})))

@@ -8,13 +8,15 @@ excite, with free outputs.
 import functools
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Cat, Cover, Module
+from amaranth.hdl import Assert, Cat, Cover, Module, Value
 
 from ..accumulate import uses_registers
 from ..arithmetic import counter, delay
-from ..config import Config
+from ..config import Config, Context
 from ..timing import Timing
 from .checks import around, later
+from .ingress import started
+from .place import tiling_name
 from .proof import Fault, Proof
 from .stand_in import block_of
 
@@ -33,21 +35,22 @@ def _input(m, block, inside):
     config = block.config
     ingress, accumulate, excite, buffer = (inside[name] for name in ("ingress", "accumulate", "excite", "buffer"))
     take = block.s_axis_tvalid & block.s_axis_tready
-    took = later(m, take, 1, "took")
+    took, context = later(m, take, 1, "took"), config.context
+    adds = take if context is Context.TILE else take & ingress.counted
     beat = delay(m, _as_int8(config, block.s_axis_tdata), 1, name="taken")
     m.d.comb += [
-        Assert((buffer.write == take) & (accumulate.i_valid == take) & (ingress.take == take),
-               "a beat that is taken goes into tile buffer and accumulator, and no other"),
+        Assert((buffer.write == take) & (accumulate.i_valid == adds) & (ingress.take == take),
+               "a beat that is taken goes into the tile buffer and, if its row is averaged, the accumulator"),
         Assert(~take | (ingress.i_last == block.s_axis_tlast), "a beat is taken with its own tlast"),
         Assert(~took | (buffer.i == beat), "the tile buffer gets the beat a cycle after it was taken"),
         Assert(~took | (accumulate.i_data.as_value() == beat),
                "the accumulator gets the beat a cycle after it was taken"),
         Assert(~take | (accumulate.i_group == ingress.group), "a beat is added to its own group's sums"),
-        Assert(~take | (accumulate.i_first == ingress.first_pixel), "sums start anew with each tile"),
-        Assert((accumulate.flush == ingress.flush) & (excite.i_start == ingress.flush),
-               "accumulator and excite start together on a finished tile's sums"),
-        Assert((excite.i_rows == ingress.rows) & (excite.i_words == ingress.words),
-               "excite gets the tile's own rows and words"),
+        Assert(~take | (accumulate.i_first == ingress.first_pixel), "sums start anew where they should"),
+        Assert((accumulate.flush == ingress.flush) & (excite.i_start == started(ingress, config)),
+               "accumulator and excite start together, or excite with the prior alone"),
+        Assert((Value.cast(excite.i_rows) == Value.cast(ingress.rows)) & (excite.i_words == ingress.words),
+               "excite gets the descriptor's own rows and words"),
         Assert((excite.i_valid == accumulate.o_valid) & (~excite.i_valid | (
             (excite.i_group == accumulate.o_group) & (excite.i_sums.as_value() == accumulate.o_sums.as_value()))),
             "excite gets the sums of the accumulator"),
@@ -56,8 +59,14 @@ def _input(m, block, inside):
         Assert((ingress.room == buffer.ready) & (ingress.tail == buffer.tail),
                "ingress knows of the tile buffer's room and of the beat's address"),
     ]
-    if config.k > 1:
-        m.d.comb += Cover(ingress.flush & (excite.i_rows != 0), "sums of a tile of more than one row are handed over")
+    if context.running:
+        m.d.comb += [
+            Assert(ingress.copying == accumulate.copying, "ingress knows of the copy"),
+            Cover(ingress.flush & (excite.i_rows["count"] > config.prior_rows + 1),
+                  "sums of more than one row are handed over"),
+        ]
+    elif config.k > 1:
+        m.d.comb += Cover(ingress.flush & (excite.i_rows != 0), "sums of more than one row are handed over")
     if not uses_registers(config):
         m.d.comb += Cover(ingress.busy & ingress.flush, "sums are handed over while one is on its way")
 
@@ -65,6 +74,7 @@ def _input(m, block, inside):
 def _output(m, block, inside):
     """A beat that is read meets the gates of its group in `scale`; the result leaves the block."""
     config, latency = block.config, Timing(block.config).read_latency
+    streams = config.context.streams
     ingress, excite, buffer, fifo, scale = (inside[name] for name in
                                             ("ingress", "excite", "buffer", "gates", "scale"))
     group, last = counter(m, config.groups, scale.read, scale.release, name="expected_group")
@@ -85,8 +95,8 @@ def _output(m, block, inside):
         Assert(scale.gates.as_value() == fifo.o.as_value(), "the multipliers get the scale FIFO's gates"),
         Assert((scale.tile.as_value() == ingress.tile.as_value()) & (scale.ahead == buffer.ahead),
                "the oldest tile is read up to its own end"),
-        Assert(scale.tile_valid == (ingress.tile_valid & fifo.tile_valid),
-               "a tile is read when it has ended and its gates are ready"),
+        Assert(scale.tile_valid == ((buffer.readable if streams else ingress.tile_valid) & fifo.tile_valid),
+               "a tile is read when its gates are ready, and it has ended or a beat can be read"),
         Assert((fifo.take == excite.gates_take) & (fifo.i_valid == excite.o_valid) & (fifo.i == excite.o)
                & (excite.gates_free == fifo.free), "excite's gates go into the scale FIFO"),
         Assert((block.m_axis_tvalid == scale.o_valid) & (scale.o_ready == block.m_axis_tready)
@@ -96,6 +106,8 @@ def _output(m, block, inside):
                "the status tells of the frame error and the peak"),
         Cover(read & scale.release & (due != 0), "a beat comes to the multipliers while a tile ends"),
     ]
+    if streams:
+        m.d.comb += Assert((scale.ended == ingress.tile_valid) & (scale.head == head), "the oldest tile's end is known")
 
 
 def _parameters(m, block, inside):
@@ -107,6 +119,9 @@ def _parameters(m, block, inside):
         Assert((store.record_address == excite.record_address)
                & (excite.record.as_value() == store.record.as_value()), "excite gets the record that it asks for"),
     ]
+    if block.config.prior_rows:
+        m.d.comb += Assert((store.prior_address == excite.prior_address) & (excite.prior == store.prior),
+                           "excite gets the prior that it asks for")
     if not block.config.loadable:
         m.d.comb += Assert(scale.zero == block.parameters.int8_zero_point, "data are scaled around the zero point")
 
@@ -130,9 +145,9 @@ _LANES = (
           "accumulate.i_data.as_value().eq(self._as_int8(self.s_axis_tdata))",
           "the accumulator gets the beat a cycle after it was taken"),
     Fault("sums never start anew", "tiled_se.py", "accumulate.i_first.eq(ingress.first_pixel)",
-          "accumulate.i_first.eq(0)", "sums start anew with each tile"),
+          "accumulate.i_first.eq(0)", "sums start anew where they should"),
     Fault("every tile counts as one of a single row", "tiled_se.py", "excite.i_rows.eq(ingress.rows)",
-          "excite.i_rows.eq(0)", "excite gets the tile's own rows and words"),
+          "excite.i_rows.eq(0)", "excite gets the descriptor's own rows and words"),
     Fault("cut tiles don't wait for a sum that is on its way", "tiled_se.py", "ingress.busy.eq(accumulate.busy)",
           "ingress.busy.eq(0)", "ingress knows of a sum that is on its way, and of excite's place for sums"),
     Fault("outputs stay in the int8 range", "tiled_se.py", "self._as_int8(scale.o_data.as_value())",
@@ -144,11 +159,32 @@ _WAIT = (
     Fault("data don't wait for gates that take longer", "tiled_se.py", 'delay(m, buffer.o, wait, name="x")',
           "buffer.o", "data come to the multipliers when they are due", depth=45),
 )
-# Sums in a RAM, for which cut tiles wait; then a scale FIFO that is deeper than the tile buffer.
+_CUMULATIVE = (
+    Fault("rows that are left out are added up", "tiled_se.py", "else ingress.take & ingress.counted",
+          "else ingress.take",
+          "a beat that is taken goes into the tile buffer and, if its row is averaged, the accumulator", depth=45),
+    Fault("ingress doesn't know of the copy", "tiled_se.py", "ingress.copying.eq(accumulate.copying)",
+          "ingress.copying.eq(0)", "ingress knows of the copy"),
+)
+_CAUSAL = (
+    Fault("a frame starts without the prior", "tiled_se.py",
+          "ingress.start if context is Context.CAUSAL else ingress.flush", "ingress.flush",
+          "accumulator and excite start together, or excite with the prior alone"),
+    Fault("every tile has ended", "tiled_se.py", "scale.ended.eq(ingress.tile_valid)", "scale.ended.eq(1)",
+          "the oldest tile's end is known"),
+    Fault("all channels have the first one's prior", "tiled_se.py", "store.prior_address.eq(excite.prior_address)",
+          "store.prior_address.eq(0)", "excite gets the prior that it asks for"),
+)
+_SHAPE = {"width": 1, "squeeze": 1, "slack": 1}
+# Sums in a RAM, for which cut tiles wait; then a scale FIFO that is deeper than the tile buffer; then other contexts.
 _SIZES = (
     (Config(k=2, width=1, channels=10, squeeze=1, lanes=2, slack=1, signed=False), _LANES),
     (Config(k=1, width=1, channels=17, squeeze=1, slack=0), _WAIT),
+    (Config(context=Context.CUMULATIVE, k=1, max_rows=2, channels=4, **_SHAPE), _CUMULATIVE),
+    (Config(context=Context.CAUSAL, k=1, max_rows=3, prior_rows=1, channels=4, lanes=2, **_SHAPE), _CAUSAL),
+    (Config(context=Context.WINDOW, k=1, window=(1, 1), channels=2, signed=False, **_SHAPE), ()),
 )
 PROOFS = tuple(
-    Proof(f"wiring groups={c.groups} lanes={c.lanes} {'int8' if c.signed else 'uint8'}", functools.partial(_model, c),
-          depth=Timing(c).read_latency + 1, cover=45, faults=faults) for c, faults in _SIZES)
+    Proof(f"wiring {tiling_name(c)} groups={c.groups} lanes={c.lanes} {'int8' if c.signed else 'uint8'}",
+          functools.partial(_model, c), depth=Timing(c).read_latency + 1, cover=45, faults=faults)
+    for c, faults in _SIZES)
