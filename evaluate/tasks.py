@@ -10,7 +10,7 @@ from ..hdl.config import Context
 from ..hdl.sizing import DEFAULT_LANES, lanes_within
 
 __all__ = ["FORMS", "FRAMES", "K", "RUNNING", "Kind", "Task", "forms", "original", "running", "simulated_height",
-           "tiled"]
+           "sizing_options", "tiled"]
 
 # Rows of a tile in all of the document.
 K = 7
@@ -121,6 +121,11 @@ def running(kind, block, context, lanes=None, **more):
                  most_k=block.height if kind is Kind.MEMORY else None)
 
 
+def sizing_options(options):
+    """Those of a command's `options` that size each of its blocks, beside LANES."""
+    return {name: getattr(options, name) for name in ("macs", "slack", "sram_overhead")}
+
+
 def forms(block, options):
     """MEMORY tasks for the FORMS of `block`, by form; two are the same where a tile holds the map.
 
@@ -128,7 +133,7 @@ def forms(block, options):
     taken.
     """
     lanes = lanes_within(block.channels, options.lanes or DEFAULT_LANES)
-    sized = {name: getattr(options, name) for name in ("macs", "slack", "sram_overhead")} | dict(block.form)
+    sized = sizing_options(options) | dict(block.form)
     tasks = [_task(Kind.MEMORY, block, min(k, block.height), lanes, 1, sized) for k in (block.height, options.k)]
     tasks += [running(Kind.MEMORY, block, context, lanes, **sized) for context in RUNNING]
     return dict(zip(FORMS, tasks, strict=True))

@@ -3,6 +3,7 @@
 
 from ...hdl.sizing import DEFAULT_LANES
 from ..page import DOCUMENT
+from ..paper.hardware import ENOUGH, PARTS
 from ..tasks import FRAMES, RUNNING, K
 from . import plots, tables
 from .plan import HEADLINE, LANES_LIMITS
@@ -25,7 +26,7 @@ def document(plan, results, failures, command):
              "occupancy": plan.occupancy and plots.occupancy(plan, results)}
     files = {PLOTS[name]: content for name, content in drawn.items() if content}
     parts = [_introduction(command), *_headline(plan, results, files), *_blocks(plan, results),
-             *_networks(plan, results, files), *_synth(plan, results), _failed(failures)]
+             *_networks(plan, results, files), *_table(plan, results), *_synth(plan, results), _failed(failures)]
     text = "\n".join(part.strip("\n") + "\n" for part in parts if part)
     return files | {DOCUMENT: text.encode()}
 
@@ -156,6 +157,22 @@ needs at least the memory of the maps, 8\\*H\\*W\\*C bits. Cumulative and causal
     yield _picture("networks", files, "Memory of each network's blocks: SE, TSE, cumulative, causal")
     yield "Where the blocks were read from:"
     yield "".join(f"- {network.name}: {network.source}\n" for network in plan.networks)
+
+
+def _table(plan, results):
+    if plan.table is None:
+        return
+    yield "## The paper's Table 1 in RTL"
+    legend = "".join(f"- **{part}**: {text}\n" for part, text in PARTS.items())
+    yield f"""
+All blocks of RegNetY-800MF with the tiles of each row. The paper's buffer has 8 bits for each element that it counts.
+The RTL's memory without weights is divided by that. What is beyond the buffer, in percent of it, is in these parts:
+
+{legend}
+"Why" has the largest parts, without which the memory would be at most {ENOUGH:g} times the buffer. "Slow" counts blocks
+that take less than a beat a cycle. MACS are the multipliers of all blocks.
+"""
+    yield tables.table_1(plan, results)
 
 
 def _synth(plan, results):

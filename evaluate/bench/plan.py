@@ -6,7 +6,9 @@ import dataclasses
 from ...gen.fpga.targets import Target
 from ...hdl.sizing import DEFAULT_LANES, lanes_within
 from ...hdl.tiling import DEFAULT_MAX_ROWS
-from ..networks import BlockShape
+from ..networks import BlockShape, load_networks
+from ..paper.hardware import Table
+from ..paper.paper import load_paper, tile_rows
 from ..tasks import FORMS, RUNNING, Kind, original, running, tiled
 
 __all__ = ["HEADLINE", "LANES_LIMITS", "Plan", "make_plan"]
@@ -46,6 +48,8 @@ class Plan:
     occupancy : tuple of Task
         The headline block, tiled and original, cycle by cycle.
     synth : tuple of Task
+    table : Table, optional
+        The paper's Table 1 in RTL.
     """
 
     networks: tuple = ()
@@ -57,13 +61,14 @@ class Plan:
     macs: dict = dataclasses.field(default_factory=dict)
     occupancy: tuple = ()
     synth: tuple = ()
+    table: Table | None = None
 
     @property
     def tasks(self):
         """Every task once: what a synthesis tool does first, then long simulations before short ones."""
         found = [*self.synth, *self.cycles.values(), *self.latency.values(), *self.variants, *self.contexts,
                  *self.occupancy, *(task for forms in self.memory.values() for task in forms.values()),
-                 *(task for row in self.macs.values() for task in row)]
+                 *(task for row in self.macs.values() for task in row), *(self.table.tasks if self.table else ())]
         return sorted(dict.fromkeys(found), key=lambda task: (task.kind is not Kind.SYNTH, -task.beats))
 
 
@@ -98,6 +103,7 @@ def _headline():
         # As the block is made where nobody knows the map's height.
         "contexts": tuple(running(Kind.CYCLES, HEADLINE, context, lanes, max_rows=DEFAULT_MAX_ROWS)
                           for lanes in HEADLINE_LANES for context in RUNNING),
+        "table": Table(tile_rows({network.name: network for network in load_networks(staged=True)}, load_paper())),
         "macs": {lanes: tuple(tiled(Kind.MEMORY, HEADLINE, lanes, macs=macs) for macs in SWEPT_MACS)
                  for lanes in HEADLINE_LANES},
         "occupancy": tuple(form(Kind.CYCLES, HEADLINE, occupancy=True) for form in (tiled, original)),

@@ -7,12 +7,13 @@ from ...gen.text_table import markdown
 from ...hdl.config import Context
 from ...hdl.schedule import predict
 from ...hdl.sizing import DEFAULT_LANES
+from ..paper.hardware import PARTS
 from ..tasks import RUNNING
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
 from .sums import network_memory
 
 __all__ = ["blocks", "contexts", "less", "macs", "measured_memory", "memory_roles", "name", "networks", "originals",
-           "running", "steady", "synth", "variants"]
+           "running", "steady", "synth", "table_1", "variants"]
 
 FAILED = "failed"
 ROLES = ("tile_buffer", "accumulator", "scale_fifo", "other", "weight")
@@ -130,6 +131,15 @@ def networks(plan, results):
 def less(found, form):
     """How much less memory than SE `form` takes."""
     return f"{100 * found.reduction(form):.2f} %"
+
+
+def table_1(plan, results):
+    """The paper's Table 1 in RTL."""
+    rows = [[row.tile, row.lanes, row.buffer_bits, row.real_bits, row.memory_bits, f"{row.over_buffer:.3f}",
+             *(f"{100 * row.share[part]:.1f} %" for part in PARTS), row.multipliers, row.slow, ", ".join(row.reasons)]
+            for row in plan.table.rows(results)]
+    return markdown([["tile", "LANES up to", "paper's buffer, bits", "real network's", "memory, bits (n)",
+                      "over buffer", *PARTS, "MACS", "slow (a)", "why"], *rows], left=(0, 13))
 
 
 def variants(plan, results):

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as text, in lines of 120 columns at most."""
 
+import itertools
+
 from ...gen.fields import shortened
 from ...gen.text_table import aligned
 from ...hdl.config import Context
+from ..paper.hardware import ENOUGH, PARTS
 from ..paper.paper import STRIP
 from ..paper.rules import TILES_TEXT
 from ..tasks import RUNNING
 
-__all__ = ["network_text", "paper_text", "plain"]
+__all__ = ["hardware_text", "network_text", "paper_text", "plain"]
 
 THOUSAND, MILLION = 1e3, 1e6
 FAILED = "failed"
@@ -169,3 +172,26 @@ def _models(rows, measured):
     groups = (("", ["model"]), ("SE", ["printed", "rule", "real"]), (f"{STRIP}xW", ["printed", "rule", "real"]),
               ("less", ["printed", "real", "bits"]), ("", ["rule", "status"]))
     return table(groups, cells, left=(0, 10, 11))
+
+
+def hardware_text(rows):
+    """Table 1 in RTL, a table for each number of lanes."""
+    parts = []
+    for lanes, group in itertools.groupby(rows, lambda row: row.lanes):
+        most = "LANES=1" if lanes == 1 else f"LANES up to {lanes}"
+        parts += [f"Table 1 in RTL, {most}: all memory but the weights'; bits / 1000, an element of a buffer has 8",
+                  _hardware(list(group))]
+    legend = [f"{part:<6} {text}" for part, text in PARTS.items()]
+    return "\n\n".join([*parts, "\n".join([
+        *legend, f"slow   blocks that take less than a beat a cycle, of {rows[0].blocks}",
+        f"why    the largest parts, without which the memory would be {ENOUGH:g} x the paper's buffer at most"])])
+
+
+def _hardware(rows):
+    cells = [[row.tile, _number(row.buffer_bits, THOUSAND, 1), _number(row.real_bits, THOUSAND, 1),
+              _number(row.memory_bits, THOUSAND, 1), f"{row.over_buffer:.3f}",
+              *(f"{100 * row.share[part]:.1f}" for part in PARTS), _number(row.multipliers), str(row.slow or ""),
+              ", ".join(row.reasons)] for row in rows]
+    groups = (("", ["tile"]), ("buffer", ["paper", "real"]), ("RTL", ["bits", "over"]),
+              ("beyond the paper's buffer, % of it", list(PARTS)), ("", ["MACS", "slow", "why"]))
+    return table(groups, cells, left=(0, 12))

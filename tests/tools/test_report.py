@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se report` of a network of one's own: its figures are those of the designs that `tiled-se verilog` makes."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from tests.helpers.measuring import InPlace
 from tests.unit.evaluate.test_report import TINY, options
 from tiled_se.evaluate import measure
+from tiled_se.evaluate.networks import BlockShape, Network
+from tiled_se.evaluate.paper import hardware
+from tiled_se.evaluate.paper.hardware import Table
+from tiled_se.evaluate.paper.paper import tile_rows
 from tiled_se.evaluate.report import command
 from tiled_se.evaluate.report.summary import SUMMED
 from tiled_se.evaluate.report.texts import network_text
@@ -15,6 +20,7 @@ from tiled_se.evaluate.tasks import FORMS, RUNNING
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import generate
+from tiled_se.hdl.config import Context, Order
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.timing import Timing
 
@@ -73,3 +79,33 @@ def test_files(tiny):
     (network,) = contents["networks"]
     assert ["1", "6x5x8x2", "2", "0.2", "0.2", "33.3%"] in [
         line.split()[:6] for line in network_text(network).splitlines()]
+
+
+def test_table_1(tmp_path, monkeypatch):
+    """A row of the table is the sum over the network's netlists, as `tiled-se verilog` makes them."""
+    network = Network("Net", (12, 12), "", (BlockShape(9, 8, 4, 2, 3), BlockShape(4, 5, 4, 1)))
+    monkeypatch.setattr(hardware, "load_networks", lambda names: (network,))
+    monkeypatch.setattr(measure, "Local", InPlace)
+    about = {"table": 1, "network": "Net", "rows": [
+        {"tile": tile, "buffer": "0.01", "mflops": "1", "accuracy": "1"} for tile in ("7xW-middle", "Hx3", "3x3")]}
+    table = Table(tile_rows({"Net": dataclasses.replace(network, macs_without_se=0)}, {"tiles": about}), 1)
+    results, failures = measure.measure(table.tasks, "designs", str(tmp_path))
+    assert not failures
+    window, columns, patches = table.rows(results)
+    forms = ([dict(context=Context.WINDOW, window=w) for w in ((1, 7), (0, 4))],
+             [dict(order=Order.COLUMNS, k=3, height=h) for h in (9, 4)], [dict(k=3, tile_width=3)] * 2)
+    for row, tilings in zip((window, columns, patches), forms, strict=True):
+        jobs = [prepare(BlockOptions(width=block.width, channels=4, squeeze=block.squeeze, lanes=1, **form))
+                for block, form in zip(network.blocks, tilings, strict=True)]
+        a, b = (generate(job.config, job.baked).sram for job in jobs)
+        assert row.memory_bits == 3 * a["total_without_weights_bits"] + b["total_without_weights_bits"]
+        assert row.memory_bits == row.buffer_bits + sum(row.parts.values())
+        assert row.parts["sums"] == 3 * a["accumulator_bits"] + b["accumulator_bits"]
+        assert row.parts["order"] == 3 * a["bound_bits"] + b["bound_bits"] - row.buffer_bits
+        assert (row.blocks, row.slow) == (4, 3 * (not Timing(jobs[0].config).full_rate)
+                                          + (not Timing(jobs[1].config).full_rate))
+    # Whole maps in the paper, windows of seven rows in the middle of nine here; strips; patches of a stream by rows.
+    assert [row.buffer_bits for row in (window, columns, patches)] == [
+        8 * 4 * (3 * 72 + 20), 8 * 4 * (3 * 27 + 12), 8 * 4 * (3 * 9 + 9)]
+    assert [row.parts["order"] for row in (window, columns, patches)] == [
+        -8 * 4 * 3 * 8, 0, 8 * 4 * (3 * (2 * 8 + 3) + 2 * 5 + 3) - patches.buffer_bits]
