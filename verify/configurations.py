@@ -56,6 +56,11 @@ CONFIGS = {
     "window after two rows, SLACK=0, loadable": dict(
         context=Context.WINDOW, window=(2, 3), k=1, width=4, channels=10, squeeze=3, lanes=2, slack=0, loadable=True,
         residual=True),
+    "patches, the rightmost is narrower, loadable": dict(
+        k=3, tile_width=2, width=5, channels=10, squeeze=3, lanes=2, loadable=True, macs=5),
+    "patches of one row, SLACK=0": dict(
+        k=1, tile_width=3, width=7, channels=6, squeeze=2, lanes=2, slack=0, signed=False, zero_point=100),
+    "patches at full rate": dict(k=2, tile_width=12, width=24, channels=6, squeeze=2, lanes=1),
 }
 HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
 NAMED = {**CONFIGS, "headline": HEADLINE}

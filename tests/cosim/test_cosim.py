@@ -107,14 +107,15 @@ def test_headline_takes_a_beat_every_cycle():
     assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
 
 
-@pytest.mark.parametrize("context", [Context.TILE, Context.CUMULATIVE, Context.CAUSAL], ids=lambda c: c.value)
-def test_a_mismatch_names_the_stage(context):
+@pytest.mark.parametrize("tiling", [
+    {}, dict(tile_width=3), dict(context=Context.CUMULATIVE), dict(context=Context.CAUSAL, prior_rows=1)],
+    ids=["tile", "patches", "cumulative", "causal"])
+def test_a_mismatch_names_the_stage(tiling):
     """Golden values that are wrong from some stage on: the report names the first element and that stage.
 
     The block of the causal context has imaginary rows, so no tap for sums.
     """
-    small = built(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=33, context=context,
-                  prior_rows=int(context is Context.CAUSAL))
+    small = built(**dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=33) | tiling)
     config = small.config
     x = random_frame(config, 4, np.random.default_rng(8))
     run = IntegerModel(config, small.parameters).run(x)

@@ -28,6 +28,7 @@ BLOCKS = {
     "cumulative": dict(SMALL, channels=8, context=Context.CUMULATIVE, k=1, max_rows=5),
     "causal": dict(LOADABLE, context=Context.CAUSAL, prior_rows=2, k=2, slack=0),
     "window": dict(SMALL, channels=4, context=Context.WINDOW, window=(1, 2)),
+    "patches": dict(SMALL, channels=8, k=2, tile_width=3),
 }
 FLOWING, SINK_STALLS, SOURCE_STALLS = (0, 0), (0.1, 0.97), (0.9, 0.3)
 # Cycles in which a word or a beat has had its effect.

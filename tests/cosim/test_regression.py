@@ -22,6 +22,7 @@ from tiled_se.hdl.ingress import Ingress
 from tiled_se.hdl.timing import Timing
 from tiled_se.verify.regression import MISUSED, STALLS, suite
 from tiled_se.verify.regression.parameters import centred, pinned, segments, spread
+from tiled_se.verify.regression.stimulus import Stimulus
 
 SHAPE = dict(k=3, width=4, channels=8, squeeze=3, lanes=2, macs=3, zero_point=-20)
 HARD = Gate(GateKind.HARDSIGMOID)
@@ -214,6 +215,25 @@ def test_frames_around_a_window():
     frames = suite(config, parameters, indices=(FRAMES,))[0].job.frames
     heights = {len(frame.beats) // (config.width * config.groups) for frame in frames}
     assert {1, 2, 3, 4, 5, 7} <= heights
+
+
+def test_cuts_around_the_ends_of_patches():
+    """In a band's first row and in its last one."""
+    config, parameters = quantised(**SHAPE | dict(width=5, tile_width=2))
+    segment, row = 2 * config.groups, 5 * config.groups
+    cut = {len(frame.beats) for frame in named(config, parameters)["cut frames, stalls (0, 0)"].job.frames}
+    assert {start + segment + n for start in (0, 2 * row, 3 * row) for n in (-1, 0, 1)} <= cut
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_patches_that_a_cut_frame_does_not_reach_have_no_stages(k):
+    config, parameters = quantised(**SHAPE | dict(k=k, width=5, tile_width=2))
+    segment, row = 2 * config.groups, 5 * config.groups
+    block = Stimulus(config, parameters, np.random.default_rng(1), 1)
+    for beats, tiles in ((1, 1), (segment, 1), (segment + 1, 2), (row - 1, 3), (row, 3), (k * row, 3), (k * row + 1, 4),
+                         (k * row + segment + 1, 5), (k * row + row, 6)):
+        job = block.job(Send((block.cut(beats),)))
+        assert [len(block.stages(job)[name][0]) for name in ("sums", "gates")] == [tiles, tiles], beats
 
 
 @pytest.mark.parametrize("make", [spread, centred, pinned])

@@ -53,7 +53,7 @@ def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
     contexts = found["by_context"]
     assert sum(sums["beats"] for sums in contexts.values()) == found["beats"]
     assert {name: sums["blocks"] for name, sums in contexts.items()} == collections.Counter(
-        result["config"]["context"] for result in found["results"])
+        "patches" if result["config"]["tile_width"] else result["config"]["context"] for result in found["results"])
     assert len(contexts) > 1
     for event in ("cut frames", "doubled tlast", "loads", "bad loads", "resets in mid stream"):
         assert found["counts"][event] > 0, event
@@ -91,6 +91,8 @@ def test_draws_are_of_every_kind():
                    lambda c: c.context is Context.CUMULATIVE and not c.prior_rows,
                    lambda c: c.context is Context.CUMULATIVE and c.prior_rows and c.k == 1,
                    lambda c: c.context is Context.CAUSAL and c.slack == 0, lambda c: c.max_rows < c.k,
+                   lambda c: c.tiles_across > 1 and c.k == 1, lambda c: c.banded and c.loadable,
+                   lambda c: c.banded and c.columns != c.last_columns, lambda c: c.banded and c.slack == 0,
                    lambda c: c.context is Context.CAUSAL and c.loadable and c.k == 1,
                    lambda c: c.window is not None and c.window[0]):
         assert any(map(wanted, configs))
@@ -294,8 +296,8 @@ def test_blocks_that_are_all_refused(in_place, monkeypatch, tmp_path):
 
 
 def test_beats_that_are_missing(in_place, monkeypatch, tmp_path, capsys):
-    few = dict(number=0, block="", config={"context": "tile"}, runs=[], beats=BEATS - 1, cycles=9, lost=0, wrong=0,
-               redraws=2, faults=[], counts={})
+    few = dict(number=0, block="", config={"context": "tile", "tile_width": None}, runs=[], beats=BEATS - 1,
+               cycles=9, lost=0, wrong=0, redraws=2, faults=[], counts={})
     monkeypatch.setattr(command, "stream_through", lambda seed, number, *_: few | {"number": number})
     assert command.soak(options(out=str(tmp_path))) is False
     assert re.search(r"^failed +35,997 beats came out, of 36,000$", capsys.readouterr().out, re.M)

@@ -82,10 +82,14 @@ class LoadScenarios(Scenarios):
         places |= set(np.linspace(1, most, MOST_CUTS, dtype=int).tolist())
         steps = []
         # A tile of fewer beats has come out before its last gates are computed, which nothing reads.
-        for beats in sorted(place for place in places if place + timing.scale_latency >= timing.lead):
+        for beats in sorted(place for place in places if self._last_tile(place) + timing.scale_latency >= timing.lead):
             steps += [Send((*before, self.cut(beats)), wait=False), Idle(beats + LATEST_BEGIN),
                       self.load(parameters), Send((self.random(1, model),)), self.load(self.parameters)]
         return self.scenario("reloads after two frames", self.job(*steps), status_frame_error=int(self.row > 1))
+
+    def _last_tile(self, beats):
+        """Beats that are read with the last gates, in a frame of at most a tile or a band of tiles."""
+        return (beats - 1) % self.segment + 1 if beats <= self.row else beats
 
     def refused(self):
         """Streams that are foreign, too short or too long; the frame after each must wait for a right stream."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...cosim.job import Drain, Hold, Idle, Reset, ResetAfter, Send, Snapshot
 from ...hdl.config import Context
 from ...hdl.schedule import in_flight, predict
-from ...hdl.timing import TILES_UNDER_WAY, Timing
+from ...hdl.timing import BANDS_UNDER_WAY, TILES_UNDER_WAY, Timing
 from .scenario import Scenario
 from .stimulus import Stimulus
 
@@ -105,6 +105,9 @@ class Scenarios(Stimulus):
         # In each place of the first two pixels, where not all sums have arrived.
         first = np.unique(np.linspace(1, 2 * self.config.groups + 1, MOST_CUTS, dtype=int)).tolist()
         lengths = [n for n in (*first, row - 1, row + 1, k * row - 1, k * row + 2, (k + 1) * row - 2) if n > 0]
+        if self.config.tiles_across > 1:
+            # Around the end of a patch, in a band's first row and in its last one.
+            lengths += [start + self.segment + n for start in (0, (k - 1) * row, k * row) for n in (-1, 0, 1)]
         crowd = [n for n in (1, 1, 1, 2, 1, row - 1, 1, row + 1, 1, 1, k * row + 1, 2, 2, 1) if n > 0]
         frames = [frame for n in lengths for frame in (self.cut(n), self.random(1 + n % 2))]
         frames += [self.cut(n) for n in crowd] + [self.random(k + 1)]
@@ -115,22 +118,31 @@ class Scenarios(Stimulus):
 
     def pauses(self):
         """A source that stops at the ends of rows and tiles until everything that can come out has come out."""
-        tile, timing, context = self.config.tile_words, Timing(self.config), self.config.context
+        tile, timing = self.config.tile_words, Timing(self.config)
         # The last beat that is taken before any beat is read, as far as is certain.
-        unread = timing.tile_latency if context is Context.CAUSAL else tile + 1
+        unread = timing.tile_latency if self.config.context is Context.CAUSAL else timing.waiting_words + 1
+        long = 3 * tile + 2 * self.config.tiles_across * timing.output_latency
         frame = self.random(2 * self.tile_rows + 1)
         steps, snapshots = [Snapshot("empty")], {"empty": {"status_peak_words": 0, "accepted": 0}}
         for at in sorted({1, self.row - 1, self.row, tile - 1, tile, tile + 1, 2 * tile} - {0}):
             # A hold counts beats since the last reset.
             name = f"held at {at}"
             steps += [*self.start(), Hold(at), Send((frame,), wait=False),
-                      Idle(3 * tile + 2 * timing.output_latency), Snapshot(name), Hold(None), Drain()]
-            # Where tiles are read before they have ended, all beats come out once there are gates.
-            delivered = at // tile * tile if not context.streams or at < tile and context is Context.WINDOW else at
-            snapshots[name] = {"accepted": at, "delivered": delivered}
+                      Idle(long), Snapshot(name), Hold(None), Drain()]
+            snapshots[name] = {"accepted": at, "delivered": self._delivered(at)}
             if at <= unread:
                 snapshots[name]["status_peak_words"] = min(at, timing.buffer_words)
         return self.scenario("paused source", self.job(*steps), snapshots=snapshots)
+
+    def _delivered(self, at):
+        """How many of a frame's first `at` beats come out if no more come."""
+        tile, context = self.config.tile_words, self.config.context
+        if context.streams:
+            # Tiles are read before they have ended, once there are gates.
+            return 0 if context is Context.WINDOW and at < tile else at
+        # Of patches, those that have ended also have the first row read.
+        last_row = at % tile - (tile - self.row)
+        return at // tile * tile + max(0, last_row // self.segment * self.segment)
 
     def blocked(self):
         """A sink that takes next to nothing, until no more beats fit in."""
@@ -141,8 +153,9 @@ class Scenarios(Stimulus):
         """A source that stops after each of a tile's beats, or after many of them: the status ports count them."""
         if self.config.context is Context.CAUSAL:
             return self._counted_behind()
-        tile, depth = self.config.tile_words, Timing(self.config).buffer_words
-        places = np.unique(np.linspace(1, tile, MOST_COUNTS, dtype=int)).tolist()
+        timing = Timing(self.config)
+        waiting, depth = timing.waiting_words, timing.buffer_words
+        places = np.unique(np.linspace(1, waiting, MOST_COUNTS, dtype=int)).tolist()
         frame = self.random(self.tile_rows + 1)
         steps, snapshots = [Hold(0), Send((frame,), wait=False)], {}
         for before, at in zip([0, *places], places, strict=False):
@@ -182,8 +195,10 @@ class Scenarios(Stimulus):
         takes at once, so that only the number of tiles delays the tile that follows it.
         """
         timing = Timing(self.config)
-        few = timing.credits + min(TILES_UNDER_WAY - 1, timing.buffer_words)
-        most = timing.credits + min(TILES_UNDER_WAY - 1 + self.row, timing.buffer_words)
+        banded = self.config.banded
+        others = (BANDS_UNDER_WAY if banded else TILES_UNDER_WAY) - 1
+        few = timing.credits + min(others, timing.buffer_words)
+        most = timing.credits + min(others + (self.row if banded else self.segment), timing.buffer_words)
         pause = Idle(2 * timing.tile_latency)
         steps = [step for _ in range(few) for step in (Send((self.cut(1),)), pause)]
         steps += [Send((self.random(1), *(self.cut(1) for _ in range(SPARE))), wait=False),

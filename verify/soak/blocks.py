@@ -25,7 +25,8 @@ SHAPE_STREAM = 1
 MOST_CYCLES = 60
 # Beats of a tile, and multipliers, that are still built and run in a few seconds.
 MOST_WORDS, MOST_MACS = 4000, 24
-# How often each context comes: tiles come in more forms.
+# How often tiles that stand side by side come, and otherwise each context: tiles of full rows come in more forms.
+PATCHES = 0.16
 CONTEXTS = {Context.TILE: 0.4, Context.CUMULATIVE: 0.2, Context.CAUSAL: 0.2, Context.WINDOW: 0.2}
 # What golden/quantise.py blames where no width keeps the error bound, and where other parameters need other widths.
 ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "requant_bits")
@@ -83,7 +84,7 @@ def draw(seed, number):
 
 def _draw(rng):
     geometry = _geometry(rng)
-    config = Config(**geometry, **_functions(rng), **_data(rng), **_context(rng, geometry["k"]),
+    config = Config(**geometry, **_functions(rng), **_data(rng), **_tiling(rng, geometry),
                     loadable=bool(rng.random() < 0.5),
                     slack=[None, 0, int(rng.integers(1, 30))][rng.choice(3, p=(0.5, 0.25, 0.25))])
     x_scale = float(2.0 ** rng.uniform(-8, 2))
@@ -142,8 +143,11 @@ def _data(rng):
     return {"signed": signed, "zero_point": low + int(rng.choice([0, 128, 255, rng.integers(256)]))}
 
 
-def _context(rng, k):
-    """context and what belongs to it, for tiles of `k` rows or a window that ends after about as many."""
+def _tiling(rng, geometry):
+    """tile_width, or context and what belongs to it; a window ends after about as many rows as a tile has."""
+    k, width = geometry["k"], geometry["width"]
+    if rng.random() < PATCHES and width > 1:
+        return {"tile_width": int(rng.integers(1, width))}
     context = list(CONTEXTS)[rng.choice(len(CONTEXTS), p=list(CONTEXTS.values()))]
     if context is Context.WINDOW:
         first = int(rng.choice([0, rng.integers(3), rng.integers(k)]))

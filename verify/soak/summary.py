@@ -42,12 +42,13 @@ def summarise(options, results, reasons):
 
 
 def _by_context(results):
-    """For each context: its blocks, and the sums of their beats, lost and wrong ones."""
+    """For each context, and for tiles side by side: its blocks, and the sums of their beats, lost and wrong ones."""
     contexts = {}
     for result in results:
-        sums = contexts.setdefault(result["config"]["context"], dict.fromkeys(COUNTS, 0))
-        for name in COUNTS:
-            sums[name] += 1 if name == "blocks" else result[name]
+        name = "patches" if result["config"]["tile_width"] else result["config"]["context"]
+        sums = contexts.setdefault(name, dict.fromkeys(COUNTS, 0))
+        for count in COUNTS:
+            sums[count] += 1 if count == "blocks" else result[count]
     return contexts
 
 
