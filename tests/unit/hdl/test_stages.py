@@ -9,14 +9,25 @@ import torch
 
 from tests.helpers.pysim import clocked, simulate
 from tiled_se.golden import activation, stages
+from tiled_se.golden.reciprocal import element_counts, reciprocal
 from tiled_se.golden.rounding import saturate_signed
-from tiled_se.hdl.config import GUARD_BITS, Config, Gate, GateKind, Mid
+from tiled_se.hdl.config import GUARD_BITS, Config, Context, Gate, GateKind, Mid
 from tiled_se.hdl.gate import GateStage
-from tiled_se.hdl.latency import LOGIT, MAC, MEANS, gate_latency, mid_latency, record_ahead, requantise_latency
+from tiled_se.hdl.latency import (
+    LOGIT,
+    MAC,
+    MEANS,
+    gate_latency,
+    means_latency,
+    mid_latency,
+    record_ahead,
+    requantise_latency,
+)
 from tiled_se.hdl.mac import MacArray
 from tiled_se.hdl.means import Means
 from tiled_se.hdl.mid import MidStage
 from tiled_se.hdl.parameters import Layer
+from tiled_se.hdl.reciprocal import Reciprocal
 from tiled_se.hdl.requantise import Record, Requantise
 
 HARD = Gate(GateKind.HARDSIGMOID)
@@ -49,9 +60,86 @@ def test_means(k, width, operand_bits):
         seen = clocked(dut, [dut.rows, dut.lane, dut.clear, dut.sums[0], dut.sums[1]], [dut.o], given, extra=MEANS + 1)
         got = [value for value, in seen[MEANS:MEANS + len(values)]]
         values[4::5] = 0
-        wanted = stages.means(torch.tensor(values)[None, :, None], [(rows, width)] * len(values), config)
+        wanted = stages.means(torch.tensor(values)[None, :, None], [rows * width] * len(values), config)
         # The first results are those of a row count that was not there yet.
         assert got[2:] == wanted.flatten().tolist()[2:]
+
+
+RUNNING = {
+    "cumulative": dict(context=Context.CUMULATIVE, max_rows=70),
+    "cumulative, prior": dict(context=Context.CUMULATIVE, max_rows=9, prior_rows=3),
+    "causal": dict(context=Context.CAUSAL, max_rows=1 << 16, prior_rows=3),
+    "causal, long prior": dict(context=Context.CAUSAL, max_rows=1 << 16, prior_rows=1 << 16),
+}
+
+
+def row_counts(config):
+    """All row counts of a small block; of a large one those next to a power of two, and the ends."""
+    counts = set((element_counts(config) // config.columns).tolist())
+    if len(counts) > 100:
+        counts &= {(1 << i) + step for i in range(18) for step in (-1, 0, 1)} | {min(counts), max(counts)}
+    return sorted(counts)
+
+
+@pytest.mark.parametrize("operand_bits", [10, 18, 23])
+@pytest.mark.parametrize("name", RUNNING)
+def test_reciprocal(name, operand_bits):
+    config = Config(k=1, width=2, channels=1, squeeze=1, operand_bits=operand_bits, **RUNNING[name])
+    counts = row_counts(config)
+    dut, got = Reciprocal(config), []
+
+    async def bench(ctx):
+        for count in counts:
+            ctx.set(dut.i_start, 1)
+            ctx.set(dut.i["count"], count)
+            ctx.set(dut.i.log, (count - 1).bit_length())
+            await ctx.tick()
+            ctx.set(dut.i_start, 0)
+            ctx.set(dut.i["count"], 1)
+            cycles = 1
+            while not ctx.get(dut.o_valid):
+                await ctx.tick()
+                cycles += 1
+            got.append((cycles, ctx.get(dut.o), ctx.get(dut.o_log)))
+
+    simulate(dut, bench)
+    value, _ = reciprocal(config, np.array(counts) * config.columns)
+    assert got == [(config.reciprocal_bits, r, (count - 1).bit_length())
+                   for count, r in zip(counts, value.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("operand_bits", [10, 18, 23, 33])
+@pytest.mark.parametrize("name", RUNNING)
+def test_means_of_running_sums(name, operand_bits):
+    """Of the sums and the prior, with the count's reciprocal and log."""
+    config = Config(k=1, width=2, channels=2, squeeze=1, lanes=2, operand_bits=operand_bits, **RUNNING[name])
+    rng = np.random.default_rng(operand_bits)
+    for count in row_counts(config):
+        most = 128 * config.columns
+        priors = rng.integers(-most * config.prior_rows, (most - config.columns) * config.prior_rows + 1, 8)
+        rows = count - config.prior_rows
+        values = extremes_and_random(-most * rows, (most - config.columns) * rows, 8, rng)[:8]
+        priors = priors[:len(values)]
+        got, wanted = _means(config, values, priors, count)
+        assert got == wanted, count
+
+
+def _means(config, values, priors, count):
+    """Means of sums `values`, every fifth of which counts as 0, by the hardware and by the golden model."""
+    (value,), (q,) = reciprocal(config, np.array([count * config.columns]))
+    assert config.reciprocal(1 << (count - 1).bit_length())[1] == q
+    dut, latency = Means(config), means_latency(config)
+    given = [(i % 2, i % 5 == 4, *((int(v), 77) if i % 2 == 0 else (77, int(v)))) for i, v in enumerate(values)]
+    drive = [dut.lane, dut.clear, dut.sums[0], dut.sums[1], dut.reciprocal, dut.rows]
+    rows = [(*row, int(value), (count - 1).bit_length()) for row in [*given, given[-1]]]
+    if config.prior_rows:
+        # A cycle later than its sum.
+        drive.append(dut.prior)
+        rows = [(*row, int(prior)) for row, prior in zip(rows, [0, *priors], strict=True)]
+    seen = clocked(dut, drive, [dut.o], rows, extra=latency + 1)
+    sums = np.where(np.arange(len(values)) % 5 == 4, 0, values) + (priors if config.prior_rows else 0)
+    wanted = stages.means(torch.tensor(sums)[None, :, None], [count * config.columns] * len(sums), config)
+    return [mean for mean, in seen[latency:latency + len(values)]], wanted.flatten().tolist()
 
 
 @pytest.mark.parametrize(("macs", "outputs", "inputs"), [(1, 1, 1), (3, 3, 5), (4, 2, 4), (7, 7, 9)])
