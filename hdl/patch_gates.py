@@ -51,9 +51,9 @@ class PatchGates(ScaleFifo):
         """The address of the gates of the patch that is read. The oldest patch's place is the band's first one."""
         groups = self.config.groups
         origin, oldest = Signal(range(places * groups)), Signal(range(places * groups))
-        for address, step in ((oldest, self.freed), (origin, self.passed | self.freed)):
+        for pointer, step in ((oldest, self.freed), (origin, self.passed | self.freed)):
             with m.If(step):
-                m.d.sync += address.eq(Mux(address == (places - 1) * groups, 0, address + groups))
+                m.d.sync += pointer.eq(Mux(pointer == (places - 1) * groups, 0, pointer + groups))
         with m.If(self.passed & self.again):
             m.d.sync += origin.eq(oldest)
         return origin

@@ -59,7 +59,9 @@ class PatchScale(Scale):
         return m
 
     def _at_end(self, m):
+        # Until a band's record comes, that of an older band may stand there. Its end is not met: until then only words
+        # of the band's first row are read, which are fewer than the buffer has.
         at_band_start, compared = Signal(init=1), Signal()
         with m.If(self.read):
-            m.d.sync += [at_band_start.eq(self.release), compared.eq(self.band_valid & (self.ahead == self.tile.end))]
+            m.d.sync += [at_band_start.eq(self.release), compared.eq(self.ahead == self.tile.end)]
         return Mux(at_band_start, self.band_valid & self.tile.single, compared)
