@@ -17,7 +17,7 @@ from tests.helpers.torch_blocks import ClassicSELayer
 from tiled_se.evaluate.networks import load_networks
 from tiled_se.gen import SimOptions, generate
 from tiled_se.gen.fields import flag, options_of
-from tiled_se.golden import TiledSE
+from tiled_se.golden import TiledSE, untile_se
 from tiled_se.hdl import Context, Tiling
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -76,6 +76,11 @@ def test_pytorch_contexts():
     mean = model[0](x).mean((0, 2, 3))
     run(block("networks.md", "python", 1), {"model": model, "batches": [x]})
     assert model[1].tiling == Tiling(k=1, context=Context.CAUSAL, prior_rows=1)
+    torch.testing.assert_close(model[1].prior, mean)
+    untile_se(model)
+    names = {"model": model, "batches": [x]}
+    run(block("contexts.md", "python"), names)
+    assert (model[1].tiling, names["patches"].tile_columns(56)) == (names["causal"], 14)
     torch.testing.assert_close(model[1].prior, mean)
 
 

@@ -2,12 +2,18 @@
 """The memory that the project promises, read off netlists: a change that costs more than that is seen here."""
 
 import dataclasses
+import pathlib
+import re
 
 import pytest
 
 from tiled_se.evaluate.networks import load_networks
+from tiled_se.gen.block_spec import assemble
+from tiled_se.gen.fields import from_texts, options_of
+from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config, Context, Order
+from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.sizing import choose_macs, lanes_within, memory_bits
 from tiled_se.hdl.timing import Timing
 
@@ -90,3 +96,23 @@ def test_formula(efficientdet_d2, number, most, slack, tiling):
     """The memory that MACS=auto weighs is the netlist's, to the bit."""
     config = sized_for(efficientdet_d2[number], most, slack=slack, **tiling)
     assert memory_bits(config) == generate(config).sram["total_without_weights_bits"]
+
+
+CONTEXTS = re.findall(r"^\| [\w ]+ \| `(.*?)` \| (.*) \|$",
+                      (pathlib.Path(__file__).parents[2] / "docs" / "contexts.md").read_text(), re.M)
+
+
+def test_page_on_contexts_has_all():
+    assert len(CONTEXTS) == 9
+
+
+@pytest.mark.parametrize(("variables", "cells"), CONTEXTS)
+def test_page_on_contexts(variables, cells):
+    """The figures that docs/contexts.md has of one block in each context."""
+    names = {about.variable: name for name, about in options_of(BlockOptions).items()}
+    pairs = (pair.split("=") for pair in f"W=56 C=64 {variables}".split())
+    config = assemble(from_texts(BlockOptions, {names[name]: value for name, value in pairs})).config
+    sram, cycles = generate(config).sram, predict(config, [56, 56])
+    assert cells == " | ".join([
+        f"{sram['bound_bits']:,}", f"{sram['total_without_weights_bits']:,}", f"{sram['over_tse7']:.3f}",
+        f"{cycles.first_output_latency:,}", f"{cycles.steady_throughput:.4f}", f"{config.macs}"])

@@ -87,6 +87,7 @@ def test_options(page):
 
 @pytest.mark.parametrize(("heading", "page"), [
     ("**Whole networks.**", "docs/benchmarks.md"), ("**And the accuracy?**", "docs/demo.md"),
+    ("**Down to no buffer.**", "docs/contexts.md"),
     ("## Area and clock on an FPGA", "docs/benchmarks.md")])
 def test_figures_of_the_readme(heading, page):
     """Figures that the README quotes are on the page that a command writes, or that says how they were measured."""
