@@ -6,12 +6,12 @@ netlist before another proof relies on it. What ``Parameters.validate`` promises
 doesn't check it, and its behaviour with other parameters is undefined.
 """
 
-from amaranth.hdl import Cat, Signal
+from amaranth.hdl import Cat, Mux, Signal
 
 from ...hdl.config import GUARD_BITS, Context
 from ...hdl.proofs.proof import Inside
 from ...hdl.tiled_se import TiledSE
-from ...hdl.timing import TILES_UNDER_WAY
+from ...hdl.timing import BANDS_UNDER_WAY, TILES_UNDER_WAY
 
 __all__ = ["ASSUMPTIONS", "INVARIANTS", "with_invariants"]
 
@@ -39,11 +39,27 @@ def _bias(inside, config):
 def _ingress(inside, config):
     """As many finished tiles are queued as counted; sums wait only between two pixels, and no beat is then taken."""
     count, ready = inside["ingress/count"], inside["ingress/ready"]
-    level, filled, offered = (inside[f"ingress/tiles/{name}"] for name in ("level", "filled", "o_valid"))
+    queue, most = ("bands", BANDS_UNDER_WAY) if config.banded else ("tiles", TILES_UNDER_WAY)
+    level, filled, offered = (inside[f"ingress/{queue}/{name}"] for name in ("level", "filled", "o_valid"))
+    facts = [count <= most, ~ready | (count < most), level + offered == count, filled == (level != 0)]
+    if config.banded:
+        return [*facts, *_patches(inside, config, ready)]
+    return [*facts, *_rows(inside, config), *_hand_over(inside, config, ready)]
+
+
+def _patches(inside, config, ready):
+    """Places in a band are counted no further than there are any; no beat is taken while sums wait, or a band's end."""
+    row, column, patch = (inside[f"ingress/position/{name}"] for name in ("row", "column", "patch_count"))
+    group, first = inside["ingress/position/group_count"], inside["ingress/position/first_pixel"]
+    closing, waiting, flush = (inside[f"ingress/{name}"] for name in ("closing", "waiting", "flush"))
+    limit = Mux(patch == config.tiles_across - 1, config.last_columns, config.columns)
     return [
-        count <= TILES_UNDER_WAY, ~ready | (count < TILES_UNDER_WAY),
-        level + offered == count, filled == (level != 0),
-        *_rows(inside, config), *_hand_over(inside, config, ready),
+        row < config.k, patch < config.tiles_across, column < limit, group < config.groups,
+        inside["ingress/position/row_last"] == (row == config.k - 1),
+        inside["ingress/position/patch_count_last"] == (patch == config.tiles_across - 1),
+        inside["ingress/position/last_column"] == (column == limit - 1), first == (column == 0),
+        inside["ingress/position/first_row"] == (row == 0),
+        ~(waiting & ready), ~(closing & ready), ~(waiting & flush), ~(waiting | flush) | ((column == 0) & (group == 0)),
     ]
 
 

@@ -35,6 +35,9 @@ BLOCKS = {
     # A frame is a tile; rows before the window.
     "window": BlockOptions(context=Context.WINDOW, window=(2, 3), width=2, channels=4, squeeze=3, lanes=2, macs=3,
                            mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), slack=3, loadable=True),
+    # Patches of several rows, of which the rightmost is narrower.
+    "patches": BlockOptions(tile_width=2, k=3, width=5, channels=8, squeeze=3, lanes=2, macs=4, mid=Mid.RELU,
+                            gate=Gate(GateKind.HARDSIGMOID), slack=5, loadable=True),
 }
 
 
