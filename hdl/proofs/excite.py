@@ -7,13 +7,14 @@ The proof assumes what the accumulator's proof shows: sums come one group a cycl
 import functools
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal
+from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal, Value
 
-from ..config import Config
+from ..config import Config, Context
 from ..excite import Excite
-from ..latency import MAC, MEANS, gate_latency, ram_latency, record_ahead
+from ..latency import MAC, gate_latency, means_latency, prior_wait, ram_latency, record_ahead
 from ..timing import ISSUE, Timing
 from .checks import any_below, later
+from .place import tiling_name
 from .proof import Fault, Inside, Proof
 from .sequencer import Walk, issues, registers
 
@@ -21,19 +22,28 @@ __all__ = ["PROOFS", "working"]
 
 
 def _sums(m, config, excite):
-    """Give tiles' sums at any time when excite can take them; returns the cycles since the last start, saturated."""
+    """Give tiles' sums at any time when excite can take them; returns the cycles since the last start, saturated.
+
+    Also returns 'sums come with the last start'. In CAUSAL a frame's first tile has none, and so no words.
+    """
     timing, latency = Timing(config), ram_latency(config.groups)
-    held = timing.sums_latency + timing.layer_cycles[0]
+    held = timing.start_latency + timing.layer_cycles[0]
     age = Signal(range(held + config.groups + 2), init=held + config.groups + 1)
+    comes, alone = Signal(init=1), Signal()
     m.d.comb += [
-        excite.i_start.eq(AnySeq(1) & excite.sums_free), excite.i_rows.eq(AnySeq(len(excite.i_rows))),
-        excite.i_words.eq(AnySeq(len(excite.i_words))), excite.gates_free.eq(AnySeq(1)),
-        excite.i_valid.eq((age >= latency) & (age < latency + config.groups)), excite.i_group.eq(age - latency),
+        excite.i_start.eq(AnySeq(1) & excite.sums_free),
+        Value.cast(excite.i_rows).eq(AnySeq(len(Value.cast(excite.i_rows)))),
+        excite.i_words.eq(Mux(alone, 0, AnySeq(len(excite.i_words)))), excite.gates_free.eq(AnySeq(1)),
+        excite.i_valid.eq(comes & (age >= latency) & (age < latency + config.groups)), excite.i_group.eq(age - latency),
         Assert(~excite.sums_free | (age >= held), "sums are held as long as layer 1 takes"),
         Assert(age <= held + config.groups + 1, "cycles are counted"),
     ]
+    if config.context is Context.CAUSAL:
+        m.d.comb += alone.eq(AnySeq(1))
+        with m.If(excite.i_start):
+            m.d.sync += comes.eq(~alone)
     m.d.sync += age.eq(Mux(excite.i_start, 1, age + (age <= held + config.groups)))
-    return age
+    return age, comes
 
 
 def working(config):
@@ -44,11 +54,10 @@ def working(config):
     m = Module()
     excite = Excite(config)
     m.submodules.excite = inside = Inside(excite)
-    for name in ("weights", "record"):
-        port = getattr(excite, name)
-        m.d.comb += port.as_value().eq(AnySeq(len(port.as_value())))
-    age = _sums(m, config, excite)
-    walk = _reads(m, config, excite, inside, age)
+    for name in ("weights", "record", *(["prior"] if config.prior_rows else [])):
+        port = Value.cast(getattr(excite, name))
+        m.d.comb += port.eq(AnySeq(len(port)))
+    walk = _reads(m, config, excite, inside, *_sums(m, config, excite))
     _passes(m, config, excite, inside, walk)
     return m, excite, inside, walk
 
@@ -60,32 +69,34 @@ def _model(config, paced):
     return m
 
 
-def _reads(m, config, excite, inside, age):
+def _reads(m, config, excite, inside, age, comes):
     """Any group of sums: it is in the memory when it is read, with the tile's own rows and words."""
-    latency, sums = ram_latency(config.groups), inside["sums"]
+    latency, first, sums = ram_latency(config.groups), Timing(config).start_latency, inside["sums"]
     group, there = any_below(m, config.groups, "group"), Signal(init=1)
     with m.If(excite.i_start):
         m.d.sync += there.eq(0)
     with m.If(sums.we & (sums.waddr == group)):
         m.d.sync += there.eq(1)
-    coming, rows, words = Signal(), Signal.like(excite.i_rows), Signal.like(excite.i_words)
+    given = excite.i_rows.log if config.context.running else excite.i_rows
+    coming, rows, words = Signal(), Signal.like(given), Signal.like(excite.i_words)
     next_rows, next_words = Signal.like(rows), Signal.like(words)
     sequencer = inside["sequencer"]
     start = sequencer.start
     with m.If(excite.i_start):
-        m.d.sync += [next_rows.eq(excite.i_rows), next_words.eq(excite.i_words)]
+        m.d.sync += [next_rows.eq(given), next_words.eq(excite.i_words)]
     with m.If(start):
         # If the memory is fast, in the cycle in which they come.
-        m.d.sync += [rows.eq(Mux(excite.i_start, excite.i_rows, next_rows)),
+        m.d.sync += [rows.eq(Mux(excite.i_start, given, next_rows)),
                      words.eq(Mux(excite.i_start, excite.i_words, next_words))]
     part = inside.part("sequencer")
     walk = Walk(m, config, sequencer, part)
     registers(m, config, part, walk, issues(m, config, sequencer, walk))
     issue = inside["sequencer/running"] & ~inside["sequencer/layer2"]
-    used = Cat(later(m, issue, i, f"used_{i}") for i in range(1, ISSUE + latency + MEANS))
+    used = Cat(later(m, issue, i, f"used_{i}") for i in range(1, ISSUE + prior_wait(config) + latency
+                                                                 + means_latency(config)))
     m.d.sync += coming.eq((coming | excite.i_start) & ~start)
     m.d.comb += [
-        Assert(~(sums.re & (sums.raddr == group)) | there,
+        Assert(~(sums.re & (sums.raddr == group)) | there | (words == 0),
                "a sum is there when it is read, and none takes its place before"),
         Assert(~(sums.we & sums.re) | (sums.waddr != sums.raddr), "no sum is read while it is written"),
         Assert(~used.any() | ((inside["rows"] == rows) & (inside["words"] == words)),
@@ -93,15 +104,57 @@ def _reads(m, config, excite, inside, age):
         Assert((inside["waiting_rows"] == next_rows) & (inside["waiting_words"] == next_words), "rows and words wait"),
         Assert(Mux(inside["started_1"], (inside["waiting_rows"] == rows) & (inside["waiting_words"] == words),
                    (inside["rows"] == rows) & (inside["words"] == words)), "rows and words go with layer 1"),
-        Assert(there == (age > latency + group), "sums are there once they have come"),
+        Assert(there == (age > latency + group) & comes, "sums are there once they have come"),
+        Assert(comes | (next_words == 0), "without sums there are no words"),
         Assert((inside["held"] == (coming | (walk.running & ~walk.layer))) & ~(coming & walk.running & ~walk.layer),
                "sums are held until layer 1 is done with them"),
-        Assert(inside["waiting"] == (coming & (age >= latency)), "sums that have come wait for layer 1"),
-        Assert(~(walk.running & ~walk.layer) | (age >= walk.cycle + latency), "layer 1 starts after its sums"),
+        Assert(inside["waiting"] == (coming & (age >= first)), "sums that have come wait for layer 1"),
+        Assert(~(walk.running & ~walk.layer) | (age >= walk.cycle + first), "layer 1 starts after its sums"),
         Assert(~start | coming | excite.i_start, "layer 1 starts once a tile"),
         Cover(excite.i_start & inside["sequencer/layer2"], "a tile's sums come while layer 2 works on another"),
     ]
+    if config.context.running:
+        _reciprocal(m, config, inside, start, age, coming, used)
+    if config.prior_rows:
+        _prior(m, config, excite, inside, walk, words)
     return walk
+
+
+def _reciprocal(m, config, inside, start, age, coming, used):
+    """The reciprocal of a tile's row count is used by its means. Its value is proved for the component."""
+    divide, bits = inside["divide"], config.reciprocal_bits
+    ready, own = Signal.like(divide.o), Signal.like(divide.o)
+    quotient, place = inside["reciprocal/quotient"], Signal(bits + 1)
+    with m.If(divide.o_valid):
+        m.d.sync += ready.eq(divide.o)
+    with m.If(start):
+        m.d.sync += own.eq(Mux(divide.o_valid, divide.o, ready))
+    m.d.comb += [
+        place.eq(1 << (age - 1)[:len(age)]),
+        Assert(inside["reciprocal/running"] == (age <= bits), "a division takes a cycle for each bit"),
+        Assert((age > bits) | ((quotient >= place) & (quotient < place << 1)), "the quotient grows by a bit a cycle"),
+        Assert(~coming | (age <= bits) | (quotient[-1] & (divide.o == ready)), "the reciprocal waits"),
+        Assert(~inside["started_1"] | (divide.o == own), "the reciprocal goes with layer 1"),
+        Assert(~used.any() | inside["started_1"] | (inside["means"].reciprocal == own),
+               "the reciprocal is that of the tile's own rows"),
+    ]
+
+
+def _prior(m, config, excite, inside, walk, words):
+    """The prior of a sum's own channel is there when it is added."""
+    cycles = ISSUE + prior_wait(config) + ram_latency(config.groups) + 1
+    valid, channel = (later(m, value, cycles, name) for value, name in (
+        (walk.running & ~walk.layer & (walk.place < walk.inputs), "sum_issued"), (walk.place, "sum_place")))
+    asked = later(m, excite.prior_address, ram_latency(config.channels), "prior_asked")
+    prior = Mux(words == 0, excite.prior, 0) if config.context is Context.WINDOW else excite.prior
+    m.d.comb += [
+        Assert(~valid | (asked == channel), "a sum meets its own channel's prior"),
+        # At first the address is any number, as registers on its way have no reset.
+        Assert(~later(m, Const(1), cycles, "settled") | (excite.prior_address < config.channels),
+               "the prior is read within its memory"),
+        Assert(~valid | (inside["means"].prior == prior), "the prior is added, in WINDOW only if there is no row"),
+        Cover(valid & (channel == config.channels - 1) & (words == 0), "a descriptor is the prior alone"),
+    ]
 
 
 def _passes(m, config, excite, inside, walk):
@@ -175,17 +228,45 @@ _PACE = (
     Fault("gates are offered a cycle early", "excite.py", "latency - LOGIT, name=\"gate_valid\"",
           "latency - LOGIT - 1, name=\"gate_valid\"", "gates come at the pace of Timing", depth=50),
 )
+_RUNNING = (
+    Fault("the next tile's reciprocal is used", "excite.py", "means.reciprocal.eq(reciprocal)",
+          "means.reciprocal.eq(divide.o)", "the reciprocal is that of the tile's own rows", depth=45),
+    Fault("layer 1 doesn't wait for the division", "excite.py", "(divide.o_valid if running else delay(",
+          "(delay(", "layer 1 starts after its sums"),
+)
+_CAUSAL = (
+    Fault("the prior comes a cycle early", "excite.py", "address = latency + 1 - ram_latency(config.channels)",
+          "address = latency - ram_latency(config.channels)", "a sum meets its own channel's prior", depth=30),
+)
+_WINDOW = (
+    Fault("the prior is added to the window's rows", "excite.py", "if config.context is Context.WINDOW:", "if False:",
+          "the prior is added, in WINDOW only if there is no row"),
+    Fault("the prior is also read for hidden values", "excite.py", "sequencer.o_valid & ~sequencer.o.layer, index, 0)",
+          "1, index, 0)", "the prior is read within its memory", depth=40),
+)
+_SMALL = {"k": 1, "width": 1, "channels": 3, "squeeze": 2, "macs": 2}
 # The proof of the gates' pace needs as many cycles of induction as a gate takes.
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), False, _SUMS),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), False, ()),
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), False, _SHORT),
+    (Config(context=Context.CUMULATIVE, max_rows=5, **_SMALL), False, _RUNNING),
+    (Config(context=Context.CAUSAL, max_rows=3, prior_rows=2, **_SMALL), False, _CAUSAL),
+    (Config(context=Context.WINDOW, window=(1, 2), lanes=3, **_SMALL | {"squeeze": 4}), False, _WINDOW),
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), True, _PACE),
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), True, ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), True, ()),
 )
+
+
+def _name(config, paced):
+    context = "" if config.context is Context.TILE else f"{tiling_name(config)} "
+    return (f"excite{' pace' if paced else ''} {context}C={config.channels} CR={config.squeeze} lanes={config.lanes} "
+            f"macs={config.macs}")
+
+
 PROOFS = tuple(
-    Proof(f"excite{' pace' if paced else ''} C={c.channels} CR={c.squeeze} lanes={c.lanes} macs={c.macs}",
-          functools.partial(_model, c, paced), faults=faults, cover=Timing(c).excite_cycles + 10,
+    Proof(_name(c, paced), functools.partial(_model, c, paced), faults=faults,
+          cover=Timing(c).start_latency + Timing(c).excite_cycles + 10,
           depth=Timing(c).issue_to_value + gate_latency(c) + c.macs + 2 if paced else 12)
     for c, paced, faults in _SIZES)

@@ -8,11 +8,12 @@ import functools
 
 from amaranth.hdl import Array, Assert, Cat, Const, Cover, Mux, Signal
 
-from ..config import Config
+from ..config import Config, Context
 from ..latency import MAC, mid_latency, ram_latency, record_ahead
 from ..timing import OPERAND, Timing
 from .checks import any_below, later
 from .excite import working
+from .place import tiling_name
 from .proof import Fault, Proof
 
 __all__ = ["PROOFS"]
@@ -135,9 +136,16 @@ _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), _FAULTS),
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), ()),
+    (Config(context=Context.CUMULATIVE, k=1, prior_rows=1, max_rows=2, width=1, channels=3, squeeze=2, macs=2), ()),
 )
+
+
+def _name(config):
+    context = "" if config.context is Context.TILE else f"{tiling_name(config)} "
+    return f"hidden {context}C={config.channels} CR={config.squeeze} lanes={config.lanes} macs={config.macs}"
+
+
 # Cycles of induction: from an input to its hidden value and to the read of that value.
 PROOFS = tuple(
-    Proof(f"hidden C={c.channels} CR={c.squeeze} lanes={c.lanes} macs={c.macs}", functools.partial(_model, c),
-          depth=_written(c) + _addressed(c) + c.macs + 2, faults=faults, cover=Timing(c).excite_cycles + 10)
-    for c, faults in _SIZES)
+    Proof(_name(c), functools.partial(_model, c), depth=_written(c) + _addressed(c) + c.macs + 2, faults=faults,
+          cover=Timing(c).start_latency + Timing(c).excite_cycles + 10) for c, faults in _SIZES)

@@ -10,9 +10,9 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 
 from ..arithmetic import delay
-from ..config import Config
-from ..loader import WORD, Loader, Phase
-from .checks import later
+from ..config import Config, Context
+from ..loader import WORD, Loader, ParameterStore, Phase
+from .checks import any_below, later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
@@ -26,7 +26,7 @@ class _Stream:
     """
 
     def __init__(self, m, config, loader):
-        self.parts = [-(-bits // WORD) for bits in (8 * config.macs, config.record_bits)]
+        self.parts = [-(-bits // WORD) for bits in (8 * config.macs, config.record_bits + config.prior_bits)]
         self.depths = (config.weight_depth, config.squeeze + config.channels)
         self.starts = (2, 2 + self.parts[0] * self.depths[0])
         self.length = self.starts[1] + self.parts[1] * self.depths[1]
@@ -68,7 +68,28 @@ def _model(config):
     for memory, write, word in ((0, loader.weights_write, loader.weights), (1, loader.records_write, loader.record)):
         _memory(m, loader, inside, stream, memory, write, word)
     _registers(m, inside, loader, stream)
+    if config.prior_rows:
+        _prior(m, config, loader)
     return m
+
+
+def _prior(m, config, loader):
+    """Any channel's prior: its memory has what came in the upper bits of the channel's record of layer 2."""
+    store = ParameterStore(config)
+    m.submodules.store = inside = Inside(store)
+    m.d.comb += [
+        store.loader_weights.eq(loader.weights), store.loader_record.eq(loader.record),
+        store.address.eq(loader.address), store.weights_write.eq(loader.weights_write),
+        store.records_write.eq(loader.records_write),
+    ]
+    channel, value, known = any_below(m, config.channels, "channel"), Signal(config.prior_bits), Signal()
+    with m.If(loader.records_write & (loader.address == config.squeeze + channel)):
+        m.d.sync += [known.eq(1), value.eq(loader.record[config.record_bits:])]
+    m.d.comb += [
+        Assert(~known | (inside.word(m, "prior_ram/storage", channel) == value),
+               "a channel's prior comes with its record of layer 2"),
+        Cover(known & (channel == config.channels - 1) & (value != 0), "the last channel's prior is loaded"),
+    ]
 
 
 def _handshake(m, loader, stream, stalled):
@@ -160,16 +181,26 @@ _FAULTS = (
     Fault("a stream waits until parameters are loaded", "loader.py", "m.If(waiting & self.start)",
           "m.If(waiting & self.start & self.loaded)", "a stream that waits starts when it may"),
 )
+_PRIOR = (
+    Fault("the prior is also that of layer 1's records", "loader.py",
+          "self.records_write & (self.address >= config.squeeze)", "self.records_write",
+          "a channel's prior comes with its record of layer 2", depth=40),
+    Fault("a record has no place for the prior", "loader.py",
+          '"record": Out(config.record_bits + config.prior_bits),\n            "address"',
+          '"record": Out(config.record_bits),\n            "address"', "records are put together from their words"),
+)
 _SIZES = (
     ({"channels": 1, "macs": 1}, _FAULTS),
     ({"channels": 2, "macs": 5}, ()),
     ({"channels": 3, "macs": 1, "requant_bits": 56}, ()),
+    ({"channels": 2, "macs": 1, "requant_bits": 40, "context": Context.CAUSAL, "prior_rows": 1}, _PRIOR),
 )
 
 
 def _proof(config, faults):
+    bits = config.record_bits + config.prior_bits
     return Proof(f"loader weights={config.weight_depth}x{8 * config.macs} records={config.squeeze + config.channels}x"
-                 f"{config.record_bits}", functools.partial(_model, config), cover=40, faults=faults)
+                 f"{bits}", functools.partial(_model, config), cover=40, faults=faults)
 
 
 PROOFS = tuple(_proof(Config(**{"k": 1, "width": 1, "squeeze": 1, "loadable": True} | fields), faults)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se prove` tells what holds from what doesn't; a proof and a fault of each component, some of the control."""
+"""`tiled-se prove` tells what holds from what doesn't; a proof and a fault of each component, some of each context."""
 
 import json
 
@@ -242,12 +242,24 @@ def test_a_component_is_proved_and_a_fault_found(component):
     "gates are released a cycle late",
     "a tile is read before its gates are ready",
     "the output waits for a free place for gates, which it alone can give",
+    "a beat may be read a cycle early",
+    "a causal tile is read when it has ended",
+    "a frame is read before its window's gates are ready",
 ])
 def test_block_wired_wrong(fault):
     """The control's proofs are of the block's own wires: a wrong wire between two right components is found."""
     planted, = (task.ProofTask(component, number, index, fault) for component, number, proof in select(("control",))
                for index, seed in enumerate(proof.faults) if seed.name == fault)
     assert attempt(planted)["verdict"] == task.FOUND
+
+
+@pytest.mark.parametrize("component", ["position", "ingress", "accumulate", "wiring", "control"])
+@pytest.mark.parametrize("context", ["cumulative", "causal", "window"])
+def test_a_context_is_proved(context, component):
+    """The proofs of strips are those above. Progress, which takes minutes, is proved in `make prove` only."""
+    number = next(number for number, proof in enumerate(source.proofs_of(component))
+                  if proof.name.startswith(f"{component} context={context}"))
+    assert attempt(ProofTask(component, number, None, ""))["verdict"] == task.PROVED
 
 
 def test_control_step(tmp_path):
