@@ -76,9 +76,10 @@ simulation and synthesis measure it, divided by the bound. Block RAMs are counte
     yield tables.measured_memory(plan, results)
     yield """
 The plot shows what the block holds, cycle by cycle, and why k rows suffice. SE has to keep a map. TSE keeps a strip,
-and the beats that arrive while the gates of that strip are computed.
+and the beats that arrive while the gates of that strip are computed. Cumulative gates, K=1, leave one row and these
+beats, and causal ones these beats alone:
 """
-    yield _picture("occupancy", files, "Elements in the block over time, SE and TSE")
+    yield _picture("occupancy", files, "Elements in the block over time, SE, TSE, cumulative and causal")
     yield f"""
 With more multipliers the gates are usually computed sooner, and fewer beats wait for them. The slack of the buffer has
 exactly one place for each of these beats. The table was measured by `make verilog {shape} LANES= MACS=`:

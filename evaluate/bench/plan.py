@@ -46,7 +46,7 @@ class Plan:
     macs : dict of int to tuple of Task
         By lanes: the headline block with growing numbers of multipliers.
     occupancy : tuple of Task
-        The headline block, tiled and original, cycle by cycle.
+        The headline block in each of FORMS, cycle by cycle.
     synth : tuple of Task
     table : Table, optional
         The paper's Table 1 in RTL.
@@ -106,7 +106,9 @@ def _headline():
         "table": Table(tile_rows({network.name: network for network in load_networks(staged=True)}, load_paper())),
         "macs": {lanes: tuple(tiled(Kind.MEMORY, HEADLINE, lanes, macs=macs) for macs in SWEPT_MACS)
                  for lanes in HEADLINE_LANES},
-        "occupancy": tuple(form(Kind.CYCLES, HEADLINE, occupancy=True) for form in (tiled, original)),
+        "occupancy": (*(form(Kind.CYCLES, HEADLINE, occupancy=True) for form in (original, tiled)),
+                      *(running(Kind.CYCLES, HEADLINE, context, occupancy=True, max_rows=DEFAULT_MAX_ROWS)
+                        for context in RUNNING)),
         "synth": tuple(task for target in Target for task in (
             *(tiled(Kind.SYNTH, HEADLINE, lanes, target=target) for lanes in HEADLINE_LANES),
             *(running(Kind.SYNTH, HEADLINE, context, target=target, max_rows=DEFAULT_MAX_ROWS)

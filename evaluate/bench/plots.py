@@ -7,8 +7,9 @@ import warnings
 import matplotlib
 from matplotlib.figure import Figure
 
+from ...hdl.config import Context
 from ...hdl.sizing import DEFAULT_LANES
-from ..tasks import FORMS, K
+from ..tasks import FORMS, RUNNING, K
 from .plan import HEADLINE, HEADLINE_LANES
 from .sums import network_memory
 
@@ -111,26 +112,26 @@ def macs(plan, results):
 
 
 def occupancy(plan, results):
-    """The elements in the headline block over time, tiled and original."""
+    """The elements in the headline block over time, in each of FORMS."""
     def draw(axes):
         area = HEADLINE.width * HEADLINE.channels / THOUSAND
-        end = 0
-        for task, name, colour in zip(plan.occupancy, ("TSE", "SE"), (BLUE, ORANGE), strict=True):
+        names, end = ("SE", "TSE", *(context.value for context in RUNNING)), 0
+        for task, name, colour in zip(plan.occupancy, names, (ORANGE, BLUE, GREEN, PURPLE), strict=True):
             if task not in results:
                 return False
             curve = results[task]["simulated"]["occupancy"]
             x = [place * curve["step"] / THOUSAND for place in range(len(curve["elements"]))]
             y = [value / THOUSAND for value in curve["elements"]]
-            axes.fill_between(x, y, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(x, y, color=colour, linewidth=1.5)
-            rows = min(task.options.k, HEADLINE.height)
-            text = f"{name}: {rows} rows = {rows * area:,.1f} thousand, peak {max(y):,.1f}"
-            axes.axhline(rows * area, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
-            # After the rise, which the other curve shares.
-            axes.annotate(text, (x[-1] / 2, max(y)), (0, 5), textcoords="offset points", ha="center", color=colour)
+            rows = 0 if name == Context.CAUSAL.value else min(task.options.k, HEADLINE.height)
+            axes.plot(x, y, color=colour, linewidth=1.5,
+                      label=f"{name}: {rows} row{'' if rows == 1 else 's'} = {rows * area:,.1f}, peak {max(y):,.1f}")
+            if rows:
+                axes.axhline(rows * area, color=colour, linewidth=0.8, linestyle=(0, (4, 3)))
             end = max(end, x[-1])
-        axes.set(xlabel="time, two frames back to back (thousand cycles)", ylabel="elements in the block (thousand)",
-                 xlim=(0, end), ylim=(0, 1.12 * max(max(line.get_ydata()) for line in axes.lines)))
+        axes.set(xlabel="time, two frames back to back (thousand cycles)",
+                 ylabel="elements in the block (thousand)", yscale="log", xlim=(0, end), ylim=(0.3, None))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(False, axis="x")
+        axes.figure.legend(loc="outside upper center", ncols=2)
 
     return svg(draw, 7, 3.6)

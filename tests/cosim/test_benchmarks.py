@@ -144,21 +144,25 @@ class TestDocument:
 
     def test_headline_pictures(self, tmp_path, results):
         """Sweeps of a small block in the headline's place."""
-        tasks = [form(Kind.CYCLES, SMALL, occupancy=True) for form in (tiled, original)]
+        tasks = [*(form(Kind.CYCLES, SMALL, occupancy=True) for form in (original, tiled)),
+                 *(running(Kind.CYCLES, SMALL, context, occupancy=True) for context in RUNNING)]
         swept = {8: (tiled(Kind.MEMORY, SMALL, macs=1), tiled(Kind.MEMORY, SMALL, macs=4)),
                  1: (tiled(Kind.MEMORY, SMALL, 1, macs=1), tiled(Kind.MEMORY, SMALL, 1, macs=4))}
         sweep = plan.Plan(variants=(tiled(Kind.CYCLES, SMALL),), macs=swept, occupancy=tuple(tasks),
                           contexts=tuple(running(Kind.CYCLES, SMALL, context) for context in RUNNING))
         found = measured_in(tmp_path, sweep.tasks)
-        curve, whole = (found[task]["simulated"]["occupancy"] for task in tasks)
+        whole, curve, *others = (found[task]["simulated"]["occupancy"] for task in tasks)
         # What is on its way through the pipeline is in the block, too, but no more in the tile buffer.
-        assert 0 <= max(curve["elements"]) - found[tasks[0]]["simulated"]["peak_elements"] < 10 * 8
-        # The original form holds more than a frame, the tiled one less.
+        assert 0 <= max(curve["elements"]) - found[tasks[1]]["simulated"]["peak_elements"] < 10 * 8
+        # The original form holds more than a frame, the tiled one less, and the others less still.
         assert max(curve["elements"]) < 14 * 12 * 16 < max(whole["elements"])
+        assert max(curve["elements"]) > max(others[0]["elements"]) > max(others[1]["elements"])
         assert len(curve["elements"]) * curve["step"] >= 2 * 14 * 12 * 2
         files = document.document(sweep, found, {}, "make bench")
         assert b"LANES=8" in files[document.PLOTS["macs"]]
-        assert b"elements in the block" in files[document.PLOTS["occupancy"]]
+        picture = files[document.PLOTS["occupancy"]].decode()
+        for label in ("elements in the block", "SE: 14 rows", "TSE: 7 rows", "cumulative: 1 row =", "causal: 0 rows"):
+            assert label in picture
         rows = [cells(tables.contexts(sweep, found), f"`{tables.command(task)}`")
                 for task in (*sweep.variants, *sweep.contexts)]
         assert [row[4] for row in rows] == [row[5] for row in rows]
