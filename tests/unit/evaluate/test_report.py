@@ -20,7 +20,7 @@ from tiled_se.evaluate.report.texts import network_text, plain
 from tiled_se.evaluate.tasks import forms
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import describe
-from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid, Order
 
 # The second map has fewer rows than a tile.
 TINY = {"networks": {"Tiny": {"input": [12, 10], "source": "nowhere", "blocks": [[6, 5, 8, 2, 2], [3, 4, 6, 2, 1]]}}}
@@ -38,8 +38,15 @@ def _summary(*blocks, k=4, results=None):
 class TestPaper:
     @pytest.fixture
     def quick(self, monkeypatch, tmp_path):
-        """A function that reports without measuring, all of which fails, and returns report.json."""
-        monkeypatch.setattr(command, "measure", lambda *_: ({}, {}))
+        """A function that reports without measuring, all of which fails, and returns report.json and names of files.
+
+        Its ``tasks`` are those that were to be measured.
+        """
+        def measure(tasks, *_):
+            run.tasks = tasks
+            return {}, {}
+
+        monkeypatch.setattr(command, "measure", measure)
 
         def run(model, **changes):
             command.report(options(model, out=str(tmp_path), **changes))
@@ -51,6 +58,9 @@ class TestPaper:
         contents, files = quick("paper", k=7)
         assert (len(contents["paper"]["tiles"]), len(contents["paper"]["models"])) == (21, 15)
         assert files == {"report.json", "report.svg", "paper.svg"}
+        # Four forms of the network's twelve blocks; twenty tilings of the seven of Table 1, with a lane and with more.
+        assert len(quick.tasks) == 4 * 12 + 20 * 7 * 2
+        assert contents["paper"]["hardware"] == []
         (network,) = contents["networks"]
         assert (network["name"], network["count"]) == ("EfficientDet-D2", 23)
         assert (network["sum"]["se"]["elements"], network["sum"]["tse"]["elements"]) == (43600896, 4185216)
@@ -66,6 +76,8 @@ class TestPaper:
         contents, _ = quick("RegNetY-800MF,EfficientNet-B0")
         assert [row["network"] for row in contents["paper"]["models"]] == ["RegNetY-800MF", "EfficientNet-B0"]
         assert len(contents["paper"]["tiles"]) == 21
+        # Table 1 is built with all of the paper only.
+        assert {task.options.order for task in quick.tasks} == {Order.ROWS}
         assert quick("MobileNetV3-L_224")[0]["paper"]["tiles"] == []
 
     def test_network_beside_the_paper(self, quick):
