@@ -18,7 +18,7 @@ from ..latency import ram_latency
 from ..timing import Timing
 from .checks import any_below, later
 from .ingress import copied, neighbours, sums
-from .place import Place, tiling_name
+from .place import place_of, tiling_name
 from .position import at_place
 from .proof import Fault, Inside, Proof
 
@@ -64,7 +64,7 @@ def _watch(m, config, ingress, accumulate, place, turn, data):
         Assert(~(active & handed & reached) | (accumulate.o_sums.as_value().word_select(lane, config.sum_bits)
                                               == expected),
                "a sum is that of all beats of its rows, and of no others"),
-        Cover(active & handed & reached & (expected == most * config.width) & ingress.take,
+        Cover(active & handed & reached & (expected == most * config.columns) & ingress.take,
               "a full sum is handed over while the next beats come"),
     ]
     return group, lane, active & reached, adds, expected, active & closed & ~flushed
@@ -104,7 +104,7 @@ def _model(config):
     m.submodules.accumulate = inside = Inside(accumulate)
     latency = ram_latency(config.groups)
     age = neighbours(m, ingress, config, depth, timing.sums_latency + timing.layer_cycles[0] - 1)
-    place = Place(m, config, ingress.take, ingress.i_last)
+    place = place_of(m, config, ingress.take, ingress.i_last)
     data = Signal(config.lanes)
     late = delay(m, data, 1, name="data")
     m.d.comb += [accumulate.i_data[lane].eq(late[lane]) for lane in range(config.lanes)]
@@ -182,6 +182,7 @@ _SIZES = (
     (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _LANES),
     # As few groups as a RAM can have: a sum is read in the cycle after it is written.
     (Config(k=2, width=1, channels=8, squeeze=1, lanes=2, slack=1), ()),
+    (Config(k=1, tile_width=2, channels=4, **_SHAPE | {"width": 5}), ()),
     (Config(context=Context.CUMULATIVE, max_rows=3, k=1, channels=3, **_SHAPE), ()),
     (Config(context=Context.CUMULATIVE, max_rows=2, prior_rows=1, k=1, channels=4, **_SHAPE), _RUNNING),
     (Config(context=Context.CAUSAL, max_rows=3, prior_rows=1, k=1, channels=2, lanes=2, **_SHAPE), _CAUSAL),

@@ -15,7 +15,7 @@ from ..latency import READABLE
 from ..timing import GATE_TILES, QUEUE, TILES_UNDER_WAY, Timing
 from .checks import around, later, watch
 from .ingress import frames, started, sums, tiles
-from .place import Place, tiling_name
+from .place import place_of, tiling_name
 from .position import at_place
 from .proof import Fault, Proof
 from .records import Records
@@ -29,11 +29,16 @@ _MOVES = "a beat moves while the source offers and the sink takes"
 _DRAINS = "what is finished comes out while the sink takes, whether or not the source offers"
 
 
+def _tile_words(config):
+    """Beats of a full tile of strips, or of patches of one row."""
+    return config.k * config.columns * config.groups
+
+
 def _most(buffer):
     """Most beats that the tile buffer can hold: the limit of tiles may be reached before it is full."""
     if buffer.config.context is Context.WINDOW:
         return buffer.depth
-    return min(buffer.depth, TILES_UNDER_WAY * buffer.config.tile_words)
+    return min(buffer.depth, TILES_UNDER_WAY * _tile_words(buffer.config))
 
 
 def _buffer(m, buffer, inside, count):
@@ -79,7 +84,7 @@ def _gates(m, config, fifo, inside, excite):
         Assert((inside["group"] == channel // config.lanes) & (inside["group_last"] == last_group),
                "the group is the gate's"),
     ]
-    if config.tile_words > config.channels:
+    if _tile_words(config) > config.channels:
         # A tile of fewer beats is read before the next one's gates are there.
         m.d.comb += Cover(ready == GATE_TILES, "two tiles' gates are ready")
     return taken
@@ -215,7 +220,7 @@ def _model(config, slow=True):
     block, inside = block_of(m, config, slow)
     ingress, buffer, fifo, scale = (inside[name] for name in ("ingress", "buffer", "gates", "scale"))
     excite = inside.part("excite")
-    place = Place(m, config, ingress.take, ingress.i_last)
+    place = place_of(m, config, ingress.take, ingress.i_last)
     part = inside.part("ingress")
     at_place(m, config, part["position"], part.part("position"), place)
     tiles(m, config, ingress, part, place)
@@ -304,6 +309,7 @@ _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=1, lanes=3, slack=1), _WRONG_GATES, _DEADLOCK),
     (Config(k=2, width=1, channels=3, squeeze=1, slack=0), _QUEUE, ()),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=5), _FULL, ()),
+    (Config(k=1, tile_width=2, slack=2, **_SHAPE | {"width": 3}), (), ()),
     (Config(context=Context.CUMULATIVE, max_rows=2, k=1, slack=2, **_SHAPE | _SERIAL), (), ()),
     (Config(context=Context.CAUSAL, prior_rows=1, max_rows=2, k=1, slack=0, **_SHAPE), _BEAT, ()),
     (Config(context=Context.CAUSAL, prior_rows=1, max_rows=2, k=3, slack=0, **_SHAPE | _SERIAL), _EARLY, _LONG),

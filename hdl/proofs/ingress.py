@@ -14,7 +14,7 @@ from ..arithmetic import counter
 from ..config import Config, Context
 from ..ingress import Ingress
 from ..timing import TILES_UNDER_WAY, Timing
-from .place import Place, tiling_name
+from .place import place_of, tiling_name
 from .position import at_place, is_log
 from .proof import Fault, Inside, Proof
 
@@ -105,7 +105,7 @@ def sums(m, ingress, inside, config, place):
     with m.If(due):
         m.d.sync += [rows.eq(place.rows), words.eq(Mux(place.counted, reached, 0)
                                                    if config.context is Context.WINDOW else reached),
-                     cut.eq(~place.row_end)]
+                     cut.eq(ingress.i_last & ~place.row_end)]
     running = config.context.running
     own = (ingress.rows["count"] == rows) & is_log(ingress.rows) if running else ingress.rows == rows
     m.d.comb += [
@@ -191,7 +191,7 @@ def _model(config):
     m.submodules.ingress = inside = Inside(ingress)
     age = neighbours(m, ingress, config, depth, config.groups)
     m.d.comb += ingress.busy.eq(AnySeq(1))
-    place = Place(m, config, ingress.take, ingress.i_last)
+    place = place_of(m, config, ingress.take, ingress.i_last)
     at_place(m, config, inside["position"], inside.part("position"), place)
     tiles(m, config, ingress, inside, place)
     owed, prior = sums(m, ingress, inside, config, place)
@@ -268,11 +268,16 @@ _WINDOW = (
     Fault("sums are complete with each tile", "ingress.py", "complete = position.hand_over",
           "complete = position.tile_end", "no beat is taken while sums wait"),
 )
+_PATCHES = (
+    Fault("the rightmost patch has the others' row count", "patch_position.py", "config.last_columns != config.columns",
+          "False", "rows and words are the descriptor's own"),
+)
 _SHAPE = {"channels": 3, "squeeze": 1, "slack": 1}
 _SIZES = (
     (Config(k=2, width=2, channels=3, squeeze=1, slack=1), _ROWS),
     (Config(k=3, width=1, channels=3, squeeze=1, lanes=3, slack=0), _ONE),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=4), _BEATS),
+    (Config(k=1, tile_width=2, width=3, **_SHAPE), _PATCHES),
     (Config(context=Context.CUMULATIVE, max_rows=3, k=1, width=2, **_SHAPE), _CUMULATIVE),
     (Config(context=Context.CUMULATIVE, max_rows=5, prior_rows=1, k=2, width=1, lanes=3, **_SHAPE), ()),
     (Config(context=Context.CAUSAL, max_rows=3, prior_rows=1, k=1, width=1, lanes=3, **_SHAPE), _CAUSAL),

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference for a beat's place, by divisions: the tile, and the rows that its descriptor averages."""
 
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import Const, Mux, Signal
 
 from ..config import Context
+from . import patch_position
 
-__all__ = ["Place", "tiling_name"]
+__all__ = ["place_of", "tiling_name"]
 
 
 class Place:
@@ -58,8 +59,32 @@ class Place:
         return config.max_rows if config.context.running else sum(config.window) if config.window is not None else 0
 
 
+class PatchPlace:
+    """The same for patches of one row, with the reference for a `band` of them. ``number`` is that in the patch."""
+
+    def __init__(self, m, config, valid, last):
+        self.band = band = patch_position.Place(m, config, valid, last)
+        self.row_words, self.length = config.width * config.groups, config.columns * config.groups
+        self.number, self.row, self.row_end, self.counted = band.segment, Const(0), band.row_end, 1
+        self.first, self.first_pixel = band.segment == 0, band.segment < config.groups
+        self.fresh, self.ends, self.frame_start = Signal(init=1), Signal(), Signal()
+        # The rightmost patch has a row count of its own if it is narrower.
+        self.rows = (band.patch == config.tiles_across - 1) & (config.last_columns != config.columns)
+        self.hand_over = self.ends
+        m.d.comb += [self.ends.eq(valid & band.segment_end), self.frame_start.eq(valid & self.fresh)]
+        with m.If(valid):
+            m.d.sync += self.fresh.eq(last)
+
+
+def place_of(m, config, valid, last):
+    """The reference for the tiling of `config`: a beat is taken if `valid`, and ends its frame if `last`."""
+    return (PatchPlace if config.tiles_across > 1 else Place)(m, config, valid, last)
+
+
 def tiling_name(config):
     """The tiling, as a part of a proof's name."""
+    if config.tiles_across > 1:
+        return f"k={config.k} columns={config.columns}"
     if config.context is Context.TILE:
         return f"k={config.k}"
     text = f"context={config.context.value} "

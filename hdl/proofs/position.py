@@ -11,7 +11,8 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Mux
 
 from ..config import Config, Context
 from ..position import TilePosition
-from .place import Place, tiling_name
+from . import patch_position
+from .place import place_of, tiling_name
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS", "at_place", "is_log"]
@@ -23,7 +24,7 @@ def _model(config):
     m.submodules.position = inside = Inside(position)
     valid, last = position.i_valid, position.i_last
     m.d.comb += [valid.eq(AnySeq(1)), last.eq(AnySeq(1))]
-    place = Place(m, config, valid, last)
+    place = place_of(m, config, valid, last)
     at_place(m, config, position, inside, place)
     m.d.comb += [
         Assert(position.cut == (valid & last & ~place.row_end), "cut tells of a frame that ends off a row's end"),
@@ -61,7 +62,11 @@ def at_place(m, config, position, inside, place):
             Assert(position.hand_over == place.hand_over, "sums are complete with the last row that they need"),
             Assert(position.frame_start == place.frame_start, "a frame starts after the end of another"),
         ]
-    _registers(m, config, inside, place)
+    if config.tiles_across > 1:
+        m.d.comb += Assert(~place.fresh | (place.band.number == 0), "a frame starts with its leftmost patch")
+        patch_position.position(m, config, inside, place.band)
+    else:
+        _registers(m, config, inside, place)
 
 
 def is_log(rows):

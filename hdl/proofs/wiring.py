@@ -180,6 +180,7 @@ _SHAPE = {"width": 1, "squeeze": 1, "slack": 1}
 _SIZES = (
     (Config(k=2, width=1, channels=10, squeeze=1, lanes=2, slack=1, signed=False), _LANES),
     (Config(k=1, width=1, channels=17, squeeze=1, slack=0), _WAIT),
+    (Config(k=1, tile_width=2, channels=4, lanes=2, **_SHAPE | {"width": 3}), ()),
     (Config(context=Context.CUMULATIVE, k=1, max_rows=2, channels=4, **_SHAPE), _CUMULATIVE),
     (Config(context=Context.CAUSAL, k=1, max_rows=3, prior_rows=1, channels=4, lanes=2, **_SHAPE), _CAUSAL),
     (Config(context=Context.WINDOW, k=1, window=(1, 1), channels=2, signed=False, **_SHAPE), ()),
