@@ -19,6 +19,7 @@ from .latency import (
     ram_latency,
     requantise_latency,
 )
+from .patch_period import row_period
 
 __all__ = ["Timing"]
 
@@ -150,7 +151,7 @@ class Timing:
         Of tiles side by side it is the time from one row of them to the next; where they are held up, it is about that.
         """
         if self.config.tiles_across > 1:
-            return self._row_period(words)
+            return row_period(self, words, GATE_TILES)
         # Sums that are divided first occupy their memory for longer.
         held = self.start_latency + self.layer_cycles[0] + 1 if self.config.context.running else 0
         pace = max(words, self.excite_cycles, held, (1 + self.gates_cycles + words) / GATE_TILES)
@@ -162,40 +163,6 @@ class Timing:
         # A causal tile is read while it is taken.
         tiles += self.config.context is Context.CAUSAL
         return max(pace, (words + self.tile_latency - rest) / tiles)
-
-    def _row_period(self, words):
-        """:meth:`period` for rows of tiles side by side."""
-        config, across = self.config, self.config.tiles_across
-        pace = max(words, across * self.excite_cycles)
-        if config.banded:
-            if not self.sums_in_time:
-                words += config.k * across
-            return max(pace, words + (self._band_wait() if words >= config.tile_words else 0))
-        # Each tile is one of full rows, but for the rightmost, which may be narrower. Then its sums wait for those of
-        # the tile before, and the tile after it for a place for gates.
-        last = config.last_columns * config.groups
-        pace = max(pace, words + self.start_latency + self.layer_cycles[0] + 1 - last,
-                   words + 2 * self.excite_cycles - self.segment_words - last, words + 1 + self.gates_cycles - last,
-                   (across * (1 + self.gates_cycles) + words) / GATE_TILES)
-        tiles, rest = divmod(self.buffer_words, self.segment_words)
-        return max(pace, words + across * ((self.segment_words + self.tile_latency - rest) / tiles
-                                           - self.segment_words))
-
-    def _band_wait(self):
-        """Cycles for which a band's first row waits for gates, while the buffer is full.
-
-        Time is counted from the end of the band before, and beats from the band's first one. A tile's last beat is
-        taken with the read of the word that it replaces.
-        """
-        config, groups = self.config, self.config.groups
-        start, ready = [], -self.excite_cycles - self.buffer_words
-        for tile in range(config.tiles_across):
-            word = (min((tile + 1) * config.columns, config.width) - config.columns) * groups - self.buffer_slack
-            number = min(word // self.segment_words, tile - 1)
-            taken = word if word <= 0 else start[number] + word - number * self.segment_words
-            ready = max(taken + self.tile_latency, ready + self.excite_cycles)
-            start.append(max(ready, start[-1] + self.segment_words if tile else 0))
-        return start[-1] - (config.tiles_across - 1) * self.segment_words
 
     @property
     def keeps_pace(self):
