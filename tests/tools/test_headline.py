@@ -57,6 +57,16 @@ def test_contexts(context, most, figure):
     assert over <= most
 
 
+@pytest.mark.parametrize(("lanes", "columns"), [(1, 14), (4, 14), (8, 28)])
+def test_patches(lanes, columns, figure):
+    """K=7 W=56 C=64: all memory but the parameters', over what must wait. More lanes or narrower patches take more."""
+    config = sized(k=7, width=56, tile_width=columns, channels=64, squeeze=16, lanes=lanes)
+    assert Timing(config).full_rate
+    over = generate(config).sram["over_bound"]
+    figure(f"memory of K=7 W=56 C=64 TILE_W={columns} LANES={lanes}: {over:.3f} x what must wait")
+    assert over <= 1.10
+
+
 def test_efficientdet_d2(efficientdet_d2, figure):
     """Over all its blocks, with two lanes: at least 90 % less than squeeze-and-excite of the same generator."""
     bits = {7: 0, None: 0}
@@ -88,6 +98,7 @@ def test_contexts_of_efficientdet_d2(efficientdet_d2, most, figure):
 
 @pytest.mark.parametrize(("number", "most", "slack", "tiling"), [
     (0, 8, None, dict(k=384)), (3, 1, None, dict(k=7)), (9, 4, 0, dict(k=3, order=Order.COLUMNS)),
+    (4, 8, None, dict(k=3, tile_width=5)), (7, 2, 0, dict(k=1, tile_width=4)),
     (5, 8, None, dict(k=1, context=Context.WINDOW, window=(2, 7))),
     (2, 8, None, dict(k=1, context=Context.CUMULATIVE)), (11, 8, None, dict(k=1, context=Context.CAUSAL, prior_rows=2)),
     (6, 2, 3, dict(k=3, context=Context.CUMULATIVE, prior_rows=1, max_rows=48)),
