@@ -256,6 +256,7 @@ _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), True, _PACE),
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), True, ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), True, ()),
+    (Config(context=Context.CAUSAL, max_rows=3, prior_rows=2, **_SMALL), True, ()),
 )
 
 
