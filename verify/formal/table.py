@@ -69,10 +69,16 @@ def section(document: dict) -> str:
             f"{len(broken)} of the different properties have a planted fault.")
     rows = [[kind, len(alike), *(sum(len(proof.get(key, ())) for proof in alike)
                                  for key in ("properties", "covers", "faults")),
-             ", ".join(map(str, sorted({proof["depth"] for proof in alike}))), _sizes(alike)]
+             ", ".join(_depths(alike)), _sizes(alike)]
             for kind, alike in kinds.items()]
     header = ["kind of proof", "proofs", "properties", "covers", "faults", "cycles of induction", "sizes"]
     return wrapped(text) + "\n\n" + markdown([header, *rows])
+
+
+def _depths(proofs):
+    """The numbers of cycles that `proofs` of a kind look at; those of bounded proofs say so."""
+    return [f"{depth} (bounded)" if method == "bounded" else str(depth)
+            for depth, method in sorted({(proof["depth"], proof["method"]) for proof in proofs})]
 
 
 def _words(proof):

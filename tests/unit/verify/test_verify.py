@@ -97,14 +97,15 @@ def test_sections():
     proof = {"component": "queue", "verdict": "proved", "method": "induction", "depth": 2, "seconds": 1.0,
              "properties": [{"name": "order"}, {"name": "room"}], "covers": [{"name": "full", "cycle": 3}]}
     document = {"seconds": 12.3, "proofs": [proof | {"name": "queue depth=3", "faults": [fault]},
-                                            proof | {"name": "queue depth=10", "faults": [], "depth": 3}]}
+                                            proof | {"name": "queue depth=10", "faults": [], "depth": 3,
+                                                     "method": "bounded"}]}
     assert not proofs.complete(document)
     assert " ".join(proofs.section(document).splitlines()[:2]) == (
         "It proved 4 properties (2 different ones) in 2 of 2 proofs of 1 kinds, in 12 s. It reached 2 of 2 covers and "
         "found 1 of 1 planted faults. 1 of the different properties have a planted fault.")
     assert proofs.section(document).splitlines()[3:] == [
         "| kind of proof | proofs | properties | covers | faults | cycles of induction | sizes |",
-        "|---|---|---|---|---|---|---|", "| queue | 2 | 4 | 2 | 1 | 2, 3 | depth 3, 10 |"]
+        "|---|---|---|---|---|---|---|", "| queue | 2 | 4 | 2 | 1 | 2, 3 (bounded) | depth 3, 10 |"]
     survivor = {"block": "lanes", "words": "in scale: bit 3 is inverted", "how": "not decided in 10 s"}
     summary = {"seed": 1, "seconds": 9.6, "asked": 1000, "mutants": 1000, "killed": 980, "equivalent": 15,
                "score": 0.995, "survivors": [survivor] * 5,
