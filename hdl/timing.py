@@ -228,9 +228,12 @@ class Timing:
         """Cycles from a frame's first input beat to its first output beat, if its last needed row comes without a
         pause and it meets an empty block.
         """
-        waiting = self.config.waiting(self.config.width) * self.config.groups
+        config = self.config
+        waiting = config.waiting(config.width) * config.groups
+        # Where sums are not written in time, the input waits after each patch's part of a row.
+        paused = 0 if self.sums_in_time else (config.k - 1) * config.tiles_across
         # A causal frame's first gates start with its first beat.
-        return max(waiting, 1) - 1 + self.output_latency
+        return max(waiting, 1) - 1 + paused + self.output_latency
 
     @property
     def credits(self):

@@ -46,7 +46,7 @@ def test_full_tiles():
 
 
 def test_patches():
-    """Full rate where it is stated, at its boundary, too: with the last words of slack and patches just wide enough."""
+    """First output; full rate where it is stated, at its boundary, too: the last words of slack, the least width."""
     rng = random.Random(9)
     full = 0
     for _ in range(150):
@@ -63,6 +63,7 @@ def test_patches():
         timing = Timing(config)
         many, more = (predict(config, [config.k * bands]) for bands in (10, 30))
         assert (more.steady_throughput == 1) == timing.full_rate, config
+        assert many.first_output_latency == timing.first_output_latency, config
         if timing.full_rate:
             first = config.waiting(config.width) * config.groups - 1 + timing.output_latency
             assert many.first_output_latency == first, config
