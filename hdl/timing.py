@@ -152,9 +152,13 @@ class Timing:
         """
         if self.config.tiles_across > 1:
             return row_period(self, words, GATE_TILES)
-        # Sums that are divided first occupy their memory for longer.
-        held = self.start_latency + self.layer_cycles[0] + 1 if self.config.context.running else 0
-        pace = max(words, self.excite_cycles, held, (1 + self.gates_cycles + words) / GATE_TILES)
+        pace = max(words, self.excite_cycles, (1 + self.gates_cycles + words) / GATE_TILES)
+        if self.config.context.running:
+            # Sums that are divided first occupy their memory for longer, and a tile is under way for longer: the last
+            # but TILES_UNDER_WAY must have been read. A causal tile's sums are those of the tile before.
+            under_way = TILES_UNDER_WAY + (self.config.context is Context.CAUSAL)
+            pace = max(pace, self.start_latency + self.layer_cycles[0] + 1,
+                       (self.tile_latency + 2 * words) / under_way)
         if words != self.config.tile_words:
             return pace
         # A tile can be taken once the n-th tile before it is read, so n tiles and a latency pass in n periods.

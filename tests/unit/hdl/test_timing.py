@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from tiled_se.hdl.config import Config, ConfigError
+from tiled_se.hdl.config import Config, ConfigError, Context
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.sizing import choose_macs, memory_bits
-from tiled_se.hdl.timing import Timing
+from tiled_se.hdl.timing import TILES_UNDER_WAY, Timing
 
 
 def random_config(rng, near):
@@ -43,6 +43,42 @@ def test_full_tiles():
             assert many.peak_words == timing.buffer_words - timing.full_rate, config
         near += [timing.full_rate] * (number % 2)
     assert 50 < sum(near) < 150
+
+
+@pytest.mark.parametrize("context", [Context.CUMULATIVE, Context.CAUSAL, Context.WINDOW])
+def test_contexts(context):
+    """First output and pace; no full rate is stated that is not there, and with the default slack none is missed.
+
+    Near its boundary, where a division makes more tiles be under way at once than strips ever have.
+    """
+    rng, full = random.Random(5), 0
+    for _ in range(150):
+        lanes = rng.choice([1, 2, 3, 8])
+        config = Config(
+            context=context, k=rng.choice([1, 1, 2, 3]), width=1, lanes=lanes,
+            channels=lanes * rng.choice([1, 2, 5, 12]),
+            squeeze=rng.choice([1, 3, 8]), macs=rng.choice([1, 3, 9, 30]), prior_rows=rng.choice([1, 2]),
+            window=(rng.choice([0, 1, 2]), rng.choice([1, 2, 3])) if context is Context.WINDOW else None)
+        timing, beats = Timing(config), config.tile_words
+        least = max(timing.excite_cycles, timing.gates_cycles + 1, timing.start_latency + timing.layer_cycles[0] + 1)
+        config = dataclasses.replace(config, width=max(1, least // beats + rng.choice([-2, -1, 0, 0, 1, 2, 20])))
+        if short := rng.choice([0, 0, 1, 5]):
+            config = dataclasses.replace(config, slack=max(0, Timing(config).full_slack - short))
+        timing, tile = Timing(config), config.tile_words
+        rows = tile // (config.width * config.groups)
+        # In WINDOW a frame is the tile.
+        many, more = (predict(config, [rows] * count if context is Context.WINDOW else [rows * count])
+                      for count in (40, 120))
+        assert many.first_output_latency == timing.first_output_latency, config
+        if config.slack is None or timing.full_rate:
+            assert (more.steady_throughput == 1) == timing.full_rate, config
+        if config.slack is None:
+            pace = (more.total_cycles - many.total_cycles) / 80
+            # After a pause of the input, the next tile's first pixel may be out of step with the copy, and wait for it.
+            late = config.groups / TILES_UNDER_WAY if context.running and not timing.full_rate else 0
+            assert timing.period(tile) - 0.2 <= pace <= timing.period(tile) + 0.2 + late, config
+        full += timing.full_rate
+    assert 20 < full < 130
 
 
 def test_patches():
