@@ -33,13 +33,13 @@ class Excite(wiring.Component):
     sums_free : Out
         The memory of sums may be written again.
     i_start, i_rows, i_words : In
-        A tile's first sums arrive ``ram_latency(groups)`` cycles later; its rows, less one; the number of groups that
-        the tile has reached. Groups beyond it count as 0 (a tile can be cut short in its first pixel).
+        A tile's first sums arrive ``ram_latency(groups)`` cycles later; its rows, as in `rows_shape`; the number of
+        groups that the tile has reached. Groups beyond it count as 0 (a tile can be cut short in its first pixel).
     i_valid, i_group, i_sums : In
         The sums: all groups, in order, without a pause.
-    weight_address, record_address : Out
-    weights, record : In
-        From the parameter memories, ``ram_latency`` of their depth after the address.
+    weight_address, record_address, prior_address : Out
+    weights, record, prior : In
+        From the parameter memories, ``ram_latency`` of their depth after the address; the prior only with imaginary rows.
     gates_free, gates_take : In, Out
         The scale FIFO has a place for a tile's gates; this tile takes it.
     o_valid, o : Out

@@ -25,7 +25,7 @@ NOTABLE = 0.1
 
 
 def sensitivity(options: SensitivityOptions) -> bool:
-    """Measure how gates of every context agree with those of whole maps in ``options.model``.
+    """Measure how gates of strips, cumulative and causal ones agree with those of whole maps in ``options.model``.
 
     Writes sensitivity.json and sensitivity.svg, prints a table and returns True. The prior of each block is the mean of
     its maps. Raises ConfigError if the model, the images or an option is wrong.
