@@ -39,7 +39,8 @@ class Excite(wiring.Component):
         The sums: all groups, in order, without a pause.
     weight_address, record_address, prior_address : Out
     weights, record, prior : In
-        From the parameter memories, ``ram_latency`` of their depth after the address; the prior only with imaginary rows.
+        From the parameter memories, ``ram_latency`` of their depth after the address. The prior only with imaginary
+        rows.
     gates_free, gates_take : In, Out
         The scale FIFO has a place for a tile's gates; this tile takes it.
     o_valid, o : Out

@@ -68,16 +68,10 @@ class Stimulus:
         """A Frame of any number of beats with random data."""
         x = self.rng.integers(self.low, self.low + 256, (beats, self.config.lanes))
         stages = self.model.run_beats(x)
-        tiles = None
-        if self.config.tiles_across > 1 and beats % (self.config.k * self.row) <= self.row:
-            # The last band has one row, and perhaps fewer patches than others.
-            left = (beats - 1) % self.row + 1
-            tiles = (-(-beats // self.row) - 1) // self.config.k * self.config.tiles_across - (-left // self.segment)
-        return self._kept(Frame(x.astype(self.dtype), stages.y.numpy().astype(self.dtype)), stages, tiles)
+        return self._kept(Frame(x.astype(self.dtype), stages.y.numpy().astype(self.dtype)), stages)
 
-    def _kept(self, frame, stages, tiles=None):
-        """The frame, of which the block computes the first `tiles`, or all."""
-        self._stages[frame] = {name: getattr(stages, name).numpy()[0][:tiles] for name in _STAGES}
+    def _kept(self, frame, stages):
+        self._stages[frame] = {name: getattr(stages, name).numpy()[0] for name in _STAGES}
         return frame
 
     def stages(self, job):
