@@ -138,13 +138,13 @@ def _golden(spec: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], di
 def _by_tile(tiling: Tiling, frame: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
     """A frame (lines, line, C) in pieces that lie in one tile each, in the order of the stream, and those tiles."""
     lines, line, _ = frame.shape
-    across, columns = tiling.across(line), tiling.tile_columns(line)
+    across, spans = tiling.across(line), tiling.spans(line)
     pieces: list[np.ndarray] = []
     tiles: list[int] = []
     for band, (first, stop) in enumerate(tiling.strips(lines)):
         # Tiles side by side take turns, row by row.
         for part in [frame[first:stop]] if across == 1 else np.split(frame[first:stop], stop - first):
-            pieces += np.split(part, range(columns, line, columns), axis=1)
+            pieces += [part[:, left:right] for left, right in spans]
             tiles += range(band * across, (band + 1) * across)
     return pieces, tiles
 

@@ -41,8 +41,7 @@ def elements(height: int, config: Config) -> np.ndarray:
     """int64 array (tiles): how many elements each descriptor of a frame averages, those of imaginary rows included."""
     rows = np.array([stop - first + imaginary for (first, stop), imaginary in zip(
         config.averaged(height), config.imaginary(height), strict=True)], np.int64)
-    columns = np.full(config.tiles_across, config.columns, np.int64)
-    columns[-1] = config.last_columns
+    columns = np.array([stop - first for first, stop in config.spans(config.width)], np.int64)
     return np.outer(rows, columns).reshape(-1)
 
 
@@ -90,7 +89,7 @@ def outputs(x: torch.Tensor, tile_gates: torch.Tensor, config: Config, int8_zero
     """Int8 data `x` [N, H, W, C], less the zero point, times the tile's gate, rounded, plus the zero point."""
     n, height, width, channels = x.shape
     grid = tile_gates.reshape(n, -1, config.across(width), channels)
-    lengths = torch.tensor([stop - first for first, stop in config.strips(height)])
-    rows = torch.arange(len(lengths)).repeat_interleave(lengths)
-    spread = grid[:, rows][:, :, torch.arange(width) // config.columns]
+    rows, columns = (np.repeat(np.arange(len(parts)), [stop - first for first, stop in parts])
+                     for parts in (config.strips(height), config.spans(width)))
+    spread = grid[:, rows][:, :, columns]
     return require_signed("y", round_shift((x - int8_zero_point) * spread, GATE_FRAC) + int8_zero_point, 8)

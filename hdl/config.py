@@ -148,7 +148,7 @@ class Config(Tiling):
     @property
     def tile_words(self) -> int:
         """Beats of k rows, which are a tile or a row of tiles; of the rows up to a window's end."""
-        return (self.k if self.window is None else sum(self.window)) * self.width * self.groups
+        return self.tile_rows * self.width * self.groups
 
     @property
     def columns(self) -> int:

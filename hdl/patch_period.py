@@ -31,8 +31,8 @@ def _band_wait(timing):
     """
     config, groups = timing.config, timing.config.groups
     start, ready = [], -timing.excite_cycles - timing.buffer_words
-    for tile in range(config.tiles_across):
-        word = (min((tile + 1) * config.columns, config.width) - config.columns) * groups - timing.buffer_slack
+    for tile, (_, stop) in enumerate(config.spans(config.width)):
+        word = (stop - config.columns) * groups - timing.buffer_slack
         number = min(word // timing.segment_words, tile - 1)
         taken = word if word <= 0 else start[number] + word - number * timing.segment_words
         ready = max(taken + timing.tile_latency, ready + timing.excite_cycles)

@@ -23,11 +23,12 @@ def one_a_cycle(earliest):
 
 @dataclasses.dataclass(frozen=True)
 class _Band:
-    """Rows of patches side by side, of which `first` is the first beat."""
+    """Rows of patches side by side, of which `first` is the first beat; `segments` has each patch's beats of a row."""
 
     config: Config
     first: int
     rows: int
+    segments: list[tuple[int, int]]
 
     @property
     def early(self):
@@ -35,10 +36,9 @@ class _Band:
 
     def segment(self, row, patch):
         """The beats of a patch in a row: the first one, and the first one after them."""
-        config = self.config
-        start = self.first + row * config.width * config.groups
-        return (start + patch * config.columns * config.groups,
-                start + min((patch + 1) * config.columns, config.width) * config.groups)
+        start = self.first + row * self.config.width * self.config.groups
+        first, stop = self.segments[patch]
+        return start + first, start + stop
 
 
 class PatchRun:
@@ -50,6 +50,7 @@ class PatchRun:
 
     def __init__(self, config, count):
         self.config, self.timing = config, Timing(config)
+        self.segments = [(first * config.groups, stop * config.groups) for first, stop in config.spans(config.width)]
         self.taken, self.read = np.empty(count, np.int64), np.full(count, NEVER)
         # Beats taken, the first cycle for the next one; beats read.
         self.count, self.after, self.known = 0, 0, 0
@@ -68,7 +69,7 @@ class PatchRun:
         """Take the beats of a frame."""
         config = self.config
         for start in range(0, height, config.k):
-            band = _Band(config, self.count, min(config.k, height - start))
+            band = _Band(config, self.count, min(config.k, height - start), self.segments)
             if self.count and not start:
                 self.after = max(self.after, int(self.taken[self.count - 1]) + 1 + pause)
             # Two registers lie between a band's release and the input: the count of bands, and ready itself.

@@ -73,9 +73,9 @@ def _run(config, heights, pauses):
     run = _Run(config, sum(heights) * row)
     for height, pause in itertools.zip_longest(heights, pauses, fillvalue=0):
         for start, stop in config.strips(height):
-            for column in range(0, config.width, config.columns):
-                words = (stop - start) * min(config.columns, config.width - column) * config.groups
-                run.tile(words, 0 if start or column else pause, is_first=start == 0, is_last=stop == height)
+            for left, right in config.spans(config.width):
+                words = (stop - start) * (right - left) * config.groups
+                run.tile(words, 0 if start or left else pause, is_first=start == 0, is_last=stop == height)
     return run.taken, run.read, run.read + run.timing.scale_latency + QUEUE
 
 

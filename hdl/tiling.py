@@ -153,6 +153,11 @@ class Tiling:
         """
         return 1 << (self.most_rows - 1).bit_length() if self.context.running else self.most_rows
 
+    @property
+    def tile_rows(self) -> int:
+        """Rows of a full tile; in WINDOW, where the tile is the frame, the rows up to the window's end."""
+        return self.k if self.window is None else sum(self.window)
+
     def tile_columns(self, width: int) -> int:
         """Columns of a full tile of a map of `width` columns."""
         return min(self.tile_width or width, width)
@@ -160,6 +165,11 @@ class Tiling:
     def across(self, width: int) -> int:
         """Tiles side by side."""
         return -(-width // self.tile_columns(width))
+
+    def spans(self, width: int) -> list[tuple[int, int]]:
+        """The columns ``(first, stop)`` of each of these, from the left."""
+        columns = self.tile_columns(width)
+        return [(first, min(first + columns, width)) for first in range(0, width, columns)]
 
     def strips(self, height: int) -> list[tuple[int, int]]:
         """The rows ``(first, stop)`` of each tile of a frame, or row of tiles, from the top."""

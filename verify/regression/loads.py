@@ -30,7 +30,8 @@ class LoadScenarios(Scenarios):
         for seed in range(KINDS_OF_PARAMETERS):
             parameters = (pinned, spread, pinned, centred)[seed % 4](self.config, self.parameters, 1000 + seed)
             model = IntegerModel(self.config, parameters)
-            steps += [self.load(parameters), Send((self.random(1, model), self.random(self.tile_rows + 1, model)))]
+            frames = self.random(1, model), self.random(self.config.tile_rows + 1, model)
+            steps += [self.load(parameters), Send(frames)]
         return self.scenario("many parameters", self.job(*steps))
 
     def segmented(self):
@@ -43,7 +44,7 @@ class LoadScenarios(Scenarios):
 
     def reloads(self):
         """Streams that come during frames wait for their end; each frame is scaled by the parameters of its time."""
-        (parameters, model), height, steps = self.other, self.tile_rows + 1, []
+        (parameters, model), height, steps = self.other, self.config.tile_rows + 1, []
         # A waiting stream goes before a frame that has not begun. These frames have begun.
         for wait in (20, 27, 43, 60):
             steps += [Send((self.random(height),), wait=False), Idle(wait), self.load(parameters),
@@ -132,5 +133,5 @@ class LoadScenarios(Scenarios):
             used += [min(32, max(0, kept - i)) for i in range(0, bits, 32)] * count
         noise = self.rng.integers(0, 1 << 32, len(words), dtype=np.uint64)
         words |= (noise >> np.array(used, np.uint64) << np.array(used, np.uint64)).astype(np.uint32)
-        frames = tuple(self.random(height) for height in (1, 2 * self.tile_rows, self.tile_rows + 1))
+        frames = tuple(self.random(height) for height in (1, 2 * self.config.tile_rows, self.config.tile_rows + 1))
         return self.scenario("padded stream", self.job(Load(words), Send(frames)))

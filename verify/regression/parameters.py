@@ -9,12 +9,7 @@ from ...golden.integer import IntegerModel
 from ...hdl.config import GUARD_BITS, LOGIT_BITS, MULTIPLIER_BITS, GateKind
 from ...hdl.tables import MID_RANGE, SIGMOID_SEGMENT
 
-__all__ = ["centred", "pinned", "segments", "spread", "tile_rows"]
-
-
-def tile_rows(config):
-    """Rows of a tile; of the rows up to a window's end, where the tile is the frame."""
-    return config.tile_words // (config.width * config.groups)
+__all__ = ["centred", "pinned", "segments", "spread"]
 
 
 def spread(config, parameters, seed):
@@ -36,7 +31,7 @@ def centred(config, parameters, seed):
     In a narrow range the last bits of an accumulator change gates, so that those bits matter, too.
     """
     rng = np.random.default_rng([seed, 1])
-    heights = [int(height) for height in rng.integers(1, 4 * tile_rows(config) + 1, 6)]
+    heights = [int(height) for height in rng.integers(1, 4 * config.tile_rows + 1, 6)]
     x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
          for height in heights]
     result = dataclasses.replace(parameters, int8_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng))

@@ -64,7 +64,7 @@ class Scenarios(Stimulus):
     @functools.cached_property
     def whole(self):
         """Frames of many heights, some ragged, some of one row, and frames of extreme values."""
-        k, window = self.tile_rows, self.config.window
+        k, window = self.config.tile_rows, self.config.window
         heights = (1, 2 * k + 1, 3 * k, 1, 1, k, k + 2) if k < 40 else (k - 1, 1, k, 7)
         # Last tiles of each number of rows, since each number has its own reciprocal.
         heights += tuple(range(3, k)) if k <= ALL_ROWS else (k // 2 + 1,)
@@ -78,7 +78,7 @@ class Scenarios(Stimulus):
     @property
     def tall(self):
         """Rows of a frame of several tiles; of more than count, where these are few."""
-        several, most = 2 * self.tile_rows + 1, self.config.max_rows + 2
+        several, most = 2 * self.config.tile_rows + 1, self.config.max_rows + 2
         return max(several, most) if self.config.context.running and most <= MOST_TALL else several
 
     def extremes(self):
@@ -101,7 +101,7 @@ class Scenarios(Stimulus):
 
     def cuts(self, stalls):
         """Frames that don't end at a row's end, each followed by a whole frame; then many of them in a row."""
-        row, k = self.row, self.tile_rows
+        row, k = self.row, self.config.tile_rows
         # In each place of the first two pixels, where not all sums have arrived.
         first = np.unique(np.linspace(1, 2 * self.config.groups + 1, MOST_CUTS, dtype=int)).tolist()
         lengths = [n for n in (*first, row - 1, row + 1, k * row - 1, k * row + 2, (k + 1) * row - 2) if n > 0]
@@ -122,7 +122,7 @@ class Scenarios(Stimulus):
         # The last beat that is taken before any beat is read, as far as is certain.
         unread = timing.tile_latency if self.config.context is Context.CAUSAL else timing.waiting_words + 1
         long = 3 * tile + 2 * self.config.tiles_across * timing.output_latency
-        frame = self.random(2 * self.tile_rows + 1)
+        frame = self.random(2 * self.config.tile_rows + 1)
         steps, snapshots = [Snapshot("empty")], {"empty": {"status_peak_words": 0, "accepted": 0}}
         for at in sorted({1, self.row - 1, self.row, tile - 1, tile, tile + 1, 2 * tile} - {0}):
             # A hold counts beats since the last reset.
@@ -146,7 +146,7 @@ class Scenarios(Stimulus):
 
     def blocked(self):
         """A sink that takes next to nothing, until no more beats fit in."""
-        frame = self.random(TILES_UNDER_WAY * self.tile_rows + 1)
+        frame = self.random(TILES_UNDER_WAY * self.config.tile_rows + 1)
         return self.scenario("blocked sink", self.job(Send((frame, self.random(1))), stalls=(0, 0.98)))
 
     def counted(self):
@@ -156,7 +156,7 @@ class Scenarios(Stimulus):
         timing = Timing(self.config)
         waiting, depth = timing.waiting_words, timing.buffer_words
         places = np.unique(np.linspace(1, waiting, MOST_COUNTS, dtype=int)).tolist()
-        frame = self.random(self.tile_rows + 1)
+        frame = self.random(self.config.tile_rows + 1)
         steps, snapshots = [Hold(0), Send((frame,), wait=False)], {}
         for before, at in zip([0, *places], places, strict=False):
             steps += [Hold(at), Idle(at - before + PEAK_LATENCY), Snapshot(f"{at} beats")]
@@ -209,8 +209,8 @@ class Scenarios(Stimulus):
 
     def resets(self, stalls):
         """Resets in the middle of frames, which must leave nothing of what was before."""
-        lost = self.random(2 * self.tile_rows + 2)
-        kept = tuple(self.random(height) for height in (1, self.tile_rows + 1))
+        lost = self.random(2 * self.config.tile_rows + 2)
+        kept = tuple(self.random(height) for height in (1, self.config.tile_rows + 1))
         places = np.unique(np.linspace(1, len(lost.beats) - 1, 24, dtype=int)).tolist()
         steps = [Send((self.cut(self.row + 1),)), Drain()]
         for number, beats in enumerate(places):
@@ -236,7 +236,7 @@ class Scenarios(Stimulus):
         A beat that comes in step with the copy is taken at once, any other one after the copy.
         """
         tile, groups = self.config.tile_words, self.config.groups
-        frame, steps, snapshots, before = self.random(2 * self.tile_rows), [], {}, 0
+        frame, steps, snapshots, before = self.random(2 * self.config.tile_rows), [], {}, 0
         places, waits = (np.unique(np.linspace(0, most, MOST_STOPS, dtype=int)).tolist() for most in (
             groups - 1, groups + 1))
         for place, wait in itertools.product(places, waits):

@@ -9,7 +9,6 @@ import numpy as np
 from ...cosim.job import Frame, Idle, Job, Load, Reset
 from ...golden.integer import IntegerModel
 from ...hdl.parameters import stream_words
-from .parameters import tile_rows
 
 __all__ = ["Stimulus"]
 
@@ -27,7 +26,7 @@ class Stimulus:
         self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
         self.dtype = np.int8 if config.signed else np.uint8
         self.low = -128 if config.signed else 0
-        self.row, self.tile_rows = config.width * config.groups, tile_rows(config)
+        self.row = config.width * config.groups
         # Beats of a row of a tile.
         self.segment = config.columns * config.groups
         self.model = IntegerModel(config, parameters)

@@ -52,11 +52,6 @@ class BlockWithSets:
         """Beats of a row."""
         return self.config.width * self.config.groups
 
-    @functools.cached_property
-    def tile_rows(self):
-        """Rows of a tile; of the rows up to a window's end, where the tile is the frame."""
-        return self.config.tile_words // self.row
-
     def __str__(self):
         c = self.config
         slack = "auto" if c.slack is None else c.slack

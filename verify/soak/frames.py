@@ -40,7 +40,7 @@ class Pool:
         self.block, self.rng = block, rng
         self._models = [IntegerModel(*given) for given in block.sets]
         self._expected = {}
-        config, row, k = block.config, block.row, block.tile_rows
+        config, row, k = block.config, block.row, block.config.tile_rows
         most = max(MOST_BEATS // row, k + 1)
         heights = {1, 2, k, k + 1, 2 * k + 1, 3 * k, *rng.integers(1, 4 * k + 2, 8)}
         if config.window is not None and config.window[0]:
