@@ -22,8 +22,8 @@ def table(found):
     names, forms = _form_titles(found), forms_of(found)
     parts = [labelled({
         "network": f"{found['network']}, {len(found['blocks'])} squeeze-and-excite blocks",
-        "pages": f"{found['pages']} of {size}, enlarged to {enlarged}, with {found['lines']:,} lines, {_seeds(found)}; "
-                 f"{found['calibration_pages']} others for calibration"})]
+        "pages": f"{found['pages']} of {size}, enlarged to {enlarged}, with {found['lines']:,} lines, {_seeds(found)}",
+        "calibration": f"{found['calibration_pages']} other pages{' of each seed' if 'seeds' in found else ''}"})]
     parts += ["\n".join([title, *aligned([*_scores(found, key)], left=(0, 2, 3, 4))])
               for key, title in ({None: DECIDING} | AGAINST).items()]
     parts.append("\n".join(["memory", *aligned([*memory(found)])]))
@@ -43,12 +43,13 @@ def table(found):
 
 def section(found):
     """The results of several seeds as Markdown."""
-    names = _form_titles(found)
-    rtl = ", ".join(f"{_exact(form['rtl'])} of {names[name]}" for name, form in forms_of(found).items() if form["rtl"])
+    rtl = {name: form["rtl"] for name, form in zip(_form_titles(found).values(), forms_of(found).values(), strict=True)
+           if form["rtl"]}
     parts = [wrapped(
         f"{found['pages']} pages with {found['lines']:,} lines, {_seeds(found)}; one line is worth "
-        f"{found['line_points']:.3f} points. RTL, on {found['rtl']['frames']} maps each: {rtl}. Differences are in "
-        "points of F-score, with 95 % intervals.")]
+        f"{found['line_points']:.3f} points. RTL of one block, on {found['rtl']['frames']} maps: "
+        + "; ".join(f"{name} {_exact(block)}" for name, block in rtl.items())
+        + ". Differences are in points of F-score, with 95 % intervals.")]
     for key, title in ({None: f"{DECIDING} (decides)"} | AGAINST).items():
         parts += [f"Against {title}:", markdown([*_scores(found, key)])]
     parts += ["Memory of all blocks, and the largest error of any output:",

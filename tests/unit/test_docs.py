@@ -97,6 +97,14 @@ def test_figures_of_the_readme(heading, page):
     assert [figure for figure in figures if figure not in PAGES[page]] == []
 
 
+def test_figures_of_the_demo():
+    """Figures of the demo that docs/contexts.md quotes are in docs/demo.md."""
+    text = PAGES["docs/contexts.md"].split("**Pages of text, in this project.**")[1].split("\n**")[0]
+    figures = re.findall(r"[-+]?\d+[.,]\d+ \([^)]*\)|[-+]?\d+[.,]\d+", text)
+    assert len(figures) >= 16
+    assert [figure for figure in figures if figure not in PAGES["docs/demo.md"]] == []
+
+
 def test_versions():
     version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
