@@ -282,11 +282,13 @@ class Config(Tiling):
     @property
     def fingerprint(self) -> int:
         """First word of a parameter stream; it differs between configs whose streams differ in layout or meaning."""
+        # WINDOW ignores both.
+        k, max_rows = (self.k, self.max_rows) if self.window is None else (None, None)
         layout: tuple[object, ...] = (
-            STREAM_VERSION, self.k, self.width, self.channels, self.squeeze, self.macs, self.signed, self.mid.value,
+            STREAM_VERSION, k, self.width, self.channels, self.squeeze, self.macs, self.signed, self.mid.value,
             str(self.gate), self.residual, self.operand_bits, self.hidden_frac, self.segment_bits, self.requant_bits,
             self.shifts)
         # The stream of strips is older than the other contexts.
         if self.context is not Context.TILE or self.tiles_across > 1:
-            layout += (self.context.value, self.columns, self.prior_rows, self.max_rows, self.window)
+            layout += (self.context.value, self.columns, self.prior_rows, max_rows, self.window)
         return zlib.crc32(repr(layout).encode())

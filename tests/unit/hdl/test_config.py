@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.config import Config, ConfigError, Context, Gate, GateKind, Mid
 
 HEADLINE = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
 
@@ -81,3 +81,14 @@ def test_fingerprint_tells_layouts_apart():
         {"gate": Gate(GateKind.HARDSIGMOID)}, {"gate": Gate(GateKind.HARDSIGMOID, slope=0.2)}, {"requant_bits": 28})}
     assert len(prints) == 10
     assert dataclasses.replace(HEADLINE, lanes=1, slack=0, zero_point=3).fingerprint == HEADLINE.fingerprint
+
+
+def test_fingerprint_of_a_window():
+    """What a window ignores does not tell two streams apart; the same two numbers do where they count."""
+    for context, count in (({"context": Context.WINDOW, "window": (1, 2)}, 1),
+                           ({"context": Context.CUMULATIVE}, 4)):
+        prints = {dataclasses.replace(HEADLINE, **context, k=k, max_rows=rows).fingerprint
+                  for k in (1, 7) for rows in (2, 4096)}
+        assert len(prints) == count
+    blocks = [dataclasses.replace(HEADLINE, context=Context.WINDOW, window=window) for window in ((1, 2), (1, 3))]
+    assert len({HEADLINE.fingerprint, *(block.fingerprint for block in blocks)}) == 3
