@@ -254,6 +254,9 @@ def _quantise(config: Config, block: FloatBlock, x_scale: float, options: BlockO
     """The complete config and the quantised block: the narrowest formats that keep ERROR, or those of OPERAND_BITS."""
     least = LOADABLE_BITS if config.loadable else NARROWEST_BITS
     bits = options.operand_bits
+    if bits:
+        # Refuses what is too wide for any block of this shape. The quantiser replaces `hidden_frac`.
+        dataclasses.replace(config, operand_bits=bits, hidden_frac=config.segment_bits + 1)
     try:
         config, quantised = quantise_within_error(
             config, block, x_scale, error_lsb=options.error, least_bits=bits or least)

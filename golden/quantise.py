@@ -12,8 +12,6 @@ from ..hdl.config import (
     GUARD_BITS,
     LOGIT_BITS,
     MAX_HIDDEN_FRAC,
-    MAX_OPERAND_BITS,
-    MAX_PRODUCT_BITS,
     MAX_REQUANT_BITS,
     Config,
     ConfigError,
@@ -144,9 +142,7 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
     Returns the `Quantised` (with the widest ``requant_bits``), else the lowest bound reached, or None.
     """
     lowest = None
-    # With wider operands the accumulators of this shape are too wide.
-    widest = min(MAX_OPERAND_BITS, config.operand_bits - config.acc_bits + MAX_PRODUCT_BITS)
-    for bits in range(least_bits, widest + 1):
+    for bits in range(least_bits, config.most_operand_bits + 1):
         # A legal hidden_frac for now; `_finest` replaces it.
         frac = config.segment_bits + 1
         widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac)

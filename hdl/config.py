@@ -129,14 +129,11 @@ class Config(Tiling):
                 raise ConfigError("shifts", shifts, f"must be 1 to {MAX_SHIFTS} numbers")
             for shift in shifts:
                 check_integer("shifts", shift, 0, 63)
-        if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
-            option = "max_rows" if self.context.running else "window" if self.window is not None else "k"
-            raise ConfigError(option, self._window_text if option == "window" else getattr(self, option),
-                              f"too many rows of {self.width} for means of {self.operand_bits} bits")
-        if self.acc_bits > MAX_PRODUCT_BITS:
-            most = self.operand_bits - self.acc_bits + MAX_PRODUCT_BITS
-            raise ConfigError("operand_bits", self.operand_bits,
-                              f"at most {most} for {self.channels} channels and a squeeze of {self.squeeze}")
+        if self.operand_bits > self.most_operand_bits:
+            shape = f"{self.channels} channels and a squeeze of {self.squeeze}"
+            if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
+                shape = f"means of {self.most_rows} rows of {self.columns}"
+            raise ConfigError("operand_bits", self.operand_bits, f"at most {self.most_operand_bits} for {shape}")
 
     # Geometry. A "group" is the channels of one beat; a "word" is a beat's data.
 
@@ -247,6 +244,15 @@ class Config(Tiling):
         The error is at most half of a mean's LSB with 18 bits, and an eighth with two more bits.
         """
         return MULTIPLIER_OPERAND if self.operand_bits <= MULTIPLIER_OPERAND else self.operand_bits + 2
+
+    @property
+    def most_operand_bits(self) -> int:
+        """The widest legal ``operand_bits``: with wider ones, sums times reciprocals or accumulators are too wide.
+
+        It is at least 19, as the widest sum has 41 bits; so reciprocals have two bits more.
+        """
+        accumulators = MAX_PRODUCT_BITS - (self.acc_bits - self.operand_bits)
+        return min(MAX_OPERAND_BITS, MAX_PRODUCT_BITS - self.sum_bits - 2, accumulators)
 
     @property
     def hidden_bits(self) -> int:

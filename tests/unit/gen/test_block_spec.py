@@ -8,7 +8,7 @@ from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.simulation import _by_tile
-from tiled_se.hdl.config import Context, Gate, GateKind, Mid, Order, Tiling
+from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid, Order, Tiling
 from tiled_se.hdl.parameters import stream_words
 
 
@@ -90,6 +90,19 @@ class TestTiling:
     @pytest.mark.parametrize("width", [6, 7, 65536])
     def test_a_tile_as_wide_as_the_map_is_a_strip(self, width):
         assert hardware(prepared(tile_width=width)) == hardware(prepared())
+
+    @pytest.mark.parametrize(("tiling", "allowed"), [
+        (dict(context=Context.CUMULATIVE), "at most 33 for means of 4096 rows of 65"),
+        (dict(context=Context.CAUSAL, max_rows=1000), "at most 36 for means of 1001 rows of 65"),
+        (dict(context=Context.WINDOW, window=(2, 60000)), "at most 30 for means of 60000 rows of 65")])
+    def test_operands_too_wide_for_the_means(self, tiling, allowed):
+        """The option that was given is refused, not one that has its default."""
+        with pytest.raises(ConfigError, match=f"^operand_bits=40: {allowed}$"):
+            prepare(BlockOptions(k=1, width=65, channels=4, operand_bits=40, **tiling))
+
+    def test_a_bound_that_no_width_keeps(self):
+        with pytest.raises(ConfigError, match="^error=0.500001: no operand width keeps this for these parameters; "):
+            prepare(BlockOptions(k=1, width=65, channels=4, context=Context.CUMULATIVE, error=0.500001))
 
     def test_columns_turn_the_map(self, npz):
         """H is the hardware's, W is free, and the stream has one column after the other."""
