@@ -9,9 +9,9 @@ def row_period(timing, words, gate_tiles):
     config, across = timing.config, timing.config.tiles_across
     pace = max(words, across * timing.excite_cycles)
     if config.banded:
-        if not timing.sums_in_time:
-            words += config.k * across
-        return max(pace, words + (_band_wait(timing) if words >= config.tile_words else 0))
+        # Of a band of k rows.
+        held = max(_band_wait(timing), _place_wait(timing)) if words >= config.tile_words else 0
+        return max(pace, words + held, words + (0 if timing.sums_in_time else config.k * across))
     # Each tile is one of full rows, but for the rightmost, which may be narrower. Then its sums wait for those of
     # the tile before, and the tile after it for a place for gates.
     last = config.last_columns * config.groups
@@ -21,6 +21,17 @@ def row_period(timing, words, gate_tiles):
     tiles, rest = divmod(timing.buffer_words, timing.segment_words)
     return max(pace, words + across * ((timing.segment_words + timing.tile_latency - rest) / tiles
                                        - timing.segment_words))
+
+
+def _place_wait(timing):
+    """Cycles for which a band's first row waits for gates, while the places for gates are full.
+
+    With a place more than a band has patches, a patch's gates get the place of the patch before it, in the band before:
+    that was read last a row before the patch is.
+    """
+    if timing.gate_places == timing.config.tiles_across:
+        return 0
+    return max(0, 1 + timing.gates_cycles - timing.config.width * timing.config.groups)
 
 
 def _band_wait(timing):

@@ -116,6 +116,16 @@ def test_period_of_bands(slack, period):
     assert three.total_cycles - two.total_cycles == period == Timing(config).period(config.tile_words)
 
 
+@pytest.mark.parametrize(("width", "period"), [(12, 50), (13, 52)])
+def test_places_of_gates_in_short_rows(width, period):
+    """A place for gates is free again a row before its next gates are read: they take 25 cycles, the first row 24."""
+    config = Config(k=2, width=width, tile_width=11, channels=2, squeeze=1, macs=30)
+    timing = Timing(config)
+    two, three = (predict(config, [bands * config.k]) for bands in (12, 13))
+    assert three.total_cycles - two.total_cycles == period == timing.period(config.tile_words)
+    assert timing.full_rate == (three.steady_throughput == 1) == (period == config.tile_words)
+
+
 @pytest.mark.parametrize("missing", [0, 1, 2, 5, None])
 def test_slack_is_exact(missing):
     """Words fewer than full rate's slack cost as many cycles a tile; without any, tiles take turns in the buffer."""
