@@ -21,7 +21,7 @@ SMALLEST = "C/LANES=1 with a tile of one beat"
 SOME = (SMALLEST, "three groups a pixel, CR more than C, hardswish", "silu, loud, hard sigmoid x/6 + 1/2",
         "int8 about -128, SLACK=0", "uint8 about 255, loadable",
         "cumulative, K=3, sums in registers, PRIOR=2, MAX_ROWS=8, loadable", "causal, K=2, SLACK=0, PRIOR=3",
-        "window after two rows, SLACK=0, loadable")
+        "window after two rows, SLACK=0, loadable", "patches at full rate")
 # The values of an input of the netlist, each of which inverts an output pin of cells of one type.
 SPOILT = {1: ("LUT4", "Z"), 2: ("CCU2C", "S0"), 3: ("TRELLIS_FF", "Q"), 4: ("MULT18X18D", "P14"), 5: ("DP16KD", "DOA3"),
           6: ("TRELLIS_DPR16X4", "DO[0]")}
