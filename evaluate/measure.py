@@ -98,10 +98,14 @@ def _static(spec, design):
 
 def _cycles(task, spec, design, store):
     simulated = _by_verilog(task, design, store, lambda: _simulate(task, spec, design))
-    height, k = spec.shape.height, spec.config.k
-    rows = min(k, height % k or k, height)
-    return {"simulated": simulated, "analytic": _analytic(spec), "height": height, "frames": spec.shape.frames,
-            "shortest_tile_beats": rows * spec.config.width * spec.config.groups}
+    return {"simulated": simulated, "analytic": _analytic(spec), "height": spec.shape.height,
+            "frames": spec.shape.frames, "shortest_tile_beats": _shortest_tile(spec)}
+
+
+def _shortest_tile(spec):
+    """Beats of the shortest tile of a frame of `spec`."""
+    config = spec.config
+    return min(stop - first for first, stop in config.strips(spec.lines)) * config.last_columns * config.groups
 
 
 def _simulate(task, spec, design):

@@ -9,7 +9,7 @@ import pytest
 
 from tiled_se.evaluate.bench import command, plan, tables
 from tiled_se.evaluate.bench.sums import Findings
-from tiled_se.evaluate.measure import _prepared
+from tiled_se.evaluate.measure import _prepared, _shortest_tile
 from tiled_se.evaluate.networks import BlockShape, chosen_blocks, load_networks
 from tiled_se.evaluate.tasks import (
     FORMS,
@@ -25,7 +25,8 @@ from tiled_se.evaluate.tasks import (
 )
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.fpga.targets import Target
-from tiled_se.hdl.config import ConfigError, Tiling
+from tiled_se.gen.options import BlockOptions
+from tiled_se.hdl.config import ConfigError, Context, Order, Tiling
 from tiled_se.hdl.sizing import lanes_within
 from tiled_se.hdl.timing import Timing
 
@@ -172,6 +173,15 @@ class TestResults:
             "excite.mac 4.50, top 1.55"]
         found["synth"] |= {"fmax_mhz": None, "fmax_missing": "no room", "critical_path": None}
         assert cells(tables.synth(sections, {task: found}), "ecp5")[-2:] == ["- (no room)", "-"]
+
+    @pytest.mark.parametrize(("options", "beats"), [
+        (dict(k=5), 4 * 10 * 4), (dict(k=7), 7 * 10 * 4), (dict(k=20), 14 * 10 * 4),
+        (dict(k=5, tile_width=4), 4 * 2 * 4), (dict(k=4, order=Order.COLUMNS), 2 * 14 * 4),
+        (dict(k=5, context=Context.WINDOW, window=(0, 3)), 14 * 10 * 4)])
+    def test_shortest_tile(self, options, beats):
+        """Of a map of 14 rows of 10 pixels of 4 beats."""
+        spec = prepare(BlockOptions(height=14, width=10, channels=8, squeeze=2, lanes=2, macs=1, **options))
+        assert _shortest_tile(spec) == beats
 
     def test_findings(self):
         tiny = plan.make_plan((), (SMALL,), headline=False)
