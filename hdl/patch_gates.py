@@ -16,7 +16,7 @@ class PatchGates(ScaleFifo):
 
     Members
     -------
-    As those of :class:`ScaleFifo`, but for:
+    As those of :class:`ScaleFifo`, but for those that follow. There is no ``release``: patches are freed one by one.
 
     tile_valid : Out
         The patch that is read next has its gates. In rows after a band's first all have.
@@ -24,12 +24,10 @@ class PatchGates(ScaleFifo):
         The last beat of a patch is read in this row; it is the band's first row; so it is for the beat after.
     freed, again : In
         The patch is not read again; the band's first patch is read again.
-    release : In
-        Not used: patches are released one by one.
     """
 
     def __init__(self, config):
-        super().__init__(config, passed=In(1), first_row=In(1), first_row_next=In(1), freed=In(1), again=In(1))
+        super().__init__(config, {name: In(1) for name in ("passed", "first_row", "first_row_next", "freed", "again")})
 
     def elaborate(self, platform):
         m = Module()

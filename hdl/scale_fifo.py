@@ -33,14 +33,15 @@ class ScaleFifo(wiring.Component):
         The gates, ``Timing.read_latency + DEVIATE`` cycles after ``read``.
     """
 
-    def __init__(self, config, **more):
+    # `released` are the members that tell which gates are not read again, in the place of ``release``.
+    def __init__(self, config, released=None):
         self.config = config
         self.layout = data.ArrayLayout(unsigned(config.gate_bits), config.lanes)
         super().__init__({
             "free": Out(1), "take": In(1), "i_valid": In(1), "i": In(unsigned(config.gate_bits)),
-            "tile_valid": Out(1), "read": In(1), "group": In(range(config.groups)), "release": In(1),
+            "tile_valid": Out(1), "read": In(1), "group": In(range(config.groups)),
             "o": Out(self.layout),
-        } | more)
+        } | (released or {"release": In(1)}))
 
     def elaborate(self, platform):
         m = Module()

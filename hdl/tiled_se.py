@@ -142,7 +142,8 @@ class TiledSE(wiring.Component):
             m.d.comb += [scale.ended.eq(ingress.tile_valid), scale.head.eq(buffer.head)]
         m.d.comb += [
             buffer.read.eq(scale.read), scale.ahead.eq(buffer.ahead),
-            gates.read.eq(scale.read), gates.group.eq(scale.group), gates.release.eq(scale.release),
+            gates.read.eq(scale.read), gates.group.eq(scale.group),
+            *([] if banded else [gates.release.eq(scale.release)]),
             scale.tile_valid.eq((~scale.skipping if banded else buffer.readable if streams else ingress.tile_valid)
                                 & gates.tile_valid),
             scale.tile.eq(ingress.tile),
