@@ -56,7 +56,8 @@
 ##                                built (default: auto)
 ##                SRAM_OVERHEAD=  memory beyond what must wait that MACS=auto may spend: a fraction of 8*K*W*C
 ##                                bits, or, in other contexts than tile, of 8*7*W*C; with SLACK given, cycles that
-##                                a tile may take beyond its beats (default: 0.05)
+##                                a tile may take beyond its beats (default: 0.05; 0.1 for tiles narrower than the
+##                                map)
 ##                SLACK=          tile buffer beyond what must wait, K rows; auto: what full rate takes; 0: none,
 ##                                the input pauses once a tile (default: auto)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS,

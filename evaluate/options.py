@@ -78,7 +78,7 @@ class DemoOptions(TileOptions, OutputOptions):
 
     pages: int = option("model", "PAGES", formats.integer(2, 400), 42, "N", "pages of text to render for each seed")
     seed: int = restated(DataOptions, "seed", text="of the pages")
-    seeds: tuple[int, ...] | None = option("data", "SEEDS", formats.integers(0, (1 << 32) - 1, 100), None, "N,N,...",
+    seeds: tuple[int, ...] | None = option("data", "SEEDS", formats.integers(1, (1 << 31) - 1, 100), None, "N,N,...",
         "of pages that are scored together; each seed is run by itself, and its results are kept (default: SEED alone)")
     docs: str | None = restated(BenchOptions, "docs",
         text="folder whose demo.md takes the results in (default: none)")
