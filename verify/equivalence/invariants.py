@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Mux, Signal
 from ...hdl.config import GUARD_BITS, Context
 from ...hdl.proofs.proof import Inside
 from ...hdl.tiled_se import TiledSE
-from ...hdl.timing import BANDS_UNDER_WAY, TILES_UNDER_WAY
+from ...hdl.timing import TILES_UNDER_WAY
 
 __all__ = ["ASSUMPTIONS", "INVARIANTS", "with_invariants"]
 
@@ -39,11 +39,11 @@ def _bias(inside, config):
 def _ingress(inside, config):
     """As many finished tiles are queued as counted; sums wait only between two pixels, and no beat is then taken."""
     count, ready = inside["ingress/count"], inside["ingress/ready"]
-    queue, most = ("bands", BANDS_UNDER_WAY) if config.banded else ("tiles", TILES_UNDER_WAY)
-    level, filled, offered = (inside[f"ingress/{queue}/{name}"] for name in ("level", "filled", "o_valid"))
-    facts = [count <= most, ~ready | (count < most), level + offered == count, filled == (level != 0)]
     if config.banded:
-        return [*facts, *_patches(inside, config, ready)]
+        return _patches(inside, config, ready)
+    level, filled, offered = (inside[f"ingress/tiles/{name}"] for name in ("level", "filled", "o_valid"))
+    facts = [count <= TILES_UNDER_WAY, ~ready | (count < TILES_UNDER_WAY), level + offered == count,
+             filled == (level != 0)]
     return [*facts, *_rows(inside, config), *_hand_over(inside, config, ready)]
 
 

@@ -32,8 +32,8 @@ BLOCKS = {
     "causal": BlockOptions(context=Context.CAUSAL, prior_rows=3, max_rows=6, k=1, width=3, channels=3, squeeze=4,
                            lanes=1, macs=2, mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), dtype="uint8",
                            zero_point=100, slack=6, loadable=True),
-    # A frame is a tile; rows before the window.
-    "window": BlockOptions(context=Context.WINDOW, window=(2, 3), width=2, channels=4, squeeze=3, lanes=2, macs=3,
+    # A frame is a tile; a row before the window, of which 3 rows have a reciprocal of many bits.
+    "window": BlockOptions(context=Context.WINDOW, window=(1, 5), width=2, channels=4, squeeze=3, lanes=2, macs=3,
                            mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), slack=3, loadable=True),
     # Patches of several rows, of which the rightmost is narrower.
     "patches": BlockOptions(tile_width=2, k=3, width=5, channels=8, squeeze=3, lanes=2, macs=4, mid=Mid.RELU,
