@@ -222,8 +222,7 @@ def test_parameters_beside_powers_of_two(examined):
     assert {(1 << n) + 1 for n in range(config.requant_bits - 2)} <= biases
 
 
-# Of patches the invariants take longer than the limit.
-@pytest.mark.parametrize("name", ["cumulative", "causal", "window"])
+@pytest.mark.parametrize("name", ["cumulative", "causal", "window", "patches"])
 def test_a_block_without_a_fault(name, tmp_path):
     """The regression finds nothing wrong in it, also no read beyond a memory's end; its invariants can be proved."""
     block = next(block for block in blocks_of(MutateOptions()) if block.name == name)
