@@ -25,7 +25,7 @@ class Ingress(wiring.Component):
     take, group, first_pixel : Out
         A beat is taken; its group in the pixel; whether it belongs to the first pixel of its sums.
     counted : Out
-        The beat is added to the sums. Not in the context TILE, where each is.
+        Only outside of the context TILE, which adds every beat to the sums: the beat is added.
     in_frame, error : Out
         A frame has begun and not ended; a frame has ended before the end of a row (sticky).
     admit : In

@@ -82,8 +82,8 @@ def _run(config, heights, pauses):
 class _Run:
     """Cycles in which each beat is ``taken``, and in which it is ``read`` from the tile buffer: int64 arrays.
 
-    A *start* is the cycle in which excite starts to take a tile's sums. A *gate* is the first cycle in which a tile may
-    be read if the one before it is.
+    ``start`` is the cycle in which excite starts to take a tile's sums. ``read_from`` is the first cycle in which a
+    tile may be read, if the one before it was.
     """
 
     def __init__(self, config, count):
@@ -92,8 +92,8 @@ class _Run:
         self.count, self.descriptors, self.released = 0, 0, []
         # Of the previous tile: when excite started, when its sums were read last and its last input was issued.
         self.start, self.sums_read, self.issued = 0, NEVER, NEVER
-        # Causal: the gate of the tile that comes next.
-        self.gate = NEVER
+        # Causal: `read_from` of the tile that comes next.
+        self.read_from = NEVER
 
     def tile(self, words, pause, *, is_first, is_last):
         """Compute a tile of `words` beats, `pause` cycles after the previous one; the first or last of its frame."""
@@ -106,8 +106,8 @@ class _Run:
         elif self.config.context is Context.WINDOW:
             end = first + min(words, self.config.tile_words)
             self._take(first, end, after)
-            gate = self._excite(self.taken[end - 1])
-            self._read_all(first, end, gate)
+            read_from = self._excite(self.taken[end - 1])
+            self._read_all(first, end, read_from)
             self._stream(end, stop, max(self.taken[end - 1] + 1, self.start))
         else:
             self._take(first, stop, after, in_step=self.config.context.running and not is_first)
@@ -121,15 +121,15 @@ class _Run:
         if is_first:
             begin += 1
             self._take(first, begin, after)
-            self.gate = self._excite(self.taken[first])
-            self._read_all(first, begin, self.gate)
+            self.read_from = self._excite(self.taken[first])
+            self._read_all(first, begin, self.read_from)
             after = max(self.taken[first] + 1, self.start)
         self._stream(begin, stop, after, in_step=not is_first)
         if not is_last:
-            self.gate = self._excite(self.taken[stop - 1])
+            self.read_from = self._excite(self.taken[stop - 1])
 
     def _excite(self, complete):
-        """Compute a tile whose sums are complete with the beat that is taken in cycle `complete`; returns its gate."""
+        """Compute a tile whose sums are complete with the beat taken in cycle `complete`; returns its `read_from`."""
         timing = self.timing
         # At once if the memory of sums is free, else two cycles after its last read.
         self.start = int(complete + 1 if complete > self.sums_read else self.sums_read + 2)
@@ -141,9 +141,9 @@ class _Run:
         self.descriptors += 1
         return layer2 + timing.gates_cycles
 
-    def _read_all(self, first, stop, gate):
-        """Set when beats are read that were all taken before their `gate`."""
-        start = max(gate, self.read[first - 1] + 1 if first else NEVER)
+    def _read_all(self, first, stop, read_from):
+        """Set when beats are read that were all taken before their `read_from`."""
+        start = max(read_from, self.read[first - 1] + 1 if first else NEVER)
         self.read[first:stop] = np.arange(start, start + stop - first)
 
     def _stream(self, first, stop, after, in_step=False):
@@ -152,8 +152,8 @@ class _Run:
         for start in range(first, stop, depth):
             end = min(start + depth, stop)
             self._take(start, end, after, in_step, offset)
-            gate = max(self.gate, self.read[start - 1] + 1 if start else NEVER)
-            self.read[start:end] = one_a_cycle(np.maximum(self.taken[start:end] + READABLE, gate))
+            read_from = max(self.read_from, self.read[start - 1] + 1 if start else NEVER)
+            self.read[start:end] = one_a_cycle(np.maximum(self.taken[start:end] + READABLE, read_from))
             after, offset = self.taken[end - 1] + 1, offset + end - start
 
     def _take(self, first, stop, after, in_step=False, offset=0):
