@@ -23,7 +23,7 @@ MEANS = 1 + MULTIPLY + 1
 ADD_PRIOR = 1
 # From a pass's last operand to its first accumulator: multiplier, adder, drain register.
 MAC = MULTIPLY + 2
-# An accumulator is requantised in limbs of this many bits, so that each takes one 18-bit multiplier.
+# A wide factor is multiplied in limbs of this many bits, so that each takes one 18-bit multiplier.
 LIMB_BITS = 17
 # From a beat that is taken to its read, where a tile is read before it has ended: the beat is written in the next
 # cycle, and the record of a tile's end must be there a cycle before its last beat is read.
@@ -42,7 +42,9 @@ def ram_latency(depth):
 
 def means_latency(config):
     """From a word of sums to the mean of a channel."""
-    return MEANS + (ADD_PRIOR if config.prior_rows else 0)
+    # Sums of a tile alone are multiplied in one step, whatever their width.
+    adders = limbs(config.sum_bits) - 1 if config.context.running else 0
+    return MEANS + (ADD_PRIOR if config.prior_rows else 0) + adders
 
 
 def prior_wait(config):
@@ -53,14 +55,14 @@ def prior_wait(config):
     return max(0, ram_latency(config.channels) - 1 - ram_latency(config.groups))
 
 
-def limbs(config):
-    """Multipliers that an accumulator's requantisation takes. The top limb is signed and may be one bit longer."""
-    return max(1, -(-(config.acc_bits - 1) // LIMB_BITS))
+def limbs(bits):
+    """Multipliers that a signed factor of `bits` takes. The top limb is signed and may be one bit longer."""
+    return max(1, -(-(bits - 1) // LIMB_BITS))
 
 
 def requantise_latency(config):
     """From an accumulator to its value: products and their sum, shift, saturation, bias."""
-    return MULTIPLY + limbs(config) - 1 + 3
+    return MULTIPLY + limbs(config.acc_bits) - 1 + 3
 
 
 def record_ahead(config):

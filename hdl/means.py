@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import round_shift
-from .multiplier import Multiplier
+from .multiplier import Multiplier, multiply_limbs
 from .row_count import Rows, rows_shape
 
 __all__ = ["Means"]
@@ -60,7 +60,6 @@ class Means(wiring.Component):
                     with m.Case(i):
                         m.d.sync += [reciprocal.eq(value), shift.eq(shifts.index(q))]
 
-        m.submodules.multiply = multiply = Multiplier(signed(config.sum_bits), reciprocal.shape())
         selected = Signal(signed(config.sum_bits), reset_less=True)
         m.d.sync += selected.eq(self.sums[self.lane])
         with m.If(self.clear):
@@ -69,12 +68,18 @@ class Means(wiring.Component):
             with_prior = Signal(signed(config.sum_bits), reset_less=True)
             m.d.sync += with_prior.eq(selected + self.prior)
             selected = with_prior
-        m.d.comb += [multiply.i_a.eq(selected), multiply.i_b.eq(reciprocal)]
+        if config.context.running:
+            # Sums that go on from tile to tile are wider than a multiplier of an FPGA.
+            product = multiply_limbs(m, selected, reciprocal)
+        else:
+            m.submodules.multiply = multiply = Multiplier(selected.shape(), reciprocal.shape())
+            m.d.comb += [multiply.i_a.eq(selected), multiply.i_b.eq(reciprocal)]
+            product = multiply.o
         # Shifted by q - 1, then rounded by one more bit: the same as `round_shift` by q.
         halves = Signal(signed(config.operand_bits + 1), reset_less=True)
         with m.Switch(shift):
             for i, q in enumerate(shifts):
                 with m.Case(i):
-                    m.d.sync += halves.eq(multiply.o >> (q - 1) if q > 0 else multiply.o << (1 - q))
+                    m.d.sync += halves.eq(product >> (q - 1) if q > 0 else product << (1 - q))
         m.d.comb += self.o.eq(round_shift(halves, 1))
         return m

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reciprocal of a row count, by serial division: where sums go on, a table of all counts would be too large."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,9 +20,10 @@ class Reciprocal(wiring.Component):
     i_start, i : In
         Divide for a row count.
     o_valid : Out
-        High in one cycle, ``reciprocal_bits`` after ``i_start``. The result stays until the next ``i_start``.
+        High in one cycle, ``reciprocal_bits`` after ``i_start``. The next ``i_start`` comes later.
     o, o_log : Out
-        The quotient in steps of ``2 ** (1 - reciprocal_bits)``, and the count's ``log``.
+        The quotient in steps of ``2 ** (1 - reciprocal_bits)``, and the count's ``log``, from the cycle after
+        ``o_valid`` to the next ``i_start``.
     """
 
     def __init__(self, config):
@@ -39,16 +40,19 @@ class Reciprocal(wiring.Component):
         quotient = Signal(self.config.reciprocal_bits, reset_less=True)
         # Less than the divisor, so twice the remainder takes one bit more.
         remainder = Signal(self.i["count"].shape(), reset_less=True)
-        running = Signal()
+        running, rounds = Signal(), Signal(reset_less=True)
         twice, fits, done = Signal(len(remainder) + 1), Signal(), Signal()
+        # Its sign is the comparison: one chain of carries a cycle.
+        difference = Signal(signed(len(twice) + 1))
         m.d.comb += [
-            twice.eq(remainder << 1), fits.eq(twice >= divisor), done.eq(quotient[-1]),
+            twice.eq(remainder << 1), difference.eq(twice - divisor), fits.eq(difference >= 0), done.eq(quotient[-1]),
             self.o_valid.eq(running & done),
-            # After the last bit, `fits` is the bit that rounds.
-            self.o.eq(quotient + fits),
+            self.o.eq(quotient + rounds),
         ]
+        # After the last bit, `fits` is the bit that rounds.
+        m.d.sync += rounds.eq(fits)
         with m.If(running & ~done):
-            m.d.sync += [quotient.eq(quotient << 1 | fits), remainder.eq(twice - Mux(fits, divisor, 0))]
+            m.d.sync += [quotient.eq(quotient << 1 | fits), remainder.eq(Mux(fits, difference, twice))]
         with m.If(done):
             m.d.sync += running.eq(0)
         with m.If(self.i_start):

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
 from .config import GUARD_BITS, MULTIPLIER_BITS
-from .latency import LIMB_BITS, MULTIPLY, limbs, record_ahead, requantise_latency
-from .multiplier import Multiplier
+from .latency import MULTIPLY, limbs, record_ahead, requantise_latency
+from .multiplier import multiply_limbs
 
 __all__ = ["Record", "Requantise"]
 
@@ -54,10 +54,11 @@ class Requantise(wiring.Component):
         m = Module()
         config = self.config
         reads, layer2, index = self._address(m)
-        late = MULTIPLY + limbs(config) - 1
+        late = MULTIPLY + limbs(config.acc_bits) - 1
         wait = record_ahead(config) - 1
         layer = delay(m, layer2, wait + late, name="layer")
-        value = self._shift(m, self._multiply(m), delay(m, self.record.shift, late, name="shift"), layer)
+        product = multiply_limbs(m, self.i, self.record.multiplier)
+        value = self._shift(m, product, delay(m, self.record.shift, late, name="shift"), layer)
         bias = delay(m, self.record.bias, late + 2, name="bias")
         total = Signal(signed(config.requant_bits + 1), reset_less=True)
         m.d.sync += total.eq(value + bias)
@@ -86,26 +87,6 @@ class Requantise(wiring.Component):
         with m.If(reads):
             m.d.sync += [index.eq(Mux(layer_end, 0, index + 1)), layer2.eq(layer2 ^ layer_end)]
         return reads, layer2, index
-
-    def _multiply(self, m):
-        """Accumulator times multiplier, limb by limb; each limb but the first has an adder and a register."""
-        acc, multiplier = self.i, self.record.multiplier
-        total = None
-        for i in range(limbs(self.config)):
-            top = i == limbs(self.config) - 1
-            limb = acc[LIMB_BITS * i:].as_signed() if top else acc[LIMB_BITS * i:LIMB_BITS * (i + 1)]
-            m.submodules[f"multiply_{i}"] = multiply = Multiplier(limb.shape(), multiplier.shape())
-            m.d.comb += [multiply.i_a.eq(limb), multiply.i_b.eq(multiplier)]
-            product = delay(m, multiply.o, max(i - 1, 0), name=f"product_{i}")
-            if total is None:
-                total = product
-                continue
-            # The bits below this limb are final.
-            done = LIMB_BITS * i
-            upper = Signal(signed(self.config.acc_bits + MULTIPLIER_BITS - done), name=f"upper_{i}", reset_less=True)
-            m.d.sync += upper.eq((total >> done) + product)
-            total = Cat(delay(m, total[:done], 1, name=f"lower_{i}"), upper).as_signed()
-        return total
 
     def _shift(self, m, product, shift, layer):
         """``product >> shift``, then saturated to ``requant_bits``: two cycles."""

@@ -114,28 +114,30 @@ def _reads(m, config, excite, inside, age, comes):
         Cover(excite.i_start & inside["sequencer/layer2"], "a tile's sums come while layer 2 works on another"),
     ]
     if config.context.running:
-        _reciprocal(m, config, inside, start, age, coming, used)
+        _reciprocal(m, config, inside, age, coming, used)
     if config.prior_rows:
         _prior(m, config, excite, inside, walk, words)
     return walk
 
 
-def _reciprocal(m, config, inside, start, age, coming, used):
+def _reciprocal(m, config, inside, age, coming, used):
     """The reciprocal of a tile's row count is used by its means. Its value is proved for the component."""
     divide, bits = inside["divide"], config.reciprocal_bits
-    ready, own = Signal.like(divide.o), Signal.like(divide.o)
+    ready, own, divided, taken = Signal.like(divide.o), Signal.like(divide.o), Signal(), inside["started_1"]
     quotient, place = inside["reciprocal/quotient"], Signal(bits + 1)
-    with m.If(divide.o_valid):
+    m.d.sync += divided.eq(divide.o_valid)
+    with m.If(divided):
         m.d.sync += ready.eq(divide.o)
-    with m.If(start):
-        m.d.sync += own.eq(Mux(divide.o_valid, divide.o, ready))
+    with m.If(taken):
+        m.d.sync += own.eq(Mux(divided, divide.o, ready))
     m.d.comb += [
         place.eq(1 << (age - 1)[:len(age)]),
         Assert(inside["reciprocal/running"] == (age <= bits), "a division takes a cycle for each bit"),
         Assert((age > bits) | ((quotient >= place) & (quotient < place << 1)), "the quotient grows by a bit a cycle"),
-        Assert(~coming | (age <= bits) | (quotient[-1] & (divide.o == ready)), "the reciprocal waits"),
-        Assert(~inside["started_1"] | (divide.o == own), "the reciprocal goes with layer 1"),
-        Assert(~used.any() | inside["started_1"] | (inside["means"].reciprocal == own),
+        Assert(~(coming | taken) | (age <= bits) | (quotient[-1] & (divided | (divide.o == ready))),
+               "the reciprocal waits"),
+        Assert(~divided | coming | taken, "the reciprocal is ready when layer 1 takes it"),
+        Assert(~used.any() | taken | (inside["means"].reciprocal == own),
                "the reciprocal is that of the tile's own rows"),
     ]
 

@@ -12,6 +12,7 @@ from amaranth.hdl import Array, Assert, Assume, Const, Cover, Module, Mux, Signa
 
 from ..config import Config, Context
 from ..reciprocal import Reciprocal
+from .checks import later
 from .place import tiling_name
 from .position import is_log
 from .proof import Fault, Inside, Proof
@@ -27,7 +28,7 @@ def _model(config):
     # Cycles since the start; saturated, and so from the reset on.
     age, count, started = Signal(range(bits + 2), init=bits + 1), Signal(range(config.most_rows + 1)), Signal()
     m.d.comb += [
-        divide.i_start.eq(AnySeq(1) & (age >= bits)), divide.i.as_value().eq(AnySeq(len(divide.i.as_value()))),
+        divide.i_start.eq(AnySeq(1) & (age > bits)), divide.i.as_value().eq(AnySeq(len(divide.i.as_value()))),
         Assume((divide.i["count"] >= 1) & (divide.i["count"] <= config.most_rows) & is_log(divide.i)),
     ]
     m.d.sync += age.eq(Mux(divide.i_start, 1, age + (age <= bits)))
@@ -51,20 +52,21 @@ def _model(config):
                "each cycle gives a bit of the quotient"),
         Assert(inside["running"] == (started & (age <= bits)), "a division takes a cycle for each bit"),
         Assert(divide.o_valid == (started & (age == bits)), "the result comes after as many cycles as it has bits"),
-        Assert(~started | (age < bits) | (divide.o == Array(
+        Assert(~started | (age <= bits) | (divide.o == Array(
             Const(config.reciprocal(n)[0], bits) for n in (1, *counts))[count]),
             "the result is Config.reciprocal, and stays"),
         Assert(~started | (divide.o_log == Array(Const((n - 1).bit_length(), 8) for n in (1, *counts))[count]),
                "the result has its own log"),
-        Cover(divide.o_valid & (count == config.most_rows) & divide.i_start, "a division starts as another ends"),
+        Cover(later(m, divide.o_valid, 1, "ended") & (count == config.most_rows) & divide.i_start,
+              "a division starts as soon as another has ended"),
     ]
     return m
 
 
 _FAULTS = (
-    Fault("the last bit is not rounded", "reciprocal.py", "self.o.eq(quotient + fits)", "self.o.eq(quotient)",
+    Fault("the last bit is not rounded", "reciprocal.py", "self.o.eq(quotient + rounds)", "self.o.eq(quotient)",
           "the result is Config.reciprocal, and stays", depth=25),
-    Fault("the divisor is not subtracted", "reciprocal.py", "Mux(fits, divisor, 0)", "0",
+    Fault("the divisor is not subtracted", "reciprocal.py", "Mux(fits, difference, twice)", "twice",
           "each cycle gives a bit of the quotient"),
     Fault("the result goes on after its last bit", "reciprocal.py", "with m.If(running & ~done):",
           "with m.If(running):", "the result is Config.reciprocal, and stays", depth=25),
