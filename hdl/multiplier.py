@@ -33,9 +33,10 @@ class Multiplier(wiring.Component):
 
 
 def multiply_limbs(m, a, b):
-    """The exact product of a signed `a` and a `b` of at most 18 bits, ``MULTIPLY + limbs(len(a)) - 1`` cycles later.
+    """The exact product of a signed `a` and of `b`, ``MULTIPLY + limbs(len(a)) - 1`` cycles later.
 
-    `a` is taken limb by limb; each limb but the first has an adder and a register.
+    `a` is taken limb by limb; each limb but the first has an adder and a register. `b` is not divided: each limb's
+    multiplier is one DSP block if `b` has at most 18 bits, and takes several if it is wider.
     """
     total = None
     for i in range(limbs(len(a))):
