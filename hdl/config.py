@@ -102,33 +102,33 @@ class Config(Tiling):
         super().__post_init__()
         for option, high in (("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
                              ("lanes", 64), ("macs", 4096)):
-            check_integer(option, getattr(self, option), 1, high)
+            self._take_integer(option, 1, high)
         if self.channels % self.lanes:
             raise ConfigError("lanes", self.lanes, f"must divide channels={self.channels}")
         for option, kind in (("mid", Mid), ("gate", Gate)):
             if not isinstance(getattr(self, option), kind):
                 raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
-        check_integer("zero_point", self.zero_point, *((-128, 127) if self.signed else (0, 255)))
+        self._take_integer("zero_point", *((-128, 127) if self.signed else (0, 255)))
         if self.slack is not None:
-            check_integer("slack", self.slack, 0, 1 << 20)
+            self._take_integer("slack", 0, 1 << 20)
         self._validate_formats()
 
     def _validate_formats(self) -> None:
-        check_integer("operand_bits", self.operand_bits, 10, MAX_OPERAND_BITS)
-        check_integer("requant_bits", self.requant_bits, LOGIT_BITS + GUARD_BITS + 1, MAX_REQUANT_BITS)
+        self._take_integer("operand_bits", 10, MAX_OPERAND_BITS)
+        self._take_integer("requant_bits", LOGIT_BITS + GUARD_BITS + 1, MAX_REQUANT_BITS)
         if self.hidden_frac is None:
             # The default depends on other fields.
             frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
             object.__setattr__(self, "hidden_frac", frac)
         if self.mid.tabulated:
             finest = min(self.operand_bits - 1, MAX_HIDDEN_FRAC)
-            check_integer("segment_bits", self.segment_bits, 1, 5)
-            check_integer("hidden_frac", self.hidden_frac, self.segment_bits + 1, finest)
+            self._take_integer("segment_bits", 1, 5)
+            self._take_integer("hidden_frac", self.segment_bits + 1, finest)
         for shifts in self.shifts:
             if not 1 <= len(shifts) <= MAX_SHIFTS:
                 raise ConfigError("shifts", shifts, f"must be 1 to {MAX_SHIFTS} numbers")
-            for shift in shifts:
-                check_integer("shifts", shift, 0, 63)
+        stored = tuple(tuple(check_integer("shifts", shift, 0, 63) for shift in shifts) for shifts in self.shifts)
+        object.__setattr__(self, "shifts", stored)
         if self.operand_bits > self.most_operand_bits:
             shape = f"{self.channels} channels and a squeeze of {self.squeeze}"
             if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:

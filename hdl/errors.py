@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that several packages raise: a parameter is not legal, a tool failed."""
 
+import operator
 import signal
+from typing import Any
 
-__all__ = ["ConfigError", "ToolFailure", "check_integer", "ending", "reason"]
+__all__ = ["ConfigError", "ToolFailure", "check_integer", "ending", "integer", "reason"]
 
 
 class ConfigError(ValueError):
@@ -34,9 +36,22 @@ def reason(error: BaseException) -> str:
     return str(text).splitlines()[0]
 
 
-def check_integer(option: str, value: object, low: int, high: int) -> None:
-    """Raise TypeError or ConfigError unless `value` is an integer from `low` to `high`, both included."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def integer(value: Any) -> int | None:
+    """`value` as an int, or None if it is no integer, as a boolean is none. Those of numpy are integers, too."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def check_integer(option: str, value: object, low: int, high: int) -> int:
+    """`value` as an int; TypeError or ConfigError unless it is an :func:`integer` from `low` to `high`, both included.
+    """
+    number = integer(value)
+    if number is None:
         raise TypeError(f"{option}={value!r}: must be an integer")
-    if not low <= value <= high:
-        raise ConfigError(option, value, f"must be from {low} to {high}")
+    if not low <= number <= high:
+        raise ConfigError(option, number, f"must be from {low} to {high}")
+    return number

@@ -7,9 +7,8 @@ This module imports neither amaranth nor torch. Hardware, golden model, quantise
 
 import dataclasses
 import enum
-import numbers
 
-from .errors import ConfigError, check_integer
+from .errors import ConfigError, check_integer, integer
 
 __all__ = ["Context", "Order", "Tiling"]
 
@@ -53,7 +52,8 @@ class Tiling:
     """Which elements of a frame share a descriptor, and which elements that descriptor averages.
 
     Tile j has the rows ``j * k`` to ``min((j + 1) * k, H) - 1``. Of a stream by columns, "row" stands for a column and
-    W for H everywhere in this class. ConfigError names a parameter that is not legal, or that the context excludes.
+    W for H everywhere in this class. Integers may be those of numpy, and are stored as int. TypeError or ConfigError
+    names a parameter that is not legal, or that the context excludes.
 
     Parameters
     ----------
@@ -85,37 +85,49 @@ class Tiling:
     order: Order = Order.ROWS
 
     def __post_init__(self) -> None:
-        check_integer("k", self.k, 1, MOST_K)
+        self._take_integer("k", 1, MOST_K)
         for option, kind in (("context", Context), ("order", Order)):
             if not isinstance(getattr(self, option), kind):
                 raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
         if self.tile_width is not None:
-            check_integer("tile_width", self.tile_width, 1, MOST_ROWS)
+            self._take_integer("tile_width", 1, MOST_ROWS)
             if self.context is not Context.TILE:
                 raise ConfigError("tile_width", self.tile_width, f"context={self.context.value} has tiles of full "
                                                                  "rows; only context=tile has narrower ones")
-        check_integer("prior_rows", self.prior_rows, 0, MOST_ROWS)
+        self._take_integer("prior_rows", 0, MOST_ROWS)
         if self.context is Context.CAUSAL and not self.prior_rows:
             raise ConfigError("prior_rows", 0, "must be at least 1 for context=causal, whose first tile has no rows "
                                                "before it")
         if not self.context.running:
             object.__setattr__(self, "prior_rows", int(self.context is Context.WINDOW))
-        check_integer("max_rows", self.max_rows, 1, MOST_ROWS)
-        self._validate_window()
+        self._take_integer("max_rows", 1, MOST_ROWS)
+        self._take_window()
 
-    def _validate_window(self) -> None:
+    def _take_integer(self, option: str, low: int, high: int) -> None:
+        """Check a field, and store it as an int."""
+        object.__setattr__(self, option, check_integer(option, getattr(self, option), low, high))
+
+    def _take_window(self) -> None:
+        """Check the window, and store it as a tuple of int."""
+        if self.window is not None:
+            try:
+                values = [integer(value) for value in self.window]
+            except TypeError:
+                values = []
+            if len(values) != 2 or None in values:
+                raise ConfigError("window", repr(self.window), "must be two integers: the first row and the number of "
+                                                               "rows")
+            object.__setattr__(self, "window", tuple(values))
         if self.context is not Context.WINDOW:
             if self.window is not None:
                 raise ConfigError("window", self._window_text, "needs context=window")
             return
         if self.window is None:
             raise ConfigError("window", "", "is needed for context=window: the first row and the number of rows")
-        for value, low in zip(self.window, (0, 1), strict=True):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"window={self.window!r}: must be two integers")
-            if not low <= value <= MOST_ROWS:
-                raise ConfigError("window", self._window_text,
-                                  f"must be a first row from 0 and a number of rows from 1, up to {MOST_ROWS}")
+        first, count = self.window
+        if not (0 <= first <= MOST_ROWS and 1 <= count <= MOST_ROWS):
+            raise ConfigError("window", self._window_text,
+                              f"must be a first row from 0 and a number of rows from 1, up to {MOST_ROWS}")
 
     @property
     def _window_text(self) -> str:
@@ -124,11 +136,7 @@ class Tiling:
     @staticmethod
     def of(k: "int | Tiling") -> "Tiling":
         """The tiling alone, of `k` that has more; an integer `k` stands for tiles of so many full rows."""
-        if isinstance(k, Tiling):
-            return k.tiling
-        # Integers of numpy, too.
-        integral = isinstance(k, numbers.Integral) and not isinstance(k, bool)
-        return Tiling(k=int(k) if integral else k)
+        return k.tiling if isinstance(k, Tiling) else Tiling(k=k)
 
     @property
     def tiling(self) -> "Tiling":

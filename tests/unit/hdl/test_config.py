@@ -6,6 +6,7 @@ import fractions
 import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,16 @@ def test_refuses(change, message):
 def test_refuses_types(change, message):
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         dataclasses.replace(HEADLINE, **change)
+
+
+def test_integers_of_numpy():
+    """They are stored as int, and lists as tuples: a Config is hashable, and its fingerprint is that of the same ints.
+    """
+    fields = dict(width=56, channels=64, lanes=8, macs=16, slack=3, zero_point=1, operand_bits=20, segment_bits=2)
+    given = {name: np.int64(value) for name, value in fields.items()} | {"shifts": [[np.int64(0), 3], (2,)]}
+    config = dataclasses.replace(HEADLINE, mid=Mid.SILU, hidden_frac=np.int64(11), **given)
+    wanted = dataclasses.replace(HEADLINE, mid=Mid.SILU, hidden_frac=11, shifts=((0, 3), (2,)), **fields)
+    assert (hash(config), repr(config), config.fingerprint) == (hash(wanted), repr(wanted), wanted.fingerprint)
 
 
 def test_hidden_frac_has_a_default():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which elements share a descriptor, and the parameters that say so."""
 
+import json
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tiled_se.hdl.config import Config, ConfigError, Context, Tiling
 
 RUNNING = Tiling(k=2, context=Context.CUMULATIVE, prior_rows=3)
+WINDOW = dict(k=7, context=Context.WINDOW)
 
 
 @pytest.mark.parametrize("k", [5, np.int64(5), Tiling(k=5), Config(k=5, width=3, channels=4, squeeze=2)], ids=repr)
@@ -25,6 +27,44 @@ def test_a_tiling_stands_for_itself():
 def test_other_types_are_refused(k):
     with pytest.raises(TypeError, match=f"^k={re.escape(repr(k))}: must be an integer$"):
         Tiling.of(k)
+
+
+@pytest.mark.parametrize("fields", [
+    dict(k=np.int64(3), tile_width=np.uint8(2), max_rows=np.int16(9)),
+    dict(k=np.array(3), context=Context.CAUSAL, prior_rows=np.int32(2))], ids=repr)
+def test_integers_of_numpy(fields):
+    """They are stored as int: results hold them as JSON."""
+    wanted = {name: value if isinstance(value, Context) else int(value) for name, value in fields.items()}
+    for tiling in (Tiling(**fields), Config(**fields, width=5, channels=4, squeeze=2).tiling):
+        assert tiling == Tiling(**wanted)
+        json.dumps([getattr(tiling, name) for name in ("k", "tile_width", "prior_rows", "max_rows")])
+
+
+@pytest.mark.parametrize("window", [(2, 5), [2, 5], np.array([2, 5]), (np.int64(2), np.uint8(5))], ids=repr)
+def test_a_window_is_two_integers_of_any_kind(window):
+    tilings = [Tiling(**WINDOW, window=window), Config(**WINDOW, window=window, width=5, channels=4, squeeze=2).tiling]
+    assert {*tilings} == {Tiling(**WINDOW, window=(2, 5))}
+    for tiling in tilings:
+        assert repr(tiling.window) == "(2, 5)"
+
+
+@pytest.mark.parametrize("context", [Context.WINDOW, Context.TILE])
+@pytest.mark.parametrize("window", [7, (), (7,), (0, 7, 1), (0, True), (np.False_, 7), (0, 7.0), "07", (0, None), {}],
+                         ids=repr)
+def test_no_window(window, context):
+    text = re.escape(f"window={window!r}: must be two integers: the first row and the number of rows")
+    with pytest.raises(ConfigError, match=f"^{text}$"):
+        Tiling(k=7, context=context, window=window)
+
+
+@pytest.mark.parametrize(("window", "text"), [
+    (None, "window=: is needed for context=window: the first row and the number of rows"),
+    *((window, f"window={window[0]}:{window[1]}: must be a first row from 0 and a number of rows from 1, up to 65536")
+      for window in ((-1, 1), (0, 0), (65537, 1), (0, 65537)))])
+def test_windows_out_of_range(window, text):
+    with pytest.raises(ConfigError, match=f"^{text}$"):
+        Tiling(**WINDOW, window=window)
+    Tiling(**WINDOW, window=(65536, 65536))
 
 
 def test_a_tile_may_be_higher_than_a_buffer():
