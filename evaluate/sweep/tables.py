@@ -24,6 +24,7 @@ FIGURES = {
     "cycles": ("cycles", "total"), "first_output_latency": ("cycles", "first_output_latency"),
     "beats_per_cycle": ("cycles", "steady_throughput"), "input_stalls": ("cycles", "input_stalls"),
     "predicted_cycles": ("predicted", "total_cycles"),
+    "built_prior_rows": ("config", "prior_rows"),
     "built_lanes": ("config", "lanes"), "built_macs": ("config", "macs"), "built_slack": ("config", "slack"),
     "built_operand_bits": ("config", "operand_bits"), "built_loadable": ("config", "loadable"),
     "bound_bits": ("sram", "bound_bits"), "tile_buffer_bits": ("sram", "tile_buffer_bits"),
@@ -89,7 +90,9 @@ def summarise(configurations, results):
         **{status: sum(results[c]["status"] == status for c in configurations) for status in (OK, MISMATCH, FAILED)},
         "elements": sum(_figure(results[c], ("elements",)) or 0 for c in configurations),
         "largest_float_error_lsb": extreme("float_error_max_lsb", max),
+        # Of blocks in which something waits.
         "largest_over_bound": extreme("over_bound", max),
+        "largest_over_tse7": extreme("over_tse7", max),
         # Stalls that were asked for say nothing about a block.
         "lowest_beats_per_cycle": extreme("beats_per_cycle", min, [c for c in configurations if not c.options.stall]),
         "mismatches": bad(MISMATCH),
@@ -109,6 +112,7 @@ def summary_text(summary):
         ("compared", f"{summary['elements']:,} elements"),
         ("accuracy", extreme("largest_float_error_lsb", "LSB from float64 at most,")),
         ("memory", extreme("largest_over_bound", "x the bound at most,")),
+        ("memory", extreme("largest_over_tse7", "x seven rows at most,")),
         ("speed", extreme("lowest_beats_per_cycle", "beats a cycle at least, without stalls,")),
         *((name, f"{item['configuration']}: {item['reason']}")
           for name, items in (("mismatch", summary["mismatches"]), ("failed", summary["failures"])) for item in items),

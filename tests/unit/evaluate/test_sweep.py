@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se sweep` without a simulation: the list that it reads, and the tables that it writes."""
 
+import csv
 import json
 import pathlib
 import types
@@ -11,6 +12,7 @@ from tiled_se.evaluate.sweep import command, tables, worker
 from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import SimOptions
+from tiled_se.gen.report import config_fields
 from tiled_se.hdl.config import ConfigError, Context, Order
 
 
@@ -45,26 +47,45 @@ class TestTables:
     def test_summary(self, tmp_path):
         plan = plan_of(tmp_path, "[defaults]\nC=8\n[grid]\nSTALL=[0, 0.5]\nW=[4, 5]\n")
 
-        def result(status, error, throughput, reason=None):
+        def result(status, error, throughput, bound, seven, reason=None):
             return {"status": status, "reason": reason, "report": {
                 "elements": 10, "float_error_lsb": {"max": error}, "cycles": {"steady_throughput": throughput},
-                "sram": {"over_bound": 1.5}}}
+                "sram": {"over_bound": bound, "over_tse7": seven}}}
 
+        # In the last block nothing waits.
         results = dict(zip(plan, [
-            result("ok", 0.4, 0.9), {"status": "failed", "reason": "a line"}, result("mismatch", 9, 0.1, "stage sums"),
-            result("ok", 0.5, 0.2)], strict=True))
+            result("ok", 0.4, 0.9, 1.5, 0.3), {"status": "failed", "reason": "a line"},
+            result("mismatch", 9, 0.1, 1.6, 0.2, "stage sums"), result("ok", 0.5, 0.2, None, 0.4)], strict=True))
         summary = tables.summarise(plan, results)
         assert (summary["ok"], summary["mismatch"], summary["failed"], summary["elements"]) == (2, 1, 1, 30)
         assert summary["largest_float_error_lsb"] == {"value": 9, "configuration": "3 W=4 C=8 STALL=0.5"}
         assert summary["lowest_beats_per_cycle"] == {"value": 0.9, "configuration": "1 W=4 C=8 STALL=0"}
-        assert tables.summary_text(summary).splitlines()[-2:] == [
+        assert summary["largest_over_bound"] == {"value": 1.6, "configuration": "3 W=4 C=8 STALL=0.5"}
+        assert summary["largest_over_tse7"] == {"value": 0.4, "configuration": "4 W=5 C=8 STALL=0.5"}
+        lines = tables.summary_text(summary).splitlines()
+        assert [line for line in lines if line.startswith("memory")] == [
+            "memory      1.6 x the bound at most, in 3 W=4 C=8 STALL=0.5",
+            "memory      0.4 x seven rows at most, in 4 W=5 C=8 STALL=0.5"]
+        assert lines[-2:] == [
             "mismatch    3 W=4 C=8 STALL=0.5: stage sums", "failed      2 W=5 C=8 STALL=0: a line"]
 
     def test_nothing_worked(self, tmp_path):
         plan = plan_of(tmp_path, "[grid]\nW=[4]\n")
         files = tables.documents(plan, {plan[0]: {"status": "failed", "reason": 'a, "b"'}})
-        assert json.loads(files["summary.json"])["largest_over_bound"] is None
+        summary = json.loads(files["summary.json"])
+        assert summary["largest_over_bound"] is summary["largest_over_tse7"] is None
         assert files["results.csv"].splitlines()[1].startswith(b'1,,failed,"a, ""b""",7,4,')
+
+
+    def test_prior_that_is_built(self, tmp_path):
+        """A causal block has a row of the prior by default."""
+        plan = plan_of(tmp_path, "[grid]\nCONTEXT=['tile', 'cumulative', 'causal']\nPRIOR=['', 2]\n"
+                                 "[defaults]\nW=4\nC=8\n")
+        results = {c: {"status": "ok", "reason": None, "report": {"config": config_fields(prepare(c.options).config)}}
+                   for c in plan}
+        rows = list(csv.DictReader(tables.documents(plan, results)["results.csv"].decode().splitlines()))
+        assert [(row["PRIOR"], row["built_prior_rows"]) for row in rows] == [
+            ("", "0"), ("2", "0"), ("", "0"), ("2", "2"), ("", "1"), ("2", "2")]
 
 
 class TestPlan:
