@@ -54,12 +54,12 @@
 ##                MACS=           multipliers that both layers share; auto: the fewest that sustain a beat a cycle
 ##                                within SRAM_OVERHEAD; more than the larger of C and CR would be idle and are not
 ##                                built (default: auto)
-##                SRAM_OVERHEAD=  memory beyond what must wait that MACS=auto may spend: a fraction of 8*K*W*C
-##                                bits, or, in other contexts than tile, of 8*7*W*C; with SLACK given, cycles that
-##                                a tile may take beyond its beats (default: 0.05; 0.1 for tiles narrower than the
-##                                map)
-##                SLACK=          tile buffer beyond what must wait, K rows; auto: what full rate takes; 0: none,
-##                                the input pauses once a tile (default: auto)
+##                SRAM_OVERHEAD=  memory beyond what must wait that MACS=auto may spend: a fraction of what must
+##                                wait, or, in other contexts than tile, of seven rows; with SLACK given, cycles
+##                                that a tile may take beyond its beats (default: 0.05; 0.1 for tiles narrower than
+##                                the map)
+##                SLACK=          tile buffer beyond what must wait; auto: what full rate takes; 0: none, the input
+##                                pauses once a tile (default: auto)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS,
 ##                                else 1)
 ##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, at least 18 if

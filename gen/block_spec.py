@@ -19,7 +19,6 @@ from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
 from .options import BlockOptions
-from .wording import waiting
 
 __all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
 
@@ -162,7 +161,7 @@ def _tiling(options: BlockOptions, shape: Shape, weights: Weights | None) -> Til
     line = shape.line(options.order)
     tiling = options.tiling(line, weights is not None and "prior" in weights.arrays)
     name = "k" if tiling.window is None else "window"
-    _limit(name, OPTIONS[name].text_of(getattr(options, name)), waiting(tiling),
+    _limit(name, OPTIONS[name].text_of(getattr(options, name)), tiling.waiting_formula,
            tiling.waiting(line) * shape.channels, MOST_TILE)
     return tiling
 

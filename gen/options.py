@@ -87,11 +87,11 @@ class HardwareOptions:
         "multipliers that both layers share; auto: the fewest that sustain a beat a cycle within SRAM_OVERHEAD; "
         "more than the larger of C and CR would be idle and are not built (default: auto)")
     sram_overhead: float | None = option("hardware", "SRAM_OVERHEAD", formats.number(0, 10), None, "FRACTION",
-        "memory beyond what must wait that MACS=auto may spend: a fraction of 8*K*W*C bits, or, in other contexts than "
-        "tile, of 8*7*W*C; with SLACK given, cycles that a tile may take beyond its beats (default: 0.05; 0.1 for "
-        "tiles narrower than the map)")
+        "memory beyond what must wait that MACS=auto may spend: a fraction of what must wait, or, in other contexts "
+        "than tile, of seven rows; with SLACK given, cycles that a tile may take beyond its beats (default: 0.05; 0.1 "
+        "for tiles narrower than the map)")
     slack: int | None = option("hardware", "SLACK", formats.auto(formats.integer(0, 1 << 20)), None, "BEATS|auto",
-        "tile buffer beyond what must wait, K rows; auto: what full rate takes; 0: none, the input pauses once a tile "
+        "tile buffer beyond what must wait; auto: what full rate takes; 0: none, the input pauses once a tile "
         "(default: auto)")
 
 

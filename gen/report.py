@@ -13,11 +13,12 @@ import numpy as np
 from ..golden.reference import error_lsb
 from ..hdl.config import Config, GateKind, Order, Tiling
 from ..hdl.schedule import predict
+from ..hdl.sizing import yardstick
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec
 from .text_table import labelled
 from .verilog import Design
-from .wording import sizes, tiling, yardstick
+from .wording import sizes, tiling
 
 if TYPE_CHECKING:
     from ..cosim.build import Build

@@ -1,39 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a block is, and how much of a frame must wait in it, in the words of reports, manifests and messages."""
+"""What a block is, in the words of reports, manifests and messages."""
 
-from ..hdl.config import Config, Context, Order, Tiling
-from ..hdl.tiling import DEFAULT_MAX_ROWS, PAPER_ROWS
+from ..hdl.config import Config, Context, Order
+from ..hdl.tiling import DEFAULT_MAX_ROWS
 
-__all__ = ["averaged", "line_name", "sizes", "tiling", "waiting", "yardstick"]
-
-
-def line_name(tiling: Tiling) -> str:
-    """The name of the length of the stream's lines: W, or H of a stream by columns."""
-    return "H" if tiling.order is Order.COLUMNS else "W"
-
-
-def waiting(tiling: Tiling) -> str:
-    """The formula of the elements that must wait for their gates."""
-    line = line_name(tiling)
-    if tiling.context is Context.CAUSAL:
-        return "0"
-    if tiling.window is not None:
-        return f"(FIRST+COUNT)*{line}*C"
-    return f"K*{line}*C" if tiling.tile_width is None else f"((K-1)*{line}+TILE_W)*C"
-
-
-def yardstick(config: Config) -> tuple[str, int]:
-    """The bits with which a block's memory is compared, as (text, bits): its bound, or the paper's if that is 0."""
-    if config.bound_bits:
-        return f"the bound 8*{waiting(config)}", config.bound_bits
-    lines = "columns" if config.order is Order.COLUMNS else "rows"
-    return f"{PAPER_ROWS} {lines}, 8*{PAPER_ROWS}*{line_name(config)}*C", config.tse7_bits
+__all__ = ["averaged", "sizes", "tiling"]
 
 
 def sizes(config: Config) -> str:
     """The block's sizes, as variables of make."""
     k = "" if config.window is not None else f"K={config.k} "
-    return (f"{k}{line_name(config)}={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
+    return (f"{k}{config.line_name}={config.width} C={config.channels} CR={config.squeeze} LANES={config.lanes} "
             f"MACS={config.macs}")
 
 

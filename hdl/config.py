@@ -65,7 +65,7 @@ class Config(Tiling):
     loadable : bool
         Parameters are loaded through ``w_axis`` instead of baked in.
     slack : int, optional
-        Words of the tile buffer beyond k rows. None: as many as full rate needs (``Timing.tile_latency``).
+        Words of the tile buffer beyond those that must wait. None: as many as full rate needs (``Timing.full_slack``).
     operand_bits : int
         Signed width of the operands that the MAC units multiply by weights: tile means and hidden vector.
     hidden_frac : int, optional
@@ -179,7 +179,7 @@ class Config(Tiling):
 
     @property
     def bound_bits(self) -> int:
-        """Bits of the data that must wait, 8 * k * W * C for tiles: the bound that the block's memory is compared with.
+        """Bits of the data that must wait, 8 * k * W * C for strips: the bound that the memory is compared with.
 
         It is 0 where nothing must wait.
         """

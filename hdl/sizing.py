@@ -3,11 +3,12 @@
 
 import dataclasses
 
-from .config import ConfigError, Context
+from .config import Config, ConfigError, Context, Order
+from .tiling import PAPER_ROWS
 from .timing import BANDS_UNDER_WAY, TILES_UNDER_WAY, Timing
 
 __all__ = ["DEFAULT_LANES", "DEFAULT_OVERHEAD", "choose_macs", "doubts", "lanes_within", "memory_bits",
-           "memory_limit"]
+           "memory_limit", "yardstick"]
 
 # Most lanes of a block, unless the user says how many.
 DEFAULT_LANES = 8
@@ -51,16 +52,24 @@ def memory_bits(config):
 def memory_limit(config, overhead=None):
     """Bits of all memories except the parameters' that are worth fewer multipliers.
 
-    They are ``(1 + overhead)`` times the bound ``8 * k * W * C`` for tiles. In other contexts the bound is smaller, or
-    0, and the memories beside the tile buffer are most of all; there `overhead` is a fraction of the paper's seven rows
-    (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD`; for tiles side by side, which have
-    sums and gates for a whole row of them, it stands for `PATCH_OVERHEAD`.
+    They are ``(1 + overhead)`` times the bound (``Config.bound_bits``) for tiles. In other contexts the bound is
+    smaller, or 0, and the memories beside the tile buffer are most of all; there `overhead` is a fraction of the
+    paper's seven rows (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD`; for tiles side by
+    side, which have sums and gates for a whole row of them, it stands for `PATCH_OVERHEAD`.
     """
     if overhead is None:
         overhead = PATCH_OVERHEAD if config.tiles_across > 1 else DEFAULT_OVERHEAD
     if config.context is Context.TILE:
         return (1 + overhead) * config.bound_bits
     return config.bound_bits + overhead * config.tse7_bits
+
+
+def yardstick(config: Config) -> tuple[str, int]:
+    """The bits with which a block's memory is compared, as (text, bits): its bound, or the paper's if that is 0."""
+    if config.bound_bits:
+        return f"the bound 8*{config.waiting_formula}", config.bound_bits
+    lines = "columns" if config.order is Order.COLUMNS else "rows"
+    return f"{PAPER_ROWS} {lines}, 8*{PAPER_ROWS}*{config.line_name}*C", config.tse7_bits
 
 
 def choose_macs(config, overhead=None):
@@ -102,7 +111,7 @@ def doubts(config, lanes_chosen, macs_chosen):
     found = []
     bits = 8 * config.lanes * Timing(config).buffer_words
     if bits > FPGA_BITS:
-        found.append(f"the tile buffer has {bits:,} bits, and no FPGA has {FPGA_BITS:,}; a smaller K takes less")
+        found.append(f"the tile buffer has {bits:,} bits, and no FPGA has {FPGA_BITS:,}{_less_buffer(config)}")
     if not lanes_chosen and config.lanes == 1 < config.channels:
         divisor = next((n for n in range(2, MOST_LANES + 1) if config.channels % n == 0), None)
         found.append(f"LANES=1, one channel a cycle, as C={config.channels} has no divisor from 2 to {DEFAULT_LANES}"
@@ -110,6 +119,17 @@ def doubts(config, lanes_chosen, macs_chosen):
     if not macs_chosen and config.macs > MANY:
         found += _many_macs(config)
     return found
+
+
+def _less_buffer(config):
+    """What makes the tile buffer smaller, as the end of a sentence; empty where a row must wait and takes most of it.
+    """
+    timing = Timing(config)
+    if timing.buffer_slack > timing.waiting_words:
+        return "; a smaller SLACK takes less"
+    if config.window is not None:
+        return "; a WINDOW that ends earlier takes less"
+    return "; a smaller K takes less" if config.k > 1 else ""
 
 
 def _many_macs(config):
@@ -124,8 +144,9 @@ def _many_macs(config):
                 + ("" if config.slack is None else f", and {FEWER}")]
     if config.macs <= FAR * fewest.macs:
         return []
-    yardstick, name = (config.bound_bits, "the bound 8*K*W*C") if config.context is Context.TILE else (
-        config.tse7_bits, "seven rows")
-    before, after = (memory_bits(c) / yardstick for c in (fewest, config))
-    return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x {name}; "
-            f"MACS={fewest.macs} is as fast with {before:.2f} x {name.removesuffix(' 8*K*W*C')}, and {FEWER}"]
+    text, bits = yardstick(config)
+    before, after = (memory_bits(c) / bits for c in (fewest, config))
+    # Once with its formula, then without.
+    name = text.partition(" 8*")[0].rstrip(",")
+    return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x {text}; "
+            f"MACS={fewest.macs} is as fast with {before:.2f} x {name}, and {FEWER}"]

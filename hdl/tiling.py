@@ -211,3 +211,17 @@ class Tiling:
         if self.window is not None:
             return sum(self.window) * width
         return (self.k - 1) * width + self.tile_columns(width)
+
+    @property
+    def line_name(self) -> str:
+        """The variable that has the length of the stream's lines: W, or H of a stream by columns."""
+        return "H" if self.order is Order.COLUMNS else "W"
+
+    @property
+    def waiting_formula(self) -> str:
+        """The elements that must wait, :meth:`waiting` times C, as a formula of variables."""
+        if self.context is Context.CAUSAL:
+            return "0"
+        if self.window is not None:
+            return f"(FIRST+COUNT)*{self.line_name}*C"
+        return f"K*{self.line_name}*C" if self.tile_width is None else f"((K-1)*{self.line_name}+TILE_W)*C"

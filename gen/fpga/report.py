@@ -5,11 +5,11 @@ import dataclasses
 import statistics
 from typing import Any
 
+from ...hdl.sizing import yardstick
 from ..block_spec import BlockSpec
 from ..report import config_fields, describe_block, tool_versions
 from ..text_table import labelled
 from ..verilog import Design
-from ..wording import yardstick
 from .nextpnr import Timing
 from .targets import Family, Part
 from .tools import TOOLS

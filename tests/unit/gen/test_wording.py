@@ -5,7 +5,7 @@ import pytest
 
 from tiled_se.gen.report import describe_block
 from tiled_se.gen.verilog import Design, _header
-from tiled_se.gen.wording import averaged, yardstick
+from tiled_se.gen.wording import averaged
 from tiled_se.hdl.config import Config, Context, Order
 
 CUMULATIVE = dict(context=Context.CUMULATIVE)
@@ -31,15 +31,6 @@ def test_block(tiling, text):
     block = config(**tiling)
     assert describe_block(block) == f"{text}, relu, sigmoid, int8, baked"
     assert f"\n// {text}, relu, sigmoid, int8, zero point 0, parameters baked in\n" in _header(block, "se")
-
-
-@pytest.mark.parametrize(("tiling", "text", "bits"), [
-    ({}, "the bound 8*K*W*C", 8 * 3 * 10 * 8), (CUMULATIVE, "the bound 8*K*W*C", 8 * 3 * 10 * 8),
-    (PATCHES, "the bound 8*((K-1)*W+TILE_W)*C", 8 * (2 * 10 + 3) * 8),
-    (WINDOW, "the bound 8*(FIRST+COUNT)*W*C", 8 * 11 * 10 * 8), (COLUMNS, "the bound 8*K*H*C", 8 * 3 * 10 * 8),
-    (CAUSAL, "7 rows, 8*7*W*C", 8 * 7 * 10 * 8), (COLUMNS | CAUSAL, "7 columns, 8*7*H*C", 8 * 7 * 10 * 8)])
-def test_yardstick(tiling, text, bits):
-    assert yardstick(config(**tiling)) == (text, bits)
 
 
 @pytest.mark.parametrize(("tiling", "text"), [

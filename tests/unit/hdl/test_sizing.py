@@ -6,9 +6,15 @@ import math
 
 import pytest
 
-from tiled_se.hdl.config import Config, Context
-from tiled_se.hdl.sizing import FAR, FPGA_BITS, MANY, choose_macs, doubts, lanes_within, memory_bits
+from tiled_se.hdl.config import Config, Context, Order, Tiling
+from tiled_se.hdl.sizing import FAR, FPGA_BITS, MANY, choose_macs, doubts, lanes_within, memory_bits, yardstick
 from tiled_se.hdl.timing import Timing
+
+CUMULATIVE = dict(context=Context.CUMULATIVE)
+CAUSAL = dict(context=Context.CAUSAL, prior_rows=2)
+WINDOW = dict(context=Context.WINDOW, window=(4, 7))
+PATCHES = dict(tile_width=3)
+COLUMNS = dict(order=Order.COLUMNS)
 
 
 def sized(**more):
@@ -44,14 +50,38 @@ def test_ordinary_blocks():
         assert doubts(config, False, False) == []
 
 
+@pytest.mark.parametrize(("tiling", "text", "bits"), [
+    ({}, "the bound 8*K*W*C", 8 * 3 * 10 * 8), (CUMULATIVE, "the bound 8*K*W*C", 8 * 3 * 10 * 8),
+    (PATCHES, "the bound 8*((K-1)*W+TILE_W)*C", 8 * (2 * 10 + 3) * 8),
+    (PATCHES | COLUMNS, "the bound 8*((K-1)*H+TILE_W)*C", 8 * (2 * 10 + 3) * 8),
+    (WINDOW, "the bound 8*(FIRST+COUNT)*W*C", 8 * 11 * 10 * 8), (COLUMNS, "the bound 8*K*H*C", 8 * 3 * 10 * 8),
+    (CAUSAL, "7 rows, 8*7*W*C", 8 * 7 * 10 * 8), (COLUMNS | CAUSAL, "7 columns, 8*7*H*C", 8 * 7 * 10 * 8)])
+def test_yardstick(tiling, text, bits):
+    assert yardstick(Config(k=3, width=10, channels=8, squeeze=2, **tiling)) == (text, bits)
+
+
 @pytest.mark.parametrize("lanes", [1, 8, 64])
-def test_tile_buffer_that_no_fpga_has(lanes):
-    """At the bound itself, to the word."""
-    config = Config(k=1, width=1 << 16, channels=2048, squeeze=1, lanes=lanes, macs=1, slack=0)
-    assert 8 * config.k * config.width * config.channels == FPGA_BITS
+@pytest.mark.parametrize(("tiling", "what_helps"), [
+    (dict(k=2), "; a smaller K takes less"), (dict(k=2) | CUMULATIVE, "; a smaller K takes less"), (dict(k=1), ""),
+    (dict(k=9, context=Context.WINDOW, window=(1, 1)), "; a WINDOW that ends earlier takes less"),
+    (dict(k=1, context=Context.WINDOW, window=(0, 2)), "; a WINDOW that ends earlier takes less")], ids=str)
+def test_tile_buffer_that_no_fpga_has(lanes, tiling, what_helps):
+    """At the bound itself, to the word; and what has a smaller one."""
+    width = FPGA_BITS // (8 * 2048 * Tiling(**tiling).tile_rows)
+    config = Config(width=width, channels=2048, squeeze=1, lanes=lanes, macs=1, slack=0, **tiling)
+    assert config.bound_bits == FPGA_BITS
     assert doubts(config, True, True) == []
     assert doubts(dataclasses.replace(config, slack=1), True, True) == [
-        f"the tile buffer has {FPGA_BITS + 8 * lanes:,} bits, and no FPGA has 1,073,741,824; a smaller K takes less"]
+        f"the tile buffer has {FPGA_BITS + 8 * lanes:,} bits, and no FPGA has 1,073,741,824{what_helps}"]
+
+
+@pytest.mark.parametrize("tiling", [CAUSAL, {}, WINDOW], ids=str)
+def test_tile_buffer_that_is_mostly_slack(tiling):
+    """Beats that come while one multiplier computes gates; fewer rows would not help."""
+    config = Config(k=7, width=2, channels=1 << 16, squeeze=256, lanes=64, macs=1, **tiling)
+    (found,) = doubts(config, True, True)
+    assert found.endswith(" bits, and no FPGA has 1,073,741,824; a smaller SLACK takes less")
+    assert doubts(dataclasses.replace(config, slack=0), True, True) == []
 
 
 @pytest.mark.parametrize("channels", range(1, 130))
@@ -83,6 +113,21 @@ def test_more_multipliers_than_full_rate_takes():
     # Not where there are few of them, or full rate takes nearly as many.
     assert doubts(dataclasses.replace(config, macs=MANY), False, False) == []
     assert doubts(dataclasses.replace(config, macs=FAR * math.ceil(MANY / FAR) + 1, width=1), False, False) != []
+
+
+@pytest.mark.parametrize(("tiling", "text", "name"), [
+    (COLUMNS, "the bound 8*K*H*C", "the bound"), (CUMULATIVE, "the bound 8*K*W*C", "the bound"),
+    (dict(k=2, width=512, tile_width=256), "the bound 8*((K-1)*W+TILE_W)*C", "the bound"),
+    (dict(context=Context.WINDOW, window=(2, 5)), "the bound 8*(FIRST+COUNT)*W*C", "the bound"),
+    (CAUSAL, "7 rows, 8*7*W*C", "7 rows"), (CAUSAL | COLUMNS, "7 columns, 8*7*H*C", "7 columns")], ids=str)
+def test_multipliers_are_compared_with_what_reports_name(tiling, text, name):
+    config = sized(**dict(k=7, width=64, channels=960, squeeze=240) | tiling)
+    bits = yardstick(config)[1]
+    fewest = next(macs for macs in range(1, 241) if Timing(dataclasses.replace(config, macs=macs)).keeps_pace)
+    before, after = (memory_bits(dataclasses.replace(config, macs=n)) / bits for n in (fewest, config.macs))
+    assert doubts(config, False, False) == [
+        f"MACS=auto takes {config.macs} multipliers for a memory of {after:.2f} x {text}; MACS={fewest} is as fast "
+        f"with {before:.2f} x {name}, and a larger SRAM_OVERHEAD has auto take fewer"]
 
 
 @pytest.mark.parametrize(("width", "slack"), [(7, None), (14, 0)])
