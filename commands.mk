@@ -30,7 +30,7 @@
 ##
 ## Variables of sim, verilog and synth (the same ones make the same hardware)
 ##
-##   shape        K=7             rows of a tile; K >= H is the original squeeze-and-excite
+##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite
 ##                W=              width of the feature map (default: INPUT's)
 ##                C=              channels (default: those of INPUT or WEIGHTS)
 ##                H=              height of the simulated frames; the hardware takes any height (default: INPUT's,

@@ -19,6 +19,7 @@ from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
 from .options import BlockOptions
+from .wording import constant
 
 __all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
 
@@ -68,7 +69,7 @@ class BlockSpec:
     ``config`` is complete: every width, ``macs`` and ``slack`` have the values that are built. ``quantised`` has the
     integers that are baked in or loaded, and their real values. ``x`` are INPUT's frames, an int8 or uint8 array
     (N, H, W, C); None if they are random, see :meth:`frames`. ``config.width`` is the length of the stream's lines: W,
-    or H of a stream by columns.
+    or H of a stream by columns. ``ignores_prior``: the weights have a prior for which the tiling has no use.
     """
 
     options: BlockOptions
@@ -77,11 +78,16 @@ class BlockSpec:
     quantised: Quantised
     format: DataFormat
     x: np.ndarray | None
+    ignores_prior: bool
 
     @property
     def warnings(self) -> list[str]:
         """What the user would perhaps not want of the block, though it is right: lines of text."""
-        return doubts(self.config, self.options.lanes is not None, self.options.macs is not None)
+        why = constant(self.config, self.lines)
+        ignored = (f"WEIGHTS={self.options.weights} has a prior, which this block ignores, as it counts no rows of it: "
+                   f"CONTEXT={self.config.context.value} PRIOR={self.config.prior_rows}") if self.ignores_prior else ""
+        return [*doubts(self.config, self.options.lanes is not None, self.options.macs is not None),
+                *filter(None, (why, ignored))]
 
     @property
     def baked(self) -> Parameters | None:
@@ -129,7 +135,8 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     config = _hardware(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
     config, quantised = _quantise(config, block, data_format.scale, options)
-    return BlockSpec(options, shape, config, quantised, data_format, data.x if data else None)
+    ignores_prior = weights is not None and "prior" in weights.arrays and not tiling.prior_rows
+    return BlockSpec(options, shape, config, quantised, data_format, data.x if data else None, ignores_prior)
 
 
 def _resolve(options: BlockOptions, weights: Weights | None, data: Input | None) -> Shape:

@@ -26,7 +26,7 @@ class TileOptions:
     """Height of a tile."""
 
     k: int = option("shape", "K", formats.integer(1, 1 << 16), 7, "ROWS",
-        "rows of a tile; K >= H is the original squeeze-and-excite")
+        "rows of a tile; strips of K >= H rows are the original squeeze-and-excite")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a block is, in the words of reports, manifests and messages."""
 
-from ..hdl.config import Config, Context, Order
+from ..hdl.config import Config, Context, Order, Tiling
 from ..hdl.tiling import DEFAULT_MAX_ROWS
 
-__all__ = ["averaged", "sizes", "tiling"]
+__all__ = ["averaged", "constant", "sizes", "tiling"]
 
 
 def sizes(config: Config) -> str:
@@ -50,3 +50,14 @@ def averaged(config: Config) -> str:
     prior = f" and of {several(config.prior_rows)} of the prior" if config.prior_rows else ""
     return (f"A tile is {several(config.k)}, or what a frame has left. Its gates come from the mean of all {rows} of "
             f"the frame {which}{prior}; only the first {several(config.max_rows)} of a frame count.")
+
+
+def constant(tiling: Tiling, lines: int) -> str:
+    """Why no gate depends on a map of so many rows, or columns of a stream by columns; "" if the gates do."""
+    if any(first < stop for first, stop in tiling.averaged(lines)):
+        return ""
+    row = "column" if tiling.order is Order.COLUMNS else "row"
+    size = f"a map of {lines} {row}{'' if lines == 1 else 's'}"
+    why = (f"{size} is a single tile of K={tiling.k}, before which no {row} comes" if tiling.window is None else
+           f"{size} ends before {row} {tiling.window[0]}, the first of the window")
+    return f"{why}, so all of its gates come from the prior alone"

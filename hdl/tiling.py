@@ -58,7 +58,8 @@ class Tiling:
     Parameters
     ----------
     k : int
-        Rows of a tile; ``k >= H`` is the original squeeze-and-excite. WINDOW ignores it: its tile is the frame.
+        Rows of a tile; strips with ``k >= H`` are the original squeeze-and-excite. WINDOW ignores it: its tile is the
+        frame.
     context : Context
         TILE: the mean of the tile itself. CUMULATIVE: of all rows of the frame up to the tile's last one. CAUSAL: of
         all rows before the tile. WINDOW: of the frame's rows `window`, for the whole frame.
@@ -67,7 +68,7 @@ class Tiling:
     prior_rows : int
         CUMULATIVE and CAUSAL: P imaginary rows, all equal to the block's prior, that are averaged with the real ones.
         CAUSAL needs at least 1. In WINDOW a frame without a row in the window has the prior as its descriptor, which
-        is one such row; TILE has none. These two replace any number by 1 and 0.
+        is one such row, unless the window begins with row 0; TILE has none. These two replace any number.
     max_rows : int
         CUMULATIVE and CAUSAL: rows beyond it leave the descriptor as it is.
     window : (int, int), optional
@@ -98,10 +99,11 @@ class Tiling:
         if self.context is Context.CAUSAL and not self.prior_rows:
             raise ConfigError("prior_rows", 0, "must be at least 1 for context=causal, whose first tile has no rows "
                                                "before it")
-        if not self.context.running:
-            object.__setattr__(self, "prior_rows", int(self.context is Context.WINDOW))
         self._take_integer("max_rows", 1, MOST_ROWS)
         self._take_window()
+        if not self.context.running:
+            # Every frame has a row 0.
+            object.__setattr__(self, "prior_rows", int(self.window is not None and self.window[0] > 0))
 
     def _take_integer(self, option: str, low: int, high: int) -> None:
         """Check a field, and store it as an int."""

@@ -170,6 +170,8 @@ class TiledBlock(Nodes):
         sums = self._node("Where", [inside, lines, self._numbers("nothing", 0)])
         sums = self._reduce("ReduceSum", sums, "axis_of_lines", self.along)
         counts = self._node("ReduceSum", [self._node("Cast", [inside], to=self.inner_type)], keepdims=0)
+        if not self.tiling.prior_rows:
+            return self._node("Div", [sums, counts])
         missing = self._node("Relu", [self._node("Sub", [self._numbers("one_line", 1), counts])])
         return self._with_prior(sums, self._node("Add", [counts, missing]), missing)
 

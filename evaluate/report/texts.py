@@ -105,8 +105,8 @@ def _contexts(summary):
     columns = ["bits", "less", "MACS", "cycles"]
     groups = (("", ["", "H x W x C x CR", "n"]), ("cumulative", ["K", "elements", *columns]),
               ("causal", ["K", *columns]))
-    yield ("running means with one row of the prior; K is 1, or the least with full rate; elements and bits / 1000; "
-           "less than SE;\nMACS are multipliers, cycles those to the first output")
+    yield ("running means with one row of the prior, MAX_ROWS=H; K is 1, or the least with full rate; elements and "
+           "bits / 1000;\nless than SE; MACS are multipliers, cycles those to the first output")
     yield table(groups, _each(summary, _context_row), left=(0, 1))
     for form in (context.value for context in RUNNING):
         slow = [str(number) for number, block in enumerate(summary["blocks"], 1) if block[form]["full_rate"] is False]

@@ -6,7 +6,8 @@ import os
 
 from ...gen.files import check_file, json_bytes, write_all
 from ...gen.text_table import aligned, number
-from ...hdl.tiling import Tiling
+from ...gen.wording import constant
+from ...hdl.tiling import Order, Tiling
 from ..network import Network, open_network
 from .options import InspectOptions
 from .wording import fields, tiles
@@ -28,10 +29,13 @@ def inspect(options: InspectOptions) -> bool:
         check_file(options.json, "json")
     network = open_network(options.model, options.input_shape, check=options.check_blocks)
     tiling = options.tiling()
+    size = "W" if tiling.order is Order.COLUMNS else "H"
     contents = summary(network, tiling)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
-    print("\n".join([_table(contents, tiling), *network.left_out]))
+    alone = [f"{block['name']}: {constant(tiling, block[size])}" for block in contents["blocks"]
+             if block[size] and constant(tiling, block[size])]
+    print("\n".join([_table(contents, tiling), *alone, *network.left_out]))
     if options.json:
         print(f"wrote {options.json}")
     return True

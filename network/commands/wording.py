@@ -4,7 +4,9 @@
 import dataclasses
 import enum
 
+from ...gen.wording import constant
 from ...hdl.config import Context, Order, Tiling
+from ...hdl.tiling import DEFAULT_MAX_ROWS
 
 __all__ = ["fields", "of_prior", "tiles"]
 
@@ -21,18 +23,23 @@ def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -
     row, size = ("column", width) if by_columns else ("row", height)
     of_all = "" if size is None else f" of {size}"
 
+    why = size and constant(tiling, size)
+    alone = f"; {why}" if why else ""
+
     def several(count):
         return f"{count} {row}{'' if count == 1 else 's'}"
 
     if tiling.window is not None:
         first, count = tiling.window
-        return f"gates from {row}s {first} to {first + count - 1}{of_all}"
+        stop = first + count if size is None or size <= first else min(first + count, size)
+        return f"gates from {row}s {first} to {stop - 1}{of_all}{alone}"
     if tiling.context is Context.TILE:
         narrow = "" if tiling.tile_width is None else \
             f", {tiling.tile_width} {'rows high' if by_columns else 'columns wide'}"
         return f"tiles of {several(tiling.k)}{of_all}{narrow}"
     prior = f", with {several(tiling.prior_rows)} of the prior" if tiling.prior_rows else ""
-    return f"{tiling.context.value} gates for tiles of {several(tiling.k)}{of_all}{prior}"
+    most = f", of which the first {several(tiling.max_rows)} count" if tiling.max_rows != DEFAULT_MAX_ROWS else ""
+    return f"{tiling.context.value} gates for tiles of {several(tiling.k)}{of_all}{most}{prior}{alone}"
 
 
 def of_prior(tiling: Tiling, images: int) -> list[str]:

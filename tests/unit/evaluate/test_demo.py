@@ -191,15 +191,15 @@ def test_forms_are_the_papers_tiles_and_contexts_with_one_row_of_the_prior():
 
 
 def test_what_a_block_keeps():
-    """Of a map of 6 x 5: all of it for SE and tiles that are higher, rows of it, nothing."""
+    """Of a map of 6 x 7: all of it for SE and tiles that are higher, rows of it, nothing."""
     rng = np.random.default_rng(4)
     block = types.SimpleNamespace(float_block=FloatBlock(
         w1=rng.normal(size=(2, 8)), b1=rng.normal(size=2), w2=rng.normal(size=(8, 2)), b2=rng.normal(size=8),
         prior=rng.uniform(-0.5, 0.5, 8)))
-    maps = [rng.uniform(-1, 1, (1, 8, 6, 5)).astype(np.float32)]
+    maps = [rng.uniform(-1, 1, (1, 8, 6, 7)).astype(np.float32)]
     blocks = {form.name: IntegerBlock(block, form.options, maps) for form in forms.forms(7)}
     assert {name: integers.waiting() for name, integers in blocks.items()} == {
-        "tse": 6 * 5 * 8, "cumulative_k1": 5 * 8, "cumulative_k3": 3 * 5 * 8, "causal_k1": 0}
+        "tse": 6 * 7 * 8, "cumulative_k1": 7 * 8, "cumulative_k3": 3 * 7 * 8, "causal_k1": 0}
     bits = [blocks[name].buffer_bits() for name in ("causal_k1", "cumulative_k1", "cumulative_k3", "tse")]
     assert bits == sorted(set(bits))
     assert len({integers.buffer_bits(tiled=False) for integers in blocks.values()}) == 1
@@ -207,7 +207,7 @@ def test_what_a_block_keeps():
     outputs = {name: integers(maps[0]) for name, integers in blocks.items()}
     for name, integers in blocks.items():
         assert 0 < integers.largest_error <= 1
-        assert integers.elements == 240
+        assert integers.elements == 336
         assert name == "tse" or (outputs[name] != outputs["tse"]).any()
 
 

@@ -70,6 +70,17 @@ class TestPrepare:
         again = prepare(BlockOptions(width=4, weights=path, mid=Mid.SILU, gate=gate, residual=True, channels=8))
         assert hardware(again) == hardware(job)
 
+    def test_warnings_about_the_prior(self, npz):
+        """A prior that the tiling doesn't count, and frames of which nothing else counts."""
+        path = npz("w.npz", **weights(prior=np.zeros(8)))
+        (ignored,) = prepare(BlockOptions(width=4, lanes=8, weights=path)).warnings
+        assert ignored == (f"WEIGHTS={path} has a prior, which this block ignores, as it counts no rows of it: "
+                           "CONTEXT=tile PRIOR=0")
+        causal = {"context": Context.CAUSAL, "weights": path, "k": 3, "width": 4, "lanes": 8}
+        assert prepare(BlockOptions(height=4, **causal)).warnings == []
+        (alone,) = prepare(BlockOptions(height=3, **causal)).warnings
+        assert alone.endswith("all of its gates come from the prior alone")
+
 
 class TestTiling:
     @pytest.mark.parametrize("options", [

@@ -5,7 +5,7 @@ import pytest
 
 from tiled_se.gen.report import describe_block
 from tiled_se.gen.verilog import Design, _header
-from tiled_se.gen.wording import averaged
+from tiled_se.gen.wording import averaged, constant
 from tiled_se.hdl.config import Config, Context, Order
 
 CUMULATIVE = dict(context=Context.CUMULATIVE)
@@ -46,6 +46,16 @@ def test_block(tiling, text):
 ])
 def test_averaged(tiling, text):
     assert averaged(config(**tiling)) == text
+
+
+@pytest.mark.parametrize(("tiling", "lines", "text"), [
+    ({}, 1, ""), (CUMULATIVE, 1, ""), (CAUSAL, 4, ""), (WINDOW, 5, ""), (WINDOW | dict(window=(0, 1)), 1, ""),
+    (CAUSAL, 3, "a map of 3 rows is a single tile of K=3, before which no row comes"),
+    (CAUSAL | COLUMNS, 1, "a map of 1 column is a single tile of K=3, before which no column comes"),
+    (WINDOW, 4, "a map of 4 rows ends before row 4, the first of the window"),
+])
+def test_gates_that_do_not_depend_on_the_map(tiling, lines, text):
+    assert constant(config(**tiling), lines) == (text and f"{text}, so all of its gates come from the prior alone")
 
 
 def test_memory_over_two_yardsticks():

@@ -89,6 +89,13 @@ def test_the_columns_of_tiles_side_by_side(tiling, width, spans):
     assert config.last_columns == spans[-1][1] - spans[-1][0]
 
 
+@pytest.mark.parametrize(("window", "rows"), [((0, 7), 0), ((1, 7), 1)])
+def test_only_frames_that_may_end_before_the_window_have_a_prior(window, rows):
+    tiling = Tiling(k=3, context=Context.WINDOW, window=window, prior_rows=5)
+    assert tiling.prior_rows == rows
+    assert tiling.imaginary(1) == [rows]
+
+
 @pytest.mark.parametrize(("tiling", "rows"), [
     (Tiling(k=3), 3), (Tiling(k=3, tile_width=2), 3), (RUNNING, 2),
     (Tiling(k=3, context=Context.WINDOW, window=(2, 5)), 7)])

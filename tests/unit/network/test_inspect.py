@@ -87,6 +87,14 @@ def test_what_waits_in_each_context(tiled_se, arguments, line, waiting):
         said.get("--context", "tile"), said.get("--order", "rows"), said.get("--k", 7))
 
 
+def test_blocks_whose_gates_come_from_the_prior_alone(tiled_se):
+    """Causal tiles as high as the map: of the lower map of two."""
+    _, lines = inspected(tiled_se, backbone(40, 24), "--context", "causal", "--k", 20)
+    named = [line for line in lines if "prior alone" in line]
+    assert len(named) == 1
+    assert ": a map of 20 rows is a single tile of K=20, before which no row comes" in named[0]
+
+
 def test_input_tells_open_sizes(tiled_se):
     contents, lines = inspected(tiled_se, backbone())
     assert contents["input"] is None

@@ -177,6 +177,17 @@ class TestCommand:
          "causal gates for tiles of 3 columns of 5, with 1 column of the prior"),
         (["--tile-width", 2], "tse7x2", "tiles of 7 rows of 11, 2 columns wide"),
         (["--context", "window", "--window", "2:5"], "window2-5", "gates from rows 2 to 6 of 11"),
+        (["--context", "window", "--window", "9:5"], "window9-5", "gates from rows 9 to 10 of 11"),
+        (["--context", "window", "--window", "0:5"], "window0-5", "gates from rows 0 to 4 of 11"),
+        (["--context", "causal", "--k", 2, "--max-rows", 3], "causal2",
+         "causal gates for tiles of 2 rows of 11, of which the first 3 rows count, with 1 row of the prior"),
+        # Such a block no longer depends on the map.
+        (["--context", "causal", "--k", 11], "causal11",
+         "causal gates for tiles of 11 rows of 11, with 1 row of the prior; a map of 11 rows is a single tile of K=11, "
+         "before which no row comes, so all of its gates come from the prior alone"),
+        (["--context", "window", "--window", "5:1", "--order", "columns"], "window5-1_columns",
+         "gates from columns 5 to 5 of 5; a map of 5 columns ends before column 5, the first of the window, so all of "
+         "its gates come from the prior alone"),
     ])
     def test_name_and_lines(self, tiled_se, arguments, name, line):
         model = network()
@@ -184,7 +195,7 @@ class TestCommand:
         lines = tiled_se.passes("swap", "net.onnx", *arguments).out.splitlines()
         (block,) = find_blocks(model)
         prior = ["the prior of each block is 0, as there is no CALIBRATION"]
-        assert lines == [f"{block.name}: {line}", *prior * (name[0] in "w" or "prior" in line),
+        assert lines == [f"{block.name}: {line}", *prior * ("prior" in line or name in ("window2-5", "window9-5")),
                          f"wrote net_{name}.onnx: 1 blocks tiled"]
         assert find_blocks(onnx.load(f"net_{name}.onnx")) == []
 
