@@ -27,7 +27,7 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
     `k` is the tiling, or the number of rows of a tile, for all blocks or by block's name; a block that the mapping
     lacks is not tiled. A tiling that averages rows of a prior, too, takes that of each block's ``float_block``.
     Raises ConfigError: ("k") for a number of rows that is not legal or a name that no block has, ("model") for an
-    operator set without what the tiling needs: 9 for a map of open height, 11 for context=cumulative and causal.
+    operator set without what the tiling needs where a height is open: 9, or 11 for other contexts than tile.
     """
     blocks = list(blocks)
     tilings = dict(k) if isinstance(k, Mapping) else dict.fromkeys((block.name for block in blocks), k)
@@ -39,6 +39,9 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
     graph = Graph(copy.deepcopy(model))
     used = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
     selected = [block for block in blocks if block.name in tilings]
+    if any(None in block.fixed_size for block in selected):
+        # Numbers alone may be of an exporter's sample, and runtimes would take them for the sizes of every map.
+        _keep(graph.model.graph.value_info, lambda name: None in graph.dims.get(name, (None,)))
     for block in selected:
         tiled = TiledBlock(graph, block, tilings[block.name], _unused(used, f"tiled_se/{block.name}"))
         tiled.replace()

@@ -4,7 +4,8 @@
 Tiles that have their own means: each row's mean, then the mean of k rows each by an AveragePool. That has k - 1 rows of
 padding at the end, which it doesn't count, so it has exactly ceil(H / k) windows, and the last one is over the rows
 that are left. (Runtimes disagreed about ceil_mode before operator set 19.) Means of all rows so far: the sums of all
-rows up to each one, by a CumSum, of which each tile takes one. Each row then gathers the gates of its tile.
+rows up to each one, by a CumSum, of which each tile takes one. Means over a window of a map of fixed size, and running
+ones where there is no CumSum: a product with a constant. Each row then gathers the gates of its tile.
 
 Where the stream brings columns, a line of the map is a column; else it is a row.
 """
@@ -23,9 +24,11 @@ __all__ = ["TiledBlock"]
 
 NCHW_TO_NHWC, NHWC_TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 # The first operator set in which the ends of Clip are inputs, and those that introduced operators.
-CLIP_INPUT, RANGE, CUM_SUM, WHERE, CONSTANT_OF_SHAPE = 11, 11, 11, 9, 9
+CLIP_INPUT, RANGE, CUM_SUM, CONSTANT_OF_SHAPE = 11, 11, 11, 9
 # Rows whose tiles are listed in a constant; those of higher maps are computed.
 MOST_LISTED = 1 << 16
+# Numbers in a constant with the part of each row in each tile's mean: a map of 1024 rows, with tiles of one.
+MOST_PARTS = 1 << 20
 # Types that runtimes have all the operators for. Tensors of other types are cast, as are those of a type that is too
 # coarse for the weights, or for sums of many rows.
 FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
@@ -41,9 +44,6 @@ class TiledBlock(Nodes):
         self.graph, self.block, self.tiling = graph, block, tiling
         # Axes of (N, C, H, W): from line to line, and within a line.
         self.along, self.within = (WIDTH, HEIGHT) if tiling.order is Order.COLUMNS else (HEIGHT, WIDTH)
-        # Exporters declare the sizes of their sample inside models that take any: they hold only for a fixed input.
-        self.fixed = all(value.name in graph.dims and None not in graph.dims[value.name][
-            len(graph.dims[value.name]) == 4:] for value in graph.inputs)
         self.type = self._type()
         held = tiling.context is Context.TILE and self._holds_weights(FLOATS.get(self.type))
         self.inner_type = self.type if held else TensorProto.FLOAT
@@ -111,7 +111,11 @@ class TiledBlock(Nodes):
         tiling = self.tiling
         if tiling.context is Context.TILE:
             return self._means(x, {self.along: tiling.k, self.within: tiling.tile_width})
-        lines = self._means(x, {self.along: 1, self.within: None})
+        lines, size = self._means(x, {self.along: 1, self.within: None}), self._fixed_size(self.along)
+        # A window has one mean. Running ones have many, for which a CumSum is better where there is one.
+        if size and (tiling.context is Context.WINDOW or
+                     self.opset < CUM_SUM and size * len(tiling.strips(size)) <= MOST_PARTS):
+            return self._weighted_means(lines, size)
         return self._mean_of_window(lines, x) if tiling.context is Context.WINDOW else self._running_means(lines, x)
 
     def _means(self, x, sizes):
@@ -133,6 +137,21 @@ class TiledBlock(Nodes):
         return self._node("AveragePool", [x], kernel_shape=sizes, strides=sizes,
                           pads=[0, 0, *(size - 1 for size in sizes)], count_include_pad=0)
 
+    def _weighted_means(self, lines, size):
+        """The mean of each tile as a product of all `size` lines with their parts in it, and the prior's part."""
+        bounds, imaginary = np.array(self.tiling.averaged(size)), np.array(self.tiling.imaginary(size))
+        counts = imaginary + bounds[:, 1] - bounds[:, 0]
+        at = np.arange(size)
+        parts = ((at >= bounds[:, :1]) & (at < bounds[:, 1:])) / counts[:, None]
+        by_columns = self.along == WIDTH
+        parts = self._numbers("parts_of_lines", parts.T if by_columns else parts)
+        means = self._node("MatMul", [lines, parts] if by_columns else [parts, lines])
+        prior = self.block.float_block.prior
+        if prior is None or not (prior.any() and imaginary.any()):
+            return means
+        prior = np.expand_dims(np.outer(prior, imaginary / counts), 1 if by_columns else 2)
+        return self._node("Add", [means, self._numbers("part_of_prior", prior)])
+
     def _running_means(self, lines, x):
         """Means of all lines up to the end of each tile, or up to its start, and of those of the prior."""
         tiling, causal = self.tiling, self.tiling.context is Context.CAUSAL
@@ -148,7 +167,7 @@ class TiledBlock(Nodes):
     def _lines_taken(self, x):
         """int64 (tiles): the line whose sum each tile takes, which for a causal one has the lines before it only."""
         tiling, causal = self.tiling, self.tiling.context is Context.CAUSAL
-        size = self._fixed_size(x, self.along)
+        size = self._fixed_size(self.along)
         if size is not None:
             return self._constant("lines_taken", np.array([stop - (not causal) for _, stop in tiling.averaged(size)]))
         size = self._size(x, self.along)
@@ -165,7 +184,7 @@ class TiledBlock(Nodes):
 
     def _mean_of_window(self, lines, x):
         """(N, C, 1, 1): the mean of the lines in the window, or the prior if the map has none of them."""
-        self._needs("Where", WHERE)
+        self._needs("Range", RANGE)
         inside = self._upright(self._in_window(x))
         sums = self._node("Where", [inside, lines, self._numbers("nothing", 0)])
         sums = self._reduce("ReduceSum", sums, "axis_of_lines", self.along)
@@ -178,10 +197,6 @@ class TiledBlock(Nodes):
     def _in_window(self, x):
         """bool (lines): whether a line is in the window."""
         first, count = self.tiling.window
-        size = self._fixed_size(x, self.along)
-        if size is not None:
-            return self._constant("in_window", (np.arange(size) >= first) & (np.arange(size) < first + count))
-        self._needs("Range", RANGE)
         at = self._range(x, self.along)
         before = self._node("Less", [at, self._constant("first", first)])
         return self._node("And", [self._node("Not", [before]),
@@ -251,7 +266,7 @@ class TiledBlock(Nodes):
 
     def _tiles(self, x, axis, size):
         """int64 (H or W): the tile of each row, or of each column."""
-        fixed = self._fixed_size(x, axis)
+        fixed = self._fixed_size(axis)
         name, pixels = ("tile_of_row", "k") if axis == self.along else ("tile_of_column", "tile_width")
         if fixed is not None:
             return self._constant(name, np.arange(fixed) // size)
@@ -260,10 +275,9 @@ class TiledBlock(Nodes):
                               f"must be {CONSTANT_OF_SHAPE} or later where {SIZES[axis]}s are open")
         return self._node("Div", [self._range(x, axis), self._constant(pixels, size)])
 
-    def _fixed_size(self, x, axis):
+    def _fixed_size(self, axis):
         """The size of an axis of (N, C, H, W), if each map has the same and it is one whose lines may be listed."""
-        dims = self.graph.dims.get(x)
-        size = dims[axis - self.block.channels_last] if self.fixed and dims is not None else None
+        size = self.block.fixed_size[axis - HEIGHT]
         return size if size is not None and size <= MOST_LISTED else None
 
     def _size(self, x, axis, rank=0):

@@ -39,7 +39,7 @@ def wrong_tiles(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], tiling: 
     for block in blocks:
         subgraph = Subgraph(graph, block.x, block.y, Ranges())
         error = constant_error(graph, subgraph.nodes)
-        for height, width in _sizes(block, tiling, graph):
+        for height, width in _sizes(block, tiling):
             shape = (1, block.channels, height, width)
             if math.prod(shape) > LARGEST:
                 continue
@@ -55,12 +55,10 @@ def wrong_tiles(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], tiling: 
     return None
 
 
-def _sizes(block, tiling, graph):
+def _sizes(block, tiling):
     """Heights and widths of maps to run: the block's own, several where they are open."""
-    dims = graph.dims.get(block.x)
-    fixed = (None, None) if dims is None else (dims[2 - block.channels_last], dims[3 - block.channels_last])
     columns = tiling.order is Order.COLUMNS
-    own = fixed[::-1] if columns else fixed
+    own = block.fixed_size[::-1] if columns else block.fixed_size
     # So many that the last tile is a part of one, no more of them count, or the window ends before.
     several = {1, 2 * tiling.k + 1, tiling.k + tiling.most_rows, sum(tiling.window or (0,)) + 1}
     most = min(max(2 * tiling.k + 1, ELEMENTS // (LINE * block.channels)), MOST_LINES)

@@ -13,7 +13,7 @@ from ...golden.block import FloatBlock
 from ...hdl.config import ConfigError, Order, Tiling
 from ..read.graph import Graph
 from ..read.names import block_name
-from ..read.shapes import map_size
+from ..read.shapes import fixed_dims, map_size
 from .activations import match_activation, match_gate, unsupported_activation
 from .affine import Chain
 from .fake_quantisation import narrowed_inside, rounds_inside
@@ -38,7 +38,8 @@ class NetworkBlock:
     instead of (N, C, H, W). `quantised` tells whether the network rounds to integers between x and y. `height` and
     `width` are those of x, None if the size of the network's input leaves them open. `ranges` are what the block's
     numbers are cut to by the ranges of such integers. `element_type` is ONNX's number for the type of x and y, None if
-    it is not known.
+    it is not known. `fixed_size` is the height and the width that x has whatever the network's input is, with None for
+    one that may differ; `height` and `width` may be those for an input of a given size, or a batch of one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class NetworkBlock:
     width: int | None = None
     ranges: Ranges = dataclasses.field(default_factory=Ranges)
     element_type: int | None = None
+    fixed_size: tuple[int | None, int | None] = (None, None)
 
     @property
     def channels(self) -> int:
@@ -92,7 +94,11 @@ class _Unsupported(Exception):
 def match(graph: Graph) -> tuple[list[NetworkBlock], dict[str, str]]:
     """``(blocks, unsupported)``: the blocks of `graph` in its order, and why parts that are like a block are not
     supported, by name."""
-    return _Matcher(unfused(graph)).matches()
+    graph = unfused(graph)
+    blocks, unsupported = _Matcher(graph).matches()
+    fixed = fixed_dims(graph) if blocks else {}
+    return [dataclasses.replace(block, fixed_size=map_size(fixed.get(block.x), block.channels_last))
+            for block in blocks], unsupported
 
 
 class _Matcher:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes of the feature maps in an ONNX network, for a given size of its input; onnxruntime sessions that give maps."""
 
+import contextlib
 import copy
 import dataclasses
 import math
@@ -20,12 +21,14 @@ from .sandbox import sandboxed
 if typing.TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["SHAPE_FORMAT", "InputShape", "infer", "inferred", "input_dims", "input_of", "map_size", "measured",
-           "numpy_type", "open_session"]
+__all__ = ["SHAPE_FORMAT", "InputShape", "fixed_dims", "infer", "inferred", "input_dims", "input_of", "map_size",
+           "measured", "numpy_type", "open_session"]
 
 # Elements of an input: a photograph of 100 million pixels.
 MOST_ELEMENTS = 3 * 10**8
 SHAPE_FORMAT = "must be CxHxW, like 3x640x640"
+# What inference raises for a model that it refuses, and for one that is inconsistent.
+REFUSALS = (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,17 +113,41 @@ def infer(graph: Graph, dims: list[int] | None = None) -> dict:
                     for dim, size in zip(value.type.tensor_type.shape.dim, dims, strict=True):
                         dim.dim_value = size
             # The declared shapes of all tensors that follow from it may be others.
-            del model.graph.value_info[:]
-            for value in model.graph.output:
-                value.type.tensor_type.ClearField("shape")
+            _clear_shapes(model.graph)
         model = inferred(model)
-    except (ArithmeticError, Error, InferenceError, LookupError, RuntimeError, TypeError, ValueError):
+    except REFUSALS:
         # The model may still run. Sizes that stay open are reported as such.
         return dict(graph.dims)
     graph.element_types |= declared_types(model.graph)
-    return graph.dims | {value.name: shape
-                         for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
-                         if (shape := declared_dims(value)) is not None}
+    return graph.dims | _declared(model.graph)
+
+
+def fixed_dims(graph: Graph) -> dict:
+    """The shape of each tensor by ONNX's shape inference, with None for what may differ from one input to another.
+
+    Sizes of the input that the file leaves open stay open, the batch, too, whatever ``graph.dims`` are. What is
+    declared within the network counts only if no size is open: exporters declare the sizes of their sample inside
+    models that take any. Inference runs in this process, which a crafted file can crash.
+    """
+    model = copy.deepcopy(graph.model)
+    if any(dims is None or None in dims for dims in map(declared_dims, graph.inputs)):
+        _clear_shapes(model.graph)
+    with contextlib.suppress(*REFUSALS):
+        model = inferred(model)
+    return _declared(model.graph)
+
+
+def _clear_shapes(graph):
+    """Remove the declared shapes of all tensors but the inputs."""
+    del graph.value_info[:]
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
+def _declared(graph):
+    """The declared shapes of a GraphProto's tensors."""
+    return {value.name: dims for value in (*graph.value_info, *graph.input, *graph.output)
+            if (dims := declared_dims(value)) is not None}
 
 
 def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
