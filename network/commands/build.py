@@ -2,6 +2,7 @@
 """`tiled-se build`: quantises, generates and co-simulates every block of a network on real feature maps."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -26,6 +27,7 @@ from ...hdl.sizing import lanes_within
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
 from ..network import open_network
+from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
 from .options import BuildOptions
@@ -52,10 +54,15 @@ def build(options: BuildOptions) -> bool:
     tiling = options.tiling(prior=True)
     images = find_images(options, network)
     tasks = _tasks(options, folder, blocks)
+    # The tiled network runs on these images only: it needs no operators for maps of other sizes, which old sets lack.
+    blocks = [dataclasses.replace(block, fixed_size=(block.height, block.width)) for block in blocks]
+    with model_errors(options.model):
+        # What can't be tiled is refused before the network runs.
+        tiled = tile_blocks(network.model, blocks, tiling)
     if tiling.prior_rows:
         print(f"running the network on {len(images)} images ...", flush=True)
         blocks = with_priors(network, blocks, images)
-    tiled = tile_blocks(network.model, blocks, tiling)
+        tiled = tile_blocks(network.model, blocks, tiling)
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         inputs = {block.name: _inputs(block, maps[block.name], options) for block in blocks}

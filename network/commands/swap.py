@@ -39,11 +39,14 @@ def swap(options: SwapOptions) -> bool:
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")
     images = find_images(options, network) if calibrated else ()
+    with model_errors(options.model):
+        # What can't be tiled is refused before the network runs.
+        tiled = tile_blocks(network.model, blocks, tiling)
     if images:
         print(f"running the network on {len(images)} images ...", flush=True)
         blocks = with_priors(network, blocks, images)
-    with model_errors(options.model):
         tiled = tile_blocks(network.model, blocks, tiling)
+    with model_errors(options.model):
         error = _checker_error(tiled)
         # Runtimes run many models that the checker refuses: an error that the original has, too, is accepted.
         if error is not None and error != _checker_error(network.model):

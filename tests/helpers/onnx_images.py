@@ -14,16 +14,16 @@ HEIGHT, WIDTH = 22, 10
 SHAPE = InputShape(3, HEIGHT, WIDTH)
 
 
-def model(path, batch=1, others=False):
+def model(path, batch=1, others=False, opset=13):
     """A convolution with stride 2 from images of any size, then two blocks, the second one residual.
 
     With `others` the node "other" is a product with gates that no layer makes.
     """
-    net = Net(13)
+    net = Net(opset)
     rng = np.random.default_rng(2)
     stem = net("Conv", "x", net.constant(rng.normal(size=(CHANNELS, 3, 3, 3))), strides=[2, 2], pads=[1, 1, 1, 1])
-    first = se(net, stem, Spelling(gate="fifth"))
-    y = se(net, first, Spelling(end="add", mid="silu"), seed=3)
+    first = se(net, stem, Spelling(gate="fifth", opset=opset))
+    y = se(net, first, Spelling(end="add", mid="silu", opset=opset), seed=3)
     if others:
         y = net("Mul", y, net("Sigmoid", net("GlobalAveragePool", y)))
         net.nodes[-1].name = "other"

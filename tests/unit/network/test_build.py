@@ -4,8 +4,10 @@
 import json
 import types
 
+import numpy as np
 import pytest
 
+from tests.helpers.onnx_images import HEIGHT, WIDTH, model, network_and_images
 from tiled_se.cosim.tools import BuildError
 from tiled_se.gen.block_spec import prepare
 from tiled_se.hdl.errors import ToolFailure
@@ -79,3 +81,39 @@ def test_a_mismatch_counts_more_than_a_tool(results, failed):
     with pytest.raises(ToolFailure) as caught:
         build._check_tools(results)
     assert str(caught.value) == f"{failed} blocks could not be built: g:\nx"
+
+
+class Unbuilt:
+    """A campaign that builds no block."""
+
+    def __init__(self, tasks):
+        self.failures, self.results = dict.fromkeys(tasks, "not built"), {}
+
+    def run(self, *_, **__):
+        """Nothing."""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--k", 3], ["--k", 1, "--context", "causal"], ["--k", 2, "--context", "cumulative", "--order", "columns"],
+    ["--context", "window", "--window", "2:5"]])
+def test_operator_sets_do_not_matter(tiled_se, tmp_path, monkeypatch, arguments):
+    """The RTL has none: blocks of an old network of open size, run on images of one, get what those of a new one get.
+    """
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, images = network_and_images(tmp_path)
+    found = []
+    for opset in (13, 7):
+        model(tmp_path / "net.onnx", opset=opset)
+        assert tiled_se("build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", *arguments,
+                        "-o", f"rtl{opset}").status == 1
+        folders = sorted(path.parent for path in tmp_path.glob(f"rtl{opset}/*/{build.INPUT}"))
+        found.append([np.load(folder / name) for folder in folders for name in (build.WEIGHTS, build.INPUT)])
+    assert [len(files) for files in found] == [4, 4]
+    for new, old in zip(*found, strict=True):
+        assert set(new) == set(old)
+        for name in new:
+            if new[name].dtype.kind == "U":
+                assert old[name] == new[name]
+            else:
+                # A number halfway between two integers may be rounded either way.
+                np.testing.assert_allclose(old[name], new[name], rtol=1e-5, atol=name == "x_q")

@@ -109,3 +109,15 @@ def test_a_given_size_fixes_nothing(tiled_se):
     onnx.save(inside(("n", CHANNELS, "h", WIDTH), 9), "net.onnx")
     tiled_se.refuses_as("MODEL=net.onnx (--model): operator set 9: must be 11 or later for context=window", "swap",
                         "net.onnx", *WINDOW, "--input-shape", f"{CHANNELS}x{HEIGHT}x{WIDTH}", "-o", "out.onnx")
+
+
+@pytest.mark.parametrize(("command", "height", "own"), [("swap", "h", 8), ("build", 1025, 1025)])
+def test_refused_before_the_network_runs(tiled_se, tmp_path, command, height, own):
+    """On images, for a prior: none is printed about them. A map of 1025 rows has too many means for one product."""
+    onnx.save(inside((1, CHANNELS, height, 2), 10), "net.onnx")
+    (tmp_path / "images").mkdir()
+    np.save("images/0.npy", np.zeros((CHANNELS, own, 2), np.float32))
+    tiled_se.refuses_as("MODEL=net.onnx (--model): operator set 10: must be 11 or later for context=causal", command,
+                        "net.onnx", "--context", "causal", "--k", 1, "--calibration", "images", "--input-shape",
+                        f"{CHANNELS}x{own}x2", "-o", "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "net.onnx"]
