@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pace of tiles side by side, from the counts of a `Timing`."""
 
-__all__ = ["row_period"]
+import itertools
+import math
+
+__all__ = ["keeps_up", "row_period"]
 
 
 def row_period(timing, words, gate_tiles):
@@ -49,3 +52,33 @@ def _band_wait(timing):
         ready = max(taken + timing.tile_latency, ready + timing.excite_cycles)
         start.append(max(ready, start[-1] + timing.segment_words if tile else 0))
     return start[-1] - (config.tiles_across - 1) * timing.segment_words
+
+
+def keeps_up(timing, gate_tiles, under_way, layer_gap):
+    """Whether tiles of one row, side by side, never hold up beats that come one a cycle, from beat 0 in cycle 0 on.
+
+    The rightmost tile may be narrower, and what it lacks of time the tiles beside it may have. So tile after tile is
+    followed, as `schedule` does, until a row leaves the block in the state in which an earlier one left it.
+    """
+    config, states = timing.config, set()
+    sums_read = issued = -math.inf
+    # Of the last tiles, the cycles in which their last beats were read.
+    read = [-math.inf] * under_way
+    for row in itertools.count():
+        for first, stop in config.spans(config.width):
+            begin, end = ((row * config.width + column) * config.groups for column in (first, stop))
+            # The sums are complete with the tile's last beat, and must have left before the next tile's first one.
+            if read[-under_way] + 2 > begin or end - 1 <= sums_read:
+                return False
+            sums_read = max(end + timing.start_latency, issued + layer_gap) + timing.layer_cycles[0] - 1
+            layer2 = max(sums_read + timing.gap, read[-gate_tiles] + 2)
+            issued = layer2 + timing.layer_cycles[1] - 1
+            start = max(layer2 + timing.gates_cycles, read[-1] + 1)
+            # A beat replaces one that was read before.
+            if start >= begin + timing.buffer_words:
+                return False
+            read = [*read[1:], start + end - begin - 1]
+        state = tuple(cycle - end for cycle in (sums_read, issued, *read))
+        if state in states:
+            return True
+        states.add(state)

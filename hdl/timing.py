@@ -19,7 +19,7 @@ from .latency import (
     ram_latency,
     requantise_latency,
 )
-from .patch_period import row_period
+from .patch_period import keeps_up, row_period
 
 __all__ = ["Timing"]
 
@@ -171,7 +171,14 @@ class Timing:
     @property
     def keeps_pace(self):
         """Whether gates for tiles of k rows are computed as fast as such tiles can arrive."""
-        return self.period(self.config.tile_words) == self.config.tile_words
+        words = self.config.tile_words
+        # A causal frame's first sums, the prior's, are handed over a cycle later than others: after its first beat.
+        if self.config.context is Context.CAUSAL and words < self.start_latency + self.layer_cycles[0] + 2:
+            return False
+        if self.period(words) != words:
+            return False
+        one_row = self.config.tiles_across > 1 and not self.config.banded
+        return not one_row or keeps_up(self, GATE_TILES, TILES_UNDER_WAY, LAYER_GAP)
 
     @property
     def tile_latency(self):

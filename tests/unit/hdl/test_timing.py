@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tiled_se.hdl.config import Config, ConfigError, Context
+from tiled_se.hdl.config import Config, ConfigError, Context, Mid
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.sizing import choose_macs, memory_bits
 from tiled_se.hdl.timing import TILES_UNDER_WAY, Timing
@@ -81,6 +81,29 @@ def test_contexts(context):
     assert 20 < full < 130
 
 
+@pytest.mark.parametrize(("width", "channels"), [(3, 10), (2, 20)])
+def test_a_causal_frame_begins_a_cycle_late(width, channels):
+    """The sums of a frame's prior are handed over after a beat, so its first tile needs a cycle more than the others.
+    """
+    config = Config(k=1, width=width, channels=channels, squeeze=1, macs=channels, context=Context.CAUSAL, prior_rows=1)
+    timing, words = Timing(config), config.tile_words
+    assert words == timing.start_latency + timing.layer_cycles[0] + 1 == timing.period(words)
+    for block, full in ((config, False), (dataclasses.replace(config, width=width + 1), True)):
+        assert Timing(block).full_rate == full
+        assert all((predict(block, [rows] * 9).steady_throughput == 1) == full for rows in (3, 40))
+
+
+@pytest.mark.parametrize("sizes", [
+    {"width": 16, "tile_width": 12, "channels": 18, "lanes": 2, "squeeze": 1, "macs": 2},
+    {"width": 14, "tile_width": 12, "channels": 17, "lanes": 1, "squeeze": 4, "macs": 17}])
+def test_a_narrow_tile_holds_up_every_other_row(sizes):
+    """The pace of a row is that of its beats, but the rightmost tile of one is late for that of the next."""
+    config = Config(k=1, operand_bits=24, mid=Mid.SILU, **sizes)
+    assert Timing(config).period(config.tile_words) == config.tile_words
+    assert predict(config, [200]).steady_throughput < 1
+    assert not Timing(config).full_rate
+
+
 def test_patches():
     """First output; full rate where it is stated, at its boundary, too: the last words of slack, the least width."""
     rng = random.Random(9)
@@ -88,7 +111,7 @@ def test_patches():
     for _ in range(150):
         lanes = rng.choice([1, 2, 3, 8])
         config = Config(k=rng.choice([1, 2, 3, 7]), width=2, lanes=lanes, channels=lanes * rng.choice([1, 2, 5, 12]),
-                        squeeze=rng.choice([1, 3, 8]), macs=rng.choice([1, 3, 9, 30]))
+                        squeeze=rng.choice([1, 3, 8]), macs=rng.choice([1, 3, 9, 30]), mid=rng.choice([*Mid]))
         timing = Timing(config)
         columns = max(1, -(-timing.excite_cycles // config.groups) + rng.choice([-2, -1, 0, 0, 1, 20]))
         last = max(1, min(columns, rng.choice([columns, columns, columns - 1, columns // 2, 1])))
