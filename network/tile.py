@@ -11,7 +11,9 @@ from onnx import helper
 from ..hdl.config import ConfigError
 from ..hdl.tiling import Tiling
 from .match.match import NetworkBlock
-from .read.graph import Graph
+from .match.unfuse import unfused
+from .read.graph import Graph, declared_dims
+from .read.shapes import fixed_dims
 from .tiled_block import TiledBlock
 
 __all__ = ["LAST_WITH_INPUTS", "tile_blocks"]
@@ -24,6 +26,7 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
                 k: int | Tiling | Mapping[str, int | Tiling] = 7) -> onnx.ModelProto:
     """A copy of `model` with `blocks`, which are its own, tiled. Names of inputs and outputs and all other nodes stay.
 
+    Declared sizes of tensors and outputs that don't follow from the declared size of the input are left open.
     `k` is the tiling, or the number of rows of a tile, for all blocks or by block's name; a block that the mapping
     lacks is not tiled. A tiling that averages rows of a prior, too, takes that of each block's ``float_block``.
     Raises ConfigError: ("k") for a number of rows that is not legal or a name that no block has, ("model") for an
@@ -39,15 +42,29 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
     graph = Graph(copy.deepcopy(model))
     used = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
     selected = [block for block in blocks if block.name in tilings]
-    if any(None in block.fixed_size for block in selected):
-        # Numbers alone may be of an exporter's sample, and runtimes would take them for the sizes of every map.
-        _keep(graph.model.graph.value_info, lambda name: None in graph.dims.get(name, (None,)))
+    _open_sizes(graph)
     for block in selected:
         tiled = TiledBlock(graph, block, tilings[block.name], _unused(used, f"tiled_se/{block.name}"))
         tiled.replace()
         used.update(name for node in tiled.nodes for name in (node.name, *node.output))
     _write(graph, {block.y for block in selected})
     return graph.model
+
+
+def _open_sizes(graph: Graph):
+    """Leave declared sizes of tensors and outputs open, but for those that follow from the input's.
+
+    They may be those of an exporter's sample, and runtimes would take them for the sizes of every map.
+    """
+    # What follows a fused layer can be inferred without its activation only.
+    fixed = fixed_dims(unfused(graph))
+    for value in (*graph.model.graph.value_info, *graph.model.graph.output):
+        if (declared := declared_dims(value)) is not None:
+            found = fixed.get(value.name, ())
+            sizes = found if len(found) == len(declared) else [None] * len(declared)
+            for dim, size in zip(value.type.tensor_type.shape.dim, sizes, strict=True):
+                if dim.HasField("dim_value") and dim.dim_value != size:
+                    dim.ClearField("dim_value")
 
 
 def _write(graph: Graph, replaced: set[str]):

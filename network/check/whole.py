@@ -53,7 +53,8 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.Mo
     graph = network.graph
     stepped = _after_steps(graph, {block.y for block in blocks})
     tensors = [block.y for block in blocks] + [name for name in sorted(graph.outputs) if name not in stepped]
-    rows = max(block.height or MOST_ROWS for block in blocks)
+    # A height that is not fixed may be that of other maps than these inputs lead to.
+    rows = max(block.fixed_size[0] or max(block.height or 0, MOST_ROWS) for block in blocks)
     models = [model.SerializeToString() for model in (
         tiled, _unrounded(graph, blocks), tile_blocks(network.model, blocks, rows))]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]

@@ -97,8 +97,13 @@ def match(graph: Graph) -> tuple[list[NetworkBlock], dict[str, str]]:
     graph = unfused(graph)
     blocks, unsupported = _Matcher(graph).matches()
     fixed = fixed_dims(graph) if blocks else {}
-    return [dataclasses.replace(block, fixed_size=map_size(fixed.get(block.x), block.channels_last))
-            for block in blocks], unsupported
+    return [_of_size(block, *map_size(fixed.get(block.x), block.channels_last)) for block in blocks], unsupported
+
+
+def _of_size(block, height, width):
+    """`block` with what is fixed of its map's size, which other sizes that the file declares may contradict."""
+    return dataclasses.replace(block, fixed_size=(height, width), height=height or block.height,
+                               width=width or block.width)
 
 
 class _Matcher:

@@ -126,22 +126,27 @@ def fixed_dims(graph: Graph) -> dict:
     """The shape of each tensor by ONNX's shape inference, with None for what may differ from one input to another.
 
     Sizes of the input that the file leaves open stay open, the batch, too, whatever ``graph.dims`` are. What is
-    declared within the network counts only if no size is open: exporters declare the sizes of their sample inside
-    models that take any. Inference runs in this process, which a crafted file can crash.
+    declared within the network may be of an exporter's sample, or older than the input's sizes. It counts only for what
+    an operator makes that ONNX does not know, in a network whose input has no open size. Inference runs in this
+    process, which a crafted file can crash.
     """
-    model = copy.deepcopy(graph.model)
-    if any(dims is None or None in dims for dims in map(declared_dims, graph.inputs)):
-        _clear_shapes(model.graph)
+    model, kept = copy.deepcopy(graph.model), set()
+    if not any(dims is None or None in dims for dims in map(declared_dims, graph.inputs)):
+        kept = {name for node in graph.nodes if not default_operator(node) for name in node.output}
+    _clear_shapes(model.graph, kept)
     with contextlib.suppress(*REFUSALS):
         model = inferred(model)
     return _declared(model.graph)
 
 
-def _clear_shapes(graph):
-    """Remove the declared shapes of all tensors but the inputs."""
+def _clear_shapes(graph, kept=frozenset()):
+    """Remove the declared shapes of all tensors but the inputs, and those with the names `kept`."""
+    values = [copy.deepcopy(value) for value in graph.value_info if value.name in kept]
     del graph.value_info[:]
+    graph.value_info.extend(values)
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
+        if value.name not in kept and declared_dims(value) is not None:
+            value.type.tensor_type.ClearField("shape")
 
 
 def _declared(graph):

@@ -5,14 +5,17 @@ import json
 import types
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.helpers.onnx_images import HEIGHT, WIDTH, model, network_and_images
+from tests.helpers.onnx_networks import CHANNELS
 from tiled_se.cosim.tools import BuildError
 from tiled_se.gen.block_spec import prepare
 from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
 from tiled_se.network.commands.options import BuildOptions
+from tiled_se.network.network import find_blocks
 
 
 def block(name, channels):
@@ -117,3 +120,21 @@ def test_operator_sets_do_not_matter(tiled_se, tmp_path, monkeypatch, arguments)
             else:
                 # A number halfway between two integers may be rounded either way.
                 np.testing.assert_allclose(old[name], new[name], rtol=1e-5, atol=name == "x_q")
+
+
+@pytest.mark.parametrize("output", [False, True], ids=["inside", "output"])
+@pytest.mark.parametrize("arguments", [["--k", 4], ["--k", 1, "--context", "causal"],
+                                       ["--k", 4, "--context", "window", "--window", "2:3"]])
+def test_sizes_of_a_sample_do_not_matter(tiled_se, tmp_path, monkeypatch, arguments, output):
+    """What is quantised are maps of the images, whatever size the file declares for a map."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, images = network_and_images(tmp_path)
+    network = onnx.load(path)
+    x = find_blocks(network)[0].x
+    declared = network.graph.output if output else network.graph.value_info
+    declared.append(onnx.helper.make_tensor_value_info(x, onnx.TensorProto.FLOAT, (1, CHANNELS, HEIGHT, WIDTH)))
+    onnx.save(network, path)
+    assert tiled_se("build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", *arguments, "-o",
+                    "rtl").status == 1
+    shapes = [np.load(path)["x_q"].shape[1:] for path in tmp_path.glob(f"rtl/*/{build.INPUT}")]
+    assert shapes == 2 * [(HEIGHT // 2, WIDTH // 2, CHANNELS)]
