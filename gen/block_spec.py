@@ -18,7 +18,7 @@ from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
-from .options import BlockOptions
+from .options import BlockOptions, SynthOptions, VerilogOptions
 from .wording import constant
 
 __all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
@@ -83,7 +83,11 @@ class BlockSpec:
     @property
     def warnings(self) -> list[str]:
         """What the user would perhaps not want of the block, though it is right: lines of text."""
-        why = constant(self.config, self.lines)
+        # Of a map that was given, or is simulated: the hardware takes any.
+        by_columns = self.config.order is Order.COLUMNS
+        given = self.x is not None or (self.options.width if by_columns else self.options.height) is not None
+        simulated = not isinstance(self.options, (VerilogOptions, SynthOptions))
+        why = constant(self.config, self.lines) if given or simulated else ""
         ignored = (f"WEIGHTS={self.options.weights} has a prior, which this block ignores, as it counts no rows of it: "
                    f"CONTEXT={self.config.context.value} PRIOR={self.config.prior_rows}") if self.ignores_prior else ""
         return [*doubts(self.config, self.options.lanes is not None, self.options.macs is not None),

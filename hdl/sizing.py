@@ -52,8 +52,8 @@ def memory_bits(config):
 def memory_limit(config, overhead=None):
     """Bits of all memories except the parameters' that are worth fewer multipliers.
 
-    They are ``(1 + overhead)`` times the bound (``Config.bound_bits``) for tiles. In other contexts the bound is
-    smaller, or 0, and the memories beside the tile buffer are most of all; there `overhead` is a fraction of the
+    They are ``(1 + overhead)`` times the bound (``Config.bound_bits``) for tiles. In other contexts the bound may
+    be a row, or 0, and the memories beside the tile buffer are then most of all; there `overhead` is a fraction of the
     paper's seven rows (``Config.tse7_bits``), beyond the bound. None stands for `DEFAULT_OVERHEAD`; for tiles side by
     side, which have sums and gates for a whole row of them, it stands for `PATCH_OVERHEAD`.
     """
@@ -129,6 +129,8 @@ def _less_buffer(config):
         return "; a smaller SLACK takes less"
     if config.window is not None:
         return "; a WINDOW that ends earlier takes less"
+    if config.tiles_across > 1 and config.k == 1:
+        return "; a smaller TILE_W takes less"
     return "; a smaller K takes less" if config.k > 1 else ""
 
 

@@ -31,8 +31,8 @@ def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -
 
     if tiling.window is not None:
         first, count = tiling.window
-        stop = first + count if size is None or size <= first else min(first + count, size)
-        return f"gates from {row}s {first} to {stop - 1}{of_all}{alone}"
+        stop = first + count if size is None else min(first + count, size)
+        return why or f"gates from {row}s {first} to {stop - 1}{of_all}"
     if tiling.context is Context.TILE:
         narrow = "" if tiling.tile_width is None else \
             f", {tiling.tile_width} {'rows high' if by_columns else 'columns wide'}"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
-from tiled_se.gen.options import BlockOptions
+from tiled_se.gen.options import BlockOptions, VerilogOptions
 from tiled_se.gen.simulation import _by_tile
 from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid, Order, Tiling
 from tiled_se.hdl.parameters import stream_words
@@ -80,6 +80,9 @@ class TestPrepare:
         assert prepare(BlockOptions(height=4, **causal)).warnings == []
         (alone,) = prepare(BlockOptions(height=3, **causal)).warnings
         assert alone.endswith("all of its gates come from the prior alone")
+        # The hardware alone takes maps of any height.
+        assert prepare(VerilogOptions(**causal | {"width": 3})).warnings == []
+        assert prepare(VerilogOptions(height=3, **causal)).warnings == [alone]
 
 
 class TestTiling:

@@ -60,6 +60,13 @@ def test_yardstick(tiling, text, bits):
     assert yardstick(Config(k=3, width=10, channels=8, squeeze=2, **tiling)) == (text, bits)
 
 
+def test_tile_buffer_of_wide_patches_that_no_fpga_has():
+    config = Config(k=1, width=1 << 16, tile_width=1 << 15, channels=4096, squeeze=1, macs=1, slack=0)
+    assert (config.bound_bits, doubts(config, True, True)) == (FPGA_BITS, [])
+    (found,) = doubts(dataclasses.replace(config, slack=1), True, True)
+    assert found.endswith("; a smaller TILE_W takes less")
+
+
 @pytest.mark.parametrize("lanes", [1, 8, 64])
 @pytest.mark.parametrize(("tiling", "what_helps"), [
     (dict(k=2), "; a smaller K takes less"), (dict(k=2) | CUMULATIVE, "; a smaller K takes less"), (dict(k=1), ""),
