@@ -61,6 +61,18 @@ class LoadScenarios(Scenarios):
                       self.load(self.parameters)]
         return self.scenario("reloads right after a tile", self.job(*steps, Send((self.random(1),))))
 
+    def reloads_at_once(self):
+        """A stream waits for a frame whose first beat is taken in one of the first two cycles of its first word.
+
+        In the second one the loader already waits, but the block is still ready.
+        """
+        (parameters, model), steps = self.other, []
+        for later in (0, 1):
+            for height in (1, self.config.tile_rows + 1):
+                steps += [Idle(LATEST_BEGIN), dataclasses.replace(self.load(parameters), wait=False), Idle(later),
+                          Send((self.random(height), self.random(1, model))), Drain(), self.load(self.parameters)]
+        return self.scenario("reloads at once", self.job(*steps, Send((self.random(1),))))
+
     def reload_after_beats(self):
         """No word of a stream is taken until the sink has taken the last beat."""
         parameters, _ = self.other

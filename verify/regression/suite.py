@@ -37,6 +37,7 @@ def suite(config: Config, parameters: Parameters, *, seed: int = 1, beats: int =
         # Else the source also has to wait for other reasons.
         makers.append(block.out_of_step)
     if config.loadable:
-        makers += [block.reloads, block.reloads_in_time, block.reload_after_beats, block.reloads_after_two,
-                   block.refused, block.foreign, block.padded, block.many_parameters, block.segmented]
+        makers += [block.reloads, block.reloads_in_time, block.reloads_at_once, block.reload_after_beats,
+                   block.reloads_after_two, block.refused, block.foreign, block.padded, block.many_parameters,
+                   block.segmented]
     return tuple(make() for index, make in enumerate(makers) if indices is None or index in indices)
