@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,6 +19,8 @@ __all__ = ["Local", "cores"]
 
 # How long a call that is stopped may take to end its own processes and to remove its files.
 GRACE_SECONDS = 10
+# Seconds until it is told again to stop, if it was in a finaliser.
+RETRY_SECONDS = 0.02
 
 
 def cores() -> int:
@@ -81,12 +84,20 @@ def _watch(pipe: Connection) -> None:
         pipe.recv()
     main = threading.main_thread().ident
     assert main is not None  # it has started
-    signal.pthread_kill(main, signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
+    end = time.monotonic() + GRACE_SECONDS
+    while not _State.stopped and time.monotonic() < end:
+        signal.pthread_kill(main, signal.SIGTERM)
+        time.sleep(RETRY_SECONDS)
+    time.sleep(max(0, end - time.monotonic()))
     os._exit(1)
 
 
-def _stop(*_: object) -> None:
+def _stop(_: int, frame: types.FrameType | None) -> None:
+    # Python ignores what is raised in a finaliser, and says so on standard error: `_watch` tries again.
+    while frame is not None and _State.working:
+        if frame.f_code.co_name == "__del__":
+            return
+        frame = frame.f_back
     # Only once: a call that cleans up is not interrupted again.
     if not _State.stopped:
         _State.stopped = True

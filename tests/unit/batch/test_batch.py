@@ -4,11 +4,13 @@
 import functools
 import io
 import shutil
+import signal
+import sys
 
 import pytest
 
 from tests.helpers import measuring
-from tiled_se.batch import Campaign, Progress, Store, Tally, TaskFailed, reason_of, store
+from tiled_se.batch import Campaign, Progress, Store, Tally, TaskFailed, local, reason_of, store
 from tiled_se.hdl.config import ConfigError
 from tiled_se.hdl.errors import ToolFailure
 
@@ -175,3 +177,18 @@ class TestStore:
             assert (key() == old) == same, name
             (tmp_path / name).write_text(text)
         store._sources.cache_clear()
+
+
+def test_a_finaliser_is_not_interrupted(monkeypatch):
+    """Python would ignore the exception and print it: the process is told again."""
+    monkeypatch.setattr(local._State, "working", True)
+    monkeypatch.setattr(local._State, "stopped", False)
+
+    class Last:
+        def __del__(self):
+            local._stop(signal.SIGTERM, sys._getframe())
+
+    Last()
+    assert not local._State.stopped
+    with pytest.raises(KeyboardInterrupt):
+        local._stop(signal.SIGTERM, sys._getframe())
