@@ -70,7 +70,8 @@ class LoadScenarios(Scenarios):
         for later in (0, 1):
             for height in (1, self.config.tile_rows + 1):
                 steps += [Idle(LATEST_BEGIN), dataclasses.replace(self.load(parameters), wait=False), Idle(later),
-                          Send((self.random(height), self.random(1, model))), Drain(), self.load(self.parameters)]
+                          Send((self.random(height),)), Idle(LOAD_LATENCY), Send((self.random(1, model),)), Drain(),
+                          self.load(self.parameters)]
         return self.scenario("reloads at once", self.job(*steps, Send((self.random(1),))))
 
     def reload_after_beats(self):
