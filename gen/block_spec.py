@@ -19,7 +19,7 @@ from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
 from .options import BlockOptions, SynthOptions, VerilogOptions
-from .wording import constant
+from .wording import prior_alone
 
 __all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
 
@@ -87,7 +87,7 @@ class BlockSpec:
         by_columns = self.config.order is Order.COLUMNS
         given = self.x is not None or (self.options.width if by_columns else self.options.height) is not None
         simulated = not isinstance(self.options, (VerilogOptions, SynthOptions))
-        why = constant(self.config, self.lines) if given or simulated else ""
+        why = prior_alone(self.config, self.lines) if given or simulated else ""
         ignored = (f"WEIGHTS={self.options.weights} has a prior, which this block ignores, as it counts no rows of it: "
                    f"CONTEXT={self.config.context.value} PRIOR={self.config.prior_rows}") if self.ignores_prior else ""
         return [*doubts(self.config, self.options.lanes is not None, self.options.macs is not None),

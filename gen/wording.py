@@ -4,7 +4,7 @@
 from ..hdl.config import Config, Context, Order, Tiling
 from ..hdl.tiling import DEFAULT_MAX_ROWS
 
-__all__ = ["averaged", "constant", "sizes", "tiling"]
+__all__ = ["averaged", "prior_alone", "sizes", "tiling"]
 
 
 def sizes(config: Config) -> str:
@@ -52,8 +52,8 @@ def averaged(config: Config) -> str:
             f"the frame {which}{prior}; only the first {several(config.max_rows)} of a frame count.")
 
 
-def constant(tiling: Tiling, lines: int) -> str:
-    """Why no gate depends on a map of so many rows, or columns of a stream by columns; "" if the gates do."""
+def prior_alone(tiling: Tiling, lines: int) -> str:
+    """Why all gates of a map with so many rows, or columns of a stream by columns, come from the prior; "" if not."""
     if any(first < stop for first, stop in tiling.averaged(lines)):
         return ""
     row = "column" if tiling.order is Order.COLUMNS else "row"

@@ -6,7 +6,7 @@ import os
 
 from ...gen.files import check_file, json_bytes, write_all
 from ...gen.text_table import aligned, number
-from ...gen.wording import constant
+from ...gen.wording import prior_alone
 from ...hdl.tiling import Order, Tiling
 from ..network import Network, open_network
 from .options import InspectOptions
@@ -33,8 +33,8 @@ def inspect(options: InspectOptions) -> bool:
     contents = summary(network, tiling)
     if options.json:
         write_all(folder or ".", {name: json_bytes(contents)}, "json")
-    alone = [f"{block['name']}: {constant(tiling, block[size])}" for block in contents["blocks"]
-             if block[size] and constant(tiling, block[size])]
+    alone = [f"{block['name']}: {why}" for block in contents["blocks"]
+             if block[size] and (why := prior_alone(tiling, block[size]))]
     print("\n".join([_table(contents, tiling), *alone, *network.left_out]))
     if options.json:
         print(f"wrote {options.json}")

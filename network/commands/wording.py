@@ -4,7 +4,7 @@
 import dataclasses
 import enum
 
-from ...gen.wording import constant
+from ...gen.wording import prior_alone
 from ...hdl.config import Context, Order, Tiling
 from ...hdl.tiling import DEFAULT_MAX_ROWS
 
@@ -23,7 +23,7 @@ def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -
     row, size = ("column", width) if by_columns else ("row", height)
     of_all = "" if size is None else f" of {size}"
 
-    why = size and constant(tiling, size)
+    why = prior_alone(tiling, size) if size else ""
     alone = f"; {why}" if why else ""
 
     def several(count):

@@ -5,7 +5,7 @@ import pytest
 
 from tiled_se.gen.report import describe_block
 from tiled_se.gen.verilog import Design, _header
-from tiled_se.gen.wording import averaged, constant
+from tiled_se.gen.wording import averaged, prior_alone
 from tiled_se.hdl.config import Config, Context, Order
 
 CUMULATIVE = dict(context=Context.CUMULATIVE)
@@ -55,7 +55,7 @@ def test_averaged(tiling, text):
     (WINDOW, 4, "a map of 4 rows ends before row 4, the first of the window"),
 ])
 def test_gates_that_do_not_depend_on_the_map(tiling, lines, text):
-    assert constant(config(**tiling), lines) == (text and f"{text}, so all of its gates come from the prior alone")
+    assert prior_alone(config(**tiling), lines) == (text and f"{text}, so all of its gates come from the prior alone")
 
 
 def test_memory_over_two_yardsticks():
