@@ -19,7 +19,7 @@ __all__ = ["Local", "cores"]
 
 # How long a call that is stopped may take to end its own processes and to remove its files.
 GRACE_SECONDS = 10
-# Seconds until it is told again to stop, if it was in a finaliser.
+# Seconds until a process that did not stop, as it was in a finaliser, is told again.
 RETRY_SECONDS = 0.02
 
 
@@ -92,12 +92,18 @@ def _watch(pipe: Connection) -> None:
     os._exit(1)
 
 
+def _in_finaliser(frame: types.FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _stop(_: int, frame: types.FrameType | None) -> None:
     # Python ignores what is raised in a finaliser, and says so on standard error: `_watch` tries again.
-    while frame is not None and _State.working:
-        if frame.f_code.co_name == "__del__":
-            return
-        frame = frame.f_back
+    if _State.working and _in_finaliser(frame):
+        return
     # Only once: a call that cleans up is not interrupted again.
     if not _State.stopped:
         _State.stopped = True
