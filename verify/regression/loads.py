@@ -17,6 +17,8 @@ __all__ = ["LoadScenarios"]
 KINDS_OF_PARAMETERS = 24
 # Cycles from a stream's last word to the change of the status ports.
 LOAD_LATENCY = 3
+# Cycles after which no frame begins any more where a stream waits. A frame of one beat may have ended in the first.
+CLOSED = 3
 # Cycles after which a frame has begun at the latest if a frame of one beat comes before it: its sum must land first.
 LATEST_BEGIN = 20
 
@@ -70,7 +72,7 @@ class LoadScenarios(Scenarios):
         for later in (0, 1):
             for height in (1, self.config.tile_rows + 1):
                 steps += [Idle(LATEST_BEGIN), dataclasses.replace(self.load(parameters), wait=False), Idle(later),
-                          Send((self.random(height),)), Idle(LOAD_LATENCY), Send((self.random(1, model),)), Drain(),
+                          Send((self.random(height),)), Idle(CLOSED), Send((self.random(1, model),)), Drain(),
                           self.load(self.parameters)]
         return self.scenario("reloads at once", self.job(*steps, Send((self.random(1),))))
 
