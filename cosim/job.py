@@ -177,7 +177,7 @@ class Job:
     def of(cls, config: Config, steps: Iterable[Step], **options: Any) -> "Job":
         """The job of `steps` for a block. By default ``hang_cycles`` is about ten times the latency of a tile."""
         return cls(**{"steps": tuple(steps), "lanes": config.lanes, "width": config.width, "channels": config.channels,
-                      "signed": config.signed, "by_columns": config.order is Order.COLUMNS,
+                      "signed": config.data.signed, "by_columns": config.order is Order.COLUMNS,
                       "hang_cycles": 2000 + 10 * Timing(config).tile_latency, **options})
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..golden.block import DataFormat, FloatBlock
 from ..golden.quantise import Quantised, quantise_within_error
-from ..hdl.config import Config, ConfigError, Gate, Mid, Order, Tiling
+from ..hdl.config import Config, ConfigError, DataType, Gate, Mid, Order, Tiling
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs, doubts, lanes_within
 from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
@@ -112,7 +112,7 @@ class BlockSpec:
         if self.x is not None:
             return self.x
         shape = (self.shape.frames, self.shape.height, self.shape.width, self.shape.channels)
-        frames = np.empty(shape, np.int8 if self.format.signed else np.uint8)
+        frames = np.empty(shape, self.format.data.numpy)
         rng = np.random.default_rng([self.options.seed, DATA_STREAM])
         for frame in frames:
             frame[:] = self.format.quantise(rng.normal(RANDOM_MEAN, RANDOM_DEVIATION, frame.shape))
@@ -218,10 +218,10 @@ def _limit(name: str, value: int | str, formula: str, product: int, most: int) -
 
 def _fixed_format(options: BlockOptions) -> DataFormat:
     """The format of random data: the same for every height, seed and number of frames."""
-    signed = options.dtype != "uint8"
-    zero_point = (0 if signed else 128) if options.zero_point is None else options.zero_point
+    data = DataType.parse(options.dtype or "int8")
+    zero_point = data.offset if options.zero_point is None else options.zero_point
     try:
-        return DataFormat(RANDOM_SCALE, zero_point, signed)
+        return DataFormat(RANDOM_SCALE, zero_point, data)
     except ConfigError as error:
         raise ConfigError("zero_point", zero_point, error.allowed) from None
 
@@ -233,7 +233,7 @@ def _hardware(options: BlockOptions, shape: Shape, tiling: Tiling, weights: Weig
     macs = 1 if options.macs is None else min(options.macs, max(shape.channels, shape.squeeze))
     config = Config(
         **vars(tiling), width=shape.line(tiling.order), channels=shape.channels, squeeze=shape.squeeze,
-        lanes=shape.lanes, macs=macs, signed=data_format.signed, zero_point=data_format.zero_point,
+        lanes=shape.lanes, macs=macs, data=data_format.data, zero_point=data_format.zero_point,
         mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
         residual=_agreed(options, weights, "residual", False),
         loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)

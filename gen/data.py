@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..golden.block import DataFormat, FloatBlock
-from ..hdl.config import ConfigError, Gate, Mid
+from ..hdl.config import ConfigError, DataType, Gate, Mid
 from . import npz
 from .fields import shortened
 from .files import npz_bytes
@@ -120,33 +120,32 @@ def load_input(path: str, options: DataOptions) -> Input:
         if error.option in ("x", "x_scale", "x_zero_point"):
             raise ConfigError("input", path, f"{error.option} is {error.value}; {error.allowed}") from None
         raise
-    x = x.astype(np.int8 if data_format.signed else np.uint8)
+    x = x.astype(data_format.data.numpy)
     return Input(path, name, x.reshape((-1,) + x.shape[-3:]), data_format)
 
 
 def _float(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
     """x, quantised by its range; with a given zero point the range only decides the scale."""
     x = npz.floats("input", path, "x", stored["x"])
-    signed = options.dtype != "uint8"
+    data = DataType.parse(options.dtype or "int8")
     low, high = min(x.min(), 0.0), max(x.max(), 0.0)
     if options.zero_point is None:
-        data_format = DataFormat.calibrate(low, high, signed)
+        data_format = DataFormat.calibrate(low, high, data)
     else:
-        data_format = _around_zero(path, low, high, options.zero_point, signed)
+        data_format = _around_zero(path, low, high, options.zero_point, data)
     return data_format.quantise(x), data_format
 
 
-def _around_zero(path: str, low: float, high: float, zero_point: int, signed: bool) -> DataFormat:
+def _around_zero(path: str, low: float, high: float, zero_point: int, data: DataType) -> DataFormat:
     """The finest format with this zero point that holds data from `low` to `high`."""
-    first = -128 if signed else 0
-    if not first <= zero_point <= first + 255:
-        raise ConfigError("zero_point", zero_point, f"must be from {first} to {first + 255}")
-    below, above = zero_point - first, first + 255 - zero_point
+    if not data.low <= zero_point <= data.high:
+        raise ConfigError("zero_point", zero_point, f"must be from {data.low} to {data.high}")
+    below, above = zero_point - data.low, data.high - zero_point
     if (low < 0 and not below) or (high > 0 and not above):
         raise ConfigError("zero_point", zero_point,
                           f"leaves no integers for INPUT={path}, which goes from {low:g} to {high:g}")
     scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
-    return DataFormat(scale or 1.0, zero_point, signed)
+    return DataFormat(scale or 1.0, zero_point, data)
 
 
 def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
@@ -164,9 +163,9 @@ def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarra
     dtype = _dtype(path, x, zero, options)
     if options.zero_point is not None and options.zero_point != zero:
         raise ConfigError("zero_point", options.zero_point, f"must be {zero:.0f}, as x_zero_point of INPUT={path} is")
-    data_format = DataFormat(scale, int(zero), dtype == "int8")
+    data_format = DataFormat(scale, int(zero), DataType.parse(dtype))
     low, high = int(x.min()), int(x.max())
-    if low < data_format.low or high > data_format.low + 255:
+    if low < data_format.data.low or high > data_format.data.high:
         raise ConfigError("input", path, f"x_q goes from {low} to {high}; must fit {dtype}")
     return x, data_format
 

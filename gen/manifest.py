@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..golden.quantise import Quantised
-from ..hdl.config import GATE_FRAC, Config, Context
+from ..hdl.config import Config, Context
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
@@ -79,11 +79,11 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         "descriptor": averaged(config),
         "ports": [dataclasses.asdict(port) for port in design.ports],
         "numbers": {
-            "data": "int8" if config.signed else "uint8",
+            "data": str(config.data),
             "real_value": "scale * (q - zero_point), for x and y",
             "x_scale": quantised.x_scale, "x_zero_point": config.zero_point,
             "y_scale": quantised.y_scale, "y_zero_point": config.zero_point,
-            "hidden_scale": quantised.hidden_scale, "gate_scale": 2.0**-GATE_FRAC,
+            "hidden_scale": quantised.hidden_scale, "gate_scale": 2.0**-config.gate_frac,
             "error_bound_lsb": quantised.error_bound_lsb,
             "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters",
             **_prior(config, quantised),
@@ -107,7 +107,7 @@ def _prior(config: Config, quantised: Quantised) -> dict[str, Any]:
     return {"prior": quantised.prior.tolist(),
             "prior_integer": f"for each channel the sum of {config.prior_rows * config.columns} equal elements q in "
                              f"the int8 range, signed, {config.prior_bits} bits; the real value is x_scale * "
-                             f"(q - {config.int8_zero_point})"}
+                             f"(q - {config.signed_zero_point})"}
 
 
 def _latency(config: Config) -> dict[str, Any]:

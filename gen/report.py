@@ -166,4 +166,4 @@ def _functions(config: Config) -> str:
     gate = config.gate
     name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
     return (f"{config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
-            f"{'int8' if config.signed else 'uint8'}, {'loadable' if config.loadable else 'baked'}")
+            f"{config.data}, {'loadable' if config.loadable else 'baked'}")

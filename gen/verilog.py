@@ -99,7 +99,7 @@ def taps(config: Config, verilog: str, module: str) -> tuple[dict[str, Any], ...
 
 def _header(config: Config, name: str) -> str:
     """A comment that describes the block; the same options always give the same text."""
-    data = f"{'' if config.signed else 'u'}int8"
+    data = str(config.data)
     zero = "" if config.loadable else f", zero point {config.zero_point}"
     kind = "loadable through w_axis" if config.loadable else "parameters baked in"
     form = f"{config.mid.value}, {config.gate}{', residual' if config.residual else ''}"

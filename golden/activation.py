@@ -7,7 +7,7 @@ columns of a table, from `mid_columns` or `gate_columns`, as the same kind.
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, LOGIT_BITS, Config, GateKind, Mid
+from ..hdl.config import Config, GateKind, Mid
 from ..hdl.tables import MID_EXTRA, MID_RANGE, SIGMOID_EXTRA, SIGMOID_SEGMENT, mid_table, sigmoid_table
 from .rounding import Array, clamp, floor_shift, round_shift, saturate_signed, saturate_unsigned
 
@@ -52,13 +52,13 @@ def mid(a: Array, config: Config, columns: Array) -> Array:
 
 
 def gate(logit: Array, config: Config, columns: Array) -> Array:
-    """Gates, 0..2**GATE_FRAC, from logits of ``logit_bits``."""
+    """Gates, 0..``gate_top``, from logits of ``logit_bits``."""
     if config.gate.kind is GateKind.HARDSIGMOID:
-        return clamp(logit, 1 << (GATE_FRAC - 1) if config.residual else 0, 1 << GATE_FRAC)
-    magnitude = clamp(abs(logit), 0, (1 << (LOGIT_BITS - 1)) - 1)
+        return clamp(logit, 1 << (config.gate_frac - 1) if config.residual else 0, 1 << config.gate_frac)
+    magnitude = clamp(abs(logit), 0, (1 << (config.logit_bits - 1)) - 1)
     c0, c1 = (column[magnitude >> SIGMOID_SEGMENT] for column in columns)
     t = magnitude & ((1 << SIGMOID_SEGMENT) - 1)
     positive = round_shift(c0 + c1 * t, SIGMOID_EXTRA)
     # sigmoid(-l) = 1 - sigmoid(l). The residual's gates, (1 + sigmoid) / 2, of l and -l add up to 3/2.
-    both = 3 << (GATE_FRAC - 1) if config.residual else 1 << GATE_FRAC
+    both = 3 << (config.gate_frac - 1) if config.residual else 1 << config.gate_frac
     return positive + (both - 2 * positive) * (logit < 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A block's float weights, and the 8-bit format of its data."""
+"""A block's float weights, and the format of its data."""
 
 import dataclasses
 import math
@@ -7,7 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ..hdl.config import Config, ConfigError, Gate, Mid
+from ..hdl.config import Config, ConfigError, DataType, Gate, Mid
+from ..hdl.data_type import INT8
 
 __all__ = ["DataFormat", "FloatBlock", "check_scale"]
 
@@ -73,37 +74,32 @@ def check_scale(scale: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class DataFormat:
-    """The real value of 8-bit data: ``real = scale * (q - zero_point)``. ConfigError for a number out of range."""
+    """The real value of a stream's integers: ``real = scale * (q - zero_point)``. ConfigError: out of range."""
 
     scale: float
     zero_point: int
-    signed: bool = True
+    data: DataType = INT8
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
-        if not self.low <= self.zero_point <= self.low + 255:
-            raise ConfigError("x_zero_point", self.zero_point, f"must be from {self.low} to {self.low + 255}")
-
-    @property
-    def low(self) -> int:
-        """The smallest integer."""
-        return -128 if self.signed else 0
+        if not self.data.low <= self.zero_point <= self.data.high:
+            raise ConfigError("x_zero_point", self.zero_point, f"must be from {self.data.low} to {self.data.high}")
 
     def quantise(self, x: npt.ArrayLike) -> np.ndarray:
-        """int64 array: `x` (any shape, real) rounded and clipped to 8 bits; ConfigError if a number is not finite."""
+        """int64 array: `x` (any shape, real), rounded and clipped; ConfigError if a number is not finite."""
         x = np.asarray(x, np.float64)
         if not np.isfinite(x).all():
             raise ConfigError("x", "not finite", "must hold finite numbers only")
         # Clipped before the conversion, too, as numbers beyond int64 would wrap.
-        steps = np.clip(np.rint(x / self.scale), -1024, 1024).astype(np.int64)
-        return np.clip(steps + self.zero_point, self.low, self.low + 255)
+        steps = np.clip(np.rint(x / self.scale), -(1 << 18), 1 << 18).astype(np.int64)
+        return np.clip(steps + self.zero_point, self.data.low, self.data.high)
 
     def dequantise(self, q: npt.ArrayLike) -> np.ndarray:
         """float64 array: the real values of the integers `q`."""
         return (np.asarray(q, np.float64) - self.zero_point) * self.scale
 
     @classmethod
-    def calibrate(cls, low: float, high: float, signed: bool = True) -> "DataFormat":
+    def calibrate(cls, low: float, high: float, data: DataType = INT8) -> "DataFormat":
         """The format for data from `low` to `high`. Each number is within a step of its integer, and 0.0 is exact.
 
         The range is widened to include 0. The scale is at least 2**-40; if all data are 0 it is 1. Raises
@@ -113,7 +109,7 @@ class DataFormat:
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ConfigError("x", f"{low:g}..{high:g}", "must hold finite numbers only")
         low, high = min(low, 0.0), max(high, 0.0)
-        if high / 255 - low / 255 > LARGEST_SCALE:
-            raise ConfigError("x", f"{low:g}..{high:g}", "must span less than 2**48")
-        scale = max((high - low) / 255, SMALLEST_SCALE) if high > low else 1.0
-        return cls(scale, round(-low / scale) + (-128 if signed else 0), signed)
+        if high / data.steps - low / data.steps > LARGEST_SCALE:
+            raise ConfigError("x", f"{low:g}..{high:g}", f"must span less than 2**{40 + data.bits}")
+        scale = max((high - low) / data.steps, SMALLEST_SCALE) if high > low else 1.0
+        return cls(scale, round(-low / scale) + data.low, data)

@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_BITS, LOGIT_FRAC, Config, GateKind, Mid
+from ..hdl.config import GUARD_BITS, Config, GateKind, Mid
 from ..hdl.parameters import Layer
 from ..hdl.tables import MID_EXTRA, MID_RANGE
 from . import activation
@@ -158,13 +158,13 @@ def _sigmoid(logit: np.ndarray, residual: bool) -> np.ndarray:
 
 def gate_error(config: Config, delta: float) -> float:
     """Largest |gate - exact gate| for logits with an error of up to `delta` LSB; a residual's gate is (1 + g) / 2."""
-    unit = 2.0**-GATE_FRAC
+    unit = 2.0**-config.gate_frac
     if config.gate.kind is GateKind.HARDSIGMOID:
         return delta * unit
-    logit = np.arange(-(1 << (LOGIT_BITS - 1)), 1 << (LOGIT_BITS - 1), dtype=np.int64)
+    logit = np.arange(-(1 << (config.logit_bits - 1)), 1 << (config.logit_bits - 1), dtype=np.int64)
     got = activation.gate(logit, config, activation.gate_columns(config)) * unit
     # The outermost integers also stand for all logits beyond them.
-    low, high = (logit - delta) * 2.0**-LOGIT_FRAC, (logit + delta) * 2.0**-LOGIT_FRAC
+    low, high = (logit - delta) * 2.0**-config.logit_frac, (logit + delta) * 2.0**-config.logit_frac
     low[0], high[-1] = -np.inf, np.inf
     return float(max((got - _sigmoid(low, config.residual)).max(), (_sigmoid(high, config.residual) - got).max()))
 

@@ -37,12 +37,12 @@ NEGATIVE_BITS = {Mid.SILU: (MID_RANGE - 1).bit_length(), Mid.HARDSWISH: 2}
 
 def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[np.ndarray], np.ndarray]:
     """The function from layer 1's real weights to its real bias, which includes the zero point's share."""
-    return lambda real: block.b1 - x_scale * config.int8_zero_point * real.sum(axis=1)
+    return lambda real: block.b1 - x_scale * config.signed_zero_point * real.sum(axis=1)
 
 
 def _range(config: Config, block: FloatBlock, x_scale: float) -> tuple[float, float]:
     """(low, high): the range of all pre-activations with the float weights."""
-    low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
+    low, high = (x_scale * (end - config.signed_zero_point) for end in (-128, 127))
     lows, highs = product_box(block.w1, low, high)
     return (lows + block.b1).min(), (highs + block.b1).max()
 
@@ -64,7 +64,7 @@ def _layer(config: Config, block: FloatBlock, x_scale: float, hidden_scale: floa
     """Layer 1 (RealLayer with its real bias) and its shifts, for a given hidden scale."""
     unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD_BITS
     real, shifts = quantise_layer(block.w1, unit, _real_bias(block, config, x_scale), bias_unit, shifts, "1")
-    bias = real.layer.bias * bias_unit + x_scale * config.int8_zero_point * real.weight.sum(axis=1)
+    bias = real.layer.bias * bias_unit + x_scale * config.signed_zero_point * real.weight.sum(axis=1)
     return dataclasses.replace(real, bias=bias), shifts
 
 

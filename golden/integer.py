@@ -57,7 +57,7 @@ class IntegerModel:
     def __init__(self, config: Config, parameters: Parameters) -> None:
         parameters.validate(config)
         self.config, self.parameters = config, parameters
-        self._offset = 0 if config.signed else 128
+        self._offset = config.data.offset
         # Layers of tensors instead of arrays.
         self._layers: list[Any] = [
             dataclasses.replace(layer, **{field.name: torch.tensor(getattr(layer, field.name))
@@ -91,7 +91,7 @@ class IntegerModel:
         acc2 = stages.acc("acc2", hidden, layer2.weight, config)
         logits = stages.logits(stages.requantise("logits", acc2, layer2, config.shifts[1], config), config)
         gates = stages.gates(logits, config, self._gate)
-        y = stages.outputs(data, gates, config, self.parameters.int8_zero_point) + self._offset
+        y = stages.outputs(data, gates, config, self.parameters.signed_zero_point) + self._offset
         return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
 
     def run_beats(self, beats: npt.ArrayLike | torch.Tensor) -> Stages:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..hdl.config import (
     GUARD_BITS,
-    LOGIT_BITS,
     MAX_HIDDEN_FRAC,
     MAX_REQUANT_BITS,
     Config,
@@ -65,11 +64,11 @@ def _prior(config: Config, block: FloatBlock, x_scale: float) -> np.ndarray | No
     if not config.prior_rows:
         return None
     prior = np.zeros(config.channels) if block.prior is None else block.prior
-    steps = prior / x_scale + config.int8_zero_point
+    steps = prior / x_scale + config.signed_zero_point
     # A step more is allowed, as data at the ends of their range are rounded to it as well.
     wrong = (steps < -129) | (steps > 128)
     if wrong.any():
-        low, high = (x_scale * (end - config.int8_zero_point) for end in (-128, 127))
+        low, high = (x_scale * (end - config.signed_zero_point) for end in (-128, 127))
         raise ConfigError("prior", f"{prior[wrong][0]:g}", f"must be from {low:g} to {high:g}, the range of x")
     elements = config.prior_rows * config.columns
     return np.rint(elements * np.clip(steps, -128, 127)).astype(np.int64)
@@ -105,11 +104,11 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
     elements = config.prior_rows * config.columns
     return Quantised(
         config=dataclasses.replace(config, shifts=(shifts1, shifts2)),
-        parameters=Parameters(*layers, config.int8_zero_point, prior),
+        parameters=Parameters(*layers, config.signed_zero_point, prior),
         w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=(real2.layer.bias * unit - offset) / slope,
         x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale * (2 if config.residual else 1),
-        error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, LOGIT_BITS - 1)),
-        prior=None if prior is None else (prior / elements - config.int8_zero_point) * x_scale)
+        error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, config.logit_bits - 1)),
+        prior=None if prior is None else (prior / elements - config.signed_zero_point) * x_scale)
 
 
 def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Config]:
@@ -189,9 +188,9 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     if not isinstance(result, Quantised):
         reached = f"the lowest bound reached is {result:.3f}" if result else "their range has no format"
         raise ConfigError("error_lsb", error_lsb, f"no operand width keeps this for these parameters; {reached}")
-    requant_bits = max(result.requant_bits, LOGIT_BITS + GUARD_BITS + 1)
+    requant_bits = max(result.requant_bits, result.config.least_requant_bits)
     if config.loadable:
-        requant_bits = max(requant_bits, result.config.operand_bits + GUARD_BITS + 3, Config.requant_bits)
+        requant_bits = max(requant_bits, result.config.operand_bits + GUARD_BITS + 3, config.default_requant_bits)
     fitted = dataclasses.replace(result.config, requant_bits=requant_bits)
     result.parameters.validate(fitted)
     return fitted, dataclasses.replace(result, config=fitted)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..hdl.activations import GateKind
-from ..hdl.config import GATE_FRAC, GUARD_BITS, LOGIT_FRAC, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BITS, Config
+from ..hdl.config import GUARD_BITS, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BITS, Config
 from ..hdl.errors import ConfigError
 from ..hdl.parameters import Layer
 
@@ -48,7 +48,7 @@ def mean_scale(config: Config, x_scale: float) -> float:
 
 def logit_scale(config: Config) -> float:
     """Real value of one step of a logit, or of the gate for a hard sigmoid."""
-    return 2.0**-(LOGIT_FRAC if config.gate.kind is GateKind.SIGMOID else GATE_FRAC)
+    return 2.0**-(config.logit_frac if config.gate.kind is GateKind.SIGMOID else config.gate_frac)
 
 
 def fold(config: Config) -> tuple[float, float]:

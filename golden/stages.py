@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from ..hdl.config import GATE_FRAC, GUARD_BITS, Config
+from ..hdl.config import GUARD_BITS, Config
 from . import activation
 from .reciprocal import reciprocal
 from .rounding import require_product, require_signed, require_unsigned, round_shift, saturate_signed, scaled_floor
@@ -81,15 +81,15 @@ def logits(pre2: torch.Tensor, config: Config) -> torch.Tensor:
 
 
 def gates(tile_logits: torch.Tensor, config: Config, columns: torch.Tensor) -> torch.Tensor:
-    """Gates from logits, 0..2**GATE_FRAC."""
+    """Gates from logits, 0..``gate_top``."""
     return require_unsigned("gates", activation.gate(tile_logits, config, columns), config.gate_bits)
 
 
-def outputs(x: torch.Tensor, tile_gates: torch.Tensor, config: Config, int8_zero_point: int) -> torch.Tensor:
+def outputs(x: torch.Tensor, tile_gates: torch.Tensor, config: Config, signed_zero_point: int) -> torch.Tensor:
     """Int8 data `x` [N, H, W, C], less the zero point, times the tile's gate, rounded, plus the zero point."""
     n, height, width, channels = x.shape
     grid = tile_gates.reshape(n, -1, config.across(width), channels)
     rows, columns = (np.repeat(np.arange(len(parts)), [stop - first for first, stop in parts])
                      for parts in (config.strips(height), config.spans(width)))
     spread = grid[:, rows][:, :, columns]
-    return require_signed("y", round_shift((x - int8_zero_point) * spread, GATE_FRAC) + int8_zero_point, 8)
+    return require_signed("y", round_shift((x - signed_zero_point) * spread, config.gate_frac) + signed_zero_point, 8)

@@ -10,16 +10,13 @@ import functools
 import zlib
 
 from .activations import Gate, GateKind, Mid
+from .data_type import DataType
 from .errors import ConfigError, check_integer
-from .tiling import MOST_ROWS, PAPER_ROWS, Context, Order, Tiling
+from .formats import Formats
+from .tiling import PAPER_ROWS, Context, Order, Tiling
 
-__all__ = ["Config", "ConfigError", "Context", "Gate", "GateKind", "Mid", "Order", "Tiling"]
+__all__ = ["Config", "ConfigError", "Context", "DataType", "Gate", "GateKind", "Mid", "Order", "Tiling"]
 
-# Fractional bits of a gate. Its rounding, 2**-13, costs 255 * 2**-13 = 0.03 output LSB.
-GATE_FRAC = 12
-# Fractional and total bits of the logit that enters the sigmoid table, which covers [-8, 8).
-LOGIT_FRAC = 10
-LOGIT_BITS = 14
 # Fractional bits of a requantised accumulator and of its bias below the LSB of the layer's result.
 GUARD_BITS = 6
 # Bits of a requantisation multiplier. The quantiser chooses scales with which it is exact (docs/design.md, "Scales").
@@ -40,7 +37,7 @@ MAX_HIDDEN_FRAC = 28
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Tiling):
+class Config(Formats):
     """Parameters of one block. A bad one raises TypeError or ConfigError with its name, its value and what is allowed.
 
     Parameters
@@ -54,75 +51,64 @@ class Config(Tiling):
         Channels of a beat; must divide ``channels``.
     macs : int
         Multipliers, shared by both layers.
-    signed : bool
-        Whether data are int8 or uint8.
+    data : DataType
+        The integers of the input.
     zero_point : int
         Integer that stands for 0.0, in the data's own range. A loadable block loads it with its parameters; this field
         then has no influence on the hardware.
+    weight_bits : int
+        Bits of a weight, 2 to 8: signed, from ``-largest_weight`` to ``largest_weight``.
+    y_data, y_zero_point : DataType, int, optional
+        Those of the outputs; None stands for the input's.
+    y_ratio : float, optional
+        A step of the input divided by a step of the outputs, x_scale / y_scale. None: 1, or 1/2 for a residual. It is
+        folded into the gates of a baked block. A loadable block loads it; the hardware takes ratios up to the next
+        power of two that is at least this one.
     mid, gate : Mid, Gate
     residual : bool
-        ``y = x + x * g``. The hardware's gate is then (1 + g) / 2, and y's scale is twice x's.
+        ``y = x + x * g``. The hardware's gate is then (1 + g) / 2, and y's scale by default twice x's.
     loadable : bool
         Parameters are loaded through ``w_axis`` instead of baked in.
     slack : int, optional
         Words of the tile buffer beyond those that must wait. None: as many as full rate needs (``Timing.full_slack``).
     operand_bits : int
-        Signed width of the operands that the MAC units multiply by weights: tile means and hidden vector.
+        Signed width of the operands that the MAC units multiply by weights: tile means and hidden vector. None stands
+        for 10 more than the data have: 18 for 8 bits.
     hidden_frac : int, optional
         Fractional bits of the hidden vector, for the tabulated ``mid`` functions. None leaves six integer bits and a
         sign. Of any other ``mid`` it is 0: the hidden vector then has a scale that need not be a power of two.
     segment_bits : int
         The table of ``mid`` has ``2 ** segment_bits`` segments per unit.
     requant_bits : int
-        Signed width of a requantised accumulator with its bias, including ``GUARD_BITS`` fractional bits.
+        Signed width of a requantised accumulator with its bias, including ``GUARD_BITS`` fractional bits. None stands
+        for ``default_requant_bits``.
     shifts : tuple of (tuple of int)
         For each layer the right shifts that can follow a requantisation multiplier; a record selects one by its index.
     """
 
-    width: int
-    channels: int
-    squeeze: int
-    lanes: int = 1
-    macs: int = 1
-    signed: bool = True
-    zero_point: int = 0
-    mid: Mid = Mid.RELU
-    gate: Gate = Gate()
-    residual: bool = False
-    loadable: bool = False
-    slack: int | None = None
-    operand_bits: int = 18
-    hidden_frac: int = None  # type: ignore[assignment]  # None is replaced on construction
+    operand_bits: int = None  # type: ignore[assignment]  # None is replaced on construction, as below
+    hidden_frac: int = None  # type: ignore[assignment]
     segment_bits: int = 3
-    requant_bits: int = 27
+    requant_bits: int = None  # type: ignore[assignment]
     shifts: tuple[tuple[int, ...], ...] = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
 
     def __post_init__(self) -> None:
-        check_integer("k", self.k, 1, MOST_ROWS)
         super().__post_init__()
-        for option, high in (("width", 1 << 16), ("channels", 1 << 16), ("squeeze", 1 << 16),
-                             ("lanes", 64), ("macs", 4096)):
-            self._take_integer(option, 1, high)
-        if self.channels % self.lanes:
-            raise ConfigError("lanes", self.lanes, f"must divide channels={self.channels}")
-        for option, kind in (("mid", Mid), ("gate", Gate)):
-            if not isinstance(getattr(self, option), kind):
-                raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
-        self._take_integer("zero_point", *((-128, 127) if self.signed else (0, 255)))
-        if self.slack is not None:
-            self._take_integer("slack", 0, 1 << 20)
         self._validate_formats()
 
     def _validate_formats(self) -> None:
-        self._take_integer("operand_bits", 10, MAX_OPERAND_BITS)
-        self._take_integer("requant_bits", LOGIT_BITS + GUARD_BITS + 1, MAX_REQUANT_BITS)
+        if self.operand_bits is None:
+            object.__setattr__(self, "operand_bits", min(self.data.bits + 10, MAX_OPERAND_BITS))
+        if self.requant_bits is None:
+            object.__setattr__(self, "requant_bits", self.default_requant_bits)
+        self._take_integer("operand_bits", self.data.bits + 2, MAX_OPERAND_BITS)
+        self._take_integer("requant_bits", self.least_requant_bits, MAX_REQUANT_BITS)
         if self.hidden_frac is None:
-            # The default depends on other fields.
             frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
             object.__setattr__(self, "hidden_frac", frac)
         if self.mid.tabulated:
             finest = min(self.operand_bits - 1, MAX_HIDDEN_FRAC)
-            self._take_integer("segment_bits", 1, 5)
+            self._take_integer("segment_bits", 1, self.most_segment_bits)
             self._take_integer("hidden_frac", self.segment_bits + 1, finest)
         for shifts in self.shifts:
             if not 1 <= len(shifts) <= MAX_SHIFTS:
@@ -135,82 +121,30 @@ class Config(Tiling):
                 shape = f"means of {self.most_rows} rows of {self.columns}"
             raise ConfigError("operand_bits", self.operand_bits, f"at most {self.most_operand_bits} for {shape}")
 
-    # Geometry. A "group" is the channels of one beat; a "word" is a beat's data.
-
-    @property
-    def groups(self) -> int:
-        """Beats of a pixel."""
-        return self.channels // self.lanes
-
-    @property
-    def tile_words(self) -> int:
-        """Beats of k rows, which are a tile or a row of tiles; of the rows up to a window's end."""
-        return self.tile_rows * self.width * self.groups
-
-    @property
-    def columns(self) -> int:
-        """Columns of a full tile."""
-        return self.tile_columns(self.width)
-
-    @property
-    def tiles_across(self) -> int:
-        """Tiles side by side."""
-        return self.across(self.width)
-
-    @property
-    def last_columns(self) -> int:
-        """Columns of the rightmost tile, which may be narrower."""
-        return self.width - (self.tiles_across - 1) * self.columns
-
-    @property
-    def banded(self) -> bool:
-        """Whether tiles of several rows stand side by side, so that each row brings a part of each tile."""
-        return self.k > 1 and self.tiles_across > 1
-
-    @property
-    def passes(self) -> tuple[int, int]:
-        """How many passes over their inputs layer 1 and layer 2 need with ``macs`` multipliers."""
-        return (-(-self.squeeze // self.macs), -(-self.channels // self.macs))
-
-    @property
-    def weight_depth(self) -> int:
-        """Words of the weight memory: one for each input of each pass."""
-        return self.passes[0] * self.channels + self.passes[1] * self.squeeze
+    # Number formats (docs/design.md, "Numbers").
 
     @property
     def bound_bits(self) -> int:
-        """Bits of the data that must wait, 8 * k * W * C for strips: the bound that the memory is compared with.
+        """Bits of the data that must wait, ``data.bits`` * k * W * C for strips: what the memory is compared with.
 
         It is 0 where nothing must wait.
         """
-        return 8 * self.waiting(self.width) * self.channels
+        return self.data.bits * self.waiting(self.width) * self.channels
 
     @property
     def tse7_bits(self) -> int:
         """Bits of seven rows of data, the paper's choice: what the memory of every context is compared with."""
-        return 8 * PAPER_ROWS * self.width * self.channels
-
-    # Number formats (docs/design.md, "Numbers").
-
-    @property
-    def int8_zero_point(self) -> int:
-        """Zero point in the hardware's int8 range, -128..127: 128 is subtracted from uint8 data."""
-        return self.zero_point if self.signed else self.zero_point - 128
-
-    @property
-    def largest_deviation(self) -> int:
-        """Largest possible |x - zero| of an input."""
-        return max(127 - self.int8_zero_point, self.int8_zero_point + 128)
+        return self.data.bits * PAPER_ROWS * self.width * self.channels
 
     @property
     def sum_bits(self) -> int:
-        """Signed width of a descriptor's sum: holds -128 times the most elements that it averages."""
-        return 8 + (self.most_rows * self.columns - 1).bit_length()
+        """Signed width of a descriptor's sum: holds the lowest integer times the most elements that it averages."""
+        return self.data.bits + (self.most_rows * self.columns - 1).bit_length()
 
     @property
     def mean_frac(self) -> int:
         """A mean's step is ``2 ** -mean_frac`` of a step of the sum of ``scale_rows``; negative if sums are wider."""
-        return self.operand_bits - 8 - (self.scale_rows * self.columns - 1).bit_length()
+        return self.operand_bits - self.data.bits - (self.scale_rows * self.columns - 1).bit_length()
 
     def reciprocal(self, rows: int, columns: int | None = None) -> tuple[int, int]:
         """``(R, q)`` for a sum over `rows` x `columns` elements: the mean is ``S * R / 2 ** q``, rounded.
@@ -249,7 +183,7 @@ class Config(Tiling):
     def most_operand_bits(self) -> int:
         """The widest legal ``operand_bits``: with wider ones, sums times reciprocals or accumulators are too wide.
 
-        It is at least 19, as the widest sum has 41 bits; so reciprocals have two bits more.
+        Reciprocals have two bits more than a wide mean, or 18 at least.
         """
         accumulators = MAX_PRODUCT_BITS - (self.acc_bits - self.operand_bits)
         return min(MAX_OPERAND_BITS, MAX_PRODUCT_BITS - self.sum_bits - 2, accumulators)
@@ -263,17 +197,17 @@ class Config(Tiling):
     def acc_bits(self) -> int:
         """Signed width of a MAC accumulator, for the worst parameters and data."""
         terms = max(self.channels, self.squeeze)
-        return self.operand_bits + 7 + (terms - 1).bit_length()
+        return self.operand_bits + self.weight_bits - 1 + (terms - 1).bit_length()
 
     @property
-    def gate_bits(self) -> int:
-        """Unsigned width of a gate, 0 to ``2 ** GATE_FRAC``."""
-        return GATE_FRAC + 1
+    def least_requant_bits(self) -> int:
+        """The narrowest legal ``requant_bits``: a logit, with a sign more."""
+        return self.logit_bits + GUARD_BITS + 1
 
     @property
-    def logit_bits(self) -> int:
-        """Signed width of a logit: the sigmoid table's input, or for a hard sigmoid a value in steps of the gate."""
-        return LOGIT_BITS if self.gate.kind is GateKind.SIGMOID else GATE_FRAC + 2
+    def default_requant_bits(self) -> int:
+        """``requant_bits`` for parameters that are not known."""
+        return self.least_requant_bits + 6
 
     @property
     def record_bits(self) -> int:
@@ -283,7 +217,7 @@ class Config(Tiling):
     @property
     def prior_bits(self) -> int:
         """Signed width of the prior, the sum of its imaginary rows; 0 without them."""
-        return 8 + (self.prior_rows * self.columns - 1).bit_length() if self.prior_rows else 0
+        return self.data.bits + (self.prior_rows * self.columns - 1).bit_length() if self.prior_rows else 0
 
     @property
     def fingerprint(self) -> int:
@@ -291,10 +225,14 @@ class Config(Tiling):
         # WINDOW ignores both.
         k, max_rows = (self.k, self.max_rows) if self.window is None else (None, None)
         layout: tuple[object, ...] = (
-            STREAM_VERSION, k, self.width, self.channels, self.squeeze, self.macs, self.signed, self.mid.value,
+            STREAM_VERSION, k, self.width, self.channels, self.squeeze, self.macs, self.data.signed, self.mid.value,
             str(self.gate), self.residual, self.operand_bits, self.hidden_frac, self.segment_bits, self.requant_bits,
             self.shifts)
         # The stream of strips is older than the other contexts.
         if self.context is not Context.TILE or self.tiles_across > 1:
             layout += (self.context.value, self.columns, self.prior_rows, max_rows, self.window)
+        # So is that of 8-bit data and weights.
+        if (self.data.bits, self.weight_bits, self.requantised) != (8, 8, False):
+            layout += (self.data.bits, self.weight_bits, self.requantised, str(self.outputs),
+                       self.precision if self.rescales else None)
         return zlib.crc32(repr(layout).encode())

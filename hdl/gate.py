@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, saturate
-from .config import GATE_FRAC, GUARD_BITS, GateKind
+from .config import GUARD_BITS, GateKind
 from .latency import SIGMOID
 from .tables import SIGMOID_EXTRA, SIGMOID_SEGMENT, sigmoid_table
 
@@ -14,7 +14,7 @@ __all__ = ["GateStage"]
 
 
 class GateStage(wiring.Component):
-    """Turns a requantised value into a gate of 0 to ``2 ** GATE_FRAC``, one a cycle, in ``gate_latency`` cycles.
+    """Turns a requantised value into a gate of 0 to ``gate_top``, one a cycle, in ``gate_latency`` cycles.
 
     ``logit`` is the argument of the gate function, ``LOGIT`` cycles after ``i``.
     """
@@ -32,8 +32,8 @@ class GateStage(wiring.Component):
         if self.config.gate.kind is GateKind.SIGMOID:
             self._sigmoid(m)
         else:
-            low = 1 << (GATE_FRAC - 1) if self.config.residual else 0
-            high = 1 << GATE_FRAC
+            low = 1 << (self.config.gate_frac - 1) if self.config.residual else 0
+            high = 1 << self.config.gate_frac
             m.d.sync += self.o.eq(Mux(self.logit > high, high, Mux(self.logit < low, low, self.logit)))
         return m
 
@@ -47,7 +47,7 @@ class GateStage(wiring.Component):
         c0, c1 = self._table(m, magnitude, bits)
         total = self._line(m, c0, c1, delay(m, magnitude[:SIGMOID_SEGMENT], 1, name="offset"))
         positive = total >> SIGMOID_EXTRA
-        whole = (3 << (GATE_FRAC - 1)) if self.config.residual else 1 << GATE_FRAC
+        whole = (3 << (self.config.gate_frac - 1)) if self.config.residual else 1 << self.config.gate_frac
         negative = delay(m, self.logit < 0, SIGMOID - 1, name="negative")
         m.d.sync += self.o.eq(Mux(negative, whole - positive, positive))
 

@@ -2,12 +2,17 @@
 """A block's integer parameters, and their layout in its memories and in a parameter stream."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from .config import GUARD_BITS, MULTIPLIER_BITS, Config, ConfigError
+from .errors import check_integer
 
 __all__ = ["Layer", "Parameters", "prior_words", "record_words", "stream_words", "weight_words"]
+
+# Bits of a zero point in the word of a parameter stream, which may have two.
+ZERO_POINT_BITS = 16
 
 
 def _check_range(name: str, value: np.ndarray, low: int, high: int) -> None:
@@ -21,9 +26,9 @@ def _check_range(name: str, value: np.ndarray, low: int, high: int) -> None:
 class Layer:
     """One fully connected layer, quantised: int64 arrays.
 
-    ``weight`` (outputs, inputs) is -127 to 127; the others have the shape (outputs). An accumulator is requantised as
-    ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the config's list for this layer. ``bias`` is in
-    steps of ``2 ** -GUARD_BITS`` LSB of the layer's result.
+    ``weight`` (outputs, inputs) is within ``largest_weight``; the others have the shape (outputs). An accumulator is
+    requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the config's list for this
+    layer. ``bias`` is in steps of ``2 ** -GUARD_BITS`` LSB of the layer's result.
     """
 
     weight: np.ndarray
@@ -31,11 +36,11 @@ class Layer:
     shift: np.ndarray
     bias: np.ndarray
 
-    def validate(self, name: str, outputs: int, inputs: int, shifts: tuple[int, ...], requant_bits: int) -> None:
+    def validate(self, name: str, outputs: int, inputs: int, shifts: tuple[int, ...], config: Config) -> None:
         """Raise ConfigError where a value does not fit the hardware's format."""
-        limit = 1 << (requant_bits - 2)
+        limit, largest = 1 << (config.requant_bits - 2), config.largest_weight
         for field, shape, low, high in (
-            ("weight", (outputs, inputs), -127, 127),
+            ("weight", (outputs, inputs), -largest, largest),
             ("multiplier", (outputs,), 0, (1 << MULTIPLIER_BITS) - 1),
             ("shift", (outputs,), 0, len(shifts) - 1),
             ("bias", (outputs,), -limit, limit),
@@ -48,23 +53,36 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """All parameters of a block, loaded or baked in: W1 (CR x C), W2 (C x CR), and the ``Config.int8_zero_point``.
+    """All parameters of a block, loaded or baked in: W1 (CR x C), W2 (C x CR), and the ``Config.signed_zero_point``.
 
-    ``prior``, an int64 array (C), is the sum of the ``Config.prior_rows`` imaginary rows in the int8 range, from which
-    the sums of a frame start; None if there are no such rows.
+    ``prior``, an int64 array (C), is the sum of the ``Config.prior_rows`` imaginary rows in the signed range, from
+    which the sums of a frame start; None if there are no such rows. ``signed_outputs_zero_point`` is the config's if
+    outputs have a format of their own (``requantised``), else None. ``factor`` is what gates are multiplied by where
+    the config ``rescales``, in steps of ``2 ** -factor_bits``: 0 to 1; else None.
     """
 
     layer1: Layer
     layer2: Layer
-    int8_zero_point: int
+    signed_zero_point: int
     prior: np.ndarray | None = None
+    signed_outputs_zero_point: int | None = None
+    factor: int | None = None
 
     def validate(self, config: Config) -> None:
         """Raise ConfigError where a value does not fit `config`."""
-        self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config.requant_bits)
-        self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config.requant_bits)
-        if not -128 <= self.int8_zero_point <= 127:
-            raise ConfigError("int8_zero_point", self.int8_zero_point, "must be from -128 to 127")
+        self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config)
+        self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config)
+        whole = 1 << config.factor_bits
+        for name, used, low, high in (
+                ("signed_zero_point", True, config.data.as_signed.low, config.data.as_signed.high),
+                ("signed_outputs_zero_point", config.requantised, config.outputs.as_signed.low,
+                 config.outputs.as_signed.high),
+                ("factor", config.rescales, 0, whole)):
+            value = getattr(self, name)
+            if not used and value is not None:
+                raise ConfigError(name, value, "must be None for this config")
+            if used:
+                check_integer(name, value, low, high)
         self._validate_prior(config)
 
     def _validate_prior(self, config: Config) -> None:
@@ -75,14 +93,20 @@ class Parameters:
             raise ConfigError("prior", given, f"must be {wanted} for prior_rows={config.prior_rows}")
         if self.prior is not None:
             elements = config.prior_rows * config.columns
-            _check_range("prior", self.prior, -128 * elements, 127 * elements)
+            _check_range("prior", self.prior, config.data.as_signed.low * elements,
+                         config.data.as_signed.high * elements)
+
+
+def _packed(numbers: Sequence[int], bits: int) -> int:
+    """The `numbers`, `bits` wide in two's complement, side by side; the first in the low bits."""
+    return sum((number & ((1 << bits) - 1)) << bits * i for i, number in enumerate(numbers))
 
 
 def weight_words(config: Config, parameters: Parameters) -> list[int]:
-    """Words of the weight memory, ``macs`` bytes each.
+    """Words of the weight memory, ``macs`` weights of ``weight_bits`` each.
 
-    Layer 1's passes come first, then layer 2's. Pass p of a layer has a word for each input; byte j of the word is the
-    weight of output ``p * macs + j`` (two's complement; 0 if there is no such output).
+    Layer 1's passes come first, then layer 2's. Pass p of a layer has a word for each input. From the low bits, number
+    j of the word is the weight of output ``p * macs + j`` (two's complement; 0 if there is no such output).
     """
     words = []
     for layer in (parameters.layer1, parameters.layer2):
@@ -90,8 +114,8 @@ def weight_words(config: Config, parameters: Parameters) -> list[int]:
         passes = -(-outputs // config.macs)
         padded = np.zeros((passes * config.macs, inputs), np.int64)
         padded[:outputs] = layer.weight
-        grid = padded.reshape(passes, config.macs, inputs).transpose(0, 2, 1).astype(np.int8)
-        words += [int.from_bytes(row.tobytes(), "little") for row in grid.reshape(-1, config.macs)]
+        grid = padded.reshape(passes, config.macs, inputs).transpose(0, 2, 1).reshape(-1, config.macs)
+        words += [_packed(row, config.weight_bits) for row in grid.tolist()]
     return words
 
 
@@ -117,15 +141,21 @@ def prior_words(config: Config, parameters: Parameters) -> list[int]:
 def stream_words(config: Config, parameters: Parameters) -> list[int]:
     """The 32-bit words that load a block through ``w_axis``, in order; the last has ``tlast``.
 
-    They are the fingerprint of the configuration, the zero point (int8, low byte), the weight memory and the records.
+    They are the fingerprint of the configuration, the zero point, the weight memory and the records. The zero point is
+    that of the signed range, in the low ``data.bits``. Outputs with a format of their own have theirs in the upper 16
+    bits. A block that ``rescales`` has another word after it: the factor.
     If the block has a prior, it is in the upper bits of layer 2's records; those of layer 1 have 0 there.
     Each memory word takes as many 32-bit words as it needs, low bits first; unused bits are 0, and ignored.
     """
-    words = [config.fingerprint, parameters.int8_zero_point & 0xFF]
+    zero_points = [parameters.signed_zero_point & config.data.steps]
+    if config.requantised:
+        zero_points.append(parameters.signed_outputs_zero_point & config.outputs.steps)
+    factor = [parameters.factor] if config.rescales else []
+    words = [config.fingerprint, _packed(zero_points, ZERO_POINT_BITS), *factor]
     records = record_words(config, parameters)
     for channel, prior in enumerate(prior_words(config, parameters)):
         records[config.squeeze + channel] |= prior << config.record_bits
-    for memory, bits in ((weight_words(config, parameters), 8 * config.macs),
+    for memory, bits in ((weight_words(config, parameters), config.weight_bits * config.macs),
                          (records, config.record_bits + config.prior_bits)):
         for word in memory:
             words += [word >> i & 0xFFFFFFFF for i in range(0, bits, 32)]

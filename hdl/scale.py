@@ -6,7 +6,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
-from .config import GATE_FRAC
 from .multiplier import Multiplier
 from .queue import Queue
 from .timing import Timing
@@ -120,6 +119,7 @@ class Scale(wiring.Component):
             m.d.sync += deviation.eq(self.x[lane] - self.zero)
             m.d.comb += [multiply.i_a.eq(deviation), multiply.i_b.eq(self.gates[lane])]
             # `round_shift`, with one adder for its half and the zero point.
-            m.d.sync += result.eq(((multiply.o >> (GATE_FRAC - 1)) + Cat(Const(1, 1), self.zero).as_signed()) >> 1)
+            halves = multiply.o >> (self.config.gate_frac - 1)
+            m.d.sync += result.eq((halves + Cat(Const(1, 1), self.zero).as_signed()) >> 1)
             results.append(result)
         return Cat(results)

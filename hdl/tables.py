@@ -8,10 +8,12 @@ against float64 over all inputs, so a wrong constant increases the error bound o
 import functools
 import math
 
-from .config import GATE_FRAC, LOGIT_BITS, LOGIT_FRAC, Mid
+from .config import Mid
 
 __all__ = ["SIGMOID_EXTRA", "SIGMOID_SEGMENT", "MID_RANGE", "mid_table", "sigmoid_table"]
 
+# The formats of 8-bit data.
+GATE_FRAC, LOGIT_FRAC, LOGIT_BITS = 12, 10, 14
 # A sigmoid segment has 2**7 logit steps, 1/8; its coefficients have 7 bits below the gate's LSB.
 SIGMOID_SEGMENT = 7
 SIGMOID_EXTRA = 7

@@ -94,7 +94,7 @@ class TiledSE(wiring.Component):
 
     def _as_int8(self, beat):
         """Convert a beat between the data's range and int8. For uint8 that is 128 less: the top bit is inverted."""
-        return beat if self.config.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
+        return beat if self.config.data.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
 
     def _input(self, m, ingress, accumulate, excite, buffer):
         """Beats go into tile buffer and accumulator, a finished tile's sums to excite."""
@@ -163,7 +163,7 @@ class TiledSE(wiring.Component):
             m.d.comb += [store.prior_address.eq(excite.prior_address), excite.prior.eq(store.prior)]
         if not self.config.loadable:
             m.d.comb += [admit.eq(1), store.read.eq(1)]
-            return Const(self.parameters.int8_zero_point, signed(8))
+            return Const(self.parameters.signed_zero_point, signed(8))
         m.submodules.loader = loader = Loader(self.config)
         m.d.comb += [
             loader.i_valid.eq(self.w_axis_tvalid), self.w_axis_tready.eq(loader.i_ready),

@@ -10,6 +10,7 @@ from ..gen.verilog import generate
 from ..golden.block import FloatBlock
 from ..golden.quantise import quantise_within_error
 from ..hdl.config import Config, Context, Gate, GateKind, Mid
+from ..hdl.data_type import UINT8
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs
 
@@ -34,15 +35,15 @@ CONFIGS = {
     "residual, hard sigmoid of slope 0.2": dict(
         k=3, width=6, channels=7, squeeze=3, lanes=7, gate=PADDLE, residual=True, gain=6.0),
     "residual, sigmoid, uint8 about 100": dict(
-        k=3, width=6, channels=6, squeeze=4, lanes=3, residual=True, signed=False, zero_point=100),
+        k=3, width=6, channels=6, squeeze=4, lanes=3, residual=True, data=UINT8, zero_point=100),
     "int8 about -128, SLACK=0": dict(k=3, width=8, channels=16, squeeze=4, lanes=8, zero_point=-128, slack=0),
     "uint8 about 255, loadable": dict(
-        k=2, width=8, channels=8, squeeze=6, lanes=2, signed=False, zero_point=255, loadable=True, macs=5),
+        k=2, width=8, channels=8, squeeze=6, lanes=2, data=UINT8, zero_point=255, loadable=True, macs=5),
     "cumulative, K=1, sums in RAM": dict(
         context=Context.CUMULATIVE, k=1, width=9, channels=10, squeeze=3, lanes=2, zero_point=-20),
     "cumulative, K=3, sums in registers, PRIOR=2, MAX_ROWS=8, loadable": dict(
         context=Context.CUMULATIVE, prior_rows=2, max_rows=8, k=3, width=4, channels=8, squeeze=3, lanes=4,
-        signed=False, zero_point=90, loadable=True, macs=2),
+        data=UINT8, zero_point=90, loadable=True, macs=2),
     "causal, K=1, full rate": dict(
         context=Context.CAUSAL, prior_rows=1, k=1, width=20, channels=12, squeeze=3, lanes=4, mid=Mid.SILU),
     "causal, K=2, SLACK=0, PRIOR=3": dict(
@@ -59,7 +60,7 @@ CONFIGS = {
     "patches, the rightmost is narrower, loadable": dict(
         k=3, tile_width=2, width=5, channels=10, squeeze=3, lanes=2, loadable=True, macs=5),
     "patches of one row, SLACK=0": dict(
-        k=1, tile_width=3, width=7, channels=6, squeeze=2, lanes=2, slack=0, signed=False, zero_point=100),
+        k=1, tile_width=3, width=7, channels=6, squeeze=2, lanes=2, slack=0, data=UINT8, zero_point=100),
     "patches at full rate": dict(k=2, tile_width=12, width=24, channels=6, squeeze=2, lanes=1),
 }
 HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
@@ -101,7 +102,7 @@ def random_weights(rng, config, gain, x_scale=X_SCALE):
         config.mid, config.gate, config.residual)
     if not config.prior_rows:
         return block
-    return dataclasses.replace(block, prior=x_scale * (rng.uniform(-128, 127, channels) - config.int8_zero_point))
+    return dataclasses.replace(block, prior=x_scale * (rng.uniform(-128, 127, channels) - config.signed_zero_point))
 
 
 def quantised(seed=1, gain=1.0, **shape):

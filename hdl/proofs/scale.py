@@ -12,7 +12,7 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 
 from ..arithmetic import counter
-from ..config import GATE_FRAC, Config, Context
+from ..config import Config, Context
 from ..scale import Scale
 from ..timing import DEVIATE, QUEUE, Timing
 from .checks import around, held, later
@@ -94,7 +94,7 @@ def _beats(m, scale, inside, timing):
     due = functools.partial(later, m)
     x, factor = due(data, timing.read_latency, "data"), due(gate, timing.read_latency + DEVIATE, "gate")
     m.d.comb += [scale.x[lane].eq(x[lane]) for lane in range(lanes)]
-    m.d.comb += [scale.gates[lane].eq(factor[lane] << GATE_FRAC) for lane in range(lanes)]
+    m.d.comb += [scale.gates[lane].eq(factor[lane] << scale.config.gate_frac) for lane in range(lanes)]
     queue, product = inside["queue"], due(data & gate, latency, "product")
     results = Cat(queue.i.word_select(lane, 8) == product[lane] for lane in range(lanes))
     m.d.comb += [

@@ -13,6 +13,7 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Value
 from ..accumulate import uses_registers
 from ..arithmetic import counter, delay
 from ..config import Config, Context
+from ..data_type import UINT8
 from ..timing import Timing
 from .checks import around, later
 from .ingress import started
@@ -25,7 +26,7 @@ __all__ = ["PROOFS"]
 
 def _as_int8(config, beat):
     """The beat in the int8 range."""
-    if config.signed:
+    if config.data.signed:
         return beat
     return Cat((beat.word_select(lane, 8) - 128)[:8] for lane in range(config.lanes))
 
@@ -123,7 +124,7 @@ def _parameters(m, block, inside):
         m.d.comb += Assert((store.prior_address == excite.prior_address) & (excite.prior == store.prior),
                            "excite gets the prior that it asks for")
     if not block.config.loadable:
-        m.d.comb += Assert(scale.zero == block.parameters.int8_zero_point, "data are scaled around the zero point")
+        m.d.comb += Assert(scale.zero == block.parameters.signed_zero_point, "data are scaled around the zero point")
 
 
 def _model(config):
@@ -178,14 +179,14 @@ _CAUSAL = (
 _SHAPE = {"width": 1, "squeeze": 1, "slack": 1}
 # Sums in a RAM, for which cut tiles wait; then a scale FIFO that is deeper than the tile buffer; then other contexts.
 _SIZES = (
-    (Config(k=2, width=1, channels=10, squeeze=1, lanes=2, slack=1, signed=False), _LANES),
+    (Config(k=2, width=1, channels=10, squeeze=1, lanes=2, slack=1, data=UINT8), _LANES),
     (Config(k=1, width=1, channels=17, squeeze=1, slack=0), _WAIT),
     (Config(k=1, tile_width=2, channels=4, lanes=2, **_SHAPE | {"width": 3}), ()),
     (Config(context=Context.CUMULATIVE, k=1, max_rows=2, channels=4, **_SHAPE), _CUMULATIVE),
     (Config(context=Context.CAUSAL, k=1, max_rows=3, prior_rows=1, channels=4, lanes=2, **_SHAPE), _CAUSAL),
-    (Config(context=Context.WINDOW, k=1, window=(1, 1), channels=2, signed=False, **_SHAPE), ()),
+    (Config(context=Context.WINDOW, k=1, window=(1, 1), channels=2, data=UINT8, **_SHAPE), ()),
 )
 PROOFS = tuple(
-    Proof(f"wiring {tiling_name(c)} groups={c.groups} lanes={c.lanes} {'int8' if c.signed else 'uint8'}",
+    Proof(f"wiring {tiling_name(c)} groups={c.groups} lanes={c.lanes} {c.data}",
           functools.partial(_model, c), depth=Timing(c).read_latency + 1, cover=45, faults=faults)
     for c, faults in _SIZES)

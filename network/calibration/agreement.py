@@ -9,7 +9,7 @@ from ...golden.block import DataFormat
 from ...golden.integer import IntegerModel
 from ...golden.quantise import quantise_within_error
 from ...golden.reference import descriptors, excite
-from ...hdl.config import GATE_FRAC, Config, ConfigError, Order, Tiling
+from ...hdl.config import Config, ConfigError, Order, Tiling
 from ..match.match import NetworkBlock
 
 __all__ = ["Agreement", "agreement"]
@@ -119,6 +119,6 @@ def _quantised_gates(block, tiling, maps):
         return None
     model = IntegerModel(config, quantised.parameters)
     gates = np.concatenate([model.run(data_format.quantise(one)[None]).gates.numpy()[0] for one in maps])
-    gates = gates / 2.0**GATE_FRAC
+    gates = gates / 2.0**config.gate_frac
     # The residual form's table has (1 + g) / 2.
     return 2 * gates - 1 if form.residual else gates

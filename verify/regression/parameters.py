@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ...golden.integer import IntegerModel
-from ...hdl.config import GUARD_BITS, LOGIT_BITS, MULTIPLIER_BITS, GateKind
+from ...hdl.config import GUARD_BITS, MULTIPLIER_BITS, GateKind
 from ...hdl.tables import MID_RANGE, SIGMOID_SEGMENT
 
 __all__ = ["centred", "pinned", "segments", "spread"]
@@ -21,8 +21,8 @@ def spread(config, parameters, seed):
     rng = np.random.default_rng(seed)
     layer1, layer2 = (_layer(layer, shifts, config.requant_bits, rng)
                       for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
-    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, int8_zero_point=_zero(config, parameters, rng),
-                               prior=_prior(config, rng))
+    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2,
+                               signed_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng))
 
 
 def centred(config, parameters, seed):
@@ -32,10 +32,11 @@ def centred(config, parameters, seed):
     """
     rng = np.random.default_rng([seed, 1])
     heights = [int(height) for height in rng.integers(1, 4 * config.tile_rows + 1, 6)]
-    x = [rng.integers(-128, 128, (height, config.width, config.channels)) + (0 if config.signed else 128)
+    x = [rng.integers(config.data.low, config.data.high + 1, (height, config.width, config.channels))
          for height in heights]
-    result = dataclasses.replace(parameters, int8_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng))
-    ends = config.requant_bits - 1, LOGIT_BITS + GUARD_BITS + 1
+    result = dataclasses.replace(parameters, signed_zero_point=_zero(config, parameters, rng),
+                                 prior=_prior(config, rng))
+    ends = config.requant_bits - 1, config.logit_bits + GUARD_BITS + 1
     for name, sums, shifts, end in zip(("layer1", "layer2"), ("acc1", "acc2"), config.shifts, ends, strict=True):
         layer = getattr(result, name)
         layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
@@ -63,7 +64,7 @@ def pinned(config, parameters, seed):
             layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
             multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
     return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
-                               int8_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng, ends=True))
+                               signed_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng, ends=True))
 
 
 def segments(config, parameters):
@@ -75,7 +76,7 @@ def segments(config, parameters):
     if config.mid.tabulated:
         hidden = _ends(MID_RANGE << config.segment_bits, config.hidden_frac - config.segment_bits)
     if config.gate.kind is GateKind.SIGMOID:
-        logits = _ends(1 << (LOGIT_BITS - 1 - SIGMOID_SEGMENT), SIGMOID_SEGMENT)
+        logits = _ends(1 << (config.logit_bits - 1 - SIGMOID_SEGMENT), SIGMOID_SEGMENT)
     count = max(-(-len(hidden) // config.squeeze), -(-len(logits) // config.channels))
     return tuple(dataclasses.replace(parameters, layer1=_only(parameters.layer1, hidden, number, limit),
                                      layer2=_only(parameters.layer2, logits, number, limit)) for number in range(count))
@@ -104,7 +105,7 @@ def _beside(bits, count, rng):
 
 
 def _zero(config, parameters, rng):
-    return int(rng.integers(-128, 128)) if config.loadable else parameters.int8_zero_point
+    return int(rng.integers(-128, 128)) if config.loadable else parameters.signed_zero_point
 
 
 def _prior(config, rng, ends=False):

@@ -24,8 +24,8 @@ class Stimulus:
 
     def __init__(self, config, parameters, rng, seed):
         self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
-        self.dtype = np.int8 if config.signed else np.uint8
-        self.low = -128 if config.signed else 0
+        self.dtype = config.data.numpy
+        self.low = config.data.low
         self.row = config.width * config.groups
         # Beats of a row of a tile.
         self.segment = config.columns * config.groups
@@ -46,7 +46,7 @@ class Stimulus:
         second = self.parameters.layer2
         turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
         parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
-                                         int8_zero_point=-1 - self.parameters.int8_zero_point)
+                                         signed_zero_point=-1 - self.parameters.signed_zero_point)
         if parameters.prior is not None:
             elements = self.config.prior_rows * self.config.columns
             parameters = dataclasses.replace(parameters, prior=-elements - parameters.prior)

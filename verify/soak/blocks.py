@@ -55,7 +55,7 @@ class BlockWithSets:
     def __str__(self):
         c = self.config
         slack = "auto" if c.slack is None else c.slack
-        data = f"{'' if c.signed else 'u'}int8 about {c.zero_point}"
+        data = f"{c.data} about {c.zero_point}"
         return (f"{sizes(c)} SLACK={slack} {c.mid.value} {c.gate}{' residual' if c.residual else ''} {data} "
                 f"{c.operand_bits} bits {'loadable' if c.loadable else 'baked'} {tiling(c)}".rstrip())
 
@@ -173,8 +173,8 @@ def _other(rng, config, x_scale, error):
     """Other parameters, for another zero point, that `config`'s widths hold; None where none was found."""
     loudest = 12.0
     for _ in range(ATTEMPTS):
-        low = -128 if config.signed else 0
-        other = dataclasses.replace(config, zero_point=int(rng.integers(low, low + 256)))
+        low = config.data.low
+        other = dataclasses.replace(config, zero_point=int(rng.integers(low, config.data.high + 1)))
         try:
             block = _weights(rng, other, x_scale, loudest)
             return other, quantise_fixed_widths(other, block, x_scale, error).parameters

@@ -86,17 +86,18 @@ class Pool:
     def _values(self, count):
         """Beats (count, lanes): random over all values or few of them, or what drives hidden units to their ends."""
         config, rng = self.block.config, self.rng
-        low, shape = -128 if config.signed else 0, (count, config.lanes)
+        low, shape = config.data.low, (count, config.lanes)
         kind = rng.choice(["any", "any", "near", "ends", "sides"])
         if kind == "any":
-            values = rng.integers(low, low + 256, shape)
+            values = rng.integers(low, low + config.data.steps + 1, shape)
         elif kind == "near":
-            values = np.clip(config.zero_point + rng.integers(-3, 4, shape), low, low + 255)
+            values = np.clip(config.zero_point + rng.integers(-3, 4, shape), low, config.data.high)
         elif kind == "ends":
-            values = low + 255 * (rng.integers(0, 2, shape) if rng.random() < 0.5 else np.full(shape, rng.integers(2)))
+            high = rng.integers(0, 2, shape) if rng.random() < 0.5 else np.full(shape, rng.integers(2))
+            values = low + config.data.steps * high
         else:
             # Every channel at the end that raises a hidden unit, or that lowers it.
             unit = self.block.sets[0][1].layer1.weight[rng.integers(config.squeeze)] > 0
-            pixels = np.tile(low + 255 * (unit ^ rng.integers(0, 2)), -(-count // config.groups))
+            pixels = np.tile(low + config.data.steps * (unit ^ rng.integers(0, 2)), -(-count // config.groups))
             values = pixels.reshape(-1, config.lanes)[:count]
-        return np.ascontiguousarray(values, np.int8 if config.signed else np.uint8)
+        return np.ascontiguousarray(values, config.data.numpy)

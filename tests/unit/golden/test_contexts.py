@@ -14,7 +14,8 @@ from tiled_se.golden.integer import STAGES, IntegerModel
 from tiled_se.golden.quantise import quantise_fixed_widths, quantise_within_error
 from tiled_se.golden.reference import squeeze_excite
 from tiled_se.golden.scales import RealLayer
-from tiled_se.hdl.config import Config, ConfigError, Context, Gate, GateKind, Mid, Order
+from tiled_se.hdl.config import Config, ConfigError, Context, DataType, Gate, GateKind, Mid, Order
+from tiled_se.hdl.data_type import UINT8
 from tiled_se.hdl.parameters import Layer, Parameters
 
 HARD = Gate(GateKind.HARDSIGMOID)
@@ -71,7 +72,7 @@ def test_contract(context, figure):
                              scale * (low - zero), scale * (low + 255 - zero), given=bool(rng.integers(4)))
         squeeze, channels = block.w1.shape
         config = Config(**random_tiling(rng, context), width=int(rng.integers(1, 13)), channels=channels,
-                        squeeze=squeeze, signed=signed, zero_point=zero, mid=block.mid, gate=block.gate,
+                        squeeze=squeeze, data=DataType(8, signed), zero_point=zero, mid=block.mid, gate=block.gate,
                         residual=block.residual, loadable=bool(rng.integers(2)))
         config, quantised = quantise_within_error(config, block, scale)
         again = quantise_fixed_widths(config, block, scale)
@@ -149,7 +150,7 @@ def parameters(config, prior=None):
     def layer(multiplier, bias):
         return Layer(*(np.array(values, np.int64) for values in ([[1]], [multiplier], [0], [bias])))
 
-    return Parameters(layer(64 >> max(config.mean_frac, 0), 0), layer(64, 7 * 64), config.int8_zero_point,
+    return Parameters(layer(64 >> max(config.mean_frac, 0), 0), layer(64, 7 * 64), config.signed_zero_point,
                       None if prior is None else np.array([prior], np.int64))
 
 
@@ -196,7 +197,7 @@ def test_patches_by_hand():
 def test_cut_frame(form, sums):
     """What the last row misses adds nothing, though the row counts. A patch without a beat is left out."""
     config = Config(width=3, channels=1, squeeze=1, mid=Mid.IDENTITY, gate=HARD, operand_bits=12, requant_bits=21,
-                    shifts=((0,), (0,)), signed=False, zero_point=128, **form)
+                    shifts=((0,), (0,)), data=UINT8, zero_point=128, **form)
     model = IntegerModel(config, parameters(config, 7 if config.prior_rows else None))
     beats = np.array([1, 4, 1, 2, 3, 0, 2])[:, None] + 128
     cut = model.run_beats(beats)
@@ -213,7 +214,7 @@ def test_prior():
                                  dict(context=Context.CUMULATIVE, k=2, prior_rows=1),
                                  dict(context=Context.WINDOW, k=1, window=(3, 2)))):
         rng = np.random.default_rng(seed)
-        config = Config(width=5, channels=4, squeeze=1, signed=False, zero_point=77, **form)
+        config = Config(width=5, channels=4, squeeze=1, data=UINT8, zero_point=77, **form)
         block = FloatBlock(rng.normal(size=(1, 4)), [0], rng.normal(size=(4, 1)), np.zeros(4),
                            prior=np.array([0.1 * (255 - 77), -7.7, 0, 1.2345]))
         _, quantised = quantise_within_error(config, block, 0.1)

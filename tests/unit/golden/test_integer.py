@@ -13,7 +13,8 @@ from tiled_se.golden import activation, rounding, stages
 from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.integer import STAGES, IntegerModel
 from tiled_se.golden.quantise import quantise_within_error
-from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.config import Config, ConfigError, DataType, Gate, GateKind, Mid
+from tiled_se.hdl.data_type import UINT8
 from tiled_se.hdl.parameters import Layer, Parameters
 
 HARD = Gate(GateKind.HARDSIGMOID)
@@ -199,7 +200,7 @@ def test_batch_and_types():
 def test_unsigned_is_signed_shifted():
     """uint8 data are int8's plus 128, and nothing else changes."""
     signed, _ = quantised_model(zero_point=-28)
-    unsigned, _ = quantised_model(zero_point=100, signed=False)
+    unsigned, _ = quantised_model(zero_point=100, data=UINT8)
     x = np.random.default_rng(1).integers(-128, 128, (2, 5, 4, 6))
     a, b = signed.run(x), unsigned.run(x + 128)
     assert torch.equal(a.y + 128, b.y)
@@ -217,7 +218,7 @@ def test_tall_tiles_cost_nothing():
 @pytest.mark.parametrize("signed", [True, False])
 def test_cut_frame(signed):
     """What a cut row misses adds nothing, and the row counts as one of the tile's."""
-    model, _ = quantised_model(k=3, lanes=2, zero_point=5, signed=signed)
+    model, _ = quantised_model(k=3, lanes=2, zero_point=5, data=DataType(8, signed))
     low = -128 if signed else 0
     x = np.random.default_rng(1).integers(low, low + 256, (5, 4, 6))
     flat = x.reshape(-1, 2)

@@ -17,7 +17,8 @@ from tiled_se.golden.integer import IntegerModel
 from tiled_se.golden.quantise import quantise_fixed_widths, quantise_within_error
 from tiled_se.golden.reference import squeeze_excite
 from tiled_se.golden.scales import RealLayer
-from tiled_se.hdl.config import Config, ConfigError, Gate, GateKind, Mid
+from tiled_se.hdl.config import Config, ConfigError, DataType, Gate, GateKind, Mid
+from tiled_se.hdl.data_type import UINT8
 from tiled_se.hdl.parameters import Layer
 
 DATA = pathlib.Path(__file__).parents[4] / "shared" / "data"
@@ -51,7 +52,7 @@ def largest_error(config, quantised, x):
 
 def hard_frames(rng, config, block, height):
     """Frames [N, H, W, C] at the ends of the range: constant, checkered, and such as push single values to theirs."""
-    low, high = (-128, 127) if config.signed else (0, 255)
+    low, high = config.data.low, config.data.high
     shape = (height, config.width, config.channels)
     directions = [*block.w1[:4], *(block.w2[:3] @ block.w1)]
     frames = [rng.integers(low, high + 1, shape), rng.choice([low, high], shape), np.full(shape, low),
@@ -74,7 +75,7 @@ def test_reals_are_near():
     for seed, gate in enumerate((Gate(), HARD, PADDLE)):
         for signed in (False, True):
             block = random_block(np.random.default_rng(seed), 16, 8, gate=gate, residual=seed == 1)
-            config = config_for(block, signed=signed, zero_point=77, loadable=seed == 2)
+            config = config_for(block, data=DataType(8, signed), zero_point=77, loadable=seed == 2)
             _, quantised = quantise_within_error(config, block, 0.1)
             for name in ("w1", "w2"):
                 wanted, got = np.abs(getattr(block, name)).max(axis=1), np.abs(getattr(quantised, name)).max(axis=1)
@@ -112,7 +113,7 @@ def cases(draw):
     signed = draw(st.booleans())
     zero = draw(st.one_of(st.sampled_from([-128, 127, 0]), st.integers(-128, 127))) + (0 if signed else 128)
     k, width = draw(st.one_of(st.integers(1, 9), st.integers(10, 300))), draw(st.integers(1, 10))
-    config = config_for(block, k, width, signed=signed, zero_point=zero, loadable=draw(st.booleans()))
+    config = config_for(block, k, width, data=DataType(8, signed), zero_point=zero, loadable=draw(st.booleans()))
     return config, block, 10 ** draw(st.one_of(st.floats(-3, 0), st.floats(-11, 0))), rng
 
 
@@ -178,8 +179,8 @@ def test_real_block(name, signed, figure):
         block = FloatBlock(*(file[key] for key in ("w1", "b1", "w2", "b2")), Mid(str(file["mid"])),
                            {"sigmoid": Gate(), "hardsigmoid": HARD}[str(file["gate"])])
         x = file["x"][None]
-    form = DataFormat.calibrate(x.min(), x.max(), signed)
-    config = config_for(block, 7, x.shape[2], signed=signed, zero_point=form.zero_point)
+    form = DataFormat.calibrate(x.min(), x.max(), DataType(8, signed))
+    config = config_for(block, 7, x.shape[2], data=DataType(8, signed), zero_point=form.zero_point)
     config, quantised = quantise_within_error(config, block, form.scale)
     within_a_step(block, quantised)
     errors = [largest_error(config, quantised, data)
@@ -197,7 +198,7 @@ def test_noise(figure):
         block = random_block(rng, 24, 6, 10 ** rng.uniform(-0.5, 1), mid, gate, residual)
         config = config_for(block, k=3, width=6, loadable=bool(seed % 2))
         config, quantised = quantise_within_error(config, block, 1 / 16)
-        x = DataFormat(1 / 16, 0, True).quantise(rng.normal(0.5, 2, (2, 8, 6, 24)))
+        x = DataFormat(1 / 16, 0).quantise(rng.normal(0.5, 2, (2, 8, 6, 24)))
         real = float_se(config, quantised, x / 16) / quantised.y_scale
         y = IntegerModel(config, quantised.parameters).run(x).y.numpy()
         worst = max(worst, 10 * np.log10(((y - real) ** 2).sum() / ((np.rint(real) - real) ** 2).sum()))
@@ -222,11 +223,11 @@ FLOATS = st.floats(-1e14, 1e14, width=64)
 def test_calibrate(ends, signed, inside):
     """Every value is held within a step, and 0.0 exactly: one-sided, far from 0, tiny, all the same."""
     low, high = sorted(map(float, ends))
-    form = DataFormat.calibrate(low, high, signed)
+    form = DataFormat.calibrate(low, high, DataType(8, signed))
     x = np.array([low, high, *(low + (high - low) * share for share in inside)])
     q = form.quantise(x)
-    assert q.min() >= form.low
-    assert q.max() <= form.low + 255
+    assert q.min() >= form.data.low
+    assert q.max() <= form.data.high
     assert (np.abs(np.clip(form.dequantise(q), low, high) - x) <= form.scale).all()
     assert form.dequantise(form.zero_point) == 0
     assert form.quantise(0.0) == form.zero_point
@@ -238,7 +239,7 @@ def test_calibrate_zeros():
 
 def test_quantise_clips():
     """Beyond the calibrated range too, where the integer would not fit 64 bits."""
-    form = DataFormat(0.5, 10, signed=False)
+    form = DataFormat(0.5, 10, UINT8)
     assert form.quantise([-1e300, -5.3, 0.6, 1e300]).tolist() == [0, 0, 11, 255]
 
 
@@ -249,7 +250,7 @@ def test_quantise_clips():
     (lambda: DataFormat.calibrate(0, 1e15), "x=0..1e+15: must span less than 2**48"),
     (lambda: DataFormat(1.0, 0).quantise([np.nan]), "x=not finite: must hold finite numbers only"),
     (lambda: DataFormat(0.0, 0), "x_scale=0.0: must be from 2**-40 to 2**40"),
-    (lambda: DataFormat(1.0, -1, signed=False), "x_zero_point=-1: must be from 0 to 255"),
+    (lambda: DataFormat(1.0, -1, UINT8), "x_zero_point=-1: must be from 0 to 255"),
     (lambda: FloatBlock(np.zeros(3), 0, 0, 0), "w1=[3]: must have the shape [CR, C]"),
     (lambda: FloatBlock(np.zeros((0, 3)), 0, 0, 0), "w1=[0, 3]: must have the shape [CR, C]"),
     (lambda: FloatBlock(np.zeros((2, 3)), np.zeros(2), np.zeros((2, 3)), np.zeros(3)),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiled_se.hdl.config import Config, ConfigError, Context, Gate, GateKind, Mid
+from tiled_se.hdl.data_type import UINT8
 
 HEADLINE = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
 
@@ -23,7 +24,7 @@ HEADLINE = Config(k=7, width=56, channels=64, squeeze=16, lanes=8, macs=16)
     ({"lanes": 7}, "lanes=7: must divide channels=64"),
     ({"macs": 5000}, "macs=5000: must be from 1 to 4096"),
     ({"zero_point": 128}, "zero_point=128: must be from -128 to 127"),
-    ({"signed": False, "zero_point": -1}, "zero_point=-1: must be from 0 to 255"),
+    ({"data": UINT8, "zero_point": -1}, "zero_point=-1: must be from 0 to 255"),
     ({"slack": -1}, "slack=-1: must be from 0 to 1048576"),
     ({"operand_bits": 9}, "operand_bits=9: must be from 10 to 40"),
     ({"operand_bits": 40, "channels": 65536}, "operand_bits=40: at most 39 for 65536 channels and a squeeze of 16"),

@@ -72,7 +72,7 @@ def test_the_default_blocks_have_every_component():
     assert {ram_latency(Timing(block.config).buffer_words) for block in blocks} == {1, 2}
     # Constant parameters would leave most of the data path unused.
     assert all(block.config.loadable for block in blocks)
-    assert {block.config.signed for block in blocks} == {True, False}
+    assert {block.config.data.signed for block in blocks} == {True, False}
     assert {block.config.lanes > 1 for block in blocks} == {True, False}
     assert len({block.config.mid for block in blocks}) == 3
     assert {block.config.gate.kind.value for block in blocks} == {"sigmoid", "hardsigmoid"}

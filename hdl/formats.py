@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The formats of a block's input, weights, gates and outputs (docs/design.md, "Numbers")."""
+
+import dataclasses
+import math
+
+from .activations import Gate, GateKind, Mid
+from .data_type import INT8, DataType
+from .errors import ConfigError, check_integer
+from .geometry import Geometry
+
+__all__ = ["Formats"]
+
+# Fractional bits of a gate beyond the data's: its rounding then costs at most 2**-5 steps of an output.
+GATE_EXTRA = 4
+# Fractional bits of the logit that enters the sigmoid, beyond the bits of the precision: its rounding costs 2**-5.
+LOGIT_EXTRA = 2
+# Fewest and most bits of the precision (`Formats.precision`), and the least ratio of steps, 2**-n.
+FEWEST_PRECISION, MOST_PRECISION = 2, 20
+# Up to this precision tables are as for 8 bits.
+FINE_PRECISION = 8
+SMALLEST_RATIO_BITS = 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Formats(Geometry):
+    """What decides a block's number formats; see :class:`~tiled_se.hdl.config.Config`."""
+
+    data: DataType = INT8
+    zero_point: int = 0
+    weight_bits: int = 8
+    y_data: DataType | None = None
+    y_zero_point: int | None = None
+    y_ratio: float | None = None
+    mid: Mid = Mid.RELU
+    gate: Gate = Gate()
+    residual: bool = False
+    loadable: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for option, kind in (("mid", Mid), ("gate", Gate), ("data", DataType)):
+            if not isinstance(getattr(self, option), kind):
+                raise TypeError(f"{option}={getattr(self, option)!r}: must be a {kind.__name__}")
+        self._take_integer("zero_point", self.data.low, self.data.high)
+        self._take_integer("weight_bits", 2, 8)
+        self._validate_outputs()
+
+    def _validate_outputs(self) -> None:
+        """Check the outputs' own format; what is as by default is stored as None."""
+        if self.y_data is not None and not isinstance(self.y_data, DataType):
+            raise TypeError(f"y_data={self.y_data!r}: must be a DataType")
+        zero_point = check_integer("y_zero_point", self.outputs_zero_point, self.outputs.low, self.outputs.high)
+        if self.y_ratio is not None:
+            least, most = 2.0**-SMALLEST_RATIO_BITS, 2.0**(MOST_PRECISION - self.data.bits - self.residual)
+            if not least <= self.y_ratio <= most:
+                raise ConfigError("y_ratio", self.y_ratio, f"must be from {least:g} to {most:g} for {self.data} data")
+        for name, value, default in (("y_data", self.outputs, self.data), ("y_zero_point", zero_point, self.zero_point),
+                                     ("y_ratio", float(self.ratio), self._default_ratio)):
+            object.__setattr__(self, name, None if value == default else value)
+
+    @property
+    def signed_zero_point(self) -> int:
+        """Zero point in the hardware's signed range: the ``offset`` of the data is subtracted."""
+        return self.zero_point - self.data.offset
+
+    @property
+    def largest_weight(self) -> int:
+        """Largest integer of a weight."""
+        return (1 << (self.weight_bits - 1)) - 1
+
+    @property
+    def outputs(self) -> DataType:
+        """The integers of the outputs."""
+        return self.data if self.y_data is None else self.y_data
+
+    @property
+    def outputs_zero_point(self) -> int:
+        """Integer of the outputs that stands for 0.0, in their own range."""
+        return self.zero_point if self.y_zero_point is None else self.y_zero_point
+
+    @property
+    def signed_outputs_zero_point(self) -> int:
+        """That in the hardware's signed range."""
+        return self.outputs_zero_point - self.outputs.offset
+
+    @property
+    def _default_ratio(self) -> float:
+        return 0.5 if self.residual else 1.0
+
+    @property
+    def ratio(self) -> float:
+        """A step of the input divided by a step of the outputs."""
+        return self._default_ratio if self.y_ratio is None else self.y_ratio
+
+    @property
+    def requantised(self) -> bool:
+        """Whether outputs have a format of their own; they can then saturate."""
+        return (self.y_data, self.y_zero_point, self.y_ratio) != (None, None, None)
+
+    @property
+    def rescales(self) -> bool:
+        """Whether gates are multiplied by a factor that is loaded; a baked block has it in its gate function."""
+        return self.loadable and self.y_ratio is not None
+
+    @property
+    def largest_deviation(self) -> int:
+        """Largest possible |x - zero| of an input."""
+        return max(self.data.high - self.zero_point, self.zero_point - self.data.low)
+
+    @property
+    def precision(self) -> int:
+        """Bits of the largest output, in steps, that an input can have: ``data.bits`` and those of the ratio.
+
+        An error of the gate function (0 to 1) costs an output up to ``2 ** precision`` times as many steps. Tables and
+        logits follow from this.
+        """
+        mantissa, exponent = math.frexp(self.ratio * (1 + self.residual))
+        return max(self.data.bits + exponent - (mantissa == 0.5), FEWEST_PRECISION)
+
+    @property
+    def gate_frac(self) -> int:
+        """Fractional bits of a gate; a gate is what (x - zero) is multiplied by, the ratio of the steps included."""
+        return self.data.bits + GATE_EXTRA
+
+    @property
+    def gate_top(self) -> float:
+        """The gate stage's largest result, exact, in steps of ``2 ** -gate_frac``.
+
+        It is ``ratio * (1 + residual)``; where gates are rescaled, the power of two that is at least this.
+        """
+        if self.rescales:
+            return 2.0 ** (self.precision + GATE_EXTRA)
+        return math.ldexp(self.ratio * (1 + self.residual), self.gate_frac)
+
+    @property
+    def gate_bits(self) -> int:
+        """Unsigned width of a gate, 0 to ``gate_top`` rounded."""
+        return max(round(self.gate_top).bit_length(), 1)
+
+    @property
+    def factor_bits(self) -> int:
+        """Fractional bits of the factor, 0 to 1, by which a block that ``rescales`` multiplies its gates."""
+        return self.precision + GATE_EXTRA
+
+    @property
+    def logit_frac(self) -> int:
+        """Fractional bits of a sigmoid's logit."""
+        return self.precision + LOGIT_EXTRA
+
+    @property
+    def logit_range(self) -> int:
+        """Magnitude, a power of two, beyond which a sigmoid is 0 or 1 but for less than a tenth of an output's step."""
+        return next(1 << n for n in range(8) if math.ldexp(math.exp(-(1 << n)), self.precision) <= 0.1)
+
+    @property
+    def logit_bits(self) -> int:
+        """Signed width of a logit: the sigmoid table's input, or for a hard sigmoid a value in steps of the gate."""
+        if self.gate.kind is GateKind.SIGMOID:
+            return self.logit_frac + self.logit_range.bit_length()
+        return self.gate_bits + 1
+
+    @property
+    def mid_range(self) -> int:
+        """Magnitude beyond which a tabulated mid is relu: silu(16) is 16 less 2e-6."""
+        return 16 if self.precision <= FINE_PRECISION else 32
+
+    @property
+    def most_segment_bits(self) -> int:
+        """The largest ``segment_bits``."""
+        return 5 if self.precision <= FINE_PRECISION else 7
