@@ -113,3 +113,21 @@ class DataFormat:
             raise ConfigError("x", f"{low:g}..{high:g}", f"must span less than 2**{40 + data.bits}")
         scale = max((high - low) / data.steps, SMALLEST_SCALE) if high > low else 1.0
         return cls(scale, round(-low / scale) + data.low, data)
+
+    @classmethod
+    def holding(cls, low: float, high: float, data: DataType = INT8, zero_point: int | None = None) -> "DataFormat":
+        """The finest format with this `zero_point` that holds numbers from `low` to `high`, and 0.
+
+        None leaves the zero point to :meth:`calibrate`. The limits of the scale are as there. Raises ConfigError where
+        the zero point leaves no integers on one side, or is none of `data`.
+        """
+        if zero_point is None:
+            return cls.calibrate(low, high, data)
+        low, high = float(low), float(high)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ConfigError("x", f"{low:g}..{high:g}", "must hold finite numbers only")
+        below, above = zero_point - data.low, data.high - zero_point
+        if (low < 0 and below == 0) or (high > 0 and above == 0):
+            raise ConfigError("zero_point", zero_point, f"leaves no integers for numbers from {low:g} to {high:g}")
+        scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
+        return cls(max(scale, SMALLEST_SCALE) if scale else 1.0, zero_point, data)
