@@ -8,24 +8,24 @@ columns of a table, from `mid_columns` or `gate_columns`, as the same kind.
 import numpy as np
 
 from ..hdl.config import Config, GateKind, Mid
-from ..hdl.tables import MID_EXTRA, MID_RANGE, SIGMOID_EXTRA, SIGMOID_SEGMENT, mid_table, sigmoid_table
+from ..hdl.tables import MID_EXTRA, mid_table, sigmoid_format, sigmoid_table
 from .rounding import Array, clamp, floor_shift, round_shift, saturate_signed, saturate_unsigned
 
 __all__ = ["correction", "gate", "gate_columns", "mid", "mid_columns"]
 
 
-def mid_columns(mid_kind: Mid, frac: int, segment_bits: int) -> np.ndarray:
+def mid_columns(mid_kind: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> np.ndarray:
     """int64 array (3, segments): c0, c1 and c2 of a mid; empty if it needs no table."""
     if not mid_kind.tabulated:
         return np.zeros((3, 0), np.int64)
-    return np.array(mid_table(mid_kind, frac, segment_bits), np.int64).T
+    return np.array(mid_table(mid_kind, frac, segment_bits, mid_range), np.int64).T
 
 
 def gate_columns(config: Config) -> np.ndarray:
     """int64 array (2, segments): c0 and c1 of `config`'s gate; empty for a hard sigmoid."""
     if config.gate.kind is GateKind.HARDSIGMOID:
         return np.zeros((2, 0), np.int64)
-    return np.array(sigmoid_table(config.residual), np.int64).T
+    return np.array(sigmoid_table(sigmoid_format(config), config.gate_top, config.residual), np.int64).T
 
 
 def correction(magnitude: Array, columns: Array, fraction: int) -> Array:
@@ -43,7 +43,7 @@ def mid(a: Array, config: Config, columns: Array) -> Array:
     a = saturate_signed(a, config.operand_bits)
     if not config.mid.tabulated:
         return a
-    limit = MID_RANGE << config.hidden_frac
+    limit = config.mid_range << config.hidden_frac
     magnitude = abs(a)
     inside = magnitude < limit
     fraction = config.hidden_frac - config.segment_bits
@@ -55,10 +55,11 @@ def gate(logit: Array, config: Config, columns: Array) -> Array:
     """Gates, 0..``gate_top``, from logits of ``logit_bits``."""
     if config.gate.kind is GateKind.HARDSIGMOID:
         return clamp(logit, 1 << (config.gate_frac - 1) if config.residual else 0, 1 << config.gate_frac)
+    form = sigmoid_format(config)
     magnitude = clamp(abs(logit), 0, (1 << (config.logit_bits - 1)) - 1)
-    c0, c1 = (column[magnitude >> SIGMOID_SEGMENT] for column in columns)
-    t = magnitude & ((1 << SIGMOID_SEGMENT) - 1)
-    positive = round_shift(c0 + c1 * t, SIGMOID_EXTRA)
+    c0, c1 = (column[magnitude >> form.offset_bits] for column in columns)
+    t = magnitude & ((1 << form.offset_bits) - 1)
+    positive = round_shift(c0 + c1 * t, form.extra)
     # sigmoid(-l) = 1 - sigmoid(l). The residual's gates, (1 + sigmoid) / 2, of l and -l add up to 3/2.
     both = 3 << (config.gate_frac - 1) if config.residual else 1 << config.gate_frac
     return positive + (both - 2 * positive) * (logit < 0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..hdl.config import GUARD_BITS, Config, GateKind, Mid
 from ..hdl.parameters import Layer
-from ..hdl.tables import MID_EXTRA, MID_RANGE
+from ..hdl.tables import MID_EXTRA
 from . import activation
 from .reciprocal import element_counts, reciprocal
 from .rounding import round_shift, scaled_floor
@@ -27,6 +27,8 @@ HALF = 0.5
 SLOPE = {Mid.RELU: 1.0, Mid.RELU6: 1.0, Mid.IDENTITY: 1.0, Mid.SILU: 1.0998394, Mid.HARDSWISH: 1.5}
 # Up to this many fractional bits a mid is measured over all its arguments, which takes about 20 ms.
 MEASURED_FRAC = 15
+# Beyond this magnitude a table of `mid` is relu.
+MID_RANGE = 16
 # Relative margin for the rounding of this module's float64 sums.
 MARGIN = 1e-9
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ..hdl.config import GUARD_BITS, Config, ConfigError, Mid
-from ..hdl.tables import MID_RANGE
 from .block import FloatBlock
-from .budget import mean_box, product_box, result_box
+from .budget import MID_RANGE, mean_box, product_box, result_box
 from .scales import (
     LARGEST_BIAS,
     LARGEST_MULTIPLIER,

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .arithmetic import delay, saturate
 from .config import GUARD_BITS, GateKind
 from .latency import SIGMOID
-from .tables import SIGMOID_EXTRA, SIGMOID_SEGMENT, sigmoid_table
+from .tables import sigmoid_format, sigmoid_table
 
 __all__ = ["GateStage"]
 
@@ -38,15 +38,15 @@ class GateStage(wiring.Component):
         return m
 
     def _sigmoid(self, m):
-        bits = self.config.logit_bits - 1
+        bits, form = self.config.logit_bits - 1, sigmoid_format(self.config)
         saturated = saturate(self.i, self.logit.shape())
         # The most negative logit's magnitude needs one more bit than all others.
         inverted, magnitude = Signal(bits, reset_less=True), Signal(bits + 1, reset_less=True)
         m.d.sync += [inverted.eq(saturated[:bits] ^ saturated[bits].replicate(bits)),
                      magnitude.eq(inverted + self.logit[bits])]
         c0, c1 = self._table(m, magnitude, bits)
-        total = self._line(m, c0, c1, delay(m, magnitude[:SIGMOID_SEGMENT], 1, name="offset"))
-        positive = total >> SIGMOID_EXTRA
+        total = self._line(m, c0, c1, delay(m, magnitude[:form.offset_bits], 1, name="offset"))
+        positive = total >> form.extra
         whole = (3 << (self.config.gate_frac - 1)) if self.config.residual else 1 << self.config.gate_frac
         negative = delay(m, self.logit < 0, SIGMOID - 1, name="negative")
         m.d.sync += self.o.eq(Mux(negative, whole - positive, positive))
@@ -54,11 +54,13 @@ class GateStage(wiring.Component):
     def _table(self, m, magnitude, bits):
         """The coefficients of a magnitude's segment. The magnitude beyond the last segment gives the largest gate."""
         # Half a step of the result is added to the constants, so that truncation rounds to nearest.
-        table = [(c0 + (1 << (SIGMOID_EXTRA - 1)), c1) for c0, c1 in sigmoid_table(self.config.residual)]
-        last = table[-1][0] + table[-1][1] * ((1 << SIGMOID_SEGMENT) - 1)
+        form = sigmoid_format(self.config)
+        table = [(c0 + (1 << (form.extra - 1)), c1)
+                 for c0, c1 in sigmoid_table(form, self.config.gate_top, self.config.residual)]
+        last = table[-1][0] + table[-1][1] * ((1 << form.offset_bits) - 1)
         c0 = Signal(range(max(last, *(a0 for a0, _ in table)) + 1), reset_less=True)
         c1 = Signal(range(max(a1 for _, a1 in table) + 1), reset_less=True)
-        with m.Switch(magnitude[SIGMOID_SEGMENT:bits]):
+        with m.Switch(magnitude[form.offset_bits:bits]):
             for i, (a0, a1) in enumerate(table):
                 with m.Case(i):
                     m.d.sync += [c0.eq(a0), c1.eq(a1)]

@@ -9,7 +9,7 @@ from .arithmetic import delay, saturate
 from .config import GUARD_BITS
 from .latency import COMBINE, MULTIPLY, mid_latency
 from .multiplier import Multiplier
-from .tables import MID_EXTRA, MID_RANGE, mid_table
+from .tables import MID_EXTRA, mid_table
 
 __all__ = ["MidStage"]
 
@@ -68,10 +68,10 @@ class MidStage(wiring.Component):
         config = self.config
         half = 1 << (MID_EXTRA - 1)
         table = [(a0 + half, a1, a2)
-                 for a0, a1, a2 in mid_table(config.mid, config.hidden_frac, config.segment_bits)]
+                 for a0, a1, a2 in mid_table(config.mid, config.hidden_frac, config.segment_bits, config.mid_range)]
         coefficients = [self._coefficient(column, f"c{i}") for i, column in enumerate(zip(*table, strict=True))]
         m.d.sync += [c.eq(beyond) for c, beyond in zip(coefficients, (half, 0, 0), strict=True)]
-        with m.If(magnitude < (MID_RANGE << config.hidden_frac)):
+        with m.If(magnitude < (config.mid_range << config.hidden_frac)):
             with m.Switch(magnitude >> bits):
                 for i, values in enumerate(table):
                     if i << bits < 1 << config.operand_bits:

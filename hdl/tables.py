@@ -5,70 +5,120 @@ RTL and golden model share the constants, but have separate evaluations. golden/
 against float64 over all inputs, so a wrong constant increases the error bound or fails tests.
 """
 
+import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
-from .config import Mid
+from .config import Config, Mid
+from .formats import FINE_PRECISION
 
-__all__ = ["SIGMOID_EXTRA", "SIGMOID_SEGMENT", "MID_RANGE", "mid_table", "sigmoid_table"]
+__all__ = ["MID_EXTRA", "SigmoidFormat", "mid_table", "sigmoid_format", "sigmoid_table"]
 
-# The formats of 8-bit data.
-GATE_FRAC, LOGIT_FRAC, LOGIT_BITS = 12, 10, 14
-# A sigmoid segment has 2**7 logit steps, 1/8; its coefficients have 7 bits below the gate's LSB.
-SIGMOID_SEGMENT = 7
-SIGMOID_EXTRA = 7
-# Beyond +-16 silu(a) equals relu(a) to 2e-6, and hardswish(a) exactly (beyond +-3).
-MID_RANGE = 16
-# Bits that the coefficients of `mid` have below the hidden vector's LSB.
-MID_EXTRA = 2
+# Bits that the coefficients of quadratics have below the result's LSB: those of `mid`, and a sigmoid's.
+MID_EXTRA = QUADRATIC_EXTRA = 2
 
 
-@functools.cache
-def sigmoid_table(residual=False):
-    """Piecewise linear sigmoid for logits of 0 to 8: a tuple of 64 pairs of int (c0, c1).
+@dataclasses.dataclass(frozen=True)
+class SigmoidFormat:
+    """The format of a sigmoid's table, for logits of `frac` fractional bits with magnitudes of 0 to `reach`.
 
-    For a magnitude a of ``LOGIT_FRAC`` fractional bits, with i = a >> 7 and t = a & 127, the gate is
-    ``(c0[i] + c1[i] * t + 64) >> 7`` in steps of ``2 ** -GATE_FRAC``. With `residual` it is (1 + sigmoid) / 2. A
-    negative logit's gate is ``2 ** GATE_FRAC`` (residual: 1.5 times that) less its magnitude's.
+    A unit has ``2 ** segment_bits`` segments. Their coefficients have `extra` bits below the gate's LSB.
     """
-    unit = 1 << (GATE_FRAC + SIGMOID_EXTRA)
-    span = 1 << SIGMOID_SEGMENT
 
-    def function(a):
-        value = 1 / (1 + math.exp(-a / (1 << LOGIT_FRAC)))
+    frac: int
+    reach: int
+    segment_bits: int
+    extra: int
+    quadratic: bool
+
+    @property
+    def offset_bits(self) -> int:
+        """Bits of a logit's offset in its segment."""
+        return self.frac - self.segment_bits
+
+    @property
+    def segments(self) -> int:
+        """Number of segments."""
+        return self.reach << self.segment_bits
+
+
+def sigmoid_format(config: Config) -> SigmoidFormat:
+    """The format of the sigmoid of `config`: piecewise linear for a low precision, else piecewise quadratic.
+
+    The segments keep the interpolation's error under a tenth of an output's step. The linear ones have as many bits
+    below the gate's LSB as the offset has, so that their slopes are as fine as their constants.
+    """
+    quadratic = config.precision > FINE_PRECISION
+    segment_bits = (config.precision - 5) // 3 if quadratic else (config.precision - 1) // 2
+    frac = config.logit_frac
+    return SigmoidFormat(frac, config.logit_range, segment_bits,
+                         QUADRATIC_EXTRA if quadratic else frac - segment_bits, quadratic)
+
+
+@functools.lru_cache(maxsize=64)
+def sigmoid_table(form: SigmoidFormat, gate_top: float, residual: bool) -> tuple[tuple[int, ...], ...]:
+    """The gates of logits that are not negative: for each segment its coefficients, (c0, c1) or (c0, c1, c2).
+
+    A logit's gate is ``gate_top * sigmoid``, or ``gate_top * (1 + sigmoid) / 2`` if `residual`. With i the segment of
+    the logit's magnitude, t its offset there and n the offset's bits, a linear segment has the gate
+    ``(c0[i] + c1[i] * t + half) >> extra``. A quadratic one has
+    ``(c0[i] + ((c1[i] + ((c2[i] * t) >> n)) * t >> n) + half) >> extra``. Half is ``2 ** (extra - 1)``; shifts round
+    down. No gate is above ``round(gate_top)``. A negative logit's gate is ``round(gate_top)`` (residual: 1.5 times
+    ``gate_top``, rounded) less its magnitude's.
+    """
+    unit, span = gate_top * (1 << form.extra), 1 << form.offset_bits
+    # What rounds to the largest gate.
+    most = (2 * round(gate_top) + 1 << form.extra - 1) - 1
+
+    def function(a: float) -> float:
+        value = 1 / (1 + math.exp(-a))
         return (1 + value) / 2 * unit if residual else value * unit
 
-    table = []
-    for i in range(1 << (LOGIT_BITS - 1 - SIGMOID_SEGMENT)):
-        points = [function(i * span + t) for t in range(span)]
+    table: list[tuple[int, ...]] = []
+    if form.quadratic:
+        for c0, c1, c2 in _quadratics(function, form.segments, form.segment_bits):
+            # The largest value of the parabola, of which an evaluation that rounds down is never above.
+            peak = min(max(-c1 / (2 * c2), 0), 1) if c2 < 0 else 1
+            table.append((min(c0, most - math.ceil(max(0, (c1 + c2 * peak) * peak))), c1, c2))
+        return tuple(table)
+    for i in range(form.segments):
+        points = [function((i * span + t) / (1 << form.frac)) for t in range(span)]
         c1 = round((points[-1] - points[0]) / (span - 1))
         deviations = [p - c1 * t for t, p in enumerate(points)]
-        table.append((round((min(deviations) + max(deviations)) / 2), c1))
+        c0 = round((min(deviations) + max(deviations)) / 2)
+        table.append((min(c0, most - c1 * (span - 1)), c1))
     return tuple(table)
 
 
-def _correction(mid, a):
+def _correction(mid: Mid, a: float) -> float:
     """``relu(a) - mid(a)``, an even function of a."""
     if mid is Mid.SILU:
         return a / (1 + math.exp(a))
     return a * max(3 - a, 0) / 6
 
 
-@functools.cache
-def mid_table(mid, frac, segment_bits):
-    """Piecewise quadratic ``relu(a) - mid(a)`` for magnitudes of 0 to ``MID_RANGE``; `mid` is SILU or HARDSWISH.
+@functools.lru_cache(maxsize=64)
+def mid_table(mid: Mid, frac: int, segment_bits: int, mid_range: int) -> tuple[tuple[int, int, int], ...]:
+    """Piecewise quadratic ``relu(a) - mid(a)`` for magnitudes of 0 to `mid_range`; `mid` is SILU or HARDSWISH.
 
     `frac` is the number of fractional bits of a; a unit has ``2 ** segment_bits`` segments. Returns a tuple of triples
     of int (c0, c1, c2) in steps of ``2 ** -(frac + MID_EXTRA)``: with the segment's index i and the offset t in it, n
     bits (n = frac - segment_bits), the correction is ``c0 + ((c1 + ((c2 * t) >> n)) * t >> n)``, shifts rounding down.
     """
     unit = 1 << (frac + MID_EXTRA)
+    return tuple(_quadratics(lambda a: _correction(mid, a) * unit, mid_range << segment_bits, segment_bits))
+
+
+def _quadratics(function: Callable[[float], float], segments: int,
+                segment_bits: int) -> list[tuple[int, int, int]]:
+    """A quadratic (c0, c1, c2) of the place in the segment, 0 to 1, for each segment of `function` from 0 on."""
     width = 2.0**-segment_bits
     # Chebyshev nodes of degree 2 on [0, 1]: the interpolant is close to the minimax one.
     nodes = [0.5 + 0.5 * math.cos(math.pi * (2 * j + 1) / 6) for j in range(3)]
     table = []
-    for i in range(MID_RANGE << segment_bits):
-        f = [_correction(mid, (i + t) * width) * unit for t in nodes]
+    for i in range(segments):
+        f = [function((i + t) * width) for t in nodes]
         d01 = (f[1] - f[0]) / (nodes[1] - nodes[0])
         d12 = (f[2] - f[1]) / (nodes[2] - nodes[1])
         c2 = (d12 - d01) / (nodes[2] - nodes[0])
@@ -76,4 +126,4 @@ def mid_table(mid, frac, segment_bits):
         c0 = f[0] - c1 * nodes[0] - c2 * nodes[0] ** 2
         # Both shifts of the evaluation round down, by half a step on average.
         table.append((round(c0 + 0.5), round(c1 + 0.5), round(c2)))
-    return tuple(table)
+    return table

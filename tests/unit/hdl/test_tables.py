@@ -9,7 +9,7 @@ import torch
 
 from tiled_se.golden import activation, budget
 from tiled_se.hdl.config import Config, Gate, GateKind, Mid
-from tiled_se.hdl.tables import mid_table, sigmoid_table
+from tiled_se.hdl.tables import mid_table, sigmoid_format, sigmoid_table
 
 LOGITS = np.arange(-8192, 8192)
 
@@ -44,7 +44,7 @@ def test_sigmoid(residual):
 def test_sigmoid_formula():
     """Some logits by the formula in docs/design.md, in plain integers."""
     config = gate_config()
-    table = sigmoid_table()
+    table = sigmoid_table(sigmoid_format(config), 4096.0, residual=False)
     for logit in (-8192, -8191, -129, -128, -1, 0, 1, 127, 128, 3000, 8191):
         a = min(abs(logit), 8191)
         c0, c1 = table[a >> 7]
@@ -90,7 +90,7 @@ def test_mid_formula(mid):
     for a in (-8192, -8191, -1500, -130, -1, 0, 1, 127, 128, 129, 1535, 1536, 5000, 8191, 9000):
         h = max(a, 0)
         if abs(a) < 16 << frac:
-            c0, c1, c2 = mid_table(mid, frac, s)[abs(a) >> n]
+            c0, c1, c2 = mid_table(mid, frac, s, 16)[abs(a) >> n]
             t = abs(a) & (2**n - 1)
             u = c1 + math.floor(c2 * t / 2**n)
             h -= math.floor((c0 + math.floor(u * t / 2**n) + 2) / 4)
