@@ -62,8 +62,9 @@
 ##                                pauses once a tile (default: auto)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS,
 ##                                else 1)
-##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, at least 18 if
-##                                loadable (default: auto)
+##                WEIGHT_BITS=8   bits of a weight
+##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, but if loadable at
+##                                least 10 more than the data have (default: auto)
 ##                ERROR=1.0       largest error against float64 that the widths may bring, in LSB of the output
 ##   functions    MID=            activation between the layers: relu, relu6, silu, hardswish or identity (default:
 ##                                that of WEIGHTS, else relu)
@@ -71,12 +72,19 @@
 ##                                hardsigmoid:SLOPE,OFFSET (default: that of WEIGHTS, else sigmoid)
 ##                RESIDUAL=       1: y = x + x * gate (default: what WEIGHTS says, else 0)
 ##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C),
-##                                mid, gate, residual (default: random)
-##   data         INPUT=          .npz with float x, or integer x_q with x_scale and x_zero_point; (H, W, C) or (N,
-##                                H, W, C) (default: random)
-##                DTYPE=          integers of the stream: int8 or uint8 (default: that of INPUT's x_q, else int8)
-##                ZERO_POINT=     integer that stands for 0.0 (default: from INPUT, else 0 for int8 and 128 for
-##                                uint8)
+##                                mid, gate, residual, y_scale, y_zero_point (default: random)
+##   data         INPUT=          .npz with float x, or integer x_q with x_scale, x_zero_point and perhaps x_bits;
+##                                (H, W, C) or (N, H, W, C) (default: random)
+##                DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: that of INPUT's
+##                                x_q, else int8)
+##                ZERO_POINT=     integer of the input that stands for 0.0 (default: from INPUT, else 0, or for
+##                                unsigned ones the middle)
+##                Y_DTYPE=        integers of the output (default: DTYPE)
+##                Y_SCALE=        real value of an output's step; auto: the least that holds what the float block
+##                                gives on the frames (default: that of WEIGHTS, else the input's, twice that for
+##                                RESIDUAL=1)
+##                Y_ZERO_POINT=   integer of the output that stands for 0.0 (default: that of WEIGHTS, else what
+##                                fits with Y_SCALE=auto, else the input's)
 ##                FRAMES=         frames, back to back (default: INPUT's, else 2)
 ##                SEED=1          of random weights, data and pauses
 ##   run          STALL=0.0       probability that either side pauses in a cycle, from 0 to under 1
@@ -97,8 +105,8 @@
 ##   batch        JOBS=           tasks at a time (default: one for each core)
 ##
 ## Variables of simspeed, besides K, W, C, H, CR, CONTEXT, TILE_W, PRIOR, MAX_ROWS, WINDOW, ORDER, LANES, MACS,
-## SRAM_OVERHEAD, SLACK, LOADABLE, OPERAND_BITS, ERROR, MID, GATE, RESIDUAL, WEIGHTS, INPUT, DTYPE, ZERO_POINT,
-## FRAMES, SEED, STALL, OUT, NAME
+## SRAM_OVERHEAD, SLACK, LOADABLE, WEIGHT_BITS, OPERAND_BITS, ERROR, MID, GATE, RESIDUAL, WEIGHTS, INPUT, DTYPE,
+## ZERO_POINT, Y_DTYPE, Y_SCALE, Y_ZERO_POINT, FRAMES, SEED, STALL, OUT, NAME
 ##
 ##   bench        DOCS=           folder whose benchmarks.md takes the figures in (default: none)
 ##                REPEATS=3       rounds, of which the fastest counts
@@ -142,7 +150,8 @@
 ##                                with the context)
 ##
 ## Variables of build, besides K, CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, MACS, SRAM_OVERHEAD, SLACK,
-## OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS, OUT
+## WEIGHT_BITS, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS,
+## OUT
 ##
 ##   shape        PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
 ##                                least 1 for causal (default: 1 for causal, and for cumulative if CALIBRATION
@@ -209,12 +218,13 @@ COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sen
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
   MAX_ROWS:max-rows WINDOW:window ORDER:order LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
-  LOADABLE:loadable OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
-  INPUT:input DTYPE:dtype ZERO_POINT:zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves \
-  TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats \
-  SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape \
-  CHECK_BLOCKS:check-blocks JSON:json CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip \
-  KS:ks PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
+  LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate \
+  RESIDUAL:residual WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point Y_DTYPE:y-dtype Y_SCALE:y-scale \
+  Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds \
+  OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
+  CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
+  CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks PAGES:pages ONLY:only N:mutants \
+  BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

@@ -6,17 +6,29 @@ weights and the data's format decide it; height, number of frames, stalls and ra
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..golden.block import DataFormat, FloatBlock
+from ..golden.block import LARGEST_SCALE, SMALLEST_SCALE, DataFormat, FloatBlock
 from ..golden.quantise import Quantised, quantise_within_error
+from ..golden.reference import squeeze_excite
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid, Order, Tiling
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs, doubts, lanes_within
-from .data import MOST_ELEMENTS, MOST_WEIGHTS, Input, Weights, load_input, load_weights
+from . import formats
+from .data import (
+    MOST_ELEMENTS,
+    MOST_WEIGHTS,
+    Input,
+    Weights,
+    check_zero_point,
+    format_holding,
+    load_input,
+    load_weights,
+)
 from .fields import options_of, text_of
 from .options import BlockOptions, SynthOptions, VerilogOptions
 from .wording import prior_alone
@@ -25,12 +37,11 @@ __all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
 
 OPTIONS = options_of(BlockOptions)
 
-# Random data: normal with this mean and deviation, on the grid of the fixed format.
+# Random data: normal with this mean and deviation, on the grid of the fixed format, which spans so much.
 RANDOM_MEAN, RANDOM_DEVIATION = 0.5, 2.0
-RANDOM_SCALE = 1 / 16
-# Loadable blocks get at least this operand width: 18-bit multipliers are what FPGAs have.
-LOADABLE_BITS = 18
-NARROWEST_BITS = 10
+RANDOM_SPAN = 16.0
+# The narrowest operands have so many bits more than the data.
+LEAST_OPERAND_BITS = 2
 # Independent streams of random numbers from one seed.
 WEIGHTS_STREAM, DATA_STREAM = 1, 2
 # Most elements that wait for their gates.
@@ -67,9 +78,10 @@ class BlockSpec:
     """A block to build, and the frames to run through it.
 
     ``config`` is complete: every width, ``macs`` and ``slack`` have the values that are built. ``quantised`` has the
-    integers that are baked in or loaded, and their real values. ``x`` are INPUT's frames, an int8 or uint8 array
-    (N, H, W, C); None if they are random, see :meth:`frames`. ``config.width`` is the length of the stream's lines: W,
-    or H of a stream by columns. ``ignores_prior``: the weights have a prior for which the tiling has no use.
+    integers that are baked in or loaded, and their real values. ``format`` is the input's, ``y_format`` the output's.
+    ``x`` are INPUT's frames, integers (N, H, W, C); None if they are random, see :meth:`frames`. ``config.width`` is
+    the length of the stream's lines: W, or H of a stream by columns. ``ignores_prior``: the weights have a prior for
+    which the tiling has no use.
     """
 
     options: BlockOptions
@@ -77,6 +89,7 @@ class BlockSpec:
     config: Config
     quantised: Quantised
     format: DataFormat
+    y_format: DataFormat
     x: np.ndarray | None
     ignores_prior: bool
 
@@ -108,15 +121,8 @@ class BlockSpec:
         return frames.swapaxes(1, 2) if self.config.order is Order.COLUMNS else frames
 
     def frames(self) -> np.ndarray:
-        """int8 or uint8 array (N, H, W, C): INPUT's frames or random ones."""
-        if self.x is not None:
-            return self.x
-        shape = (self.shape.frames, self.shape.height, self.shape.width, self.shape.channels)
-        frames = np.empty(shape, self.format.data.numpy)
-        rng = np.random.default_rng([self.options.seed, DATA_STREAM])
-        for frame in frames:
-            frame[:] = self.format.quantise(rng.normal(RANDOM_MEAN, RANDOM_DEVIATION, frame.shape))
-        return frames
+        """Integers (N, H, W, C) in the input's smallest numpy type: INPUT's frames or random ones."""
+        return _random_frames(self.shape, self.format, self.options.seed) if self.x is None else self.x
 
 
 def prepare(options: BlockOptions) -> BlockSpec:
@@ -136,11 +142,14 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     if options.height is not None or options.frames is not None:
         shape.check_frames()
     data_format = data.format if data else _fixed_format(options)
-    config = _hardware(options, shape, tiling, weights, data_format)
+    config = _operation(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
+    y_format = _y_format(options, shape, config, block, weights, data_format, data)
+    config = _sized(options, dataclasses.replace(
+        config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale))
     config, quantised = _quantise(config, block, data_format.scale, options)
     ignores_prior = weights is not None and "prior" in weights.arrays and not tiling.prior_rows
-    return BlockSpec(options, shape, config, quantised, data_format, data.x if data else None, ignores_prior)
+    return BlockSpec(options, shape, config, quantised, data_format, y_format, data.x if data else None, ignores_prior)
 
 
 def _resolve(options: BlockOptions, weights: Weights | None, data: Input | None) -> Shape:
@@ -220,31 +229,76 @@ def _fixed_format(options: BlockOptions) -> DataFormat:
     """The format of random data: the same for every height, seed and number of frames."""
     data = DataType.parse(options.dtype or "int8")
     zero_point = data.offset if options.zero_point is None else options.zero_point
-    try:
-        return DataFormat(RANDOM_SCALE, zero_point, data)
-    except ConfigError as error:
-        raise ConfigError("zero_point", zero_point, error.allowed) from None
+    check_zero_point("zero_point", zero_point, data)
+    return DataFormat(RANDOM_SPAN / (data.steps + 1), zero_point, data)
 
 
-def _hardware(options: BlockOptions, shape: Shape, tiling: Tiling, weights: Weights | None,
-              data_format: DataFormat) -> Config:
-    """The config as options and files give it; its number formats are still the defaults."""
-    # Units that would never have an output to work on are not built. MACS=auto is 1 until it is chosen below.
+def _random_frames(shape: Shape, data_format: DataFormat, seed: int) -> np.ndarray:
+    """Random integers (N, H, W, C) in the smallest numpy type."""
+    frames = np.empty((shape.frames, shape.height, shape.width, shape.channels), data_format.data.numpy)
+    rng = np.random.default_rng([seed, DATA_STREAM])
+    for frame in frames:
+        frame[:] = data_format.quantise(rng.normal(RANDOM_MEAN, RANDOM_DEVIATION, frame.shape))
+    return frames
+
+
+def _operation(options: BlockOptions, shape: Shape, tiling: Tiling, weights: Weights | None,
+               data_format: DataFormat) -> Config:
+    """The config as options and files give it, before the outputs' format, MACS=auto and the widths are chosen."""
+    # Units that would never have an output to work on are not built. MACS=auto is 1 until it is chosen.
     macs = 1 if options.macs is None else min(options.macs, max(shape.channels, shape.squeeze))
-    config = Config(
+    return Config(
         **vars(tiling), width=shape.line(tiling.order), channels=shape.channels, squeeze=shape.squeeze,
         lanes=shape.lanes, macs=macs, data=data_format.data, zero_point=data_format.zero_point,
+        weight_bits=options.weight_bits,
         mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
         residual=_agreed(options, weights, "residual", False),
         loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)
+
+
+def _sized(options: BlockOptions, config: Config) -> Config:
+    """`config` with the multipliers of MACS=auto."""
     return config if options.macs is not None else dataclasses.replace(
         config, macs=choose_macs(config, options.sram_overhead))
+
+
+def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatBlock, weights: Weights | None,
+              data_format: DataFormat, data: Input | None) -> DataFormat:
+    """The outputs' format, as options and the WEIGHTS file give it; by default that of the input."""
+    outputs = data_format.data if options.y_dtype is None else DataType.parse(options.y_dtype, "y_dtype")
+    zero_point = _agreed(options, weights, "y_zero_point", None)
+    scale = _agreed(options, weights, "y_scale", data_format.scale / config.ratio)
+    least, most = config.ratio_limits
+    low, high = max(data_format.scale / most, SMALLEST_SCALE), min(data_format.scale / least, LARGEST_SCALE)
+    if scale == formats.AUTO:
+        held = _held(options, shape, config, block, data_format, data, outputs, zero_point)
+        scale, zero_point = min(max(held.scale, low), high), held.zero_point
+    elif not low <= scale <= high:
+        raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as the input's step is "
+                                            f"{data_format.scale:g}")
+    if zero_point is None:
+        zero_point = data_format.zero_point
+    check_zero_point("y_zero_point", zero_point, outputs)
+    return DataFormat(scale, zero_point, outputs)
+
+
+def _held(options: BlockOptions, shape: Shape, config: Config, block: FloatBlock, data_format: DataFormat,
+          data: Input | None, outputs: DataType, zero_point: int | None) -> DataFormat:
+    """The finest format of `outputs` that holds what the float block gives on the frames."""
+    if data is None:
+        shape.check_frames()
+    frames = _random_frames(shape, data_format, options.seed) if data is None else data.x
+    ends = [(y.min(), y.max()) for y in (squeeze_excite(data_format.dequantise(frame), block, config)
+                                         for frame in frames)]
+    return format_holding(min(low for low, _ in ends), max(high for _, high in ends), outputs, zero_point,
+                          "y_zero_point", "the output")
 
 
 def _agreed(options: BlockOptions, weights: Weights | None, name: str, default: Any) -> Any:
     """`name` as the option or the WEIGHTS file gives it; the same where both do."""
     option, stored = getattr(options, name), getattr(weights, name, None)
-    if weights and None not in (option, stored) and option != stored:
+    same = option == stored or isinstance(option, float) and math.isclose(option, stored or 0, rel_tol=1e-6)
+    if weights and None not in (option, stored) and not same:
         raise ConfigError(name, text_of(option), f"must be {text_of(stored)}, as WEIGHTS={weights.path} says")
     return next((value for value in (option, stored) if value is not None), default)
 
@@ -262,7 +316,8 @@ def _block(config: Config, weights: Weights | None, seed: int) -> FloatBlock:
 
 def _quantise(config: Config, block: FloatBlock, x_scale: float, options: BlockOptions) -> tuple[Config, Quantised]:
     """The complete config and the quantised block: the narrowest formats that keep ERROR, or those of OPERAND_BITS."""
-    least = LOADABLE_BITS if config.loadable else NARROWEST_BITS
+    # A loadable block has room for other parameters.
+    least = config.operand_bits if config.loadable else config.data.bits + LEAST_OPERAND_BITS
     bits = options.operand_bits
     if bits:
         # Refuses what is too wide for any block of this shape. The quantiser replaces `hidden_frac`.

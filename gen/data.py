@@ -9,13 +9,15 @@ import numpy as np
 
 from ..golden.block import DataFormat, FloatBlock
 from ..hdl.config import ConfigError, DataType, Gate, Mid
+from ..hdl.data_type import INT8
 from . import npz
 from .fields import shortened
 from .files import npz_bytes
 from .formats import gate, middle
 from .options import DataOptions
 
-__all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
+__all__ = ["Input", "Weights", "check_zero_point", "format_holding", "input_bytes", "load_input", "load_weights",
+           "weights_bytes", "weights_of"]
 
 # Most elements of all frames, and weights of one layer, that are read or made.
 MOST_ELEMENTS, MOST_WEIGHTS = 1 << 28, 1 << 24
@@ -24,6 +26,7 @@ Stored: TypeAlias = dict[str, np.ndarray]
 
 # Arrays of WEIGHTS; the prior may be missing.
 LAYERS, PRIOR = ("w1", "b1", "w2", "b2"), "prior"
+FUNCTIONS, OUTPUTS = ("mid", "gate", "residual"), ("y_scale", "y_zero_point")
 WEIGHTS_HOLD = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
 INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
 
@@ -33,7 +36,8 @@ class Weights:
     """A WEIGHTS file.
 
     ``arrays`` are w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and, where the file has it, prior (C): float64, of consistent
-    shapes, finite. Of ``mid``, ``gate`` and ``residual`` those are None that the file does not have.
+    shapes, finite. ``y_scale`` and ``y_zero_point`` are the outputs'. Of these two and of ``mid``, ``gate`` and
+    ``residual`` those are None that the file does not have.
     """
 
     path: str
@@ -41,11 +45,13 @@ class Weights:
     mid: Mid | None
     gate: Gate | None
     residual: bool | None
+    y_scale: float | None = None
+    y_zero_point: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """An INPUT file: frames of integers, (N, H, W, C), int8 or uint8 as `format` says, and the array it came from."""
+    """An INPUT file: frames of integers (N, H, W, C) in the numpy type of `format`, and the array they came from."""
 
     path: str
     name: str
@@ -55,7 +61,7 @@ class Input:
 
 def load_weights(path: str) -> Weights:
     """The :class:`Weights` in file `path`; ConfigError ("weights") says what is wrong with it."""
-    stored = npz.read("weights", path, (*LAYERS, PRIOR, "mid", "gate", "residual"), MOST_WEIGHTS)
+    stored = npz.read("weights", path, (*LAYERS, PRIOR, *FUNCTIONS, *OUTPUTS), MOST_WEIGHTS)
     missing = [name for name in LAYERS if name not in stored]
     if missing:
         raise ConfigError("weights", path, f"lacks {', '.join(missing)}; {WEIGHTS_HOLD}")
@@ -69,8 +75,13 @@ def load_weights(path: str) -> Weights:
     if residual is not None and (residual.size != 1 or residual.dtype.kind not in "biu" or
                                  int(residual.reshape(())) not in (0, 1)):
         raise ConfigError("weights", path, "residual must be one bool")
+    y_scale, y_zero_point = (npz.scalar("weights", path, name, stored[name]) if name in stored else None
+                             for name in OUTPUTS)
+    if y_scale is not None and y_scale <= 0:
+        raise ConfigError("weights", path, f"y_scale is {y_scale:g}; must be a positive number")
     return Weights(path, arrays, _named(path, "mid", stored, middle), _named(path, "gate", stored, gate),
-                   None if residual is None else bool(residual.reshape(())))
+                   None if residual is None else bool(residual.reshape(())), y_scale,
+                   None if y_zero_point is None else _whole("weights", path, "y_zero_point", y_zero_point))
 
 
 def weights_of(block: FloatBlock) -> Weights:
@@ -87,7 +98,15 @@ def weights_bytes(block: FloatBlock) -> bytes:
 
 def input_bytes(x_q: np.ndarray, data_format: DataFormat) -> bytes:
     """An INPUT file of integer frames (N, H, W, C)."""
-    return npz_bytes({"x_q": x_q, "x_scale": data_format.scale, "x_zero_point": data_format.zero_point})
+    return npz_bytes({"x_q": x_q, "x_bits": data_format.data.bits, "x_scale": data_format.scale,
+                      "x_zero_point": data_format.zero_point})
+
+
+def _whole(option: str, path: str, name: str, value: float) -> int:
+    """`value` as an integer."""
+    if value != round(value):
+        raise ConfigError(option, path, f"{name} is {value:g}; must be an integer")
+    return int(value)
 
 
 def _named(path: str, name: str, stored: Stored, convert: Callable[[str], Any]) -> Any:
@@ -106,7 +125,7 @@ def load_input(path: str, options: DataOptions) -> Input:
 
     Raises ConfigError, which says what is wrong with the file ("input"), or which option contradicts it.
     """
-    stored = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point"), MOST_ELEMENTS)
+    stored = npz.read("input", path, ("x", "x_q", "x_scale", "x_zero_point", "x_bits"), MOST_ELEMENTS)
     if ("x" in stored) == ("x_q" in stored):
         raise ConfigError("input", path, f"has both x and x_q; {INPUT_HOLDS}" if "x" in stored
                           else f"lacks x; {INPUT_HOLDS}")
@@ -128,54 +147,81 @@ def _float(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray,
     """x, quantised by its range; with a given zero point the range only decides the scale."""
     x = npz.floats("input", path, "x", stored["x"])
     data = DataType.parse(options.dtype or "int8")
-    low, high = min(x.min(), 0.0), max(x.max(), 0.0)
-    if options.zero_point is None:
-        data_format = DataFormat.calibrate(low, high, data)
-    else:
-        data_format = _around_zero(path, low, high, options.zero_point, data)
+    data_format = format_holding(x.min(), x.max(), data, options.zero_point, "zero_point", f"INPUT={path}")
     return data_format.quantise(x), data_format
 
 
-def _around_zero(path: str, low: float, high: float, zero_point: int, data: DataType) -> DataFormat:
-    """The finest format with this zero point that holds data from `low` to `high`."""
+def format_holding(low: float, high: float, data: DataType, zero_point: int | None, option: str,
+                   what: str) -> DataFormat:
+    """The finest format that holds numbers from `low` to `high`, with `zero_point` if that is given.
+
+    ConfigError names the `option` of a zero point that allows none; `what` says which numbers they are.
+    """
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    if zero_point is not None:
+        check_zero_point(option, zero_point, data)
+    try:
+        return DataFormat.holding(low, high, data, zero_point)
+    except ConfigError as error:
+        if error.option != "zero_point":
+            raise
+        raise ConfigError(option, zero_point,
+                          f"leaves no integers for {what}, which goes from {low:g} to {high:g}") from None
+
+
+def check_zero_point(option: str, zero_point: int, data: DataType) -> None:
+    """Raise ConfigError unless `zero_point` is one of these integers."""
     if not data.low <= zero_point <= data.high:
-        raise ConfigError("zero_point", zero_point, f"must be from {data.low} to {data.high}")
-    below, above = zero_point - data.low, data.high - zero_point
-    if (low < 0 and not below) or (high > 0 and not above):
-        raise ConfigError("zero_point", zero_point,
-                          f"leaves no integers for INPUT={path}, which goes from {low:g} to {high:g}")
-    scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
-    return DataFormat(scale or 1.0, zero_point, data)
+        raise ConfigError(option, zero_point, f"must be from {data.low} to {data.high}")
 
 
 def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
-    """x_q as it is; its type, else its values, tell int8 from uint8."""
+    """x_q as it is."""
     missing = [name for name in ("x_scale", "x_zero_point") if name not in stored]
     if missing:
         raise ConfigError("input", path, f"lacks {', '.join(missing)}; {INPUT_HOLDS}")
     x = stored["x_q"]
     if x.dtype.kind not in "iu":
-        raise ConfigError("input", path, f"x_q is {x.dtype}; must be int8 or uint8")
+        raise ConfigError("input", path, f"x_q is {x.dtype}; must be of an integer type")
     scale = npz.scalar("input", path, "x_scale", stored["x_scale"])
-    zero = npz.scalar("input", path, "x_zero_point", stored["x_zero_point"])
-    if zero != round(zero):
-        raise ConfigError("x_zero_point", zero, "must be an integer")
-    dtype = _dtype(path, x, zero, options)
-    if options.zero_point is not None and options.zero_point != zero:
-        raise ConfigError("zero_point", options.zero_point, f"must be {zero:.0f}, as x_zero_point of INPUT={path} is")
-    data_format = DataFormat(scale, int(zero), DataType.parse(dtype))
+    zero = _whole("input", path, "x_zero_point", npz.scalar("input", path, "x_zero_point", stored["x_zero_point"]))
     low, high = int(x.min()), int(x.max())
-    if low < data_format.data.low or high > data_format.data.high:
-        raise ConfigError("input", path, f"x_q goes from {low} to {high}; must fit {dtype}")
-    return x, data_format
+    data = _data_type(path, stored, min(low, zero), max(high, zero), options)
+    if options.zero_point not in (None, zero):
+        raise ConfigError("zero_point", options.zero_point, f"must be {zero}, as x_zero_point of INPUT={path} is")
+    if low < data.low or high > data.high:
+        told = "" if options.dtype or "x_bits" in stored else ", or DTYPE or x_bits must tell another type"
+        raise ConfigError("input", path, f"x_q goes from {low} to {high}; must fit {data}{told}")
+    return x, DataFormat(scale, zero, data)
 
 
-def _dtype(path: str, x: np.ndarray, zero: float, options: DataOptions) -> str:
-    name = x.dtype.name
-    if name not in ("int8", "uint8"):
-        if options.dtype:
-            return options.dtype
-        return "uint8" if x.min() >= 0 and zero >= 0 and (x.max() > 127 or zero > 127) else "int8"
-    if options.dtype not in (None, name):
-        raise ConfigError("dtype", options.dtype, f"must be {name}, as x_q of INPUT={path} is")
-    return name
+def _data_type(path: str, stored: Stored, low: int, high: int, options: DataOptions) -> DataType:
+    """The type of x_q, whose integers and zero point go from `low` to `high`.
+
+    DTYPE or the file's x_bits tell its bits; 8 otherwise. If neither DTYPE nor the type of the array tells the sign, it
+    is unsigned where the integers fit an unsigned type only.
+    """
+    given, array = DataType.parse(options.dtype) if options.dtype else None, stored["x_q"].dtype
+    bits = _bits(path, stored)
+    if given and bits not in (None, given.bits):
+        raise ConfigError("dtype", given, f"must have {bits} bits, as x_bits of INPUT={path} says")
+    signed = DataType(bits) if bits else INT8 if given is None else given.as_signed
+    unsigned = DataType(signed.bits, signed=False)
+    exact = unsigned if array.kind == "u" else signed
+    # An array of just that width tells the sign, or the smallest one for x_bits; a wider signed one is used for both.
+    if (array.name == exact.numpy or array.kind == "u") if bits else array.itemsize * 8 == signed.bits:
+        if given not in (None, exact):
+            raise ConfigError("dtype", given, f"must be {exact}, as x_q of INPUT={path} is")
+        return exact
+    return given or (unsigned if low >= 0 and high > signed.high else signed)
+
+
+def _bits(path: str, stored: Stored) -> int | None:
+    """The file's x_bits, if it has them."""
+    if "x_bits" not in stored:
+        return None
+    bits = _whole("input", path, "x_bits", npz.scalar("input", path, "x_bits", stored["x_bits"]))
+    try:
+        return DataType(bits).bits
+    except ConfigError as error:
+        raise ConfigError("input", path, f"x_bits is {bits}; {error.allowed}") from None

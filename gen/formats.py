@@ -2,14 +2,15 @@
 """Formats of option values: functions from a text to a value; a ValueError's text says what is allowed."""
 
 import enum
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..hdl.config import ConfigError, Gate, GateKind, Mid
+from ..hdl.config import ConfigError, DataType, Gate, GateKind, Mid
 
-__all__ = ["address", "auto", "boolean", "choice", "file_name", "gate", "identifier", "integer", "integers", "member",
-           "middle", "names", "number", "numbers", "window"]
+__all__ = ["AUTO", "address", "auto", "boolean", "choice", "data_type", "file_name", "gate", "identifier", "integer",
+           "integers", "member", "middle", "names", "number", "numbers", "scale", "window"]
 
 Value = TypeVar("Value")
 
@@ -17,6 +18,9 @@ Value = TypeVar("Value")
 MID_ALIASES = {"swish": "silu", "none": "identity"}
 MIDS = ", ".join(mid.value for mid in Mid)
 GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
+# A value that asks for what fits.
+AUTO = "auto"
+DECIMAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 # Reserved words of Verilog and SystemVerilog.
 KEYWORDS = frozenset("""
@@ -65,7 +69,7 @@ def number(low: float, high: float, exclusive: bool = False) -> Callable[[str], 
     allowed = f"must be a number from {low} to {'less than ' if exclusive else ''}{high}"
 
     def convert(text: str) -> float:
-        if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        if not re.fullmatch(DECIMAL, text):
             raise ValueError(allowed)
         value = float(text)
         if not low <= value <= high or (exclusive and value == high):
@@ -115,7 +119,7 @@ def auto(convert: Callable[[str], Value]) -> Callable[[str], Value | None]:
     """What `convert` takes, or `auto`, which gives None."""
 
     def convert_or_auto(text: str) -> Value | None:
-        if text == "auto":
+        if text == AUTO:
             return None
         try:
             return convert(text)
@@ -123,6 +127,24 @@ def auto(convert: Callable[[str], Value]) -> Callable[[str], Value | None]:
             raise ValueError(f"{error}, or auto") from None
 
     return convert_or_auto
+
+
+def scale(text: str) -> float | str:
+    """A positive number, or AUTO."""
+    if text == AUTO:
+        return AUTO
+    value = float(text) if re.fullmatch(DECIMAL, text) else 0.0
+    if not 0 < value < math.inf:
+        raise ValueError("must be a positive number, or auto")
+    return value
+
+
+def data_type(text: str) -> str:
+    """The name of a :class:`DataType`."""
+    try:
+        return str(DataType.parse(text))
+    except ConfigError as error:
+        raise ValueError(error.allowed) from None
 
 
 def boolean(text: str) -> bool:

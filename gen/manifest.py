@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..golden.quantise import Quantised
-from ..hdl.config import Config, Context
-from ..hdl.parameters import stream_words
+from ..hdl.config import Config, Context, DataType
+from ..hdl.parameters import ZERO_POINT_BITS, stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import config_fields, tool_versions
 from .text_table import say_removed, warn
-from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files
+from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files, packing
 from .wording import averaged
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
@@ -67,7 +67,8 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
     if config.loadable:
         parameters |= {"stream_words": len(stream_words(config, quantised.parameters)),
                        "fingerprint": f"{config.fingerprint:08x}",
-                       "note": "x_scale, y_scale, zero points, prior and error bound are those of this stream"}
+                       "note": "x_scale, y_scale, zero points, prior and error bound are those of this stream",
+                       "words": _words(config)}
         if config.prior_bits:
             high = config.record_bits + config.prior_bits - 1
             parameters["prior"] = (f"bits {config.record_bits} to {high} of each of the last {config.channels} memory "
@@ -80,17 +81,21 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         "ports": [dataclasses.asdict(port) for port in design.ports],
         "numbers": {
             "data": str(config.data),
+            "outputs": str(config.outputs),
+            "weights": f"signed, {config.weight_bits} bits, -{config.largest_weight} to {config.largest_weight}",
             "real_value": "scale * (q - zero_point), for x and y",
-            "x_scale": quantised.x_scale, "x_zero_point": config.zero_point,
-            "y_scale": quantised.y_scale, "y_zero_point": config.zero_point,
+            "x_bits": config.data.bits, "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point,
+            "y_bits": config.outputs.bits, "y_scale": spec.y_format.scale, "y_zero_point": spec.y_format.zero_point,
+            "s_axis_tdata": packing(config.data, config.lanes), "m_axis_tdata": packing(config.outputs, config.lanes),
             "hidden_scale": quantised.hidden_scale, "gate_scale": 2.0**-config.gate_frac,
             "error_bound_lsb": quantised.error_bound_lsb,
-            "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters",
+            "error_bound_holds": "for every input, against float64 on the real values of the quantised parameters, "
+                                 "within the range of the outputs",
             **_prior(config, quantised),
         },
         "widths": {name: getattr(config, name) for name in (
             "sum_bits", "prior_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits",
-            "gate_bits")},
+            "gate_bits", "gate_frac", "weight_bits")},
         "parameters": parameters,
         "latency": _latency(config),
         "memories": [dataclasses.asdict(memory) for memory in design.memories],
@@ -100,13 +105,29 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
     }
 
 
+def _words(config: Config) -> list[str]:
+    """What the 32-bit words of a parameter stream are, in their order; how those before the memories are made."""
+    def zero(name: str, data: DataType, low: int) -> str:
+        offset = f" - {data.offset}" if data.offset else ""
+        return f"{name}_zero_point{offset} in bits {low + data.bits - 1}:{low}"
+
+    zeros = [zero("x", config.data, 0)] + ([zero("y", config.outputs, ZERO_POINT_BITS)] if config.requantised else [])
+    words = ["fingerprint of the configuration", f"zero points, in two's complement: {', '.join(zeros)}"]
+    if config.rescales:
+        twice = "2 * " if config.residual else ""
+        words.append(f"factor of the gates: {twice}x_scale / y_scale * 2**{config.gate_frac}, rounded; "
+                     f"2**{config.factor_bits} at most")
+    return [*words, f"memory of weights, {config.weight_bits * config.macs} bits a word, and of records: as many "
+                    "words for each as it takes, low bits first"]
+
+
 def _prior(config: Config, quantised: Quantised) -> dict[str, Any]:
     """The prior among the numbers of the manifest; empty for a block without imaginary rows."""
     if quantised.prior is None:
         return {}
     return {"prior": quantised.prior.tolist(),
-            "prior_integer": f"for each channel the sum of {config.prior_rows * config.columns} equal elements q in "
-                             f"the int8 range, signed, {config.prior_bits} bits; the real value is x_scale * "
+            "prior_integer": f"for each channel the sum of {config.prior_rows * config.columns} equal elements q of "
+                             f"{config.data.as_signed}, signed, {config.prior_bits} bits; the real value is x_scale * "
                              f"(q - {config.signed_zero_point})"}
 
 

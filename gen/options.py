@@ -101,9 +101,11 @@ class FormatOptions(HardwareOptions):
 
     loadable: bool | None = option("hardware", "LOADABLE", formats.boolean, None, "0|1",
         "1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS, else 1)")
-    operand_bits: int | None = option("hardware", "OPERAND_BITS", formats.auto(formats.integer(10, 40)), None,
+    weight_bits: int = option("hardware", "WEIGHT_BITS", formats.integer(2, 8), 8, "BITS", "bits of a weight")
+    operand_bits: int | None = option("hardware", "OPERAND_BITS", formats.auto(formats.integer(4, 40)), None,
         "BITS|auto",
-        "width of tile means and hidden vector; auto: what ERROR takes, at least 18 if loadable (default: auto)")
+        "width of tile means and hidden vector; auto: what ERROR takes, but if loadable at least 10 more than the data "
+        "have (default: auto)")
     error: float = option("hardware", "ERROR", formats.number(0.5, 256), 1.0, "LSB",
         "largest error against float64 that the widths may bring, in LSB of the output")
 
@@ -121,20 +123,29 @@ class FunctionOptions:
     residual: bool | None = option("functions", "RESIDUAL", formats.boolean, None, "0|1",
         "1: y = x + x * gate (default: what WEIGHTS says, else 0)")
     weights: str | None = option("functions", "WEIGHTS", formats.file_name, None, "FILE",
-        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C), mid, gate, residual "
-        "(default: random)")
+        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C), mid, gate, residual, y_scale, "
+        "y_zero_point (default: random)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Frames that are simulated."""
+    """Frames that are simulated, and the integers of both streams."""
 
     input: str | None = option("data", "INPUT", formats.file_name, None, "FILE",
-        ".npz with float x, or integer x_q with x_scale and x_zero_point; (H, W, C) or (N, H, W, C) (default: random)")
-    dtype: str | None = option("data", "DTYPE", formats.choice("int8", "uint8"), None, "TYPE",
-        "integers of the stream: int8 or uint8 (default: that of INPUT's x_q, else int8)")
-    zero_point: int | None = option("data", "ZERO_POINT", formats.integer(-128, 255), None, "Q",
-        "integer that stands for 0.0 (default: from INPUT, else 0 for int8 and 128 for uint8)")
+        ".npz with float x, or integer x_q with x_scale, x_zero_point and perhaps x_bits; (H, W, C) or (N, H, W, C) "
+        "(default: random)")
+    dtype: str | None = option("data", "DTYPE", formats.data_type, None, "TYPE",
+        "integers of the input: int2 to int16 or uint2 to uint16 (default: that of INPUT's x_q, else int8)")
+    zero_point: int | None = option("data", "ZERO_POINT", formats.integer(-1 << 15, (1 << 16) - 1), None, "Q",
+        "integer of the input that stands for 0.0 (default: from INPUT, else 0, or for unsigned ones the middle)")
+    y_dtype: str | None = option("data", "Y_DTYPE", formats.data_type, None, "TYPE",
+        "integers of the output (default: DTYPE)")
+    y_scale: float | str | None = option("data", "Y_SCALE", formats.scale, None, "STEP|auto",
+        "real value of an output's step; auto: the least that holds what the float block gives on the frames (default: "
+        "that of WEIGHTS, else the input's, twice that for RESIDUAL=1)")
+    y_zero_point: int | None = option("data", "Y_ZERO_POINT", formats.integer(-1 << 15, (1 << 16) - 1), None, "Q",
+        "integer of the output that stands for 0.0 (default: that of WEIGHTS, else what fits with Y_SCALE=auto, else "
+        "the input's)")
     frames: int | None = option("data", "FRAMES", formats.integer(1, 1 << 20), None, "N",
         "frames, back to back (default: INPUT's, else 2)")
     seed: int = option("data", "SEED", formats.integer(0, (1 << 32) - 1), 1, "N",

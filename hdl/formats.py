@@ -52,7 +52,7 @@ class Formats(Geometry):
             raise TypeError(f"y_data={self.y_data!r}: must be a DataType")
         zero_point = check_integer("y_zero_point", self.outputs_zero_point, self.outputs.low, self.outputs.high)
         if self.y_ratio is not None:
-            least, most = 2.0**-SMALLEST_RATIO_BITS, 2.0**(MOST_PRECISION - self.data.bits - self.residual)
+            least, most = self.ratio_limits
             if not least <= self.y_ratio <= most:
                 raise ConfigError("y_ratio", self.y_ratio, f"must be from {least:g} to {most:g} for {self.data} data")
         for name, value, default in (("y_data", self.outputs, self.data), ("y_zero_point", zero_point, self.zero_point),
@@ -92,6 +92,11 @@ class Formats(Geometry):
     def ratio(self) -> float:
         """A step of the input divided by a step of the outputs."""
         return self._default_ratio if self.y_ratio is None else self.y_ratio
+
+    @property
+    def ratio_limits(self) -> tuple[float, float]:
+        """The least and the largest ratio."""
+        return 2.0**-SMALLEST_RATIO_BITS, 2.0**(MOST_PRECISION - self.data.bits - self.residual)
 
     @property
     def requantised(self) -> bool:

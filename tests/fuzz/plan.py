@@ -35,8 +35,8 @@ def _write(options):
     shape.check_frames()
     arrays = {name: getattr(quantised, name) for name in ("w1", "b1", "w2", "b2")} | {
         "x_q": spec.frames(), "x_scale": data.scale, "x_zero_point": data.zero_point}
-    about = {**vars(options), **config_fields(spec.config), "dtype": "int8" if data.signed else "uint8",
-             "y_scale": quantised.y_scale, "error_bound_lsb": quantised.error_bound_lsb,
+    about = {**vars(options), **config_fields(spec.config), "dtype": str(data.data),
+             "y_scale": spec.y_format.scale, "error_bound_lsb": quantised.error_bound_lsb,
              "height": shape.height, "width": shape.width, "frames": shape.frames}
     plain = {name: getattr(value, "value", str(value) if name == "gate" else value) for name, value in about.items()}
     write_all(folder, {NUMBERS: npz_bytes(arrays), CONFIG: json_bytes(plain)})

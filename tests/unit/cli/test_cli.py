@@ -26,11 +26,12 @@ from tiled_se.network.commands.options import BuildOptions
 SHAPE = {"k": "2", "width": "8", "channels": "8"}
 WINDOW = "must be FIRST:COUNT, a first row from 0 and a number of rows from 1, each 65536 at most"
 SEEDS = "must be different integers from 1 to 2147483647 with commas between, 100 at most"
+DATA_TYPES = "must be int2 to int16 or uint2 to uint16"
 IDENTIFIER = "must be a Verilog identifier: letters, digits and _, no digit first, no keyword"
 GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
 FILES = {
     "w.npz": weights(),
-    "silu.npz": weights(mid="silu", residual=True),
+    "silu.npz": weights(mid="silu", residual=True), "y.npz": weights(y_scale=0.5, y_zero_point=3),
     "huge.npz": weights(w1=np.full((2, 8), 3e38, np.float32)),
     "prior.npz": weights(prior=np.full(8, 9.0, np.float32)), "wrong.npz": weights(prior=np.zeros(7, np.float32)),
     "x.npz": dict(x=np.ones((3, 4, 8, 8))),
@@ -94,7 +95,10 @@ def arguments(options):
     ({"slack": -1}, "SLACK=-1 (--slack): must be an integer from 0 to 1048576, or auto"),
     ({"sram-overhead": "nan"}, "SRAM_OVERHEAD=nan (--sram-overhead): must be a number from 0 to 10"),
     ({"loadable": "maybe"}, "LOADABLE=maybe (--loadable): must be 0 or 1"),
-    ({"operand-bits": 9}, "OPERAND_BITS=9 (--operand-bits): must be an integer from 10 to 40, or auto"),
+    ({"operand-bits": 3}, "OPERAND_BITS=3 (--operand-bits): must be an integer from 4 to 40, or auto"),
+    ({"operand-bits": 9}, "OPERAND_BITS=9 (--operand-bits): must be from 10 to 40"),
+    ({"weight-bits": 9}, "WEIGHT_BITS=9 (--weight-bits): must be an integer from 2 to 8"),
+    ({"weight-bits": 1}, "WEIGHT_BITS=1 (--weight-bits): must be an integer from 2 to 8"),
     ({"error": 0.1}, "ERROR=0.1 (--error): must be a number from 0.5 to 256"),
     ({"mid": "tanh"}, "MID=tanh (--mid): must be one of relu, relu6, silu, hardswish, identity"),
     ({"gate": "softmax"}, f"GATE=softmax (--gate): must be {GATES}"),
@@ -103,7 +107,23 @@ def arguments(options):
     ({"gate": "hardsigmoid:nan,0"},
      "GATE=hardsigmoid:nan,0 (--gate): a hard sigmoid's slope must be from 1e-6 to 1e6"),
     ({"residual": 2}, "RESIDUAL=2 (--residual): must be 0 or 1"),
-    ({"dtype": "int16"}, "DTYPE=int16 (--dtype): must be int8 or uint8"),
+    *(({"dtype": name}, f"DTYPE={name} (--dtype): {DATA_TYPES}")
+      for name in ("int1", "int17", "float16", "uint1", "int", "int08", "INT8", "int8 ")),
+    ({"y-dtype": "uint17"}, f"Y_DTYPE=uint17 (--y-dtype): {DATA_TYPES}"),
+    *(({"y-scale": scale}, f"Y_SCALE={scale} (--y-scale): must be a positive number, or auto")
+      for scale in ("0", "-1", "nan", "inf", "1e400", "Auto", "1,5")),
+    ({"y-scale": "1e-7"}, "Y_SCALE=1e-07 (--y-scale): must be from 1.52588e-05 to 2.68435e+08, as the input's step is "
+                          "0.0625"),
+    ({"y-scale": "3e8"}, "Y_SCALE=300000000.0 (--y-scale): must be from 1.52588e-05 to 2.68435e+08, as the input's "
+                         "step is 0.0625"),
+    ({"y-scale": "0.02", "y-zero-point": 300}, "Y_ZERO_POINT=300 (--y-zero-point): must be from -128 to 127"),
+    ({"y-dtype": "uint4", "y-zero-point": -1}, "Y_ZERO_POINT=-1 (--y-zero-point): must be from 0 to 15"),
+    # That of the input, where none is given.
+    ({"zero-point": -3, "y-dtype": "uint8"}, "Y_ZERO_POINT=-3 (--y-zero-point): must be from 0 to 255"),
+    ({"y-scale": "auto", "y-zero-point": 127}, "Y_ZERO_POINT=127 (--y-zero-point): leaves no integers for the output, "
+                                               "which goes from -4.85463 to 7.22088"),
+    ({"zero-point": 8, "dtype": "int4"}, "ZERO_POINT=8 (--zero-point): must be from -8 to 7"),
+    ({"zero-point": 1 << 16}, "ZERO_POINT=65536 (--zero-point): must be an integer from -32768 to 65535"),
     ({"zero-point": 128}, "ZERO_POINT=128 (--zero-point): must be from -128 to 127"),
     ({"zero-point": -1, "dtype": "uint8"}, "ZERO_POINT=-1 (--zero-point): must be from 0 to 255"),
     ({"frames": 0}, "FRAMES=0 (--frames): must be an integer from 1 to 1048576"),
@@ -135,6 +155,9 @@ def arguments(options):
       for context in ("tile", "causal")),
     ({"weights": "prior.npz", "context": "cumulative"},
      "WEIGHTS=prior.npz (--weights): prior=9: must be from -8 to 7.9375, the range of x"),
+    ({"weights": "y.npz", "y-scale": "0.25"}, "Y_SCALE=0.25 (--y-scale): must be 0.5, as WEIGHTS=y.npz says"),
+    ({"weights": "y.npz", "y-scale": "auto"}, "Y_SCALE=auto (--y-scale): must be 0.5, as WEIGHTS=y.npz says"),
+    ({"weights": "y.npz", "y-zero-point": 4}, "Y_ZERO_POINT=4 (--y-zero-point): must be 3, as WEIGHTS=y.npz says"),
     ({"weights": "w.npz", "channels": 9}, "C=9 (--channels): must be 8, as w1 of WEIGHTS=w.npz is [2, 8]"),
     ({"weights": "w.npz", "squeeze": 3}, "CR=3 (--squeeze): must be 2, as w1 of WEIGHTS=w.npz is [2, 8]"),
     ({"weights": "silu.npz", "mid": "relu"}, "MID=relu (--mid): must be silu, as WEIGHTS=silu.npz says"),

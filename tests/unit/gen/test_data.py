@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import weights
-from tiled_se.gen.data import load_input, load_weights, weights_bytes, weights_of
+from tiled_se.gen.data import input_bytes, load_input, load_weights, weights_bytes, weights_of
 from tiled_se.gen.options import BlockOptions
-from tiled_se.golden.block import FloatBlock
-from tiled_se.hdl.config import ConfigError, Gate, GateKind, Mid
+from tiled_se.golden.block import DataFormat, FloatBlock
+from tiled_se.hdl.config import ConfigError, DataType, Gate, GateKind, Mid
 
 HOLDS = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
 INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
@@ -73,9 +73,23 @@ class TestWeights:
         (dict(gate="hardsigmoid:0,0"), "gate is 'hardsigmoid:0,0': a hard sigmoid's slope must be from 1e-6 to 1e6"),
         (dict(residual=2), "residual must be one bool"),
         (dict(residual="yes"), "residual must be one bool"),
+        (dict(y_scale=0.0), "y_scale is 0; must be a positive number"),
+        (dict(y_scale=-0.5), "y_scale is -0.5; must be a positive number"),
+        (dict(y_scale=np.nan), "y_scale is float64[]; must be one finite number"),
+        (dict(y_scale=[0.5, 0.5]), "y_scale is float64[2]; must be one finite number"),
+        (dict(y_scale="auto"), "y_scale is <U4[]; must be one finite number"),
+        (dict(y_zero_point=0.5), "y_zero_point is 0.5; must be an integer"),
     ])
     def test_refused(self, npz, change, message):
         assert refused(load_weights, npz("w.npz", **(weights() | change))) == message
+
+    def test_outputs(self, npz):
+        """Scale and zero point of the outputs may be missing."""
+        loaded = load_weights(npz("w.npz", **weights(y_scale=np.float32(0.5), y_zero_point=np.int8(-3))))
+        assert (loaded.y_scale, loaded.y_zero_point) == (0.5, -3)
+        assert isinstance(loaded.y_zero_point, int)
+        loaded = load_weights(npz("w.npz", **weights()))
+        assert (loaded.y_scale, loaded.y_zero_point) == (None, None)
 
     def test_prior(self, npz):
         """It may be missing, and is kept by what a block's file is written from."""
@@ -155,6 +169,16 @@ class TestFloatInput:
         assert (loaded.x.min(), loaded.x.max()) == (-128, 127)
         assert np.abs(loaded.format.dequantise(loaded.x) - x).max() <= loaded.format.scale
 
+    @pytest.mark.parametrize("dtype", ["int2", "uint4", "int12", "uint16"])
+    def test_other_types(self, npz, dtype):
+        """The whole range of the type is used."""
+        x, data = np.linspace(-1, 3, 24, dtype=np.float32).reshape(2, 3, 4), DataType.parse(dtype)
+        loaded = load_input(npz("x.npz", x=x), BlockOptions(dtype=dtype))
+        assert loaded.x.dtype == data.numpy
+        assert loaded.format.data == data
+        assert (loaded.x.min(), loaded.x.max()) == (data.low, data.high)
+        assert np.abs(loaded.format.dequantise(loaded.x) - x).max() <= loaded.format.scale
+
     def test_uint8(self, npz):
         loaded = load_input(npz("x.npz", x=np.ones((2, 1, 2, 3))), BlockOptions(dtype="uint8"))
         assert loaded.x.dtype == np.uint8
@@ -202,15 +226,58 @@ class TestIntegerInput:
     def test_dtype_decides_what_values_leave_open(self, npz):
         assert load_input(npz("x.npz", **x_q([3])), BlockOptions(dtype="uint8")).x.dtype == np.uint8
 
+    @pytest.mark.parametrize(("stored", "values", "x_bits", "dtype", "expected"), [
+        ("int8", [-8, 7], 4, None, "int4"), ("uint8", [0, 7], 4, None, "uint4"), ("int16", [-8, 7], 12, None, "int12"),
+        ("uint16", [0, 7], 12, None, "uint12"), ("int64", [-8, 7], 16, None, "int16"),
+        ("int64", [0, 65535], 16, None, "uint16"), ("uint16", [0, 7], 4, None, "uint4"),
+        ("int8", [-8, 7], 4, "int4", "int4"), ("int8", [-8, 7], None, "int4", "int4"),
+        ("int8", [0, 15], None, "uint4", "uint4"), ("int8", [-8, 7], None, "int12", "int12"),
+        ("int64", [0, 15], None, "uint4", "uint4"), ("int16", [0, 15], None, "uint12", "uint12"),
+        ("uint32", [0, 65535], None, "uint16", "uint16")])
+    def test_type(self, npz, stored, values, x_bits, dtype, expected):
+        """By DTYPE, or by x_bits and the type or the integers of the array."""
+        more = {} if x_bits is None else dict(x_bits=x_bits)
+        loaded = load_input(npz("x.npz", **x_q(np.array(values, stored), **more)), BlockOptions(dtype=dtype))
+        assert str(loaded.format.data) == expected
+        assert loaded.x.dtype == DataType.parse(expected).numpy
+        assert (loaded.x.reshape(-1) == values).all()
+
+    @pytest.mark.parametrize(("stored", "x_bits", "dtype", "message"), [
+        ("int8", 4, "int8", "dtype=int8: must have 4 bits, as x_bits of INPUT="),
+        ("int8", 4, "uint4", "dtype=uint4: must be int4, as x_q of INPUT="),
+        ("uint16", 12, "int12", "dtype=int12: must be uint12, as x_q of INPUT="),
+        ("int16", None, "uint16", "dtype=uint16: must be int16, as x_q of INPUT=")])
+    def test_type_contradicts(self, npz, stored, x_bits, dtype, message):
+        more = {} if x_bits is None else dict(x_bits=x_bits)
+        with pytest.raises(ConfigError, match="^" + message):
+            load_input(npz("x.npz", **x_q(np.array([1], stored), **more)), BlockOptions(dtype=dtype))
+
+    @pytest.mark.parametrize("dtype", ["int2", "uint4", "int12", "uint16"])
+    def test_of_its_own_bytes(self, tmp_path, dtype):
+        """What is written of integers is read as the same."""
+        data = DataType.parse(dtype)
+        x = np.array([data.low, data.high], data.numpy).reshape(1, 1, 1, 2)
+        path = tmp_path / "x.npz"
+        path.write_bytes(input_bytes(x, DataFormat(0.5, data.high, data)))
+        loaded = load_input(str(path), BlockOptions())
+        assert loaded.format == DataFormat(0.5, data.high, data)
+        assert (loaded.x == x).all()
+
     @pytest.mark.parametrize(("arrays", "message"), [
         (dict(x=np.zeros((1, 1, 2), np.int8)), "x is int8; must be float32"),
         (dict(x=np.full((1, 1, 2), np.inf)), "x has NaN or infinite values; all must be finite"),
         (dict(y=np.zeros(1)), f"lacks x; {INPUT_HOLDS}"),
         (x_q([1], x=np.zeros((1, 1, 1))), f"has both x and x_q; {INPUT_HOLDS}"),
-        (x_q([-1, 200]), "x_q goes from -1 to 200; must fit int8"),
-        (x_q([256]), "x_q goes from 256 to 256; must fit uint8"),
-        (x_q([1.0]), "x_q is float64; must be int8 or uint8"),
-        (x_q([True]), "x_q is bool; must be int8 or uint8"),
+        (x_q([-1, 200]), "x_q goes from -1 to 200; must fit int8, or DTYPE or x_bits must tell another type"),
+        (x_q([256]), "x_q goes from 256 to 256; must fit uint8, or DTYPE or x_bits must tell another type"),
+        (x_q([-8, 8], x_bits=4), "x_q goes from -8 to 8; must fit int4"),
+        (x_q(np.array([16], np.uint8), x_bits=4), "x_q goes from 16 to 16; must fit uint4"),
+        (x_q([1], x_bits=17), "x_bits is 17; must be from 2 to 16"),
+        (x_q([1], x_bits=4.5), "x_bits is 4.5; must be an integer"),
+        (x_q([1], x_bits=[4, 4]), "x_bits is int64[2]; must be one finite number"),
+        (x_q(np.array([1], np.int8), x_bits=4, x_zero_point=8), "x_zero_point is 8; must be from -8 to 7"),
+        (x_q([1.0]), "x_q is float64; must be of an integer type"),
+        (x_q([True]), "x_q is bool; must be of an integer type"),
         (x_q([1], x_scale=0.0), "x_scale is 0.0; must be from 2**-40 to 2**40"),
         (x_q([1], x_scale=-1.0), "x_scale is -1.0; must be from 2**-40 to 2**40"),
         (x_q([1], x_scale=np.nan), "x_scale is float64[]; must be one finite number"),
