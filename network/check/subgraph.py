@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ..match.ranges import Ranges
 from ..read.graph import Graph, attributes
 
-__all__ = ["Subgraph", "NotSelfContained", "constant_error", "unrounded"]
+__all__ = ["Subgraph", "NotSelfContained", "constant_error", "quantise_before", "unrounded"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 OTHER_FLOATS = ("float16", "float64", "bfloat16")
@@ -127,12 +127,19 @@ def unrounded(graph: Graph, node: onnx.NodeProto, constants: list, ranges: Range
     New constants are appended to `constants`. Both ends clip if the quantiser is in `ranges`. Of another an end clips
     where it is that of a function: below 0.0, and above 1 or 6 after a layer.
     """
-    operator, before = graph.operator(node), graph.producer.get(node.input[0] if node.input else "")
-    if operator == "DequantizeLinear" and before is not None and graph.operator(before) == "QuantizeLinear":
+    before = quantise_before(graph, node) if graph.operator(node) == "DequantizeLinear" else None
+    if before is not None and graph.operator(before) == "QuantizeLinear":
         ends = _ends(graph, before, node, node.output[0] in ranges.tensors)
         if ends is not None:
             return _clip(before.input[0], node.output[0], *ends, constants)
     return [node]
+
+
+def quantise_before(graph: Graph, node: onnx.NodeProto) -> onnx.NodeProto | None:
+    """The node that makes the integers of the DequantizeLinear `node`, whether or not a Clip of integers follows it."""
+    before = graph.producer.get(node.input[0])
+    clipped = before is not None and graph.operator(before) == "Clip"
+    return graph.producer.get(before.input[0]) if clipped else before
 
 
 def _clip(source, result, low, high, constants):
@@ -154,6 +161,9 @@ def _ends(graph, quantise, dequantise, both):
     if numbers is None or numbers != _numbers(graph, dequantise):
         return None
     step, zero, lowest, highest = numbers
+    between = graph.producer[dequantise.input[0]]
+    if between is not quantise:
+        lowest, highest = (int(graph.constant(name).item()) for name in between.input[1:3])
     if both:
         return (lowest - zero) * step, (highest - zero) * step
     low = 0.0 if zero == lowest else None

@@ -13,13 +13,14 @@ from ...hdl.tiling import Tiling
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..network import Network
+from ..read.functions import inlined
 from ..read.graph import Graph, attributes, declared_dims
-from ..read.model import load_model, read_model
+from ..read.model import MOST_NODES, read_model
 from ..read.sandbox import sandboxed
 from ..read.shapes import numpy_type
 from ..tile import tile_blocks
 from .runtime import CannotRun, runner
-from .subgraph import NotSelfContained, Subgraph, unrounded
+from .subgraph import NotSelfContained, Subgraph, quantise_before, unrounded
 from .tiles import wrong_tiles
 
 __all__ = ["check_tiled"]
@@ -118,7 +119,7 @@ def _unrounded(graph: Graph, blocks: Iterable[NetworkBlock]) -> onnx.ModelProto:
 
 def _of_map(graph, node, x, base):
     """`node` as a node that reads tensor `x`, if it reads `base` or another rounding of it; else None."""
-    quantiser = graph.producer.get(node.input[0]) if graph.operator(node) == "DequantizeLinear" else None
+    quantiser = quantise_before(graph, node) if graph.operator(node) == "DequantizeLinear" else None
     if quantiser is not None and (quantiser.input[0] == base or x in graph.producer and
                                   graph.producer[x].input == node.input):
         return [helper.make_node("Identity", [x], node.output)]
@@ -181,7 +182,7 @@ def _check_inlined(path, feeds):
     if not model.functions:
         return
     names = [value.name for value in model.graph.output]
-    own, other = (runner(item, names)(feeds) for item in (model, load_model(path).model))
+    own, other = (runner(item, names)(feeds) for item in (model, inlined(read_model(path), MOST_NODES)))
     for name, a, b in zip(names, own, other, strict=True):
         difference = _difference(a, b)
         if difference > (ALLOWED_HALF if a.dtype == np.float16 else ALLOWED):

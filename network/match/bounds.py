@@ -5,12 +5,11 @@ import math
 
 from ..read.graph import Graph, attributes
 from ..read.storage import is_float
-from .quantisers import number_range, undone_quantiser
+from .quantisers import ANY, number_range, undone_quantiser
 
 __all__ = ["ANY", "Bounds", "computed_bounds"]
 
 Bounds = tuple[float, float]
-ANY: Bounds = (-math.inf, math.inf)
 # Operators whose results are numbers of their first input or means of them.
 PASSED = frozenset((
     "Identity Transpose Reshape Flatten Squeeze Unsqueeze Expand Slice Gather Split Tile DepthToSpace SpaceToDepth "

@@ -9,7 +9,7 @@ from .mean_difference import MeanDifference
 from .pooled_vectors import LAYERS, Attention, PooledVectors
 from .pooling import Pooling
 from .products import Products
-from .quantisers import same_numbers, undone_quantiser
+from .quantisers import quantising, same_numbers, undone_quantiser
 from .vectors import ELEMENTWISE
 from .wording import MOVING, label, spelt, times, without_moving
 
@@ -163,8 +163,8 @@ class Difference:
         """A quantiser that does more than round: it multiplies, or cuts off numbers where no activation may do so."""
         for part, nodes in zip(PARTS, self.segments, strict=True):
             for node in nodes:
-                _, before = self.graph.maker(node.input[0])
-                if node.op_type != "DequantizeLinear" or before is None or before.op_type != "QuantizeLinear":
+                before = quantising(self.graph, node)[0] if node.op_type == "DequantizeLinear" else None
+                if before is None:
                     continue
                 quantiser = undone_quantiser(self.graph, node)
                 if quantiser is None:

@@ -88,10 +88,12 @@ class Products:
                 order = transposed(order, attributes(node).get("perm", ()))
             # PyTorch's addcmul is exported with a factor of one.
             multiple = self.chain.multiple(node)
-            # After a QuantizeLinear only its DequantizeLinear goes on, which must only undo it.
+            # After a QuantizeLinear, and maybe a Clip of its integers, only its DequantizeLinear goes on. It must only
+            # undo it.
             undone = self.chain.passing.passed_on(node.output[0], ()) is not None
-            same = operator in PASSED or undone or redundant_cast(self.graph, node) or multiple is not None and \
-                multiple.scale == 1
+            clipped = operator == "Clip" and self.graph.maker(node.input[0])[0] == "QuantizeLinear"
+            same = operator in PASSED or clipped or undone or redundant_cast(self.graph, node) or \
+                multiple is not None and multiple.scale == 1
             if order is None or not same:
                 return None
             y = node.output[0]

@@ -2,6 +2,7 @@
 """Pairs of QuantizeLinear and DequantizeLinear: the range of numbers that a tensor is clipped and rounded to."""
 
 import dataclasses
+import math
 
 import numpy as np
 import onnx
@@ -9,7 +10,10 @@ import onnx
 from ..read.graph import Graph, attributes
 from ..read.storage import is_float, limits, storage_type, top_step
 
-__all__ = ["Quantiser", "number_range", "same_numbers", "undone_quantiser"]
+__all__ = ["ANY", "Quantiser", "number_range", "quantising", "same_numbers", "undone_quantiser"]
+
+# The ends of a range that holds every number.
+ANY = (-math.inf, math.inf)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,10 +35,12 @@ class Quantiser:
         return max(self.low.size, self.high.size) > 1
 
 
-def number_range(graph: Graph, node: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def number_range(graph: Graph, node: onnx.NodeProto, within: tuple[float, float] = ANY
+                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """``(low, high, step)`` of the numbers that the integers of a QuantizeLinear or DequantizeLinear stand for.
 
-    None if scale or zero point are no constants, or if the type of the integers is not known.
+    Integers outside of `within` do not come up. None if scale or zero point are no constants, or if the type of the
+    integers is not known.
     """
     parameters = _parameters(graph, node)
     if parameters is None:
@@ -43,6 +49,7 @@ def number_range(graph: Graph, node: onnx.NodeProto) -> tuple[np.ndarray, np.nda
     ends = None if dtype is None else limits(dtype)
     if ends is None:
         return None
+    ends = max(ends[0], within[0]), min(ends[1], within[1])
     return (ends[0] - zero) * scale, (ends[1] - zero) * scale, np.broadcast_to(scale * top_step(dtype), scale.shape)
 
 
@@ -51,13 +58,29 @@ def undone_quantiser(graph: Graph, node: onnx.NodeProto) -> Quantiser | None:
 
     None if there is no QuantizeLinear before it, or one with another scale or zero point: that multiplies or shifts.
     """
-    operator, before = graph.maker(node.input[0])
+    before, within = quantising(graph, node)
     to = attributes(node).get("output_dtype")
     kind = storage_type(to) if to else None
-    if operator != "QuantizeLinear" or to and (kind is None or not is_float(kind)):
+    if before is None or to and (kind is None or not is_float(kind)):
         return None
-    ends = number_range(graph, before)
+    ends = number_range(graph, before, within)
     return Quantiser(before.input[0], *ends) if ends is not None and same_numbers(graph, before, node) else None
+
+
+def quantising(graph: Graph, node: onnx.NodeProto) -> tuple[onnx.NodeProto | None, tuple[float, float]]:
+    """The QuantizeLinear before the DequantizeLinear `node`, or None, and the ends that a Clip between them has.
+
+    Such a Clip makes integers of fewer bits than their type.
+    """
+    operator, before = graph.maker(node.input[0])
+    ends = ANY
+    if operator == "Clip":
+        arrays = [graph.constant(name) if name else None for name in [*before.input, "", ""][1:3]]
+        if any(array is None or array.size != 1 for array in arrays):
+            return None, ANY
+        ends = float(arrays[0].flat[0]), float(arrays[1].flat[0])
+        operator, before = graph.maker(before.input[0])
+    return (before, ends) if operator == "QuantizeLinear" else (None, ANY)
 
 
 def same_numbers(graph: Graph, before: onnx.NodeProto, node: onnx.NodeProto) -> bool | None:

@@ -25,7 +25,7 @@ IN_PLACE = frozenset((
 # Operators that keep the order of a vector's numbers, if they leave it in one piece.
 RESHAPING = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout", "Expand")
 # Operators between tensors whose axes are called alike.
-SAME_SHAPE = ("Identity", "Cast", "Dropout", "QuantizeLinear", "DequantizeLinear")
+SAME_SHAPE = ("Identity", "Cast", "Clip", "Dropout", "QuantizeLinear", "DequantizeLinear")
 
 
 class Vectors:

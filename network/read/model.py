@@ -14,10 +14,11 @@ from ...gen.files import read_bytes
 from ...hdl.config import ConfigError
 from .functions import inlined
 from .graph import Graph, declared_dims
+from .integer_operators import expanded
 from .tensors import check_elements, check_tensors
 from .validation import all_tensors, short
 
-__all__ = ["LIMIT_BYTES", "load_model", "model_errors", "read_model"]
+__all__ = ["LIMIT_BYTES", "MOST_NODES", "load_model", "model_errors", "read_model"]
 
 # The largest protocol buffer; also the limit of all that is read for one model.
 LIMIT_BYTES = 2 << 30
@@ -47,7 +48,9 @@ def model_errors(path: str) -> Iterator[None]:
 
 
 def load_model(path: str) -> Graph:
-    """The :class:`~.graph.Graph` of the ONNX file `path`, with functions inlined and all weights in memory.
+    """The :class:`~.graph.Graph` of the ONNX file `path`.
+
+    Functions are inlined, operators on integers are expanded, and all weights are in memory.
 
     The file is read in this process, which a hostile file can keep busy or fill: :func:`~..network.open_network` reads
     it in a sandbox. Raises ConfigError ("model") if the file is missing, no ONNX model, damaged or inconsistent, if it
@@ -61,7 +64,7 @@ def load_model(path: str) -> Graph:
             all_tensors(model)
         if len(model.graph.node) > MOST_NODES:
             raise ConfigError("model", path, f"has {len(model.graph.node):,} nodes; must have {MOST_NODES:,} at most")
-        graph = Graph(model)
+        graph = expanded(Graph(model))
         if graph.opset < OLDEST_OPSET:
             raise ConfigError("model", path, f"is of operator set {graph.opset}; must be of {OLDEST_OPSET} or later")
         _check_shapes(graph, path)

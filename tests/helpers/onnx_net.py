@@ -4,8 +4,9 @@
 import numpy as np
 from onnx import helper, numpy_helper
 
-__all__ = ["Net"]
+__all__ = ["QONNX", "Net"]
 
+QONNX = "qonnx.custom_op.general"
 MICROSOFT = ("FusedConv", "FusedGemm", "QuickGelu")
 
 
@@ -66,6 +67,7 @@ class Net:
         graph = helper.make_graph(self.nodes, "network", *values, self.tensors)
         opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1),
                   helper.make_opsetid("ai.onnx.ml", 3)]
+        opsets += [helper.make_opsetid(QONNX, 1)] if any(node.domain == QONNX for node in self.nodes) else []
         model = helper.make_model(graph, opset_imports=opsets)
         model.ir_version = min(model.ir_version, 10)
         return model

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantised networks: as ONNX Runtime quantises those of torchvision and timm, and as Brevitas exports them."""
+
+import functools
+import logging
+import os
+import warnings
+
+import numpy as np
+import onnx
+import torch
+
+from tests.helpers.libraries import library
+from tests.helpers.onnx_net import QONNX, Net
+
+__all__ = ["NETWORKS", "SIZE", "WAYS", "brevitas", "images", "quantised"]
+
+# Height and width of the networks' input.
+SIZE = 64
+NETWORKS = ("mobilenet_v3_small", "regnety_002")
+# Arguments of ONNX Runtime's quantiser.
+WAYS = {
+    "u8": {"activation_type": "QUInt8"},
+    "s8-channel": {"activation_type": "QInt8", "per_channel": True},
+    "s8-symmetric": {"activation_type": "QInt8", "extra_options": {"ActivationSymmetric": True}},
+    "u16": {"activation_type": "QUInt16", "per_channel": True, "extra_options": {"UseQDQContribOps": True}},
+}
+
+
+def images(count, seed=0, size=SIZE):
+    """float32 (count, 3, size, size): noise that is smooth over some pixels."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(size=(count, 3, size // 8, size // 8)).repeat(8, axis=2).repeat(8, axis=3)
+    return (coarse + 0.5 * rng.normal(size=(count, 3, size, size))).astype(np.float32)
+
+
+@functools.cache
+def _network(name):
+    """A network with random weights whose activations have the statistics of a trained one: mean and deviation of each
+    channel are near those of its normalisation, and gates spread from 0 to 1."""
+    generator = torch.Generator().manual_seed(1)
+    torch.manual_seed(1)
+    made = library("torchvision").models.mobilenet_v3_small() if name == "mobilenet_v3_small" else \
+        library("timm").create_model(name)
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            # The mean of all batches.
+            module.momentum = None
+            module.weight.data = 0.5 + torch.rand(module.weight.shape, generator=generator)
+            module.bias.data = torch.randn(module.bias.shape, generator=generator) / 4
+        elif isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        elif isinstance(module, torch.nn.Conv2d) and module.bias is not None:
+            # The layers of a block.
+            module.weight.data *= 4
+            module.bias.data = torch.randn(module.bias.shape, generator=generator)
+    with torch.no_grad():
+        made.train()(torch.from_numpy(images(8)))
+    return made.eval()
+
+
+def quantised(name, way, folder, operators=False):
+    """The path of network `name`, quantised as WAYS[way] says, with `operators` as QLinearConv and so on."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        """Four images."""
+
+        def __init__(self):
+            self.inputs = iter([{"x": x[None]} for x in images(4, seed=1)])
+
+        def get_next(self):
+            """One more."""
+            return next(self.inputs, None)
+
+    plain, path = os.path.join(folder, f"{name}.onnx"), os.path.join(folder, f"{name}-{way}.onnx")
+    arguments = WAYS[way] | {"activation_type": QuantType[WAYS[way]["activation_type"]]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(_network(name), torch.zeros(1, 3, SIZE, SIZE), plain, dynamo=False, opset_version=17,
+                          input_names=["x"], output_names=["y"])
+        logging.disable(logging.WARNING)
+        try:
+            quantize_static(plain, path, Reader(), weight_type=QuantType.QInt8,
+                            quant_format=QuantFormat.QOperator if operators else QuantFormat.QDQ, **arguments)
+        finally:
+            logging.disable(logging.NOTSET)
+    return path
+
+
+def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeeze=3, size=16):
+    """Write a network as Brevitas exports it: a convolution, a block, a convolution, with a Quant at each activation of
+    so many `bits`, of `inside` in the block, and at the weights, each with a scale for each channel."""
+    net, rng = Net(opset), np.random.default_rng(3)
+
+    def quant(x, scale, width, signed, narrow=0):
+        return net(f"{QONNX}.Quant", x, net.constant(scale), net.constant(0), net.constant(width), signed=signed,
+                   narrow=narrow, rounding_mode="ROUND")
+
+    def conv(x, outputs, inputs, width, kernel=1):
+        weight = rng.normal(size=(outputs, inputs, kernel, kernel)) / np.sqrt(inputs * kernel * kernel)
+        scale = abs(weight).max(axis=(1, 2, 3), keepdims=True) / (2 ** (width - 1) - 1)
+        bias = net.constant(rng.normal(size=outputs) / 2)
+        return net("Conv", x, quant(net.constant(weight), scale, width, 1, narrow=1), bias,
+                   kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4)
+
+    x = quant("x", 4 / 127, 8, 1)
+    x = quant(net("Relu", conv(x, channels, 3, weight_bits, 3)), 3 / (2 ** bits - 1), bits, 0)
+    mean = quant(net("GlobalAveragePool", x), 1 / (2 ** inside - 1), inside, 0)
+    hidden = quant(net("Relu", conv(mean, squeeze, channels, weight_bits)), 2 / (2 ** inside - 1), inside, 0)
+    gate = quant(net("Sigmoid", conv(hidden, channels, squeeze, weight_bits)), 1 / (2 ** inside - 1), inside, 0)
+    y = quant(net("Mul", x, gate), 2 / (2 ** bits - 1), bits, 0)
+    net("Identity", conv(y, 4, channels, weight_bits), output="y")
+    onnx.save(net.model({"x": (1, 3, size, size)}, {"y": (1, 4, size, size)}), path)
+    return path
