@@ -32,7 +32,7 @@ async def run_job(dut):
     result = findings(bench) | seconds | stages
     outputs = bench.scoreboard.outputs
     np.savez(folder / OUTPUTS, occupancy=np.array(bench.occupancy, np.int64),
-             beats=np.concatenate([np.zeros((0, job.lanes), np.uint8), *outputs]),
+             beats=np.concatenate([np.zeros((0, job.out_bytes), np.uint8), *outputs]),
              counts=np.array([len(output) for output in outputs], np.int64))
     (folder / RESULT).write_text(json.dumps(result))
     assert not result["failures"], result["failures"][0]

@@ -79,7 +79,8 @@ def ports_file(top, ports, select=None):
     status = status_ports(ports)
     wires = " ".join(f"wire [{ports[name] - 1}:0] {name};" for name in status)
     reports = " ".join(f"bench_status({number}, 32'({name}));" for number, name in enumerate(status))
-    macros = {"BENCH": bench_top(top, False), "DUT": top, "INSTANCE": INSTANCE, "DATA_BITS": ports["s_axis_tdata"],
+    macros = {"BENCH": bench_top(top, False), "DUT": top, "INSTANCE": INSTANCE, "IN_BITS": ports["s_axis_tdata"],
+              "OUT_BITS": ports["m_axis_tdata"],
               "STATUS_WIRES": wires, "STATUS_REPORT": reports, "SELECT_PORT": "", "SELECT_PIN": ""}
     if select is not None:
         name, bits = select

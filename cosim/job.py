@@ -7,14 +7,16 @@ once with ``wait=False``; several streams are then driven at the same time.
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..hdl.config import Config, Order
+from ..hdl.data_type import INT8, DataType
 from ..hdl.timing import Timing
+from .packing import pack, unpack
 
 __all__ = ["JOB_VARIABLE", "OUTPUTS", "PROGRESS", "RESULT", "Drain", "Frame", "Hold", "Idle", "Job", "Load", "Reset",
            "ResetAfter", "Send", "Snapshot", "load_facts", "save_facts"]
@@ -27,15 +29,16 @@ _ARRAYS, _JOB, _FACTS = "arrays.npz", "job.json", "facts.json"
 
 def _beats(name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim != 2 or not len(array) or array.dtype not in (np.uint8, np.int8):
-        raise ValueError(f"{name}: shape {array.shape}, {array.dtype}; must be (beats, lanes) of uint8 or int8")
+        raise ValueError(f"{name}: shape {array.shape}, {array.dtype}; must be (beats, bytes) of uint8 or int8")
     return np.ascontiguousarray(array).view(np.uint8)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame: the input ``beats`` (n, lanes), the last of them with tlast. n need not be whole rows.
+    """One frame: the input ``beats`` (n, bytes of tdata), the last of them with tlast. n need not be whole rows.
 
-    ``expected`` is the output, of the same shape. If it is None, only tlast and the number of beats are compared.
+    ``expected`` are the output beats, as many; their tdata may have other bytes. If it is None, only tlast and the
+    number of beats are compared. Lanes of 8 bits are bytes; :meth:`of` packs all others.
     """
 
     beats: np.ndarray
@@ -45,13 +48,19 @@ class Frame:
         object.__setattr__(self, "beats", _beats("beats", self.beats))
         if self.expected is not None:
             object.__setattr__(self, "expected", _beats("expected", self.expected))
-            if self.expected.shape != self.beats.shape:
-                raise ValueError(f"expected: shape {self.expected.shape}; must be that of beats, {self.beats.shape}")
+            if len(self.expected) != len(self.beats):
+                raise ValueError(f"expected: {len(self.expected)} beats; must be as many as go in, {len(self.beats)}")
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray | None = None, *, lanes: int) -> "Frame":
-        """A frame of feature maps ``x`` and ``y``, (H, W, C) each."""
-        return cls(x.reshape(-1, lanes), None if y is None else y.reshape(-1, lanes))
+    def of(cls, x: np.ndarray, y: np.ndarray | None = None, *, lanes: int, data: DataType | None = None,
+           outputs: DataType | None = None) -> "Frame":
+        """A frame of feature maps ``x`` and ``y``, integers (H, W, C) each, of the types ``data`` and ``outputs``.
+
+        By default these are the arrays' own types, int8 or uint8. Raises ValueError for integers out of range.
+        """
+        data = data or DataType.parse(str(x.dtype))
+        beats = pack(x.reshape(-1, lanes), data)
+        return cls(beats, None if y is None else pack(y.reshape(-1, lanes), outputs or data))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +147,9 @@ _STEPS = {step.op: step for step in (Drain, Hold, Idle, Load, Reset, ResetAfter,
 class Job:
     """Steps, and how to run them.
 
-    ``lanes``, ``width``, ``channels`` and ``signed`` describe the block, to name a wrong element; ``width`` is the
-    length of a line of the stream: of a row, or of a column if ``by_columns``. ``stall_in`` and ``stall_out`` are the
+    ``lanes``, ``width``, ``channels``, ``data`` and ``outputs`` (None: as ``data``) describe the block, to name a wrong
+    element; ``width`` is the length of a line of the stream: of a row, or of a column if ``by_columns``. Frames must
+    have as many bytes a beat as the types and lanes need. ``stall_in`` and ``stall_out`` are the
     probabilities that a source or the sink pauses in a cycle. The run fails if no beat moves for ``hang_cycles``, which
     must be longer than the block takes for a tile's gates. The run ends ``drain_cycles`` after the last beat, so that
     surplus beats are seen. ``occupancy`` records the number of beats in flight in each cycle, ``taps`` the stages'
@@ -150,7 +160,8 @@ class Job:
     lanes: int
     width: int
     channels: int
-    signed: bool = True
+    data: DataType = INT8
+    outputs: DataType | None = None
     by_columns: bool = False
     stall_in: float = 0.0
     stall_out: float = 0.0
@@ -169,16 +180,41 @@ class Job:
             value = getattr(place, name, None)
             if value is not None and value < 0:
                 raise ValueError(f"{name}={value!r}: must be at least 0")
+        if self.outputs is None:
+            object.__setattr__(self, "outputs", self.data)
         for frame in self.frames:
-            if frame.beats.shape[1] != self.lanes:
-                raise ValueError(f"frames: {frame.beats.shape[1]} lanes; must be lanes={self.lanes}")
+            for name, beats, size in (("beats", frame.beats, self.in_bytes), ("expected", frame.expected,
+                                                                               self.out_bytes)):
+                if beats is not None and beats.shape[1] != size:
+                    raise ValueError(f"frames: {beats.shape[1]} bytes a beat in {name}; must be {size}")
 
     @classmethod
     def of(cls, config: Config, steps: Iterable[Step], **options: Any) -> "Job":
         """The job of `steps` for a block. By default ``hang_cycles`` is about ten times the latency of a tile."""
         return cls(**{"steps": tuple(steps), "lanes": config.lanes, "width": config.width, "channels": config.channels,
-                      "signed": config.data.signed, "by_columns": config.order is Order.COLUMNS,
+                      "data": config.data, "outputs": config.outputs, "by_columns": config.order is Order.COLUMNS,
                       "hang_cycles": 2000 + 10 * Timing(config).tile_latency, **options})
+
+    @property
+    def in_bytes(self) -> int:
+        """Bytes of an input beat."""
+        return self.data.beat_bytes(self.lanes)
+
+    @property
+    def out_bytes(self) -> int:
+        """Bytes of an output beat."""
+        return self.outputs.beat_bytes(self.lanes)
+
+    def check_ports(self, ports: Mapping[str, int]) -> None:
+        """Raise ValueError unless the block's streams, whose bits `ports` has, are as wide as the beats."""
+        for name, data, size in (("s_axis_tdata", self.data, self.in_bytes),
+                                 ("m_axis_tdata", self.outputs, self.out_bytes)):
+            if ports[name] != 8 * size:
+                raise ValueError(f"lanes={self.lanes} of {data} are {8 * size} bits: {name} has {ports[name]}")
+
+    def elements(self, beats: np.ndarray) -> np.ndarray:
+        """The integers (n, lanes) of output beats, as :func:`.packing.unpack` makes them."""
+        return unpack(beats, self.outputs, self.lanes)
 
     @property
     def frames(self) -> list[Frame]:
@@ -212,7 +248,8 @@ class Job:
         with np.load(folder / _ARRAYS, allow_pickle=False) as file:
             arrays = dict(file)
         steps = tuple(_step(step, arrays) for step in record.pop("steps"))
-        return cls(steps=steps, **record)
+        types = {name: DataType(**record.pop(name)) for name in ("data", "outputs")}
+        return cls(steps=steps, **types, **record)
 
 
 def save_facts(folder: Path, **facts: Any) -> None:

@@ -113,7 +113,7 @@ class PerBeat:
         count = self.output.count
         self.sections.append(figures(self.input.count, count, self.input.stalled, self.input.offered, self.input.first,
                                      self.output.first, self.output.last))
-        beats, unknown = to_beats(self.output.words, self.job.lanes)
+        beats, unknown = to_beats(self.output.words, self.job.out_bytes)
         self.scoreboard.close(beats, to_lasts(self.output.lasts), complete, unknown)
         self.delivered_before += count
         for watcher in (*self.monitors, *self.recorders):

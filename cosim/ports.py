@@ -59,10 +59,10 @@ def _body(verilog_text, top):
 
 
 def _check_widths(top, ports):
-    data, status = ports["s_axis_tdata"], status_ports(ports)
-    if data % 8 or ports["m_axis_tdata"] != data:
-        raise BuildError(f"module {top}: s_axis_tdata has {data} bits and m_axis_tdata {ports['m_axis_tdata']}; both "
-                         "must have the same multiple of 8")
+    status = status_ports(ports)
+    for name in ("s_axis_tdata", "m_axis_tdata"):
+        if ports[name] % 8:
+            raise BuildError(f"module {top}: {name} has {ports[name]} bits; must have a multiple of 8")
     if ports.get("w_axis_tdata", _PARAMETER_BITS) != _PARAMETER_BITS:
         raise BuildError(f"module {top}: w_axis_tdata has {ports['w_axis_tdata']} bits; must have {_PARAMETER_BITS}")
     if len(status) > MOST_STATUS_PORTS:

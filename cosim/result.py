@@ -24,10 +24,11 @@ class SimResult:
     """The result of a run. ``failures`` is empty if everything was right; the other fields are valid in any case.
 
     ``first_mismatches`` are dicts of frame, row, column, channel, expected and got. ``outputs`` has the output beats of
-    each frame (uint8, (n, lanes)), as many as came. ``sections`` has figures for each section, from one reset to the
-    next. Of the last section there are ``total_cycles`` (first beat offered to last beat out, both counted),
-    ``first_output_latency`` (first beat in to first beat out), ``steady_throughput`` (beats out per cycle between the
-    first and the last) and ``in_stall_cycles`` (a beat was offered and not taken), None if too little came out.
+    each frame (uint8, (n, bytes of tdata)), as many as came; ``Job.elements`` gives their integers. ``sections`` has
+    figures for each section, from one reset to the next. Of the last section there are ``total_cycles`` (first beat
+    offered to last beat out, both counted), ``first_output_latency`` (first beat in to first beat out),
+    ``steady_throughput`` (beats out per cycle between the first and the last) and ``in_stall_cycles`` (a beat was
+    offered and not taken), None if too little came out.
     ``status`` has the final values of the status ports, ``snapshots`` those that steps took. ``peak_in_flight`` is the
     largest number of beats accepted and not delivered, ``occupancy`` that number in each cycle, if requested.
     ``difference`` is the first wrong value of a stage, if known.

@@ -52,8 +52,7 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
         Dotted name of the module with the cocotb test; by default this package's own. A test that drives the ports
         itself needs a build with ``per_beat=True``.
     """
-    if build.ports["s_axis_tdata"] != 8 * job.lanes:
-        raise ValueError(f"lanes={job.lanes}: the block has {build.ports['s_axis_tdata'] // 8}")
+    job.check_ports(build.ports)
     if wave_file is not None:
         if not build.waves:
             raise ValueError("wave_file: the simulation was built without waves")
@@ -73,7 +72,7 @@ def simulate(build, job, *, golden_stages=None, wave_file=None, folder=None, pro
             return result
         again = _run(build.with_taps(), dataclasses.replace(job, taps=build.taps), folder, None, progress, timeout,
                      module)
-    shown = recorded(build.taps, again["section_frames"], again["taps"], result.outputs, job.signed)
+    shown = recorded(build.taps, again["section_frames"], again["taps"], result.outputs, job)
     golden = golden_stages() if callable(golden_stages) else golden_stages
     return dataclasses.replace(result, difference=first_difference(shown, golden))
 

@@ -10,12 +10,12 @@ _UNKNOWN = 2
 _LONG = 4096
 
 
-def to_beats(words, lanes):
-    """Convert strings of bits to ``(beats, unknown)``: (n, lanes) of uint8, and where a bit was X or Z."""
-    characters = np.frombuffer("".join(words).encode("ascii"), np.uint8).reshape(-1, lanes, 8)
-    # The string begins with the highest lane's most significant bit.
-    beats = np.packbits(characters == ord("1"), axis=2)[:, ::-1, 0]
-    unknown = (characters > ord("1")).any(axis=2)[:, ::-1]
+def to_beats(words, size):
+    """Convert strings of bits to ``(beats, unknown)``, uint8 (n, size) each; a bit of `unknown` is 1 for an X or Z."""
+    characters = np.frombuffer("".join(words).encode("ascii"), np.uint8).reshape(-1, size, 8)
+    # The string begins with the highest byte's most significant bit.
+    beats, unknown = (np.packbits(where, axis=2)[:, ::-1, 0]
+                      for where in (characters == ord("1"), characters > ord("1")))
     return beats, unknown
 
 
@@ -50,7 +50,8 @@ class Scoreboard:
 
     ``failures`` are texts, ``mismatches`` is the number of wrong elements, ``first`` has the first ten of them as dicts
     (frame, row, column, channel, expected, got; got is None for an X), ``compared`` is the number of compared elements.
-    ``outputs`` has the output beats of each frame, as many as came.
+    A beat's padding counts as upper bits of its last lane. ``outputs`` has the output beats of each frame, as many as
+    came.
     """
 
     def __init__(self, job):
@@ -69,10 +70,10 @@ class Scoreboard:
             self.beats += len(frame.beats)
 
     def close(self, beats, lasts, complete, unknown=None):
-        """End a section with ``beats`` (n, lanes) and their tlast, ``lasts`` (n,): 0, 1, or 2 where it was neither.
+        """End a section with ``beats`` (n, bytes) and their tlast, ``lasts`` (n,): 0, 1, or 2 where it was neither.
 
-        Both are uint8. If ``complete``, all expected beats must have come. ``unknown`` (n, lanes), optional, is where
-        the simulator showed an X or Z.
+        Both are uint8. If ``complete``, all expected beats must have come. ``unknown``, optional and of the shape of
+        ``beats``, has a 1 for each bit of which the simulator showed an X or Z.
         """
         if len(beats) > self.beats:
             self.failures.append(f"output has {len(beats)} beats where {self.beats} are expected")
@@ -88,7 +89,7 @@ class Scoreboard:
                 self._check(number, frame, beats[part], None if unknown is None else unknown[part])
                 self._check_last(number, lasts[part], len(frame.beats))
         if right:
-            self.compared += beats.size
+            self.compared += len(beats) * self._job.lanes
         self.section_frames.append([number for number, _ in self._frames])
         self._frames, self.beats = [], 0
 
@@ -108,21 +109,21 @@ class Scoreboard:
         if frame.expected is None:
             return
         expected = frame.expected[:len(beats)]
-        self.compared += beats.size
+        self.compared += len(beats) * self._job.lanes
         if unknown is None and same(beats, expected):
             return
-        unknown = np.zeros(beats.shape, bool) if unknown is None else unknown
-        wrong = np.flatnonzero((beats != expected) | unknown)
+        elements, right = self._job.elements(beats), self._job.elements(expected)
+        unknown = np.zeros(elements.shape, bool) if unknown is None else self._job.elements(unknown) != 0
+        wrong = np.flatnonzero((elements != right) | unknown)
         self.mismatches += len(wrong)
-        view = np.int8 if self._job.signed else np.uint8
         for element in wrong[:_SHOWN - len(self.first)]:
             pixel, channel = divmod(int(element), self._job.channels)
             row, column = divmod(pixel, self._job.width)
             if self._job.by_columns:
                 row, column = column, row
-            got = None if unknown.flat[element] else int(beats.view(view).flat[element])
+            got = None if unknown.flat[element] else int(elements.flat[element])
             self.first.append({"frame": number, "row": row, "column": column, "channel": channel,
-                               "expected": int(expected.view(view).flat[element]), "got": got})
+                               "expected": int(right.flat[element]), "got": got})
 
     def _check_last(self, number, lasts, count):
         right = np.zeros(len(lasts), np.uint8)

@@ -49,10 +49,10 @@ def _reset_after(bench, step):
 
 def _send(bench, step):
     bench.scoreboard.expect(step.frames)
-    lanes, beats, lasts = bench.job.lanes, [], []
+    size, beats, lasts = bench.job.in_bytes, [], []
     for frame in step.frames:
         data = frame.beats.tobytes()
-        beats += [int.from_bytes(data[i:i + lanes], "little") for i in range(0, len(data), lanes)]
+        beats += [int.from_bytes(data[i:i + size], "little") for i in range(0, len(data), size)]
         lasts += [0] * (len(frame.beats) - 1) + [1]
     bench.source.feed(beats, lasts)
     yield from _sent(bench.source, step)

@@ -58,14 +58,13 @@ class Model:
         engine makes them random (verilator). ``select`` is the constant value of that input. If ``golden_stages`` are
         given, as :func:`.taps.first_difference` takes them, the result has the taps' first difference from them.
 
-        Raises ValueError if the job has taps or other lanes than the block, or `select` doesn't fit into its input,
+        Raises ValueError if the job has taps or other beats than the block's, or `select` doesn't fit into its input,
         ModelError if the design has no stable state or ended the simulation, SimulationError if the library is no
         longer in the cache.
         """
         if job.taps:
             raise ValueError(f"taps: {len(job.taps)}; must be none: they are given when the model is built")
-        if self.ports["s_axis_tdata"] != 8 * job.lanes:
-            raise ValueError(f"lanes={job.lanes}: the block has {self.ports['s_axis_tdata'] // 8}")
+        job.check_ports(self.ports)
         most = 2 ** self.select[1] - 1 if self.select else 0
         if not 0 <= select <= most:
             raise ValueError(f"select={select}: must be from 0 to {most}")
@@ -88,7 +87,7 @@ class Model:
         bench.judge()
         outputs = bench.scoreboard.outputs
         difference = None if not golden_stages else first_difference(recorded(
-            [tap for tap, *_ in self.taps], bench.scoreboard.section_frames, bench.taps, outputs, job.signed),
+            [tap for tap, *_ in self.taps], bench.scoreboard.section_frames, bench.taps, outputs, job),
             golden_stages)
         return SimResult(outputs=outputs, occupancy=bench.occupancy, **findings(bench), **seconds,
                          difference=difference)

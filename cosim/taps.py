@@ -105,9 +105,9 @@ def unpack(data, tap, bits):
     return np.stack([first + np.arange(lanes), ones @ weights], axis=-1).reshape(-1, 2).tolist()
 
 
-def recorded(taps, frames, stages, outputs, signed):
+def recorded(taps, frames, stages, outputs, job):
     """A run's recorded values, as :func:`first_difference` takes them; ``outputs`` has each frame's beats, in uint8."""
-    outputs = [output.reshape(-1).view(np.int8 if signed else np.uint8) for output in outputs]
+    outputs = [job.elements(output).reshape(-1) for output in outputs]
     return {"frames": frames, "stages": stages, "outputs": outputs,
             "repeats": {tap["stage"]: tap.get("repeats", 1) for tap in taps}}
 

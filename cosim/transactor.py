@@ -53,19 +53,19 @@ class Transactor:
 
     def _set_streams(self):
         job = self.job
-        self._source(0, "s_axis", job.lanes, [(frame.beats, len(frame.beats) - 1) for frame in job.frames])
+        self._source(0, "s_axis", job.in_bytes, [(frame.beats, len(frame.beats) - 1) for frame in job.frames])
         if "w_axis_tvalid" in self._ports:
             self._source(1, "w_axis", 4, [(np.ascontiguousarray(step.words, "<u4"), step.tlast)
                                           for step in job.steps if isinstance(step, Load)])
         # Surplus beats must fit until they end the run.
         most = sum(len(frame.beats) for frame in job.frames) + (texts.EXTRA_BEATS + 2) * (len(job.steps) + 1)
-        self._beats, self._lasts = np.empty((most, job.lanes), np.uint8), np.empty(most, np.uint8)
-        self.library.bench_sink(self._beats.ctypes.data, self._lasts.ctypes.data, most, job.lanes,
+        self._beats, self._lasts = np.empty((most, job.out_bytes), np.uint8), np.empty(most, np.uint8)
+        self.library.bench_sink(self._beats.ctypes.data, self._lasts.ctypes.data, most, job.out_bytes,
                                 seed(job.seed, "m_axis"), limit(job.stall_out))
 
-    def _source(self, which, prefix, lanes, chunks):
-        """``chunks`` are arrays of beats, each with the index of its tlast, or -1."""
-        self.library.bench_source(which, lanes, seed(self.job.seed, prefix), limit(self.job.stall_in))
+    def _source(self, which, prefix, size, chunks):
+        """``chunks`` are arrays of beats of `size` bytes, each with the index of its tlast, or -1."""
+        self.library.bench_source(which, size, seed(self.job.seed, prefix), limit(self.job.stall_in))
         # The address of an array that is sent many times is looked up once.
         addresses = {id(beats): beats.ctypes.data for beats in {id(beats): beats for beats, _ in chunks}.values()}
         rows = np.array([(addresses[id(beats)], len(beats), last) for beats, last in chunks], np.int64).reshape(-1, 3)

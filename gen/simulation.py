@@ -89,7 +89,7 @@ def run(spec: BlockSpec, design: Design, folder: str | None = None, *, occupancy
         wave_file = os.path.join(folder, WAVES)
     job = _script(spec, spec.streamed(x), golden, occupancy)
     result = run_job(built, job, golden_stages=stages, wave_file=wave_file, progress=progress)
-    y, mismatches = _collect(result, golden)
+    y, mismatches = _collect(result, golden, job.elements)
     return Outcome(spec, design, built, result, x, spec.streamed(y), spec.streamed(golden), mismatches)
 
 
@@ -105,7 +105,8 @@ def _script(spec: BlockSpec, x: np.ndarray, golden: np.ndarray, occupancy: bool)
     from ..cosim.job import Frame, Idle, Job, Load, Reset, Send, Step
 
     config, options = spec.config, spec.options
-    frames = tuple(Frame.of(a, b, lanes=config.lanes) for a, b in zip(x, golden, strict=True))
+    frames = tuple(Frame.of(a, b, lanes=config.lanes, data=config.data, outputs=config.outputs)
+                   for a, b in zip(x, golden, strict=True))
     # Nothing may move for as long as excite takes.
     patience = 100_000 + 10 * Timing(config).tile_latency
     steps: list[Step] = [Reset(), Idle(SETTLE), Send(frames)]
@@ -150,11 +151,15 @@ def _by_tile(tiling: Tiling, frame: np.ndarray) -> tuple[list[np.ndarray], list[
     return pieces, tiles
 
 
-def _collect(result: "SimResult", golden: np.ndarray) -> tuple[np.ndarray, int]:
-    """The outputs in the golden output's shape and type, and how many elements are wrong or missing."""
+def _collect(result: "SimResult", golden: np.ndarray, elements: Callable[[np.ndarray], np.ndarray],
+             ) -> tuple[np.ndarray, int]:
+    """The outputs in the golden output's shape and type, and how many elements are wrong or missing.
+
+    `elements` makes integers of beats.
+    """
     y, mismatches = np.zeros(golden.shape, golden.dtype), golden.size
     for number, beats in enumerate(result.outputs):
-        flat = np.ascontiguousarray(beats).view(golden.dtype).reshape(-1)[:golden[number].size]
+        flat = elements(beats).reshape(-1)[:golden[number].size]
         y[number].reshape(-1)[:flat.size] = flat
         mismatches -= int((flat == golden[number].reshape(-1)[:flat.size]).sum())
     return y, max(mismatches, result.mismatches)

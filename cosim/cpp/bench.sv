@@ -3,8 +3,8 @@
 // cycle that ends, and returns its inputs for the next one. All inputs of the block are registers here, so this module
 // needs no port but the clock.
 //
-// ports.svh, written for each block, has the macros BENCH, DUT and INSTANCE (names), DATA_BITS, STATUS_WIRES (declarations),
-// STATUS_REPORT (calls of bench_status), and SELECT_PORT and SELECT_PIN: an input, constant in a run, or nothing.
+// ports.svh, written for each block, has the macros BENCH, DUT and INSTANCE (names), IN_BITS and OUT_BITS (of tdata),
+// STATUS_WIRES (declarations), STATUS_REPORT (calls of bench_status), and SELECT_PORT and SELECT_PIN: an input, constant in a run, or nothing.
 `include "ports.svh"
 `timescale 1ns / 1ps
 
@@ -14,8 +14,8 @@ module `BENCH (
 );
   import "DPI-C" function int unsigned bench_edge(
     input int unsigned seen,
-    input bit [`DATA_BITS-1:0] m_data,
-    output bit [`DATA_BITS-1:0] s_data,
+    input bit [`OUT_BITS-1:0] m_data,
+    output bit [`IN_BITS-1:0] s_data,
     output int unsigned w_data
   );
   import "DPI-C" function void bench_status(
@@ -27,17 +27,17 @@ module `BENCH (
   bit stopped  /* verilator public_flat_rd */;
 
   bit rst, s_axis_tvalid, s_axis_tlast, w_axis_tvalid, w_axis_tlast, m_axis_tready;
-  bit [`DATA_BITS-1:0] s_axis_tdata;
+  bit [`IN_BITS-1:0] s_axis_tdata;
   bit [31:0] w_axis_tdata;
   // A block that is not loadable has no such port.
   wire w_axis_tready;
   wire s_axis_tready, m_axis_tvalid, m_axis_tlast;
-  wire [`DATA_BITS-1:0] m_axis_tdata;
+  wire [`OUT_BITS-1:0] m_axis_tdata;
   `STATUS_WIRES
 
   `DUT `INSTANCE (.* `SELECT_PIN);
 
-  bit [`DATA_BITS-1:0] s_data;
+  bit [`IN_BITS-1:0] s_data;
   int unsigned w_data, drive;
 
   always @(posedge clk) begin

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The clock and the pins of a CXXRTL model. It takes the place of bench.sv and of the main loop.
 //
-// pins.h, written for each block, includes the model and has the macros MODEL (its class), WORDS (of 32 bits in a beat),
-// W_READY (an expression), W_DRIVE (statements, of `drive` and `w_data`), STATUS_REPORT and SELECT_DRIVE (of `select`).
+// pins.h, written for each block, includes the model and has the macros MODEL (its class), WORDS (of 32 bits in an input
+// beat), W_READY (an expression), W_DRIVE (statements, of `drive` and `w_data`), STATUS_REPORT and SELECT_DRIVE (of
+// `select`).
 #include "pins.h"
 
 #include <cstring>

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-// Most blocks have eight lanes or fewer. A copy of known size is one instruction; any other is a call.
+// Most blocks have beats of eight bytes or fewer. A copy of known size is one instruction; any other is a call.
 inline void copy_bytes(uint8_t* to, const uint8_t* from, size_t count) {
   if (count == 8) std::memcpy(to, from, 8);
   else std::memcpy(to, from, count);
@@ -87,11 +87,11 @@ class Source {
   int64_t most = INT64_MAX;
   std::vector<Chunk> chunks;
 
-  void set(size_t lanes, uint64_t seed, uint64_t stall) {
-    lanes_ = lanes, stall_ = stall;
+  void set(size_t bytes, uint64_t seed, uint64_t stall) {
+    bytes_ = bytes, stall_ = stall;
     present = true;
     random_.seed(seed);
-    data_.assign(lanes, 0);
+    data_.assign(bytes, 0);
   }
   // Queue `count` chunks from `first` on, which follow those that are queued; returns their beats.
   int64_t feed(size_t first, size_t count) {
@@ -110,7 +110,7 @@ class Source {
   // A beat that moved at the last edge is pending until the source drives again.
   bool unsent() const { return pending_ > monitor.moved; }
   const uint8_t* data() const { return data_.data(); }
-  size_t lanes() const { return lanes_; }
+  size_t bytes() const { return bytes_; }
 
   void drive() {
     if (valid) {
@@ -121,16 +121,16 @@ class Source {
     valid = pending_ && monitor.counts.moved < most && !random_.chance(stall_);
     if (valid) {
       const Chunk& chunk = chunks[chunk_];
-      copy_bytes(data_.data(), chunk.beats + size_t(offset_) * lanes_, lanes_);
+      copy_bytes(data_.data(), chunk.beats + size_t(offset_) * bytes_, bytes_);
       last = offset_ == chunk.last;
     } else {
-      random_.fill(data_.data(), lanes_);
+      random_.fill(data_.data(), bytes_);
       last = random_.next() & 1;
     }
   }
 
  private:
-  size_t lanes_ = 0, chunk_ = 0;
+  size_t bytes_ = 0, chunk_ = 0;
   uint64_t stall_ = 0;
   int64_t offset_ = 0, pending_ = 0;
   std::vector<uint8_t> data_;
@@ -145,10 +145,10 @@ class Sink {
   int64_t taken = 0;
   std::vector<Violation> violations;
 
-  void set(uint8_t* beats, uint8_t* lasts, int64_t capacity, size_t lanes, uint64_t seed, uint64_t stall) {
-    beats_ = beats, lasts_ = lasts, capacity_ = capacity, lanes_ = lanes, stall_ = stall;
+  void set(uint8_t* beats, uint8_t* lasts, int64_t capacity, size_t bytes, uint64_t seed, uint64_t stall) {
+    beats_ = beats, lasts_ = lasts, capacity_ = capacity, bytes_ = bytes, stall_ = stall;
     random_.seed(seed);
-    held_.assign(lanes, 0);
+    held_.assign(bytes, 0);
   }
   void drive() { ready = !random_.chance(stall_); }
 
@@ -156,16 +156,16 @@ class Sink {
     if (monitor.held) {
       if (!valid) {
         violation(Violation::VALID_FELL, cycle);
-      } else if (last != held_last_ || std::memcmp(data, held_.data(), lanes_)) {
+      } else if (last != held_last_ || std::memcmp(data, held_.data(), bytes_)) {
         violation(Violation::DATA_CHANGED, cycle);
       }
     }
     const bool moved = monitor.sample(cycle, valid, ready);
     if (moved && taken < capacity_) {
-      copy_bytes(beats_ + size_t(taken) * lanes_, data, lanes_);
+      copy_bytes(beats_ + size_t(taken) * bytes_, data, bytes_);
       lasts_[taken++] = last;
     } else if (monitor.held) {
-      copy_bytes(held_.data(), data, lanes_);
+      copy_bytes(held_.data(), data, bytes_);
       held_last_ = last;
     }
     return moved;
@@ -175,7 +175,7 @@ class Sink {
   static constexpr size_t SHOWN = 10;
   uint8_t *beats_ = nullptr, *lasts_ = nullptr;
   int64_t capacity_ = 0;
-  size_t lanes_ = 0;
+  size_t bytes_ = 0;
   uint64_t stall_ = 0;
   std::vector<uint8_t> held_;
   bool held_last_ = false;

@@ -267,7 +267,7 @@ void bench_sample_taps() {
 extern "C" int bench_edge(int seen, const svBitVecVal* m_data, svBitVecVal* s_data, int* w_data) {
   const int drive = int(bench.edge(uint32_t(seen), reinterpret_cast<const uint8_t*>(m_data)));
   // Vectors of 32-bit words; on a little-endian machine the first lane comes first in both.
-  copy_bytes(reinterpret_cast<uint8_t*>(s_data), bench.input.data(), bench.input.lanes());
+  copy_bytes(reinterpret_cast<uint8_t*>(s_data), bench.input.data(), bench.input.bytes());
   if (bench.parameters.present) std::memcpy(w_data, bench.parameters.data(), sizeof(*w_data));
   return drive;
 }
@@ -280,8 +280,8 @@ extern "C" {
 void bench_new() { bench = Transactor(); }
 
 // Both inputs: 0 is s_axis, 1 is w_axis.
-void bench_source(int which, int64_t lanes, uint64_t seed, uint64_t stall) {
-  (which ? bench.parameters : bench.input).set(size_t(lanes), seed, stall);
+void bench_source(int which, int64_t bytes, uint64_t seed, uint64_t stall) {
+  (which ? bench.parameters : bench.input).set(size_t(bytes), seed, stall);
 }
 
 // Rows of address, beats, place of tlast or -1.
@@ -292,8 +292,8 @@ void bench_chunks(int which, const int64_t* rows, int64_t count) {
   }
 }
 
-void bench_sink(uint8_t* beats, uint8_t* lasts, int64_t capacity, int64_t lanes, uint64_t seed, uint64_t stall) {
-  bench.output.set(beats, lasts, capacity, size_t(lanes), seed, stall);
+void bench_sink(uint8_t* beats, uint8_t* lasts, int64_t capacity, int64_t bytes, uint64_t seed, uint64_t stall) {
+  bench.output.set(beats, lasts, capacity, size_t(bytes), seed, stall);
 }
 
 void bench_steps(const int64_t* rows, int64_t count) {

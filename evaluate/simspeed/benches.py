@@ -62,7 +62,7 @@ def made(spec, design, names):
     # The test benches in Python get no public signals, which help to find a fault and cost speed.
     compiled = build_simulation(design.verilog, design.top, design.taps)
     python = build_simulation(design.verilog, design.top, per_beat=True)
-    loop = build_loop(design.verilog, design.top, spec.config.lanes, spec.config.loadable)
+    loop = build_loop(design.verilog, design.top)
 
     def bench(function):
         def run(frames):

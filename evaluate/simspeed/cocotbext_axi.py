@@ -36,9 +36,9 @@ async def run_job(dut):
     wall, cpu = time.perf_counter(), time.process_time()
     await bench.run()
     seconds = {"run_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    beats = [np.frombuffer(frame, np.uint8).reshape(-1, job.lanes) for frame in bench.frames]
+    beats = [np.frombuffer(frame, np.uint8).reshape(-1, job.out_bytes) for frame in bench.frames]
     np.savez(folder / OUTPUTS, occupancy=np.zeros(0, np.int64), counts=np.array([len(b) for b in beats], np.int64),
-             beats=np.concatenate([np.zeros((0, job.lanes), np.uint8), *beats]))
+             beats=np.concatenate([np.zeros((0, job.out_bytes), np.uint8), *beats]))
     result = bench.result() | seconds
     (folder / RESULT).write_text(json.dumps(result))
     assert not result["failures"], result["failures"][0]
@@ -109,16 +109,19 @@ class Bench:
         if got == expected.tobytes():
             return
         if len(got) != expected.size:
-            self.failures.append(f"frame {number} has {len(got)} elements where {expected.size} are expected")
+            self.failures.append(f"frame {number} has {len(got)} bytes where {expected.size} are expected")
             return
-        wrong = np.flatnonzero(np.frombuffer(got, np.uint8) != expected.reshape(-1))
+        beats = np.frombuffer(got, np.uint8).reshape(expected.shape)
+        right = self.job.elements(expected)
+        wrong = np.flatnonzero(self.job.elements(beats) != right)
         self.wrong += len(wrong)
-        self.failures.append(f"{len(wrong)} of {expected.size} elements of frame {number} differ, the first in "
+        self.failures.append(f"{len(wrong)} of {right.size} elements of frame {number} differ, the first in "
                              f"place {wrong[0]}")
 
     def result(self):
         """What :func:`tiled_se.cosim.run.simulate` reads; what cocotbext-axi doesn't tell is empty."""
-        return {"failures": self.failures, "mismatches": self.wrong, "compared": sum(map(len, self.frames)),
+        beats = sum(map(len, self.frames)) // self.job.out_bytes
+        return {"failures": self.failures, "mismatches": self.wrong, "compared": beats * self.job.lanes,
                 "first_mismatches": [], "sections": [], "status": {}, "snapshots": {}, "peak_in_flight": 0,
                 "cycles": self.cycles}
 

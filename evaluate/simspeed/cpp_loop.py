@@ -11,6 +11,7 @@ import numpy as np
 from ...cosim import verilate
 from ...cosim.cache import Cache, digest
 from ...cosim.job import Load, Send
+from ...cosim.ports import module_ports
 from ...cosim.result import SimulationError
 from ...hdl.errors import reason
 
@@ -49,14 +50,16 @@ class LoopResult:
         return [f"m_axis: {count} beats {text}, {self.beats} came" for text, count in what.items() if count]
 
 
-def build_loop(verilog_text, top, lanes, loadable, cache=None):
+def build_loop(verilog_text, top, cache=None):
     """The executable for module ``top`` of ``verilog_text``, made once and then taken from the cache.
 
     It is translated and compiled as :func:`tiled_se.cosim.build.build_simulation` does it for cocotb, but nothing in it
     is public. Raises BuildError where a tool is missing or has failed.
     """
     cache = Cache() if cache is None else cache
-    defines = {"LANES": lanes, "LOADABLE": int(loadable)}
+    ports = module_ports(verilog_text, top)
+    defines = {"IN_BYTES": ports["s_axis_tdata"] // 8, "OUT_BYTES": ports["m_axis_tdata"] // 8,
+               "LOADABLE": int("w_axis_tvalid" in ports)}
     sources = [path.read_text() for path in (_MAIN, Path(__file__), Path(verilate.__file__))]
     key = digest(verilog_text, top, defines, sources, verilate.runtime_identity())
     runtime = verilate.runtime(cache)

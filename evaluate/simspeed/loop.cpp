@@ -4,8 +4,8 @@
 //   loop FILE FRAMES STALL SEED HANG
 //
 // FILE has, little-endian, three uint64 (parameter words, distinct frames, beats of a frame), the parameter words as
-// uint32, and the distinct frames' beats, LANES bytes each: all that go in, then all that must come out. They are sent
-// in turn until FRAMES have been. Prints a line of JSON; ends with 0 if every beat was right, else with 1.
+// uint32, and the distinct frames' beats: all that go in, IN_BYTES each, then all that must come out, OUT_BYTES each.
+// They are sent in turn until FRAMES have been. Prints a line of JSON; ends with 0 if every beat was right, else with 1.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -44,10 +44,9 @@ Stimulus load(const char* name) {
     read(file, head, 3);
     Stimulus stimulus{std::vector<uint32_t>(head[0]), {}, {}, head[1], head[2]};
     read(file, stimulus.words.data(), head[0]);
-    for (auto* side : {&stimulus.in, &stimulus.out}) {
-        side->resize(head[1] * head[2] * LANES);
-        read(file, side->data(), side->size());
-    }
+    stimulus.in.resize(head[1] * head[2] * IN_BYTES);
+    stimulus.out.resize(head[1] * head[2] * OUT_BYTES);
+    for (auto* side : {&stimulus.in, &stimulus.out}) read(file, side->data(), side->size());
     std::fclose(file);
     return stimulus;
 }
@@ -55,15 +54,15 @@ Stimulus load(const char* name) {
 // Walks over the beats of FRAMES frames.
 struct Cursor {
     const std::vector<uint8_t>& bytes;
-    uint64_t beats, left, beat = 0;
+    uint64_t size, beats, left, beat = 0;
     const uint8_t* at;
 
-    Cursor(const std::vector<uint8_t>& all, uint64_t frame_beats, uint64_t frames)
-        : bytes(all), beats(frame_beats), left(frame_beats * frames), at(all.data()) {}
+    Cursor(const std::vector<uint8_t>& all, uint64_t beat_bytes, uint64_t frame_beats, uint64_t frames)
+        : bytes(all), size(beat_bytes), beats(frame_beats), left(frame_beats * frames), at(all.data()) {}
     bool last() const { return beat + 1 == beats; }
     void next() {
         --left;
-        at += LANES;
+        at += size;
         if (++beat == beats) {
             beat = 0;
             if (at == bytes.data() + bytes.size()) at = bytes.data();
@@ -151,7 +150,7 @@ Result stream(Bench& bench, Cursor in, Cursor out, Pauses source, Pauses sink, u
     while (out.left && ++quiet < hang) {
         if (!offering && in.left && !source.now()) {
             offering = true;
-            std::memcpy(&top.s_axis_tdata, in.at, LANES);
+            std::memcpy(&top.s_axis_tdata, in.at, IN_BYTES);
             top.s_axis_tlast = in.last();
         }
         top.s_axis_tvalid = offering;
@@ -163,7 +162,7 @@ Result stream(Bench& bench, Cursor in, Cursor out, Pauses source, Pauses sink, u
             quiet = 0;
         }
         if (top.m_axis_tvalid && top.m_axis_tready) {
-            result.wrong += std::memcmp(&top.m_axis_tdata, out.at, LANES) != 0 || top.m_axis_tlast != out.last();
+            result.wrong += std::memcmp(&top.m_axis_tdata, out.at, OUT_BYTES) != 0 || top.m_axis_tlast != out.last();
             ++result.compared;
             result.last = bench.cycles;
             out.next();
@@ -197,8 +196,8 @@ int main(int argc, char** argv) {
     const bool loaded = bench.parameters(stimulus.words, hang);
     if (loaded) {
         bench.idle(kSettle);
-        result = stream(bench, Cursor(stimulus.in, stimulus.beats, frames),
-                        Cursor(stimulus.out, stimulus.beats, frames), Pauses(stall, 2 * seed),
+        result = stream(bench, Cursor(stimulus.in, IN_BYTES, stimulus.beats, frames),
+                        Cursor(stimulus.out, OUT_BYTES, stimulus.beats, frames), Pauses(stall, 2 * seed),
                         Pauses(stall, 2 * seed + 1), hang);
     }
     const double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;

@@ -16,6 +16,7 @@ from tiled_se.cosim.job import Drain, Frame, Hold, Idle, Job, Load, Reset, Reset
 from tiled_se.cosim.run import SimulationError, simulate
 from tiled_se.cosim.scoreboard import Scoreboard, same
 from tiled_se.cosim.taps import Difference, first_difference
+from tiled_se.hdl.data_type import INT8, UINT8
 
 VERILOG = (Path(__file__).parent / "faulty.v").read_text()
 TAPS = ({"stage": "sums", "module_path": "faulty.tap", "valid": "valid", "index": "index", "data": "data",
@@ -49,7 +50,7 @@ def _frames(fault, count=2, beats=BEATS, lanes=LANES):
 
 
 def _job(*steps, **options):
-    options = {"signed": False, "hang_cycles": 500, **options}
+    options = {"data": UINT8, "hang_cycles": 500, **options}
     options = {"lanes": LANES, "width": WIDTH, "channels": CHANNELS, **options}
     return Job(steps=(Reset(), LOAD, *steps), **options)
 
@@ -154,7 +155,7 @@ def test_every_element_is_compared():
 
 def test_signed_values_are_named_as_such(built):
     frame = Frame(np.full((BEATS, LANES), 0, np.int8), np.full((BEATS, LANES), -1, np.int8))
-    result = simulate(built, _job(Send((frame,)), signed=True))
+    result = simulate(built, _job(Send((frame,)), data=INT8))
     assert (result.first_mismatches[0]["expected"], result.first_mismatches[0]["got"]) == (-1, 0)
 
 
@@ -185,7 +186,7 @@ def test_streams_run_at_the_same_time(built):
     more = Load(np.arange(40, dtype=np.uint32), wait=False, tlast_at=-1)
     steps = (Reset(), Send(frames[:1], wait=False), Idle(20), Snapshot("before"), LOAD, Send(frames[1:], wait=False),
              more, Drain(), Snapshot("end"))
-    result = simulate(built, Job(steps=steps, lanes=LANES, width=WIDTH, channels=CHANNELS, signed=False))
+    result = simulate(built, Job(steps=steps, lanes=LANES, width=WIDTH, channels=CHANNELS, data=UINT8))
     assert result.ok, result.failures
     assert result.snapshots["before"] == {"cycle": 24, "accepted": 0, "delivered": 0, "loaded": 0, "status_loaded": 0,
                                           "status_peak_words": 0}
@@ -357,7 +358,7 @@ def test_what_cannot_run(built, tmp_path):
     """Each is an error that says why; a design that ends the simulation has not passed."""
     gone = dataclasses.replace(built, executable=built.executable.with_name("gone"), simulator="verilator")
     for simulation, job, options, error, message in (
-            (built, _job(lanes=4), {}, ValueError, "lanes=4: the block has 2"),
+            (built, _job(lanes=4), {}, ValueError, "lanes=4 of uint8 are 32 bits: s_axis_tdata has 16"),
             (built, _job(), {"wave_file": tmp_path / "dump.vcd"}, ValueError, "built without waves"),
             (built, _job(taps=({**TAPS[0], "valid": "missing"},)), {}, SimulationError, "missing"),
             (built, _job(Send(_frames(18))), {}, SimulationError, r"(?s)the simulation left no result|tests ran and"),
@@ -369,13 +370,13 @@ def test_what_cannot_run(built, tmp_path):
 
 @pytest.mark.parametrize(("make", "message"), [
     (lambda: _job(stall_in=1), r"stall_in=1: must be at least 0 and less than 1"),
-    (lambda: _job(Send((Frame(np.zeros((4, 3), np.uint8)),))), r"frames: 3 lanes; must be lanes=2"),
+    (lambda: _job(Send((Frame(np.zeros((4, 3), np.uint8)),))), r"frames: 3 bytes a beat in beats; must be 2"),
     (lambda: _job(Idle(-1)), r"cycles=-1: must be at least 0"),
     (lambda: _job(drain_cycles=-1), r"drain_cycles=-1: must be at least 0"),
     (lambda: Load(np.zeros(0, np.uint32)), r"words: none; must be at least one"),
-    (lambda: Frame(np.zeros((4, 2))), r"beats: shape \(4, 2\), float64; must be \(beats, lanes\) of uint8 or int8"),
+    (lambda: Frame(np.zeros((4, 2))), r"beats: shape \(4, 2\), float64; must be \(beats, bytes\) of uint8 or int8"),
     (lambda: Frame(np.zeros((4, 2), np.uint8), np.zeros((3, 2), np.uint8)),
-     r"expected: shape \(3, 2\); must be that of beats, \(4, 2\)"),
+     r"expected: 3 beats; must be as many as go in, 4"),
 ])
 def test_bad_jobs(make, message):
     with pytest.raises(ValueError, match=message):

@@ -36,7 +36,7 @@ def block(request):
 
 @pytest.fixture(scope="module")
 def loop(block):
-    return build_loop(block.design.verilog, block.design.top, block.job.config.lanes, block.job.config.loadable)
+    return build_loop(block.design.verilog, block.design.top)
 
 
 def looped(loop, base, folder, frames=2):
@@ -93,7 +93,7 @@ def test_fault_is_found(tmp_path, bench, fault, stall):
     """What tests of our own bench have a block do wrong, the others notice, too."""
     job = _job(Idle(4), Send(_frames(fault)), stall_in=stall, stall_out=stall, seed=3)
     if bench == "cpp":
-        result = looped(build_loop(VERILOG, "faulty", 2, True), job, tmp_path)
+        result = looped(build_loop(VERILOG, "faulty"), job, tmp_path)
     else:
         result = simulate(benches.build_simulation(VERILOG, "faulty", per_beat=True), job, module=benches.AXI_TEST)
     assert bool(result.failures) == bool(fault)
@@ -103,7 +103,7 @@ def test_parameters_that_are_not_taken(tmp_path):
     text = VERILOG.replace("assign w_axis_tready = 1;", "assign w_axis_tready = 0;")
     frame = Frame(np.zeros((4, 2), np.uint8), np.zeros((4, 2), np.uint8))
     job = _job(Send((frame,)))
-    assert looped(build_loop(text, "faulty", 2, True), job, tmp_path).failures == [
+    assert looped(build_loop(text, "faulty"), job, tmp_path).failures == [
         "w_axis: the parameters were not taken"]
     built = benches.build_simulation(text, "faulty", per_beat=True)
     assert simulate(built, job, module=benches.AXI_TEST).failures == ["hang in step load, after 0 frames"]

@@ -14,6 +14,7 @@ from tiled_se.cosim.result import SimulationError
 from tiled_se.cosim.run import simulate
 from tiled_se.cosim.standalone import build_model
 from tiled_se.cosim.tools import BuildError
+from tiled_se.hdl.data_type import UINT8
 from tiled_se.verify.simulators.models import cxxrtl
 
 # Passes its input on without a register; a selected number spoils the first lane, one a bit of status, one everything.
@@ -58,7 +59,7 @@ def selected():
 
 def frame_job(beats=10, **options):
     data = np.random.default_rng(3).integers(0, 256, (beats, 2), np.uint8)
-    return Job(steps=(Reset(), Send((Frame(data, data),))), lanes=2, width=1, channels=2, signed=False,
+    return Job(steps=(Reset(), Send((Frame(data, data),))), lanes=2, width=1, channels=2, data=UINT8,
                hang_cycles=100, **options)
 
 
@@ -154,7 +155,7 @@ def test_bad_calls(selected):
         build_model(SELECTED, "selected", engine="cxxrtl", source="", taps=TAPS)
     with pytest.raises(BuildError, match=r"^module faulty\.tap has no signal nothing$"):
         build_model(VERILOG, "faulty", taps=({**TAPS[0], "data": "nothing"},))
-    with pytest.raises(ValueError, match=r"^lanes=1: the block has 2$"):
+    with pytest.raises(ValueError, match=r"^lanes=1 of int8 are 8 bits: s_axis_tdata has 16$"):
         selected.run(Job(steps=(Reset(),), lanes=1, width=1, channels=1))
     with pytest.raises(ValueError, match=r"^engine='vcs': must be one of verilator, cxxrtl$"):
         build_model(SELECTED, "selected", engine="vcs")

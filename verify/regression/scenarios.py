@@ -83,10 +83,11 @@ class Scenarios(Stimulus):
 
     def extremes(self):
         """Frames at both ends of the range, alternating between them, and driving the first hidden unit either way."""
-        low, shape = self.low, (self.tall, self.config.width, self.config.channels)
+        data, shape = self.config.data, (self.tall, self.config.width, self.config.channels)
         sign = (self.parameters.layer1.weight[0] > 0).astype(np.int64)
-        values = (np.full(shape, low), np.full(shape, low + 255), low + 255 * (np.indices(shape).sum(0) % 2),
-                  np.broadcast_to(low + 255 * sign, shape), np.broadcast_to(low + 255 * (1 - sign), shape))
+        values = (np.full(shape, data.low), np.full(shape, data.high), data.low + data.steps * (
+            np.indices(shape).sum(0) % 2), *(np.broadcast_to(data.low + data.steps * ends, shape)
+                                             for ends in (sign, 1 - sign)))
         return [self.frame(np.ascontiguousarray(value)) for value in values]
 
     def frames(self, stalls, beats):

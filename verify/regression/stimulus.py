@@ -24,8 +24,6 @@ class Stimulus:
 
     def __init__(self, config, parameters, rng, seed):
         self.config, self.parameters, self.rng, self.seed = config, parameters, rng, seed
-        self.dtype = config.data.numpy
-        self.low = config.data.low
         self.row = config.width * config.groups
         # Beats of a row of a tile.
         self.segment = config.columns * config.groups
@@ -54,22 +52,24 @@ class Stimulus:
 
     def frame(self, x, model=None):
         """A Frame of `x`, an integer array (H, W, C), with the golden model's output."""
-        stages = (model or self.model).run(x)
-        return self._kept(Frame.of(x.astype(self.dtype), stages.y.numpy().astype(self.dtype),
-                                   lanes=self.config.lanes), stages)
+        return self._kept(x, (model or self.model).run(x))
 
     def random(self, height, model=None):
         """A Frame of `height` rows with random data."""
         shape = (height, self.config.width, self.config.channels)
-        return self.frame(self.rng.integers(self.low, self.low + 256, shape), model)
+        return self.frame(self._values(shape), model)
 
     def cut(self, beats):
         """A Frame of any number of beats with random data."""
-        x = self.rng.integers(self.low, self.low + 256, (beats, self.config.lanes))
-        stages = self.model.run_beats(x)
-        return self._kept(Frame(x.astype(self.dtype), stages.y.numpy().astype(self.dtype)), stages)
+        x = self._values((beats, self.config.lanes))
+        return self._kept(x, self.model.run_beats(x))
 
-    def _kept(self, frame, stages):
+    def _values(self, shape):
+        return self.rng.integers(self.config.data.low, self.config.data.high + 1, shape)
+
+    def _kept(self, x, stages):
+        config = self.config
+        frame = Frame.of(x, stages.y.numpy(), lanes=config.lanes, data=config.data, outputs=config.outputs)
         self._stages[frame] = {name: getattr(stages, name).numpy()[0] for name in _STAGES}
         return frame
 

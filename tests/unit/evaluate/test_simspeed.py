@@ -18,6 +18,7 @@ from tiled_se.evaluate.page import SECTION
 from tiled_se.evaluate.simspeed import benches, command, rounds, summary
 from tiled_se.evaluate.simspeed.benches import Run
 from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.data_type import UINT8
 
 QUICK = ["--k=2", "--width=3", "--height=5", "--channels=6", "--lanes=3", "--seconds=0.01", "--repeats=2"]
 
@@ -25,7 +26,7 @@ QUICK = ["--k=2", "--width=3", "--height=5", "--channels=6", "--lanes=3", "--sec
 def test_repeated_frames_are_saved_once(tmp_path):
     data = np.arange(12, dtype=np.uint8).reshape(6, 2)
     base, sizes = Job(steps=(Reset(), Send((Frame(data, data), Frame(data[1:], data[1:])))), lanes=2, width=3,
-                      channels=2, signed=False), []
+                      channels=2, data=UINT8), []
     for count in (2, 200):
         job = benches._sending(base, count)
         job.save(tmp_path)
