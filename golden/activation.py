@@ -22,18 +22,23 @@ def mid_columns(mid_kind: Mid, frac: int, segment_bits: int, mid_range: int = 16
 
 
 def gate_columns(config: Config) -> np.ndarray:
-    """int64 array (2, segments): c0 and c1 of `config`'s gate; empty for a hard sigmoid."""
+    """int64 array (coefficients, segments): c0, c1 and, of a quadratic, c2 of a sigmoid; empty for a hard sigmoid."""
     if config.gate.kind is GateKind.HARDSIGMOID:
         return np.zeros((2, 0), np.int64)
     return np.array(sigmoid_table(sigmoid_format(config), config.gate_top, config.residual), np.int64).T
 
 
-def correction(magnitude: Array, columns: Array, fraction: int) -> Array:
-    """Piecewise quadratic ``relu(a) - mid(a)`` in hidden LSB; a segment has ``2**fraction`` magnitudes."""
+def _quadratic(magnitude: Array, columns: Array, fraction: int, extra: int) -> Array:
+    """Piecewise quadratic of coefficients with `extra` bits; a segment has ``2**fraction`` magnitudes."""
     c0, c1, c2 = (column[magnitude >> fraction] for column in columns)
     t = magnitude & ((1 << fraction) - 1)
     u = c1 + floor_shift(c2 * t, fraction)
-    return round_shift(c0 + floor_shift(u * t, fraction), MID_EXTRA)
+    return round_shift(c0 + floor_shift(u * t, fraction), extra)
+
+
+def correction(magnitude: Array, columns: Array, fraction: int) -> Array:
+    """Piecewise quadratic ``relu(a) - mid(a)`` in hidden LSB; a segment has ``2**fraction`` magnitudes."""
+    return _quadratic(magnitude, columns, fraction, MID_EXTRA)
 
 
 def mid(a: Array, config: Config, columns: Array) -> Array:
@@ -51,15 +56,21 @@ def mid(a: Array, config: Config, columns: Array) -> Array:
     return saturate_signed(clamp(a, 0, None) - excess, config.hidden_bits)
 
 
-def gate(logit: Array, config: Config, columns: Array) -> Array:
-    """Gates, 0..``gate_top``, from logits of ``logit_bits``."""
-    if config.gate.kind is GateKind.HARDSIGMOID:
-        return clamp(logit, 1 << (config.gate_frac - 1) if config.residual else 0, 1 << config.gate_frac)
+def _sigmoid(magnitude: Array, config: Config, columns: Array) -> Array:
+    """Gates of logits that are not negative."""
     form = sigmoid_format(config)
-    magnitude = clamp(abs(logit), 0, (1 << (config.logit_bits - 1)) - 1)
+    if form.quadratic:
+        return _quadratic(magnitude, columns, form.offset_bits, form.extra)
     c0, c1 = (column[magnitude >> form.offset_bits] for column in columns)
-    t = magnitude & ((1 << form.offset_bits) - 1)
-    positive = round_shift(c0 + c1 * t, form.extra)
-    # sigmoid(-l) = 1 - sigmoid(l). The residual's gates, (1 + sigmoid) / 2, of l and -l add up to 3/2.
-    both = 3 << (config.gate_frac - 1) if config.residual else 1 << config.gate_frac
-    return positive + (both - 2 * positive) * (logit < 0)
+    return round_shift(c0 + c1 * (magnitude & ((1 << form.offset_bits) - 1)), form.extra)
+
+
+def gate(logit: Array, config: Config, columns: Array) -> Array:
+    """Gates, 0..``gate_top``, from logits of ``logit_bits``; where the config ``rescales``, before the factor."""
+    # The gates of a logit of minus infinity, 0 but for a residual, and of infinity.
+    low, high = (config.gate_top * share / (1 + config.residual) for share in (config.residual, 1 + config.residual))
+    if config.gate.kind is GateKind.HARDSIGMOID:
+        return clamp(logit, round(low), round(high))
+    positive = _sigmoid(clamp(abs(logit), 0, (1 << (config.logit_bits - 1)) - 1), config, columns)
+    # The exact gates of l and -l add up to low + high, as sigmoid(-l) = 1 - sigmoid(l).
+    return positive + (round(low + high) - 2 * positive) * (logit < 0)

@@ -6,16 +6,19 @@ scale; the errors of the tables are measured over all their inputs.
 """
 
 import functools
+import math
+from collections.abc import Callable
 
 import numpy as np
 
 from ..hdl.config import GUARD_BITS, Config, GateKind, Mid
+from ..hdl.formats import FINE_PRECISION
 from ..hdl.parameters import Layer
-from ..hdl.tables import MID_EXTRA
+from ..hdl.tables import QUADRATIC_EXTRA, SigmoidFormat, sigmoid_format, sigmoid_table
 from . import activation
 from .reciprocal import element_counts, reciprocal
 from .rounding import round_shift, scaled_floor
-from .scales import RealLayer
+from .scales import RealLayer, factor
 
 __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
            "measured_table_error", "mid_error", "output_error", "product_box",
@@ -25,10 +28,8 @@ __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "
 HALF = 0.5
 # Largest |slope| of each mid (of silu at 2.3994).
 SLOPE = {Mid.RELU: 1.0, Mid.RELU6: 1.0, Mid.IDENTITY: 1.0, Mid.SILU: 1.0998394, Mid.HARDSWISH: 1.5}
-# Up to this many fractional bits a mid is measured over all its arguments, which takes about 20 ms.
-MEASURED_FRAC = 15
-# Beyond this magnitude a table of `mid` is relu.
-MID_RANGE = 16
+# Up to so many magnitudes of its table a mid is measured over all of them, which takes about 20 ms.
+MEASURED = 1 << 19
 # Relative margin for the rounding of this module's float64 sums.
 MARGIN = 1e-9
 
@@ -43,15 +44,16 @@ def _mean_figures(config: Config) -> tuple[float, int, int]:
     up = (-places).clip(0)
     missing = (config.scale_rows * config.columns << places.clip(0)) - (elements * value << up)
     inexact = value & ((1 << q) - 1) != 0
-    error = np.ldexp(128.0 * np.abs(missing), -(q + up)) + HALF * inexact
-    low, high = (round_shift(elements * extreme * value, q) for extreme in (-128, 127))
+    data = config.data.as_signed
+    error = np.ldexp(-float(data.low) * np.abs(missing), -(q + up)) + HALF * inexact
+    low, high = (round_shift(elements * extreme * value, q) for extreme in (data.low, data.high))
     return float(error.max()), min(int(low.min()), 0), max(int(high.max()), 0)
 
 
 def _figures(config: Config) -> tuple[float, int, int]:
     # The other parameters have no influence. With them left at defaults, one entry of the cache serves many configs.
     return _mean_figures(Config(**vars(config.tiling), width=config.width, channels=1, squeeze=1,
-                                operand_bits=config.operand_bits))
+                                data=config.data.as_signed, operand_bits=config.operand_bits))
 
 
 def mean_error(config: Config) -> float:
@@ -84,19 +86,25 @@ def result_box(layer: Layer, shifts: tuple[int, ...], box: tuple[int, int]) -> t
 def _real_high(config: Config, real: RealLayer) -> np.ndarray:
     """float64 array (CR): upper bounds of the exact pre-activations, in hidden LSB."""
     full = config.scale_rows * config.columns * 2.0**config.mean_frac
-    acc = product_box(real.layer.weight, -128, 127)[1] * full
+    data = config.data.as_signed
+    acc = product_box(real.layer.weight, data.low, data.high)[1] * full
     return (acc * real.ratio + real.layer.bias) / (1 << GUARD_BITS) + MARGIN * acc * real.ratio
 
 
-def hidden_error(config: Config, real: RealLayer, shifts: tuple[int, ...]) -> np.ndarray:
-    """float64 array (CR): the largest error of each hidden value, in its LSB, given layer 1 as a `RealLayer`."""
+def hidden_error(config: Config, real: RealLayer, shifts: tuple[int, ...], exact_mid: bool = False) -> np.ndarray:
+    """float64 array (CR): the largest error of each hidden value, in its LSB, given layer 1 as a `RealLayer`.
+
+    With `exact_mid` the error of the mid's table is left out: what no table can better.
+    """
     layer = real.layer
     total = np.abs(layer.weight).sum(axis=1)
     bias_only = total == 0
     rounded = layer.bias + (1 << (GUARD_BITS - 1)) >> GUARD_BITS
     rounding = np.where(bias_only, np.abs(rounded - layer.bias / (1 << GUARD_BITS)), HALF)
     error = mean_error(config) * total * real.ratio / (1 << GUARD_BITS) + rounding
-    error = error * SLOPE[config.mid] + mid_error(config.mid, config.hidden_frac, config.segment_bits)
+    error = error * SLOPE[config.mid]
+    if not exact_mid:
+        error = error + mid_error(config.mid, config.hidden_frac, config.segment_bits, config.mid_range)
     if not config.mid.signed:
         # Where the integer is always 0, the error is at most the exact value.
         never = result_box(layer, shifts, mean_box(config))[1] <= 0
@@ -114,63 +122,118 @@ def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> np.ndarray | np.f
     return a / (1 + np.exp(a)) if mid is Mid.SILU else a * np.maximum(3 - a, 0) / 6
 
 
-@functools.lru_cache(maxsize=64)
-def measured_table_error(mid: Mid, frac: int, segment_bits: int) -> float:
+@functools.lru_cache(maxsize=256)
+def measured_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
     """Largest error of a tabulated mid over all magnitudes of its table, in LSB."""
-    columns = activation.mid_columns(mid, frac, segment_bits)
+    columns = activation.mid_columns(mid, frac, segment_bits, mid_range)
     worst = 0.0
     # In pieces whose scratch arrays fit the CPU's cache.
-    size = min(1 << 15, MID_RANGE << frac)
-    for start in range(0, MID_RANGE << frac, size):
+    size = min(1 << 15, mid_range << frac)
+    for start in range(0, mid_range << frac, size):
         a = np.arange(start, start + size, dtype=np.int64)
         correction = activation.correction(a, columns, frac - segment_bits)
         worst = max(worst, float(np.abs(correction - _exact_correction(mid, a * 2.0**-frac) * 2.0**frac).max()))
     return worst
 
 
-@functools.lru_cache(maxsize=64)
-def bounded_table_error(mid: Mid, frac: int, segment_bits: int) -> float:
+@functools.lru_cache(maxsize=256)
+def bounded_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
     """Upper bound of `measured_table_error`; its cost does not grow with `frac`."""
-    c0, c1, c2 = activation.mid_columns(mid, frac, segment_bits)[:, :, None].astype(np.float64)
-    points = 1 << 9
+    columns = activation.mid_columns(mid, frac, segment_bits, mid_range)
+    # The third derivative of `mid` is under 1.
+    return _quadratic_error(columns, lambda a: _exact_correction(mid, a) * 2.0**frac, segment_bits, 2.0**frac)
+
+
+def _quadratic_error(columns: np.ndarray, exact: Callable[[np.ndarray], np.ndarray], segment_bits: int,
+                     third: float) -> float:
+    """Upper bound of a piecewise quadratic table's error, in steps, for an `exact` function in steps.
+
+    A unit of the argument has ``2 ** segment_bits`` segments; `third` is a bound of the third derivative.
+    """
+    c0, c1, c2 = columns[:, :, None].astype(np.float64)
+    unit = 1 << QUADRATIC_EXTRA
+    points = 1 << min(9, 14 - segment_bits)
     t = np.arange(points + 1) / points
-    a = (np.arange(MID_RANGE << segment_bits)[:, None] + t) * 2.0**-segment_bits
-    unit = 2.0 ** (frac + MID_EXTRA)
-    error = c0 + (c1 + c2 * t) * t - _exact_correction(mid, a) * unit
-    # Between two points: at most an eighth of the second derivative. The third of `mid` is under 1; c2 is rounded.
-    between = (unit * 8.0**-segment_bits + 1) / (8 * points**2)
+    a = (np.arange(columns.shape[1])[:, None] + t) * 2.0**-segment_bits
+    error = c0 + (c1 + c2 * t) * t - exact(a) * unit
+    # Between two points: at most an eighth of the second derivative, which is that of c2's error and its rounding.
+    between = (unit * third * 8.0**-segment_bits + 1) / (8 * points**2)
     # The evaluation floors twice, by less than a step each, and then rounds.
-    return float(max(error.max(), 2 - error.min()) + between) / (1 << MID_EXTRA) + HALF
+    return float(max(error.max(), 2 - error.min()) + between) / unit + HALF
 
 
-def mid_error(mid: Mid, frac: int, segment_bits: int) -> float:
+def mid_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
     """Upper bound of a mid's own error, for an exact argument, in hidden LSB."""
     if not mid.tabulated:
         return 0.0
-    table = (measured_table_error if frac <= MEASURED_FRAC else bounded_table_error)(mid, frac, segment_bits)
+    measured = mid_range << frac <= MEASURED
+    table = (measured_table_error if measured else bounded_table_error)(mid, frac, segment_bits, mid_range)
     # Beyond the table the integer is relu.
-    return max(table, float(_exact_correction(mid, np.float64(MID_RANGE))) * 2.0**frac)
+    return max(table, float(_exact_correction(mid, np.float64(mid_range))) * 2.0**frac)
 
 
-def _sigmoid(logit: np.ndarray, residual: bool) -> np.ndarray:
+def _exact_gate(config: Config, logit: np.ndarray | float) -> np.ndarray:
+    """The exact result of a sigmoid's gate stage for real logits, in its steps."""
     # tanh does not overflow.
     value = (1 + np.tanh(logit / 2)) / 2
-    return (1 + value) / 2 if residual else value
+    return config.gate_top * ((config.residual + value) / (1 + config.residual))
+
+
+def _measured_sigmoid_error(config: Config, delta: float) -> float:
+    """Largest error of a sigmoid's gate stage over all logits, each up to `delta` LSB from the exact one; in steps."""
+    logit = np.arange(-(1 << (config.logit_bits - 1)), 1 << (config.logit_bits - 1), dtype=np.int64)
+    got = activation.gate(logit, config, activation.gate_columns(config))
+    low, high = (logit - delta) * 2.0**-config.logit_frac, (logit + delta) * 2.0**-config.logit_frac
+    # The outermost integers also stand for all logits beyond them.
+    low[0], high[-1] = -np.inf, np.inf
+    return float(max((got - _exact_gate(config, low)).max(), (_exact_gate(config, high) - got).max()))
+
+
+def _bounded_sigmoid_error(config: Config, delta: float) -> float:
+    """Upper bound of `_measured_sigmoid_error` for a quadratic table; its cost grows with the table only."""
+    scale = config.gate_top / (1 + config.residual)
+    # A negative logit's gate is the rounded sum of both, less its magnitude's.
+    both = scale * (1 + 2 * config.residual)
+    # A logit at the end of the range stands for all beyond it.
+    last = ((1 << (config.logit_bits - 1)) - 1 - delta) * 2.0**-config.logit_frac
+    beyond = (1 - math.tanh(last / 2)) / 2
+    off = max(delta * 2.0**-config.logit_frac / 4, beyond) * scale
+    return _table_error(sigmoid_format(config), config.gate_top, config.residual) + abs(round(both) - both) + off
+
+
+@functools.lru_cache(maxsize=256)
+def _table_error(form: SigmoidFormat, gate_top: float, residual: bool) -> float:
+    """Upper bound of the error of a quadratic sigmoid's table for exact logits, in steps."""
+    columns = np.array(sigmoid_table(form, gate_top, residual), np.int64).T
+    scale = gate_top / (1 + residual)
+    # The third derivative of a sigmoid is at most 1/8.
+    return _quadratic_error(columns, lambda a: scale * (residual + (1 + np.tanh(a / 2)) / 2), form.segment_bits,
+                            scale / 8)
 
 
 def gate_error(config: Config, delta: float) -> float:
-    """Largest |gate - exact gate| for logits with an error of up to `delta` LSB; a residual's gate is (1 + g) / 2."""
-    unit = 2.0**-config.gate_frac
+    """Largest error of what (x - zero) is multiplied by, for logits with an error of up to `delta` LSB.
+
+    It is in steps of the output for a step of the input, and includes the rounding of the gate and of the factor.
+    """
     if config.gate.kind is GateKind.HARDSIGMOID:
-        return delta * unit
-    logit = np.arange(-(1 << (config.logit_bits - 1)), 1 << (config.logit_bits - 1), dtype=np.int64)
-    got = activation.gate(logit, config, activation.gate_columns(config)) * unit
-    # The outermost integers also stand for all logits beyond them.
-    low, high = (logit - delta) * 2.0**-config.logit_frac, (logit + delta) * 2.0**-config.logit_frac
-    low[0], high[-1] = -np.inf, np.inf
-    return float(max((got - _sigmoid(low, config.residual)).max(), (_sigmoid(high, config.residual) - got).max()))
+        # Limits that are rounded to a step cost nothing beyond the half step that an unlimited logit may be off.
+        error = max(delta, HALF)
+    elif config.precision <= FINE_PRECISION:
+        error = _measured_sigmoid_error(config, delta)
+    else:
+        error = _bounded_sigmoid_error(config, delta)
+    if config.rescales:
+        integer, exact = factor(config)
+        given = math.ldexp(integer, -config.factor_bits)
+        error = error * given + config.gate_top * abs(given - exact) + HALF
+    return error * 2.0**-config.gate_frac
 
 
 def output_error(config: Config, delta: float) -> float:
-    """Strict bound of an output's error in LSB, given the largest of `logit_error`."""
+    """Strict bound of an output's error in LSB, given the largest of `logit_error`.
+
+    Saturation does not add to it: both the output and what it should be are limited to the same range, and limiting two
+    numbers brings them no further apart.
+    """
     return (HALF + config.largest_deviation * gate_error(config, delta)) * (1 + MARGIN)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..hdl.config import GUARD_BITS, Config, ConfigError, Mid
 from .block import FloatBlock
-from .budget import MID_RANGE, mean_box, product_box, result_box
+from .budget import mean_box, product_box, result_box
 from .scales import (
     LARGEST_BIAS,
     LARGEST_MULTIPLIER,
@@ -22,6 +22,7 @@ from .scales import (
     mean_scale,
     quantise_layer,
     row_steps,
+    x_range,
 )
 
 __all__ = ["hidden_layer", "largest_frac"]
@@ -30,8 +31,11 @@ __all__ = ["hidden_layer", "largest_frac"]
 SMALLEST_RATIO = 2.0**-46
 # If all weights of layer 2 are below this they may become 0; they must not coarsen another scale.
 NEGLIGIBLE_WEIGHT = 1e-12
-# Integer bits down to where a tabulated mid is 0 (hardswish: -3) or almost 0 (silu: -MID_RANGE, see the budget).
-NEGATIVE_BITS = {Mid.SILU: (MID_RANGE - 1).bit_length(), Mid.HARDSWISH: 2}
+
+
+def _negative_bits(config: Config) -> int:
+    """Integer bits down to where a tabulated mid is 0 (hardswish: -3) or almost 0 (silu, see the budget)."""
+    return 2 if config.mid is Mid.HARDSWISH else (config.mid_range - 1).bit_length()
 
 
 def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -41,7 +45,7 @@ def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[n
 
 def _range(config: Config, block: FloatBlock, x_scale: float) -> tuple[float, float]:
     """(low, high): the range of all pre-activations with the float weights."""
-    low, high = (x_scale * (end - config.signed_zero_point) for end in (-128, 127))
+    low, high = x_range(config, x_scale)
     lows, highs = product_box(block.w1, low, high)
     return (lows + block.b1).min(), (highs + block.b1).max()
 
@@ -50,11 +54,11 @@ def _least_scale(config: Config, block: FloatBlock, x_scale: float, shifts: Shif
     """The finest hidden scales that layer 1's multipliers and biases, and layer 2's ratios, allow."""
     # A small margin for the rounding of weights and ratios.
     largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
-    ratio = row_steps(block.w1).max() * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
+    ratio = row_steps(block.w1, config.largest_weight).max() * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
     bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD_BITS / (LARGEST_BIAS / 2)
     if np.abs(block.w2).max() < NEGLIGIBLE_WEIGHT:
         return max(ratio, bias), 0.0
-    step = row_steps(block.w2).max() * fold(config)[0]
+    step = row_steps(block.w2, config.largest_weight).max() * fold(config)[0]
     return max(ratio, bias), SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD_BITS / step
 
 
@@ -62,7 +66,8 @@ def _layer(config: Config, block: FloatBlock, x_scale: float, hidden_scale: floa
            shifts: Shifts) -> tuple[RealLayer, tuple[int, ...]]:
     """Layer 1 (RealLayer with its real bias) and its shifts, for a given hidden scale."""
     unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD_BITS
-    real, shifts = quantise_layer(block.w1, unit, _real_bias(block, config, x_scale), bias_unit, shifts, "1")
+    real, shifts = quantise_layer(block.w1, config.largest_weight, unit, _real_bias(block, config, x_scale),
+                                  bias_unit, shifts, "1")
     bias = real.layer.bias * bias_unit + x_scale * config.signed_zero_point * real.weight.sum(axis=1)
     return dataclasses.replace(real, bias=bias), shifts
 
@@ -90,7 +95,7 @@ def _tabulated(config: Config, block: FloatBlock, x_scale: float,
     real, shifts = _layer(config, block, x_scale, scale, shifts)
     low, high = _box(config, real, shifts)
     # Values from -2**bits to just under 2**bits LSB.
-    below = min((-low - 1).bit_length() if low < 0 else 0, NEGATIVE_BITS[config.mid] + config.hidden_frac)
+    below = min((-low - 1).bit_length() if low < 0 else 0, _negative_bits(config) + config.hidden_frac)
     bits = max(high.bit_length() if high > 0 else 0, below)
     if bits > config.operand_bits - 1:
         raise ConfigError("hidden_frac", config.hidden_frac,
@@ -103,7 +108,7 @@ def largest_frac(config: Config, block: FloatBlock, x_scale: float) -> int:
     low, high = _range(config, block, x_scale)
     bits = [math.ceil(math.log2(value)) if value > 0 else 0 for value in (high, -low)]
     # The range of the quantised weights may be slightly smaller than that of the float weights.
-    return config.operand_bits - max(0, bits[0], min(bits[1], NEGATIVE_BITS[config.mid]))
+    return config.operand_bits - max(0, bits[0], min(bits[1], _negative_bits(config)))
 
 
 def hidden_layer(config: Config, block: FloatBlock, x_scale: float,

@@ -2,7 +2,6 @@
 """Quantisation of float weights within an error bound, and the choice of the widths that the bound needs."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
@@ -19,11 +18,9 @@ from ..hdl.parameters import Parameters
 from . import budget
 from .block import FloatBlock, check_scale
 from .hidden import hidden_layer, largest_frac
-from .scales import Shifts, TooLarge, bias_headroom, fold, layer_units, logit_scale, quantise_layer
+from .scales import Shifts, TooLarge, bias_headroom, factor, fold, layer_units, logit_scale, quantise_layer, x_range
 
 __all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
-
-LARGEST_SEGMENT_BITS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,9 +30,9 @@ class Quantised:
     ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR), ``b2`` (C) and ``prior`` (C) are the real values of the integers in
     float64 (docs/design.md, "Scales"); ``prior`` is None if the block has no imaginary rows. ``x_scale``,
     ``hidden_scale`` and ``y_scale`` are the real values of a step of the data, of the hidden vector, and of the
-    outputs. ``error_bound_lsb`` is an upper bound of ``|(y_q - zero) - y_real / y_scale|`` for every 8-bit input and
-    every number of rows. ``requant_bits`` is the least that these parameters need; ``config.requant_bits`` is at least
-    this.
+    outputs. ``error_bound_lsb`` is an upper bound of ``|y_q - clamp(y_zero + y_real / y_scale)|`` for every input and
+    every number of rows; the clamp is to the range of ``config.outputs``. ``requant_bits`` is the least that these
+    parameters need; ``config.requant_bits`` is at least this.
     """
 
     config: Config
@@ -65,70 +62,71 @@ def _prior(config: Config, block: FloatBlock, x_scale: float) -> np.ndarray | No
         return None
     prior = np.zeros(config.channels) if block.prior is None else block.prior
     steps = prior / x_scale + config.signed_zero_point
+    data = config.data.as_signed
     # A step more is allowed, as data at the ends of their range are rounded to it as well.
-    wrong = (steps < -129) | (steps > 128)
+    wrong = (steps < data.low - 1) | (steps > data.high + 1)
     if wrong.any():
-        low, high = (x_scale * (end - config.signed_zero_point) for end in (-128, 127))
+        low, high = x_range(config, x_scale)
         raise ConfigError("prior", f"{prior[wrong][0]:g}", f"must be from {low:g} to {high:g}, the range of x")
     elements = config.prior_rows * config.columns
-    return np.rint(elements * np.clip(steps, -128, 127)).astype(np.int64)
+    return np.rint(elements * np.clip(steps, data.low, data.high)).astype(np.int64)
 
 
-def _attempt(config: Config, block: FloatBlock, x_scale: float, tight: bool = False) -> Quantised:
+def _attempt(config: Config, block: FloatBlock, x_scale: float, tight: bool = False,
+             exact_mid: bool = False) -> Quantised:
     """The integers for `config`, whatever error they give and ``requant_bits`` they need; ConfigError if none exist.
 
-    With `tight`, the config's shifts are replaced by the shortest lists.
+    With `tight`, the config's shifts are replaced by the shortest lists. `exact_mid` is that of `budget.hidden_error`.
     """
     if not tight:
-        return _build(config, block, x_scale, config.shifts)
-    shifts = _build(config, block, x_scale, (None, None)).config.shifts
+        return _build(config, block, x_scale, config.shifts, exact_mid)
+    shifts = _build(config, block, x_scale, (None, None), exact_mid).config.shifts
     # Quantise again with these shifts fixed, so that `quantise_fixed_widths` reproduces the same integers. A scale at
     # the limit may then exceed it.
     try:
-        return _build(config, block, x_scale, shifts)
+        return _build(config, block, x_scale, shifts, exact_mid)
     except TooLarge:
-        return _build(config, block, x_scale, tuple(tuple(max(n - 1, 0) for n in layer) for layer in shifts))
+        return _build(config, block, x_scale, tuple(tuple(max(n - 1, 0) for n in layer) for layer in shifts), exact_mid)
 
 
-def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[Shifts]) -> Quantised:
+def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[Shifts], exact_mid: bool) -> Quantised:
     """`_attempt` with given `shifts` for each layer; None asks for the shortest list."""
     real1, shifts1, hidden_scale = hidden_layer(config, block, x_scale, shifts[0])
     slope, offset = fold(config)
     unit = logit_scale(config) * 2.0**-GUARD_BITS
-    real2, shifts2 = quantise_layer(block.w2, layer_units(config, x_scale, hidden_scale)[1],
+    real2, shifts2 = quantise_layer(block.w2, config.largest_weight, layer_units(config, x_scale, hidden_scale)[1],
                                     lambda real: block.b2 * slope + offset, unit, shifts[1], "2")
-    hidden = budget.hidden_error(config, real1, shifts1)
+    hidden = budget.hidden_error(config, real1, shifts1, exact_mid)
     bound = budget.output_error(config, budget.logit_error(real2, hidden).max())
     layers = real1.layer, real2.layer
     prior = _prior(config, block, x_scale)
     elements = config.prior_rows * config.columns
     return Quantised(
         config=dataclasses.replace(config, shifts=(shifts1, shifts2)),
-        parameters=Parameters(*layers, config.signed_zero_point, prior),
+        parameters=Parameters(*layers, config.signed_zero_point, prior,
+                              config.signed_outputs_zero_point if config.requantised else None,
+                              factor(config)[0] if config.rescales else None),
         w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=(real2.layer.bias * unit - offset) / slope,
-        x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale * (2 if config.residual else 1),
+        x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale / config.ratio,
         error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, config.logit_bits - 1)),
         prior=None if prior is None else (prior / elements - config.signed_zero_point) * x_scale)
 
 
 def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Config]:
-    """`config` with each ``hidden_frac`` that may hold the range, the finest first, each with its most exact table."""
+    """`config` with each ``hidden_frac`` that may hold the range, the finest first."""
     if not config.mid.tabulated:
         yield dataclasses.replace(config, hidden_frac=0)
         return
     finest = min(config.operand_bits - 1, MAX_HIDDEN_FRAC, largest_frac(config, block, x_scale))
     for frac in range(finest, 1, -1):
-        # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
-        legal = range(1, min(LARGEST_SEGMENT_BITS, frac - 1) + 1)
-        errors = {bits: budget.mid_error(config.mid, frac, bits) for bits in legal}
-        yield dataclasses.replace(config, hidden_frac=frac, segment_bits=min(errors, key=errors.__getitem__))
+        yield dataclasses.replace(config, hidden_frac=frac)
 
 
 def _finest(config: Config, block: FloatBlock, x_scale: float, tight: bool) -> Quantised | None:
-    """`_attempt` with the finest hidden vector that ``operand_bits`` allows; None if there is none."""
+    """`_attempt` with the finest hidden vector that ``operand_bits`` allows and an exact mid; None if there is none."""
     for candidate in _formats(config, block, x_scale):
         try:
-            return _attempt(candidate, block, x_scale, tight)
+            return _attempt(candidate, block, x_scale, tight, exact_mid=True)
         except ConfigError:
             continue
     return None
@@ -140,33 +138,38 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
 
     Returns the `Quantised` (with the widest ``requant_bits``), else the lowest bound reached, or None.
     """
-    lowest = None
-    for bits in range(least_bits, config.most_operand_bits + 1):
-        # A legal hidden_frac for now; `_finest` replaces it.
-        frac = config.segment_bits + 1
-        widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac)
+    nearest = None
+    for bits in range(max(least_bits, config.data.bits + 2), config.most_operand_bits + 1):
+        # Legal ones for now; `_finest` and `_with_table` replace them.
+        table = dict(hidden_frac=2, segment_bits=1) if config.mid.tabulated else {}
+        widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, **table)
         result = _finest(widened, block, x_scale, tight)
-        if result is None:
-            continue
-        if result.error_bound_lsb <= error_lsb:
-            return _smallest_table(result, block, error_lsb, tight)
-        lowest = min(lowest or math.inf, result.error_bound_lsb)
-    return lowest
+        if result and result.error_bound_lsb <= error_lsb:
+            # Costs the tables only at widths that an exact mid would allow.
+            result = _with_table(result, block, error_lsb, tight)
+            if result.error_bound_lsb <= error_lsb:
+                return result
+        if result and (nearest is None or result.error_bound_lsb < nearest.error_bound_lsb):
+            nearest = result
+    return nearest and _with_table(nearest, block, error_lsb, tight).error_bound_lsb
 
 
-def _smallest_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: bool) -> Quantised:
-    """`result`, with the smallest table of its mid that keeps the bound."""
-    if not result.config.mid.tabulated:
+def _with_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: bool) -> Quantised:
+    """`result`, with the smallest table of its mid that keeps the bound, else with the most exact one."""
+    config = result.config
+    if not config.mid.tabulated:
         return result
-    for segment_bits in range(1, result.config.segment_bits):
-        smaller = _attempt(dataclasses.replace(result.config, segment_bits=segment_bits), block, result.x_scale, tight)
-        if smaller.error_bound_lsb <= error_lsb:
-            return smaller
-    return result
+    # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
+    results = []
+    for segment_bits in range(1, min(config.most_segment_bits, config.hidden_frac - 1) + 1):
+        results.append(_attempt(dataclasses.replace(config, segment_bits=segment_bits), block, result.x_scale, tight))
+        if results[-1].error_bound_lsb <= error_lsb:
+            return results[-1]
+    return min(results, key=lambda one: one.error_bound_lsb)
 
 
 def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0,
-                          least_bits: int = 10) -> tuple[Config, Quantised]:
+                          least_bits: int = 0) -> tuple[Config, Quantised]:
     """Choose the smallest widths that keep the error bound, and quantise a block for them.
 
     Parameters
@@ -178,8 +181,8 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     x_scale : float
         Real value of one step of the data.
     error_lsb, least_bits : float, int
-        The largest ``error_bound_lsb`` and the smallest ``operand_bits`` allowed. Raises ConfigError if no legal width
-        keeps the bound.
+        The largest ``error_bound_lsb`` and the smallest ``operand_bits`` allowed, which are two more than the data have
+        at least. Raises ConfigError if no legal width keeps the bound.
     """
     _check(config, block, x_scale)
     if config.loadable:

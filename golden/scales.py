@@ -2,6 +2,7 @@
 """Quantisation of one layer: multipliers, shifts, weights, biases (docs/design.md, "Scales")."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,12 +12,12 @@ from ..hdl.config import GUARD_BITS, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BI
 from ..hdl.errors import ConfigError
 from ..hdl.parameters import Layer
 
-__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "fold",
-           "layer_units", "logit_scale", "mean_scale", "quantise_layer", "row_steps", "tight_shifts"]
+__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "factor", "fold",
+           "layer_units", "logit_scale", "mean_scale", "quantise_layer", "row_steps", "tight_shifts",
+           "x_range"]
 
 LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 LARGEST_SHIFT = 63
-LARGEST_WEIGHT = 127
 # A layer's list of right shifts; None asks for the shortest list.
 Shifts = tuple[int, ...] | None
 # The largest bias that the widest requant_bits allows.
@@ -46,18 +47,32 @@ def mean_scale(config: Config, x_scale: float) -> float:
     return x_scale / (config.scale_rows * config.columns) * 2.0**-config.mean_frac
 
 
+def x_range(config: Config, x_scale: float) -> tuple[float, float]:
+    """(low, high): the real values of the ends of the data's range."""
+    data = config.data.as_signed
+    return x_scale * (data.low - config.signed_zero_point), x_scale * (data.high - config.signed_zero_point)
+
+
 def logit_scale(config: Config) -> float:
     """Real value of one step of a logit, or of the gate for a hard sigmoid."""
     return 2.0**-(config.logit_frac if config.gate.kind is GateKind.SIGMOID else config.gate_frac)
 
 
 def fold(config: Config) -> tuple[float, float]:
-    """``(slope, offset)`` of a hard sigmoid, which are folded into layer 2; (1, 0) for a sigmoid."""
+    """``(slope, offset)`` of a hard sigmoid, which are folded into layer 2; (1, 0) for a sigmoid.
+
+    They include the residual's 1 and what the gate stage multiplies by: the ratio, or the power of two above it.
+    """
     if config.gate.kind is GateKind.SIGMOID:
         return 1.0, 0.0
-    if config.residual:
-        return config.gate.slope / 2, (1 + config.gate.offset) / 2
-    return config.gate.slope, config.gate.offset
+    whole = math.ldexp(config.gate_top, -config.gate_frac) / (1 + config.residual)
+    return config.gate.slope * whole, (config.residual + config.gate.offset) * whole
+
+
+def factor(config: Config) -> tuple[int, float]:
+    """``Parameters.factor`` of a config that ``rescales``, and the exact number that it stands for, at most 1."""
+    exact = math.ldexp(config.ratio * (1 + config.residual), config.gate_frac) / config.gate_top
+    return round(math.ldexp(exact, config.factor_bits)), exact
 
 
 def layer_units(config: Config, x_scale: float, hidden_scale: float) -> tuple[float, float]:
@@ -66,9 +81,9 @@ def layer_units(config: Config, x_scale: float, hidden_scale: float) -> tuple[fl
             logit_scale(config) * 2.0**-GUARD_BITS / hidden_scale / fold(config)[0])
 
 
-def row_steps(weight: np.ndarray) -> np.ndarray:
-    """float64 array (outputs): the finest step with which each row fits -127..127."""
-    return np.abs(weight).max(axis=1) / LARGEST_WEIGHT
+def row_steps(weight: np.ndarray, largest: int) -> np.ndarray:
+    """float64 array (outputs): the finest step with which each row fits ``-largest..largest``."""
+    return np.abs(weight).max(axis=1) / largest
 
 
 def _largest_shift(ideal: np.ndarray) -> np.ndarray:
@@ -112,19 +127,20 @@ def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str) -> tuple
     return multiplier.astype(np.int64), index.astype(np.int64), np.ldexp(multiplier, -shift)
 
 
-def quantise_layer(weight: np.ndarray, unit: float, bias: Callable[[np.ndarray], np.ndarray], bias_unit: float,
-                   shifts: Shifts, name: str) -> tuple[RealLayer, tuple[int, ...]]:
+def quantise_layer(weight: np.ndarray, largest_weight: int, unit: float, bias: Callable[[np.ndarray], np.ndarray],
+                   bias_unit: float, shifts: Shifts, name: str) -> tuple[RealLayer, tuple[int, ...]]:
     """Quantise the `weight` of one layer, a float64 array (outputs, inputs), whose `unit` is from `layer_units`.
 
-    `bias` computes the layer's real bias, a float64 array (outputs), from the real quantised weights; `bias_unit` is
-    the real value of its step. If `shifts` is None those of `tight_shifts` are used. `name` is "1" or "2", for the
-    messages of TooLarge. Returns the layer, whose real `bias` is 0 until the caller sets it, and the shifts.
+    Its integers are from ``-largest_weight`` to ``largest_weight``. `bias` computes the layer's real bias, a float64
+    array (outputs), from the real quantised weights; `bias_unit` is the real value of its step. If `shifts` is None
+    those of `tight_shifts` are used. `name` is "1" or "2", for the messages of TooLarge. Returns the layer, whose real
+    `bias` is 0 until the caller sets it, and the shifts.
     """
-    ideal = row_steps(weight) / unit
+    ideal = row_steps(weight, largest_weight) / unit
     shifts = shifts or tight_shifts(ideal)
     multiplier, index, ratio = _multipliers(ideal, shifts, f"w{name}")
     step = np.where(multiplier > 0, ratio * unit, np.inf)[:, None]
-    integers = np.clip(np.rint(weight / step), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    integers = np.clip(np.rint(weight / step), -largest_weight, largest_weight)
     real = integers * (ratio * unit)[:, None]
     biases = np.rint(bias(real) / bias_unit)
     largest = np.abs(biases).max()

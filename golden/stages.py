@@ -15,15 +15,22 @@ from torch.nn import functional
 from ..hdl.config import GUARD_BITS, Config
 from . import activation
 from .reciprocal import reciprocal
-from .rounding import require_product, require_signed, require_unsigned, round_shift, saturate_signed, scaled_floor
+from .rounding import (
+    require_product,
+    require_signed,
+    require_unsigned,
+    round_shift,
+    saturate_signed,
+    scaled_floor,
+)
 
 __all__ = ["acc", "elements", "gates", "hidden", "logits", "means", "outputs", "requantise", "sums"]
 
 
 def sums(x: torch.Tensor, prior: torch.Tensor, config: Config) -> torch.Tensor:
-    """Sums [N, tiles, C] of int8 data `x` [N, H, W, C], with the `prior` (C) where a tile averages imaginary rows.
+    """Sums [N, tiles, C] of data `x` [N, H, W, C] in the signed range.
 
-    Missing rows and columns of a last tile add nothing.
+    The `prior` (C) is added where a tile averages imaginary rows. Missing rows and columns of a last tile add nothing.
     """
     n, height, width, channels = x.shape
     across = config.across(width)
@@ -80,16 +87,26 @@ def logits(pre2: torch.Tensor, config: Config) -> torch.Tensor:
     return saturate_signed(pre2, config.logit_bits)
 
 
-def gates(tile_logits: torch.Tensor, config: Config, columns: torch.Tensor) -> torch.Tensor:
-    """Gates from logits, 0..``gate_top``."""
-    return require_unsigned("gates", activation.gate(tile_logits, config, columns), config.gate_bits)
+def gates(tile_logits: torch.Tensor, config: Config, columns: torch.Tensor, factor: int | None = None) -> torch.Tensor:
+    """Gates from logits, 0..``gate_top``; of a config that ``rescales``, times the `factor`, rounded."""
+    result = activation.gate(tile_logits, config, columns)
+    if factor is not None:
+        result = round_shift(result * factor, config.factor_bits)
+    return require_unsigned("gates", result, config.gate_bits)
 
 
-def outputs(x: torch.Tensor, tile_gates: torch.Tensor, config: Config, signed_zero_point: int) -> torch.Tensor:
-    """Int8 data `x` [N, H, W, C], less the zero point, times the tile's gate, rounded, plus the zero point."""
+def outputs(x: torch.Tensor, tile_gates: torch.Tensor, config: Config, zero_points: tuple[int, int]) -> torch.Tensor:
+    """Data `x` [N, H, W, C] less their zero point, times the tile's gate, rounded, plus the outputs' zero point.
+
+    `x`, the result and both `zero_points` are in the signed range. Outputs with a format of their own saturate.
+    """
     n, height, width, channels = x.shape
     grid = tile_gates.reshape(n, -1, config.across(width), channels)
     rows, columns = (np.repeat(np.arange(len(parts)), [stop - first for first, stop in parts])
                      for parts in (config.strips(height), config.spans(width)))
     spread = grid[:, rows][:, :, columns]
-    return require_signed("y", round_shift((x - signed_zero_point) * spread, config.gate_frac) + signed_zero_point, 8)
+    zero_point, y_zero_point = zero_points
+    y = round_shift((x - zero_point) * spread, config.gate_frac) + y_zero_point
+    if config.requantised:
+        return saturate_signed(y, config.outputs.bits)
+    return require_signed("y", y, config.outputs.bits)

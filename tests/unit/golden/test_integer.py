@@ -142,8 +142,8 @@ def test_outputs():
     config = Config(k=2, width=2, channels=1, squeeze=1, tile_width=1)
     x = t(10, 11, -10, 11, 127, -128).reshape(1, 3, 2, 1)
     gates = t(2048, 4096, 1024, 0).reshape(1, 4, 1)
-    assert stages.outputs(x, gates, config, 0).flatten().tolist() == [5, 11, -5, 11, 32, 0]
-    assert stages.outputs(x, gates, config, 1).flatten().tolist() == [6, 11, -4, 11, 33, 1]
+    assert stages.outputs(x, gates, config, (0, 0)).flatten().tolist() == [5, 11, -5, 11, 32, 0]
+    assert stages.outputs(x, gates, config, (1, 1)).flatten().tolist() == [6, 11, -4, 11, 33, 1]
 
 
 def by_hand():
@@ -212,7 +212,7 @@ def test_tall_tiles_cost_nothing():
     config = Config(k=1 << 16, width=512, channels=512, squeeze=1)
     x = torch.ones((1, 3, 512, 512), dtype=torch.int64)
     assert stages.sums(x, t(0), config).unique().tolist() == [3 * 512]
-    assert stages.outputs(x, torch.full((1, 1, 512), 4096), config, 0).unique().tolist() == [1]
+    assert stages.outputs(x, torch.full((1, 1, 512), 4096), config, (0, 0)).unique().tolist() == [1]
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -289,7 +289,7 @@ def test_refuses(run, error, message):
     ("acc2", lambda c: stages.acc("acc2", t(1 << 62).reshape(1, 1), t(4).reshape(1, 1), c)),
     ("pre1", lambda c: stages.requantise("pre1", t(1), tensors([[0]], [1], [0], [1 << 40]), (0,), c)),
     ("gates", lambda c: stages.gates(t(0), c, torch.full((2, 64), 1 << 30))),
-    ("y", lambda c: stages.outputs(torch.full((1, 1, 2, 1), 100), t(8000).reshape(1, 1, 1), c, 0)),
+    ("y", lambda c: stages.outputs(torch.full((1, 1, 2, 1), 100), t(8000).reshape(1, 1, 1), c, (0, 0))),
 ])
 def test_overflow_names_the_stage(stage, run):
     config = Config(k=2, width=2, channels=1, squeeze=1, operand_bits=10)
