@@ -22,8 +22,9 @@ PACKAGES = {"rapidocr": "rapidocr", "scipy": "scipy", "shapely": "shapely", "ski
             "yaml": "PyYAML"}
 RESULTS = ("demo.json", "demo.png")
 # The code that decides the results.
-CODE = (*BLOCK, *MEASURING, "network", "network/match", "network/read", *(f"evaluate/demo/{name}.py" for name in (
-    "demonstration", "detector", "forms", "hybrid", "integer", "networks", "pages", "rtl", "scoring", "summary")))
+CODE = (*BLOCK, *MEASURING, "network", "network/match", "network/read", "evaluate/integers", "evaluate/intervals.py",
+        *(f"evaluate/demo/{name}.py" for name in (
+            "demonstration", "detector", "forms", "integer", "networks", "pages", "rtl", "scoring", "summary")))
 
 
 def demo(options: DemoOptions) -> bool:

@@ -41,7 +41,7 @@ class Demonstration:
     block : NetworkBlock
         The one that is in RTL.
     forms : tuple of Form
-    integers : dict of str to (dict of str to IntegerBlock)
+    integers : dict of str to (dict of str to DetectorBlock)
         By name of a form and of a block.
     rtl : dict of str to RtlBlock
         By name of a form.

@@ -9,9 +9,9 @@ from ...hdl.config import ConfigError
 from ...network.network import find_blocks
 from ...network.read.shapes import open_session
 from ...network.tile import tile_blocks
+from ..integers import Hybrid
 from . import detector
-from .hybrid import Hybrid
-from .integer import IntegerBlock
+from .integer import DetectorBlock
 
 __all__ = ["Networks", "TiledNetwork"]
 
@@ -57,7 +57,7 @@ class Networks:
         integers = {}
         for block in self.blocks:
             try:
-                integers[block.name] = IntegerBlock(block, form.options, maps[block.x])
+                integers[block.name] = DetectorBlock(block, form.options, maps[block.x])
             except ConfigError as error:
                 raise ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})") from None
         return TiledNetwork(open_session(model, threads=self._threads), self._hybrid, integers, self._inputs)
@@ -81,7 +81,7 @@ class TiledNetwork:
 
     Attributes
     ----------
-    integers : dict of str to IntegerBlock
+    integers : dict of str to DetectorBlock
         By name of a block.
     """
 

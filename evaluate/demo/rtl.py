@@ -22,7 +22,7 @@ __all__ = ["RtlBlock"]
 class RtlBlock:
     """A block's hardware, made as `tiled-se sim` makes it from WEIGHTS and INPUT, two files in `folder`.
 
-    INPUT has `frames`, int8 (N, H, W, C), a part of those that will be simulated. `integers`, an IntegerBlock, is the
+    INPUT has `frames`, int8 (N, H, W, C), a part of those that will be simulated. `integers`, an DetectorBlock, is the
     golden model that the hardware must equal; `form` is its Form.
 
     Attributes

@@ -7,11 +7,12 @@ import numpy as np
 import shapely
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["OVERLAP", "RESAMPLES", "Counts", "count", "f_score", "interval", "matches", "overlaps"]
+from ..intervals import middle, resamples
+
+__all__ = ["OVERLAP", "Counts", "count", "f_score", "interval", "matches", "overlaps"]
 
 # A box has found a line where their intersection over union is at least this.
 OVERLAP = 0.5
-RESAMPLES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,15 +81,12 @@ def count(found, drawn):
     return Counts(len(matches(found, drawn)[0]), len(found), len(drawn))
 
 
-def interval(first, second, seed, resamples=RESAMPLES):
+def interval(first, second, seed):
     """95 % confidence interval of the difference of two networks' F-scores over all pages, `first` less `second`.
 
     Both are lists of Counts, page by page. A paired bootstrap: pages are drawn with replacement, the same ones for both
     networks; the interval, two floats, holds the middle 95 % of the differences.
     """
     tables = [np.array([dataclasses.astuple(page) for page in pages]) for pages in (first, second)]
-    pages = len(tables[0])
-    drawn = np.random.default_rng([seed, pages]).multinomial(pages, np.full(pages, 1 / pages), resamples)
-    one, other = (f_score(*(drawn @ table).T) for table in tables)
-    low, high = np.percentile(one - other, [2.5, 97.5])
-    return float(low), float(high)
+    return middle(np.concatenate([np.subtract(*(f_score(*(drawn @ table).T) for table in tables))
+                                  for drawn in resamples(len(first), seed)]))

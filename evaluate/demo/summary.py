@@ -5,9 +5,10 @@ import dataclasses
 
 from ...gen.report import describe_block, tool_versions
 from ...network.commands.wording import fields
+from ..intervals import RESAMPLES
 from . import detector, pages
 from .forms import COMPARISONS, NAMES, PAPER, RTL, titles
-from .scoring import OVERLAP, RESAMPLES, Counts, count, interval
+from .scoring import OVERLAP, Counts, count, interval
 
 __all__ = ["AGAINST", "DECIDING", "differences", "failures", "forms_of", "margin", "pooled", "summary"]
 

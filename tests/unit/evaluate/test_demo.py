@@ -14,7 +14,7 @@ for _name in ("matplotlib", "scipy", "skimage"):
 shapely = pytest.importorskip("shapely", reason="pip install 'tiled-se[demo]'")
 
 from tiled_se.evaluate.demo import command, forms, pages, summary, table  # noqa: E402  (behind the skip)
-from tiled_se.evaluate.demo.integer import IntegerBlock  # noqa: E402
+from tiled_se.evaluate.demo.integer import DetectorBlock  # noqa: E402
 from tiled_se.evaluate.demo.scoring import Counts, count, f_score, interval, matches, overlaps  # noqa: E402
 from tiled_se.evaluate.options import DemoOptions  # noqa: E402
 from tiled_se.gen.files import json_bytes, write_all  # noqa: E402
@@ -197,7 +197,7 @@ def test_what_a_block_keeps():
         w1=rng.normal(size=(2, 8)), b1=rng.normal(size=2), w2=rng.normal(size=(8, 2)), b2=rng.normal(size=8),
         prior=rng.uniform(-0.5, 0.5, 8)))
     maps = [rng.uniform(-1, 1, (1, 8, 6, 7)).astype(np.float32)]
-    blocks = {form.name: IntegerBlock(block, form.options, maps) for form in forms.forms(7)}
+    blocks = {form.name: DetectorBlock(block, form.options, maps) for form in forms.forms(7)}
     assert {name: integers.waiting() for name, integers in blocks.items()} == {
         "tse": 6 * 7 * 8, "cumulative_k1": 7 * 8, "cumulative_k3": 3 * 7 * 8, "causal_k1": 0}
     bits = [blocks[name].buffer_bits() for name in ("causal_k1", "cumulative_k1", "cumulative_k3", "tse")]

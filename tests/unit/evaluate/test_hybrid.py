@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tiled_se.evaluate.demo.hybrid: a network in segments gives what the whole network gives."""
+"""tiled_se.evaluate.integers.hybrid: a network in segments gives what the whole network gives."""
 
 import weakref
 
@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tiled_se.evaluate.demo.hybrid import Hybrid
+from tiled_se.evaluate.integers.hybrid import Hybrid
 
 CHANNELS = 6
 
