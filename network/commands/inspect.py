@@ -8,14 +8,17 @@ from ...gen.files import check_file, json_bytes, write_all
 from ...gen.text_table import aligned, number
 from ...gen.wording import prior_alone
 from ...hdl.tiling import Order, Tiling
+from ..match.match import NetworkBlock
 from ..network import Network, open_network
 from .options import InspectOptions
 from .wording import fields, tiles
 
-__all__ = ["inspect", "summary"]
+__all__ = ["format_fields", "inspect", "summary"]
 
 # Operators on integers in which blocks are not found.
 INTEGER = ("ConvInteger", "MatMulInteger", "com.microsoft.DynamicQuantizeMatMul")
+# Stages of a block that a network may round.
+STAGES = ("mean", "sums", "hidden", "logits", "gates")
 SUMS = ("parameters", "se_elements", "tse_elements")
 
 
@@ -49,17 +52,17 @@ def summary(network: Network, k: int | Tiling) -> dict:
     ``tse_elements`` that wait for their gate, the latter in the tiling `k`, of which a number stands for tiles of so
     many rows; ``quantised``, whether the network rounds to integers in the block; ``ranges`` of these integers, [low,
     high] with None for an end that cuts nothing, by stage: "mean", "sums" of layer 1, "hidden", "logits", "gates";
-    ``layout`` of the tensors; ``input`` and ``output``, their names. ``seconds`` has the time of "reading", with the
-    inference of shapes, and of "checking" the blocks by running them. ``others`` maps the name of what is like a block
-    but not supported to the reason. ``unread`` lists operators on integers or for one runtime only: blocks that are
-    written with them are not found.
+    ``formats`` of the integers, see :func:`format_fields`; ``layout`` of the tensors; ``input`` and ``output``, their
+    names. ``seconds`` has the time of "reading", with the inference of shapes, and of "checking" the blocks by running
+    them. ``others`` maps the name of what is like a block but not supported to the reason. ``unread`` lists operators
+    on integers or for one runtime only: blocks that are written with them are not found.
     """
     tiling = Tiling.of(k)
     blocks = [{"name": block.name, **block.shape, "mid": block.float_block.mid.value,
                "gate": str(block.float_block.gate), "residual": block.float_block.residual,
                "parameters": block.parameters, **block.waiting(tiling), "quantised": block.quantised,
                "ranges": {stage: [end if math.isfinite(end) else None for end in ends]
-                          for stage, ends in block.ranges.stages.items()},
+                          for stage, ends in block.ranges.stages.items()}, "formats": format_fields(block),
                "layout": "NHWC" if block.channels_last else "NCHW", "input": block.x, "output": block.y}
               for block in network.blocks]
     dims = None if network.dims is None else network.dims[1:]
@@ -69,7 +72,50 @@ def summary(network: Network, k: int | Tiling) -> dict:
             "others": network.unsupported, "unread": sorted(unread), "seconds": network.seconds}
 
 
+def format_fields(block: NetworkBlock) -> dict | None:
+    """The formats of the network's integers in `block`, JSON-serialisable; None if it has none.
+
+    ``x`` and ``y`` have ``dtype``, ``scale`` and ``zero_point``; ``w1`` and ``w2`` have ``dtype``, ``symmetric`` and
+    ``scale``, a number, or a list with one for each output. What the network has in float is None. ``rounded`` has for
+    each stage of ``ranges`` the formats to which the network rounds it, in order.
+    """
+    numbers, roundings = block.numbers, block.ranges.roundings
+    if not (numbers.known or roundings):
+        return None
+
+    def about(data_format):
+        return data_format and {"dtype": str(data_format.data), "scale": data_format.scale,
+                                "zero_point": data_format.zero_point}
+
+    layers = [stored and {"dtype": str(stored.type), "symmetric": stored.symmetric,
+                          "scale": stored.steps.tolist() if stored.several else float(stored.steps[0])}
+              for stored in numbers.layers]
+    return {"x": about(numbers.x), "y": about(numbers.y), "w1": layers[0], "w2": layers[1],
+            "rounded": {stage: [about(rounding.format) for rounding in roundings[stage]]
+                        for stage in STAGES if stage in roundings}}
+
+
 COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC")
+
+
+FORMATS = ("formats", "x", "y", "w1", "w2", "rounded inside")
+
+
+def _formats(name, formats):
+    """A row of FORMATS."""
+    if formats is None:
+        return name, *["float"] * 4, "nothing"
+    cells = []
+    for part in ("x", "y", "w1", "w2"):
+        about = formats[part] or {"dtype": "float"}
+        scale = about.get("scale")
+        text = "" if scale is None else "per channel" if isinstance(scale, list) else f"{scale:.4g}"
+        zero = about.get("zero_point", 0)
+        cells.append(" ".join(filter(None, (about["dtype"], text, zero and f"zero {zero}",
+                                            "" if about.get("symmetric", True) else "asymmetric"))))
+    inside = ", ".join(f"{stage} {'/'.join(item['dtype'] for item in items)}"
+                       for stage, items in formats["rounded"].items())
+    return name, *cells, inside or "nothing"
 
 
 def _table(contents, tiling):
@@ -84,6 +130,9 @@ def _table(contents, tiling):
         sums = [[block[name] for block in blocks] for name in SUMS]
         rows.append(("sum", *[""] * 7, *(number(None if None in column else sum(column)) for column in sums)))
         lines += aligned(rows, left=(0, 5, 6, 7))
+    if any(block["formats"] for block in blocks):
+        lines += ["", *aligned([FORMATS, *(_formats(block["name"], block["formats"]) for block in blocks)],
+                               left=range(len(FORMATS)))]
     if any(block["H"] is None or block["W"] is None for block in blocks):
         lines.append("? depends on the input's size: give it with --input-shape CxHxW")
     if contents["unread"]:

@@ -18,6 +18,7 @@ from .activations import match_activation, match_gate, unsupported_activation
 from .affine import Chain
 from .fake_quantisation import narrowed_inside, rounds_inside
 from .left_out import LeftOut
+from .numbers import Numbers, found_numbers
 from .pooling import Pooling
 from .products import Products
 from .ranges import Ranges, found_ranges
@@ -39,7 +40,8 @@ class NetworkBlock:
     `width` are those of x, None if the size of the network's input leaves them open. `ranges` are what the block's
     numbers are cut to by the ranges of such integers. `element_type` is ONNX's number for the type of x and y, None if
     it is not known. `fixed_size` is the height and the width that x has whatever the network's input is, with None for
-    one that may differ; `height` and `width` may be those for an input of a given size, or a batch of one.
+    one that may differ; `height` and `width` may be those for an input of a given size, or a batch of one. `numbers`
+    are the formats of the network's own integers.
     """
 
     name: str
@@ -54,6 +56,7 @@ class NetworkBlock:
     ranges: Ranges = dataclasses.field(default_factory=Ranges)
     element_type: int | None = None
     fixed_size: tuple[int | None, int | None] = (None, None)
+    numbers: Numbers = Numbers()
 
     @property
     def channels(self) -> int:
@@ -165,7 +168,8 @@ class _Matcher:
         return NetworkBlock("", x, y, block, channels_last, layer1.tensor,
                             rounds_inside(self.graph, x, y, base),
                             *map_size(self.graph.dims.get(x), channels_last), ranges,
-                            self.graph.element_types.get(x) or self.graph.element_types.get(y))
+                            self.graph.element_types.get(x) or self.graph.element_types.get(y),
+                            numbers=found_numbers(self.graph, x, y, (layer1, layer2)))
 
     def _layers(self, logits):
         """``(layer1, mid, layer2, operators)`` that compute `logits`, or None.

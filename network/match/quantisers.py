@@ -7,10 +7,13 @@ import math
 import numpy as np
 import onnx
 
+from ...golden.block import DataFormat
+from ...hdl.config import ConfigError, DataType
 from ..read.graph import Graph, attributes
 from ..read.storage import is_float, limits, storage_type, top_step
 
-__all__ = ["ANY", "Quantiser", "number_range", "quantising", "same_numbers", "undone_quantiser"]
+__all__ = ["ANY", "Quantiser", "data_format", "number_range", "quantising", "same_numbers", "smallest_type",
+           "stored_numbers", "undone_quantiser"]
 
 # The ends of a range that holds every number.
 ANY = (-math.inf, math.inf)
@@ -21,13 +24,15 @@ class Quantiser:
     """What a QuantizeLinear and its DequantizeLinear make of tensor `source`: its numbers, clipped and rounded.
 
     `low` and `high` are the ends of the range, `step` is the distance of the two highest numbers: each one number, or
-    one for each index along an axis if these have different ranges.
+    one for each index along an axis if these have different ranges. ``format`` is that of the integers, None if these
+    have another one than blocks may have.
     """
 
     source: str
     low: np.ndarray
     high: np.ndarray
     step: np.ndarray
+    format: DataFormat | None = None
 
     @property
     def several(self) -> bool:
@@ -42,7 +47,7 @@ def number_range(graph: Graph, node: onnx.NodeProto, within: tuple[float, float]
     Integers outside of `within` do not come up. None if scale or zero point are no constants, or if the type of the
     integers is not known.
     """
-    parameters = _parameters(graph, node)
+    parameters = stored_numbers(graph, node)
     if parameters is None:
         return None
     scale, zero, dtype = parameters[:3]
@@ -64,7 +69,31 @@ def undone_quantiser(graph: Graph, node: onnx.NodeProto) -> Quantiser | None:
     if before is None or to and (kind is None or not is_float(kind)):
         return None
     ends = number_range(graph, before, within)
-    return Quantiser(before.input[0], *ends) if ends is not None and same_numbers(graph, before, node) else None
+    if ends is None or not same_numbers(graph, before, node):
+        return None
+    return Quantiser(before.input[0], *ends, data_format(graph, before, within))
+
+
+def data_format(graph: Graph, node: onnx.NodeProto, within: tuple[float, float] = ANY) -> DataFormat | None:
+    """The format of the integers of a QuantizeLinear or DequantizeLinear; those outside of `within` do not come up.
+
+    None if it is not known, or if there are several scales, or if a block has no such format.
+    """
+    scale, zero, dtype = (stored_numbers(graph, node) or (None,) * 3)[:3]
+    ends = None if dtype is None or dtype.name.startswith("float") else limits(dtype)
+    if ends is None or scale.ndim:
+        return None
+    low, high = max(ends[0], within[0]), min(ends[1], within[1])
+    try:
+        return DataFormat(float(scale), int(zero), smallest_type(int(low), int(high), ends[0] < 0))
+    except ConfigError:
+        return None
+
+
+def smallest_type(low: int, high: int, signed: bool) -> DataType:
+    """The type of the fewest bits that holds `low` to `high`; ConfigError if there is none."""
+    bits = max(high, -low - 1).bit_length() + signed
+    return DataType(max(bits, 2), signed)
 
 
 def quantising(graph: Graph, node: onnx.NodeProto) -> tuple[onnx.NodeProto | None, tuple[float, float]]:
@@ -86,7 +115,7 @@ def quantising(graph: Graph, node: onnx.NodeProto) -> tuple[onnx.NodeProto | Non
 def same_numbers(graph: Graph, before: onnx.NodeProto, node: onnx.NodeProto) -> bool | None:
     """Whether the DequantizeLinear `node` has scale and zero point of the QuantizeLinear `before`; None if it is not
     known."""
-    pair = [_parameters(graph, item) for item in (before, node)]
+    pair = [stored_numbers(graph, item) for item in (before, node)]
     if None in pair:
         return None
     (scale, zero, _, *axis), (other_scale, other_zero, _, *other_axis) = pair
@@ -95,7 +124,7 @@ def same_numbers(graph: Graph, before: onnx.NodeProto, node: onnx.NodeProto) -> 
     return same and axis == other_axis
 
 
-def _parameters(graph, node):
+def stored_numbers(graph: Graph, node: onnx.NodeProto) -> tuple | None:
     """``(scale, zero point, type of the integers, axis, block size)``; None if one is not known or not valid.
 
     The last two are None where they say nothing, and the type is None where the node does not tell it.

@@ -5,13 +5,16 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
+from ...golden.block import DataFormat
 from ...hdl.config import Gate, GateKind, Mid
 from ..read.graph import attributes
 from .affine import Chain, Layer
 from .clamp import Clamp
 from .passing import MOST_STEPS
 
-__all__ = ["Ranges", "found_ranges"]
+__all__ = ["Ranges", "Rounding", "found_ranges"]
 
 RELU6 = 6.0
 # Activations that are one node.
@@ -19,14 +22,30 @@ ACTIVATIONS = ("Relu", "Clip", "HardSwish", "Swish", "com.microsoft.QuickGelu")
 
 
 @dataclasses.dataclass(frozen=True)
+class Rounding:
+    """``factor * q - offset`` for what a quantiser of this `format` makes of numbers: those of a stage of a block."""
+
+    format: DataFormat
+    factor: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        """float64: the numbers of the stage, rounded and clipped."""
+        integers = self.format.quantise((numbers + self.offset) / self.factor)
+        return self.format.dequantise(integers) * self.factor - self.offset
+
+
+@dataclasses.dataclass(frozen=True)
 class Ranges:
     """``stages``: ``(low, high)`` of "mean", "sums" of layer 1, "hidden", "logits", "gates", if that stage is cut.
 
-    ``tensors`` are the names of the tensors whose quantisers these are.
+    ``tensors`` are the names of the tensors whose quantisers these are. ``roundings`` are what these quantisers do, in
+    order, by stage.
     """
 
     stages: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     tensors: frozenset[str] = frozenset()
+    roundings: Mapping[str, tuple[Rounding, ...]] = dataclasses.field(default_factory=dict)
 
 
 def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid: Mid, layer1: Layer,
@@ -37,7 +56,7 @@ def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid:
     among the ranges are quantisers between the parts of a function or a layer. Nor are ends that make a function, 0 and
     the 6 of ReLU6: these must be in the block's own functions.
     """
-    vectors, stages, tensors = chain.vectors, {}, []
+    vectors, stages, tensors, roundings = chain.vectors, {}, [], {}
 
     def stage(name, tensor, factor=1.0, offset=0):
         """Add the stage `name`, which tensor `tensor` holds; returns the operator and node before its quantisers."""
@@ -48,6 +67,9 @@ def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid:
                 ends = [max(ends[0], float(quantiser.low) * factor), min(ends[1], float(quantiser.high) * factor)]
                 step = max(step, float(quantiser.step))
                 tensors.append(tensor)
+                if quantiser.format is not None:
+                    rounding = Rounding(quantiser.format, factor, float(offset))
+                    roundings[name] = rounding, *roundings.get(name, ())
                 tensor = quantiser.source
             elif (before := vectors.passed_on(tensor)) is not None:
                 tensor = before
@@ -75,4 +97,4 @@ def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid:
         if operator == "Sigmoid" or operator == "HardSigmoid" and gate.kind is GateKind.HARDSIGMOID and \
                 math.isclose(gate.slope, own[0], rel_tol=1e-6) and math.isclose(gate.offset, own[1], rel_tol=1e-6):
             stage("logits", node.input[0])
-    return Ranges(stages, frozenset(tensors))
+    return Ranges(stages, frozenset(tensors), roundings)

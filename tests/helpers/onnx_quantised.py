@@ -2,6 +2,7 @@
 """Quantised networks: as ONNX Runtime quantises those of torchvision and timm, and as Brevitas exports them."""
 
 import functools
+import io
 import logging
 import os
 import warnings
@@ -59,6 +60,17 @@ def _network(name):
     return made.eval()
 
 
+@functools.cache
+def _exported(name):
+    """The network in ONNX, as bytes."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(_network(name), torch.zeros(1, 3, SIZE, SIZE), content, dynamo=False, opset_version=17,
+                          input_names=["x"], output_names=["y"])
+    return content.getvalue()
+
+
 def quantised(name, way, folder, operators=False):
     """The path of network `name`, quantised as WAYS[way] says, with `operators` as QLinearConv and so on."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -73,15 +85,13 @@ def quantised(name, way, folder, operators=False):
             """One more."""
             return next(self.inputs, None)
 
-    plain, path = os.path.join(folder, f"{name}.onnx"), os.path.join(folder, f"{name}-{way}.onnx")
+    path = os.path.join(folder, f"{name}-{way}{'-operators' * operators}.onnx")
     arguments = WAYS[way] | {"activation_type": QuantType[WAYS[way]["activation_type"]]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(_network(name), torch.zeros(1, 3, SIZE, SIZE), plain, dynamo=False, opset_version=17,
-                          input_names=["x"], output_names=["y"])
         logging.disable(logging.WARNING)
         try:
-            quantize_static(plain, path, Reader(), weight_type=QuantType.QInt8,
+            quantize_static(onnx.ModelProto.FromString(_exported(name)), path, Reader(), weight_type=QuantType.QInt8,
                             quant_format=QuantFormat.QOperator if operators else QuantFormat.QDQ, **arguments)
         finally:
             logging.disable(logging.NOTSET)

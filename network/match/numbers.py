@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The formats of the integers that a quantised network has for a block's input, output and weights."""
+
+import dataclasses
+
+import numpy as np
+
+from ...golden.block import DataFormat
+from ...hdl.config import ConfigError, DataType
+from ..read.graph import Graph
+from .affine import Layer
+from .passing import MOST_STEPS
+from .quantisers import ANY, data_format, quantising, smallest_type, stored_numbers
+
+__all__ = ["Numbers", "StoredWeights", "found_numbers"]
+
+# Operators between the integers of a layer's weights and the layer.
+MOVED = ("Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Cast")
+# Relative error of float32 numbers, several times.
+EXACT = 1e-5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredWeights:
+    """The weights of a layer, ``steps[i] * integers[i, j]``, with what is folded into the layer.
+
+    ``integers`` is int64 (outputs, inputs), with the zero point subtracted; ``steps`` is float64 (outputs), positive.
+    ``type`` is that of the integers as they are stored, ``symmetric`` whether their zero point is 0, and ``several``
+    whether each output has a scale of its own.
+    """
+
+    integers: np.ndarray
+    steps: np.ndarray
+    type: DataType
+    symmetric: bool
+    several: bool
+
+    @property
+    def bits(self) -> int:
+        """Bits of a weight that is symmetric: 8 hold -127 to 127."""
+        return max(int(abs(self.integers).max()).bit_length() + 1, 2)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Numbers:
+    """What is known of a block's integers; None for what the network has in float, or in a way that blocks don't have.
+
+    ``x`` is the format of the map that the product reads, ``y`` that to which the block's output is quantised, in the
+    tensor of integers ``y_codes``. ``layers`` are the weights of both layers.
+    """
+
+    x: DataFormat | None = None
+    y: DataFormat | None = None
+    y_codes: str | None = None
+    layers: tuple[StoredWeights | None, StoredWeights | None] = (None, None)
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known."""
+        return (self.x, self.y, *self.layers) != (None,) * 4
+
+
+def found_numbers(graph: Graph, x: str, y: str, layers: tuple[Layer, Layer]) -> Numbers:
+    """The :class:`Numbers` of the block from tensor `x` to tensor `y` with these layers."""
+    operator, node = graph.maker(x)
+    x_format = data_format(graph, node, quantising(graph, node)[1]) if operator == "DequantizeLinear" else None
+    return Numbers(x_format, *_quantised(graph, y), (_stored(graph, layers[0]), _stored(graph, layers[1])))
+
+
+def _quantised(graph, y):
+    """The format to which all readers of tensor `y` quantise it, and the integers that they read; else None twice."""
+    readers = graph.readers.get(y, ())
+    if not readers or y in graph.outputs or any(graph.operator(node) != "QuantizeLinear" for node in readers):
+        return None, None
+    found, codes = [], None
+    for node in readers:
+        codes, within = node.output[0], ANY
+        after = graph.readers.get(codes, ())
+        if len(after) == 1 and graph.operator(after[0]) == "Clip":
+            codes = after[0].output[0]
+            after = graph.readers.get(codes, ())
+        back = [item for item in after if graph.operator(item) == "DequantizeLinear"]
+        within = quantising(graph, back[0])[1] if back else ANY
+        found.append(data_format(graph, node, within))
+    return (found[0], codes) if found[0] is not None and found.count(found[0]) == len(found) else (None, None)
+
+
+def _stored(graph, layer):
+    """The :class:`StoredWeights` of `layer`, or None."""
+    name = layer.tensor
+    for _ in range(MOST_STEPS):
+        operator, node = graph.maker(name)
+        if operator not in MOVED:
+            break
+        name = node.input[0]
+    numbers = stored_numbers(graph, node) if operator == "DequantizeLinear" else None
+    array, raw = graph.constant(layer.tensor), None if numbers is None else graph.constant(node.input[0])
+    if array is None or raw is None or array.ndim < 2 or numbers[-1]:
+        return None
+    (scale, zero), matrix = numbers[:2], array.reshape(array.shape[:2]).astype(np.float64)
+    for real in (matrix, matrix.T):
+        if real.shape == layer.weight.shape and scale.size in (1, len(real)):
+            integers = np.rint(real / np.broadcast_to(scale.reshape(-1), len(real))[:, None])
+            # Those of the layer, with what is folded into it. A row of zeros has any.
+            steps = (layer.weight * integers).sum(axis=1) / np.maximum((integers * integers).sum(axis=1), 1)
+            error = abs(integers * steps[:, None] - layer.weight).max(axis=1)
+            if (error <= EXACT * abs(layer.weight).max(axis=1)).all():
+                return _weights(integers, steps, raw, not np.any(zero), scale.size > 1)
+    return None
+
+
+def _weights(integers, steps, raw, symmetric, several):
+    signs = np.where(steps < 0, -1, 1)
+    raw = raw.astype(np.int64)
+    try:
+        kind = smallest_type(int(raw.min()), int(raw.max()), bool(raw.min() < 0))
+    except ConfigError:
+        return None
+    return StoredWeights((integers * signs[:, None]).astype(np.int64), abs(steps), kind, symmetric, several)
