@@ -131,11 +131,16 @@
 ##                                recognised are left out
 ##   output       JSON=           where the list goes as JSON, too (default: nowhere)
 ##
-## Variables of swap, besides K, CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, MODEL, INPUT_SHAPE, CHECK_BLOCKS
+## Variables of swap, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, MODEL, INPUT_SHAPE, CHECK_BLOCKS
 ##
-##   shape        PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
+##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
+##                                as PLAN
+##                PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
 ##                                least 1 for causal (default: 1 for causal, and for cumulative if CALIBRATION
 ##                                gives a prior, else 0)
+##                PLAN=           .json with the tiling of each block, as `plan` writes it; blocks that it lacks
+##                                have what the other options say (default: none)
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or arrays (.npy, .npz) from which
 ##                                cumulative, causal and window get their prior, the mean of each block's map
 ##                                (default: the prior is 0)
@@ -147,13 +152,16 @@
 ##                BGR=0           1: an image's channels are blue, green, red
 ##                SKIP=           blocks that stay squeeze-and-excite (default: none)
 ##   output       OUT=            the .onnx file to write (default: the model's name with _tseK; in other contexts
-##                                with the context)
+##                                with the context; with _planned where blocks differ)
 ##
-## Variables of build, besides K, CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, MACS, SRAM_OVERHEAD, SLACK,
+## Variables of build, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, MACS, SRAM_OVERHEAD, SLACK,
 ## WEIGHT_BITS, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS,
 ## OUT
 ##
-##   shape        PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
+##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
+##                                as PLAN
+##                PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
 ##                                least 1 for causal (default: 1 for causal, and for cumulative if CALIBRATION
 ##                                gives a prior, else 0)
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
@@ -223,8 +231,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds \
   OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
-  CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks PAGES:pages ONLY:only N:mutants \
-  BEATS:beats BUILDS:builds
+  PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks PAGES:pages ONLY:only \
+  N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

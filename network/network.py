@@ -67,6 +67,12 @@ class Network:
         raise ConfigError("model", self.path, "has no squeeze-and-excite block" +
                           (f"; left out: {'; '.join(reasons)}" if reasons else ""))
 
+    def require_sizes(self) -> None:
+        """Raise ConfigError ("input_shape") if the size of a block's map is open."""
+        if _any_open(self.blocks):
+            raise ConfigError("input_shape", "", f"is needed, as the model leaves its input's size open; "
+                                                 f"{SHAPE_FORMAT}")
+
     def notes(self, blocks: Iterable[NetworkBlock]) -> list[str]:
         """A line, if there are any, about inputs of the network that will be constants in `blocks` once they are tiled.
 
@@ -137,8 +143,7 @@ def open_network(path: str | None, shape: InputShape | str | None = None, need_s
     network = Network(path, graph, tuple(blocks), unsupported, dims, seconds)
     if need_sizes:
         network.require_blocks()
-    if need_sizes and _any_open(blocks):
-        raise ConfigError("input_shape", "", f"is needed, as the model leaves its input's size open; {SHAPE_FORMAT}")
+        network.require_sizes()
     return network
 
 

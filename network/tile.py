@@ -16,7 +16,7 @@ from .read.graph import Graph, declared_dims
 from .read.shapes import fixed_dims
 from .tiled_block import TiledBlock
 
-__all__ = ["LAST_WITH_INPUTS", "tile_blocks"]
+__all__ = ["LAST_WITH_INPUTS", "tile_blocks", "tilings_by_name"]
 
 # The last version of the format that lists constants among the inputs, too.
 LAST_WITH_INPUTS = 3
@@ -33,12 +33,7 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
     operator set without what the tiling needs where a height is open: 9, or 11 for other contexts than tile.
     """
     blocks = list(blocks)
-    tilings = dict(k) if isinstance(k, Mapping) else dict.fromkeys((block.name for block in blocks), k)
-    known = {block.name for block in blocks}
-    for name, value in tilings.items():
-        if name not in known:
-            raise ConfigError("k", name, "is no block of the model")
-        tilings[name] = Tiling.of(value)
+    tilings = tilings_by_name(blocks, k)
     graph = Graph(copy.deepcopy(model))
     used = set(graph.producer) | set(graph.initializers) | {node.name for node in graph.nodes}
     selected = [block for block in blocks if block.name in tilings]
@@ -49,6 +44,17 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
         used.update(name for node in tiled.nodes for name in (node.name, *node.output))
     _write(graph, {block.y for block in selected})
     return graph.model
+
+
+def tilings_by_name(blocks: Iterable[NetworkBlock],
+                    k: int | Tiling | Mapping[str, int | Tiling]) -> dict[str, Tiling]:
+    """The tilings of `blocks` by name, of `k` as :func:`tile_blocks` takes it."""
+    names = [block.name for block in blocks]
+    tilings = dict(k) if isinstance(k, Mapping) else dict.fromkeys(names, k)
+    for name in tilings:
+        if name not in names:
+            raise ConfigError("k", name, "is no block of the model")
+    return {name: Tiling.of(value) for name, value in tilings.items()}
 
 
 def _open_sizes(graph: Graph):

@@ -5,13 +5,13 @@ import contextlib
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 
 from ...cosim.scratch import scratch, told
-from ...hdl.config import ConfigError
+from ...hdl.config import ConfigError, Tiling
 from ..match.match import NetworkBlock
 from ..network import Network
 from ..read.model import model_errors
@@ -57,13 +57,16 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
                for block, (_, _, path), shape in zip(blocks, taps, shapes, strict=True)}
 
 
-def with_priors(network: Network, blocks: Sequence[NetworkBlock], images: Images) -> list[NetworkBlock]:
+def with_priors(network: Network, blocks: Sequence[NetworkBlock], images: Images,
+                tilings: Mapping[str, Tiling] | None = None) -> list[NetworkBlock]:
     """`blocks`, which must have known sizes, with the mean of their maps on `images` as the prior of ``float_block``.
 
-    The maps are those of the original network. Raises ConfigError as :func:`feature_maps`.
+    Blocks whose tiling by name counts no row of a prior stay as they are; without `tilings` there is none of these. The
+    maps are those of the original network. Raises ConfigError as :func:`feature_maps`.
     """
-    with feature_maps(network, network.model, blocks, images) as maps:
-        return [with_prior(block, maps[block.name]) for block in blocks]
+    counted = [block for block in blocks if tilings is None or tilings[block.name].prior_rows]
+    with feature_maps(network, network.model, counted, images) as maps:
+        return [with_prior(block, maps[block.name]) if block in counted else block for block in blocks]
 
 
 def with_prior(block: NetworkBlock, maps: np.ndarray) -> NetworkBlock:

@@ -5,7 +5,7 @@ The blocks of the original are checked apart (:mod:`.blocks`); this finds what i
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ from ...hdl.tiling import Order, Tiling
 from ..match.match import NetworkBlock
 from ..match.ranges import Ranges
 from ..read.graph import Graph
+from ..tile import tilings_by_name
 from .blocks import LARGEST, LARGEST_MEAN, gate_error, noise
 from .runtime import runner
 from .subgraph import Subgraph, constant_error
@@ -29,14 +30,19 @@ ELEMENTS = 1 << 18
 SIZES = (0.5, 8.0)
 
 
-def wrong_tiles(model: onnx.ModelProto, blocks: Iterable[NetworkBlock], tiling: Tiling) -> str | None:
-    """The first of `blocks`, tiled in `model` as `tiling` says, that computes something else, and by how much.
+def wrong_tiles(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
+                k: Tiling | Mapping[str, Tiling]) -> str | None:
+    """The first of `blocks`, tiled in `model` as `k` says, that computes something else, and by how much.
+
+    `k` is the tiling of all blocks, or that of each by name.
 
     None if there is none. Blocks are run in float32, whatever type they have. One whose map has more than LARGEST
     elements is not run.
     """
-    graph = Graph(model)
+    graph, blocks = Graph(model), list(blocks)
+    tilings = tilings_by_name(blocks, k)
     for block in blocks:
+        tiling = tilings[block.name]
         subgraph = Subgraph(graph, block.x, block.y, Ranges())
         error = constant_error(graph, subgraph.nodes)
         for height, width in _sizes(block, tiling):

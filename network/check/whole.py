@@ -2,7 +2,7 @@
 """Checks a tiled network: runs it with tiles of all rows, which computes the same as the original, and its blocks."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -41,8 +41,9 @@ STEPS = ("ArgMax", "ArgMin", "Ceil", "Floor", "Greater", "GreaterOrEqual", "Less
 SECONDS = 600
 
 
-def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.ModelProto, tiling: Tiling) -> list[str]:
-    """Check `tiled`, which is `network` with `blocks` tiled as `tiling` says.
+def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.ModelProto,
+                tilings: Mapping[str, Tiling]) -> list[str]:
+    """Check `tiled`, which is `network` with `blocks` tiled as `tilings` says, by their names.
 
     Each block of `tiled` is run on random maps, beside the reference. And `network` is compared with itself with tiles
     of all rows in `blocks`: their outputs and its own, on random inputs. What the network rounds to integers within
@@ -60,7 +61,7 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.Mo
         tiled, _unrounded(graph, blocks), tile_blocks(network.model, blocks, rows))]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
     least = ALLOWED_HALF if _computes_in_halves(graph) else ALLOWED
-    differences = sandboxed(_checked, network.path, blocks, tiling, *models, inputs, list(dict.fromkeys(tensors)),
+    differences = sandboxed(_checked, network.path, blocks, tilings, *models, inputs, list(dict.fromkeys(tensors)),
                             least, what=network.path, seconds=SECONDS)
     sensitive = []
     for name, (difference, allowed) in differences.items():
@@ -131,15 +132,16 @@ def _of_map(graph, node, x, base):
     return [other]
 
 
-def _checked(path, blocks, tiling, tiled, original, whole, inputs, tensors, least):
+def _checked(path, blocks, tilings, tiled, original, whole, inputs, tensors, least):
     """What :func:`_differences` gives for models `original` and `whole`, if the blocks of `tiled` are right."""
     try:
         # Weights may be any numbers, and overflow.
         with np.errstate(all="ignore"):
-            wrong = wrong_tiles(onnx.ModelProto.FromString(tiled), blocks, tiling)
+            wrong = wrong_tiles(onnx.ModelProto.FromString(tiled), blocks, tilings)
         if wrong:
-            raise ConfigError("model", path, f"with context={tiling.context.value} it computes something else: on "
-                              f"random maps {wrong}")
+            contexts = ", ".join(sorted({tiling.context.value for tiling in tilings.values()}))
+            raise ConfigError("model", path, f"with context={contexts} it computes something else: on random maps "
+                              f"{wrong}")
         runs = _runners(*map(onnx.ModelProto.FromString, (original, whole)), tensors)
         feeds = _feeds(runs[0], inputs)
         _check_inlined(path, feeds[0])

@@ -27,6 +27,7 @@ from ...hdl.sizing import lanes_within
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
 from ..network import open_network
+from ..plan import Plan
 from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
@@ -46,23 +47,24 @@ def build(options: BuildOptions) -> bool:
     Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
     wrong, and ToolFailure, when report.json is written, if a tool is missing or failed and no block has a mismatch.
     """
-    folder = output_folder(options, [REPORT])
+    folder, plan = output_folder(options, [REPORT]), Plan.of(options)
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to build")
-    tiling = options.tiling(prior=True)
+    chosen = plan.choices(network.blocks)
+    tilings = chosen.tilings(blocks, prior=True)
     images = find_images(options, network)
-    tasks = _tasks(options, folder, blocks)
+    tasks = _tasks(options, folder, blocks, chosen)
     # The tiled network runs on these images only: it needs no operators for maps of other sizes, which old sets lack.
     blocks = [dataclasses.replace(block, fixed_size=(block.height, block.width)) for block in blocks]
     with model_errors(options.model):
         # What can't be tiled is refused before the network runs.
-        tiled = tile_blocks(network.model, blocks, tiling)
-    if tiling.prior_rows:
+        tiled = tile_blocks(network.model, blocks, tilings)
+    if any(tiling.prior_rows for tiling in tilings.values()):
         print(f"running the network on {len(images)} images ...", flush=True)
-        blocks = with_priors(network, blocks, images)
-        tiled = tile_blocks(network.model, blocks, tiling)
+        blocks = with_priors(network, blocks, images, tilings)
+        tiled = tile_blocks(network.model, blocks, tilings)
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         inputs = {block.name: _inputs(block, maps[block.name], options) for block in blocks}
@@ -74,7 +76,7 @@ def build(options: BuildOptions) -> bool:
                  judge=lambda _, result: result["failure"])
     failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
     results = failed | campaign.results
-    bit_exact = _finish(network, blocks, options, tiling, folder, len(images), tasks, results)
+    bit_exact = _finish(network, blocks, options, chosen, folder, len(images), tasks, results)
     _check_tools(results)
     return bit_exact
 
@@ -86,7 +88,7 @@ def _check_tools(results):
         raise ToolFailure(f"{len(texts)} of {len(results)} blocks could not be built: {texts[0]}")
 
 
-def _tasks(options, folder, blocks):
+def _tasks(options, folder, blocks, chosen):
     """BlockOptions of each block by name. Raises ConfigError ("out") where a block's files can't be written."""
     folders, tasks = folder_names((block.name for block in blocks), OWN), {}
     for block in blocks:
@@ -94,7 +96,8 @@ def _tasks(options, folder, blocks):
         check_folder(own)
         check_free(own, [*(name + ending for ending in ENDINGS), *OWN])
         tasks[block.name] = block_options(
-            options, weights=os.path.join(own, WEIGHTS), input=os.path.join(own, INPUT), out=own, name=name,
+            options, **chosen.values[block.name], weights=os.path.join(own, WEIGHTS), input=os.path.join(own, INPUT),
+            out=own, name=name,
             # Without LANES, what is taken is a default to the block, too, which warns where it is 1.
             frames=None, lanes=options.lanes and lanes_within(block.channels, options.lanes))
     return tasks
@@ -180,23 +183,26 @@ def _build_block(options):
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 
-def _finish(network, blocks, options, tiling, folder, images, tasks, results):
+def _finish(network, blocks, options, chosen, folder, images, tasks, results):
     """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
-    rows = []
+    rows, tilings = [], chosen.tilings(blocks, prior=True)
+    shared = fields(next(iter(tilings.values()))) if len(set(tilings.values())) == 1 else {}
     for block in blocks:
         task, report = tasks[block.name], results[block.name]["report"]
         rows.append({"name": block.name, "folder": os.path.basename(task.out), "module": task.name, **block.shape,
-                     **block.waiting(tiling), "failure": results[block.name]["failure"],
+                     "tiling": fields(tilings[block.name]), **block.waiting(tilings[block.name]),
+                     "failure": results[block.name]["failure"],
                      "bit_exact": bool(report and report["bit_exact"]), "report": report})
     bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
-        "model": network.path, "input": network.dims[1:], **fields(tiling), "images": images,
+        "model": network.path, "input": network.dims[1:], **shared, "images": images,
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
-    print("\n".join([_table(rows), *of_prior(tiling, images), *network.notes(blocks), *network.left_out]))
+    print("\n".join([_table(rows), *of_prior(tilings.values(), images), *chosen.notes, *network.notes(blocks),
+                     *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")

@@ -16,12 +16,14 @@ from ...gen.options import (
     HardwareOptions,
     OutputOptions,
     StallOptions,
+    TileOptions,
     TilingOptions,
 )
 from ...hdl.config import Context, Order
+from ..plan import BlockRows, block_rows
 
-__all__ = ["BuildOptions", "ImageOptions", "InspectOptions", "ModelFolderOptions", "ModelOptions", "SensitivityOptions",
-           "SwapOptions", "largest_lanes"]
+__all__ = ["BuildOptions", "EachBlockOptions", "EachTilingOptions", "ImageOptions", "InspectOptions",
+           "ModelFolderOptions", "ModelOptions", "SensitivityOptions", "SwapOptions", "largest_lanes"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,28 @@ class NetworkTilingOptions(TilingOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EachBlockOptions(TileOptions):
+    """The rows of a tile, or the whole tiling, for each block."""
+
+    k: int | BlockRows = restated(TileOptions, "k", convert=block_rows, metavar="ROWS,NAME=ROWS,...",
+        text="rows of a tile; strips of K >= H rows are the original squeeze-and-excite; NAME=ROWS for single blocks, "
+        "by the names that `inspect` prints; or a .json file as PLAN")
+    plan: str | None = option("shape", "PLAN", formats.file_name, None, "FILE",
+        ".json with the tiling of each block, as `plan` writes it; blocks that it lacks have what the other options "
+        "say (default: none)")
+
+    @property
+    def differs(self) -> bool:
+        """Whether blocks may differ in their tiling."""
+        return bool(self.plan) or isinstance(self.k, BlockRows)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EachTilingOptions(EachBlockOptions, NetworkTilingOptions):
+    """The tiling of all blocks, and of each."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectOptions(NetworkTilingOptions, ModelOptions):
     """Options of ``tiled-se inspect``."""
 
@@ -85,18 +109,21 @@ class InspectOptions(NetworkTilingOptions, ModelOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SwapOptions(NetworkTilingOptions, _SkipOptions, ImageOptions, ModelOptions):
+class SwapOptions(EachTilingOptions, _SkipOptions, ImageOptions, ModelOptions):
     """Options of ``tiled-se swap``."""
 
     calibration: str | None = restated(ImageOptions, "calibration",
         text="folder with images (.png, .jpg, .bmp) or arrays (.npy, .npz) from which cumulative, causal and window "
         "get their prior, the mean of each block's map (default: the prior is 0)")
     out: str | None = restated(OutputOptions, "out", metavar="FILE",
-        text="the .onnx file to write (default: the model's name with _tseK; in other contexts with the context)")
+        text="the .onnx file to write (default: the model's name with _tseK; in other contexts with the context; with "
+        "_planned where blocks differ)")
 
     @property
     def file(self) -> str:
         """``out``, or the file that is written without it."""
+        if self.differs:
+            return self.out or f"{os.path.splitext(self.model or 'model.onnx')[0]}_planned.onnx"
         name = f"tse{self.k}" if self.context is Context.TILE else f"{self.context.value}{self.k}"
         if self.window is not None:
             name = f"{self.context.value}{text_of(self.window, '-')}"
@@ -112,7 +139,7 @@ def largest_lanes() -> int | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildOptions(NetworkTilingOptions, FormatOptions, StallOptions, BatchOptions, _SkipOptions, ImageOptions,
+class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions, _SkipOptions, ImageOptions,
                    ModelFolderOptions):
     """Options of ``tiled-se build``."""
 

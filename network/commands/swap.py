@@ -11,6 +11,7 @@ from ..calibration.feature_maps import with_priors
 from ..calibration.images import find_images, image_files
 from ..check.whole import check_tiled
 from ..network import open_network
+from ..plan import Plan
 from ..read.model import model_errors
 from ..tile import tile_blocks
 from .options import SwapOptions
@@ -28,36 +29,41 @@ def swap(options: SwapOptions) -> bool:
     path = options.file
     folder, name = os.path.split(path)
     check_file(path, "out")
-    tiling = options.tiling(prior=bool(options.calibration))
-    # The prior is of the original's maps, which need sizes. Tilings without one ignore the images.
-    calibrated = bool(options.calibration and image_files(options.calibration) and tiling.prior_rows)
-    network = open_network(options.model, options.input_shape, need_sizes=calibrated, check=options.check_blocks)
+    plan = Plan.of(options)
+    has_images = bool(options.calibration and image_files(options.calibration))
+    network = open_network(options.model, options.input_shape, check=options.check_blocks)
     network.require_blocks()
     blocks = network.selected(options.skip or ())
     if not blocks:
         raise ConfigError("skip", ",".join(options.skip), "leaves no block to tile")
     if os.path.exists(path) and os.path.samefile(path, options.model):
         raise ConfigError("out", path, "is the model itself; must be another file")
+    chosen = plan.choices(network.blocks)
+    tilings = chosen.tilings(blocks, prior=bool(options.calibration))
+    # The prior is of the original's maps, which need sizes. Tilings without one ignore the images.
+    calibrated = has_images and any(tiling.prior_rows for tiling in tilings.values())
+    if calibrated:
+        network.require_sizes()
     images = find_images(options, network) if calibrated else ()
     with model_errors(options.model):
         # What can't be tiled is refused before the network runs.
-        tiled = tile_blocks(network.model, blocks, tiling)
+        tiled = tile_blocks(network.model, blocks, tilings)
     if images:
         print(f"running the network on {len(images)} images ...", flush=True)
-        blocks = with_priors(network, blocks, images)
-        tiled = tile_blocks(network.model, blocks, tiling)
+        blocks = with_priors(network, blocks, images, tilings)
+        tiled = tile_blocks(network.model, blocks, tilings)
     with model_errors(options.model):
         error = _checker_error(tiled)
         # Runtimes run many models that the checker refuses: an error that the original has, too, is accepted.
         if error is not None and error != _checker_error(network.model):
             raise ConfigError("model", "the tiled network", error)
-        uncompared = check_tiled(network, blocks, tiled, tiling) if options.check_blocks else []
+        uncompared = check_tiled(network, blocks, tiled, tilings) if options.check_blocks else []
         content = tiled.SerializeToString()
     write_all(folder or ".", {name: content})
     for block in blocks:
         note = "; it was quantised, and is in float now" if block.quantised else ""
-        print(f"{block.name}: {tiles(tiling, block.height, block.width)}{note}")
-    for line in (*of_prior(tiling, len(images)), *network.notes(blocks), *network.left_out):
+        print(f"{block.name}: {tiles(tilings[block.name], block.height, block.width)}{note}")
+    for line in (*of_prior(tilings.values(), len(images)), *chosen.notes, *network.notes(blocks), *network.left_out):
         print(line)
     if uncompared:
         print("not compared with the original, because the network amplifies small differences before them: "

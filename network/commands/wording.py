@@ -3,6 +3,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Iterable
 
 from ...gen.wording import prior_alone
 from ...hdl.config import Context, Order, Tiling
@@ -42,9 +43,9 @@ def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -
     return f"{tiling.context.value} gates for tiles of {several(tiling.k)}{of_all}{most}{prior}{alone}"
 
 
-def of_prior(tiling: Tiling, images: int) -> list[str]:
-    """A line, if there is a prior in this tiling, about where it comes from: from so many images, or from none."""
-    if not tiling.prior_rows:
+def of_prior(tilings: Iterable[Tiling], images: int) -> list[str]:
+    """A line, if there is a prior in any of these, about where it comes from: from so many images, or from none."""
+    if not any(tiling.prior_rows for tiling in tilings):
         return []
     return ["the prior of each block is " + (f"the mean of its maps on {images} image{'' if images == 1 else 's'}"
                                              if images else "0, as there is no CALIBRATION")]

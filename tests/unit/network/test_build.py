@@ -16,6 +16,7 @@ from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
 from tiled_se.network.commands.options import BuildOptions
 from tiled_se.network.network import find_blocks
+from tiled_se.network.plan import Plan
 
 
 def block(name, channels):
@@ -29,7 +30,8 @@ BLOCKS = [block("se.1", 11), block("se_1", 12)]
 @pytest.mark.parametrize(("most", "lanes"), [(None, [1, 6]), (8, [1, 6]), (16, [11, 12]), (4, [1, 4])])
 def test_lanes(tmp_path, most, lanes):
     """The most that divide the block's channels; a default is one to the block, too, which warns where it is 1."""
-    tasks = build._tasks(BuildOptions(lanes=most, k=2), str(tmp_path), BLOCKS)
+    options = BuildOptions(lanes=most, k=2)
+    tasks = build._tasks(options, str(tmp_path), BLOCKS, Plan.of(options).choices(BLOCKS))
     specs = [prepare(build.block_options(tasks[one.name], width=4, channels=one.channels, weights=None, input=None))
              for one in BLOCKS]
     assert [spec.config.lanes for spec in specs] == lanes
@@ -39,7 +41,8 @@ def test_lanes(tmp_path, most, lanes):
 def test_warnings(tmp_path, capsys):
     """A line for each, on standard error; the result is as right as without."""
     options = BuildOptions(k=2, calibration="images")
-    tasks = build._tasks(options, str(tmp_path), BLOCKS)
+    chosen = Plan.of(options).choices(BLOCKS)
+    tasks = build._tasks(options, str(tmp_path), BLOCKS, chosen)
     report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
               "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
               "cycles": {"steady_throughput": 1.0}}
@@ -47,7 +50,7 @@ def test_warnings(tmp_path, capsys):
                "se_1": {"failure": None, "report": report | {"warnings": []}}}
     network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=["left out: z: one"],
                                     notes=lambda blocks: [f"note: of {len(blocks)} blocks"])
-    assert build._finish(network, BLOCKS, options, options.tiling(), str(tmp_path), 1, tasks, results)
+    assert build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results)
     printed = capsys.readouterr()
     assert printed.err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
     assert "\nnote: of 2 blocks\nleft out: z: one\n" in printed.out
