@@ -145,8 +145,10 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     config = _operation(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
     y_format = _y_format(options, shape, config, block, weights, data_format, data)
+    # The default width of a requantised accumulator depends on the outputs.
     config = _sized(options, dataclasses.replace(
-        config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale))
+        config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale,
+        requant_bits=None))
     config, quantised = _quantise(config, block, data_format.scale, options)
     ignores_prior = weights is not None and "prior" in weights.arrays and not tiling.prior_rows
     return BlockSpec(options, shape, config, quantised, data_format, y_format, data.x if data else None, ignores_prior)
@@ -273,12 +275,17 @@ def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatB
     if scale == formats.AUTO:
         held = _held(options, shape, config, block, data_format, data, outputs, zero_point)
         scale, zero_point = min(max(held.scale, low), high), held.zero_point
-    elif not low <= scale <= high:
-        raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as the input's step is "
-                                            f"{data_format.scale:g}")
-    if zero_point is None:
-        zero_point = data_format.zero_point
-    check_zero_point("y_zero_point", zero_point, outputs)
+    try:
+        if not low <= scale <= high:
+            raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as the input's step is "
+                                                f"{data_format.scale:g}")
+        if zero_point is None:
+            zero_point = data_format.zero_point
+        check_zero_point("y_zero_point", zero_point, outputs)
+    except ConfigError as error:
+        if getattr(options, error.option) is not None or getattr(weights, error.option, None) is None:
+            raise
+        raise ConfigError("weights", weights.path, f"{error.option} is {error.value}; {error.allowed}") from None
     return DataFormat(scale, zero_point, outputs)
 
 

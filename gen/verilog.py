@@ -100,8 +100,9 @@ def taps(config: Config, verilog: str, module: str) -> tuple[dict[str, Any], ...
 def packing(data: DataType, lanes: int) -> str:
     """How the integers of a beat lie in its tdata."""
     used, bits = data.bits * lanes, 8 * data.beat_bytes(lanes)
-    padding = f", bits {bits - 1}:{used} are padding" if bits > used else ""
-    return f"{data}, lane 0 in bits {data.bits - 1}:0, the others above without gaps{padding}"
+    others = ", the others above it without gaps" if lanes > 1 else ""
+    padding = f", padding in bits {bits - 1}:{used}" if bits > used else ""
+    return f"{data}, lane 0 in bits {data.bits - 1}:0{others}{padding}"
 
 
 def _header(config: Config, name: str) -> str:

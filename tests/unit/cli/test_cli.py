@@ -32,6 +32,7 @@ GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
 FILES = {
     "w.npz": weights(),
     "silu.npz": weights(mid="silu", residual=True), "y.npz": weights(y_scale=0.5, y_zero_point=3),
+    "fine.npz": weights(y_scale=1e-9),
     "huge.npz": weights(w1=np.full((2, 8), 3e38, np.float32)),
     "prior.npz": weights(prior=np.full(8, 9.0, np.float32)), "wrong.npz": weights(prior=np.zeros(7, np.float32)),
     "x.npz": dict(x=np.ones((3, 4, 8, 8))),
@@ -158,6 +159,10 @@ def arguments(options):
     ({"weights": "y.npz", "y-scale": "0.25"}, "Y_SCALE=0.25 (--y-scale): must be 0.5, as WEIGHTS=y.npz says"),
     ({"weights": "y.npz", "y-scale": "auto"}, "Y_SCALE=auto (--y-scale): must be 0.5, as WEIGHTS=y.npz says"),
     ({"weights": "y.npz", "y-zero-point": 4}, "Y_ZERO_POINT=4 (--y-zero-point): must be 3, as WEIGHTS=y.npz says"),
+    ({"weights": "y.npz", "y-dtype": "int2"},
+     "WEIGHTS=y.npz (--weights): y_zero_point is 3; must be from -2 to 1"),
+    ({"weights": "fine.npz"}, "WEIGHTS=fine.npz (--weights): y_scale is 1e-09; must be from 1.52588e-05 to "
+                              "2.68435e+08, as the input's step is 0.0625"),
     ({"weights": "w.npz", "channels": 9}, "C=9 (--channels): must be 8, as w1 of WEIGHTS=w.npz is [2, 8]"),
     ({"weights": "w.npz", "squeeze": 3}, "CR=3 (--squeeze): must be 2, as w1 of WEIGHTS=w.npz is [2, 8]"),
     ({"weights": "silu.npz", "mid": "relu"}, "MID=relu (--mid): must be silu, as WEIGHTS=silu.npz says"),

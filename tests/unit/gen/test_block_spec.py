@@ -8,7 +8,9 @@ from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions, VerilogOptions
 from tiled_se.gen.simulation import _by_tile
-from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid, Order, Tiling
+from tiled_se.golden.block import DataFormat, FloatBlock
+from tiled_se.golden.reference import squeeze_excite
+from tiled_se.hdl.config import ConfigError, Context, DataType, Gate, GateKind, Mid, Order, Tiling
 from tiled_se.hdl.parameters import stream_words
 
 
@@ -83,6 +85,103 @@ class TestPrepare:
         # The hardware alone takes maps of any height.
         assert prepare(VerilogOptions(**causal | {"width": 3})).warnings == []
         assert prepare(VerilogOptions(height=3, **causal)).warnings == [alone]
+
+
+class TestNumbers:
+    """The formats of data, weights and outputs."""
+
+    @pytest.mark.parametrize(("dtype", "scale", "zero"), [
+        (None, 2**-4, 0), ("int2", 4, 0), ("uint4", 1, 8), ("int10", 2**-6, 0), ("uint16", 2**-12, 1 << 15)])
+    def test_random_frames_span_the_same(self, dtype, scale, zero):
+        """The integers of every type stand for -8 to 8, and random frames use them."""
+        spec = prepared(dtype=dtype)
+        data, real = spec.config.data, spec.format.dequantise(spec.frames())
+        assert (spec.format.scale, spec.format.zero_point) == (scale, zero)
+        assert spec.frames().dtype == data.numpy
+        assert -8 <= real.min() <= -4
+        assert 4 <= real.max() <= 8 or data.bits == 2
+
+    @pytest.mark.parametrize(("residual", "scale"), [(False, 1 / 16), (True, 1 / 8)])
+    def test_default_outputs(self, residual, scale):
+        """They are the input's, or have twice its scale; saying so changes nothing."""
+        spec = prepared(residual=residual, zero_point=5)
+        assert spec.y_format == DataFormat(scale, 5)
+        assert not spec.config.requantised
+        assert hardware(prepared(residual=residual, zero_point=5, y_scale=scale, y_zero_point=5, y_dtype="int8")) == (
+            hardware(spec))
+
+    @pytest.mark.parametrize("loadable", [False, True])
+    def test_own_outputs(self, loadable):
+        spec = prepared(loadable=loadable, y_dtype="uint4", y_scale=0.25, y_zero_point=3)
+        assert spec.y_format == DataFormat(0.25, 3, DataType(4, signed=False))
+        config = spec.config
+        assert (str(config.outputs), config.outputs_zero_point, config.ratio) == ("uint4", 3, 0.25)
+        assert (config.requantised, config.rescales) == (True, loadable)
+
+    def test_of_weights(self, npz):
+        """The file's scale and zero point are the outputs'; options may repeat them."""
+        path = npz("w.npz", **weights(y_scale=np.float32(0.02), y_zero_point=3))
+        spec = prepare(BlockOptions(width=4, weights=path))
+        assert spec.y_format == DataFormat(float(np.float32(0.02)), 3)
+        again = prepare(BlockOptions(width=4, weights=path, y_scale=0.02, y_zero_point=3))
+        assert again.y_format == DataFormat(0.02, 3)
+
+    @pytest.mark.parametrize("more", [
+        {}, dict(y_dtype="uint8"), dict(y_dtype="int12", y_zero_point=-9), dict(y_zero_point=100),
+        dict(residual=True, y_dtype="int4"), dict(order=Order.COLUMNS), dict(context=Context.CAUSAL),
+        dict(dtype="uint6", y_dtype="int6")])
+    def test_auto(self, npz, more):
+        """The float block's outputs fit, and the largest is at an end of the range."""
+        x = np.random.default_rng(3).normal(0.5, 2, (2, 5, 4, 8))
+        path = npz("w.npz", **weights(prior=np.full(8, 0.5, np.float32)))
+        spec = prepare(BlockOptions(**dict(k=2, weights=path, input=npz("x.npz", x=x), y_scale="auto") | more))
+        y = float_outputs(spec, path)
+        data, steps = spec.y_format.data, spec.y_format.zero_point + y / spec.y_format.scale
+        # A chosen zero point is rounded, which costs up to half a step.
+        spare = 1e-9 if "y_zero_point" in more else 0.5 + 1e-9
+        assert steps.min() >= data.low - spare
+        assert steps.max() <= data.high + spare
+        assert min(steps.min() - data.low, data.high - steps.max()) <= spare
+        if "y_zero_point" not in more:
+            assert np.isclose(y.max() - y.min(), spec.y_format.scale * data.steps)
+        assert data == (DataType.parse(more["y_dtype"]) if "y_dtype" in more else spec.config.data)
+        assert more.get("y_zero_point") in (None, spec.y_format.zero_point)
+
+    def test_auto_of_random_frames(self):
+        """They are those that are simulated, so they decide the hardware."""
+        spec = prepared(y_scale="auto")
+        assert hardware(prepare(VerilogOptions(k=3, width=6, channels=12, y_scale="auto"))) == hardware(spec)
+        assert prepared(y_scale="auto", height=100).y_format != spec.y_format
+
+    def test_auto_needs_frames_that_fit_a_machine(self):
+        with pytest.raises(ConfigError, match=r"^height=65536: must be smaller: FRAMES\*H\*W\*C = "):
+            prepare(VerilogOptions(k=1, width=65536, channels=8, y_scale="auto"))
+
+    def test_auto_of_gates_that_are_0(self, npz):
+        """The ratio of the scales has a limit."""
+        path = npz("w.npz", **weights(w2=np.zeros((8, 2), np.float32), b2=np.full(8, -40, np.float32)))
+        spec = prepare(BlockOptions(width=4, weights=path, y_scale="auto"))
+        assert spec.config.ratio == 2.0**12
+
+    @pytest.mark.parametrize(("dtype", "loadable", "least"), [
+        (None, True, 18), ("int4", True, 14), (None, False, 10), ("int4", False, 6), ("int16", True, 26)])
+    def test_operands(self, dtype, loadable, least):
+        """No wider than the data need; loadable ones have room for other parameters."""
+        spec = prepared(dtype=dtype, loadable=loadable)
+        assert spec.config.operand_bits == least or least < spec.config.operand_bits <= least + 4
+
+    @pytest.mark.parametrize(("bits", "largest"), [(2, 1), (4, 7), (8, 127)])
+    def test_weight_bits(self, bits, largest):
+        parameters = prepared(weight_bits=bits).quantised.parameters
+        assert {int(np.abs(layer.weight).max()) for layer in (parameters.layer1, parameters.layer2)} == {largest}
+
+
+def float_outputs(spec, weights_file):
+    """What the block of the file gives in float64 on the frames of `spec`."""
+    with np.load(weights_file) as file:
+        arrays = {name: file[name] for name in ("w1", "b1", "w2", "b2", "prior")}
+    block = FloatBlock(**arrays, residual=spec.config.residual)
+    return np.stack([squeeze_excite(spec.format.dequantise(frame), block, spec.config) for frame in spec.frames()])
 
 
 class TestTiling:

@@ -2,6 +2,7 @@
 """What a block's manifest and the arrays of its simulation say of contexts; nothing is generated or simulated."""
 
 import collections
+import dataclasses
 import re
 import types
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
-from tiled_se.gen.files import npz_bytes
+from tiled_se.gen.files import json_bytes, npz_bytes
 from tiled_se.gen.fpga import report as fpga
 from tiled_se.gen.fpga.targets import FAMILIES, Target
 from tiled_se.gen.fpga.yosys import Netlist
@@ -83,6 +84,66 @@ class TestManifest:
         config = described(spec(order=Order.COLUMNS))["config"]
         assert (config["height"], config["order"]) == (5, "columns")
         assert "width" not in config
+
+
+FORMATS = {
+    "int4": dict(dtype="int4", weight_bits=4), "uint12": dict(dtype="uint12"), "int16": dict(dtype="int16"),
+    "outputs": dict(y_scale=0.03, y_dtype="uint8", y_zero_point=100),
+    "wider": dict(dtype="uint6", y_scale=0.003, y_dtype="int12", y_zero_point=-5), "auto": dict(y_scale="auto"),
+    "residual": dict(residual=True, y_scale=0.05, y_zero_point=7, dtype="int10")}
+
+
+class TestFormats:
+    @pytest.mark.parametrize("more", FORMATS.values(), ids=FORMATS)
+    def test_of_another_run(self, spec, more, tmp_path):
+        """INPUT and WEIGHTS from another run give the same formats, widths, frames and weights."""
+        block = spec(**more)
+        x, data, outputs = block.frames(), block.config.data, block.config.outputs
+        y = np.zeros(x.shape, outputs.numpy)
+        content = arrays(types.SimpleNamespace(spec=block, x=x, y=y, golden=y))
+        assert (content["x_bits"], content["weight_bits"], content["y_bits"]) == (
+            data.bits, block.config.weight_bits, outputs.bits)
+        assert (content["x_q"].dtype, content["y_q"].dtype, content["y_golden"].dtype) == (
+            data.numpy, outputs.numpy, outputs.numpy)
+        assert (content["y_scale"], content["y_zero_point"]) == (block.y_format.scale, block.y_format.zero_point)
+        path = tmp_path / "output.npz"
+        path.write_bytes(npz_bytes(content))
+        told = {name: more[name] for name in ("weight_bits", "y_dtype") if name in more}
+        again = spec(weights=str(path), input=str(path), **told)
+        assert (again.format, again.y_format) == (block.format, block.y_format)
+        assert (again.frames() == x).all()
+        assert dataclasses.replace(again.config, shifts=block.config.shifts) == block.config
+        first, second = block.quantised.parameters, again.quantised.parameters
+        for name in ("layer1", "layer2"):
+            assert (getattr(first, name).weight == getattr(second, name).weight).all()
+        assert (first.signed_outputs_zero_point, first.factor) == (second.signed_outputs_zero_point, second.factor)
+
+    @pytest.mark.parametrize("more", FORMATS.values(), ids=FORMATS)
+    def test_manifest(self, spec, more):
+        """Its rules make the first words of the stream from the numbers beside them."""
+        block = spec(loadable=True, **more)
+        about, words = described(block), stream_words(block.config, block.quantised.parameters)
+        numbers, rules = about["numbers"], about["parameters"]["words"]
+        assert numbers["data"] == str(block.config.data)
+        assert numbers["outputs"] == str(block.config.outputs) == more.get("y_dtype", numbers["data"])
+        expected = 0
+        for name, offset, high, low in re.findall(r"([xy])_zero_point(?: - (\d+))? in bits (\d+):(\d+)", rules[1]):
+            zero, width = numbers[f"{name}_zero_point"] - int(offset or 0), int(high) + 1 - int(low)
+            assert -1 << width - 1 <= zero < 1 << width - 1
+            expected |= (zero & (1 << width) - 1) << int(low)
+        assert words[1] == expected
+        if block.config.rescales:
+            twice, power, most = re.match(r"factor of the gates: (2 \* )?x_scale / y_scale \* 2\*\*(\d+), rounded; "
+                                          r"2\*\*(\d+) at most$", rules[2]).groups()
+            factor = (2 if twice else 1) * numbers["x_scale"] / numbers["y_scale"] * 2 ** int(power)
+            assert words[2] == round(factor) <= 2 ** int(most)
+        assert len(rules) == 3 + block.config.rescales
+
+    def test_config(self, spec):
+        config = config_fields(spec(**FORMATS["wider"], loadable=True).config)
+        expected = dict(data="uint6", outputs="int12", weight_bits=8, zero_point=32, y_zero_point=-5)
+        assert {name: config[name] for name in expected} == expected
+        json_bytes(config)
 
 
 class TestArrays:

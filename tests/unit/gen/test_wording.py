@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What reports call a block and its bound."""
 
+import dataclasses
+
 import pytest
 
 from tiled_se.gen.report import describe_block
-from tiled_se.gen.verilog import Design, _header
+from tiled_se.gen.verilog import Design, _header, packing
 from tiled_se.gen.wording import averaged, prior_alone
-from tiled_se.hdl.config import Config, Context, Order
+from tiled_se.hdl.config import Config, Context, DataType, Order
 
 CUMULATIVE = dict(context=Context.CUMULATIVE)
 CAUSAL = dict(context=Context.CAUSAL, prior_rows=2)
@@ -31,6 +33,28 @@ def test_block(tiling, text):
     block = config(**tiling)
     assert describe_block(block) == f"{text}, relu, sigmoid, int8, baked"
     assert f"\n// {text}, relu, sigmoid, int8, zero point 0, parameters baked in\n" in _header(block, "se")
+
+
+@pytest.mark.parametrize(("formats", "text", "zeros"), [
+    (dict(data=DataType(4), weight_bits=4), "int4, 4-bit weights", ", zero point 0"),
+    (dict(data=DataType(12, False), zero_point=9), "uint12", ", zero point 9"),
+    (dict(y_ratio=0.3), "int8, outputs int8", ", zero point 0, that of the outputs 0"),
+    (dict(y_data=DataType(6, False), y_zero_point=5), "int8, outputs uint6",
+     ", zero point 0, that of the outputs 5")])
+def test_formats(formats, text, zeros):
+    block = config(**formats)
+    assert describe_block(block).endswith(f", relu, sigmoid, {text}, baked")
+    assert f", {text}{zeros}, parameters baked in\n" in _header(block, "se")
+    # Loaded with the parameters.
+    assert f", {text}, loadable through w_axis\n" in _header(dataclasses.replace(block, loadable=True), "se")
+
+
+@pytest.mark.parametrize(("data", "lanes", "text"), [
+    (DataType(8), 4, "int8, lane 0 in bits 7:0, the others above it without gaps"),
+    (DataType(3, False), 5, "uint3, lane 0 in bits 2:0, the others above it without gaps, padding in bits 15:15"),
+    (DataType(12), 1, "int12, lane 0 in bits 11:0, padding in bits 15:12")])
+def test_packing(data, lanes, text):
+    assert packing(data, lanes) == text
 
 
 @pytest.mark.parametrize(("tiling", "text"), [
