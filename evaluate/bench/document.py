@@ -48,11 +48,11 @@ Cumulative and causal blocks have gates from a mean of many rows, and one row of
 far, so that one row waits, or of all rows before, so that none does. Their K is 1, or the least with which the block
 still takes a beat a cycle. Their MAX_ROWS is the height of the map. Seven rows are 8\\*7\\*W\\*C bits.
 
-Unless a table says otherwise, blocks are loadable, with random weights, ReLU, sigmoid and MACS=auto, and LANES is the
-largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits. Memory counts every memory of the block
-except those of the parameters. Cycles are counted from the first beat offered to the last beat out, over {FRAMES}
-frames back to back without stalls. Latency is counted from the first beat in to the first beat out. Beats a cycle are
-counted from the first beat out to the last beat out.
+Unless a table says otherwise, data and weights have 8 bits, and blocks are loadable, with random weights, ReLU,
+sigmoid and MACS=auto, and LANES is the largest divisor of C up to {DEFAULT_LANES}. The bound is 8\\*k\\*W\\*C bits.
+Memory counts every memory of the block except those of the parameters. Cycles are counted from the first beat offered
+to the last beat out, over {FRAMES} frames back to back without stalls. Latency is counted from the first beat in to
+the first beat out. Beats a cycle are counted from the first beat out to the last beat out.
 """
 
 
@@ -91,6 +91,12 @@ exactly one place for each of these beats. The table was measured by `make veril
 `make sim` with the variables in the first column. MAX_ROWS is its default. The first rows are those of strips:
 """
     yield tables.contexts(plan, results)
+    yield "### The same block in other number formats"
+    yield """
+`make sim` with the variables in the first column, and `make synth TARGET=ecp5` with the same ones. Outputs have the
+format of the input. The bound has as many bits an element as the input:
+"""
+    yield tables.formats(plan, results)
 
 
 def _blocks(plan, results):

@@ -18,6 +18,8 @@ HEADLINE = BlockShape(56, 56, 64, 16)
 HEADLINE_LANES = (8, 1)
 # Networks are added up for beats of so many lanes at most.
 LANES_LIMITS = (1, 2, 4, DEFAULT_LANES)
+# Number formats, as options that differ from their defaults; that of all other tables is among them.
+FORMATS = ({"dtype": "int4", "weight_bits": 4}, {"dtype": "int4"}, {}, {"dtype": "int16"})
 SWEPT_MACS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 # Ways to size the headline block, as options that differ from their defaults.
 VARIANTS = ({}, {"sram_overhead": 0.02}, {"slack": 0})
@@ -43,6 +45,8 @@ class Plan:
         Simulations of the headline block.
     contexts : tuple of Task
         Simulations of the headline block in RUNNING's contexts.
+    formats : dict of Task to Task
+        Simulations of the headline block in each of FORMATS, with its synthesis for ECP5.
     macs : dict of int to tuple of Task
         By lanes: the headline block with growing numbers of multipliers.
     occupancy : tuple of Task
@@ -58,6 +62,7 @@ class Plan:
     memory: dict = dataclasses.field(default_factory=dict)
     variants: tuple = ()
     contexts: tuple = ()
+    formats: dict = dataclasses.field(default_factory=dict)
     macs: dict = dataclasses.field(default_factory=dict)
     occupancy: tuple = ()
     synth: tuple = ()
@@ -66,8 +71,9 @@ class Plan:
     @property
     def tasks(self):
         """Every task once: what a synthesis tool does first, then long simulations before short ones."""
-        found = [*self.synth, *self.cycles.values(), *self.latency.values(), *self.variants, *self.contexts,
-                 *self.occupancy, *(task for forms in self.memory.values() for task in forms.values()),
+        found = [*self.synth, *self.formats.values(), *self.formats, *self.cycles.values(), *self.latency.values(),
+                 *self.variants, *self.contexts, *self.occupancy,
+                 *(task for forms in self.memory.values() for task in forms.values()),
                  *(task for row in self.macs.values() for task in row), *(self.table.tasks if self.table else ())]
         return sorted(dict.fromkeys(found), key=lambda task: (task.kind is not Kind.SYNTH, -task.beats))
 
@@ -103,6 +109,8 @@ def _headline():
         # As the block is made where nobody knows the map's height.
         "contexts": tuple(running(Kind.CYCLES, HEADLINE, context, lanes, max_rows=DEFAULT_MAX_ROWS)
                           for lanes in HEADLINE_LANES for context in RUNNING),
+        "formats": {tiled(Kind.CYCLES, HEADLINE, **numbers): tiled(Kind.SYNTH, HEADLINE, target=Target.ECP5, **numbers)
+                    for numbers in FORMATS},
         "table": Table(tile_rows({network.name: network for network in load_networks(staged=True)}, load_paper())),
         "macs": {lanes: tuple(tiled(Kind.MEMORY, HEADLINE, lanes, macs=macs) for macs in SWEPT_MACS)
                  for lanes in HEADLINE_LANES},

@@ -38,12 +38,12 @@ class Findings:
     """The simulations that break or limit a claim of the page, as lists of tasks.
 
     ``inexact``: analytic and simulated figures differ. ``slow``: less than one beat a cycle. ``broken``: slow, although
-    every tile has as many beats as excite takes cycles. The slow ones in contexts are all broken.
+    every tile has as many beats as excite takes cycles. The slow ones in contexts and in formats are all broken.
     """
 
     def __init__(self, plan, results):
         simulations = [task for task in dict.fromkeys([*plan.cycles.values(), *plan.latency.values(), *plan.variants,
-                                                       *plan.contexts])
+                                                       *plan.contexts, *plan.formats])
                        if task in results and "simulated" in results[task]]
         self.simulated = len(simulations)
         self.inexact = [task for task in simulations
@@ -53,7 +53,7 @@ class Findings:
         self.slow = [task for task in rows if results[task]["simulated"]["steady_throughput"] < 1]
         self.broken = [task for task in self.slow
                        if results[task]["shortest_tile_beats"] >= results[task]["excite_cycles"]]
-        self.broken += [task for task in plan.contexts
+        self.broken += [task for task in (*plan.contexts, *plan.formats)
                         if task in results and results[task]["simulated"]["steady_throughput"] < 1]
 
     @property

@@ -12,8 +12,8 @@ from ..tasks import RUNNING
 from .plan import HEADLINE, HEADLINE_LANES, LANES_LIMITS
 from .sums import network_memory
 
-__all__ = ["blocks", "contexts", "less", "macs", "measured_memory", "memory_roles", "name", "networks", "originals",
-           "running", "steady", "synth", "table_1", "variants"]
+__all__ = ["blocks", "contexts", "formats", "less", "macs", "measured_memory", "memory_roles", "name", "networks",
+           "originals", "running", "steady", "synth", "table_1", "variants"]
 
 FAILED = "failed"
 ROLES = ("tile_buffer", "accumulator", "scale_fifo", "other", "weight")
@@ -168,6 +168,23 @@ def contexts(plan, results):
             "memory, bits (n)", "over seven rows"]
     strips = [task for task in plan.variants if task.options.slack is None and task.options.sram_overhead is None]
     return _filled(head, [(f"`{command(task)}`", task) for task in (*strips, *plan.contexts)], results, row)
+
+
+def formats(plan, results):
+    """The headline block in several number formats: rate, memory, area."""
+    def row(task, result):
+        sram, made = result["sram"], results.get(plan.formats[task])
+        cells = [result["config"]["operand_bits"], result["config"]["macs"],
+                 f"{result['simulated']['steady_throughput']:.4f}", sram["bound_bits"],
+                 sram["total_without_weights_bits"], f"{sram['over_bound']:.3f}", sram["weight_bits"]]
+        if made is None:
+            return [*cells, FAILED, "", "", "", ""]
+        found = made["synth"]
+        return [*cells, *(_cell(found.get(name)) for name in ("luts", "ffs", "dsps", "block_rams")), _speeds(found)]
+
+    head = ["make sim", "operands, bits", "MACS", "beats a cycle (s)", "bound, bits", "memory, bits (n)", "over bound",
+            "parameters, bits (n)", "LUTs", "flip-flops", "DSPs", "block RAMs", "Fmax, MHz: median (each seed)"]
+    return _filled(head, [(f"`{command(task)}`", task) for task in plan.formats], results, row)
 
 
 def running(plan, results):

@@ -122,6 +122,20 @@ class TestPlan:
         assert [tables.command(task) for task in found.contexts[:2]] == [
             f"K=1 W=56 C=64 CONTEXT={context.value} PRIOR=1 LANES=8" for context in RUNNING]
 
+    def test_formats(self):
+        """Each is simulated and synthesised; that of 8 bits is the headline's own."""
+        found = plan.make_plan(load_networks())
+        commands = [tables.command(task) for task in found.formats]
+        assert commands == ["K=7 W=56 C=64 LANES=8 WEIGHT_BITS=4 DTYPE=int4", "K=7 W=56 C=64 LANES=8 DTYPE=int4",
+                            "K=7 W=56 C=64 LANES=8", "K=7 W=56 C=64 LANES=8 DTYPE=int16"]
+        usual = next(task for task in found.formats if task.options.dtype is None)
+        assert usual == found.variants[0]
+        assert found.formats[usual] in found.synth
+        for task, made in found.formats.items():
+            assert dataclasses.replace(made.options, height=task.options.height, frames=task.options.frames) == (
+                dataclasses.replace(task.options, target=Target.ECP5))
+            assert {task, made} <= set(found.tasks)
+
     def test_limited(self):
         found = plan.make_plan((), (SMALL,), headline=False)
         assert (list(found.cycles), found.variants, found.synth) == ([SMALL], (), ())
@@ -196,10 +210,26 @@ class TestResults:
         assert (short.slow, short.broken) == ([task], [])
         assert Findings(tiny, {task: late}).problems == {task: "analytic and simulated cycles differ"}
 
-    def test_findings_in_contexts(self):
-        """A block with a row that waits, or none, is as fast as the tables say, or wrong."""
+    def test_format_row(self):
+        """Figures of the simulation and of the synthesis beside each other; either may have failed."""
+        task, made = (tiled(kind, SMALL, 4, dtype="int4") for kind in (Kind.CYCLES, Kind.SYNTH))
+        simulated = {"config": {"operand_bits": 14, "macs": 3}, "simulated": {"steady_throughput": 1.0}, "sram": {
+            "bound_bits": 1000, "total_without_weights_bits": 1100, "over_bound": 1.1, "weight_bits": 77}}
+        synthesised = {"synth": {"luts": 2300, "ffs": 1, "dsps": 0, "block_rams": 2, "fmax_mhz": {"1": 170.0},
+                                 "fmax_mhz_median": 170.0}}
+        sections, first = plan.Plan(formats={task: made}), f"`{tables.command(task)}`"
+        row = ["14", "3", "1.0000", "1,000", "1,100", "1.100", "77"]
+        assert cells(tables.formats(sections, {task: simulated, made: synthesised}), first)[1:] == [
+            *row, "2,300", "1", "0", "2", "170.0 (170.0)"]
+        assert cells(tables.formats(sections, {task: simulated}), first)[1:] == [*row, "failed", "", "", "", ""]
+        assert cells(tables.formats(sections, {made: synthesised}), first)[1] == "failed"
+
+    @pytest.mark.parametrize("section", [
+        lambda task: plan.Plan(contexts=(task,)), lambda task: plan.Plan(formats={task: task})])
+    def test_findings_in_contexts_and_formats(self, section):
+        """Such a block of the headline's is as fast as the tables say, or wrong."""
         task, figures = running(Kind.CYCLES, SMALL, RUNNING[1]), {"total_cycles": 9, "first_output_latency": 3}
-        sections = plan.Plan(contexts=(task,))
+        sections = section(task)
         right = {"analytic": figures, "simulated": figures | {"steady_throughput": 1.0}}
         assert Findings(sections, {task: right}).problems == {}
         assert Findings(sections, {task: right}).simulated == 1
