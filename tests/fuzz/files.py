@@ -151,6 +151,9 @@ SCALARS = {
     "residual": (2, -1, 0.5, [True, False], "yes", np.nan, 1 << 60),
     "x_scale": (0.0, -1.0, np.nan, np.inf, 1e300, 5e-324, [1, 2], "1", True, 1j, np.longdouble("1e4000")),
     "x_zero_point": (0.5, 300, -129, np.nan, 1e300, np.longdouble("1e4000"), 1 << 62, "0", [0, 0], 2.0**63),
+    "x_bits": (0, 1, 17, 4.5, -8, np.nan, "8", [8, 8], True, 1 << 62),
+    "y_scale": (0.0, -1.0, np.nan, np.inf, 1e300, 5e-324, [1, 2], "auto", True, np.longdouble("1e4000")),
+    "y_zero_point": (0.5, 1 << 17, -1 << 17, np.nan, 1e300, "0", [0, 0], True),
 }
 
 
@@ -160,7 +163,8 @@ def _wrong_scalar(draw, arrays, name):
         # Scale and zero point count with integers only.
         arrays |= {"x_scale": np.array(1.0), "x_zero_point": np.array(0),
                    "x_q": np.zeros((1, 2, 3, 4), draw(st.sampled_from(("i1", "u1", "i8"))))}
-    name = draw(st.sampled_from(("mid", "gate", "residual") if "w1" in arrays else ("x_scale", "x_zero_point")))
+    name = draw(st.sampled_from(("mid", "gate", "residual", "y_scale", "y_zero_point") if "w1" in arrays else
+                                ("x_scale", "x_zero_point", "x_bits")))
     arrays[name] = np.array(draw(st.sampled_from(SCALARS[name])))
     return pack(arrays), True
 

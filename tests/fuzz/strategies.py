@@ -9,6 +9,7 @@ import signal
 from hypothesis import strategies as st
 
 from tiled_se.gen.fields import flag
+from tiled_se.hdl.data_type import DataType
 
 from .files import damaged, edited, good_input, good_weights, pack
 from .lists import FAILING, damaged_list, good_networks, model_bytes
@@ -24,7 +25,8 @@ STANDING = {**dict.fromkeys(NETWORKS, ("model",)), "sensitivity": ("model", "cal
 TILING = ("context", "tile_width", "prior_rows", "max_rows", "window", "order")
 SIZES = ("frames", "height", "width", "channels", "squeeze")
 # Options of a block that depend on others, or are said with their files.
-DEPENDENT = (*SIZES, *TILING, "lanes", "dtype", "zero_point", "operand_bits", "error", "sim")
+DEPENDENT = (*SIZES, *TILING, "lanes", "dtype", "zero_point", "y_dtype", "y_scale", "y_zero_point", "operand_bits",
+             "error", "sim")
 # Folders that exist or can be made.
 FOLDERS = ("out", "there", "new/sub/out", "with space", "\u00fc\u4e16", "-dash", "a'b", "line\nbreak", "\udcff",
            "x" * 200, "./out/../out", "out.v", "%d")
@@ -141,9 +143,11 @@ def _block(draft):
         line = "height" if said.get("order") == "columns" else "width"
         said |= {name: sizes[name] for name in ("frames", "height", "width") if name == line or draft.chance(40)}
         draft.say(30, ["dtype"])
-        low = 0 if said.get("dtype") == "uint8" else -128
+        data = DataType.parse(said.get("dtype", "int8"))
         if draft.chance(20):
-            said["zero_point"] = str(draft.draw(st.integers(low, low + 255)))
+            said["zero_point"] = str(draft.draw(st.integers(data.low, data.high)))
+    if draft.chance(30):
+        _outputs(draft)
     if not {"weights", "input"} & set(said) or draft.chance(30):
         said["channels"] = sizes["channels"]
     if draft.chance(40):
@@ -154,6 +158,16 @@ def _block(draft):
     if "operand_bits" in said:
         # Whether a width is enough depends on the weights.
         draft.condemn("operand_bits", "error", verdict="either")
+
+
+def _outputs(draft):
+    """A format of the outputs; with a chosen scale and zero point any type is right."""
+    draft.said["y_scale"] = "auto"
+    draft.say(50, ["y_dtype"])
+    if draft.chance(30):
+        # Whether they fit depends on the type of the input and its scale.
+        draft.say(60, ["y_scale", "y_zero_point"])
+        draft.condemn("y_scale", "y_zero_point", verdict="either")
 
 
 def _tiling(draft, height, width):
@@ -192,7 +206,9 @@ def _input(draft, shape):
     if draft.chance(30):
         draft.said["dtype"] = integer or draft.draw(legal("dtype"))
     if draft.chance(25):
-        zeros = ("1", "50", "100") if draft.said.get("dtype") == "uint8" else ("0", "-9")
+        # One with integers on both sides.
+        data = DataType.parse(draft.said.get("dtype", "int8"))
+        zeros = [str(zero) for zero in sorted({data.low + 1, data.offset, data.high - 1})]
         draft.said["zero_point"] = str(int(arrays["x_zero_point"])) if integer else draft.pick(zeros)
 
 
@@ -265,7 +281,7 @@ def _syntax(draft):
 CONTRADICTIONS = (
     *(({"channels": "12", "lanes": lanes}, ("lanes", "channels")) for lanes in ("5", "7", "24", "64")),
     *(({"dtype": dtype, "zero_point": zero}, ("dtype", "zero_point")) for dtype, zero in (
-        ("int8", "128"), ("int8", "255"), ("uint8", "-1"))),
+        ("int8", "128"), ("int8", "255"), ("uint8", "-1"), ("int4", "8"), ("uint16", "-1"))),
     ({"weights": "", "input": "", "channels": "", "width": "5", "lanes": "1"}, ("channels",)),
     *((said, tuple(said)) for said in (
         {"k": "65536", "width": "65536", "channels": "65536"}, {"channels": "65536", "squeeze": "65536", "width": "9"},

@@ -83,7 +83,8 @@ def assert_files_arrived(line, outcome, arrays):
         with np.load(outcome.work / line.said["weights"]) as file:
             for name in ("w1", "w2"):
                 real = file[name].astype(float)
-                step = np.abs(real).max(axis=1, keepdims=True) / 127
+                largest = 2 ** (int(line.said.get("weight_bits") or 8) - 1) - 1
+                step = np.abs(real).max(axis=1, keepdims=True) / largest
                 # A row that is small beside the largest has fewer bits, or none.
                 assert (np.abs(arrays[name] - real) <= np.where(step < step.max() / 128, np.inf, 0.51 * step)).all()
     if line.said.get("input"):
