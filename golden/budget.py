@@ -17,7 +17,7 @@ from ..hdl.parameters import Layer
 from ..hdl.tables import QUADRATIC_EXTRA, SigmoidFormat, sigmoid_format, sigmoid_table
 from . import activation
 from .reciprocal import element_counts, reciprocal
-from .rounding import round_shift, scaled_floor
+from .rounding import scaled_floor, scaled_round
 from .scales import RealLayer, factor
 
 __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
@@ -36,17 +36,18 @@ MARGIN = 1e-9
 
 @functools.lru_cache(maxsize=16)
 def _mean_figures(config: Config) -> tuple[float, int, int]:
-    """(error, low, high) of `mean_error` and `mean_box`. Config refuses numbers that would not fit int64 here."""
+    """(error, low, high) of `mean_error` and `mean_box`."""
     elements = element_counts(config)
     value, q = reciprocal(config, elements)
-    # full / elements * 2**mean_frac - value / 2**q, times elements: integers over 2**(q + up).
+    # full / elements * 2**mean_frac - value / 2**q, times elements: integers over 2**(q + up). Both may exceed int64,
+    # but not their difference, which is then right as well.
     places = q + config.mean_frac
     up = (-places).clip(0)
     missing = (config.scale_rows * config.columns << places.clip(0)) - (elements * value << up)
     inexact = value & ((1 << q) - 1) != 0
     data = config.data.as_signed
     error = np.ldexp(-float(data.low) * np.abs(missing), -(q + up)) + HALF * inexact
-    low, high = (round_shift(elements * extreme * value, q) for extreme in (data.low, data.high))
+    low, high = (scaled_round(elements * extreme, value, q) for extreme in (data.low, data.high))
     return float(error.max()), min(int(low.min()), 0), max(int(high.max()), 0)
 
 

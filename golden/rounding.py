@@ -4,7 +4,7 @@
 from typing import Any
 
 __all__ = ["Array", "clamp", "floor_shift", "require_product", "require_signed", "require_unsigned", "round_shift",
-           "saturate_signed", "saturate_unsigned", "scaled_floor"]
+           "saturate_signed", "saturate_unsigned", "scaled_floor", "scaled_round"]
 
 # An int64 numpy array or torch tensor; a function takes one kind and returns the same.
 Array = Any
@@ -20,19 +20,40 @@ def round_shift(value: Array, bits: int | Array) -> Array:
     return (value + ((1 << bits) >> 1)) >> bits
 
 
+def _product(value: Array, multiplier: Array, bits: int) -> tuple[Array, Array]:
+    """``value * multiplier`` in two limbs: what is above the low `bits`, and these."""
+    mask = (1 << bits) - 1
+    low = (value & mask) * multiplier
+    return (value >> bits) * multiplier + (low >> bits), low & mask
+
+
+def _shifted(high: Array, low: Array, bits: int, shift: Array) -> Array:
+    """Two limbs, `low` of so many `bits`, shifted right."""
+    up = (bits - shift).clip(0)
+    return (high >> (shift - bits).clip(0) << up) + (low >> (bits - up))
+
+
 def scaled_floor(value: Array, multiplier: Array, shift: Array) -> Array:
     """``value * multiplier / 2**shift`` rounded towards minus infinity, saturated to about 62 bits.
 
     In two limbs, because the product may take 78 bits: `value` has up to 62 bits, `multiplier` 16, `shift` is 0 to 63.
     The arguments are of one kind and broadcast.
     """
-    mask = (1 << 32) - 1
-    low = (value & mask) * multiplier
-    high = (value >> 32) * multiplier + (low >> 32)
-    up = (32 - shift).clip(0)
-    limit = 1 << (62 - up)
-    high = high.clip(-limit, limit - 1)
-    return (high >> (shift - 32).clip(0) << up) + ((low & mask) >> (32 - up))
+    high, low = _product(value, multiplier, 32)
+    limit = 1 << (62 - (32 - shift).clip(0))
+    return _shifted(high.clip(-limit, limit - 1), low, 32, shift)
+
+
+def scaled_round(value: Array, multiplier: Array, shift: Array) -> Array:
+    """``value * multiplier / 2**shift`` rounded to the nearest integer, ties up; the integer must fit 62 bits.
+
+    In two limbs, because the product may take 82 bits: `multiplier` has up to 42, `shift` is 1 to 63. The arguments are
+    of one kind and broadcast.
+    """
+    high, low = _product(value, multiplier, 20)
+    half = 1 << (shift - 1)
+    low = low + (half & ((1 << 20) - 1))
+    return _shifted(high + (half >> 20) + (low >> 20), low & ((1 << 20) - 1), 20, shift)
 
 
 def clamp(value: Array, low: int | None, high: int | None) -> Array:

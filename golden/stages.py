@@ -22,6 +22,7 @@ from .rounding import (
     round_shift,
     saturate_signed,
     scaled_floor,
+    scaled_round,
 )
 
 __all__ = ["acc", "elements", "gates", "hidden", "logits", "means", "outputs", "requantise", "sums"]
@@ -55,8 +56,8 @@ def elements(height: int, config: Config) -> np.ndarray:
 def means(tile_sums: torch.Tensor, counts: npt.ArrayLike, config: Config) -> torch.Tensor:
     """Means [N, tiles, C], ``operand_bits``, of sums of as many elements as `counts` (tiles) says."""
     value, q = (torch.tensor(part)[:, None] for part in reciprocal(config, counts))
-    require_product("means", tile_sums, value)
-    return require_signed("means", round_shift(tile_sums * value, q), config.operand_bits)
+    require_signed("means", tile_sums, config.sum_bits)
+    return require_signed("means", scaled_round(tile_sums, value, q), config.operand_bits)
 
 
 def acc(stage: str, operand: torch.Tensor, weight: torch.Tensor, config: Config) -> torch.Tensor:

@@ -27,7 +27,7 @@ STREAM_VERSION = 2
 MULTIPLIER_OPERAND = 18
 # Entries of a layer's list of right shifts; a record selects one by 3 bits.
 MAX_SHIFTS = 8
-# Widest product that the golden model can hold in int64: sums times reciprocals, and accumulators.
+# Widest numbers that the golden model can hold in int64: accumulators, and twice a reciprocal times its elements.
 MAX_PRODUCT_BITS = 62
 # Widest formats. Parameters that need more are rejected.
 MAX_OPERAND_BITS = 40
@@ -117,7 +117,7 @@ class Config(Formats):
         object.__setattr__(self, "shifts", stored)
         if self.operand_bits > self.most_operand_bits:
             shape = f"{self.channels} channels and a squeeze of {self.squeeze}"
-            if self.sum_bits + self.reciprocal_bits > MAX_PRODUCT_BITS:
+            if self.operand_bits > self._most_mean_bits:
                 shape = f"means of {self.most_rows} rows of {self.columns}"
             raise ConfigError("operand_bits", self.operand_bits, f"at most {self.most_operand_bits} for {shape}")
 
@@ -181,12 +181,13 @@ class Config(Formats):
 
     @property
     def most_operand_bits(self) -> int:
-        """The widest legal ``operand_bits``: with wider ones, sums times reciprocals or accumulators are too wide.
+        """The widest legal ``operand_bits``: with wider ones, reciprocals or accumulators are too wide."""
+        return min(MAX_OPERAND_BITS, self._most_mean_bits, MAX_PRODUCT_BITS - (self.acc_bits - self.operand_bits))
 
-        Reciprocals have two bits more than a wide mean, or 18 at least.
-        """
-        accumulators = MAX_PRODUCT_BITS - (self.acc_bits - self.operand_bits)
-        return min(MAX_OPERAND_BITS, MAX_PRODUCT_BITS - self.sum_bits - 2, accumulators)
+    @property
+    def _most_mean_bits(self) -> int:
+        # Reciprocals have two bits more than a wide mean.
+        return MAX_PRODUCT_BITS - (self.sum_bits - self.data.bits) - 3
 
     @property
     def hidden_bits(self) -> int:

@@ -205,13 +205,13 @@ class TestTiling:
         assert hardware(prepared(tile_width=width)) == hardware(prepared())
 
     @pytest.mark.parametrize(("tiling", "allowed"), [
-        (dict(context=Context.CUMULATIVE), "at most 33 for means of 4096 rows of 65"),
-        (dict(context=Context.CAUSAL, max_rows=1000), "at most 36 for means of 1001 rows of 65"),
-        (dict(context=Context.WINDOW, window=(2, 60000)), "at most 30 for means of 60000 rows of 65")])
+        (dict(context=Context.CUMULATIVE), "at most 37 for means of 4096 rows of 1000"),
+        (dict(context=Context.CAUSAL, max_rows=1000), "at most 39 for means of 1001 rows of 1000"),
+        (dict(context=Context.WINDOW, window=(2, 60000)), "at most 33 for means of 60000 rows of 1000")])
     def test_operands_too_wide_for_the_means(self, tiling, allowed):
         """The option that was given is refused, not one that has its default."""
         with pytest.raises(ConfigError, match=f"^operand_bits=40: {allowed}$"):
-            prepare(BlockOptions(k=1, width=65, channels=4, operand_bits=40, **tiling))
+            prepare(BlockOptions(k=1, width=1000, channels=4, operand_bits=40, **tiling))
 
     def test_a_bound_that_no_width_keeps(self):
         with pytest.raises(ConfigError, match="^error=0.500001: no operand width keeps this for these parameters; "):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data of 2 to 16 bits, weights of 2 to 8, outputs with a format of their own: the contract, and stages by hand."""
 
-import re
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from tiled_se.golden.block import FloatBlock
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.golden.quantise import quantise_fixed_widths, quantise_within_error
 from tiled_se.golden.reference import squeeze_excite
-from tiled_se.hdl.config import Config, ConfigError, Context, DataType, Gate, GateKind, Mid, Order
+from tiled_se.hdl.config import Config, Context, DataType, Gate, GateKind, Mid, Order
 
 HARD = Gate(GateKind.HARDSIGMOID)
 GATES = [Gate(), Gate(), HARD, Gate(GateKind.HARDSIGMOID, 0.2, 0.5), Gate(GateKind.HARDSIGMOID, 3.0, -0.7)]
@@ -80,15 +79,10 @@ def exact_outputs(config, quantised, x, x_scale, y_scale):
 def test_contract(figure):
     """1,000 blocks of all formats and contexts: every output within the bound, which is at most an LSB."""
     worst = bound = share = saturated = 0.0
-    refused = []
     for seed in range(1000):
         config, block, x_scale, rng = random_case(seed)
         y_scale = x_scale * (1 + block.residual) if config.y_ratio is None else x_scale / config.y_ratio
-        try:
-            config, quantised = quantise_within_error(config, block, x_scale)
-        except ConfigError as error:
-            refused.append(str(error))
-            continue
+        config, quantised = quantise_within_error(config, block, x_scale)
         assert quantised.y_scale == pytest.approx(y_scale, rel=1e-12, abs=0)
         x = hard_frames(rng, config, int(rng.integers(1, 12)))
         y = IntegerModel(config, quantised.parameters).run(x).y.numpy()
@@ -104,10 +98,7 @@ def test_contract(figure):
             again = quantise_fixed_widths(config, block, x_scale)
             assert np.array_equal(IntegerModel(config, again.parameters).run(x).y.numpy(), y)
             assert again.error_bound_lsb == quantised.error_bound_lsb
-    message = r"error_lsb=1.0: no operand width keeps this for these parameters; the lowest bound reached is \d+\.\d+"
-    assert all(re.fullmatch(message, refusal) for refusal in refused)
-    assert len(refused) < 20
     assert 300 < saturated < 700
     assert worst > 0.7
     figure(f"formats: largest error of 1000 blocks {worst:.4f}, largest bound {bound:.4f} LSB, largest share "
-           f"{share:.3f}; {len(refused)} refused; {saturated:.0f} saturate")
+           f"{share:.3f}; {saturated:.0f} saturate")

@@ -3,14 +3,16 @@
 
 import dataclasses
 import fractions
+import math
 
 import numpy as np
 import pytest
+import torch
 
-from tiled_se.golden import budget
+from tiled_se.golden import budget, stages
 from tiled_se.golden.reciprocal import element_counts, reciprocal
 from tiled_se.golden.stages import elements
-from tiled_se.hdl.config import Config, Context
+from tiled_se.hdl.config import Config, Context, DataType
 
 TILINGS = {
     "strips": dict(k=7),
@@ -95,6 +97,28 @@ def test_mean_error(name, operand_bits):
     bound = budget.mean_error(config)
     assert worst <= bound + 1e-9
     assert bound <= worst * 2 + 1e-9
+
+
+@pytest.mark.parametrize("name", ["patches, almost halved", "cumulative", "causal, long prior"])
+def test_wide_means(name):
+    """Sums of 16-bit data times the longest reciprocals, which exceed int64, in fractions: within bound and box."""
+    config = config_of(TILINGS[name], data=DataType(16))
+    config = dataclasses.replace(config, operand_bits=config.most_operand_bits)
+    assert config.sum_bits + config.reciprocal_bits > 64
+    counts = np.unique(np.random.default_rng(1).choice(element_counts(config), 60))
+    bound, (low, high) = budget.mean_error(config), budget.mean_box(config)
+    for start, end in ((-32768, 1), (32767, -1)):
+        totals = [int(count) * start + end * extra for count in counts for extra in (0, 1, 12345)]
+        repeated = counts.repeat(3)
+        means = stages.means(torch.tensor(totals)[None, :, None], repeated, config).flatten().tolist()
+        assert low <= min(means)
+        assert max(means) <= high
+        for total, count, mean in zip(totals, repeated.tolist(), means, strict=True):
+            value, q = (int(part) for part in reciprocal(config, count))
+            product = fractions.Fraction(total * value, 1 << q)
+            assert mean == math.floor(product + fractions.Fraction(1, 2))
+            full = fractions.Fraction(config.scale_rows * config.columns, count)
+            assert abs(mean - total * full * fractions.Fraction(2)**config.mean_frac) <= bound
 
 
 def test_means_of_powers_of_two_are_exact():
