@@ -83,12 +83,14 @@ def squeeze_excite(x: np.ndarray, weights: Any, config: Config) -> np.ndarray:
 def error_lsb(job: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Largest and mean error of the outputs `y` for the inputs `x`, integer maps (N, H, W, C), in output LSB.
 
-    `job` has the block's ``config``, ``quantised`` parameters and data ``format``.
+    What y should be is limited to the range of its integers. `job` has the block's ``config``, ``quantised``
+    parameters, and the formats of x and y: ``format`` and ``y_format``.
     """
-    quantised, zero = job.quantised, job.format.zero_point
+    outputs, data = job.y_format, job.y_format.data
     largest, total = 0.0, 0.0
     for frame, result in zip(x, y, strict=True):
-        real = squeeze_excite(job.format.dequantise(frame), quantised, job.config)
-        error = np.abs(result.astype(np.float64) - zero - real / quantised.y_scale)
+        real = squeeze_excite(job.format.dequantise(frame), job.quantised, job.config)
+        exact = np.clip(outputs.zero_point + real / outputs.scale, data.low, data.high)
+        error = np.abs(result - exact)
         largest, total = max(largest, float(error.max())), total + float(error.sum())
     return {"max": largest, "mean": total / y.size}

@@ -6,9 +6,10 @@ import types
 import numpy as np
 import pytest
 
-from tiled_se.golden.block import FloatBlock
+from tiled_se.golden.block import DataFormat, FloatBlock
 from tiled_se.golden.reference import error_lsb, squeeze_excite
 from tiled_se.hdl.config import Config, Context, Gate, GateKind, Mid, Order
+from tiled_se.hdl.data_type import UINT8
 
 # Gates are the descriptors themselves: one channel, identity, a hard sigmoid of slope 1.
 PLAIN = Gate(GateKind.HARDSIGMOID, 1.0, 0.0)
@@ -64,12 +65,14 @@ def test_patches(order):
 
 
 def test_error_lsb():
-    """About the zero point, over all frames."""
+    """About the outputs' zero point, over all frames; beyond the end of their range, the end is right."""
     config = Config(k=1, width=1, channels=1, squeeze=1, mid=Mid.IDENTITY, gate=PLAIN)
     one, zero = np.ones((1, 1)), np.zeros(1)
-    weights = types.SimpleNamespace(w1=one, b1=zero, w2=one, b2=zero, prior=None, y_scale=0.125)
-    form = types.SimpleNamespace(zero_point=10, dequantise=lambda q: (q.astype(float) - 10) * 0.125)
-    job = types.SimpleNamespace(config=config, quantised=weights, format=form)
-    # Outputs are the squares of 0.5 and 0.25: 2 and 0.5 steps.
-    x = np.array([14, 12], np.int8).reshape(2, 1, 1, 1)
-    assert error_lsb(job, x, np.array([12, 10], np.int8).reshape(x.shape)) == {"max": 0.5, "mean": 0.25}
+    weights = types.SimpleNamespace(w1=one, b1=zero, w2=one, b2=zero, prior=None)
+    job = types.SimpleNamespace(config=config, quantised=weights, format=DataFormat(0.125, 10),
+                                y_format=DataFormat(0.0625, 250, UINT8))
+    # Outputs are the squares of 0.5, 0.25 and 0.75: 4, 1 and 9 steps, of which 5 are left.
+    x = np.array([14, 12, 16], np.int8).reshape(3, 1, 1, 1)
+    for y, errors in (([254, 250, 255], [0, 1, 0]), ([253, 252, 254], [1, 1, 1])):
+        error = error_lsb(job, x, np.array(y, np.uint8).reshape(x.shape))
+        assert error == {"max": max(errors), "mean": pytest.approx(sum(errors) / 3)}
