@@ -24,8 +24,8 @@ MOST_ELEMENTS, MOST_WEIGHTS = 1 << 28, 1 << 24
 
 Stored: TypeAlias = dict[str, np.ndarray]
 
-# Arrays of WEIGHTS; the prior may be missing.
-LAYERS, PRIOR = ("w1", "b1", "w2", "b2"), "prior"
+# Arrays of WEIGHTS; those of MORE may be missing.
+LAYERS, MORE = ("w1", "b1", "w2", "b2"), ("prior", "w1_step", "w2_step")
 FUNCTIONS, OUTPUTS = ("mid", "gate", "residual"), ("y_scale", "y_zero_point")
 WEIGHTS_HOLD = "must hold float w1 (CR, C), b1 (CR), w2 (C, CR) and b2 (C)"
 INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
@@ -35,9 +35,10 @@ INPUT_HOLDS = "must hold float x, or integer x_q with x_scale and x_zero_point"
 class Weights:
     """A WEIGHTS file.
 
-    ``arrays`` are w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and, where the file has it, prior (C): float64, of consistent
-    shapes, finite. ``y_scale`` and ``y_zero_point`` are the outputs'. Of these two and of ``mid``, ``gate`` and
-    ``residual`` those are None that the file does not have.
+    ``arrays`` are w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and, where the file has them, prior (C) and the steps of
+    integer weights, w1_step (CR) and w2_step (C): float64, of consistent shapes, finite. ``y_scale`` and
+    ``y_zero_point`` are the outputs'. Of these two and of ``mid``, ``gate`` and ``residual`` those are None that the
+    file does not have.
     """
 
     path: str
@@ -61,12 +62,12 @@ class Input:
 
 def load_weights(path: str) -> Weights:
     """The :class:`Weights` in file `path`; ConfigError ("weights") says what is wrong with it."""
-    stored = npz.read("weights", path, (*LAYERS, PRIOR, *FUNCTIONS, *OUTPUTS), MOST_WEIGHTS)
+    stored = npz.read("weights", path, (*LAYERS, *MORE, *FUNCTIONS, *OUTPUTS), MOST_WEIGHTS)
     missing = [name for name in LAYERS if name not in stored]
     if missing:
         raise ConfigError("weights", path, f"lacks {', '.join(missing)}; {WEIGHTS_HOLD}")
     arrays: dict[str, Any] = {
-        name: npz.floats("weights", path, name, stored[name]) for name in (*LAYERS, PRIOR) if name in stored}
+        name: npz.floats("weights", path, name, stored[name]) for name in (*LAYERS, *MORE) if name in stored}
     try:
         FloatBlock(**arrays)
     except ConfigError as error:
@@ -84,16 +85,18 @@ def load_weights(path: str) -> Weights:
                    None if y_zero_point is None else _whole("weights", path, "y_zero_point", y_zero_point))
 
 
-def weights_of(block: FloatBlock) -> Weights:
-    """The :class:`Weights` of a block, without a file."""
-    arrays = {name: getattr(block, name) for name in (*LAYERS, PRIOR) if getattr(block, name) is not None}
-    return Weights("", arrays, block.mid, block.gate, block.residual)
+def weights_of(block: FloatBlock, y_format: DataFormat | None = None) -> Weights:
+    """The :class:`Weights` of a block, without a file. `y_format` has the outputs' scale and zero point."""
+    arrays = {name: getattr(block, name) for name in (*LAYERS, *MORE) if getattr(block, name) is not None}
+    return Weights("", arrays, block.mid, block.gate, block.residual, *(
+        (None, None) if y_format is None else (y_format.scale, y_format.zero_point)))
 
 
-def weights_bytes(block: FloatBlock) -> bytes:
-    """A WEIGHTS file of a block."""
-    weights = weights_of(block)
-    return npz_bytes(weights.arrays | {"mid": block.mid.value, "gate": str(block.gate), "residual": block.residual})
+def weights_bytes(block: FloatBlock, y_format: DataFormat | None = None) -> bytes:
+    """A WEIGHTS file of a block, with the outputs' scale and zero point if `y_format` is given."""
+    outputs = {} if y_format is None else dict(zip(OUTPUTS, (y_format.scale, y_format.zero_point), strict=True))
+    return npz_bytes(weights_of(block).arrays | outputs | {
+        "mid": block.mid.value, "gate": str(block.gate), "residual": block.residual})
 
 
 def input_bytes(x_q: np.ndarray, data_format: DataFormat) -> bytes:

@@ -24,7 +24,9 @@ class FloatBlock:
     """The weights of one squeeze-and-excite block: w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C), converted to float64.
 
     ``prior`` (C), float64 too, is the descriptor that stands for the rows before a frame, as real values; None stands
-    for zeros. Tilings without imaginary rows ignore it. Raises ConfigError that names the array with a wrong shape or
+    for zeros. Tilings without imaginary rows ignore it. ``w1_step`` (CR) and ``w2_step`` (C) are those of weights that
+    are integers times a step for each output, as in a quantised network: the quantiser keeps these integers. With None
+    it chooses steps. Raises ConfigError that names the array with a wrong shape or
     wrong values.
     """
 
@@ -36,9 +38,12 @@ class FloatBlock:
     gate: Gate = Gate()
     residual: bool = False
     prior: np.ndarray | None = None
+    w1_step: np.ndarray | None = None
+    w2_step: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        arrays = [name for name in ("w1", "b1", "w2", "b2", "prior") if getattr(self, name) is not None]
+        arrays = [name for name in ("w1", "b1", "w2", "b2", "prior", "w1_step", "w2_step")
+                  if getattr(self, name) is not None]
         for name in arrays:
             value = np.asarray(getattr(self, name))
             if value.dtype.kind not in "iuf":
@@ -47,7 +52,8 @@ class FloatBlock:
         if self.w1.ndim != 2 or not self.w1.size:
             raise ConfigError("w1", list(self.w1.shape), "must have the shape [CR, C]")
         squeeze, channels = self.w1.shape
-        shapes = {"b1": [squeeze], "w2": [channels, squeeze], "b2": [channels], "prior": [channels]}
+        shapes = {"b1": [squeeze], "w2": [channels, squeeze], "b2": [channels], "prior": [channels],
+                  "w1_step": [squeeze], "w2_step": [channels]}
         for name in arrays[1:]:
             shape = shapes[name]
             if list(getattr(self, name).shape) != shape:
@@ -56,6 +62,9 @@ class FloatBlock:
         for name in arrays:
             if not (np.abs(getattr(self, name)) <= LARGEST_WEIGHT).all():
                 raise ConfigError(name, "not finite", "must hold finite float32 numbers only")
+        for name in arrays:
+            if name.endswith("_step") and (getattr(self, name) <= 0).any():
+                raise ConfigError(name, getattr(self, name).min(), "must hold positive numbers only")
 
     def check(self, config: Config) -> None:
         """Raise ConfigError unless `config` describes a block of this shape and these functions."""
@@ -64,6 +73,11 @@ class FloatBlock:
         for name in ("mid", "gate", "residual"):
             if getattr(self, name) != getattr(config, name):
                 raise ConfigError(name, getattr(config, name), f"the weights are for {getattr(self, name)}")
+        for name, weight, step in (("w1", self.w1, self.w1_step), ("w2", self.w2, self.w2_step)):
+            largest = 0 if step is None else int(np.rint(abs(weight) / step[:, None]).max())
+            if largest > config.largest_weight:
+                raise ConfigError("weight_bits", config.weight_bits, f"must be at least {largest.bit_length() + 1}, as "
+                                  f"{name} has integers up to {largest}")
 
 
 def check_scale(scale: float) -> None:

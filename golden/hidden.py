@@ -54,11 +54,12 @@ def _least_scale(config: Config, block: FloatBlock, x_scale: float, shifts: Shif
     """The finest hidden scales that layer 1's multipliers and biases, and layer 2's ratios, allow."""
     # A small margin for the rounding of weights and ratios.
     largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
-    ratio = row_steps(block.w1, config.largest_weight).max() * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
+    finest = row_steps(block.w1, config.largest_weight, block.w1_step).max()
+    ratio = finest * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
     bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD_BITS / (LARGEST_BIAS / 2)
     if np.abs(block.w2).max() < NEGLIGIBLE_WEIGHT:
         return max(ratio, bias), 0.0
-    step = row_steps(block.w2, config.largest_weight).max() * fold(config)[0]
+    step = row_steps(block.w2, config.largest_weight, block.w2_step).max() * fold(config)[0]
     return max(ratio, bias), SMALLEST_RATIO * logit_scale(config) * 2.0**-GUARD_BITS / step
 
 
@@ -67,7 +68,7 @@ def _layer(config: Config, block: FloatBlock, x_scale: float, hidden_scale: floa
     """Layer 1 (RealLayer with its real bias) and its shifts, for a given hidden scale."""
     unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD_BITS
     real, shifts = quantise_layer(block.w1, config.largest_weight, unit, _real_bias(block, config, x_scale),
-                                  bias_unit, shifts, "1")
+                                  bias_unit, shifts, "1", block.w1_step)
     bias = real.layer.bias * bias_unit + x_scale * config.signed_zero_point * real.weight.sum(axis=1)
     return dataclasses.replace(real, bias=bias), shifts
 

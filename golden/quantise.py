@@ -95,7 +95,7 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
     slope, offset = fold(config)
     unit = logit_scale(config) * 2.0**-GUARD_BITS
     real2, shifts2 = quantise_layer(block.w2, config.largest_weight, layer_units(config, x_scale, hidden_scale)[1],
-                                    lambda real: block.b2 * slope + offset, unit, shifts[1], "2")
+                                    lambda real: block.b2 * slope + offset, unit, shifts[1], "2", block.w2_step)
     hidden = budget.hidden_error(config, real1, shifts1, exact_mid)
     bound = budget.output_error(config, budget.logit_error(real2, hidden).max())
     layers = real1.layer, real2.layer

@@ -12,9 +12,9 @@ from ..hdl.config import GUARD_BITS, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BI
 from ..hdl.errors import ConfigError
 from ..hdl.parameters import Layer
 
-__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "factor", "fold",
-           "layer_units", "logit_scale", "mean_scale", "quantise_layer", "row_steps", "tight_shifts",
-           "x_range"]
+__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "exact_shifts",
+           "factor", "fold", "layer_units", "logit_scale", "mean_scale", "quantise_layer", "row_steps",
+           "tight_shifts", "x_range"]
 
 LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 LARGEST_SHIFT = 63
@@ -81,9 +81,13 @@ def layer_units(config: Config, x_scale: float, hidden_scale: float) -> tuple[fl
             logit_scale(config) * 2.0**-GUARD_BITS / hidden_scale / fold(config)[0])
 
 
-def row_steps(weight: np.ndarray, largest: int) -> np.ndarray:
-    """float64 array (outputs): the finest step with which each row fits ``-largest..largest``."""
-    return np.abs(weight).max(axis=1) / largest
+def row_steps(weight: np.ndarray, largest: int, given: np.ndarray | None = None) -> np.ndarray:
+    """float64 array (outputs): the finest step with which each row fits ``-largest..largest``, or the one `given`.
+
+    Rows of zeros have 0.
+    """
+    most = np.abs(weight).max(axis=1)
+    return most / largest if given is None else np.where(most > 0, given, 0.0)
 
 
 def _largest_shift(ideal: np.ndarray) -> np.ndarray:
@@ -109,12 +113,24 @@ def tight_shifts(ideal: np.ndarray) -> tuple[int, ...]:
     return tuple(int(n) for n in entries[np.unique(chosen)])
 
 
-def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Smallest ratios m / 2**n that are not under `ideal`: int64 arrays m and index of n, float64 ratios.
+def exact_shifts(ideal: np.ndarray) -> tuple[int, ...]:
+    """As `tight_shifts`, with which as many multipliers as possible have 16 bits: the weights' steps are not ours."""
+    used = ideal[ideal >= 2.0**-(LARGEST_SHIFT + 1)]
+    if not used.size:
+        return (0,)
+    entries = np.unique(_largest_shift(used).clip(0, LARGEST_SHIFT))
+    chosen = np.unique(np.linspace(0, len(entries) - 1, min(len(entries), MAX_SHIFTS)).round().astype(int))
+    return tuple(int(n) for n in entries[chosen])
+
+
+def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str,
+                 nearest: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Smallest ratios m / 2**n that are not under `ideal`, or the `nearest`: int64 arrays m and index of n, float64
+    ratios.
 
     A row whose ratio is under half a step of the longest shift becomes 0: it is about 2**-50 of the others.
     """
-    candidates = np.ceil(np.ldexp(ideal[:, None], np.array(shifts)[None, :]))
+    candidates = (np.rint if nearest else np.ceil)(np.ldexp(ideal[:, None], np.array(shifts)[None, :]))
     candidates[candidates > LARGEST_MULTIPLIER] = -1
     legal = candidates >= 0
     if not legal.any(axis=1).all():
@@ -128,18 +144,20 @@ def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str) -> tuple
 
 
 def quantise_layer(weight: np.ndarray, largest_weight: int, unit: float, bias: Callable[[np.ndarray], np.ndarray],
-                   bias_unit: float, shifts: Shifts, name: str) -> tuple[RealLayer, tuple[int, ...]]:
+                   bias_unit: float, shifts: Shifts, name: str,
+                   steps: np.ndarray | None = None) -> tuple[RealLayer, tuple[int, ...]]:
     """Quantise the `weight` of one layer, a float64 array (outputs, inputs), whose `unit` is from `layer_units`.
 
     Its integers are from ``-largest_weight`` to ``largest_weight``. `bias` computes the layer's real bias, a float64
     array (outputs), from the real quantised weights; `bias_unit` is the real value of its step. If `shifts` is None
-    those of `tight_shifts` are used. `name` is "1" or "2", for the messages of TooLarge. Returns the layer, whose real
-    `bias` is 0 until the caller sets it, and the shifts.
+    those of `tight_shifts` are used. `name` is "1" or "2", for the messages of TooLarge. With `steps` (outputs) the
+    weights are integers times these: the integers are kept, and the steps are as near as multipliers allow. Returns the
+    layer, whose real `bias` is 0 until the caller sets it, and the shifts.
     """
-    ideal = row_steps(weight, largest_weight) / unit
-    shifts = shifts or tight_shifts(ideal)
-    multiplier, index, ratio = _multipliers(ideal, shifts, f"w{name}")
-    step = np.where(multiplier > 0, ratio * unit, np.inf)[:, None]
+    ideal = row_steps(weight, largest_weight, steps) / unit
+    shifts = shifts or (tight_shifts if steps is None else exact_shifts)(ideal)
+    multiplier, index, ratio = _multipliers(ideal, shifts, f"w{name}", steps is not None)
+    step = np.where(multiplier > 0, ratio * unit if steps is None else steps, np.inf)[:, None]
     integers = np.clip(np.rint(weight / step), -largest_weight, largest_weight)
     real = integers * (ratio * unit)[:, None]
     biases = np.rint(bias(real) / bias_unit)

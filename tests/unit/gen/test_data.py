@@ -109,6 +109,17 @@ class TestWeights:
         assert all((made.arrays[name] == array).all() for name, array in loaded.arrays.items())
         assert (loaded.mid, made.mid) == (Mid.SILU, Mid.SILU)
 
+    def test_steps_and_outputs_of_a_block(self, tmp_path):
+        """Those of weights that are integers, and the format to which a network quantises the output."""
+        block = FloatBlock(*(np.ones(shape) for shape in ((2, 3), 2, (3, 2), 3)), w1_step=[0.5, 1], w2_step=[1, 0.5, 1])
+        y_format = DataFormat(0.25, 7, DataType(4, signed=False))
+        path = tmp_path / "weights.npz"
+        path.write_bytes(weights_bytes(block, y_format))
+        for found in (load_weights(str(path)), weights_of(block, y_format)):
+            assert (found.y_scale, found.y_zero_point) == (0.25, 7)
+            np.testing.assert_array_equal(found.arrays["w1_step"], [0.5, 1])
+            np.testing.assert_array_equal(found.arrays["w2_step"], [1, 0.5, 1])
+
     def test_missing_arrays(self, npz):
         assert refused(load_weights, npz("w.npz", b1=np.zeros(2))) == f"lacks w1, w2, b2; {HOLDS}"
 
