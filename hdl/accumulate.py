@@ -40,7 +40,7 @@ class Accumulator(wiring.Component):
     i_valid, i_group, i_first : In
         A beat is taken; its group in the pixel; whether it belongs to the first pixel of its sums.
     i_data : In
-        The beat's channels as int8, a cycle later.
+        The beat's channels in the signed range, a cycle later.
     flush : In
         Start copying out. The last copy must be complete; excite, which takes the sums, needs longer than a copy.
     busy : Out
@@ -59,7 +59,7 @@ class Accumulator(wiring.Component):
         self.sums_layout = data.ArrayLayout(signed(config.sum_bits), config.lanes)
         super().__init__({
             "i_valid": In(1), "i_group": In(range(config.groups)), "i_first": In(1),
-            "i_data": In(data.ArrayLayout(signed(8), config.lanes)), "flush": In(1), "busy": Out(1),
+            "i_data": In(data.ArrayLayout(signed(config.data.bits), config.lanes)), "flush": In(1), "busy": Out(1),
             "o_valid": Out(1), "o_group": Out(range(config.groups)), "o_sums": Out(self.sums_layout),
             **({"copying": Out(1)} if config.context.running or resumes else {}),
             **({"i_sums": In(self.sums_layout)} if resumes else {}),

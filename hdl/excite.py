@@ -45,6 +45,8 @@ class Excite(wiring.Component):
         The scale FIFO has a place for a tile's gates; this tile takes it.
     o_valid, o : Out
         Gates.
+    factor : In
+        Only a block that ``rescales``: what its gates are multiplied by, see `GateStage`.
     """
 
     def __init__(self, config):
@@ -54,12 +56,13 @@ class Excite(wiring.Component):
             "i_words": In(range(config.groups + 1)), "i_valid": In(1), "i_group": In(range(config.groups)),
             "i_sums": In(data.ArrayLayout(signed(config.sum_bits), config.lanes)),
             "weight_address": Out(range(config.weight_depth)),
-            "weights": In(data.ArrayLayout(signed(8), config.macs)),
+            "weights": In(data.ArrayLayout(signed(config.weight_bits), config.macs)),
             "record_address": Out(range(config.squeeze + config.channels)), "record": In(Record(config)),
             **({"prior_address": Out(range(config.channels)), "prior": In(signed(config.prior_bits))}
                if config.prior_rows else {}),
             "gates_free": In(1), "gates_take": Out(1),
             "o_valid": Out(1), "o": Out(unsigned(config.gate_bits)),
+            **({"factor": In(unsigned(config.factor_bits + 1))} if config.rescales else {}),
         })
 
     def elaborate(self, platform):
@@ -201,5 +204,7 @@ class Excite(wiring.Component):
             gate.i.eq(requantise.o), self.o.eq(gate.o),
             self.o_valid.eq(delay(m, is_logit, latency - LOGIT, name="gate_valid", reset_less=False)),
         ]
+        if self.config.rescales:
+            m.d.comb += gate.factor.eq(self.factor)
         self._tap(m, "logits", is_logit, index, gate.logit)
         self._tap(m, "gates", self.o_valid, delay(m, index, latency - LOGIT, name="gate_index"), self.o)

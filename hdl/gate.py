@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The activation after the second layer."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import delay, saturate
+from .arithmetic import delay, round_shift, saturate
 from .config import GUARD_BITS, GateKind
-from .latency import SIGMOID
+from .latency import ADDERS, sigmoid_latency
+from .multiplier import Multiplier
+from .quadratic import coefficient, quadratic
 from .tables import sigmoid_format, sigmoid_table
 
 __all__ = ["GateStage"]
 
 
 class GateStage(wiring.Component):
-    """Turns a requantised value into a gate of 0 to ``gate_top``, one a cycle, in ``gate_latency`` cycles.
+    """Turns a requantised value into a gate, one a cycle, in ``gate_latency`` cycles.
 
-    ``logit`` is the argument of the gate function, ``LOGIT`` cycles after ``i``.
+    Gates are from 0 to ``gate_top``, in steps of ``2 ** -gate_frac``. ``logit`` is the argument of the gate function,
+    ``LOGIT`` cycles after ``i``. A block that ``rescales`` multiplies its gates by ``factor``, which has
+    ``factor_bits`` fractional bits; it stays constant while gates are computed.
     """
 
     def __init__(self, config):
@@ -24,18 +28,25 @@ class GateStage(wiring.Component):
         super().__init__({
             "i": In(signed(config.requant_bits + 1 - GUARD_BITS)), "logit": Out(signed(config.logit_bits)),
             "o": Out(unsigned(config.gate_bits)),
+            **({"factor": In(unsigned(config.factor_bits + 1))} if config.rescales else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.d.sync += self.logit.eq(saturate(self.i, self.logit.shape()))
-        if self.config.gate.kind is GateKind.SIGMOID:
-            self._sigmoid(m)
-        else:
-            low = 1 << (self.config.gate_frac - 1) if self.config.residual else 0
-            high = 1 << self.config.gate_frac
-            m.d.sync += self.o.eq(Mux(self.logit > high, high, Mux(self.logit < low, low, self.logit)))
+        gate = Signal.like(self.o, name="gate", reset_less=True) if self.config.rescales else self.o
+        m.d.sync += gate.eq(self._sigmoid(m) if self.config.gate.kind is GateKind.SIGMOID else self._clamped())
+        if self.config.rescales:
+            m.submodules.rescale = rescale = Multiplier(gate.shape(), self.factor.shape())
+            m.d.comb += [rescale.i_a.eq(gate), rescale.i_b.eq(self.factor)]
+            m.d.sync += self.o.eq(round_shift(rescale.o, self.config.factor_bits))
         return m
+
+    def _clamped(self):
+        """The gate of a hard sigmoid, whose logit is in steps of the gate. The least gate of a residual is half."""
+        top = self.config.gate_top
+        low, high = round(top / 2) if self.config.residual else 0, round(top)
+        return Mux(self.logit > high, high, Mux(self.logit < low, low, self.logit))
 
     def _sigmoid(self, m):
         bits, form = self.config.logit_bits - 1, sigmoid_format(self.config)
@@ -44,38 +55,52 @@ class GateStage(wiring.Component):
         inverted, magnitude = Signal(bits, reset_less=True), Signal(bits + 1, reset_less=True)
         m.d.sync += [inverted.eq(saturated[:bits] ^ saturated[bits].replicate(bits)),
                      magnitude.eq(inverted + self.logit[bits])]
-        c0, c1 = self._table(m, magnitude, bits)
-        total = self._line(m, c0, c1, delay(m, magnitude[:form.offset_bits], 1, name="offset"))
-        positive = total >> form.extra
-        whole = (3 << (self.config.gate_frac - 1)) if self.config.residual else 1 << self.config.gate_frac
-        negative = delay(m, self.logit < 0, SIGMOID - 1, name="negative")
-        m.d.sync += self.o.eq(Mux(negative, whole - positive, positive))
+        coefficients = self._table(m, magnitude, bits)
+        offset = delay(m, magnitude[:form.offset_bits], 1, name="offset")
+        if form.quadratic:
+            positive = quadratic(m, coefficients, offset, form.extra, name="positive")
+        else:
+            positive = self._line(m, *coefficients, offset) >> form.extra
+        top = self.config.gate_top
+        whole = round(3 * top / 2) if self.config.residual else round(top)
+        negative = delay(m, self.logit < 0, sigmoid_latency(self.config) - 1, name="negative")
+        return Mux(negative, whole - positive, positive)
 
     def _table(self, m, magnitude, bits):
         """The coefficients of a magnitude's segment. The magnitude beyond the last segment gives the largest gate."""
-        # Half a step of the result is added to the constants, so that truncation rounds to nearest.
         form = sigmoid_format(self.config)
-        table = [(c0 + (1 << (form.extra - 1)), c1)
-                 for c0, c1 in sigmoid_table(form, self.config.gate_top, self.config.residual)]
-        last = table[-1][0] + table[-1][1] * ((1 << form.offset_bits) - 1)
-        c0 = Signal(range(max(last, *(a0 for a0, _ in table)) + 1), reset_less=True)
-        c1 = Signal(range(max(a1 for _, a1 in table) + 1), reset_less=True)
+        # Half a step of the result is added to the constants, so that truncation rounds to nearest.
+        table = [(first + (1 << (form.extra - 1)), *others)
+                 for first, *others in sigmoid_table(form, self.config.gate_top, self.config.residual)]
+        offset, beyond = (1 << form.offset_bits) - 1, 0
+        for number in reversed(table[-1][1:]):
+            beyond = (beyond + number) * offset >> (form.offset_bits if form.quadratic else 0)
+        last = table[-1][0] + beyond
+        columns = list(zip(*table, strict=True))
+        columns[0] = (*columns[0], last)
+        if form.quadratic:
+            coefficients = [coefficient(column, f"c{i}") for i, column in enumerate(columns)]
+        else:
+            coefficients = [Signal(range(max(column) + 1), name=f"c{i}", reset_less=True)
+                            for i, column in enumerate(columns)]
         with m.Switch(magnitude[form.offset_bits:bits]):
-            for i, (a0, a1) in enumerate(table):
+            for i, numbers in enumerate(table):
                 with m.Case(i):
-                    m.d.sync += [c0.eq(a0), c1.eq(a1)]
+                    m.d.sync += [c.eq(number) for c, number in zip(coefficients, numbers, strict=True)]
         with m.If(magnitude[bits]):
-            m.d.sync += [c0.eq(last), c1.eq(0)]
-        return c0, c1
+            m.d.sync += [c.eq(number) for c, number in zip(coefficients, (last, 0, 0), strict=False)]
+        return coefficients
 
     @staticmethod
     def _line(m, c0, c1, offset):
-        """``c0 + c1 * offset``, three cycles later. Adders do it: a DSP block would be used for 15 bits only."""
+        """``c0 + c1 * offset``, ``ADDERS`` cycles later. Adders do it: a DSP block would be used for 15 bits only."""
         terms = [Mux(bit, c1, 0) << i for i, bit in enumerate(offset)] + [c0]
-        level = 0
-        while len(terms) > 1:
+        for level in range(ADDERS):
+            if len(terms) % 2:
+                terms.append(Const(0, 0))
             sums = [Signal((a + b).shape(), name=f"sum_{level}_{i}", reset_less=True)
                     for i, (a, b) in enumerate(zip(terms[::2], terms[1::2], strict=True))]
             m.d.sync += [s.eq(a + b) for s, a, b in zip(sums, terms[::2], terms[1::2], strict=True)]
-            terms, level = sums, level + 1
-        return terms[0]
+            terms = sums
+        total, = terms
+        return total

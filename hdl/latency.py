@@ -5,10 +5,11 @@ Who changes a component's pipeline changes its number here; tests compare the tw
 """
 
 from .config import GateKind
+from .tables import sigmoid_format
 
-__all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MULTIPLY", "ONE_BLOCK", "READABLE", "SHALLOW", "SIGMOID",
-           "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait", "ram_latency",
-           "record_ahead", "requantise_latency"]
+__all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MULTIPLY", "ONE_BLOCK", "QUADRATIC", "READABLE",
+           "RESCALE", "SHALLOW", "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait", "ram_latency",
+           "record_ahead", "requantise_latency", "sigmoid_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -28,11 +29,16 @@ LIMB_BITS = 17
 # From a beat that is taken to its read, where a tile is read before it has ended: the beat is written in the next
 # cycle, and the record of a tile's end must be there a cycle before its last beat is read.
 READABLE = 3
-# A tabulated mid: saturation, magnitude, table; after two multiplications: sum, difference, saturation.
-LOOK_UP, COMBINE = 3, 3
-# To the saturated logit. From there the sigmoid takes magnitude, table, three rows of adders, sign.
+# A quadratic of a table's segment: two multiplications and their sum.
+QUADRATIC = 2 * MULTIPLY + 1
+# A tabulated mid: saturation, magnitude, table; after the quadratic: difference, saturation.
+LOOK_UP, COMBINE = 3, 2
+# To the saturated logit. From there the sigmoid takes magnitude and table, the segment's value, and the sign. A linear
+# segment takes three rows of adders.
 LOGIT = 1
-SIGMOID = 6
+ADDERS = 3
+# The gate's multiplication by a factor, and its rounding.
+RESCALE = MULTIPLY + 1
 
 
 def ram_latency(depth):
@@ -72,9 +78,15 @@ def record_ahead(config):
 
 def mid_latency(config):
     """From a requantised value to the hidden value."""
-    return LOOK_UP + 2 * MULTIPLY + COMBINE if config.mid.tabulated else 1
+    return LOOK_UP + QUADRATIC + COMBINE if config.mid.tabulated else 1
+
+
+def sigmoid_latency(config):
+    """From a logit to its sigmoid."""
+    return 2 + (QUADRATIC if sigmoid_format(config).quadratic else ADDERS) + 1
 
 
 def gate_latency(config):
     """From a requantised value to the gate."""
-    return LOGIT + (SIGMOID if config.gate.kind is GateKind.SIGMOID else 1)
+    function = sigmoid_latency(config) if config.gate.kind is GateKind.SIGMOID else 1
+    return LOGIT + function + (RESCALE if config.rescales else 0)

@@ -6,7 +6,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay
-from .parameters import prior_words, record_words, weight_words
+from .parameters import ZERO_POINT_BITS, prior_words, record_words, weight_words
 from .ram import Ram
 from .requantise import Record
 
@@ -39,7 +39,8 @@ class Loader(wiring.Component):
     busy : Out
         A stream waits to start, or is being loaded.
     loaded, error : Out
-    zero : Out
+    zero, outputs_zero, factor : Out
+        The latter two only where the outputs have a format of their own, and where the block ``rescales``.
     weights, record : Out
         A memory word, valid with ``weights_write`` or ``records_write``, for ``address``. A record has the prior of its
         channel in the upper bits, if the block has one.
@@ -51,8 +52,10 @@ class Loader(wiring.Component):
         self.records_depth = config.squeeze + config.channels
         super().__init__({
             "i_valid": In(1), "i_ready": Out(1), "i_data": In(WORD), "i_last": In(1),
-            "start": In(1), "busy": Out(1), "loaded": Out(1), "error": Out(1), "zero": Out(signed(8)),
-            "weights": Out(8 * config.macs), "record": Out(config.record_bits + config.prior_bits),
+            "start": In(1), "busy": Out(1), "loaded": Out(1), "error": Out(1), "zero": Out(signed(config.data.bits)),
+            **({"outputs_zero": Out(signed(config.outputs.bits))} if config.requantised else {}),
+            **({"factor": Out(config.factor_bits + 1)} if config.rescales else {}),
+            "weights": Out(config.weight_bits * config.macs), "record": Out(config.record_bits + config.prior_bits),
             "address": Out(range(max(self.weights_depth, self.records_depth))),
             "weights_write": Out(1), "records_write": Out(1),
         })
@@ -103,7 +106,7 @@ class Loader(wiring.Component):
                 with m.If(foreign):
                     m.d.sync += [self.error.eq(1), phase.eq(Phase.DISCARD)]
             with m.If(zero):
-                m.d.sync += [self.zero.eq(data[:8].as_signed()), phase.eq(Phase.WEIGHTS)]
+                self._numbers(m, phase, last, data)
             with m.If(weights & complete & memory_end):
                 m.d.sync += phase.eq(Phase.RECORDS)
             with m.If(final):
@@ -112,6 +115,23 @@ class Loader(wiring.Component):
                 m.d.sync += [phase.eq(Phase.FINGERPRINT), self.loaded.eq(final)]
             with m.If(~discard & (last != final)):
                 m.d.sync += self.error.eq(1)
+
+    def _numbers(self, m, phase, last, data):
+        """Take the zero points and, with another word, the factor."""
+        m.d.sync += phase.eq(Phase.WEIGHTS)
+        bits = self.config.data.bits, self.config.outputs.bits
+        zero_points = [self.zero.eq(data[:bits[0]].as_signed())]
+        if self.config.requantised:
+            zero_points.append(self.outputs_zero.eq(data[ZERO_POINT_BITS:][:bits[1]].as_signed()))
+        if not self.config.rescales:
+            m.d.sync += zero_points
+            return
+        second = Signal()
+        m.d.sync += second.eq(~second & ~last)
+        with m.If(second):
+            m.d.sync += self.factor.eq(data[:len(self.factor)])
+        with m.Else():
+            m.d.sync += [*zero_points, phase.eq(Phase.ZERO)]
 
     def _places(self, m, valid, last, zero, weights, records):
         """Counts the words of a memory word, and those of a memory; returns 'it is the last' of both."""
@@ -152,11 +172,12 @@ class ParameterStore(wiring.Component):
         records = config.squeeze + config.channels
         super().__init__({
             "weight_address": In(range(config.weight_depth)),
-            "weights": Out(data.ArrayLayout(signed(8), config.macs)),
+            "weights": Out(data.ArrayLayout(signed(config.weight_bits), config.macs)),
             "record_address": In(range(records)), "record": Out(Record(config)),
             **({"prior_address": In(range(config.channels)), "prior": Out(signed(config.prior_bits))}
                if config.prior_rows else {}),
-            "loader_weights": In(8 * config.macs), "loader_record": In(config.record_bits + config.prior_bits),
+            "loader_weights": In(config.weight_bits * config.macs),
+            "loader_record": In(config.record_bits + config.prior_bits),
             "address": In(range(max(config.weight_depth, records))),
             "weights_write": In(1), "records_write": In(1), "read": In(1),
         })

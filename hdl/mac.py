@@ -30,7 +30,8 @@ class MacArray(wiring.Component):
         self.config = config
         super().__init__({
             "i_valid": In(1), "i_last": In(1), "i_operand": In(signed(config.operand_bits)),
-            "i_weights": In(data.ArrayLayout(signed(8), config.macs)), "o": Out(signed(config.acc_bits)),
+            "i_weights": In(data.ArrayLayout(signed(config.weight_bits), config.macs)),
+            "o": Out(signed(config.acc_bits)),
         })
 
     def elaborate(self, platform):
@@ -40,7 +41,7 @@ class MacArray(wiring.Component):
         move = delay(m, self.i_valid & self.i_last, MULTIPLY + 1, name="last", reset_less=False)
         behind = Signal(signed(config.acc_bits))
         for unit in reversed(range(config.macs)):
-            m.submodules[f"multiply_{unit}"] = multiply = Multiplier(signed(config.operand_bits), signed(8))
+            m.submodules[f"multiply_{unit}"] = multiply = Multiplier(self.i_operand.shape(), signed(config.weight_bits))
             acc = Signal(signed(config.acc_bits), name=f"acc_{unit}")
             drain = Signal.like(acc, name=f"drain_{unit}", reset_less=True)
             m.d.comb += [multiply.i_a.eq(self.i_operand), multiply.i_b.eq(self.i_weights[unit])]

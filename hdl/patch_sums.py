@@ -30,7 +30,7 @@ class PatchSums(wiring.Component):
     i_resumes, i_end : In
         The beat belongs to a segment's first pixel in another row than the first; it ends its band.
     i_data : In
-        The beat's channels as int8, a cycle later.
+        The beat's channels in the signed range, a cycle later.
     flush, direct, words, end : In
         The segment that has ended goes to the memory; and to excite; only so many of its groups have new sums; it was
         its band's last.
@@ -49,7 +49,7 @@ class PatchSums(wiring.Component):
         layout = data.ArrayLayout(signed(config.sum_bits), config.lanes)
         super().__init__({
             "i_valid": In(1), "i_group": In(range(config.groups)), "i_first": In(1), "i_resumes": In(1), "i_end": In(1),
-            "i_data": In(data.ArrayLayout(signed(8), config.lanes)),
+            "i_data": In(data.ArrayLayout(signed(config.data.bits), config.lanes)),
             "flush": In(1), "direct": In(1), "words": In(range(config.groups + 1)), "end": In(1),
             "send": In(1), "send_end": In(1), "read_start": In(1), "reading_next": Out(1), "busy": Out(1),
             "o_start": Out(1), "o_valid": Out(1), "o_group": Out(range(config.groups)), "o_sums": Out(layout),

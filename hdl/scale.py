@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import counter, delay
+from .arithmetic import counter, delay, saturate
 from .multiplier import Multiplier
 from .queue import Queue
 from .timing import Timing
@@ -40,26 +40,29 @@ class Scale(wiring.Component):
     group : Out
         The group whose gates are read with it.
     x : In
-        Data (int8), ``Timing.read_latency`` cycles after ``read``.
+        Data in the signed range, ``Timing.read_latency`` cycles after ``read``.
     gates : In
         Gates, ``DEVIATE`` cycles after the data.
     zero : In
-        The zero point in the int8 range.
+        The zero point in the signed range.
+    outputs_zero : In
+        Only outputs with a format of their own: their zero point, in their signed range.
     o_valid, o_ready, o_data, o_last : stream
-        Outputs in the int8 range.
+        Outputs in their signed range.
     idle : Out
         No beat is in the pipeline or in the queue.
     """
 
     def __init__(self, config, address_shape, tile=None, **more):
         self.config = config
-        int8 = data.ArrayLayout(signed(8), config.lanes)
+        inputs, outputs = (data.ArrayLayout(signed(kind.bits), config.lanes) for kind in (config.data, config.outputs))
         super().__init__({
             "tile_valid": In(1), "tile": In(tile or Tile(address_shape)), "release": Out(1),
             "read": Out(1), "ahead": In(address_shape), "group": Out(range(config.groups)),
-            "x": In(int8), "gates": In(data.ArrayLayout(unsigned(config.gate_bits), config.lanes)),
-            "zero": In(signed(8)),
-            "o_valid": Out(1), "o_ready": In(1), "o_data": Out(int8), "o_last": Out(1),
+            "x": In(inputs), "gates": In(data.ArrayLayout(unsigned(config.gate_bits), config.lanes)),
+            "zero": In(signed(config.data.bits)),
+            **({"outputs_zero": In(signed(config.outputs.bits))} if config.requantised else {}),
+            "o_valid": Out(1), "o_ready": In(1), "o_data": Out(outputs), "o_last": Out(1),
             "idle": Out(1),
             **({"ended": In(1), "head": In(address_shape)} if config.context.streams else {}),
             **more,
@@ -84,7 +87,7 @@ class Scale(wiring.Component):
         group, _ = counter(m, config.groups, self.read, self.release, name="group_count")
         m.d.comb += self.group.eq(group)
 
-        m.submodules.queue = queue = Queue(width=8 * config.lanes + 1, depth=timing.credits - 1)
+        m.submodules.queue = queue = Queue(width=config.outputs.bits * config.lanes + 1, depth=timing.credits - 1)
         last = delay(m, self.release & self.tile.last, timing.scale_latency, name="last")
         m.d.comb += [
             queue.i_valid.eq(delay(m, self.read, timing.scale_latency, name="valid", reset_less=False)),
@@ -107,19 +110,27 @@ class Scale(wiring.Component):
         return Mux(at_tile_start, self.tile.single, compared)
 
     def _multiply(self, m):
-        """``(x - zero) * gate``, rounded, plus zero.
+        """``(x - zero) * gate``, rounded, plus the outputs' zero point.
 
-        A gate is at most 1, so the result lies between the zero point and x, and fits 8 bits.
+        By default a gate is at most 1, so the result lies between the zero point and x, and fits. Only outputs with a
+        format of their own can saturate.
         """
+        config = self.config
+        outputs_zero = self.outputs_zero if config.requantised else self.zero
         results = []
-        for lane in range(self.config.lanes):
-            m.submodules[f"multiply_{lane}"] = multiply = Multiplier(signed(9), unsigned(self.config.gate_bits))
-            deviation = Signal(signed(9), name=f"deviation_{lane}", reset_less=True)
-            result = Signal(signed(8), name=f"result_{lane}", reset_less=True)
+        for lane in range(config.lanes):
+            deviation = Signal(signed(config.data.bits + 1), name=f"deviation_{lane}", reset_less=True)
+            m.submodules[f"multiply_{lane}"] = multiply = Multiplier(deviation.shape(), unsigned(config.gate_bits))
+            result = Signal(signed(config.outputs.bits), name=f"result_{lane}", reset_less=True)
             m.d.sync += deviation.eq(self.x[lane] - self.zero)
             m.d.comb += [multiply.i_a.eq(deviation), multiply.i_b.eq(self.gates[lane])]
             # `round_shift`, with one adder for its half and the zero point.
-            halves = multiply.o >> (self.config.gate_frac - 1)
-            m.d.sync += result.eq((halves + Cat(Const(1, 1), self.zero).as_signed()) >> 1)
+            halves = multiply.o >> (config.gate_frac - 1)
+            rounded = (halves + Cat(Const(1, 1), outputs_zero).as_signed()) >> 1
+            if config.requantised:
+                unbounded = Signal(rounded.shape(), name=f"unbounded_{lane}", reset_less=True)
+                m.d.sync += unbounded.eq(rounded)
+                rounded = saturate(unbounded, result.shape())
+            m.d.sync += result.eq(rounded)
             results.append(result)
         return Cat(results)

@@ -37,7 +37,7 @@ def memory_bits(config):
 
     For choosing among configurations. ``gen.inventory`` reads a block's real memories from its netlist.
     """
-    beat = 8 * config.lanes
+    beat = config.data.bits * config.lanes
     timing = Timing(config)
     sums = (2 + config.banded * config.tiles_across) * config.channels * config.sum_bits
     gates = timing.gate_places * config.channels * config.gate_bits
@@ -46,7 +46,8 @@ def memory_bits(config):
     if config.banded:
         tiles = BANDS_UNDER_WAY * (record + (config.k - 1).bit_length())
     hidden = config.squeeze * config.hidden_bits
-    return timing.buffer_words * beat + sums + gates + hidden + (timing.credits - 1) * (beat + 1) + tiles
+    queue = (timing.credits - 1) * (config.outputs.bits * config.lanes + 1)
+    return timing.buffer_words * beat + sums + gates + hidden + queue + tiles
 
 
 def memory_limit(config, overhead=None):
@@ -67,9 +68,9 @@ def memory_limit(config, overhead=None):
 def yardstick(config: Config) -> tuple[str, int]:
     """The bits with which a block's memory is compared, as (text, bits): its bound, or the paper's if that is 0."""
     if config.bound_bits:
-        return f"the bound 8*{config.waiting_formula}", config.bound_bits
+        return f"the bound {config.data.bits}*{config.waiting_formula}", config.bound_bits
     lines = "columns" if config.order is Order.COLUMNS else "rows"
-    return f"{PAPER_ROWS} {lines}, 8*{PAPER_ROWS}*{config.line_name}*C", config.tse7_bits
+    return f"{PAPER_ROWS} {lines}, {config.data.bits}*{PAPER_ROWS}*{config.line_name}*C", config.tse7_bits
 
 
 def choose_macs(config, overhead=None):
@@ -109,13 +110,14 @@ def doubts(config, lanes_chosen, macs_chosen):
     `lanes_chosen` and `macs_chosen` tell whether LANES and MACS are the user's own: these are not doubted.
     """
     found = []
-    bits = 8 * config.lanes * Timing(config).buffer_words
+    bits = config.data.bits * config.lanes * Timing(config).buffer_words
     if bits > FPGA_BITS:
         found.append(f"the tile buffer has {bits:,} bits, and no FPGA has {FPGA_BITS:,}{_less_buffer(config)}")
     if not lanes_chosen and config.lanes == 1 < config.channels:
         divisor = next((n for n in range(2, MOST_LANES + 1) if config.channels % n == 0), None)
         found.append(f"LANES=1, one channel a cycle, as C={config.channels} has no divisor from 2 to {DEFAULT_LANES}"
-                     + (f"; LANES={divisor} is possible, with beats of {8 * divisor} bits" if divisor else ""))
+                     + (f"; LANES={divisor} is possible, with beats of {config.data.bits * divisor} bits"
+                        if divisor else ""))
     if not macs_chosen and config.macs > MANY:
         found += _many_macs(config)
     return found
@@ -149,6 +151,6 @@ def _many_macs(config):
     text, bits = yardstick(config)
     before, after = (memory_bits(c) / bits for c in (fewest, config))
     # Once with its formula, then without.
-    name = text.partition(" 8*")[0].rstrip(",")
+    name = text.partition(f" {config.data.bits}*")[0].rstrip(",")
     return [f"MACS=auto takes {config.macs:,} multipliers for a memory of {after:.2f} x {text}; "
             f"MACS={fewest.macs} is as fast with {before:.2f} x {name}, and {FEWER}"]

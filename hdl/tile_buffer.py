@@ -48,15 +48,15 @@ class TileBuffer(wiring.Component):
         self.config = config
         self.depth = depth = Timing(config).buffer_words
         super().__init__({
-            "ready": Out(1), "write": In(1), "i": In(8 * config.lanes), "tail": Out(range(depth)),
-            "read": In(1), "ahead": Out(range(depth), init=1 % depth), "o": Out(8 * config.lanes),
+            "ready": Out(1), "write": In(1), "i": In(config.data.bits * config.lanes), "tail": Out(range(depth)),
+            "read": In(1), "ahead": Out(range(depth), init=1 % depth), "o": Out(config.data.bits * config.lanes),
             "peak": Out(range(depth + 1)), "empty": Out(1),
             **({"readable": Out(1), "head": Out(range(depth))} if config.context.streams else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.ram = ram = Ram(width=8 * self.config.lanes, depth=self.depth)
+        m.submodules.ram = ram = Ram(width=len(self.i), depth=self.depth)
         tail, _ = counter(m, self.depth, self.write, name="write_pointer")
         # `ahead` is a counter, and the read pointer follows it: a tile's end is compared with `ahead`, a word early.
         head, ahead_last = Signal(range(self.depth)), Signal(init=self.depth <= 2)

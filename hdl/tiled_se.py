@@ -32,10 +32,10 @@ class TiledSE(wiring.Component):
     Members
     -------
     s_axis_*, m_axis_*
-        Beats of ``lanes`` channels, lane 0 in the low byte. Order: channels, then pixels of a row, then rows. ``tlast``
-        is high with a frame's last beat. A frame may have any number of rows. A frame that ends before the end of a row
-        raises ``status_frame_error``. All its beats are delivered, its last tile with gates from the beats that it has,
-        and the next frame is computed correctly.
+        Beats of ``lanes`` channels, lane 0 in the low bits, without gaps; zeros above them fill whole bytes. Order:
+        channels, then pixels of a row, then rows. ``tlast`` is high with a frame's last beat. A frame may have any
+        number of rows. A frame that ends before the end of a row raises ``status_frame_error``. All its beats are
+        delivered, its last tile with gates from the beats that it has, and the next frame is computed correctly.
     w_axis_*
         Loadable blocks only: the parameter stream. The block takes a stream between frames, after all earlier outputs
         have left. It takes no frame before parameters are loaded, or while a stream waits or is being loaded.
@@ -53,10 +53,10 @@ class TiledSE(wiring.Component):
         if parameters is not None:
             parameters.validate(config)
         self.config, self.parameters = config, parameters
-        bits = 8 * config.lanes
+        inputs, outputs = (8 * kind.beat_bytes(config.lanes) for kind in (config.data, config.outputs))
         members = {
-            "s_axis_tdata": In(bits), "s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1),
-            "m_axis_tdata": Out(bits), "m_axis_tvalid": Out(1), "m_axis_tready": In(1), "m_axis_tlast": Out(1),
+            "s_axis_tdata": In(inputs), "s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1),
+            "m_axis_tdata": Out(outputs), "m_axis_tvalid": Out(1), "m_axis_tready": In(1), "m_axis_tlast": Out(1),
             "status_frame_error": Out(1), "status_peak_words": Out(range(Timing(config).buffer_words + 1)),
         }
         if config.loadable:
@@ -76,12 +76,14 @@ class TiledSE(wiring.Component):
         m.submodules.tile_buffer = buffer = TileBuffer(config)
         m.submodules.scale = scale = (PatchScale if banded else Scale)(config, buffer.tail.shape())
         admit, idle = Signal(), Signal()
-        zero = self._parameters(m, excite, admit, idle)
+        zero, outputs_zero = self._parameters(m, excite, admit, idle)
         m.submodules.ingress = ingress = (PatchIngress if banded else Ingress)(config, buffer.tail.shape())
         self._input(m, ingress, accumulate, excite, buffer)
         self._output(m, ingress, buffer, gates, scale)
         if banded:
             self._band(m, ingress, accumulate, gates, scale)
+        if config.requantised:
+            m.d.comb += scale.outputs_zero.eq(outputs_zero)
         m.d.comb += [
             ingress.admit.eq(admit), ingress.release.eq(scale.release), scale.zero.eq(zero),
             # A waiting parameter stream keeps frames from starting, so once the block is idle it stays idle.
@@ -92,15 +94,18 @@ class TiledSE(wiring.Component):
         ]
         return m
 
-    def _as_int8(self, beat):
-        """Convert a beat between the data's range and int8. For uint8 that is 128 less: the top bit is inverted."""
-        return beat if self.config.data.signed else beat ^ int.from_bytes(b"\x80" * self.config.lanes, "little")
+    def _shifted(self, beat, kind):
+        """Convert a beat between the range of `kind` and the signed range, which is lower by ``kind.offset``.
+
+        The top bit of each unsigned integer is inverted.
+        """
+        return beat ^ sum(kind.offset << kind.bits * lane for lane in range(self.config.lanes)) if kind.offset else beat
 
     def _input(self, m, ingress, accumulate, excite, buffer):
         """Beats go into tile buffer and accumulator, a finished tile's sums to excite."""
         context = self.config.context
-        beat = Signal(8 * self.config.lanes, reset_less=True)
-        m.d.sync += beat.eq(self._as_int8(self.s_axis_tdata))
+        beat = Signal(self.config.data.bits * self.config.lanes, reset_less=True)
+        m.d.sync += beat.eq(self._shifted(self.s_axis_tdata, self.config.data))
         m.d.comb += [
             self.s_axis_tready.eq(ingress.ready), ingress.i_valid.eq(self.s_axis_tvalid),
             ingress.i_last.eq(self.s_axis_tlast),
@@ -149,11 +154,12 @@ class TiledSE(wiring.Component):
             scale.tile.eq(ingress.tile),
             scale.x.as_value().eq(delay(m, buffer.o, wait, name="x")), scale.gates.eq(gates.o),
             self.m_axis_tvalid.eq(scale.o_valid), scale.o_ready.eq(self.m_axis_tready),
-            self.m_axis_tdata.eq(self._as_int8(scale.o_data.as_value())), self.m_axis_tlast.eq(scale.o_last),
+            self.m_axis_tdata.eq(self._shifted(scale.o_data.as_value(), self.config.outputs)),
+            self.m_axis_tlast.eq(scale.o_last),
         ]
 
     def _parameters(self, m, excite, admit, idle):
-        """The parameter memories, and the loader if there is one; returns the zero point in the int8 range."""
+        """The parameter memories, and the loader if there is one; returns the signed zero points of x and y."""
         m.submodules.parameters = store = ParameterStore(self.config, self.parameters)
         m.d.comb += [
             store.weight_address.eq(excite.weight_address), excite.weights.eq(store.weights),
@@ -163,7 +169,8 @@ class TiledSE(wiring.Component):
             m.d.comb += [store.prior_address.eq(excite.prior_address), excite.prior.eq(store.prior)]
         if not self.config.loadable:
             m.d.comb += [admit.eq(1), store.read.eq(1)]
-            return Const(self.parameters.signed_zero_point, signed(8))
+            zero, outputs_zero = self.parameters.signed_zero_point, self.parameters.signed_outputs_zero_point
+            return Const(zero, signed(self.config.data.bits)), outputs_zero
         m.submodules.loader = loader = Loader(self.config)
         m.d.comb += [
             loader.i_valid.eq(self.w_axis_tvalid), self.w_axis_tready.eq(loader.i_ready),
@@ -174,4 +181,6 @@ class TiledSE(wiring.Component):
             store.weights_write.eq(loader.weights_write), store.records_write.eq(loader.records_write),
             self.status_loaded.eq(loader.loaded), self.status_load_error.eq(loader.error),
         ]
-        return loader.zero
+        if self.config.rescales:
+            m.d.comb += excite.factor.eq(loader.factor)
+        return loader.zero, loader.outputs_zero if self.config.requantised else None

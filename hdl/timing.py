@@ -27,8 +27,9 @@ __all__ = ["Timing"]
 ISSUE, OPERAND = 1, 1
 # Least cycles from a layer's last input to the next layer's first input.
 LAYER_GAP = 2
-# Scale: the deviation from zero, after the memories; the rounding, after the multiplier.
-DEVIATE, ROUND = 1, 1
+# Scale: the deviation from zero, after the memories; after the multiplier the rounding, and the saturation of outputs
+# with a format of their own.
+DEVIATE, ROUND, SATURATE = 1, 1, 1
 # Through the output queue: its memory and its register.
 QUEUE = 2
 # Tiles in the scale FIFO: one whose gates are in use, one whose gates are computed.
@@ -227,7 +228,7 @@ class Timing:
     @property
     def scale_latency(self):
         """Cycles from that read to the output queue's input."""
-        return self.read_latency + DEVIATE + MULTIPLY + ROUND
+        return self.read_latency + DEVIATE + MULTIPLY + ROUND + (SATURATE if self.config.requantised else 0)
 
     @property
     def output_latency(self):
