@@ -12,13 +12,16 @@ from tiled_se.hdl.loader import Loader
 from tiled_se.hdl.parameters import Layer, Parameters, record_words, stream_words, weight_words
 
 
-def parameters(config, rng):
+def parameters(config, rng, **more):
+    """Random parameters; `more` are other fields of them."""
     def layer(outputs, inputs):
         limit = 1 << (config.requant_bits - 2)
-        return Layer(rng.integers(-127, 128, (outputs, inputs)), rng.integers(0, 1 << 16, outputs),
+        largest = config.largest_weight
+        return Layer(rng.integers(-largest, largest + 1, (outputs, inputs)), rng.integers(0, 1 << 16, outputs),
                      rng.integers(0, 8, outputs), rng.integers(-limit, limit + 1, outputs))
 
-    result = Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), -77)
+    result = Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze),
+                        **{"signed_zero_point": -77} | more)
     result.validate(config)
     return result
 
@@ -50,7 +53,9 @@ def load(config, streams, start=1, pause=None):
             ctx.set(dut.i_valid, 0)
             await ctx.tick()
             states.append((ctx.get(dut.loaded), ctx.get(dut.error)))
-        written["zero"] = ctx.get(dut.zero)
+        for name in ("zero", "outputs_zero", "factor"):
+            if hasattr(dut, name):
+                written[name] = ctx.get(getattr(dut, name))
 
     simulate(dut, bench)
     return written, states
