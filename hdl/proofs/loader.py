@@ -11,6 +11,7 @@ from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 
 from ..arithmetic import delay
 from ..config import Config, Context
+from ..data_type import DataType
 from ..loader import WORD, Loader, ParameterStore, Phase
 from .checks import any_below, later
 from .proof import Fault, Inside, Proof
@@ -26,9 +27,11 @@ class _Stream:
     """
 
     def __init__(self, m, config, loader):
-        self.parts = [-(-bits // WORD) for bits in (8 * config.macs, config.record_bits + config.prior_bits)]
+        words = config.weight_bits * config.macs, config.record_bits + config.prior_bits
+        self.parts = [-(-bits // WORD) for bits in words]
         self.depths = (config.weight_depth, config.squeeze + config.channels)
-        self.starts = (2, 2 + self.parts[0] * self.depths[0])
+        start = 3 if config.rescales else 2
+        self.starts = (start, start + self.parts[0] * self.depths[0])
         self.length = self.starts[1] + self.parts[1] * self.depths[1]
         take = loader.i_valid & loader.i_ready
         self.valid = later(m, take, 1, "taken")
@@ -65,6 +68,7 @@ def _model(config):
     stream = _Stream(m, config, loader)
     _handshake(m, loader, stream, stalled)
     _status(m, loader, stream)
+    _numbers(m, loader, inside, stream)
     for memory, write, word in ((0, loader.weights_write, loader.weights), (1, loader.records_write, loader.record)):
         _memory(m, loader, inside, stream, memory, write, word)
     _registers(m, inside, loader, stream)
@@ -110,13 +114,11 @@ def _handshake(m, loader, stream, stalled):
 
 
 def _status(m, loader, stream):
-    loaded, error, zero = Signal(), Signal(), Signal.like(loader.zero)
+    loaded, error = Signal(), Signal()
     exact = ~stream.bad & ~stream.foreign & (stream.number == stream.length - 1)
     wrong = stream.foreign | (~stream.bad & (stream.number < stream.length) & (stream.last != exact))
     with m.If(stream.valid):
         m.d.sync += [loaded.eq(Mux(stream.last, exact, loaded & (stream.number != 0))), error.eq(error | wrong)]
-        with m.If((stream.number == 1) & ~stream.bad):
-            m.d.sync += zero.eq(stream.word[:8].as_signed())
     first = Signal()
     with m.If(stream.valid & stream.last):
         m.d.sync += first.eq(1)
@@ -124,11 +126,26 @@ def _status(m, loader, stream):
         Assert(loader.loaded == loaded, "loaded tells of an exact stream, up to the next one's first word"),
         Assert(loader.error == error, "error tells of a stream that is foreign, too short or too long"),
         Assert(~first | loaded | error | (stream.number != 0), "every stream ends in loaded or error"),
-        Assert(loader.zero == zero, "the zero point is the second word's low byte"),
         Cover(loaded & ~error, "a stream is loaded"),
         Cover(loaded & error, "a stream is loaded after one that was refused"),
         Cover(stream.valid & (stream.number == stream.length) & ~stream.bad, "a stream is too long"),
     ]
+
+
+def _numbers(m, loader, inside, stream):
+    """The zero points, and the factor, with which gates are multiplied."""
+    config = loader.config
+    ports = [(loader.zero, 1, 0, "the zero point is in the second word's low bits")]
+    if config.requantised:
+        ports.append((loader.outputs_zero, 1, 16, "the outputs' zero point is in the second word's upper half"))
+    if config.rescales:
+        ports.append((loader.factor, 2, 0, "the factor is the third word"))
+        m.d.comb += Assert(inside["second"] == ((stream.number == 2) & ~stream.bad), "the word of the factor is known")
+    for port, number, low, name in ports:
+        value = Signal.like(port)
+        with m.If(stream.valid & (stream.number == number) & ~stream.bad):
+            m.d.sync += value.eq(stream.word[low:low + len(port)])
+        m.d.comb += Assert(port == value, name)
 
 
 def _memory(m, loader, inside, stream, memory, write, word):
@@ -155,7 +172,8 @@ def _registers(m, inside, loader, stream):
     of_stream = Cat((age < number + stream.valid).replicate(WORD) for age in reversed(range(max(stream.parts))))
     m.d.comb += [
         Assert((phase == Phase.FINGERPRINT) == (number == 0), "a stream opens with the fingerprint"),
-        Assert((phase == Phase.ZERO) == ((number == 1) & ~bad), "the zero point comes next"),
+        Assert((phase == Phase.ZERO) == ((number != 0) & (number < stream.starts[0]) & ~bad),
+               "the zero points, and the factor, come next"),
         Assert((phase == Phase.DISCARD) == ((number == stream.length) | bad), "what is too much is discarded"),
         Assert(number <= stream.length, "words are counted up to the first that is too much"),
         Assert((inside["received"] ^ stream.recent) & of_stream == 0, "the stream's last words are kept"),
@@ -189,18 +207,33 @@ _PRIOR = (
           '"record": Out(config.record_bits + config.prior_bits),\n            "address"',
           '"record": Out(config.record_bits),\n            "address"', "records are put together from their words"),
 )
+_NUMBERS = (
+    Fault("outputs have the input's zero point", "loader.py", "data[ZERO_POINT_BITS:][:bits[1]]", "data[:bits[1]]",
+          "the outputs' zero point is in the second word's upper half"),
+    Fault("the input has the outputs' zero point", "loader.py", "data[:bits[0]]", "data[ZERO_POINT_BITS:][:bits[0]]",
+          "the zero point is in the second word's low bits"),
+    Fault("the factor is the second word", "loader.py", "with m.If(second):", "with m.If(~second):",
+          "the factor is the third word"),
+    Fault("a stream that ends before the factor leaves it to the next one", "loader.py", "~second & ~last", "~second",
+          "the zero point is in the second word's low bits"),
+    Fault("weights are taken to be bytes", "loader.py", '"weights": Out(config.weight_bits * config.macs)',
+          '"weights": Out(8 * config.macs)', "weights are written once each"),
+)
 _SIZES = (
     ({"channels": 1, "macs": 1}, _FAULTS),
     ({"channels": 2, "macs": 5}, ()),
     ({"channels": 3, "macs": 1, "requant_bits": 56}, ()),
     ({"channels": 2, "macs": 1, "requant_bits": 40, "context": Context.CAUSAL, "prior_rows": 1}, _PRIOR),
+    ({"channels": 2, "macs": 6, "weight_bits": 3, "data": DataType(4), "y_data": DataType(12),
+      "y_ratio": 0.7}, _NUMBERS),
 )
 
 
 def _proof(config, faults):
     bits = config.record_bits + config.prior_bits
-    return Proof(f"loader weights={config.weight_depth}x{8 * config.macs} records={config.squeeze + config.channels}x"
-                 f"{bits}", functools.partial(_model, config), cover=40, faults=faults)
+    return Proof(f"loader weights={config.weight_depth}x{config.weight_bits * config.macs} "
+                 f"records={config.squeeze + config.channels}x{bits}{' factor' if config.rescales else ''}",
+                 functools.partial(_model, config), cover=40, faults=faults)
 
 
 PROOFS = tuple(_proof(Config(**{"k": 1, "width": 1, "squeeze": 1, "loadable": True} | fields), faults)

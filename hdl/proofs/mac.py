@@ -76,5 +76,6 @@ _FAULTS = (
           "MULTIPLY, name=\"last\"", _TURN),
 )
 PROOFS = tuple(
-    Proof(f"MAC units={macs}", functools.partial(_model, Config(k=1, width=1, channels=3, squeeze=2, macs=macs)),
-          depth=MAC + 1, faults=faults) for macs, faults in ((1, ()), (2, ()), (3, _FAULTS)))
+    Proof(f"MAC units={macs} weights={bits}",
+          functools.partial(_model, Config(k=1, width=1, channels=3, squeeze=2, macs=macs, weight_bits=bits)),
+          depth=MAC + 1, faults=faults) for macs, bits, faults in ((1, 8, ()), (2, 3, ()), (3, 8, _FAULTS)))

@@ -8,11 +8,12 @@ ended, its end is known a cycle before its last word can be read, or with it if 
 
 import functools
 
-from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal
 
 from ..arithmetic import counter
 from ..config import Config, Context
+from ..data_type import DataType
 from ..scale import Scale
 from ..timing import DEVIATE, QUEUE, Timing
 from .checks import around, held, later
@@ -85,22 +86,33 @@ def _streams(m, scale, inside, depth):
 def _beats(m, scale, inside, timing):
     """Data, gates and tlast of every beat meet at the queue, which then gives them in order.
 
-    Data and gates are 0 or 1; tests check all other arithmetic.
+    Gates are 0 or 1. So are data or, with outputs of a format of their own, any integers, as both zero points are.
+    Tests check all other arithmetic.
     """
     latency = timing.scale_latency
-    lanes = scale.config.lanes
-    data, gate = Signal(lanes), Signal(lanes)
-    m.d.comb += [data.eq(AnySeq(lanes)), gate.eq(AnySeq(lanes))]
+    config, lanes = scale.config, scale.config.lanes
+    bits, zero, outputs_zero = 1, Const(0), Const(0)
+    if config.requantised:
+        bits, zero, outputs_zero = config.data.bits, Signal.like(scale.zero), Signal.like(scale.outputs_zero)
+        m.d.comb += [zero.eq(AnyConst(zero.shape())), outputs_zero.eq(AnyConst(outputs_zero.shape())),
+                     scale.zero.eq(zero), scale.outputs_zero.eq(outputs_zero)]
+    data, gate = Signal(lanes * bits), Signal(lanes)
+    m.d.comb += [data.eq(AnySeq(lanes * bits)), gate.eq(AnySeq(lanes))]
     due = functools.partial(later, m)
     x, factor = due(data, timing.read_latency, "data"), due(gate, timing.read_latency + DEVIATE, "gate")
-    m.d.comb += [scale.x[lane].eq(x[lane]) for lane in range(lanes)]
-    m.d.comb += [scale.gates[lane].eq(factor[lane] << scale.config.gate_frac) for lane in range(lanes)]
-    queue, product = inside["queue"], due(data & gate, latency, "product")
-    results = Cat(queue.i.word_select(lane, 8) == product[lane] for lane in range(lanes))
+    m.d.comb += [scale.x[lane].eq(x.word_select(lane, bits)) for lane in range(lanes)]
+    m.d.comb += [scale.gates[lane].eq(factor[lane] << config.gate_frac) for lane in range(lanes)]
+    wanted, kind = [], config.outputs.as_signed
+    for lane in range(lanes):
+        integer = data.word_select(lane, bits)
+        y = Mux(gate[lane], (integer.as_signed() if config.requantised else integer) - zero, 0) + outputs_zero
+        wanted.append(Mux(y > kind.high, kind.high, Mux(y < kind.low, kind.low, y))[:kind.bits])
+    queue = inside["queue"]
+    results = queue.i[:lanes * kind.bits] == due(Cat(wanted), latency, "wanted")
     m.d.comb += [
         Assert(queue.i_valid == due(scale.read, latency, "read"),
                "a beat that is read comes to the queue, and no other"),
-        Assert(~queue.i_valid | results.all(), "every lane of a beat meets its own gate"),
+        Assert(~queue.i_valid | results, "every lane of a beat meets its own gate"),
         Assert(~queue.i_valid | (queue.i[-1] == due(scale.release & scale.tile.last, latency, "end")),
                "tlast comes with the frame's last beat, and no other"),
     ]
@@ -196,6 +208,16 @@ _LANES = (
     Fault("what waits for ready is overwritten", "queue.py", "load.eq(filled & (~self.o_valid | self.o_ready))",
           "load.eq(filled)", "payload 0 is held until ready"),
 )
+_OUTPUTS = (
+    Fault("outputs wrap", "scale.py", "rounded = saturate(unbounded, result.shape())", "rounded = unbounded",
+          "every lane of a beat meets its own gate"),
+    Fault("outputs are around the input's zero point", "scale.py", "self.outputs_zero if config.requantised else", "",
+          "every lane of a beat meets its own gate"),
+    Fault("data are taken to be around the outputs' zero point", "scale.py", "deviation.eq(self.x[lane] - self.zero)",
+          "deviation.eq(self.x[lane] - outputs_zero)", "every lane of a beat meets its own gate"),
+    Fault("an output saturates a cycle late", "timing.py", "(SATURATE if self.config.requantised else 0)", "0",
+          "every lane of a beat meets its own gate"),
+)
 _RELEASE = "a tile is released with its last word, and only then"
 _CAUSAL = (
     Fault("a tile's end is compared only while it is read", "scale.py", "Mux(self.read, self.ahead, self.head)",
@@ -211,8 +233,10 @@ _SIZES = (
     (Config(k=7, width=5, channels=3, squeeze=1, lanes=3, slack=5), ()),
     (Config(k=2, width=1, channels=3, squeeze=1, slack=1, context=Context.CAUSAL, prior_rows=1), _CAUSAL),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=1, context=Context.WINDOW, window=(0, 1)), ()),
+    (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=1, data=DataType(4), y_data=DataType(3)), _OUTPUTS),
 )
 PROOFS = tuple(
     Proof(f"scale {'' if c.context is Context.TILE else f'context={c.context.value} '}groups={c.groups} "
-          f"depth={Timing(c).buffer_words}", functools.partial(_model, c),
+          f"depth={Timing(c).buffer_words}{f' {c.data} outputs={c.outputs}' if c.requantised else ''}",
+          functools.partial(_model, c),
           depth=Timing(c).scale_latency + QUEUE + 1, faults=faults) for c, faults in _SIZES)

@@ -56,12 +56,14 @@ class AnyExcite(Excite):
 
 
 def _nothing(config):
-    """Parameters, all zeros."""
+    """Parameters, all zeros but for the zero points."""
     def layer(outputs, inputs):
         return Layer(np.zeros((outputs, inputs), np.int64), *(np.zeros(outputs, np.int64) for _ in range(3)))
 
     prior = np.zeros(config.channels, np.int64) if config.prior_rows else None
-    return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze), 0, prior)
+    return Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze),
+                      config.signed_zero_point, prior,
+                      config.signed_outputs_zero_point if config.requantised else None)
 
 
 def block_of(m, config, slow=True):

@@ -23,7 +23,7 @@ def _model(config):
     m = Module()
     buffer = TileBuffer(config)
     m.submodules.buffer = inside = Inside(buffer)
-    m.d.comb += [buffer.write.eq(AnySeq(1)), buffer.read.eq(AnySeq(1)), buffer.i.eq(AnySeq(8 * config.lanes))]
+    m.d.comb += [buffer.write.eq(AnySeq(1)), buffer.read.eq(AnySeq(1)), buffer.i.eq(AnySeq(len(buffer.i)))]
     # Wider than the depth needs, so that it can exceed it.
     count = Signal(range(2 * buffer.depth + 2))
     m.d.sync += count.eq(count + buffer.write - buffer.read)

@@ -13,7 +13,7 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Value
 from ..accumulate import uses_registers
 from ..arithmetic import counter, delay
 from ..config import Config, Context
-from ..data_type import UINT8
+from ..data_type import UINT8, DataType
 from ..timing import Timing
 from .checks import around, later
 from .ingress import started
@@ -24,11 +24,9 @@ from .stand_in import block_of
 __all__ = ["PROOFS"]
 
 
-def _as_int8(config, beat):
-    """The beat in the int8 range."""
-    if config.data.signed:
-        return beat
-    return Cat((beat.word_select(lane, 8) - 128)[:8] for lane in range(config.lanes))
+def _shifted(beat, kind, lanes):
+    """A beat's integers, lane by lane, from the range of `kind` to the signed range or back; without padding."""
+    return Cat((beat.word_select(lane, kind.bits) - kind.offset)[:kind.bits] for lane in range(lanes))
 
 
 def _input(m, block, inside):
@@ -38,7 +36,7 @@ def _input(m, block, inside):
     take = block.s_axis_tvalid & block.s_axis_tready
     took, context = later(m, take, 1, "took"), config.context
     adds = take if context is Context.TILE else take & ingress.counted
-    beat = delay(m, _as_int8(config, block.s_axis_tdata), 1, name="taken")
+    beat = delay(m, _shifted(block.s_axis_tdata, config.data, config.lanes), 1, name="taken")
     m.d.comb += [
         Assert((buffer.write == take) & (accumulate.i_valid == adds) & (ingress.take == take),
                "a beat that is taken goes into the tile buffer and, if its row is averaged, the accumulator"),
@@ -83,7 +81,7 @@ def _output(m, block, inside):
     word = inside.word(m, "tile_buffer/ram/storage", head)
     read, due = (later(m, value, latency, name)
                  for value, name in ((scale.read, "read"), (word, "word")))
-    data = _as_int8(config, scale.o_data.as_value())
+    data = _shifted(scale.o_data.as_value(), config.outputs, config.lanes)
     m.d.comb += [
         Assert((buffer.read == scale.read) & (fifo.read == scale.read) & (fifo.release == scale.release)
                & (ingress.release == scale.release), "a beat is read together with its gates, and its tile released"),
@@ -102,7 +100,7 @@ def _output(m, block, inside):
                & (excite.gates_free == fifo.free), "excite's gates go into the scale FIFO"),
         Assert((block.m_axis_tvalid == scale.o_valid) & (scale.o_ready == block.m_axis_tready)
                & (block.m_axis_tlast == scale.o_last) & (block.m_axis_tdata == data),
-               "what leaves is the result, in the data's range"),
+               "what leaves is the result, in the outputs' range"),
         Assert((block.status_frame_error == ingress.error) & (block.status_peak_words == buffer.peak),
                "the status tells of the frame error and the peak"),
         Cover(read & scale.release & (due != 0), "a beat comes to the multipliers while a tile ends"),
@@ -112,7 +110,7 @@ def _output(m, block, inside):
 
 
 def _parameters(m, block, inside):
-    """The zero point, and the weights and records at excite's addresses."""
+    """The zero points, and the weights and records at excite's addresses."""
     excite, store, scale = (inside[name] for name in ("excite", "store", "scale"))
     m.d.comb += [
         Assert((store.weight_address == excite.weight_address) & (excite.weights == store.weights),
@@ -125,6 +123,9 @@ def _parameters(m, block, inside):
                            "excite gets the prior that it asks for")
     if not block.config.loadable:
         m.d.comb += Assert(scale.zero == block.parameters.signed_zero_point, "data are scaled around the zero point")
+        if block.config.requantised:
+            m.d.comb += Assert(scale.outputs_zero == block.parameters.signed_outputs_zero_point,
+                               "outputs are around their own zero point")
 
 
 def _model(config):
@@ -141,9 +142,10 @@ _LANES = (
     Fault("every beat gets group 0's gates", "tiled_se.py", "gates.group.eq(scale.group)", "gates.group.eq(0)",
           "gates are read group by group, from group 0 for a tile's first beat on"),
     Fault("beats are written a cycle early", "tiled_se.py", "buffer.i.eq(beat)",
-          "buffer.i.eq(self._as_int8(self.s_axis_tdata))", "the tile buffer gets the beat a cycle after it was taken"),
+          "buffer.i.eq(self._shifted(self.s_axis_tdata, self.config.data))",
+          "the tile buffer gets the beat a cycle after it was taken"),
     Fault("beats are added up a cycle early", "tiled_se.py", "accumulate.i_data.as_value().eq(beat)",
-          "accumulate.i_data.as_value().eq(self._as_int8(self.s_axis_tdata))",
+          "accumulate.i_data.as_value().eq(self._shifted(self.s_axis_tdata, self.config.data))",
           "the accumulator gets the beat a cycle after it was taken"),
     Fault("sums never start anew", "tiled_se.py", "accumulate.i_first.eq(ingress.first_pixel)",
           "accumulate.i_first.eq(0)", "sums start anew where they should"),
@@ -151,8 +153,17 @@ _LANES = (
           "excite.i_rows.eq(0)", "excite gets the descriptor's own rows and words"),
     Fault("cut tiles don't wait for a sum that is on its way", "tiled_se.py", "ingress.busy.eq(accumulate.busy)",
           "ingress.busy.eq(0)", "ingress knows of a sum that is on its way, and of excite's place for sums"),
-    Fault("outputs stay in the int8 range", "tiled_se.py", "self._as_int8(scale.o_data.as_value())",
-          "scale.o_data.as_value()", "what leaves is the result, in the data's range"),
+    Fault("outputs stay in the signed range", "tiled_se.py",
+          "self._shifted(scale.o_data.as_value(), self.config.outputs)", "scale.o_data.as_value()",
+          "what leaves is the result, in the outputs' range"),
+)
+_FORMATS = (
+    Fault("outputs leave in the input's range", "tiled_se.py", "scale.o_data.as_value(), self.config.outputs)",
+          "scale.o_data.as_value(), self.config.data)", "what leaves is the result, in the outputs' range"),
+    Fault("an input's lanes are taken to be bytes", "tiled_se.py", "kind.offset << kind.bits * lane",
+          "kind.offset << 8 * lane", "the tile buffer gets the beat a cycle after it was taken"),
+    Fault("outputs are scaled around the input's zero point", "tiled_se.py", "scale.outputs_zero.eq(outputs_zero)",
+          "scale.outputs_zero.eq(zero)", "outputs are around their own zero point"),
 )
 _WAIT = (
     Fault("data come a cycle late", "tiled_se.py", 'delay(m, buffer.o, wait, name="x")',
@@ -177,7 +188,8 @@ _CAUSAL = (
           "store.prior_address.eq(0)", "excite gets the prior that it asks for"),
 )
 _SHAPE = {"width": 1, "squeeze": 1, "slack": 1}
-# Sums in a RAM, for which cut tiles wait; then a scale FIFO that is deeper than the tile buffer; then other contexts.
+# Sums in a RAM, for which cut tiles wait; a scale FIFO that is deeper than the tile buffer; other contexts; and lanes
+# that fill no whole bytes, with outputs of another type.
 _SIZES = (
     (Config(k=2, width=1, channels=10, squeeze=1, lanes=2, slack=1, data=UINT8), _LANES),
     (Config(k=1, width=1, channels=17, squeeze=1, slack=0), _WAIT),
@@ -185,8 +197,11 @@ _SIZES = (
     (Config(context=Context.CUMULATIVE, k=1, max_rows=2, channels=4, **_SHAPE), _CUMULATIVE),
     (Config(context=Context.CAUSAL, k=1, max_rows=3, prior_rows=1, channels=4, lanes=2, **_SHAPE), _CAUSAL),
     (Config(context=Context.WINDOW, k=1, window=(1, 1), channels=2, data=UINT8, **_SHAPE), ()),
+    (Config(k=1, channels=3, lanes=3, data=DataType(4, signed=False), zero_point=2, y_data=DataType(5, signed=False),
+            y_zero_point=11, **_SHAPE), _FORMATS),
 )
 PROOFS = tuple(
-    Proof(f"wiring {tiling_name(c)} groups={c.groups} lanes={c.lanes} {c.data}",
+    Proof(f"wiring {tiling_name(c)} groups={c.groups} lanes={c.lanes} {c.data}"
+          + (f" outputs={c.outputs}" if c.requantised else ""),
           functools.partial(_model, c), depth=Timing(c).read_latency + 1, cover=45, faults=faults)
     for c, faults in _SIZES)
