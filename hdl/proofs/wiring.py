@@ -197,7 +197,7 @@ _SIZES = (
     (Config(context=Context.CUMULATIVE, k=1, max_rows=2, channels=4, **_SHAPE), _CUMULATIVE),
     (Config(context=Context.CAUSAL, k=1, max_rows=3, prior_rows=1, channels=4, lanes=2, **_SHAPE), _CAUSAL),
     (Config(context=Context.WINDOW, k=1, window=(1, 1), channels=2, data=UINT8, **_SHAPE), ()),
-    (Config(k=1, channels=3, lanes=3, data=DataType(4, signed=False), zero_point=2, y_data=DataType(5, signed=False),
+    (Config(k=1, channels=6, lanes=3, data=DataType(4, signed=False), zero_point=2, y_data=DataType(5, signed=False),
             y_zero_point=11, **_SHAPE), _FORMATS),
 )
 PROOFS = tuple(
