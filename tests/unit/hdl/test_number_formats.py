@@ -51,7 +51,7 @@ def gates_of(config, values):
     return np.array([value for value, in clocked(dut, drive, [dut.o], rows, extra=latency)[latency:][:len(values)]])
 
 
-def arguments(config, count=3000):
+def arguments(config, count=1000):
     """Values of every kind before the gate: beyond the logit's range, both of its ends, its middle, and between."""
     rng = np.random.default_rng(config.precision)
     end, logit = 1 << (config.requant_bits - GUARD_BITS), 1 << (config.logit_bits - 1)
