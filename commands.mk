@@ -114,7 +114,7 @@
 ##
 ## Variables of sweep, besides OUT
 ##
-##   sweep        CONFIGS=        .toml with the configurations to simulate (default: a list of 34 that comes
+##   sweep        CONFIGS=        .toml with the configurations to simulate (default: a list of 38 that comes
 ##                                along)
 ##                SCHEDULER=      dask.distributed scheduler whose workers simulate (default: this machine's cores)
 ##   batch        JOBS=           simulations at a time (default: one for each core, or for each thread of a

@@ -53,7 +53,7 @@ class SweepOptions(BatchOptions, OutputOptions):
     """Options of ``tiled-se sweep``."""
 
     configs: str | None = option("sweep", "CONFIGS", formats.file_name, None, "FILE",
-        ".toml with the configurations to simulate (default: a list of 34 that comes along)")
+        ".toml with the configurations to simulate (default: a list of 38 that comes along)")
     scheduler: str | None = option("sweep", "SCHEDULER", formats.address, None, "tcp://HOST:PORT",
         "dask.distributed scheduler whose workers simulate (default: this machine's cores)")
     jobs: int | None = restated(BatchOptions, "jobs",

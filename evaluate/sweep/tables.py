@@ -27,6 +27,7 @@ FIGURES = {
     "built_prior_rows": ("config", "prior_rows"),
     "built_lanes": ("config", "lanes"), "built_macs": ("config", "macs"), "built_slack": ("config", "slack"),
     "built_operand_bits": ("config", "operand_bits"), "built_loadable": ("config", "loadable"),
+    "built_y_scale": ("config", "y_scale"), "built_y_zero_point": ("config", "y_zero_point"),
     "bound_bits": ("sram", "bound_bits"), "tile_buffer_bits": ("sram", "tile_buffer_bits"),
     "weight_bits": ("sram", "weight_bits"), "memory_bits": ("sram", "total_without_weights_bits"),
     "over_bound": ("sram", "over_bound"), "over_tse7": ("sram", "over_tse7"),

@@ -112,10 +112,10 @@ class TestPlan:
         assert plan[4].options.width is None
 
     def test_shipped_list(self):
-        """34 blocks that can be built, no two of them the same, of every context and order."""
+        """38 blocks that can be built, no two of them the same, of every context and order."""
         plan = load_plan()
-        assert len(plan) == 34
-        assert len({c.label for c in plan}) == 34
+        assert len(plan) == 38
+        assert len({c.label for c in plan}) == 38
         assert {c.options.context for c in plan} == set(Context)
         assert {c.options.order for c in plan} == set(Order)
         for configuration in plan:
