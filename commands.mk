@@ -151,6 +151,9 @@
 ##                                network that takes integers)
 ##                BGR=0           1: an image's channels are blue, green, red
 ##                SKIP=           blocks that stay squeeze-and-excite (default: none)
+##                KEEP_QUANTISED=0
+##                                1: a quantised network's blocks keep their nodes, quantisers and weights, and
+##                                only the mean is tiled; 0: they become float blocks
 ##   output       OUT=            the .onnx file to write (default: the model's name with _tseK; in other contexts
 ##                                with the context; with _planned where blocks differ)
 ##
@@ -231,8 +234,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds \
   OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
-  PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KS:ks PAGES:pages ONLY:only \
-  N:mutants BEATS:beats BUILDS:builds
+  PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
+  KS:ks PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

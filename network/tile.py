@@ -10,6 +10,7 @@ from onnx import helper
 
 from ..hdl.config import ConfigError
 from ..hdl.tiling import Tiling
+from .kept_block import KeptBlock
 from .match.match import NetworkBlock
 from .match.unfuse import unfused
 from .read.graph import Graph, declared_dims
@@ -23,14 +24,17 @@ LAST_WITH_INPUTS = 3
 
 
 def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
-                k: int | Tiling | Mapping[str, int | Tiling] = 7) -> onnx.ModelProto:
+                k: int | Tiling | Mapping[str, int | Tiling] = 7, keep: bool = False) -> onnx.ModelProto:
     """A copy of `model` with `blocks`, which are its own, tiled. Names of inputs and outputs and all other nodes stay.
 
     Declared sizes of tensors and outputs that don't follow from the declared size of the input are left open.
     `k` is the tiling, or the number of rows of a tile, for all blocks or by block's name; a block that the mapping
     lacks is not tiled. A tiling that averages rows of a prior, too, takes that of each block's ``float_block``.
+    With `keep` a block keeps its own nodes and constants, and only its mean becomes that of its tiles: what it rounds
+    to integers is rounded as before. Without, it becomes a float block.
     Raises ConfigError: ("k") for a number of rows that is not legal or a name that no block has, ("model") for an
-    operator set without what the tiling needs where a height is open: 9, or 11 for other contexts than tile.
+    operator set without what the tiling needs where a height is open: 9, or 11 for other contexts than tile,
+    ("keep_quantised") for a block whose nodes can't be kept.
     """
     blocks = list(blocks)
     tilings = tilings_by_name(blocks, k)
@@ -39,10 +43,14 @@ def tile_blocks(model: onnx.ModelProto, blocks: Iterable[NetworkBlock],
     selected = [block for block in blocks if block.name in tilings]
     _open_sizes(graph)
     for block in selected:
-        tiled = TiledBlock(graph, block, tilings[block.name], _unused(used, f"tiled_se/{block.name}"))
+        make = KeptBlock if keep else TiledBlock
+        tiled = make(graph, block, tilings[block.name], _unused(used, f"tiled_se/{block.name}"))
         tiled.replace()
         used.update(name for node in tiled.nodes for name in (node.name, *node.output))
-    _write(graph, {block.y for block in selected})
+        if keep:
+            # These have the shape of one vector.
+            _keep(graph.model.graph.value_info, lambda name, vectors=tiled.vectors: name not in vectors)
+    _write(graph, {block.mean.tensor if keep else block.y for block in selected}, keep)
     return graph.model
 
 
@@ -73,16 +81,19 @@ def _open_sizes(graph: Graph):
                     dim.ClearField("dim_value")
 
 
-def _write(graph: Graph, replaced: set[str]):
-    """Write the graph's list of nodes into its model, without what only the old makers of tensors `replaced` needed."""
+def _write(graph: Graph, replaced: set[str], keep: bool):
+    """Write the graph's list of nodes into its model, without what only the old makers of tensors `replaced` needed.
+
+    With `keep` all constants stay.
+    """
     model = graph.model.graph
     nodes = [copy.deepcopy(node) for node in _without_dead(graph, replaced)]
     del model.node[:]
     model.node.extend(nodes)
     read = {name for node in nodes for name in Graph.reads(node)} | graph.outputs
     constants = {tensor.name for tensor in model.initializer}
-    _keep(model.input, lambda name: name in read or name not in constants)
-    _keep(model.initializer, lambda name: name in read)
+    _keep(model.input, lambda name: keep or name in read or name not in constants)
+    _keep(model.initializer, lambda name: keep or name in read)
     _keep(model.value_info, lambda name: name in read)
     if graph.model.ir_version <= LAST_WITH_INPUTS:
         present = {value.name for value in model.input}

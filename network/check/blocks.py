@@ -14,14 +14,14 @@ import numpy as np
 from ...golden.block import FloatBlock
 from ...golden.reference import excite
 from ...hdl.config import GateKind
-from ..match.bounds import ANY
+from ..match.bounds import ANY, Bounds
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
 from ..read.graph import Graph, declared_dims
 from .runtime import CannotRun, runner
 from .subgraph import NotSelfContained, Subgraph, constant_error
 
-__all__ = ["LARGEST", "LARGEST_MEAN", "differing", "gate_error", "noise"]
+__all__ = ["LARGEST", "LARGEST_MEAN", "differing", "gate_error", "noise", "within"]
 
 # Height and width of maps that the network leaves open, and its open batch.
 OPEN_SIZES = ((7, 5), (4, 6))
@@ -154,7 +154,7 @@ class _Trial:
             for z in itertools.islice(self._means(shape[0]), inputs):
                 z = np.clip(np.nan_to_num(z), -LARGEST_MEAN, LARGEST_MEAN)
                 size = np.float32(np.sqrt(np.mean(z**2)) or 1.0)
-                fed = self._within_bounds(random * size + z.astype(np.float32)[:, :, None, None])
+                fed = within(random * size + z.astype(np.float32)[:, :, None, None], self.bounds)
                 fed = _arranged(fed, self.block.channels_last, self.order)
                 run = run or runner(self.subgraph.model(self.taps, fed.shape), self.taps, threads=1)
                 arrays = run({self.subgraph.base: fed})
@@ -164,9 +164,6 @@ class _Trial:
                 if not difference <= allowed:
                     largest = max(largest, difference)
         return largest
-
-    def _within_bounds(self, x):
-        return x if self.bounds == ANY else np.clip(np.abs(x) if self.bounds[0] >= 0 else x, *self.bounds)
 
     def _means(self, batch: int) -> Iterator[np.ndarray]:
         """Means (N, C) of random maps, those first that show most of the form."""
@@ -234,6 +231,11 @@ def gate_error(form: FloatBlock, hidden: np.ndarray, sizes: np.ndarray, error: f
     slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
     w2 = np.abs(form.w2.T)
     return error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ w2 * error + sizes @ w2 * SUM_ERROR)
+
+
+def within(x: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """`x` as a map whose numbers are within `bounds`."""
+    return x if bounds == ANY else np.clip(np.abs(x) if bounds[0] >= 0 else x, *bounds)
 
 
 def noise(shape: Sequence[int]) -> np.ndarray:

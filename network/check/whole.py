@@ -42,8 +42,8 @@ SECONDS = 600
 
 
 def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.ModelProto,
-                tilings: Mapping[str, Tiling]) -> list[str]:
-    """Check `tiled`, which is `network` with `blocks` tiled as `tilings` says, by their names.
+                tilings: Mapping[str, Tiling], keep: bool = False) -> list[str]:
+    """Check `tiled`, which is `network` with `blocks` tiled as `tilings` says, by their names, and kept as `keep` says.
 
     Each block of `tiled` is run on random maps, beside the reference. And `network` is compared with itself with tiles
     of all rows in `blocks`: their outputs and its own, on random inputs. What the network rounds to integers within
@@ -57,8 +57,11 @@ def check_tiled(network: Network, blocks: Sequence[NetworkBlock], tiled: onnx.Mo
     tensors = [block.y for block in blocks] + [name for name in sorted(graph.outputs) if name not in stepped]
     # A height that is not fixed may be that of other maps than these inputs lead to.
     rows = max(block.fixed_size[0] or max(block.height or 0, MOST_ROWS) for block in blocks)
-    models = [model.SerializeToString() for model in (
-        tiled, _unrounded(graph, blocks), tile_blocks(network.model, blocks, rows))]
+    whole = tile_blocks(network.model, blocks, rows, keep)
+    if keep:
+        # What both round is left out of both: a small difference would make a step of it.
+        tiled, whole = (_unrounded(Graph(model), blocks) for model in (tiled, whole))
+    models = [model.SerializeToString() for model in (tiled, _unrounded(graph, blocks), whole)]
     inputs = [(value.name, numpy_type(value), network.dims or declared_dims(value)) for value in graph.inputs]
     least = ALLOWED_HALF if _computes_in_halves(graph) else ALLOWED
     differences = sandboxed(_checked, network.path, blocks, tilings, *models, inputs, list(dict.fromkeys(tensors)),

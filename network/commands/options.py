@@ -115,6 +115,9 @@ class SwapOptions(EachTilingOptions, _SkipOptions, ImageOptions, ModelOptions):
     calibration: str | None = restated(ImageOptions, "calibration",
         text="folder with images (.png, .jpg, .bmp) or arrays (.npy, .npz) from which cumulative, causal and window "
         "get their prior, the mean of each block's map (default: the prior is 0)")
+    keep_quantised: bool = option("model", "KEEP_QUANTISED", formats.boolean, False, "0|1",
+        "1: a quantised network's blocks keep their nodes, quantisers and weights, and only the mean is tiled; 0: they "
+        "become float blocks")
     out: str | None = restated(OutputOptions, "out", metavar="FILE",
         text="the .onnx file to write (default: the model's name with _tseK; in other contexts with the context; with "
         "_planned where blocks differ)")

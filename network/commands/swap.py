@@ -44,24 +44,28 @@ def swap(options: SwapOptions) -> bool:
     calibrated = has_images and any(tiling.prior_rows for tiling in tilings.values())
     if calibrated:
         network.require_sizes()
+    keep = options.keep_quantised
+    if keep and not any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in network.model.graph.node):
+        raise ConfigError("keep_quantised", 1, "needs a quantised network; this one has no QuantizeLinear and no "
+                                               "DequantizeLinear")
     images = find_images(options, network) if calibrated else ()
     with model_errors(options.model):
         # What can't be tiled is refused before the network runs.
-        tiled = tile_blocks(network.model, blocks, tilings)
+        tiled = tile_blocks(network.model, blocks, tilings, keep)
     if images:
         print(f"running the network on {len(images)} images ...", flush=True)
         blocks = with_priors(network, blocks, images, tilings)
-        tiled = tile_blocks(network.model, blocks, tilings)
+        tiled = tile_blocks(network.model, blocks, tilings, keep)
     with model_errors(options.model):
         error = _checker_error(tiled)
         # Runtimes run many models that the checker refuses: an error that the original has, too, is accepted.
         if error is not None and error != _checker_error(network.model):
             raise ConfigError("model", "the tiled network", error)
-        uncompared = check_tiled(network, blocks, tiled, tilings) if options.check_blocks else []
+        uncompared = check_tiled(network, blocks, tiled, tilings, keep) if options.check_blocks else []
         content = tiled.SerializeToString()
     write_all(folder or ".", {name: content})
     for block in blocks:
-        note = "; it was quantised, and is in float now" if block.quantised else ""
+        note = f"; {'its quantisers stay' if keep else 'it was quantised, and is in float now'}" * block.quantised
         print(f"{block.name}: {tiles(tilings[block.name], block.height, block.width)}{note}")
     for line in (*of_prior(tilings.values(), len(images)), *chosen.notes, *network.notes(blocks), *network.left_out):
         print(line)

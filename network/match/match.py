@@ -19,7 +19,7 @@ from .affine import Chain
 from .fake_quantisation import narrowed_inside, rounds_inside
 from .left_out import LeftOut
 from .numbers import Numbers, found_numbers
-from .pooling import Pooling
+from .pooling import Mean, Pooling
 from .products import Products
 from .ranges import Ranges, found_ranges
 from .unfuse import unfused
@@ -41,7 +41,8 @@ class NetworkBlock:
     numbers are cut to by the ranges of such integers. `element_type` is ONNX's number for the type of x and y, None if
     it is not known. `fixed_size` is the height and the width that x has whatever the network's input is, with None for
     one that may differ; `height` and `width` may be those for an input of a given size, or a batch of one. `numbers`
-    are the formats of the network's own integers.
+    are the formats of the network's own integers. `mean` is the mean in the graph; with `gates_last` its gates meet a
+    map (N, H, W, C) there.
     """
 
     name: str
@@ -57,6 +58,8 @@ class NetworkBlock:
     element_type: int | None = None
     fixed_size: tuple[int | None, int | None] = (None, None)
     numbers: Numbers = Numbers()
+    mean: Mean | None = None
+    gates_last: bool = False
 
     @property
     def channels(self) -> int:
@@ -147,7 +150,7 @@ class _Matcher:
             return None
         if operators:
             raise _Unsupported(f"its activation between the layers ({', '.join(operators)}) is not supported")
-        y, ranges = node.output[0], found_ranges(
+        gates_last, y, ranges = channels_last, node.output[0], found_ranges(
             self.chain, multiple, residual, gate, mid, layer1, layer2)
         ends = None if residual else self.products.residual(y, x)
         layout = ends and self.pooling.channels_last(layer1.source, ends[0])
@@ -169,7 +172,8 @@ class _Matcher:
                             rounds_inside(self.graph, x, y, base),
                             *map_size(self.graph.dims.get(x), channels_last), ranges,
                             self.graph.element_types.get(x) or self.graph.element_types.get(y),
-                            numbers=found_numbers(self.graph, x, y, (layer1, layer2)))
+                            numbers=found_numbers(self.graph, x, y, (layer1, layer2)),
+                            mean=self.pooling.mean(layer1.source), gates_last=gates_last)
 
     def _layers(self, logits):
         """``(layer1, mid, layer2, operators)`` that compute `logits`, or None.

@@ -14,7 +14,7 @@ from .passing import MOST_STEPS, Passing
 from .shape_arithmetic import known_sizes
 from .vectors import Vectors, symbol
 
-__all__ = ["Pooling", "transposed"]
+__all__ = ["CHANNELS_LAST", "Mean", "Pooling", "transposed"]
 
 # Pairs of axes of a map of four that are height and width, and whether the channels come last then.
 CHANNELS_LAST = {(2, 3): False, (1, 2): True}
@@ -37,7 +37,7 @@ def transposed(order: tuple, perm: tuple) -> tuple | None:
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """The means over the `axes` of a map, a tensor of four axes.
+    """The means over the `axes` of a map, a tensor of four axes; `tensor` is the name of the one that holds them.
 
     `kept` are the axes that the tensor with the means has: those of the map, of which `axes` are then of size one.
     """
@@ -45,6 +45,7 @@ class Mean:
     map: str
     axes: tuple
     kept: tuple = (0, 1, 2, 3)
+    tensor: str = ""
 
 
 class Pooling:
@@ -97,8 +98,7 @@ class Pooling:
 
     def channels_last(self, name: str, x: str) -> bool | None:
         """If tensor `name` holds the means of map `x`: whether x is (N, H, W, C), not (N, C, H, W). Else None."""
-        node = self.graph.producer.get(self.vectors.origin(name))
-        mean = node and self._mean(node)
+        mean = self.mean(name)
         if mean is None:
             return None
         base, order, cut = self._source(mean.map)
@@ -108,6 +108,12 @@ class Pooling:
         # Axes of x: those of the images are the first ones of both.
         axes = [tuple(x_order or range(4)).index((order or range(4))[axis]) for axis in (0, *mean.axes)]
         return None if axes[0] else CHANNELS_LAST.get(tuple(sorted(axes[1:])))
+
+    def mean(self, name: str) -> Mean | None:
+        """The :class:`Mean` whose numbers tensor `name` holds, or None."""
+        node = self.graph.producer.get(self.vectors.origin(name))
+        mean = node and self._mean(node)
+        return mean and dataclasses.replace(mean, tensor=node.output[0])
 
     def map_sizes(self, x: str) -> list[set]:
         """The sizes of the axes of map `x`, in each known spelling of :func:`~.shape_arithmetic.known_sizes`."""

@@ -11,7 +11,7 @@ from .layout import Layout, Symbol
 from .passing import MOST_STEPS, Passing, origin
 from .shape_arithmetic import known_sizes
 
-__all__ = ["ELEMENTWISE", "Vectors", "symbol"]
+__all__ = ["ELEMENTWISE", "SAME_SHAPE", "Vectors", "symbol"]
 
 # Operators, of any domain, that activations are spelt with. Each computes one number from one number.
 ELEMENTWISE = frozenset((

@@ -138,9 +138,9 @@ class Graph:
 
     def constants_between(self, x: str, y: str) -> set[str]:
         """Names of the initializers that `y` is computed with, a tensor, but for those that only tensor `x` needs."""
-        return self._needed(y, self._needed(x) - self._foldable.keys()) & self.initializers.keys()
+        return self.needed(y, self.needed(x) - self._foldable.keys()) & self.initializers.keys()
 
-    def _needed(self, name, stops=frozenset()):
+    def needed(self, name, stops=frozenset()):
         """Names of all tensors that tensor `name` is computed from, and itself, but not further than those in `stops`.
         """
         found, pending = {name}, [name]

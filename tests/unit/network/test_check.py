@@ -189,7 +189,7 @@ def test_swap_writes_no_other_network(tiled_se, monkeypatch, make, fault):
     onnx.save(make(), "net.onnx")
     tiled_se.passes("swap", "net.onnx", "-o", "out.onnx")
     os.remove("out.onnx")
-    monkeypatch.setattr(check_whole, "tile_blocks", lambda model, blocks, k: tile_blocks(
+    monkeypatch.setattr(check_whole, "tile_blocks", lambda model, blocks, k, keep: tile_blocks(
         model, list(map(spoiled, blocks)), k))
     tiled_se.refuses_as("MODEL=net.onnx (--model): with tiles of all rows it computes something else: "
                         "on random inputs tensor ", "swap", "net.onnx", "-o", "out.onnx")
@@ -236,7 +236,7 @@ def test_a_map_of_another_type_than_the_weights(tiled_se):
 
 def test_what_another_runtime_refuses_is_not_written(tiled_se, monkeypatch):
     """ONNX's own evaluator would take operands of two types."""
-    def spoiled(model, blocks, k):
+    def spoiled(model, blocks, k, keep):
         tiled = tile_blocks(model, blocks, k)
         tiled.graph.initializer[-1].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(
             tiled.graph.initializer[-1]).astype(np.float64), tiled.graph.initializer[-1].name))

@@ -89,7 +89,7 @@ def test_the_rows_of_another_tiling():
 
 def test_swap_writes_no_wrong_tiles(tiled_se, monkeypatch):
     """The network that is checked is the one that would be written."""
-    monkeypatch.setattr(swap_command, "tile_blocks", lambda model, blocks, tilings: tile_blocks(
+    monkeypatch.setattr(swap_command, "tile_blocks", lambda model, blocks, tilings, keep: tile_blocks(
         model, blocks, {name: dataclasses.replace(tiling, k=tiling.k + 1) for name, tiling in tilings.items()}))
     onnx.save(network(), "net.onnx")
     for context in ("tile", "cumulative", "causal"):
