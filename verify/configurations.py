@@ -10,7 +10,7 @@ from ..gen.verilog import generate
 from ..golden.block import FloatBlock
 from ..golden.quantise import quantise_within_error
 from ..hdl.config import Config, Context, Gate, GateKind, Mid
-from ..hdl.data_type import UINT8
+from ..hdl.data_type import UINT8, DataType
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs
 
@@ -62,11 +62,26 @@ CONFIGS = {
     "patches of one row, SLACK=0": dict(
         k=1, tile_width=3, width=7, channels=6, squeeze=2, lanes=2, slack=0, data=UINT8, zero_point=100),
     "patches at full rate": dict(k=2, tile_width=12, width=24, channels=6, squeeze=2, lanes=1),
+    "int4": dict(k=3, width=5, channels=8, squeeze=3, lanes=4, data=DataType(4), zero_point=-3, weight_bits=4,
+                 loadable=True, macs=3),
+    "int12": dict(k=2, width=4, channels=6, squeeze=4, lanes=3, data=DataType(12), zero_point=100, mid=Mid.SILU),
+    "uint3 on 5 lanes": dict(
+        k=3, width=3, channels=10, squeeze=3, lanes=5, data=DataType(3, signed=False), zero_point=3, gate=HARD,
+        weight_bits=3, gain=6.0),
+    # Both ends of the outputs' range are reached.
+    "requantised": dict(
+        k=3, width=5, channels=8, squeeze=3, lanes=2, data=UINT8, zero_point=30, y_data=DataType(6), y_zero_point=-20,
+        y_ratio=0.5, gain=6.0),
+    "requantised, loadable": dict(
+        k=2, width=4, channels=9, squeeze=4, lanes=3, zero_point=20, y_data=DataType(6, signed=False), y_zero_point=40,
+        y_ratio=0.15, residual=True, loadable=True, macs=4),
 }
 HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
 NAMED = {**CONFIGS, "headline": HEADLINE}
 
-X_SCALE = 1 / 16
+# The real numbers that the data span, and the scale of 8-bit data.
+SPAN = 16.0
+X_SCALE = SPAN / 256
 # The bound for memory beyond the tile buffer, within which MACS=auto chooses `macs` where a configuration names none.
 SRAM_OVERHEAD = 0.05
 
@@ -102,13 +117,15 @@ def random_weights(rng, config, gain, x_scale=X_SCALE):
         config.mid, config.gate, config.residual)
     if not config.prior_rows:
         return block
-    return dataclasses.replace(block, prior=x_scale * (rng.uniform(-128, 127, channels) - config.signed_zero_point))
+    return dataclasses.replace(block, prior=x_scale * (rng.uniform(
+        config.data.as_signed.low, config.data.as_signed.high, channels) - config.signed_zero_point))
 
 
 def quantised(seed=1, gain=1.0, **shape):
     """The (Config, Parameters) of a block of a shape as above, with random weights of `seed` that `gain` scales."""
     macs = shape.pop("macs", None)
     config = Config(**shape)
-    block = random_weights(np.random.default_rng(seed), config, gain)
-    config, numbers = quantise_within_error(config, block, X_SCALE)
+    x_scale = SPAN / (config.data.steps + 1)
+    block = random_weights(np.random.default_rng(seed), config, gain, x_scale)
+    config, numbers = quantise_within_error(config, block, x_scale)
     return dataclasses.replace(config, macs=macs or choose_macs(config, SRAM_OVERHEAD)), numbers.parameters

@@ -73,7 +73,7 @@ def test_bit_exact(shape):
     for scenario in suite(block.config, block.parameters, seed=11, beats=BEATS, indices=range(len(STALLS))):
         result = simulate(block.simulation, scenario.job)
         assert scenario.failures(result) == [], scenario.name
-        assert result.compared == sum(frame.beats.size for frame in scenario.job.frames)
+        assert result.compared == block.config.lanes * sum(len(frame.beats) for frame in scenario.job.frames)
         # What the buffer holds is in flight; beyond it, beats can only be on their way out.
         assert 0 <= result.peak_in_flight - result.status["status_peak_words"] <= Timing(block.config).credits + 1
 
@@ -91,6 +91,17 @@ def test_gates_saturate(name, ends):
     run = IntegerModel(config, parameters).run(x.reshape(5, -1, config.width, config.channels))
     values = run.logits if config.gate.kind is GateKind.SIGMOID else run.gates
     assert (values.min(), values.max()) == ends
+
+
+@pytest.mark.parametrize("name", ["requantised", "requantised, loadable"])
+def test_outputs_saturate(name):
+    """These configurations do have outputs beyond both ends of their type, and others within it."""
+    config, parameters = quantised(**CONFIGS[name])
+    job = suite(config, parameters, indices=(0,))[0].job
+    y = np.concatenate([job.elements(frame.expected) for frame in job.frames])
+    assert (y.min(), y.max()) == (config.outputs.low, config.outputs.high)
+    assert 0.05 < (y == config.outputs.low).mean() < 0.5
+    assert 0.05 < (y == config.outputs.high).mean() < 0.5
 
 
 def test_headline_takes_a_beat_every_cycle():

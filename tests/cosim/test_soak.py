@@ -79,8 +79,11 @@ def test_draws_are_of_every_kind():
     blocks = [draw(1, number) for number in range(120)]
     assert len({str(block) for block in blocks}) == 120
     configs = [block.config for block in blocks]
-    for name in ("loadable", "residual", "signed"):
+    for name in ("loadable", "residual", "requantised", "rescales"):
         assert {getattr(c, name) for c in configs} == {True, False}
+    assert {c.data.signed for c in configs} == {True, False}
+    assert {c.data.bits for c in configs} == {c.outputs.bits for c in configs} == set(range(2, 17))
+    assert {c.weight_bits for c in configs} == set(range(2, 9))
     assert {c.groups for c in configs} > {1, 2, 3, 4, 5}
     assert len({c.mid for c in configs}) == 5
     assert len({c.operand_bits for c in configs}) > 10
@@ -149,7 +152,7 @@ def test_judge_counts_what_is_lost_and_wrong(judged):
     sent = [(section, one) for section in script.sections for one in section.sent]
     for number, (section, one) in enumerate(sent):
         if one.first == one.last < len(section.loads) and len(result.outputs[number]) > 1:
-            others = [script.pool.expected(one.sample, which).view(np.uint8) for which in (0, 1)]
+            others = [script.pool.expected(one.sample, which) for which in (0, 1)]
             other = others[1 - section.loads[one.first]][:len(result.outputs[number])]
             if not np.array_equal(other, result.outputs[number]):
                 break

@@ -25,19 +25,23 @@ BLOCKS = {
     "one pass": BlockOptions(k=5, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid=Mid.SILU, gate=Gate(),
                              residual=True, slack=0, loadable=True),
     # Running sums in RAM, whose first pixel of a tile is in step with the copy; a division; more rows than count.
+    # 12-bit data, whose gates come from parabolas.
     "cumulative": BlockOptions(context=Context.CUMULATIVE, max_rows=11, k=2, width=3, channels=10, squeeze=3, lanes=2,
-                               macs=4, mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), slack=9, loadable=True),
+                               macs=4, mid=Mid.RELU, gate=Gate(), dtype="int12", slack=9, loadable=True),
     # Tiles that are read before they have ended, with a prior; running sums in registers. Layer 2 has more inputs than
     # layer 1.
     "causal": BlockOptions(context=Context.CAUSAL, prior_rows=3, max_rows=6, k=1, width=3, channels=3, squeeze=4,
                            lanes=1, macs=2, mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), dtype="uint8",
                            zero_point=100, slack=6, loadable=True),
-    # A frame is a tile; a row before the window, of which 3 rows have a reciprocal of many bits.
+    # A frame is a tile; a row before the window, of which 3 rows have a reciprocal of many bits. Data and weights have
+    # 4 bits.
     "window": BlockOptions(context=Context.WINDOW, window=(1, 5), width=2, channels=4, squeeze=3, lanes=2, macs=3,
-                           mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), slack=3, loadable=True),
-    # Patches of several rows, of which the rightmost is narrower.
+                           mid=Mid.RELU, gate=Gate(GateKind.HARDSIGMOID), dtype="int4", weight_bits=4, slack=3,
+                           loadable=True),
+    # Patches of several rows, of which the rightmost is narrower. Outputs of another type and scale, which saturate.
     "patches": BlockOptions(tile_width=2, k=3, width=5, channels=8, squeeze=3, lanes=2, macs=4, mid=Mid.RELU,
-                            gate=Gate(GateKind.HARDSIGMOID), slack=5, loadable=True),
+                            gate=Gate(GateKind.HARDSIGMOID), y_dtype="uint6", y_scale=0.2, y_zero_point=40, slack=5,
+                            loadable=True),
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...cosim.job import Drain, Idle, Load, Reset, Send, Snapshot
 from ...golden.integer import IntegerModel
+from ...hdl.parameters import ZERO_POINT_BITS
 from ...hdl.timing import Timing
 from .parameters import centred, pinned, segments, spread
 from .scenarios import MOST_CUTS, NEVER, Scenarios
@@ -21,6 +22,10 @@ LOAD_LATENCY = 3
 CLOSED = 3
 # Cycles after which a frame has begun at the latest if a frame of one beat comes before it: its sum must land first.
 LATEST_BEGIN = 20
+
+
+def _ones(bits):
+    return (1 << bits) - 1
 
 
 class LoadScenarios(Scenarios):
@@ -140,13 +145,16 @@ class LoadScenarios(Scenarios):
     def padded(self):
         """Bits of a stream's words that no memory keeps may have any value."""
         words = self.load(self.parameters).words
-        config, used = self.config, [32, 8]
+        config = self.config
+        y_bits, factor = config.outputs.bits if config.requantised else 0, [config.factor_bits + 1] * config.rescales
+        masks = [_ones(32), _ones(config.data.bits) | _ones(y_bits) << ZERO_POINT_BITS, *map(_ones, factor)]
         # The prior is above layer 2's records.
-        record, stored = config.record_bits, config.record_bits + config.prior_bits
-        for count, kept, bits in ((config.weight_depth, 8 * config.macs, 8 * config.macs),
+        weights, record = config.weight_bits * config.macs, config.record_bits
+        stored = record + config.prior_bits
+        for count, kept, bits in ((config.weight_depth, weights, weights),
                                   (config.squeeze, record, stored), (config.channels, stored, stored)):
-            used += [min(32, max(0, kept - i)) for i in range(0, bits, 32)] * count
+            masks += [_ones(min(32, max(0, kept - i))) for i in range(0, bits, 32)] * count
         noise = self.rng.integers(0, 1 << 32, len(words), dtype=np.uint64)
-        words |= (noise >> np.array(used, np.uint64) << np.array(used, np.uint64)).astype(np.uint32)
+        words |= (noise & ~np.array(masks, np.uint64)).astype(np.uint32)
         frames = tuple(self.random(height) for height in (1, 2 * self.config.tile_rows, self.config.tile_rows + 1))
         return self.scenario("padded stream", self.job(Load(words), Send(frames)))

@@ -19,10 +19,10 @@ def spread(config, parameters, seed):
     size. The other rows are those of `parameters`.
     """
     rng = np.random.default_rng(seed)
-    layer1, layer2 = (_layer(layer, shifts, config.requant_bits, rng)
+    layer1, layer2 = (_layer(layer, shifts, config, rng)
                       for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True))
-    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2,
-                               signed_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng))
+    return dataclasses.replace(parameters, layer1=layer1, layer2=layer2, **_numbers(config, rng),
+                               prior=_prior(config, rng))
 
 
 def centred(config, parameters, seed):
@@ -34,12 +34,11 @@ def centred(config, parameters, seed):
     heights = [int(height) for height in rng.integers(1, 4 * config.tile_rows + 1, 6)]
     x = [rng.integers(config.data.low, config.data.high + 1, (height, config.width, config.channels))
          for height in heights]
-    result = dataclasses.replace(parameters, signed_zero_point=_zero(config, parameters, rng),
-                                 prior=_prior(config, rng))
+    result = dataclasses.replace(parameters, **_numbers(config, rng), prior=_prior(config, rng))
     ends = config.requant_bits - 1, config.logit_bits + GUARD_BITS + 1
     for name, sums, shifts, end in zip(("layer1", "layer2"), ("acc1", "acc2"), config.shifts, ends, strict=True):
         layer = getattr(result, name)
-        layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, rng))
+        layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, config.weight_bits, rng))
         model = IntegerModel(config, dataclasses.replace(result, **{name: layer}))
         acc = np.concatenate([getattr(model.run(one), sums).numpy()[0] for one in x])
         result = dataclasses.replace(result, **{name: _scaled(layer, acc, shifts, config.requant_bits, end, rng)})
@@ -52,19 +51,20 @@ def pinned(config, parameters, seed):
     Some rows have one weight. The others have none, so that their results are their biases alone.
     """
     rng = np.random.default_rng([seed, 2])
-    layers = []
+    layers, largest = [], config.largest_weight
+    ends = [0, 0, -largest, -(largest + 1 >> 1), -1, 1, largest + 1 >> 1, largest]
     for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True):
         outputs, inputs = layer.weight.shape
         weight = np.zeros_like(layer.weight)
         only = rng.integers(0, inputs, outputs)
-        weight[np.arange(outputs), only] = rng.choice([0, 0, -127, -64, -1, 1, 64, 127], outputs)
+        weight[np.arange(outputs), only] = rng.choice(ends, outputs)
         limit = 1 << (config.requant_bits - 2)
         bias = rng.choice([-1, 1], outputs) * _beside(config.requant_bits - 1, outputs, rng)
         layers.append(dataclasses.replace(
             layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
             multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
-    return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1],
-                               signed_zero_point=_zero(config, parameters, rng), prior=_prior(config, rng, ends=True))
+    return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1], **_numbers(config, rng, ends=True),
+                               prior=_prior(config, rng, ends=True))
 
 
 def segments(config, parameters):
@@ -104,28 +104,42 @@ def _beside(bits, count, rng):
     return (1 << rng.integers(0, bits, count)) + rng.integers(-1, 2, count)
 
 
-def _zero(config, parameters, rng):
-    return int(rng.integers(-128, 128)) if config.loadable else parameters.signed_zero_point
+def _drawn(low, high, rng, ends, count=None):
+    """Integers from `low` to `high`: any, or with `ends` those at both ends and about 0, where they are in range."""
+    if not ends:
+        return rng.integers(low, high + 1, count)
+    return rng.choice([min(max(value, low), high) for value in (low, low + 1, -1, 0, 1, high - 1, high)], count)
+
+
+def _numbers(config, rng, ends=False):
+    """The numbers that a loadable block loads beside its layers and prior: zero points, and a factor of its gates."""
+    if not config.loadable:
+        return {}
+    data, outputs, whole = config.data.as_signed, config.outputs.as_signed, 1 << config.factor_bits
+    numbers = {"signed_zero_point": int(_drawn(data.low, data.high, rng, ends))}
+    if config.requantised:
+        numbers["signed_outputs_zero_point"] = int(_drawn(outputs.low, outputs.high, rng, ends))
+    if config.rescales:
+        numbers["factor"] = int(_drawn(0, whole, rng, ends))
+    return numbers
 
 
 def _prior(config, rng, ends=False):
     """A prior, which is of any size or at the ends of its range; None if the block has none."""
     if not config.prior_rows:
         return None
-    count = config.prior_rows * config.columns
-    low, high = -128 * count, 127 * count
-    if ends:
-        return rng.choice([low, low + 1, -1, 0, 1, high - 1, high], config.channels)
-    return rng.integers(low, high + 1, config.channels)
+    count, data = config.prior_rows * config.columns, config.data.as_signed
+    return _drawn(data.low * count, data.high * count, rng, ends, config.channels)
 
 
-def _weights(shape, rng):
-    """Rows of few or many weights, small or large ones."""
-    largest = 2 ** rng.uniform(0, 7, (shape[0], 1))
-    weight = np.rint(rng.uniform(-1, 1, shape) * largest).astype(np.int64)
+def _weights(shape, bits, rng):
+    """Rows of few or many weights of `bits`, small or large ones."""
+    most = (1 << (bits - 1)) - 1
+    largest = 2 ** rng.uniform(0, bits - 1, (shape[0], 1))
+    weight = np.rint(rng.uniform(-1, 1, shape) * largest).astype(np.int64).clip(-most, most)
     weight *= rng.random(shape) < rng.random((shape[0], 1))
     # No row is without a weight.
-    weight[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = rng.choice([-127, -1, 1, 127], shape[0])
+    weight[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = rng.choice([-most, -1, 1, most], shape[0])
     return weight
 
 
@@ -144,11 +158,13 @@ def _scaled(layer, acc, shifts, requant_bits, end, rng):
     return dataclasses.replace(layer, multiplier=multiplier, shift=shift, bias=bias)
 
 
-def _layer(layer, shifts, requant_bits, rng):
+def _layer(layer, shifts, config, rng):
     outputs, inputs = layer.weight.shape
+    requant_bits, largest = config.requant_bits, config.largest_weight
     limit = 1 << (requant_bits - 2)
     drawn = rng.random(outputs) < 0.5
-    weight = rng.integers(-127, 128, (outputs, inputs)) * (rng.random((outputs, inputs)) < rng.random((outputs, 1)))
+    weight = rng.integers(-largest, largest + 1, (outputs, inputs))
+    weight *= rng.random((outputs, inputs)) < rng.random((outputs, 1))
     multiplier = rng.integers(0, 1 << MULTIPLIER_BITS, outputs) >> rng.integers(0, MULTIPLIER_BITS, outputs)
     bias = rng.integers(-limit, limit + 1, outputs) >> rng.integers(0, requant_bits - 2, outputs)
     shift = rng.integers(0, len(shifts), outputs)

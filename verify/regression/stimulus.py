@@ -40,11 +40,19 @@ class Stimulus:
 
     @functools.cached_property
     def other(self):
-        """Other parameters of the same formats, with another zero point and prior: (Parameters, IntegerModel)."""
+        """Other parameters of the same formats: (Parameters, IntegerModel).
+
+        They have other zero points, another factor and another prior, where the block has them.
+        """
         second = self.parameters.layer2
         turned = {field.name: getattr(second, field.name)[::-1].copy() for field in dataclasses.fields(second)}
         parameters = dataclasses.replace(self.parameters, layer2=dataclasses.replace(second, **turned),
                                          signed_zero_point=-1 - self.parameters.signed_zero_point)
+        if parameters.signed_outputs_zero_point is not None:
+            parameters = dataclasses.replace(parameters,
+                                             signed_outputs_zero_point=-1 - parameters.signed_outputs_zero_point)
+        if parameters.factor is not None:
+            parameters = dataclasses.replace(parameters, factor=(1 << self.config.factor_bits) - parameters.factor)
         if parameters.prior is not None:
             elements = self.config.prior_rows * self.config.columns
             parameters = dataclasses.replace(parameters, prior=-elements - parameters.prior)

@@ -13,6 +13,8 @@ import numpy as np
 from ...gen.wording import sizes, tiling
 from ...golden.quantise import quantise_fixed_widths, quantise_within_error
 from ...hdl.config import Config, ConfigError, Context, Gate, GateKind, Mid
+from ...hdl.data_type import FEWEST_BITS, MOST_BITS, DataType
+from ...hdl.formats import MOST_PRECISION
 from ...hdl.sizing import choose_macs
 from ...hdl.timing import Timing
 from ..configurations import random_weights
@@ -38,9 +40,9 @@ SETS, ATTEMPTS = 3, 6
 class BlockWithSets:
     """A block to build, with sets of parameters.
 
-    ``sets`` are the (Config, Parameters) that it may be loaded with, each with `config` but for the zero point; for a
-    baked block they are the one set that is baked in. ``redraws`` counts the blocks that were drawn before it for which
-    no width keeps the error bound.
+    ``sets`` are the (Config, Parameters) that it may be loaded with, each with `config` but for the zero points and the
+    ratio; for a baked block they are the one set that is baked in. ``redraws`` counts the blocks that were drawn before
+    it for which no width keeps the error bound.
     """
 
     config: Config
@@ -56,8 +58,11 @@ class BlockWithSets:
         c = self.config
         slack = "auto" if c.slack is None else c.slack
         data = f"{c.data} about {c.zero_point}"
-        return (f"{sizes(c)} SLACK={slack} {c.mid.value} {c.gate}{' residual' if c.residual else ''} {data} "
-                f"{c.operand_bits} bits {'loadable' if c.loadable else 'baked'} {tiling(c)}".rstrip())
+        if c.requantised:
+            data += f" to {c.outputs} about {c.outputs_zero_point}, ratio {c.ratio:g}"
+        return (f"{sizes(c)} SLACK={slack} {c.mid.value} {c.gate}{' residual' if c.residual else ''} {data}, "
+                f"{c.weight_bits}-bit weights, operands of {c.operand_bits} bits "
+                f"{'loadable' if c.loadable else 'baked'} {tiling(c)}".rstrip())
 
 
 def draw(seed, number):
@@ -79,14 +84,15 @@ def draw(seed, number):
 
 def _draw(rng):
     geometry = _geometry(rng)
-    config = Config(**geometry, **_functions(rng), **_data(rng), **_tiling(rng, geometry),
+    functions = _functions(rng)
+    config = Config(**geometry, **functions, **_numbers(rng, functions["residual"]), **_tiling(rng, geometry),
                     loadable=bool(rng.random() < 0.5),
                     slack=[None, 0, int(rng.integers(1, 30))][rng.choice(3, p=(0.5, 0.25, 0.25))])
-    x_scale = float(2.0 ** rng.uniform(-8, 2))
+    x_scale = float(2.0 ** (rng.uniform(0, 10) - config.data.bits))
     # Wider formats, narrower ones, and those that have no room to spare.
-    least, error = int(rng.choice([10, 10, 14, 22])), float(rng.choice([1, 1, 1, 4]))
+    least, error = config.data.bits + int(rng.choice([2, 2, 6, 14])), float(rng.choice([1, 1, 1, 4]))
     if config.loadable:
-        least = max(least, 18)
+        least = max(least, config.data.bits + 10)
     config, numbers = quantise_within_error(config, _weights(rng, config, x_scale), x_scale, error, least)
     config = dataclasses.replace(config, macs=_macs(rng, config))
     sets = [(config, numbers.parameters)]
@@ -131,11 +137,25 @@ def _functions(rng):
             "residual": bool(rng.random() < 0.3)}
 
 
-def _data(rng):
-    """signed, zero_point."""
-    signed = bool(rng.random() < 0.6)
-    low = -128 if signed else 0
-    return {"signed": signed, "zero_point": low + int(rng.choice([0, 128, 255, rng.integers(256)]))}
+def _numbers(rng, residual):
+    """data, zero_point, weight_bits; y_data, y_zero_point, y_ratio of half of the blocks."""
+    data, zero_point = _integers(rng)
+    numbers = {"data": data, "zero_point": zero_point, "weight_bits": int(rng.choice([8, 8, 8, rng.integers(2, 8)]))}
+    if rng.random() < 0.5:
+        return numbers
+    y_data, y_zero_point = _integers(rng)
+    # Outputs about as wide as their range, so that some of them saturate.
+    ratio = float(2.0 ** (y_data.bits - data.bits + rng.uniform(-2, 1)))
+    return numbers | {"y_data": y_data, "y_zero_point": y_zero_point,
+                      "y_ratio": min(ratio, 2.0 ** (MOST_PRECISION - data.bits - residual))}
+
+
+def _integers(rng):
+    """A DataType, of 8 bits in half of the blocks, and a zero point."""
+    bits = 8 if rng.random() < 0.5 else int(rng.integers(FEWEST_BITS, MOST_BITS + 1))
+    data = DataType(bits, signed=bool(rng.random() < 0.6))
+    middle = data.low + (data.steps + 1) // 2
+    return data, int(rng.choice([data.low, middle, data.high, rng.integers(data.low, data.high + 1)]))
 
 
 def _tiling(rng, geometry):
@@ -170,11 +190,19 @@ def _macs(rng, config):
 
 
 def _other(rng, config, x_scale, error):
-    """Other parameters, for another zero point, that `config`'s widths hold; None where none was found."""
+    """Other parameters, for other zero points and another ratio, that `config`'s widths hold; None: none was found."""
     loudest = 12.0
     for _ in range(ATTEMPTS):
-        low = config.data.low
-        other = dataclasses.replace(config, zero_point=int(rng.integers(low, config.data.high + 1)))
+        numbers = {"zero_point": int(rng.integers(config.data.low, config.data.high + 1))}
+        if config.requantised:
+            numbers["y_zero_point"] = int(rng.integers(config.outputs.low, config.outputs.high + 1))
+        if config.rescales:
+            # The hardware takes up to the next power of two.
+            numbers["y_ratio"] = 2.0 ** (config.precision - config.data.bits) / (1 + config.residual) * rng.uniform(
+                0.55, 1)
+        other = dataclasses.replace(config, **numbers)
+        if other.fingerprint != config.fingerprint:
+            continue
         try:
             block = _weights(rng, other, x_scale, loudest)
             return other, quantise_fixed_widths(other, block, x_scale, error).parameters

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 
+from ...cosim.packing import pack
 from ...golden.integer import IntegerModel
 from ...hdl.timing import Timing
 
@@ -17,12 +18,13 @@ WHOLE, CUT, JOINED = 14, 10, 4
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """A frame that can be sent: its beats, an int8 or uint8 array (B, lanes).
+    """A frame that can be sent: its integers (B, lanes), and its beats as a Frame of cosim has them.
 
     ``rows`` is the number of rows that have begun; ``cut`` tells whether it ends within a row; ``cost`` is about how
     many cycles it takes.
     """
 
+    values: np.ndarray
     beats: np.ndarray
     rows: int
     cut: bool
@@ -67,24 +69,24 @@ class Pool:
         return self._whole[self.rng.integers(len(self._whole))]
 
     def expected(self, sample, number):
-        """What comes out of `sample` under the block's set of parameters `number`: an array like its beats."""
+        """The beats that come out of `sample` under the block's set of parameters `number`."""
         if (sample, number) not in self._expected:
-            y = self._models[number].run_beats(sample.beats).y.numpy()
-            self._expected[sample, number] = y.astype(sample.beats.dtype)
+            y = self._models[number].run_beats(sample.values).y.numpy()
+            self._expected[sample, number] = pack(y, self.block.config.outputs)
         return self._expected[sample, number]
 
     def _joined(self):
         chosen = self.rng.choice(len(self.samples), 2)
-        return self._of(np.concatenate([self.samples[index].beats for index in chosen])[:MOST_BEATS + self.block.row])
+        return self._of(np.concatenate([self.samples[index].values for index in chosen])[:MOST_BEATS + self.block.row])
 
-    def _of(self, beats):
-        config, row = self.block.config, self.block.row
-        rows = -(-len(beats) // row)
-        tiles = len(config.strips(rows))
-        return Sample(beats, rows, bool(len(beats) % row), max(len(beats), tiles * Timing(config).excite_cycles))
+    def _of(self, values):
+        config, row, count = self.block.config, self.block.row, len(values)
+        rows = -(-count // row)
+        cost = max(count, len(config.strips(rows)) * Timing(config).excite_cycles)
+        return Sample(values, pack(values, config.data), rows, bool(count % row), cost)
 
     def _values(self, count):
-        """Beats (count, lanes): random over all values or few of them, or what drives hidden units to their ends."""
+        """Integers (count, lanes): random over all values or few of them, or what drives hidden units to their ends."""
         config, rng = self.block.config, self.rng
         low, shape = config.data.low, (count, config.lanes)
         kind = rng.choice(["any", "any", "near", "ends", "sides"])
@@ -100,4 +102,4 @@ class Pool:
             unit = self.block.sets[0][1].layer1.weight[rng.integers(config.squeeze)] > 0
             pixels = np.tile(low + config.data.steps * (unit ^ rng.integers(0, 2)), -(-count // config.groups))
             values = pixels.reshape(-1, config.lanes)[:count]
-        return np.ascontiguousarray(values, config.data.numpy)
+        return values

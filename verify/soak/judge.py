@@ -5,8 +5,6 @@ import dataclasses
 import itertools
 import math
 
-import numpy as np
-
 from ...hdl.schedule import predict
 from ...hdl.timing import Timing
 
@@ -81,7 +79,7 @@ def _compare(script, section, sent, got, least):
     """The first of the loads from `least` on that fits, and 0; or `least`, and how many beats don't fit it."""
     fewest = len(got)
     for load in range(least, min(sent.last + 1, len(section.loads))):
-        wanted = script.pool.expected(sent.sample, section.loads[load]).view(np.uint8)[:len(got)]
+        wanted = script.pool.expected(sent.sample, section.loads[load])[:len(got)]
         differing = int((got != wanted).any(axis=1).sum())
         if not differing:
             return load, 0
