@@ -75,9 +75,9 @@ def test_a_few_configurations(in_place, monkeypatch, tmp_path, capsys):
 
 
 def test_draws_are_of_every_kind():
-    """Among 120 blocks are those whose control is special, and no two are alike."""
-    blocks = [draw(1, number) for number in range(120)]
-    assert len({str(block) for block in blocks}) == 120
+    """Among 160 blocks are those whose control is special, every number format, and no two are alike."""
+    blocks = [draw(1, number) for number in range(160)]
+    assert len({str(block) for block in blocks}) == 160
     configs = [block.config for block in blocks]
     for name in ("loadable", "residual", "requantised", "rescales"):
         assert {getattr(c, name) for c in configs} == {True, False}
