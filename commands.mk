@@ -20,6 +20,8 @@
 ##                                 count what tiles save and cost in a network, block by block
 ##   make sensitivity MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/
 ##                                 see how well the tiles of an ONNX network stand for its whole feature maps
+##   make plan MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/ BUDGET=64KiB
+##                                 choose the context and K of each block of an ONNX network for a memory budget
 ##   make demo                     run a trained text detector with tiled blocks, in float, in integers and in RTL
 ##   make prove                    prove that the block loses, repeats and mixes up nothing
 ##   make mutate                   measure how many faults in the netlist the regression notices
@@ -189,6 +191,19 @@
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave
 ##
+## Variables of plan, besides MACS, SRAM_OVERHEAD, SLACK, WEIGHT_BITS, OPERAND_BITS, ERROR, MODEL, INPUT_SHAPE,
+## CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, OUT
+##
+##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
+##                                its own channels (default: 8)
+##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
+##   data         DTYPE=          integers of the stream: int8 or uint8 (default: int8)
+##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
+##                                of the network as it is, (C, H, W) or (N, C, H, W)
+##                BUDGET=         most memory of all blocks without weights: a size like 64KiB, 1.5MiB or
+##                                500000bits, or a fraction like 0.1 of what the untiled blocks buffer
+##                KS=1,3,5,7,9    rows of a tile to choose from, beside those of the whole map
+##
 ## Variables of demo, besides K, OUT
 ##
 ##   data         SEED=1          of the pages
@@ -223,7 +238,7 @@
 ##                DOCS=docs       folder whose verification.md takes the figures
 ##
 
-COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity demo prove mutate \
+COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity plan demo prove mutate \
   crosscheck soak verify
 
 # Make's variable and the option of tiled-se that it stands for.
@@ -235,12 +250,12 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
-  KS:ks PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
+  KS:ks BUDGET:budget PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 
 # A command and the extra that it needs; commands run without those that are optional.
-EXTRAS := synth:synth bench:bench simspeed:simspeed sweep:sweep demo:demo prove:verify mutate:verify \
+EXTRAS := synth:synth bench:bench simspeed:simspeed sweep:sweep plan:bench demo:demo prove:verify mutate:verify \
   crosscheck:verify soak:verify verify:verify
 
 OPTIONAL := simspeed

@@ -171,6 +171,17 @@ COMMANDS = {command.name: command for command in (
         statuses={0: "done"} | _FAILED,
         examples=("model.onnx images/ --input-shape 3x640x640",)),
     Command(
+        name="plan", function="evaluate.plan.command:plan", options="evaluate.options:PlanOptions", extra="bench",
+        tools=False,
+        short="choose the context and K of each block of an ONNX network for a memory budget",
+        text="""Choose for every squeeze-and-excite block of an ONNX network a tile's rows and a context, so that the
+            memories of all blocks, as `build` makes them, keep within --budget, and the outputs of the blocks change
+            least on the calibration images. Writes OUT/plan.json, which `swap`, `build` and `report` take, and
+            OUT/plan.svg, the change for every budget.""",
+        statuses={0: "done"} | _FAILED,
+        examples=("model.onnx images/ --input-shape 3x640x640 --budget 64KiB",
+                  "model.onnx images/ --budget 0.1 --ks 1,2,4,8 -o plan/")),
+    Command(
         name="demo", function="evaluate.demo.command:demo", options="evaluate.options:DemoOptions", extra="demo",
         short="run a trained text detector with tiled blocks, in float, in integers and in RTL",
         text="""Detect lines of text on rendered pages and on a scan with a trained network: as it is, with tiles of K

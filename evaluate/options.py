@@ -18,9 +18,18 @@ from ..gen.options import (
     TileOptions,
     TilingOptions,
 )
-from ..network.commands.options import ModelFolderOptions, ModelOptions, largest_lanes
+from ..network.commands.options import (
+    BuildOptions,
+    ImageOptions,
+    ModelFolderOptions,
+    ModelOptions,
+    SensitivityOptions,
+    SkipOptions,
+    largest_lanes,
+)
+from .budget import Budget, budget
 
-__all__ = ["BenchOptions", "DemoOptions", "ReportOptions", "SimspeedOptions", "SweepOptions"]
+__all__ = ["BenchOptions", "DemoOptions", "PlanOptions", "ReportOptions", "SimspeedOptions", "SweepOptions"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +79,21 @@ class ReportOptions(TileOptions, HardwareOptions, ModelFolderOptions, BatchOptio
     model: str | None = restated(ModelOptions, "model", text="network to count: names of known ones with commas "
         "between, `paper` for every row of the paper's tables, an .onnx file, or a .json file of your own")
     lanes: int | None = largest_lanes()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanOptions(FormatOptions, SkipOptions, ImageOptions, ModelFolderOptions):
+    """Options of ``tiled-se plan``."""
+
+    calibration: str | None = restated(ImageOptions, "calibration", positional=True)
+    budget: Budget | None = option("model", "BUDGET", budget, None, "SIZE|FRACTION",
+        "most memory of all blocks without weights: a size like 64KiB, 1.5MiB or 500000bits, or a fraction like 0.1 of "
+        "what the untiled blocks buffer")
+    ks: tuple[int, ...] = restated(SensitivityOptions, "ks",
+        text="rows of a tile to choose from, beside those of the whole map")
+    lanes: int | None = largest_lanes()
+    loadable: bool | None = restated(BuildOptions, "loadable")
+    dtype: str | None = restated(BuildOptions, "dtype")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ class Agreement:
     ``pixels`` (tiles) are those of each tile; the last tile of a map may have fewer. All other arrays are float64
     (tiles, C): ``means``, the descriptor of each tile; ``whole_means`` of the map that it belongs to; and the gates
     from both by the float network. ``quantised_gates`` are from the descriptors of the integer golden model; None if
-    no widths keep the error budget. ``output_change`` is the root mean square of the change of the outputs, relative
-    to that of the outputs with the whole map's gates.
+    no widths keep the error budget, or if they were not asked for. ``output_change`` is the root mean square of the
+    change of the outputs, relative to that of the outputs with the whole map's gates.
     """
 
     tiling: Tiling
@@ -67,10 +67,11 @@ def _correlation(a, b, weights):
     return float(np.average((a * b).sum(axis=1)[varied] / norms[varied], weights=weights[varied]))
 
 
-def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray) -> Agreement:
+def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray, quantised: bool = True) -> Agreement:
     """Compare tiles with whole maps in `block`, on `maps`: float32 (N, H, W, C).
 
-    `k` is the tiling, or the number of rows of a tile; its prior is that of the block's ``float_block``.
+    `k` is the tiling, or the number of rows of a tile; its prior is that of the block's ``float_block``. Without
+    `quantised` the gates of the integer model are left out.
     """
     tiling, form = Tiling.of(k), block.float_block
     prior = np.zeros(block.channels) if form.prior is None else form.prior
@@ -88,7 +89,7 @@ def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray) -> Agreeme
             parts[name].append(np.broadcast_to(value, means.shape))
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
     return Agreement(tiling, np.tile(pixels, len(maps)), **arrays,
-                     quantised_gates=_quantised_gates(block, tiling, maps),
+                     quantised_gates=_quantised_gates(block, tiling, maps) if quantised else None,
                      output_change=(changed / total)**0.5 if total else 0.0)
 
 

@@ -23,7 +23,7 @@ from ...hdl.config import Context, Order
 from ..plan import BlockRows, block_rows
 
 __all__ = ["BuildOptions", "EachBlockOptions", "EachTilingOptions", "ImageOptions", "InspectOptions",
-           "ModelFolderOptions", "ModelOptions", "SensitivityOptions", "SwapOptions", "largest_lanes"]
+           "ModelFolderOptions", "ModelOptions", "SensitivityOptions", "SkipOptions", "SwapOptions", "largest_lanes"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,9 @@ class ImageOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _SkipOptions:
+class SkipOptions:
+    """Blocks that are left alone."""
+
     skip: tuple[str, ...] | None = option("model", "SKIP", formats.names, None, "NAME,NAME,...",
         "blocks that stay squeeze-and-excite (default: none)")
 
@@ -109,7 +111,7 @@ class InspectOptions(NetworkTilingOptions, ModelOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SwapOptions(EachTilingOptions, _SkipOptions, ImageOptions, ModelOptions):
+class SwapOptions(EachTilingOptions, SkipOptions, ImageOptions, ModelOptions):
     """Options of ``tiled-se swap``."""
 
     calibration: str | None = restated(ImageOptions, "calibration",
@@ -142,7 +144,7 @@ def largest_lanes() -> int | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions, _SkipOptions, ImageOptions,
+class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions, SkipOptions, ImageOptions,
                    ModelFolderOptions):
     """Options of ``tiled-se build``."""
 

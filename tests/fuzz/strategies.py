@@ -18,10 +18,10 @@ from .sandbox import Line
 
 __all__ = ["BLOCK", "damaged_lines", "right", "wrong"]
 
-BLOCK, NETWORKS = ("sim", "verilog", "synth"), ("inspect", "swap", "report", "build", "sensitivity")
+BLOCK, NETWORKS = ("sim", "verilog", "synth"), ("inspect", "swap", "report", "build", "sensitivity", "plan")
 SHAPED = (*BLOCK, "simspeed")
 # Options that may stand without their flags, in order.
-STANDING = {**dict.fromkeys(NETWORKS, ("model",)), "sensitivity": ("model", "calibration")}
+STANDING = {**dict.fromkeys(NETWORKS, ("model",)), **dict.fromkeys(("sensitivity", "plan"), ("model", "calibration"))}
 TILING = ("context", "tile_width", "prior_rows", "max_rows", "window", "order")
 SIZES = ("frames", "height", "width", "channels", "squeeze")
 # Options of a block that depend on others, or are said with their files.
@@ -241,6 +241,9 @@ def _network(draft):
         draft.condemn(*unsure, verdict="either")
     if "jobs" in draft.takes:
         said["jobs"] = "1"
+    if draft.command == "plan":
+        # More than any block of this size takes.
+        said["budget"] = "1MiB"
     if draft.command == "inspect" and draft.chance(60):
         said["json"] = draft.pick(("blocks.json", "new/blocks.json"))
 

@@ -179,11 +179,12 @@ def test_file(tiled_se, tmp_path, name):
     assert time.process_time() - start < 20
 
 
-@pytest.mark.parametrize("command", ["inspect", "build", "sensitivity", "report"])
+@pytest.mark.parametrize("command", ["inspect", "build", "sensitivity", "plan", "report"])
 def test_other_commands(tiled_se, command):
     pathlib.Path("net.onnx").write_bytes(named("\x1b[2J"))
     os.mkdir("images")
-    options = ("--calibration", "images") if command in ("build", "sensitivity") else ()
+    options = ("--calibration", "images") if command in ("build", "sensitivity", "plan") else ()
+    options += ("--budget", "1") if command == "plan" else ()
     tiled_se.refuses("MODEL=net.onnx (--model): '\\x1b[2J': a name must be printable", command, "net.onnx", *options)
     assert set(os.listdir()) == {"net.onnx", "images"}
 

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se plan`: the context and K of each block of a network that change it least within a memory budget."""
+
+import math
+import os
+
+from ...gen.fields import variables
+from ...gen.files import discard, json_bytes, output_folder, write_all
+from ...gen.text_table import aligned, number, say
+from ...hdl.config import ConfigError, DataType
+from ...hdl.sizing import DEFAULT_LANES
+from ...network.calibration.feature_maps import feature_maps, with_prior
+from ...network.calibration.images import find_images
+from ...network.network import open_network
+from ...network.plan import VERSION, entry
+from ..budget import ALLOWED
+from ..options import PlanOptions
+from .candidates import sized_candidates, with_changes
+from .knapsack import frontier
+
+__all__ = ["plan"]
+
+PLAN, PLOT = "plan.json", "plan.svg"
+RESULTS = (PLAN, PLOT)
+# What decides the size of a block's hardware.
+HARDWARE = ("lanes", "macs", "sram_overhead", "slack", "loadable", "weight_bits", "operand_bits", "error", "dtype")
+
+
+def plan(options: PlanOptions) -> bool:
+    """Choose a tiling for each block of ``options.model``; write plan.json and plan.svg, and print a table. True.
+
+    The sum of the blocks' memories keeps within ``options.budget``, and the sum of the squares of the blocks' changes
+    is the least for that. Changes of different blocks are taken as independent, each measured in the original network.
+    Raises ConfigError if the model, the images or an option is wrong, or for a budget that no choice keeps.
+    """
+    folder = output_folder(options, RESULTS)
+    if options.budget is None:
+        raise ConfigError("budget", "", f"is needed; {ALLOWED}")
+    network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
+    blocks = network.selected(options.skip or ())
+    if not blocks:
+        raise ConfigError("skip", ",".join(options.skip), "leaves no block to plan")
+    images = find_images(options, network)
+    # Matplotlib takes a second to load: a wrong option is refused before.
+    from .plots import trade
+
+    untiled = DataType.parse(options.dtype or "int8").bits * sum(
+        block.height * block.width * block.channels for block in blocks)
+    limit = options.budget.bits(untiled)
+    say(f"running the network on {len(images)} images")
+    with feature_maps(network, network.model, blocks, images) as maps:
+        blocks = [with_prior(block, maps[block.name]) for block in blocks]
+        candidates = {}
+        for block in blocks:
+            say(f"{block.name}: memory of {block.height} x {block.width} x {block.channels}")
+            candidates[block.name] = sized_candidates(block, options, maps[block.name])
+        least = sum(min(candidate.bits for candidate in own) for own in candidates.values())
+        if least > limit:
+            raise ConfigError("budget", options.budget.text, f"must be at least {least}bits, the least possible with "
+                              "these options")
+        for block in blocks:
+            say(f"{block.name}: change of its outputs by {len(candidates[block.name])} tilings")
+            candidates[block.name] = with_changes(block, candidates[block.name], maps[block.name])
+    say("choosing")
+    found = frontier([[(one.bits, one.change**2) for one in candidates[block.name]] for block in blocks])
+    point = found.within(limit)
+    chosen = {block.name: candidates[block.name][item]
+              for block, item in zip(blocks, found.items(point), strict=True)}
+    summary = _summary(options, limit, untiled, found, point)
+    contents = {"version": VERSION, "blocks": {name: entry(one.tiling) for name, one in chosen.items()}, "about": {
+        "model": network.path, "input": network.dims[1:], "calibration": options.calibration, "images": len(images),
+        "skipped": list(options.skip or ()), **summary, "hardware": _hardware(options),
+        "blocks": {name: {"memory_bits": one.bits, "change": one.change, "lanes": one.lanes, "macs": one.macs,
+                          "full_rate": one.full_rate} for name, one in chosen.items()}}}
+    strips = {k: _strips(candidates, k) for k in options.ks}
+    files = {PLAN: json_bytes(contents), PLOT: trade(found, point, limit, untiled, strips)}
+    # Only now, as images may have been refused until here: two files of different runs must never be there.
+    discard(folder, RESULTS)
+    write_all(folder, files)
+    print("\n".join([_table(blocks, chosen, summary), *_lines(options, summary), *network.left_out]))
+    print("wrote " + ", ".join(os.path.join(folder, name) for name in files))
+    return True
+
+
+def _hardware(options):
+    """The options that size the hardware, as variables of make; "" where all have their defaults."""
+    return variables(options, never=[name for name in vars(options) if name not in HARDWARE])
+
+
+def _summary(options, limit, untiled, found, point):
+    """What was asked for and what point `point` of the frontier gives."""
+    cost = float(found.costs[point])
+    # Rounding may put the bound above the cost.
+    bound = cost if found.exact else min(cost, found.bound(limit))
+    return {"budget": options.budget.text, "budget_bits": limit, "untiled_bits": untiled,
+            "memory_bits": int(found.sizes[point]), "change": math.sqrt(cost), "least_change": math.sqrt(bound),
+            "optimal": found.exact}
+
+
+def _strips(candidates, k):
+    """``(bits, change)`` of all blocks with strips of `k` rows, or of the map; None where one of them is no candidate.
+    """
+    chosen = []
+    for own in candidates.values():
+        strips = [one for one in own if one.tiling.prior_rows == 0 and not one.tiling.context.running]
+        whole = max(strips, key=lambda one: one.tiling.k, default=None)
+        same = [one for one in strips if one.tiling.k == k]
+        if not same and (whole is None or whole.tiling.k > k):
+            return None
+        chosen.append(same[0] if same else whole)
+    return sum(one.bits for one in chosen), math.sqrt(sum(one.change**2 for one in chosen))
+
+
+def _table(blocks, chosen, summary):
+    rows = [("block", "H", "W", "C", "CONTEXT", "K", "PRIOR", "lanes", "MACs", "bits", "of SE", "change")]
+    bits_each = summary["untiled_bits"] / sum(block.height * block.width * block.channels for block in blocks)
+    for block in blocks:
+        one, tiling = chosen[block.name], chosen[block.name].tiling
+        buffered = bits_each * block.height * block.width * block.channels
+        rows.append((block.name, *(number(block.shape[name]) for name in "HWC"), tiling.context.value, str(tiling.k),
+                     str(tiling.prior_rows) if tiling.context.running else "-", str(one.lanes), number(one.macs),
+                     number(one.bits), f"{100 * one.bits / buffered:.1f} %", f"{100 * one.change:.2f} %"))
+    share = summary["memory_bits"] / summary["untiled_bits"]
+    rows.append(("sum", *[""] * 8, number(summary["memory_bits"]), f"{100 * share:.1f} %",
+                 f"{100 * summary['change']:.2f} %"))
+    return "\n".join(aligned(rows, left=(0, 4)))
+
+
+def _lines(options, summary):
+    """What the figures are."""
+    given = _hardware(options)
+    yield (f"budget {summary['budget']}: {summary['budget_bits']:,} bits; the untiled blocks buffer "
+           f"{summary['untiled_bits']:,}")
+    yield (f"bits: all memories without weights, of blocks as `build` makes them with "
+           f"{given or f'at most {DEFAULT_LANES} lanes and MACS=auto'}")
+    yield ("change: root mean square of what the tiling changes in a block's outputs, relative to these; of the sum, "
+           "the root of the sum of squares")
+    if summary["optimal"]:
+        yield "no other choice of these tilings has less change within the budget"
+    else:
+        yield (f"not all choices were compared: none can have less change within the budget than "
+               f"{100 * summary['least_change']:.2f} %")
