@@ -147,9 +147,9 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     exact = (f"yes, {summary['elements']:,} elements" if outcome.bit_exact
              else f"NO, {summary['mismatches']:,} of {summary['elements']:,} elements are wrong")
     rows = {
-        "block": f"{sizes(config)}, {_functions(config)}",
+        "block": f"{sizes(config)}, {_functions(config, str(config.data))}",
         **({"tiling": tiling(config)} if tiling(config) else {}),
-        **({"numbers": _numbers(outcome.spec)} if config.requantised or config.data not in (INT8, UINT8) else {}),
+        **({"numbers": _numbers(outcome.spec)} if types(config) not in (str(INT8), str(UINT8)) else {}),
         "frames": f"{shape.frames} of {shape.height} x {shape.width} x {shape.channels}, seed {options.seed}, "
                   f"stall {options.stall:g}",
         "bit-exact": exact,
@@ -166,18 +166,19 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
 
 
 def _numbers(spec: BlockSpec) -> str:
-    """What the integers of both streams stand for."""
-    return "; ".join(f"{name} {one.data}, step {one.scale:.4g}, zero point {one.zero_point}"
-                     for name, one in (("x", spec.format), ("y", spec.y_format)))
+    """What the integers of both streams stand for, and how wide weights are."""
+    streams = [f"{name} {one.data}, step {one.scale:.4g}, zero point {one.zero_point}"
+               for name, one in (("x", spec.format), ("y", spec.y_format))]
+    return "; ".join([*streams, f"weights of {spec.config.weight_bits} bits"])
 
 
 def describe_block(config: Config) -> str:
     """A block in a line."""
-    return f"{' '.join(filter(None, (sizes(config), tiling(config))))}, {_functions(config)}"
+    return f"{' '.join(filter(None, (sizes(config), tiling(config))))}, {_functions(config, types(config))}"
 
 
-def _functions(config: Config) -> str:
+def _functions(config: Config, numbers: str) -> str:
     gate = config.gate
     name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
     return (f"{config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
-            f"{types(config)}, {'loadable' if config.loadable else 'baked'}")
+            f"{numbers}, {'loadable' if config.loadable else 'baked'}")

@@ -79,6 +79,50 @@ def test_contexts(options, bound, tiled_se, npz):
     assert max(map(len, finished.out.splitlines())) <= 100
 
 
+@pytest.mark.parametrize(("options", "x", "y", "saturates"), [
+    # A beat of 20 bits, in 24.
+    (["--dtype=uint5", "--weight-bits=3"], ("uint8", 0, 31), ("uint8", 0, 31), False),
+    (["--dtype=int4", "--y-dtype=uint11", "--y-scale=0.002", "--y-zero-point=1000"], ("int8", -8, 7),
+     ("uint16", 0, 2047), True)], ids=["5 bits", "outputs"])
+def test_formats(options, x, y, saturates, tiled_se):
+    """Integers keep to their types, outputs saturate at both ends, and the files tell the formats."""
+    finished = tiled_se.passes("sim", *BLOCK, *options, "--frames=3", "--out=out")
+    report, arrays = loaded("out")
+    assert report["bit_exact"] is True
+    assert (arrays["y_q"] == arrays["y_golden"]).all()
+    assert report["float_error_lsb"]["max"] <= report["error_bound_lsb"] <= 1
+    for name, (numpy_type, low, high) in (("x", x), ("y", y)):
+        stored = arrays[f"{name}_q"]
+        assert stored.dtype == numpy_type
+        assert 1 << int(arrays[f"{name}_bits"]) == high - low + 1
+        assert low <= stored.min() <= stored.max() <= high
+    assert (arrays["y_q"].min() == y[1] and arrays["y_q"].max() == y[2]) == saturates
+    config, sram = report["config"], report["sram"]
+    assert config["weight_bits"] == arrays["weight_bits"] == (3 if "--weight-bits=3" in options else 8)
+    for name in ("y_scale", "y_zero_point"):
+        assert config[name] == arrays[name]
+    assert sram["bound_bits"] == int(arrays["x_bits"]) * 2 * 3 * 8
+    assert sram["tile_buffer_bits"] == int(arrays["x_bits"]) * sram["tile_buffer_elements"]
+    table = finished.out.splitlines()
+    assert max(map(len, table)) <= 100
+    assert (f"numbers     x {config['data']}, step {config['x_scale']:.4g}, zero point {config['zero_point']}; "
+            f"y {config['outputs']}, step {config['y_scale']:.4g}, zero point {config['y_zero_point']}; "
+            f"weights of {config['weight_bits']} bits") in table
+
+
+def test_another_scale_of_the_outputs_needs_no_compile(tiled_se):
+    """It is loaded; the hardware is that of the power of two which holds the ratio."""
+    results = []
+    for scale in ("0.05", "0.035"):
+        tiled_se.passes("sim", *BLOCK, "--loadable", f"--y-scale={scale}", "--out=out")
+        results.append(loaded("out"))
+    assert results[1][0]["simulation"]["build_cached"]
+    real = [(arrays["y_q"] - arrays["y_zero_point"]) * arrays["y_scale"] for _, arrays in results]
+    assert [float(arrays["y_scale"]) for _, arrays in results] == [0.05, 0.035]
+    unsaturated = np.abs(real[1]) < 127 * 0.035
+    assert np.abs(real[0] - real[1])[unsaturated].max() <= 0.05 + 0.035
+
+
 @pytest.mark.parametrize(("options", "place"), [([], (1, 4, 2, 5)), (["--order=columns"], (1, 2, 4, 5))])
 def test_mismatch(options, place, tiled_se, monkeypatch):
     """A golden model that is off by one in one element: status 1, and a report that says where in the map."""
