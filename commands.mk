@@ -160,8 +160,7 @@
 ##                                with the context; with _planned where blocks differ)
 ##
 ## Variables of build, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, MACS, SRAM_OVERHEAD, SLACK,
-## WEIGHT_BITS, OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS,
-## OUT
+## OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS, OUT
 ##
 ##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
 ##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
@@ -172,7 +171,15 @@
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
-##   data         DTYPE=          integers of the stream: int8 or uint8 (default: int8)
+##                WEIGHT_BITS=    bits of a weight (default: a quantised network's, else 8)
+##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
+##                                network's, else int8)
+##                Y_DTYPE=        integers of the output (default: a quantised network's, else DTYPE)
+##                Y_SCALE=        real value of an output's step; auto: the least that holds what the float block
+##                                gives on the simulated maps (default: a quantised network's, else the input's,
+##                                twice that for a residual)
+##                Y_ZERO_POINT=   integer of the output that stands for 0.0 (default: a quantised network's, else
+##                                what fits with Y_SCALE=auto, else the input's)
 ##                FRAMES=         images whose feature maps are simulated (default: 2)
 ##                SEED=1          of the pauses
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
@@ -197,7 +204,8 @@
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
-##   data         DTYPE=          integers of the stream: int8 or uint8 (default: int8)
+##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
+##                                network's, else int8)
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                BUDGET=         most memory of all blocks without weights: a size like 64KiB, 1.5MiB or

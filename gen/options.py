@@ -229,9 +229,9 @@ class SynthOptions(BlockOptions):
 
 
 def block_options(options: Any, **more: Any) -> BlockOptions:
-    """The options of a block among those of another command, and `more`."""
+    """The options of a block among those of another command that are not None, and `more`."""
     return BlockOptions(**{name: getattr(options, name) for name in options_of(BlockOptions)
-                           if hasattr(options, name)} | more)
+                           if getattr(options, name, None) is not None} | more)
 
 
 def describe(error: ConfigError, group: type = BlockOptions) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Squeeze-and-excite in float64, in every context: the reference of all errors, which shares no code with the model."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,16 @@ MIDS = {
 
 
 def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np.ndarray, mid: Mid, gate: Gate,
-           ranges: Mapping[str, tuple[float, float]] = {}) -> tuple[np.ndarray, np.ndarray]:
+           ranges: Mapping[str, tuple[float, float]] = {},
+           roundings: Mapping[str, Sequence[Callable[[np.ndarray], np.ndarray]]] = {}) -> tuple[np.ndarray, np.ndarray]:
     """The hidden vectors (..., CR) and the gates (..., C) of the means `z` (..., C), all float64.
 
     `ranges` are the lowest and the highest number of a stage: "mean", "sums" of layer 1, "hidden", "logits", "gates".
+    `roundings` are functions that are applied to a stage's numbers, in order.
     """
     def cut(stage: str, v: np.ndarray) -> np.ndarray:
-        return np.clip(v, *ranges[stage]) if stage in ranges else v
+        v = np.clip(v, *ranges[stage]) if stage in ranges else v
+        return functools.reduce(lambda numbers, function: function(numbers), roundings.get(stage, ()), v)
 
     hidden = cut("hidden", MIDS[mid](cut("sums", cut("mean", z) @ w1.T + b1)))
     logits = cut("logits", hidden @ w2.T + b2)

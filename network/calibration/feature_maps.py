@@ -50,8 +50,10 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
         value = input_of(network.graph)
         taps = [(block.x, block.channels_last, os.path.join(folder, str(index))) for index, block in enumerate(blocks)]
         with model_errors(network.path):
+            # What onnxruntime makes of quantisers and their neighbours rounds in other places.
+            optimise = not any(block.quantised for block in blocks)
             shapes = sandboxed(_capture, model.SerializeToString(), value.name, numpy_type(value), taps, images, batch,
-                               what="it can't be run on the images",
+                               optimise, what="it can't be run on the images",
                                seconds=SECONDS_START + SECONDS_EACH * max(len(images), batch))
         yield {block.name: np.memmap(path, np.float32, "r", shape=shape)
                for block, (_, _, path), shape in zip(blocks, taps, shapes, strict=True)}
@@ -75,10 +77,10 @@ def with_prior(block: NetworkBlock, maps: np.ndarray) -> NetworkBlock:
     return dataclasses.replace(block, float_block=dataclasses.replace(block.float_block, prior=prior))
 
 
-def _capture(content, name, kind, taps, images, batch):
+def _capture(content, name, kind, taps, images, batch, optimise):
     """Append every map to the file of its tap; returns the shapes (N, H, W, C). A run takes `batch` inputs."""
     tensors = [tensor for tensor, _, _ in taps]
-    session = open_session(content, taps=tensors)
+    session = open_session(content, taps=tensors, optimise=optimise)
     shapes, remaining = [None] * len(taps), iter(images)
     with told(os.path.dirname(taps[0][2])), contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(path, "wb")) for _, _, path in taps]

@@ -26,11 +26,13 @@ from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
+from ..calibration.own_numbers import differences, own_block, own_maps, own_options
 from ..network import open_network
 from ..plan import Plan
 from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
+from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_prior
 
@@ -65,6 +67,8 @@ def build(options: BuildOptions) -> bool:
         print(f"running the network on {len(images)} images ...", flush=True)
         blocks = with_priors(network, blocks, images, tilings)
         tiled = tile_blocks(network.model, blocks, tilings)
+    quantised = [block for block in blocks if None not in (block.numbers.x, block.numbers.y)]
+    codes = _codes(network, quantised, images, tasks) if quantised else {}
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         inputs = {block.name: _inputs(block, maps[block.name], options) for block in blocks}
@@ -76,7 +80,7 @@ def build(options: BuildOptions) -> bool:
                  judge=lambda _, result: result["failure"])
     failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
     results = failed | campaign.results
-    bit_exact = _finish(network, blocks, options, chosen, folder, len(images), tasks, results)
+    bit_exact = _finish(network, blocks, options, chosen, folder, len(images), tasks, results, codes)
     _check_tools(results)
     return bit_exact
 
@@ -95,8 +99,10 @@ def _tasks(options, folder, blocks, chosen):
         own, name = os.path.join(folder, folders[block.name]), module_name(folders[block.name])
         check_folder(own)
         check_free(own, [*(name + ending for ending in ENDINGS), *OWN])
+        values = chosen.values[block.name]
+        values = {**values, **own_options(block, vars(options) | values)}
         tasks[block.name] = block_options(
-            options, **chosen.values[block.name], weights=os.path.join(own, WEIGHTS), input=os.path.join(own, INPUT),
+            options, **values, weights=os.path.join(own, WEIGHTS), input=os.path.join(own, INPUT),
             out=own, name=name,
             # Without LANES, what is taken is a default to the block, too, which warns where it is 1.
             frames=None, lanes=options.lanes and lanes_within(block.channels, options.lanes))
@@ -104,22 +110,37 @@ def _tasks(options, folder, blocks, chosen):
 
 
 def _inputs(block, maps, options):
-    """A function that gives weights.npz, and input.npz with the first maps in the data format that all maps need.
+    """A function that gives weights.npz, and input.npz with the first maps in the network's own data format.
 
-    Raises ConfigError where no data format holds the maps.
+    Without one it is that which all maps need. Raises ConfigError where no data format holds the maps.
     """
-    data = DataType.parse(options.dtype or "int8")
+    data_format = block.numbers.x
     try:
-        data_format = DataFormat.calibrate(min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
-                                           data)
+        data_format = data_format or DataFormat.calibrate(
+            min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
+            DataType.parse(options.dtype or "int8"))
     except ConfigError as error:
         raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
 
     def files():
-        x_q = data_format.quantise(np.asarray(maps[:options.frames or 2])).astype(data.numpy)
-        return {WEIGHTS: weights_bytes(block.float_block), INPUT: input_bytes(x_q, data_format)}
+        x_q = data_format.quantise(np.asarray(maps[:options.frames or 2])).astype(data_format.data.numpy)
+        return {WEIGHTS: weights_bytes(own_block(block), block.numbers.y), INPUT: input_bytes(x_q, data_format)}
 
     return files
+
+
+def _codes(network, blocks, images, tasks):
+    """:func:`differences` of `blocks` by name; ``failure``, a line, where a block of the whole map can't be quantised.
+    """
+    found = {}
+    print(f"running the quantised network on {len(images)} images ...", flush=True)
+    with own_maps(network, blocks, images) as maps:
+        for block in blocks:
+            try:
+                found[block.name] = differences(block, tasks[block.name], maps)
+            except ConfigError as error:
+                found[block.name] = {"failure": describe(error)}
+    return found
 
 
 def _discard_earlier(folder, tasks, calibration):
@@ -183,7 +204,7 @@ def _build_block(options):
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 
-def _finish(network, blocks, options, chosen, folder, images, tasks, results):
+def _finish(network, blocks, options, chosen, folder, images, tasks, results, codes):
     """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
     rows, tilings = [], chosen.tilings(blocks, prior=True)
     shared = fields(next(iter(tilings.values()))) if len(set(tilings.values())) == 1 else {}
@@ -192,7 +213,8 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results):
         rows.append({"name": block.name, "folder": os.path.basename(task.out), "module": task.name, **block.shape,
                      "tiling": fields(tilings[block.name]), **block.waiting(tilings[block.name]),
                      "failure": results[block.name]["failure"],
-                     "bit_exact": bool(report and report["bit_exact"]), "report": report})
+                     "bit_exact": bool(report and report["bit_exact"]), "formats": format_fields(block),
+                     "codes": codes.get(block.name), "report": report})
     bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
@@ -201,8 +223,8 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results):
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
-    print("\n".join([_table(rows), *of_prior(tilings.values(), images), *chosen.notes, *network.notes(blocks),
-                     *network.left_out]))
+    print("\n".join([_table(rows), *_code_table(rows), *of_prior(tilings.values(), images), *chosen.notes,
+                     *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")
@@ -229,3 +251,21 @@ def _table(blocks):
                      "-" if sram["over_bound"] is None else f"{sram['over_bound']:.3f}", f"{sram['over_tse7']:.3f}",
                      f"{report['cycles']['steady_throughput']:.4f}"))
     return "\n".join(aligned(rows, left=(0, 7)))
+
+
+CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its roundings", "share of these")
+
+
+def _code_table(blocks):
+    """Lines on how many outputs are the network's own integers, none for a network in float."""
+    rows = [CODES]
+    for block in blocks:
+        codes = block["codes"]
+        if codes and "failure" in codes:
+            rows.append((block["name"], f"FAILED: {shortened(codes['failure'])}"))
+        elif codes:
+            rounded, share = codes["rounded"], codes["share_of_roundings"]
+            rows.append((block["name"], number(codes["elements"]), f"{100 * codes['equal_share']:.2f} %",
+                         f"{codes['max']:.0f}", f"{codes['mean']:.4f}", f"{100 * rounded['equal_share']:.2f} %",
+                         "-" if share is None else f"{100 * share:.1f} %"))
+    return aligned(rows) if len(rows) > 1 else []

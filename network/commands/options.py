@@ -151,7 +151,18 @@ class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions,
     lanes: int | None = largest_lanes()
     loadable: bool | None = restated(FormatOptions, "loadable",
         text="1: parameters come through w_axis; 0: they are baked in (default: 0)")
-    dtype: str | None = restated(DataOptions, "dtype", text="integers of the stream: int8 or uint8 (default: int8)")
+    weight_bits: int | None = restated(FormatOptions, "weight_bits", default=None,
+        text="bits of a weight (default: a quantised network's, else 8)")
+    dtype: str | None = restated(DataOptions, "dtype",
+        text="integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised network's, else int8)")
+    y_dtype: str | None = restated(DataOptions, "y_dtype",
+        text="integers of the output (default: a quantised network's, else DTYPE)")
+    y_scale: float | str | None = restated(DataOptions, "y_scale",
+        text="real value of an output's step; auto: the least that holds what the float block gives on the simulated "
+        "maps (default: a quantised network's, else the input's, twice that for a residual)")
+    y_zero_point: int | None = restated(DataOptions, "y_zero_point",
+        text="integer of the output that stands for 0.0 (default: a quantised network's, else what fits with "
+        "Y_SCALE=auto, else the input's)")
     frames: int | None = restated(DataOptions, "frames", text="images whose feature maps are simulated (default: 2)")
     seed: int = restated(DataOptions, "seed", text="of the pauses")
 

@@ -23,16 +23,24 @@ ACTIVATIONS = ("Relu", "Clip", "HardSwish", "Swish", "com.microsoft.QuickGelu")
 
 @dataclasses.dataclass(frozen=True)
 class Rounding:
-    """``factor * q - offset`` for what a quantiser of this `format` makes of numbers: those of a stage of a block."""
+    """``factor * q - offset`` for what a quantiser of this `format` makes of numbers: those of a stage of a block.
+
+    It divides in float32, as runtimes do: with 16 bits many numbers are so close to the middle of two integers.
+    """
 
     format: DataFormat
     factor: float = 1.0
     offset: float = 0.0
 
+    def integers(self, numbers: np.ndarray) -> np.ndarray:
+        """int64: the integers of the stage's numbers."""
+        steps = np.asarray((numbers + self.offset) / self.factor, np.float32) / np.float32(self.format.scale)
+        data = self.format.data
+        return np.clip(np.rint(steps).astype(np.int64) + self.format.zero_point, data.low, data.high)
+
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         """float64: the numbers of the stage, rounded and clipped."""
-        integers = self.format.quantise((numbers + self.offset) / self.factor)
-        return self.format.dequantise(integers) * self.factor - self.offset
+        return self.format.dequantise(self.integers(numbers)) * self.factor - self.offset
 
 
 @dataclasses.dataclass(frozen=True)

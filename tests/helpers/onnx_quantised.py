@@ -53,7 +53,6 @@ def _network(name):
             module.p = 0.0
         elif isinstance(module, torch.nn.Conv2d) and module.bias is not None:
             # The layers of a block.
-            module.weight.data *= 4
             module.bias.data = torch.randn(module.bias.shape, generator=generator)
     with torch.no_grad():
         made.train()(torch.from_numpy(images(8)))

@@ -15,12 +15,15 @@ from tiled_se.gen.block_spec import prepare
 from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
 from tiled_se.network.commands.options import BuildOptions
+from tiled_se.network.match.numbers import Numbers
+from tiled_se.network.match.ranges import Ranges
 from tiled_se.network.network import find_blocks
 from tiled_se.network.plan import Plan
 
 
 def block(name, channels):
-    return types.SimpleNamespace(name=name, channels=channels, shape={"H": 4, "W": 4, "C": channels, "CR": 1},
+    return types.SimpleNamespace(name=name, channels=channels, numbers=Numbers(), ranges=Ranges(),
+                                 shape={"H": 4, "W": 4, "C": channels, "CR": 1},
                                  waiting=lambda k: {"se_elements": 2, "tse_elements": 1})
 
 
@@ -50,7 +53,7 @@ def test_warnings(tmp_path, capsys):
                "se_1": {"failure": None, "report": report | {"warnings": []}}}
     network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=["left out: z: one"],
                                     notes=lambda blocks: [f"note: of {len(blocks)} blocks"])
-    assert build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results)
+    assert build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results, {})
     printed = capsys.readouterr()
     assert printed.err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
     assert "\nnote: of 2 blocks\nleft out: z: one\n" in printed.out

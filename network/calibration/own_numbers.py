@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of a quantised network with its own numbers, and how far their outputs are from its own integers."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...gen.block_spec import assemble
+from ...gen.data import Input, weights_of
+from ...gen.fields import text_of
+from ...gen.options import BlockOptions, TilingOptions
+from ...golden.block import FloatBlock
+from ...golden.integer import IntegerModel
+from ...golden.reference import excite, squeeze_excite
+from ...hdl.config import ConfigError
+from ..match.match import NetworkBlock
+from ..match.ranges import Rounding
+from ..network import Network
+from .feature_maps import feature_maps
+from .images import Images
+
+__all__ = ["differences", "own_block", "own_maps", "own_options"]
+
+# The most bits of weights, and those of weights that the network has in float or with more.
+WEIGHT_BITS = 8
+# Relative error of a scale that a user writes as a decimal.
+DECIMALS = 1e-6
+
+
+def own_block(block: NetworkBlock) -> FloatBlock:
+    """The float block, with the steps of those weights whose integers a block can have."""
+    return dataclasses.replace(block.float_block, **{
+        f"w{at}_step": stored.steps for at, stored in enumerate(block.numbers.layers, start=1) if _kept(stored)})
+
+
+def _kept(stored):
+    return stored is not None and stored.bits <= WEIGHT_BITS
+
+
+def own_options(block: NetworkBlock, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options ``dtype``, ``y_dtype`` and ``weight_bits`` of `block`: as the network has them, else as `given`.
+
+    Raises ConfigError for an option among those `given` that contradicts the network.
+    """
+    own, numbers = {}, block.numbers
+    if numbers.x is not None:
+        own["dtype"] = str(numbers.x.data)
+    if numbers.y is not None:
+        own |= {"y_dtype": str(numbers.y.data), "y_scale": numbers.y.scale, "y_zero_point": numbers.y.zero_point}
+    for name, value in own.items():
+        asked = given.get(name)
+        same = asked == value or isinstance(asked, float) and math.isclose(asked, value, rel_tol=DECIMALS)
+        if asked is not None and not same:
+            raise ConfigError(name, text_of(asked), f"must be {text_of(value)}, as the network has it for block "
+                              f"{block.name}")
+    kept = [stored.bits for stored in numbers.layers if _kept(stored)]
+    bits = given.get("weight_bits")
+    if bits is not None and kept and bits < max(kept):
+        raise ConfigError("weight_bits", bits, f"must be at least {max(kept)}, as the network has them for block "
+                          f"{block.name}")
+    return {"dtype": own.get("dtype", given.get("dtype")), "y_dtype": own.get("y_dtype", given.get("y_dtype")),
+            "weight_bits": bits or (max(kept) if len(kept) == len(numbers.layers) else WEIGHT_BITS)}
+
+
+def own_maps(network: Network, blocks: Sequence[NetworkBlock], images: Images):
+    """A context as :func:`feature_maps`, of what reaches `blocks` in the network and, by ``(name,)``, of the integers
+    that it makes of their outputs."""
+    outputs = [dataclasses.replace(block, name=(block.name,), x=block.numbers.y_codes) for block in blocks]
+    return feature_maps(network, network.model, [*blocks, *outputs], images)
+
+
+def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> dict:
+    """How the outputs of `block` differ from the network's own integers on `maps`, from :func:`own_maps`.
+
+    The block is quantised as `options` say, but with one tile of the whole map, as the network has it. Returns
+    ``elements``, how many are ``equal``, their ``equal_share``, and the largest and the mean difference in steps of the
+    output, ``max`` and ``mean``. ``rounded`` has the same for the float block with what the network rounds inside of
+    it, the ``stages``. ``share_of_roundings`` is the part of the mean difference that these explain, None if there is
+    no difference. ``float`` has ``max`` and ``mean`` of the difference from the float block on the same integers.
+    """
+    numbers, x = block.numbers, maps[block.name]
+    integers = numbers.x.quantise(x[:1]).astype(numbers.x.data.numpy)
+    whole = {name: field.default for name, field in TilingOptions.__dataclass_fields__.items()} | {"k": block.height}
+    form, held = own_block(block), numbers.y
+    spec = assemble(dataclasses.replace(options, **whole, macs=1, weights=None, input=None), weights_of(form, held),
+                    Input("", "x_q", integers, numbers.x))
+    model, own, float_error, rounded = IntegerModel(spec.config, spec.quantised.parameters), _Sum(), _Sum(), _Sum()
+    for frame, expected in zip(x, maps[block.name,], strict=True):
+        x_q, expected = numbers.x.quantise(frame), expected.astype(np.int64)
+        real, y = numbers.x.dequantise(x_q), model.run(x_q).y.numpy()
+        own.add(y - expected)
+        exact = squeeze_excite(real, form, spec.config) / held.scale + held.zero_point
+        float_error.add(y - np.clip(exact, held.data.low, held.data.high))
+        _, gates = excite(real.mean(axis=(0, 1)), form.w1, form.b1, form.w2, form.b2, form.mid, form.gate,
+                          roundings=block.ranges.roundings)
+        # In float32, as the network computes it.
+        product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
+        rounded.add(Rounding(held).integers(product) - expected)
+    return {**own.counts, "float": {name: float_error.counts[name] for name in ("max", "mean")},
+            "rounded": {"stages": list(block.ranges.roundings), **rounded.counts},
+            "share_of_roundings": max(0.0, 1 - rounded.total / own.total) if own.total else None}
+
+
+class _Sum:
+    """The sum of the magnitudes of differences, and what else is told of them."""
+
+    def __init__(self):
+        self.elements, self.equal, self.largest, self.total = 0, 0, 0.0, 0.0
+
+    def add(self, difference):
+        """Some more."""
+        difference = abs(difference)
+        self.elements += difference.size
+        self.equal += int((difference == 0).sum())
+        self.largest = max(self.largest, float(difference.max()))
+        self.total += float(difference.sum())
+
+    @property
+    def counts(self):
+        """JSON-serialisable."""
+        return {"elements": self.elements, "equal": self.equal, "equal_share": self.equal / self.elements,
+                "max": self.largest, "mean": self.total / self.elements}

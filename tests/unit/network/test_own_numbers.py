@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of quantised networks have the networks' own numbers, and give their integers but for what these round inside.
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, images, quantised
+from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.options import BlockOptions
+from tiled_se.hdl.config import ConfigError
+from tiled_se.network.calibration.own_numbers import differences, own_block, own_options
+from tiled_se.network.commands import build
+from tiled_se.network.network import find_blocks
+from tiled_se.network.read.model import load_model
+from tiled_se.network.read.shapes import open_session
+
+
+def blocks_and_maps(path, x):
+    """The blocks of the file, and their maps and integers of the network's run on `x`, as `own_maps` gives them."""
+    graph = load_model(path)
+    blocks = find_blocks(graph.model, check=False)
+    taps = {key: tensor for block in blocks for key, tensor in (
+        (block.name, block.x), ((block.name,), block.numbers.y_codes))}
+    session = open_session(graph.model, taps.values(), threads=1, optimise=False)
+    runs = [session.run([*taps.values()], {"x": one[None]}) for one in x]
+    arrays = (np.concatenate(arrays).transpose(0, 2, 3, 1) for arrays in zip(*runs, strict=True))
+    return blocks, dict(zip(taps, map(np.ascontiguousarray, arrays), strict=True))
+
+
+def options_of(block, **more):
+    return BlockOptions(**own_options(block, more), loadable=False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_onnxruntime(tmp_path, name, way):
+    """All outputs are within a step of the float block; almost all are the network's with its own roundings."""
+    blocks, maps = blocks_and_maps(quantised(name, way, str(tmp_path)), images(1, seed=5))
+    shares, alike = [], []
+    for block in blocks:
+        found = differences(block, options_of(block), maps)
+        assert found["elements"] == maps[block.name].size
+        assert found["float"]["max"] <= 1
+        # With 16 bits the order of float32 sums decides some roundings, each of which many outputs of a block show.
+        assert found["rounded"]["equal_share"] >= (0.98 if way == "u16" else 0.99)
+        alike.append(found["rounded"]["equal"] / found["elements"])
+        assert found["rounded"]["stages"][:2] == ["mean", "hidden"]
+        shares.append(found["equal_share"])
+        if shares[-1] < 0.99:
+            assert found["share_of_roundings"] > 0.8
+    assert np.mean(alike) >= 0.995
+    # Coarse roundings of the network are worth telling.
+    assert min(shares) < 0.99
+
+
+def test_what_is_rounded_matters(tmp_path):
+    """The figures see whether a stage is rounded, and a change of the weights' integers."""
+    (block,), maps = blocks_and_maps(brevitas(str(tmp_path / "net.onnx"), inside=4), images(4, seed=5, size=16))
+    found = differences(block, options_of(block), maps)
+    assert (found["rounded"]["equal_share"], found["share_of_roundings"]) == (1, 1)
+    assert found["equal_share"] < 0.95
+    assert found["equal"] == round(found["equal_share"] * found["elements"])
+    assert 0 < found["mean"] < found["max"] <= 15
+    fewer = dataclasses.replace(block.ranges, roundings={
+        stage: items for stage, items in block.ranges.roundings.items() if stage != "gates"})
+    left = differences(dataclasses.replace(block, ranges=fewer), options_of(block), maps)
+    assert left["rounded"]["equal_share"] < 0.99
+    assert left["share_of_roundings"] < 1
+    other = dataclasses.replace(block.float_block, w2=-block.float_block.w2)
+    turned = differences(dataclasses.replace(block, float_block=other), options_of(block), maps)
+    assert turned["equal_share"] < found["equal_share"]
+
+
+def block_of(tmp_path, **arguments):
+    (block,) = find_blocks(load_model(brevitas(str(tmp_path / "net.onnx"), **arguments)).model)
+    return block
+
+
+def test_options(tmp_path):
+    """Those of the network; options that say the same are no contradiction."""
+    block = block_of(tmp_path, bits=4, weight_bits=3)
+    own = {"dtype": "uint4", "y_dtype": "uint4", "weight_bits": 3}
+    assert own_options(block, {}) == own
+    agreeing = {"y_scale": round(block.numbers.y.scale, 9), "y_zero_point": 0, "dtype": "uint4", "y_dtype": None}
+    assert own_options(block, agreeing) == own
+    assert own_options(block, {"weight_bits": 8}) == own | {"weight_bits": 8}
+    held = own_block(block)
+    for weight, step in ((held.w1, held.w1_step), (held.w2, held.w2_step)):
+        integers = weight / step[:, None]
+        np.testing.assert_allclose(integers, np.rint(integers), atol=1e-5)
+        assert abs(integers).max() <= 3.001
+
+
+@pytest.mark.parametrize(("option", "value", "message"), [
+    ("dtype", "uint8", "dtype=uint8: must be uint4, as the network has it for block node_mul_15"),
+    ("y_dtype", "int4", "y_dtype=int4: must be uint4, as the network has it for block node_mul_15"),
+    ("y_scale", 0.5, "y_scale=0.5: must be 0.13333334028720856, as the network has it for block node_mul_15"),
+    ("y_scale", "auto", "y_scale=auto: must be 0.13333334028720856, as the network has it for block node_mul_15"),
+    ("y_zero_point", 3, "y_zero_point=3: must be 0, as the network has it for block node_mul_15"),
+    ("weight_bits", 3, "weight_bits=3: must be at least 4, as the network has them for block node_mul_15")])
+def test_options_that_contradict_the_network(tmp_path, option, value, message):
+    with pytest.raises(ConfigError) as caught:
+        own_options(block_of(tmp_path), {option: value})
+    assert str(caught.value) == message
+
+
+def test_weights_of_more_bits_get_steps_of_the_quantiser(tmp_path):
+    """Those of another layer keep theirs."""
+    block = block_of(tmp_path)
+    first, second = block.numbers.layers
+    wide = dataclasses.replace(first, integers=first.integers * 40)
+    changed = dataclasses.replace(block, numbers=dataclasses.replace(block.numbers, layers=(wide, second)))
+    assert own_block(changed).w1_step is None
+    np.testing.assert_array_equal(own_block(changed).w2_step, second.steps)
+    assert own_options(changed, {})["weight_bits"] == 8
+
+
+class Unbuilt:
+    """A campaign that builds no block."""
+
+    def __init__(self, tasks):
+        self.tasks = tasks
+        self.failures, self.results = dict.fromkeys(tasks, "not built"), {}
+        Unbuilt.last = self
+
+    def run(self, *_, **__):
+        """Nothing."""
+
+
+def test_build(tiled_se, tmp_path, monkeypatch):
+    """Its files have the network's integers; its report and its table have the differences."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, x = brevitas(str(tmp_path / "net.onnx")), images(3, seed=5, size=16)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", x)
+    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 16, "-o", "rtl")
+    assert finished.status == 1
+    (block,), maps = blocks_and_maps(path, x)
+    (folder,) = [found.parent for found in tmp_path.glob(f"rtl/*/{build.INPUT}")]
+    stored = np.load(folder / build.INPUT)
+    # One tile of the whole map: what reaches the block is the same with tiles and without.
+    np.testing.assert_array_equal(stored["x_q"], np.rint(maps[block.name][:2] / block.numbers.x.scale))
+    assert (stored["x_bits"], stored["x_scale"], stored["x_zero_point"]) == (4, block.numbers.x.scale, 0)
+    (task,) = Unbuilt.last.tasks.values()
+    spec = prepare(task)
+    assert (str(spec.config.data), str(spec.config.outputs), spec.config.weight_bits) == ("uint4", "uint4", 4)
+    assert spec.quantised.y_scale == pytest.approx(block.numbers.y.scale, rel=1e-9)
+    for layer, own in zip((spec.quantised.parameters.layer1, spec.quantised.parameters.layer2), block.numbers.layers,
+                          strict=True):
+        np.testing.assert_array_equal(layer.weight, own.integers)
+    (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    expected = differences(block, task, maps)
+    assert row["codes"] == expected
+    assert row["formats"]["w1"]["dtype"] == "int4"
+    line = next(line for line in finished.out.splitlines() if "%" in line and line.startswith(block.name))
+    assert line.split()[1:] == [f"{expected['elements']:,}", f"{100 * expected['equal_share']:.2f}", "%", "1",
+                                f"{expected['mean']:.4f}", "100.00", "%", "100.0", "%"]
+
+
+def test_build_refuses_what_contradicts_the_network(tiled_se, tmp_path):
+    path = brevitas(str(tmp_path / "net.onnx"))
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", images(1, size=16))
+    tiled_se.refuses("DTYPE=int8 (--dtype): must be uint4, as the network has it for block node_mul_15", "build", path,
+                     "--calibration", str(tmp_path / "images"), "--dtype", "int8", "-o", "rtl")
+
+
+def test_a_block_that_cannot_be_quantised(tiled_se, tmp_path, monkeypatch):
+    """The report says so; the other figures are those of any network."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path = brevitas(str(tmp_path / "net.onnx"), bits=16, inside=16, weight_bits=8)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", images(1, size=16))
+    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--operand-bits", 18, "-o", "rtl")
+    (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    assert row["codes"]["failure"].startswith("OPERAND_BITS=18 (--operand-bits): must be at least")
+    assert f"FAILED: {row['codes']['failure'][:30]}" in finished.out
+
+
+def test_plain_networks_have_no_such_figures(tmp_path):
+    model = onnx.load(brevitas(str(tmp_path / "net.onnx")))
+    assert any(node.op_type == "Quant" for node in model.graph.node)
+    assert build._code_table([{"name": "se", "codes": None}]) == []
