@@ -22,6 +22,9 @@
 ##                                 see how well the tiles of an ONNX network stand for its whole feature maps
 ##   make plan MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/ BUDGET=64KiB
 ##                                 choose the context and K of each block of an ONNX network for a memory budget
+##   make evaluate K=7 MODEL=model.onnx DATA=images/
+##                                 compare an ONNX network with its tiled forms, in float and in integers, on your
+##                                 data
 ##   make demo                     run a trained text detector with tiled blocks, in float, in integers and in RTL
 ##   make prove                    prove that the block loses, repeats and mixes up nothing
 ##   make mutate                   measure how many faults in the netlist the regression notices
@@ -212,6 +215,32 @@
 ##                                500000bits, or a fraction like 0.1 of what the untiled blocks buffer
 ##                KS=1,3,5,7,9    rows of a tile to choose from, beside those of the whole map
 ##
+## Variables of evaluate, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, WEIGHT_BITS, OPERAND_BITS, ERROR,
+## MODEL, INPUT_SHAPE, CHECK_BLOCKS, MEAN, STD, BGR, SKIP, OUT
+##
+##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
+##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
+##                                as PLAN
+##                PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
+##                                least 1 for causal (default: 1)
+##   hardware     LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
+##   data         DTYPE=          integers of the stream: int8 or uint8 (default: int8)
+##                SEED=1          of the resamples of a metric of your own
+##   model        CALIBRATION=    folder with images or arrays that the data formats and priors are taken from
+##                                (default: LIMIT images of DATA)
+##                LIMIT=16        images for calibration, spread over their folder
+##                DATA=           images or arrays to evaluate on, in a folder for each class, or in one with
+##                                LABELS
+##                LABELS=         text or CSV file with a line NAME,LABEL for each image of DATA (default: the
+##                                names of the folders)
+##                CLASSES=        text file with the name of a class in each line, in the order of the network's
+##                                outputs (default: labels are numbers from 0, or all folders in the order of their
+##                                names)
+##                METRIC=top1     top1, top5, or a .py file of your own with a function metric(outputs, name,
+##                                label), which is executed
+##                EACH=0          1: also with one block at a time in tiles and in integers
+##                IMAGES=         images to evaluate on, spread over DATA (default: all)
+##
 ## Variables of demo, besides K, OUT
 ##
 ##   data         SEED=1          of the pages
@@ -246,8 +275,8 @@
 ##                DOCS=docs       folder whose verification.md takes the figures
 ##
 
-COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity plan demo prove mutate \
-  crosscheck soak verify
+COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity plan evaluate demo \
+  prove mutate crosscheck soak verify
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
@@ -258,7 +287,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
-  KS:ks BUDGET:budget PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
+  KS:ks BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each IMAGES:images PAGES:pages \
+  ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

@@ -20,6 +20,7 @@ from ..gen.options import (
 )
 from ..network.commands.options import (
     BuildOptions,
+    EachTilingOptions,
     ImageOptions,
     ModelFolderOptions,
     ModelOptions,
@@ -29,7 +30,8 @@ from ..network.commands.options import (
 )
 from .budget import Budget, budget
 
-__all__ = ["BenchOptions", "DemoOptions", "PlanOptions", "ReportOptions", "SimspeedOptions", "SweepOptions"]
+__all__ = ["BenchOptions", "DemoOptions", "EvaluateOptions", "PlanOptions", "ReportOptions", "SimspeedOptions",
+           "SweepOptions"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,3 +108,35 @@ class DemoOptions(TileOptions, OutputOptions):
         "of pages that are scored together; each seed is run by itself, and its results are kept (default: SEED alone)")
     docs: str | None = restated(BenchOptions, "docs",
         text="folder whose demo.md takes the results in (default: none)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(EachTilingOptions, SkipOptions, ImageOptions, ModelFolderOptions):
+    """Options of ``tiled-se evaluate``."""
+
+    data: str | None = option("model", "DATA", formats.file_name, None, "FOLDER",
+        "images or arrays to evaluate on, in a folder for each class, or in one with LABELS")
+    labels: str | None = option("model", "LABELS", formats.file_name, None, "FILE",
+        "text or CSV file with a line NAME,LABEL for each image of DATA (default: the names of the folders)")
+    classes: str | None = option("model", "CLASSES", formats.file_name, None, "FILE",
+        "text file with the name of a class in each line, in the order of the network's outputs (default: labels are "
+        "numbers from 0, or all folders in the order of their names)")
+    metric: tuple[str, ...] = option("model", "METRIC", formats.names, ("top1",), "NAME,...",
+        "top1, top5, or a .py file of your own with a function metric(outputs, name, label), which is executed")
+    each: bool = option("model", "EACH", formats.boolean, False, "0|1",
+        "1: also with one block at a time in tiles and in integers")
+    images: int | None = option("model", "IMAGES", formats.integer(1, 1 << 24), None, "N",
+        "images to evaluate on, spread over DATA (default: all)")
+    calibration: str | None = restated(ImageOptions, "calibration",
+        text="folder with images or arrays that the data formats and priors are taken from (default: LIMIT images of "
+        "DATA)")
+    limit: int = restated(ImageOptions, "limit", text="images for calibration, spread over their folder")
+    prior_rows: int | None = restated(TilingOptions, "prior_rows",
+        text="imaginary rows, equal to the prior, in the means of cumulative and causal; at least 1 for causal "
+        "(default: 1)")
+    loadable: bool | None = restated(BuildOptions, "loadable")
+    weight_bits: int = restated(BuildOptions, "weight_bits")
+    operand_bits: int | None = restated(BuildOptions, "operand_bits")
+    error: float = restated(BuildOptions, "error")
+    dtype: str | None = restated(BuildOptions, "dtype")
+    seed: int = restated(DataOptions, "seed", text="of the resamples of a metric of your own")

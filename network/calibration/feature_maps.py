@@ -19,7 +19,7 @@ from ..read.sandbox import sandboxed
 from ..read.shapes import input_of, numpy_type, open_session
 from .images import Images
 
-__all__ = ["feature_maps", "with_prior", "with_priors"]
+__all__ = ["MOST_AT_ONCE", "SECONDS_EACH", "SECONDS_START", "batches", "feature_maps", "with_prior", "with_priors"]
 
 # Time limit of the sandbox: for each image, and to start.
 SECONDS_EACH, SECONDS_START = 60, 120
@@ -35,9 +35,9 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
     """Run `model`, the network's own or the one with tiled blocks, on `images`.
 
     Yields the maps that reach `blocks`, which must have known sizes: float32 arrays (N, H, W, C) by block's name,
-    memory-mapped from files that exist while the context lasts. Raises ConfigError: ("calibration") if an image can't
-    be read or leads to numbers that are not finite, ("model") if the network can't be run, ("limit") if the maps would
-    take more than MOST_BYTES.
+    memory-mapped from files that exist while the context lasts. Raises ConfigError: (``images.option``) if an image
+    can't be read or leads to numbers that are not finite, ("model") if the network can't be run, ("limit") if the maps
+    would take more than MOST_BYTES.
     """
     batch = network.dims[0]
     if batch > MOST_AT_ONCE:
@@ -77,26 +77,35 @@ def with_prior(block: NetworkBlock, maps: np.ndarray) -> NetworkBlock:
     return dataclasses.replace(block, float_block=dataclasses.replace(block.float_block, prior=prior))
 
 
+def batches(images: Images, batch: int, kind: np.dtype) -> Iterator[tuple[list[str], np.ndarray]]:
+    """``(paths, inputs)`` of `images`, so many at a time as the network takes; `kind` is its input's type.
+
+    The last one is repeated to fill the batch. Raises ConfigError where an image has numbers that `kind` can't hold.
+    """
+    remaining = iter(images)
+    while group := list(itertools.islice(remaining, batch)):
+        paths, inputs = zip(*group, strict=True)
+        full = np.concatenate([*inputs, *inputs[-1:] * (batch - len(inputs))])
+        yield list(paths), _typed(full, kind, paths, images.option)
+
+
 def _capture(content, name, kind, taps, images, batch, optimise):
     """Append every map to the file of its tap; returns the shapes (N, H, W, C). A run takes `batch` inputs."""
     tensors = [tensor for tensor, _, _ in taps]
     session = open_session(content, taps=tensors, optimise=optimise)
-    shapes, remaining = [None] * len(taps), iter(images)
+    shapes = [None] * len(taps)
     with told(os.path.dirname(taps[0][2])), contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(path, "wb")) for _, _, path in taps]
-        while group := list(itertools.islice(remaining, batch)):
-            paths, inputs = zip(*group, strict=True)
-            # The last input is repeated to fill the batch.
-            full = np.concatenate([*inputs, *inputs[-1:] * (batch - len(inputs))])
-            arrays = session.run(tensors, {name: _typed(full, kind, paths)})
+        for paths, inputs in batches(images, batch, kind):
+            arrays = session.run(tensors, {name: inputs})
             for index, (array, file, (tensor, channels_last, _)) in enumerate(zip(arrays, files, taps, strict=True)):
-                maps = _maps(array, tensor, channels_last, batch, paths)
+                maps = _maps(array, tensor, channels_last, batch, paths, images.option)
                 shapes[index] = maps.shape[1:]
                 file.write(maps.tobytes())
     return [(len(images), *shape) for shape in shapes]
 
 
-def _typed(inputs, kind, paths):
+def _typed(inputs, kind, paths, option):
     """The inputs (N, ...) from `paths` in the network's type `kind`, rounded if that is an integer type."""
     if kind.kind not in "iu":
         return inputs.astype(kind)
@@ -104,12 +113,12 @@ def _typed(inputs, kind, paths):
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
     fits = ((inputs >= low) & (inputs <= high)).all(axis=tuple(range(1, inputs.ndim)))
     if not fits.all():
-        raise ConfigError("calibration", paths[min(int(fits.argmin()), len(paths) - 1)],
+        raise ConfigError(option, paths[min(int(fits.argmin()), len(paths) - 1)],
                           f"has numbers that the network's input can't hold, {kind} from {low} to {high}")
     return np.rint(inputs).astype(kind)
 
 
-def _maps(array, tensor, channels_last, batch, paths):
+def _maps(array, tensor, channels_last, batch, paths, option):
     """float32 (N, H, W, C): what a run returned for `tensor`, without the maps that only filled the batch."""
     if len(array) != batch:
         raise ConfigError("model", tensor, f"has {len(array)} maps for a batch of {batch}; must have one an image")
@@ -117,5 +126,5 @@ def _maps(array, tensor, channels_last, batch, paths):
     array = np.ascontiguousarray(array if channels_last else array.transpose(0, 2, 3, 1), np.float32)
     finite = np.isfinite(array).all(axis=(1, 2, 3))
     if not finite.all():
-        raise ConfigError("calibration", paths[int(finite.argmin())], f"leads to a tensor that isn't finite: {tensor}")
+        raise ConfigError(option, paths[int(finite.argmin())], f"leads to a tensor that isn't finite: {tensor}")
     return array

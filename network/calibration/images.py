@@ -14,7 +14,7 @@ from ..commands.options import ImageOptions
 from ..network import Network
 from ..read.shapes import input_of, numpy_type
 
-__all__ = ["Images", "find_images", "image_files", "picture_of"]
+__all__ = ["Images", "find_images", "image_files", "images_of", "picture_of", "spread"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 ARRAYS = (".npy", ".npz")
@@ -32,7 +32,8 @@ class Images:
 
     ``picked`` has each file with the indices of its inputs that are used: an array may hold many, an image is one.
     ``dims`` is the shape of one input: (1, C, H, W) or (1, H, W, C). Each channel of an image from 0 to 1 becomes
-    ``(image - mean) / std``; arrays are not normalised. With ``bgr`` channels are blue, green, red.
+    ``(image - mean) / std``; arrays are not normalised. With ``bgr`` channels are blue, green, red. ``option`` is what
+    a ConfigError about a file names.
     """
 
     picked: tuple
@@ -40,19 +41,20 @@ class Images:
     mean: tuple
     std: tuple
     bgr: bool
+    option: str = "calibration"
 
     def __len__(self):
         return sum(len(indices) for _, indices in self.picked)
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """``(path, input)``, a float32 array of the shape `dims`; ConfigError ("calibration") for a damaged file."""
+        """``(path, input)``, a float32 array of the shape `dims`; ConfigError for a damaged file."""
         for path, indices in self.picked:
             if not _is_array(path):
                 yield path, self._picture(path)
                 continue
-            array = _array(path, self.dims)
+            array = _array(path, self.dims, self.option)
             for index in indices:
-                one = npz.floats("calibration", path, "the array", np.asarray(array[index]))
+                one = npz.floats(self.option, path, "the array", np.asarray(array[index]))
                 yield path, np.ascontiguousarray(one[None], np.float32)
 
     def _picture(self, path):
@@ -62,7 +64,7 @@ class Images:
         try:
             with Image.open(path) as image:
                 if image.width * image.height > MOST_PIXELS:
-                    raise ConfigError("calibration", path, f"has {image.width} x {image.height} pixels; must have "
+                    raise ConfigError(self.option, path, f"has {image.width} x {image.height} pixels; must have "
                                       f"{MOST_PIXELS:,} at most")
                 image = image.convert("L" if channels == 1 else "RGB")
                 image = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -70,7 +72,7 @@ class Images:
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise ConfigError("calibration", path, "can't be read as an image") from None
+            raise ConfigError(self.option, path, "can't be read as an image") from None
         if self.bgr:
             pixels = pixels[:, :, ::-1]
         pixels = (pixels - np.float32(self.mean)) / np.float32(self.std)
@@ -89,22 +91,22 @@ def _is_array(path):
     return path.lower().endswith(ARRAYS)
 
 
-def _array(path, dims):
+def _array(path, dims, option):
     """The array in a .npy file, memory-mapped, or the first one in an .npz file: inputs of shape `dims`."""
     if path.lower().endswith(".npz"):
-        arrays = npz.read("calibration", path, npz.members("calibration", path)[:1])
+        arrays = npz.read(option, path, npz.members(option, path)[:1])
         if not arrays:
-            raise ConfigError("calibration", path, "holds no array")
+            raise ConfigError(option, path, "holds no array")
         (array,) = arrays.values()
     else:
         try:
             array = np.load(path, allow_pickle=False, mmap_mode="r")
         except (OSError, ValueError, EOFError):
-            raise ConfigError("calibration", path, "can't be read as an array") from None
+            raise ConfigError(option, path, "can't be read as an array") from None
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[1:] != tuple(dims[1:]) or not len(array):
-        raise ConfigError("calibration", path, f"has the shape {list(array.shape)}; must be {list(dims)[1:]}")
+        raise ConfigError(option, path, f"has the shape {list(array.shape)}; must be {list(dims)[1:]}")
     return array
 
 
@@ -112,6 +114,15 @@ def find_images(options: ImageOptions, network: Network) -> Images:
     """The :class:`Images` in the folder ``options.calibration`` for `network`, at most ``options.limit``.
 
     Raises ConfigError: ("calibration") for none, ("model") if the network's input is no image, ("mean"), ("std").
+    """
+    return images_of(options, network, image_files(options.calibration), options.limit)
+
+
+def images_of(options: ImageOptions, network: Network, files: Sequence[str], limit: int | None = None,
+              option: str = "calibration") -> Images:
+    """The :class:`Images` in `files` for `network`: at most `limit`, spread over them, or all.
+
+    Raises ConfigError as :func:`find_images`, with `option` in the place of "calibration".
     """
     if network.dims is None:
         raise ConfigError("model", network.path, "has an input that is no image of four dimensions")
@@ -126,33 +137,34 @@ def find_images(options: ImageOptions, network: Network) -> Images:
         if channels == 1:
             # One number for a grey network from those of three channels.
             normalisation[name] = (sum(numbers) / len(numbers),)
-    files = _spread(image_files(options.calibration), options.limit)
+    files = files if limit is None else spread(files, limit)
     if channels not in (1, 3) and not all(map(_is_array, files)):
-        raise ConfigError("calibration", options.calibration,
+        raise ConfigError(option, getattr(options, option),
                           f"must hold arrays, as the network's input has {channels} channels")
-    return Images(_picked(files, dims, options.limit), dims, bgr=options.bgr, **normalisation)
+    return Images(_picked(files, dims, limit, option), dims, bgr=options.bgr, option=option, **normalisation)
 
 
-def image_files(folder: str | None) -> list[str]:
-    """Paths of the images and arrays in `folder`, sorted by name; ConfigError ("calibration") if there are none."""
+def image_files(folder: str | None, option: str = "calibration") -> list[str]:
+    """Paths of the images and arrays in `folder`, sorted by name; ConfigError (`option`) if there are none."""
     if not folder:
-        raise ConfigError("calibration", "", f"is needed; {FOLDER_HOLDS}")
+        raise ConfigError(option, "", f"is needed; {FOLDER_HOLDS}")
     if not os.path.isdir(folder):
-        raise ConfigError("calibration", folder, f"is no folder; {FOLDER_HOLDS}")
+        raise ConfigError(option, folder, f"is no folder; {FOLDER_HOLDS}")
     try:
         paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     except OSError as error:
-        raise ConfigError("calibration", folder, f"can't be read: {reason(error)}") from None
+        raise ConfigError(option, folder, f"can't be read: {reason(error)}") from None
     files = [path for path in paths if path.lower().endswith(PICTURES + ARRAYS) and os.path.isfile(path)]
     if not files:
-        raise ConfigError("calibration", folder, f"has no images; {FOLDER_HOLDS}")
+        raise ConfigError(option, folder, f"has no images; {FOLDER_HOLDS}")
     return files
 
 
-def _picked(files, dims, limit):
-    """``(file, indices of its inputs)``: at most `limit` inputs, spread over all those in `files`."""
-    counts = [len(_array(path, dims)) if _is_array(path) else 1 for path in files]
-    selected, start, picked = np.array(_spread(range(sum(counts)), limit)), 0, []
+def _picked(files, dims, limit, option):
+    """``(file, indices of its inputs)``: at most `limit` inputs, spread over all those in `files`, or all."""
+    counts = [len(_array(path, dims, option)) if _is_array(path) else 1 for path in files]
+    everything = range(sum(counts))
+    selected, start, picked = np.array(everything if limit is None else spread(everything, limit)), 0, []
     for path, count in zip(files, counts, strict=True):
         indices = selected[(selected >= start) & (selected < start + count)] - start
         picked.append((path, tuple(indices.tolist())))
@@ -160,6 +172,6 @@ def _picked(files, dims, limit):
     return tuple((path, indices) for path, indices in picked if indices)
 
 
-def _spread(items, limit):
+def spread(items: Sequence, limit: int) -> list:
     """At most `limit` of the sequence `items`, evenly spaced from first to last, as neighbours are often alike."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(limit, len(items))).astype(int))]

@@ -36,7 +36,7 @@ from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_prior
 
-__all__ = ["build"]
+__all__ = ["block_files", "block_tasks", "build"]
 
 WEIGHTS, INPUT = "weights.npz", "input.npz"
 # Files of a block's folder, besides its Verilog.
@@ -57,7 +57,7 @@ def build(options: BuildOptions) -> bool:
     chosen = plan.choices(network.blocks)
     tilings = chosen.tilings(blocks, prior=True)
     images = find_images(options, network)
-    tasks = _tasks(options, folder, blocks, chosen)
+    tasks = block_tasks(options, folder, blocks, chosen)
     # The tiled network runs on these images only: it needs no operators for maps of other sizes, which old sets lack.
     blocks = [dataclasses.replace(block, fixed_size=(block.height, block.width)) for block in blocks]
     with model_errors(options.model):
@@ -71,7 +71,7 @@ def build(options: BuildOptions) -> bool:
     codes = _codes(network, quantised, images, tasks) if quantised else {}
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
-        inputs = {block.name: _inputs(block, maps[block.name], options) for block in blocks}
+        inputs = {block.name: block_files(block, maps[block.name], options) for block in blocks}
         _discard_earlier(folder, tasks, options.calibration)
         for name, files in inputs.items():
             write_all(tasks[name].out, files())
@@ -92,7 +92,7 @@ def _check_tools(results):
         raise ToolFailure(f"{len(texts)} of {len(results)} blocks could not be built: {texts[0]}")
 
 
-def _tasks(options, folder, blocks, chosen):
+def block_tasks(options, folder, blocks, chosen):
     """BlockOptions of each block by name. Raises ConfigError ("out") where a block's files can't be written."""
     folders, tasks = folder_names((block.name for block in blocks), OWN), {}
     for block in blocks:
@@ -109,7 +109,7 @@ def _tasks(options, folder, blocks, chosen):
     return tasks
 
 
-def _inputs(block, maps, options):
+def block_files(block, maps, options):
     """A function that gives weights.npz, and input.npz with the first maps in the network's own data format.
 
     Without one it is that which all maps need. Raises ConfigError where no data format holds the maps.

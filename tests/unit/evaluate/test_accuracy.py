@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se evaluate` on small networks: figures that are known, figures computed by hand, and what is refused."""
+
+import csv
+import functools
+import json
+import pathlib
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from tests.helpers.onnx_net import Net
+from tests.helpers.onnx_networks import CHANNELS, Spelling, se
+from tiled_se.gen.block_spec import assemble
+from tiled_se.gen.data import Input, weights_of
+from tiled_se.gen.options import BlockOptions
+from tiled_se.golden.block import DataFormat
+from tiled_se.golden.integer import IntegerModel
+from tiled_se.network.network import find_blocks
+from tiled_se.network.read.shapes import open_session
+
+HEIGHT, WIDTH = 14, 10
+SIZE = f"--input-shape=3x{HEIGHT}x{WIDTH}"
+CLASSES = 200
+MEAN = """
+import numpy as np
+
+def metric(outputs, name, label):
+    return float(np.mean(outputs["y"]))
+"""
+
+
+def classifier(path="net.onnx", **about):
+    """The model, also in a file."""
+    model = network(**about)
+    pathlib.Path(path).write_bytes(model.SerializeToString())
+    return model
+
+
+@functools.cache
+def network(blocks=1, classes=CLASSES, batch=1):
+    """A convolution, `blocks` blocks and a layer, so many classes that some are close to each other."""
+    net, rng = Net(13), np.random.default_rng(2)
+    x = net("Conv", "x", net.constant(rng.normal(size=(CHANNELS, 3, 3, 3))), pads=[1, 1, 1, 1])
+    for block in range(blocks):
+        x = se(net, x, Spelling(), seed=block)
+    x = net.reshape(net("GlobalAveragePool", net("Abs", x)), -1, CHANNELS)
+    session = open_session(net.model({"x": (1, 3, "h", "w")}, {x: None}), threads=1)
+    means = np.mean([session.run(None, {"x": image[None]})[0][0] for image in arrays(30)], axis=0)
+    # What all images have in common decides nothing.
+    layer = rng.normal(size=(CHANNELS, classes))
+    layer -= np.outer(means, means @ layer) / (means @ means)
+    net("Gemm", x, net.constant(layer), output="y")
+    return net.model({"x": (batch, 3, "h", "w")}, {"y": (batch, classes)})
+
+
+def arrays(count):
+    """Maps whose rows differ, so that tiles do."""
+    rng = np.random.default_rng(4)
+    return rng.normal(size=(count, 3, HEIGHT, WIDTH)).astype("f4") * np.linspace(0.1, 3, HEIGHT, dtype="f4")[:, None]
+
+
+def labelled(images, labels):
+    """DATA of arrays, one in a file, and LABELS."""
+    pathlib.Path("data").mkdir()
+    for number, image in enumerate(images):
+        np.save(f"data/{number}.npy", image)
+    pathlib.Path("labels.csv").write_text("file,class\n" + "".join(f"{n}.npy,{label}\n"
+                                                                   for n, label in enumerate(labels)))
+
+
+def networks(metric=0, folder="out"):
+    """What evaluate.json has of each network, by network and block."""
+    contents = json.loads(pathlib.Path(folder, "evaluate.json").read_text())
+    return {(one["network"], one["block"]): one for one in contents["metrics"][metric]["networks"]}
+
+
+def rows(folder="out"):
+    return list(csv.DictReader(pathlib.Path(folder, "evaluate.csv").read_text().splitlines()))
+
+
+def best(model, images):
+    session = open_session(model, threads=1)
+    return [int(session.run(["y"], {"x": image[None]})[0].argmax()) for image in images]
+
+
+def test_labels_that_the_network_itself_gives(tiled_se):
+    """SE is always right; so are tiles as high as the maps; integers as often as the golden model by hand."""
+    model, images = classifier(), arrays(30)
+    truth = best(model, images)
+    labelled(images, truth)
+    options = ("net.onnx", "--data=data", "--labels=labels.csv", "--metric=top1,top5", SIZE, "--out=out")
+    tiled_se.passes("evaluate", *options, f"--k={HEIGHT}", "--limit=30")
+    found, rounds = networks(), rows()
+    assert [row["name"] for row in rounds] == [f"{number}.npy" for number in range(30)]
+    assert [row["label"] for row in rounds] == list(map(str, truth))
+    assert found["se", None]["value"] == 1
+    assert found["tiles", None]["value"] == 1
+    assert found["tiles", None]["to_se"]["difference"] == 0
+    assert found["se", None]["to_se"] is None
+    # The network in two parts, and between them the golden model with the format that all maps need.
+    (block,) = find_blocks(model)
+    head, maps = open_session(model, taps=[block.x], threads=1), []
+    maps = [np.moveaxis(head.run([block.x], {"x": image[None]})[0][0], 0, 2) for image in images]
+    data_format = DataFormat.calibrate(min(one.min() for one in maps), max(one.max() for one in maps))
+    x_q = data_format.quantise(np.stack(maps))
+    spec = assemble(BlockOptions(k=HEIGHT), weights_of(block.float_block), Input("", "x_q", x_q[:1], data_format))
+    y_q = IntegerModel(spec.config, spec.quantised.parameters).run(x_q).y.numpy()
+    y = (y_q - data_format.zero_point) * spec.quantised.y_scale
+    tail = np.abs(y).mean((1, 2)) @ onnx.numpy_helper.to_array(next(
+        tensor for tensor in model.graph.initializer if tuple(tensor.dims) == (CHANNELS, CLASSES)))
+    right = tail.argmax(1) == truth
+    assert 3 < right.sum() < 30
+    assert [row["top1: integers"] for row in rounds] == ["1" if one else "0" for one in right]
+    integers = found["integers", None]
+    assert integers["value"] == pytest.approx(right.mean())
+    assert integers["to_se"]["difference"] == pytest.approx(right.mean() - 1)
+    assert integers["to_se"]["low"] < integers["to_se"]["difference"] < integers["to_se"]["high"] < 0
+    assert integers["to_se"] == integers["to_tiles"]
+    # The class is among the five best of 200 all the same.
+    order = np.argsort(-tail, axis=1)[:, :5]
+    assert networks(1)["integers", None]["value"] == pytest.approx(np.mean([
+        label in first for label, first in zip(truth, order, strict=True)]))
+
+
+def test_each_block_alone(tiled_se):
+    """A block that is tiled alone changes what it changes; tiles as high as the maps change nothing."""
+    classifier(blocks=2)
+    labelled(arrays(3), ["a", "b", "c"])
+    pathlib.Path("mean.py").write_text(MEAN)
+    options = ("net.onnx", "--data=data", "--metric=mean.py", SIZE, "--each", "--out=out")
+    tiled_se.passes("evaluate", *options, "--k=3")
+    names = [block.name for block in find_blocks(onnx.load("net.onnx"))]
+    found = networks()
+    assert list(found) == [("se", None), *((form, name) for name in (None, *names) for form in ("tiles", "integers"))]
+    for name in names:
+        (single,) = (block.name for block in find_blocks(onnx.load("net.onnx")) if block.name != name)
+        tiled_se.passes("swap", "net.onnx", "--k=3", f"--skip={single}", "-o", "one.onnx")
+        session = open_session(onnx.load("one.onnx"), threads=1)
+        expected = np.mean([session.run(["y"], {"x": image[None]})[0].mean() for image in arrays(3)])
+        assert found["tiles", name]["value"] == pytest.approx(expected, rel=1e-5)
+    changes = [found["tiles", name]["to_se"]["difference"] for name in (None, *names)]
+    assert len({round(change, 6) for change in changes}) == 3
+    tiled_se.passes("evaluate", *options, f"--k={HEIGHT}")
+    for name in (None, *names):
+        assert networks()["tiles", name]["value"] == pytest.approx(networks()["se", None]["value"], abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [
+    ["--k=3"], ["--k=2", "--tile-width=4"], ["--k=1", "--context=cumulative"], ["--k=2", "--context=causal"],
+    ["--context=window", "--window=3:4"], ["--k=3", "--order=columns"],
+    ["--k=2", "--context=causal", "--order=columns", "--max-rows=5"]], ids=" ".join)
+def test_integers_are_those_of_the_context(tiled_se, options):
+    """Far nearer to the float form of the same tiling than this is to SE."""
+    classifier()
+    labelled(arrays(4), [""] * 4)
+    pathlib.Path("mean.py").write_text(MEAN)
+    tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", SIZE, "--out=out", *options)
+    found = networks()
+    assert abs(found["integers", None]["to_tiles"]["difference"]) < 0.25 * abs(
+        found["tiles", None]["to_se"]["difference"])
+
+
+def test_a_metric_of_ones_own(tiled_se):
+    """Names, labels and outputs as they are; numbers that make a figure together; a bootstrap of the images."""
+    model, images = classifier(), arrays(6)
+    pathlib.Path("data").mkdir()
+    np.save("data/all.npy", images[:5])
+    np.save("data/last.npy", images[5])
+    labels = {"all.npy:0": "zero, or so", "all.npy:1": "one", "all.npy:3": "three", "last.npy": "last"}
+    pathlib.Path("labels.txt").write_text("".join(f"{name},{label}\n" for name, label in labels.items()))
+    pathlib.Path("ratio.py").write_text("""
+import numpy as np
+
+def metric(outputs, name, label):
+    with open("seen.txt", "a") as file:
+        print(name, label, *outputs["y"].shape, sep="|", file=file)
+    return outputs["y"].max(), np.abs(outputs["y"]).mean()
+
+def total(scores):
+    one, other = scores.sum(axis=0)
+    return one / other
+""")
+    finished = tiled_se.passes("evaluate", "net.onnx", "--data=data", "--labels=labels.txt", "--metric=ratio.py", SIZE,
+                               "--k=2", "--seed=9", "--out=out")
+    assert pathlib.Path("seen.txt").read_text().splitlines() == 3 * [
+        f"{name}|{label}|1|{CLASSES}" for name, label in labels.items()]
+    assert "data formats are taken from 4 images of the same data\n" in finished.out
+    found, numbers = networks(), rows()
+    assert [(row["name"], row["label"]) for row in numbers] == list(labels.items())
+    scores = {form: np.array([[float(row[f"ratio: {form} [{at}]"]) for at in (0, 1)] for row in numbers])
+              for form in ("se", "tiles", "integers")}
+    session = open_session(model, threads=1)
+    outputs = np.array([session.run(["y"], {"x": images[at][None]})[0] for at in (0, 1, 3, 5)])
+    np.testing.assert_allclose(scores["se"], np.stack([outputs.max((1, 2)), np.abs(outputs).mean((1, 2))], 1), 1e-5)
+    values = {form: one[:, 0].sum() / one[:, 1].sum() for form, one in scores.items()}
+    for form in scores:
+        assert found[form, None]["value"] == pytest.approx(values[form])
+    drawn = np.random.default_rng(1).integers(0, 4, (20_000, 4))
+    for form, other, key in (("tiles", "se", "to_se"), ("integers", "tiles", "to_tiles")):
+        a, b = (scores[one][drawn].sum(axis=1) for one in (form, other))
+        low, high = np.percentile(a[:, 0] / a[:, 1] - b[:, 0] / b[:, 1], [2.5, 97.5])
+        difference = found[form, None][key]
+        assert difference["difference"] == pytest.approx(values[form] - values[other])
+        assert (difference["low"], difference["high"]) == pytest.approx((low, high), abs=0.1 * (high - low))
+
+
+def test_batches(tiled_se):
+    """A network that takes four images at once gives each of six the same numbers."""
+    classifier()
+    classifier("four.onnx", batch=4)
+    labelled(arrays(6), range(6))
+    pathlib.Path("mean.py").write_text(MEAN)
+    for name in ("net", "four"):
+        tiled_se.passes("evaluate", f"{name}.onnx", "--data=data", "--metric=mean.py", SIZE, "--k=3", f"--out={name}")
+    for one, other in zip(rows("net"), rows("four"), strict=True):
+        for form in ("se", "tiles", "integers"):
+            assert float(one[f"mean: {form}"]) == pytest.approx(float(other[f"mean: {form}"]), rel=1e-3)
+
+
+def folders(classes, images=1):
+    """DATA with a folder for each class."""
+    rng = np.random.default_rng(1)
+    for name in classes:
+        pathlib.Path("data", name).mkdir(parents=True)
+        for number in range(images):
+            Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).save(f"data/{name}/{number}.png")
+
+
+@pytest.mark.parametrize(("names", "classes", "numbers"), [
+    (("a", "b", "c", "d"), None, [0, 1, 2, 3]),
+    # Numbers are not sorted as text.
+    (("0", "10", "2"), None, [0, 10, 2]),
+    (("cat", "ant"), "dog\ncat\n\nant\nbee\n", [2, 1]),
+], ids=["sorted", "numbers", "named"])
+def test_folders_are_classes(tiled_se, names, classes, numbers):
+    """The number of a class is where the metric looks."""
+    classifier(classes=4 if classes is None and "a" in names else 11)
+    folders(names)
+    options = []
+    if classes:
+        pathlib.Path("classes.txt").write_text(classes)
+        options = ["--classes=classes.txt"]
+    tiled_se.passes("evaluate", "net.onnx", "--data=data", SIZE, "--out=out", *options)
+    session, right = open_session(onnx.load("net.onnx"), threads=1), []
+    for name, number in zip(sorted(names), numbers, strict=True):
+        with Image.open(f"data/{name}/0.png") as image:
+            pixels = np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)) / 255
+        x = ((pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).astype("f4").transpose(2, 0, 1)[None]
+        right.append(session.run(["y"], {"x": x})[0].argmax() == number)
+    assert [row["label"] for row in rows()] == sorted(names)
+    assert [row["top1: se"] for row in rows()] == [str(int(one)) for one in right]
+
+
+OPTIONS = ("evaluate", "net.onnx", SIZE, "--out=out", "--check-blocks=0")
+
+
+@pytest.mark.parametrize(("line", "options", "files"), [
+    ("DATA= (--data): is needed; must be", [], {}),
+    ("DATA=none (--data): is no folder; must be", ["--data=none"], {}),
+    ("DATA=empty (--data): has no images; must be", ["--data=empty", "--metric=mean.py"], {"empty/a.txt": ""}),
+    ("LABELS= (--labels): is needed, as the images in DATA=data lie in no folders of their class; ", [
+        "--data=data"], {}),
+    ("LABELS=l.csv (--labels): names 9.npy, which is no file in DATA=data", ["--labels=l.csv"],
+     {"l.csv": "0.npy,1\n9.npy,1\n"}),
+    ("LABELS=l.csv (--labels): line 2 has no label; must have a line NAME,LABEL", ["--labels=l.csv"],
+     {"l.csv": "0.npy,1\n1.npy\n"}),
+    ("LABELS=l.csv (--labels): line 2 has 0.npy again", ["--labels=l.csv"], {"l.csv": "0.npy,1\n0.npy 2\n"}),
+    ("LABELS=l.csv (--labels): the label of 0.npy is cat; must be the number of a class", ["--labels=l.csv"],
+     {"l.csv": "0.npy,cat\n"}),
+    ("LABELS=l.csv (--labels): the label 200 of 1.npy must be from 0 to 199", ["--labels=l.csv"],
+     {"l.csv": "0.npy,1\n1.npy,200\n"}),
+    ("LABELS=l.csv (--labels): names 0.npy:1, but its file has fewer inputs", ["--labels=l.csv"],
+     {"l.csv": "0.npy:1,1\n1.npy,1\n"}),
+    ("LABELS=none (--labels): there is no such file; must be a text file", ["--labels=none"], {}),
+    ("CLASSES=c (--classes): has no class cat, which is the label of 0.npy", ["--labels=l.csv", "--classes=c"],
+     {"l.csv": "0.npy,cat\n", "c": "dog\n"}),
+    ("CLASSES=c (--classes): has dog more than once; must have", ["--labels=l.csv", "--classes=c"],
+     {"l.csv": "0.npy,dog\n", "c": "dog\ndog\n"}),
+    ("DATA=own (--data): has 2 folders of classes, and the network has 200 classes: CLASSES must name these", [
+        "--data=own"], {"own/a/0.png": None, "own/b/0.png": None}),
+    ("METRIC=f1 (--metric): must be top1, top5, or a .py file with a function metric(", ["--metric=f1"], {}),
+    ("METRIC=none.py (--metric): there is no such file; must be a .py file", ["--metric=none.py"], {}),
+    ("METRIC=m.py (--metric): has no function metric(outputs, name, label)", ["--metric=m.py"], {"m.py": "x = 1\n"}),
+    ("METRIC=m.py (--metric): can't be run: SyntaxError: ", ["--metric=m.py"], {"m.py": "x = = 1\n"}),
+    ("METRIC=m.py (--metric): metric() of 0.npy failed: KeyError: 'z'", ["--metric=m.py"],
+     {"m.py": "def metric(outputs, name, label):\n    return outputs['z']\n"}),
+    ("METRIC=m.py (--metric): metric() of 0.npy returned None; must return finite numbers", ["--metric=m.py"],
+     {"m.py": "def metric(outputs, name, label):\n    pass\n"}),
+    ("METRIC=m.py (--metric): must have a function total(scores), as metric() returns 2 numbers for an image", [
+        "--metric=m.py"], {"m.py": "def metric(outputs, name, label):\n    return 1, 2\n"}),
+    ("METRIC=m.py (--metric): metric() must return as many numbers for each image, and returned 1 and 2", [
+        "--metric=m.py"], {"m.py": "def metric(outputs, name, label):\n    return [1] * (1 + (name == '1.npy'))\n"}),
+    ("SKIP=none (--skip): must be a block's name", ["--skip=none"], {}),
+])
+def test_what_is_refused(tiled_se, line, options, files):
+    """In one line, and nothing is written."""
+    classifier()
+    labelled(arrays(2), range(2))
+    pathlib.Path("mean.py").write_text(MEAN)
+    for name, content in files.items():
+        pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(name)
+        else:
+            pathlib.Path(name).write_text(content)
+    if not options or not options[0].startswith("--data"):
+        options = ["--data=data"] * (line[:5] != "DATA=") + options
+    finished = tiled_se(*OPTIONS, *options)
+    assert (finished.status, finished.err.count("\n")) == (2, 1)
+    assert finished.err.startswith(f"tiled-se: error: {line}")
+    assert not pathlib.Path("out").exists()
+
+
+def test_networks_that_cant_be_scored(tiled_se):
+    net = Net(13)
+    net("Relu", "x", output="y")
+    onnx.save(net.model({"x": (1, 3, HEIGHT, WIDTH)}, {"y": None}), "net.onnx")
+    labelled(arrays(2), range(2))
+    tiled_se.refuses_as("MODEL=net.onnx (--model): has no squeeze-and-excite block", *OPTIONS, "--data=data",
+                        "--labels=labels.csv")
+    classifier(classes=5)
+    tiled_se.refuses_as("METRIC=top5 (--metric): the network must have more than 5 outputs, and has 5", *OPTIONS,
+                        "--data=data", "--labels=labels.csv", "--metric=top1,top5")
