@@ -77,7 +77,7 @@ def evaluate(options: EvaluateOptions) -> bool:
         "model": network.path, "input": network.dims[1:], "data": options.data, "images": len(data.samples),
         "calibration": options.calibration, "calibration_images": len(calibration),
         "skipped": list(options.skip or ()), "others": network.unsupported, "metrics": found,
-        "blocks": [_block(block, networks.specs[block.name], networks.tilings[block.name]) for block in blocks], "tools": tool_versions(TOOLS)}
+        "blocks": [_block(block, networks) for block in blocks], "tools": tool_versions(TOOLS)}
     discard(folder, RESULTS)
     write_all(folder, dict(zip(RESULTS, (json_bytes(contents), _csv(metrics, forms, scores, data)), strict=True)))
     print("\n\n".join(table(one) for one in found))
@@ -92,11 +92,12 @@ def evaluate(options: EvaluateOptions) -> bool:
 
 def _check_classes(network, metrics, data):
     """Raise ConfigError where labels don't fit the network's first output, if its size is known before it runs."""
-    dims = network.graph.dims.get(network.model.graph.output[0].name)
+    name = network.model.graph.output[0].name
+    dims = network.graph.dims.get(name)
     if dims and len(dims) > 1 and None not in dims[1:]:
         for metric in metrics:
             if isinstance(metric, TopClasses):
-                metric.check(data, int(np.prod(dims[1:])))
+                metric.check(data, name, dims[1:])
 
 
 def _networks(options, network, blocks, chosen, images):
@@ -159,12 +160,14 @@ def _scores(networks, forms, metrics, data):
     return [[np.array(all_images, np.float64) for all_images in all_forms] for all_forms in numbers]
 
 
-def _block(block, spec, tiling):
+def _block(block, networks):
     """What is known of a block in integers."""
-    return {"name": block.name, **block.shape, "tiling": fields(tiling), "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point,
-            "x_type": str(spec.config.data), "y_scale": spec.quantised.y_scale,
-            "y_zero_point": spec.config.outputs_zero_point, "y_type": str(spec.config.outputs),
-            "operand_bits": spec.config.operand_bits, "error_bound_lsb": spec.quantised.error_bound_lsb}
+    spec = networks.specs[block.name]
+    return {"name": block.name, **block.shape, "tiling": fields(networks.tilings[block.name]),
+            "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point, "x_type": str(spec.config.data),
+            "y_scale": spec.quantised.y_scale, "y_zero_point": spec.config.outputs_zero_point,
+            "y_type": str(spec.config.outputs), "operand_bits": spec.config.operand_bits,
+            "error_bound_lsb": spec.quantised.error_bound_lsb}
 
 
 def _csv(metrics, forms, scores, data):

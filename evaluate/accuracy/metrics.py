@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics: numbers for each image, the figure that they make together, and intervals of a figure's difference."""
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -48,8 +49,12 @@ class TopClasses:
     def __init__(self, name: str):
         self.name, self._count = name, TOP[name]
 
-    def check(self, data: Data, classes: int) -> None:
-        """Raise ConfigError where a network of so many classes can't be scored on `data`."""
+    def check(self, data: Data, output: str, shape: Sequence[int]) -> None:
+        """Raise ConfigError where `data` can't be scored by this output of a network, which has this shape."""
+        classes = max(shape, default=1)
+        if math.prod(shape) != classes:
+            raise ConfigError("metric", self.name, f"the network's first output, {output}, must have one number for "
+                              f"each class, and is {' x '.join(map(str, shape))}")
         if classes <= self._count:
             raise ConfigError("metric", self.name, f"the network must have more than {self._count} outputs, and has "
                                                    f"{classes}")

@@ -89,7 +89,8 @@ def scored(networks: Networks, forms: Sequence[Form], metrics: Sequence[str], da
         for outputs, sample in zip(_each(map(run, inputs), networks.batch), data.samples, strict=False):
             for metric, numbers in zip(loaded, results, strict=True):
                 if isinstance(metric, TopClasses):
-                    metric.check(data, next(iter(outputs.values())).size)
+                    name, logits = next(iter(outputs.items()))
+                    metric.check(data, name, logits.shape)
                 numbers[at].append(metric.score(outputs, sample))
     return results
 

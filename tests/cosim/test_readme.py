@@ -6,6 +6,7 @@ import re
 import shlex
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -91,11 +92,28 @@ def test_command_from_python(tmp_path, monkeypatch):
     assert names["exact"] is True
 
 
+def classify(path, photos):
+    """Make the network one of as many classes as it has channels; `photos` gets a folder with an image for each."""
+    network = onnx.load(path)
+    network.graph.node[-1].output[:] = ["map"]
+    network.graph.node.append(onnx.helper.make_node("GlobalAveragePool", ["map"], ["y"]))
+    classes = network.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    network.graph.output[0].CopyFrom(
+        onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, classes, 1, 1]))
+    onnx.save(network, path)
+    for number in range(classes):
+        folder = pathlib.Path(photos, f"class {number}")
+        folder.mkdir(parents=True)
+        Image.new("RGB", (40, 30), (20 * number, 99, 200)).save(folder / "1.jpg")
+
+
 @pytest.mark.parametrize("command", NETWORK_COMMANDS)
 def test_network(tiled_se, command):
     pathlib.Path("images").mkdir()
     Image.new("RGB", (40, 30), "teal").save("images/1.png")
     model(pathlib.Path("model.onnx"))
+    if command.startswith("evaluate "):
+        classify("model.onnx", "photos")
     tiled_se.passes(*shlex.split(command.replace("640x640", "22x10")))
 
 

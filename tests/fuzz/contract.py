@@ -26,7 +26,8 @@ MISMATCH, INTERRUPTED, UNPRINTED = 1, {130, -15, -2}, {"full": {74}, "closed": {
 GO_ON = ("bench", "sweep", "report", "build")
 # What a command that ends well has written into its folder.
 RESULTS = {"sim": ("report.json", "output.npz"), "verilog": ("manifest.json",), "build": ("report.json",),
-           "sweep": ("results.csv", "summary.json"), "report": ("report.json", "report.svg")}
+           "sweep": ("results.csv", "summary.json"), "report": ("report.json", "report.svg"),
+           "evaluate": ("evaluate.json", "evaluate.csv")}
 
 
 def breaches(line, outcome):

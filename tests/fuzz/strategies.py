@@ -18,7 +18,8 @@ from .sandbox import Line
 
 __all__ = ["BLOCK", "damaged_lines", "right", "wrong"]
 
-BLOCK, NETWORKS = ("sim", "verilog", "synth"), ("inspect", "swap", "report", "build", "sensitivity", "plan")
+BLOCK = ("sim", "verilog", "synth")
+NETWORKS = ("inspect", "swap", "report", "build", "sensitivity", "plan", "evaluate")
 SHAPED = (*BLOCK, "simspeed")
 # Options that may stand without their flags, in order.
 STANDING = {**dict.fromkeys(NETWORKS, ("model",)), **dict.fromkeys(("sensitivity", "plan"), ("model", "calibration"))}
@@ -234,6 +235,9 @@ def _network(draft):
     if "calibration" in draft.takes:
         said["calibration"] = "images"
         draft.files |= {"images/a.npz": pack(good_input(draft.draw, (2, 4, 6, 5), None))}
+    if "metric" in draft.takes:
+        said |= {"data": "images", "metric": "mine.py"}
+        draft.files["mine.py"] = b"def metric(outputs, name, label):\n    return outputs.popitem()[1].mean()\n"
     draft.say(20, [name for name in draft.takes if name not in (*TILING, "operand_bits", "error", "frames")])
     if "context" in draft.takes and draft.chance(40):
         _tiling(draft, 6, 5)

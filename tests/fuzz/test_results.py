@@ -72,7 +72,7 @@ def test_blocks(line, run):
 
 @at_length
 @examples(1)
-@given(line=right(("report", "build", "sensitivity")))
+@given(line=right(("report", "build", "sensitivity", "evaluate")))
 def test_networks(line, run):
     run(line)
 

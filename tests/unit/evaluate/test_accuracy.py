@@ -143,6 +143,10 @@ def test_each_block_alone(tiled_se):
         assert found["tiles", name]["value"] == pytest.approx(expected, rel=1e-5)
     changes = [found["tiles", name]["to_se"]["difference"] for name in (None, *names)]
     assert len({round(change, 6) for change in changes}) == 3
+    # The same by a K for each block.
+    alone = found["tiles", names[1]]["value"]
+    tiled_se.passes("evaluate", *options, f"--k={HEIGHT},{names[1]}=3")
+    assert networks()["tiles", None]["value"] == pytest.approx(alone, rel=1e-5)
     tiled_se.passes("evaluate", *options, f"--k={HEIGHT}")
     for name in (None, *names):
         assert networks()["tiles", name]["value"] == pytest.approx(networks()["se", None]["value"], abs=1e-5)
@@ -324,3 +328,10 @@ def test_networks_that_cant_be_scored(tiled_se):
     classifier(classes=5)
     tiled_se.refuses_as("METRIC=top5 (--metric): the network must have more than 5 outputs, and has 5", *OPTIONS,
                         "--data=data", "--labels=labels.csv", "--metric=top1,top5")
+    classifier()
+    swapped = onnx.load("net.onnx")
+    swapped.graph.output[0].CopyFrom(onnx.ValueInfoProto(name=find_blocks(swapped)[0].y))
+    onnx.save(swapped, "net.onnx")
+    name = swapped.graph.output[0].name
+    tiled_se.refuses_as(f"METRIC=top1 (--metric): the network's first output, {name}, must have one number for each "
+                        "class, and is ", *OPTIONS, "--data=data", "--labels=labels.csv")
