@@ -215,8 +215,8 @@
 ##                                500000bits, or a fraction like 0.1 of what the untiled blocks buffer
 ##                KS=1,3,5,7,9    rows of a tile to choose from, beside those of the whole map
 ##
-## Variables of evaluate, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, WEIGHT_BITS, OPERAND_BITS, ERROR,
-## MODEL, INPUT_SHAPE, CHECK_BLOCKS, MEAN, STD, BGR, SKIP, OUT
+## Variables of evaluate, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, OPERAND_BITS, ERROR, MODEL,
+## INPUT_SHAPE, CHECK_BLOCKS, MEAN, STD, BGR, SKIP, OUT
 ##
 ##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
 ##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
@@ -224,7 +224,15 @@
 ##                PRIOR=          imaginary rows, equal to the prior, in the means of cumulative and causal; at
 ##                                least 1 for causal (default: 1)
 ##   hardware     LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
-##   data         DTYPE=          integers of the stream: int8 or uint8 (default: int8)
+##                WEIGHT_BITS=    bits of a weight (default: a quantised network's, else 8)
+##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
+##                                network's, else int8)
+##                Y_DTYPE=        integers of the output (default: a quantised network's, else DTYPE)
+##                Y_SCALE=        real value of an output's step; auto: the least that holds what the float block
+##                                gives on the simulated maps (default: a quantised network's, else the input's,
+##                                twice that for a residual)
+##                Y_ZERO_POINT=   integer of the output that stands for 0.0 (default: a quantised network's, else
+##                                what fits with Y_SCALE=auto, else the input's)
 ##                SEED=1          of the resamples of a metric of your own
 ##   model        CALIBRATION=    folder with images or arrays that the data formats and priors are taken from
 ##                                (default: LIMIT images of DATA)

@@ -135,8 +135,11 @@ class EvaluateOptions(EachTilingOptions, SkipOptions, ImageOptions, ModelFolderO
         text="imaginary rows, equal to the prior, in the means of cumulative and causal; at least 1 for causal "
         "(default: 1)")
     loadable: bool | None = restated(BuildOptions, "loadable")
-    weight_bits: int = restated(BuildOptions, "weight_bits")
+    weight_bits: int | None = restated(BuildOptions, "weight_bits")
     operand_bits: int | None = restated(BuildOptions, "operand_bits")
     error: float = restated(BuildOptions, "error")
     dtype: str | None = restated(BuildOptions, "dtype")
+    y_dtype: str | None = restated(BuildOptions, "y_dtype")
+    y_scale: float | str | None = restated(BuildOptions, "y_scale")
+    y_zero_point: int | None = restated(BuildOptions, "y_zero_point")
     seed: int = restated(DataOptions, "seed", text="of the resamples of a metric of your own")

@@ -46,7 +46,8 @@ RESULTS = ("evaluate.json", "evaluate.csv")
 # Parts that the data are run in: each in a process of its own, with at least so many images.
 PARTS, LEAST_IMAGES, MOST_IMAGES = 10, 8, 128
 # Options that a block may not fit.
-OWN = ("k", "context", "tile_width", "prior_rows", "window", "dtype", "weight_bits", "operand_bits", "error")
+OWN = ("k", "context", "tile_width", "prior_rows", "window", "dtype", "y_dtype", "y_scale", "y_zero_point",
+       "weight_bits", "operand_bits", "error")
 TOOLS = ("tiled-se", "numpy", "onnxruntime", "torch")
 
 
