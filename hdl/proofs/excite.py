@@ -10,6 +10,7 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal, Value
 
 from ..config import Config, Context
+from ..data_type import DataType
 from ..excite import Excite
 from ..latency import MAC, gate_latency, means_latency, prior_wait, ram_latency, record_ahead
 from ..timing import ISSUE, Timing
@@ -54,7 +55,8 @@ def working(config):
     m = Module()
     excite = Excite(config)
     m.submodules.excite = inside = Inside(excite)
-    for name in ("weights", "record", *(["prior"] if config.prior_rows else [])):
+    for name in ("weights", "record", *(["prior"] if config.prior_rows else []),
+                 *(["factor"] if config.rescales else [])):
         port = Value.cast(getattr(excite, name))
         m.d.comb += port.eq(AnySeq(len(port)))
     walk = _reads(m, config, excite, inside, *_sums(m, config, excite))
@@ -63,9 +65,9 @@ def working(config):
 
 
 def _model(config, paced):
-    m, excite, _, walk = working(config)
+    m, excite, inside, walk = working(config)
     if paced:
-        _gates(m, config, excite, walk)
+        _gates(m, config, excite, inside, walk)
     return m
 
 
@@ -199,7 +201,7 @@ def _passes(m, config, excite, inside, walk):
     ]
 
 
-def _gates(m, config, excite, walk):
+def _gates(m, config, excite, inside, walk):
     """Gates come in the cycles that `Timing` gives, counted from the issue of their pass's last input."""
     cycles = Timing(config).issue_to_value + gate_latency(config)
     rest = config.channels - (config.passes[1] - 1) * config.macs
@@ -210,6 +212,8 @@ def _gates(m, config, excite, walk):
     left = Signal(range(config.macs + 1))
     m.d.sync += left.eq(Mux(due, Mux(few, rest, config.macs) - 1, left - (left != 0)))
     m.d.comb += Assert(excite.o_valid == (due | (left != 0)), "gates come at the pace of Timing")
+    if config.rescales:
+        m.d.comb += Assert(inside["gate"].factor == excite.factor, "gates are multiplied by the factor that is loaded")
 
 
 _SUMS = (
@@ -229,6 +233,10 @@ _SHORT = (
 _PACE = (
     Fault("gates are offered a cycle early", "excite.py", "latency - LOGIT, name=\"gate_valid\"",
           "latency - LOGIT - 1, name=\"gate_valid\"", "gates come at the pace of Timing", depth=50),
+)
+_RESCALED = (
+    Fault("gates are multiplied by 0", "excite.py", "gate.factor.eq(self.factor)", "gate.factor.eq(0)",
+          "gates are multiplied by the factor that is loaded"),
 )
 _RUNNING = (
     Fault("the next tile's reciprocal is used", "excite.py", "means.reciprocal.eq(reciprocal)",
@@ -259,13 +267,14 @@ _SIZES = (
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), True, ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), True, ()),
     (Config(context=Context.CAUSAL, max_rows=3, prior_rows=2, **_SMALL), True, ()),
+    (Config(data=DataType(12), y_ratio=0.7, loadable=True, **_SMALL), True, _RESCALED),
 )
 
 
 def _name(config, paced):
     context = "" if config.context is Context.TILE else f"{tiling_name(config)} "
     return (f"excite{' pace' if paced else ''} {context}C={config.channels} CR={config.squeeze} lanes={config.lanes} "
-            f"macs={config.macs}")
+            f"macs={config.macs}{f' {config.data} rescaled' if config.rescales else ''}")
 
 
 PROOFS = tuple(
