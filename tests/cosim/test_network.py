@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from tests.helpers.contexts import scaled
 from tests.helpers.onnx_images import HEIGHT, WIDTH, network_and_images
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
+from tests.helpers.onnx_quantised import brevitas
+from tests.helpers.onnx_quantised import images as quantised_images
+from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import Context, Order, Tiling
 from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.calibration.feature_maps import feature_maps, with_prior
@@ -58,6 +62,36 @@ def test_build(tiled_se, files):
     tiled_se.passes("sim", "--weights", folder / "weights.npz", "--input", folder / "input.npz", "--k", 4)
     repeated = np.load(next(pathlib.Path("build").glob("*/output.npz")))
     assert (repeated["y_q"] == arrays["y_q"]).all()
+
+
+def test_build_of_a_quantised_network(tiled_se, tmp_path):
+    """As Brevitas exports one, with 4 bits: the RTL has its integers in and out, and its weights."""
+    path = brevitas(str(tmp_path / "net.onnx"))
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", quantised_images(2, size=16))
+    finished = tiled_se.passes("build", path, "--calibration", tmp_path / "images", "--k", 16, "-o", "rtl")
+    (block,) = json.loads(pathlib.Path("rtl/report.json").read_text())["blocks"]
+    assert block["bit_exact"]
+    config = block["report"]["config"]
+    assert (config["data"], config["outputs"], config["weight_bits"]) == ("uint4", "uint4", 4)
+    arrays = np.load(pathlib.Path("rtl", block["folder"], "output.npz"))
+    # One tile of the whole map, as in the network, on the same two images.
+    codes = block["codes"]
+    assert codes["elements"] == arrays["y_q"].size == 2 * 16 * 16 * 6
+    assert codes["rounded"]["equal_share"] >= 0.99
+    real = np.array([squeeze_excite((x.astype(float) - arrays["x_zero_point"]) * arrays["x_scale"], *whole(path))
+                     for x in arrays["x_q"]])
+    expected = np.clip(real / arrays["y_scale"] + arrays["y_zero_point"], 0, 15)
+    assert abs(arrays["y_q"] - expected).max() == pytest.approx(codes["float"]["max"], abs=1e-6)
+    assert codes["float"]["max"] <= 1
+    assert "network's integers" in finished.out
+
+
+def whole(path):
+    """The float block of the network in file `path`, and one tile of the whole map."""
+    (block,) = open_network(path).blocks
+    return block.float_block, types.SimpleNamespace(**vars(Tiling(k=16)), **{
+        name: getattr(block.float_block, name) for name in ("mid", "gate", "residual")})
 
 
 def test_build_of_causal_gates(tiled_se, files):
