@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...gen.block_spec import BlockSpec, assemble
-from ...gen.data import Input, Weights
+from ...gen.data import Input, weights_of
 from ...gen.options import block_options
 from ...gen.wording import prior_alone
 from ...golden.block import DataFormat
@@ -17,6 +17,7 @@ from ...hdl.sizing import lanes_within, memory_bits
 from ...hdl.tiling import Tiling
 from ...hdl.timing import Timing
 from ...network.calibration.agreement import agreement
+from ...network.calibration.own_numbers import own_block, own_options
 from ...network.commands.sensitivity import CONTEXTS
 from ...network.match.match import NetworkBlock
 
@@ -80,20 +81,20 @@ def with_changes(block: NetworkBlock, candidates: Sequence[Candidate], maps: np.
 
 
 def _data(block: NetworkBlock, options: Any, maps: np.ndarray) -> Input:
-    data = DataType.parse(options.dtype or "int8")
+    data_format = block.numbers.x
     try:
-        data_format = DataFormat.calibrate(float(maps.min()), float(maps.max()), data)
+        data_format = data_format or DataFormat.calibrate(float(maps.min()), float(maps.max()),
+                                                          DataType.parse(options.dtype or "int8"))
     except ConfigError as error:
         raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
-    return Input("the maps", "x", data_format.quantise(np.asarray(maps[:1])).astype(data.numpy), data_format)
+    integers = data_format.quantise(np.asarray(maps[:1])).astype(data_format.data.numpy)
+    return Input("the maps", "x", integers, data_format)
 
 
 def _assembled(block: NetworkBlock, tiling: Tiling, options: Any, data: Input) -> BlockSpec:
-    form = block.float_block
-    arrays = {name: getattr(form, name) for name in ("w1", "b1", "w2", "b2")}
-    if tiling.prior_rows:
-        arrays["prior"] = form.prior
-    weights = Weights(block.name, arrays, form.mid, form.gate, form.residual)
+    form = own_block(block)
+    if not tiling.prior_rows:
+        form = dataclasses.replace(form, prior=None)
     return assemble(block_options(
-        options, **vars(tiling), name="tiled_se",
-        lanes=options.lanes and lanes_within(block.channels, options.lanes)), weights, data)
+        options, **vars(tiling), **own_options(block, vars(options)), name="tiled_se",
+        lanes=options.lanes and lanes_within(block.channels, options.lanes)), weights_of(form, block.numbers.y), data)

@@ -108,12 +108,12 @@ def _energy(x, tiles):
 
 
 def _quantised_gates(block, tiling, maps):
-    """Gates of the integer model, in the data format of `maps`; None if no widths keep the error budget."""
+    """Gates of the integer model, in the network's data format or that of `maps`; None if no widths keep the budget."""
     form, maps = block.float_block, _streamed(maps, tiling)
     try:
-        data_format = DataFormat.calibrate(maps.min(), maps.max())
+        data_format = block.numbers.x or DataFormat.calibrate(maps.min(), maps.max())
         config = Config(**vars(tiling), width=maps.shape[2], channels=block.channels, squeeze=block.squeeze, lanes=1,
-                        macs=1, zero_point=data_format.zero_point, mid=form.mid, gate=form.gate,
+                        macs=1, data=data_format.data, zero_point=data_format.zero_point, mid=form.mid, gate=form.gate,
                         residual=form.residual, loadable=False)
         config, quantised = quantise_within_error(config, form, data_format.scale)
     except ConfigError:
