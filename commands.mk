@@ -188,8 +188,11 @@
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##
-## Variables of report, besides K, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, CHECK_BLOCKS, JOBS, OUT
+## Variables of report, besides PLAN, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, CHECK_BLOCKS, JOBS, OUT
 ##
+##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
+##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
+##                                as PLAN
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
 ##   model        MODEL=          network to count: names of known ones with commas between, `paper` for every row

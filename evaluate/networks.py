@@ -7,7 +7,7 @@ import json
 import re
 
 from ..gen.files import decoded, read_bytes
-from ..hdl.config import ConfigError
+from ..hdl.config import ConfigError, Tiling
 
 __all__ = ["BlockShape", "Network", "chosen_blocks", "load_networks"]
 
@@ -31,6 +31,8 @@ class BlockShape:
         In its model's file.
     form : tuple of (str, value)
         Those of mid, gate and residual that are known, as :class:`~tiled_se.gen.options.BlockOptions` names them.
+    tiling : Tiling, optional
+        The block's own, where blocks differ in it.
     """
 
     height: int
@@ -44,6 +46,7 @@ class BlockShape:
     width_in: int | None = dataclasses.field(default=None, compare=False)
     name: str | None = dataclasses.field(default=None, compare=False)
     form: tuple = dataclasses.field(default=(), compare=False)
+    tiling: Tiling | None = dataclasses.field(default=None, compare=False)
 
     def __str__(self):
         return f"{self.height}x{self.width}x{self.channels}x{self.squeeze}"

@@ -20,6 +20,7 @@ from ..gen.options import (
 )
 from ..network.commands.options import (
     BuildOptions,
+    EachBlockOptions,
     EachTilingOptions,
     ImageOptions,
     ModelFolderOptions,
@@ -75,7 +76,7 @@ class SweepOptions(BatchOptions, OutputOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReportOptions(TileOptions, HardwareOptions, ModelFolderOptions, BatchOptions):
+class ReportOptions(EachBlockOptions, HardwareOptions, ModelFolderOptions, BatchOptions):
     """Options of ``tiled-se report``."""
 
     model: str | None = restated(ModelOptions, "model", text="network to count: names of known ones with commas "

@@ -6,7 +6,7 @@ import enum
 
 from ..gen.fields import options_of, text_of, variables
 from ..gen.options import BlockOptions
-from ..hdl.config import Context
+from ..hdl.config import Context, Order
 from ..hdl.sizing import DEFAULT_LANES, lanes_within
 
 __all__ = ["FORMS", "FRAMES", "K", "RUNNING", "Kind", "Task", "forms", "original", "running", "simulated_height",
@@ -129,14 +129,27 @@ def sizing_options(options):
 def forms(block, options):
     """MEMORY tasks for the FORMS of `block`, by form; two are the same where a tile holds the map.
 
-    `options` have the K of strips and what sizes the hardware; LANES is the most, of which the largest divisor of C is
-    taken.
+    `options` have the K of strips, unless the block has its own tiling, and what sizes the hardware; LANES is the most,
+    of which the largest divisor of C is taken.
     """
     lanes = lanes_within(block.channels, options.lanes or DEFAULT_LANES)
     sized = sizing_options(options) | dict(block.form)
-    tasks = [_task(Kind.MEMORY, block, min(k, block.height), lanes, 1, sized) for k in (block.height, options.k)]
+    tasks = [_task(Kind.MEMORY, block, block.height, lanes, 1, sized), _tiled(block, options, lanes, sized)]
     tasks += [running(Kind.MEMORY, block, context, lanes, **sized) for context in RUNNING]
     return dict(zip(FORMS, tasks, strict=True))
+
+
+def _tiled(block, options, lanes, sized):
+    """The MEMORY task in strips of the options' K rows, or in the block's own tiling."""
+    if block.tiling is None:
+        return _task(Kind.MEMORY, block, min(options.k, block.height), lanes, 1, sized)
+    tiling = dict(vars(block.tiling))
+    columns = block.tiling.order is Order.COLUMNS
+    if not block.tiling.context.running:
+        del tiling["prior_rows"]
+    k = min(tiling.pop("k"), block.width if columns else block.height)
+    # Of a stream by columns the height is the hardware's.
+    return _task(Kind.MEMORY, block, k, lanes, 1, sized | tiling | ({"height": block.height} if columns else {}))
 
 
 def _task(kind, block, k, lanes, height, more, most_k=None):

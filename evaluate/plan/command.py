@@ -57,7 +57,7 @@ def plan(options: PlanOptions) -> bool:
         least = sum(min(candidate.bits for candidate in own) for own in candidates.values())
         if least > limit:
             raise ConfigError("budget", options.budget.text, f"must be at least {least}bits, the least possible with "
-                              "these options")
+                              f"these options; the untiled blocks buffer {untiled}")
         for block in blocks:
             say(f"{block.name}: change of its outputs by {len(candidates[block.name])} tilings")
             candidates[block.name] = with_changes(block, candidates[block.name], maps[block.name])

@@ -11,6 +11,8 @@ __all__ = ["trade"]
 # Points of a curve, as one of many thousands is no longer a plot.
 MOST_POINTS = 500
 KIB = 8 << 10
+# A range of memories above which a logarithmic axis shows more.
+WIDE = 10
 
 
 def trade(found: Frontier, point: int, limit: int, untiled: int, strips: dict) -> bytes:
@@ -32,7 +34,8 @@ def trade(found: Frontier, point: int, limit: int, untiled: int, strips: dict) -
         axes.plot(found.sizes[point] / KIB, 100 * np.sqrt(found.costs[point]), "s", color=GREEN, label="chosen")
         axes.axvline(limit / KIB, color=GREEN, linewidth=0.8, linestyle=":")
         axes.axvline(untiled / KIB, color=GREY, linewidth=0.8, linestyle="--", label="what untiled blocks buffer")
-        axes.set(xscale="log", xlabel="memory of all blocks, without weights (KiB); dotted: the budget",
+        axes.set(xscale="log" if found.sizes[-1] > WIDE * found.sizes[0] else "linear",
+                 xlabel="memory of all blocks, without weights (KiB); dotted: the budget",
                  ylabel="change of the blocks' outputs (%)")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter("{x:g}")

@@ -49,7 +49,7 @@ def report(options: ReportOptions) -> bool:
     hardware = table.rows(results) if table else []
     _print(summaries, tiles, models, hardware)
     files = {REPORT: json_bytes({
-        "model": options.model, "k": options.k, "networks": summaries,
+        "model": options.model, "k": None if options.differs else options.k, "networks": summaries,
         "paper": {"source": paper["source"], "tiles": [row.as_json() for row in tiles],
                   "models": [row.as_json() for row in models],
                   "hardware": [row.as_json() for row in hardware]},
@@ -60,6 +60,8 @@ def report(options: ReportOptions) -> bool:
     # A report of another model may have had a plot that this one doesn't have.
     discard(folder, RESULTS)
     write_all(folder, files)
+    for note in subject.notes:
+        print(note)
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")
     for task, reason in failures.items():
         print(f"failed      {task}: {reason}")

@@ -5,6 +5,7 @@ import dataclasses
 import os
 
 from ...hdl.config import ConfigError
+from ...network.plan import Plan
 from ..networks import BlockShape, Network, load_networks
 
 __all__ = ["PAPER", "Subject", "resolve"]
@@ -18,10 +19,11 @@ PAPER, MEASURED = "paper", "EfficientDet-D2"
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """The networks to measure, and which rows of the paper's tables to show: those of `rows`, names of networks, or all
-    where that is None."""
+    where that is None; `notes` are lines about them."""
 
     networks: tuple
     rows: frozenset | None
+    notes: tuple = ()
 
 
 def resolve(options):
@@ -31,11 +33,16 @@ def resolve(options):
     the paper's tables, with which EfficientDet-D2 is measured if no other network is named. ConfigError ("model") where
     there is no such network, or the file isn't one; or what a model's file has been refused for.
     """
-    text = options.model
+    text, plan = options.model, Plan.of(options)
     if not text:
         raise ConfigError("model", "", "is needed: names of networks, paper, or an .onnx or .json file")
     if text.endswith(".onnx"):
-        return Subject((_checked(_model(text, options)),), frozenset())
+        network, notes = _model(text, options, plan)
+        return Subject((_checked(network),), frozenset(), tuple(notes))
+    if options.differs:
+        name = "plan" if options.plan else "k"
+        raise ConfigError(name, str(getattr(options, name)), "is for the blocks of an .onnx file; those of other "
+                                                             "networks have no names, and K is one number for all")
     if options.input_shape:
         raise ConfigError("input_shape", options.input_shape,
                           "is the size of an .onnx file's input; known networks have their own")
@@ -57,8 +64,8 @@ def _checked(network):
     return network
 
 
-def _model(path, options):
-    """The network in an ONNX file."""
+def _model(path, options, plan):
+    """The network in an ONNX file, and lines about what `plan` chooses for its blocks."""
     from ...network.network import open_network
     from ...network.read.shapes import InputShape
 
@@ -66,7 +73,11 @@ def _model(path, options):
     network = open_network(path, shape, need_sizes=True, check=options.check_blocks)
     name = os.path.basename(path)
     size = (shape.height, shape.width) if shape else _size(network.dims)
-    return Network(name.removesuffix(".onnx"), size, name, tuple(map(_sized, network.blocks)))
+    chosen = plan.choices(network.blocks)
+    # A prior takes no memory, and `build` has one.
+    tilings = chosen.tilings(network.blocks, prior=True) if options.differs else {}
+    blocks = tuple(_sized(block, tilings.get(block.name)) for block in network.blocks)
+    return Network(name.removesuffix(".onnx"), size, name, blocks), chosen.notes
 
 
 def _size(dims):
@@ -79,7 +90,7 @@ def _size(dims):
     return (height, width) if channels in (1, 3) else None
 
 
-def _sized(found):
+def _sized(found, tiling):
     form = found.float_block
     return BlockShape(found.height, found.width, found.channels, found.squeeze, name=found.name,
-                 form=(("mid", form.mid), ("gate", form.gate), ("residual", form.residual)))
+                 form=(("mid", form.mid), ("gate", form.gate), ("residual", form.residual)), tiling=tiling)

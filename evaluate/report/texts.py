@@ -67,11 +67,17 @@ def network_text(summary):
     groups = (("", ["", "H x W x C x CR", "n"]), ("elements / 1000", ["SE", "TSE", "less"]),
               ("memory, bits / 1000", ["SE", "TSE", "less"]), ("added MACs / 1000", ["SE", "TSE"]),
               ("first output, cycles", ["SE", "TSE"]))
-    names = [f"{number:3d}  {plain(block['name'])}" for number, block in enumerate(summary["blocks"], 1)
-             if block["name"]]
-    return "\n".join([f"{plain(summary['name'])}{size}, k = {summary['k']}", table(groups, rows, left=(0, 1)),
+    names = [f"{number:3d}  {plain(block['name'])}{_own(block['tse'])}"
+             for number, block in enumerate(summary["blocks"], 1) if block["name"]]
+    rows_of_tile = "TSE as planned" if summary["k"] is None else f"k = {summary['k']}"
+    return "\n".join([f"{plain(summary['name'])}{size}, {rows_of_tile}", table(groups, rows, left=(0, 1)),
                       *_tile_buffers(summary), "", *_contexts(summary),
                       *(["", "names of the blocks", *names] if names else [])])
+
+
+def _own(form):
+    """The tiling of a form that has its own, as variables of make."""
+    return "".join(f" {name}={value}" for name, value in form.get("tiling", {}).items())
 
 
 def _tile_buffers(summary):

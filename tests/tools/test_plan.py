@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se plan`: the memory that it reports is that of the designs which `build` makes by the plan."""
+"""Plans: the memory that `plan` and `report` give is that of the designs which `build` makes by the plan."""
 
 import json
 
 import pytest
 
+from tests.helpers.measuring import InPlace
 from tests.helpers.onnx_images import network_and_images
+from tests.helpers.onnx_networks import CHANNELS, SQUEEZE
+from tiled_se.evaluate import measure
 from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import generate
+from tiled_se.hdl.config import Context, Order
 from tiled_se.network.commands import build
+from tiled_se.network.network import open_network
 
 
 class Generated:
@@ -43,3 +49,36 @@ def test_memory_is_that_of_the_build(tiled_se, tmp_path, monkeypatch, budget, ha
     assert Generated.bits == {name: pytest.approx(one["memory_bits"], rel=0.01)
                               for name, one in about["blocks"].items()}
     assert sum(Generated.bits.values()) == pytest.approx(about["memory_bits"], rel=0.01)
+
+
+def test_report(tiled_se, tmp_path, monkeypatch):
+    """The tiled form of each block is the one of the plan, and the sum that of all."""
+    path, _ = network_and_images(tmp_path)
+    one, two = (block.name for block in open_network(path).blocks)
+    entries = {one: {"K": 3, "ORDER": "columns"}, two: {"K": 2, "CONTEXT": "causal", "PRIOR": 2, "MAX_ROWS": 64}}
+    (tmp_path / "p.json").write_text(json.dumps({"version": 1, "blocks": entries}))
+    monkeypatch.setattr(measure, "Local", InPlace)
+    finished = tiled_se("report", path, *SHARED, "--plan", "p.json", "--lanes", 3, "-o", "out")
+    assert (finished.status, finished.err) == (0, "")
+    contents = json.loads((tmp_path / "out/report.json").read_text())
+    (network,) = contents["networks"]
+    forms = [block["tse"] for block in network["blocks"]]
+    assert [(form["tiling"], form["rows"], form["tiles"], form["elements"], form["added_macs"]) for form in forms] == [
+        (entries[one], 3, 8, 3 * 32 * CHANNELS, 8 * 2 * CHANNELS * SQUEEZE),
+        (entries[two], 2, 16, 0, 16 * 2 * CHANNELS * SQUEEZE)]
+    for (name, entry), form in zip(entries.items(), forms, strict=True):
+        columns = "ORDER" in entry
+        more = dict(order=Order.COLUMNS) if columns else dict(context=Context.CAUSAL, prior_rows=2, max_rows=64)
+        block = next(block.float_block for block in open_network(path).blocks if block.name == name)
+        spec = prepare(BlockOptions(k=entry["K"], width=24, height=32 if columns else 1, channels=CHANNELS,
+                                    squeeze=SQUEEZE, lanes=3, mid=block.mid, gate=block.gate, residual=block.residual,
+                                    **more))
+        assert form["memory_bits"] == generate(spec.config, None).sram["total_without_weights_bits"]
+    assert network["sum"]["tse"]["memory_bits"] == sum(form["memory_bits"] for form in forms)
+    assert (contents["k"], network["k"]) == (None, None)
+    assert f"  1  {one} K=3 ORDER=columns" in finished.out.splitlines()
+
+
+def test_report_of_blocks_without_names(tiled_se):
+    text = "is for the blocks of an .onnx file; those of other networks have no names, and K is one number for all"
+    tiled_se.refuses(f"K=7,a=3 (--k): {text}", "report", "EfficientDet-D2", "--k", "a=3")

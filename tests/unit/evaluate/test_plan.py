@@ -176,7 +176,7 @@ def test_the_least_budget(tiled_se, files):
     assert json.loads(pathlib.Path("p/plan.json").read_text())["about"]["memory_bits"] == least
     assert tiled_se(*command, f"{least - 1}bits").err == (
         f"tiled-se: error: BUDGET={least - 1}bits (--budget): must be at least {least}bits, the least possible with "
-        "these options\n")
+        f"these options; the untiled blocks buffer {UNTILED}\n")
     assert pathlib.Path("p/plan.json").exists()
 
 
