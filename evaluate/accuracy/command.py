@@ -83,10 +83,11 @@ def evaluate(options: EvaluateOptions) -> bool:
     write_all(folder, dict(zip(RESULTS, (json_bytes(contents), _csv(metrics, forms, scores, data)), strict=True)))
     print("\n\n".join(table(one) for one in found))
     print(SUMMARY.format(images=len(data.samples)))
-    source = options.calibration or "the same data"
-    print("\n".join([f"data formats are taken from {len(calibration)} images of {source}",
-                     *of_prior(networks.tilings.values(), len(calibration)), *chosen.notes,
-                     *network.notes(blocks), *network.left_out]))
+    source = f"taken from {len(calibration)} images of {options.calibration or 'the same data'}"
+    if any(block.numbers.x for block in blocks):
+        source = f"the network's own; where it has none, {source}"
+    print("\n".join([f"data formats are {source}", *of_prior(networks.tilings.values(), len(calibration)),
+                     *chosen.notes, *network.notes(blocks), *network.left_out]))
     print(f"wrote {', '.join(os.path.join(folder, name) for name in RESULTS)}")
     return True
 

@@ -13,6 +13,8 @@ from PIL import Image
 
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, se
+from tests.helpers.onnx_quantised import brevitas
+from tests.helpers.onnx_quantised import images as quantised_images
 from tiled_se.gen.block_spec import assemble
 from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
@@ -222,6 +224,22 @@ def test_batches(tiled_se):
     for one, other in zip(rows("net"), rows("four"), strict=True):
         for form in ("se", "tiles", "integers"):
             assert float(one[f"mean: {form}"]) == pytest.approx(float(other[f"mean: {form}"]), rel=1e-3)
+
+
+def test_a_quantised_network_keeps_its_numbers(tiled_se):
+    """4-bit codes as Brevitas exports them: integers differ from SE by what the network rounds in the block only."""
+    brevitas("net.onnx")
+    labelled(np.stack(quantised_images(3, seed=5, size=16)), [""] * 3)
+    pathlib.Path("mean.py").write_text(MEAN)
+    finished = tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=16", "--out=out")
+    assert "data formats are the network's own; where it has none, taken from 3 images of the same" in finished.out
+    (block,) = json.loads(pathlib.Path("out/evaluate.json").read_text())["blocks"]
+    assert [block[f"{end}_type"] for end in "xy"] == ["uint4", "uint4"]
+    assert [block["x_scale"], block["y_scale"]] == pytest.approx([3 / 15, 2 / 15])
+    # Codes that round the other way shift the mean a little; any other scale or zero point shifts it by a tenth.
+    for row in rows():
+        assert float(row["mean: integers"]) == pytest.approx(float(row["mean: se"]), rel=0.02)
+    assert networks()["integers", None]["value"] != networks()["se", None]["value"]
 
 
 def folders(classes, images=1):
