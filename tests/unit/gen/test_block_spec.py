@@ -163,12 +163,11 @@ class TestNumbers:
         spec = prepare(BlockOptions(width=4, weights=path, y_scale="auto"))
         assert spec.config.ratio == 2.0**12
 
-    @pytest.mark.parametrize(("dtype", "loadable", "least"), [
-        (None, True, 18), ("int4", True, 14), (None, False, 10), ("int4", False, 6), ("int16", True, 26)])
-    def test_operands(self, dtype, loadable, least):
+    @pytest.mark.parametrize(("dtype", "baked", "loadable"), [
+        ("int2", 8, 12), ("int4", 10, 14), (None, 14, 18), ("int16", 22, 26)])
+    def test_operands(self, dtype, baked, loadable):
         """No wider than the data need; loadable ones have room for other parameters."""
-        spec = prepared(dtype=dtype, loadable=loadable)
-        assert spec.config.operand_bits == least or least < spec.config.operand_bits <= least + 4
+        assert [prepared(dtype=dtype, loadable=kind).config.operand_bits for kind in (False, True)] == [baked, loadable]
 
     @pytest.mark.parametrize(("bits", "largest"), [(2, 1), (4, 7), (8, 127)])
     def test_weight_bits(self, bits, largest):
