@@ -10,7 +10,6 @@ import numpy as np
 from ...gen.block_spec import BlockSpec, assemble
 from ...gen.data import Input, weights_of
 from ...gen.options import block_options
-from ...gen.wording import prior_alone
 from ...golden.block import DataFormat
 from ...hdl.config import ConfigError, DataType
 from ...hdl.sizing import lanes_within, memory_bits
@@ -47,9 +46,7 @@ def tilings(block: NetworkBlock, ks: Sequence[int]) -> Iterator[Tiling]:
         yield Tiling(k=k)
     for about in CONTEXTS:
         for k in fewer:
-            tiling = Tiling(k=k, **about)
-            if not prior_alone(tiling, block.height):
-                yield tiling
+            yield Tiling(k=k, **about)
 
 
 def sized_candidates(block: NetworkBlock, options: Any, maps: np.ndarray) -> list[Candidate]:
