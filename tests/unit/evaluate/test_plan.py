@@ -122,6 +122,7 @@ def test_candidates_keep_full_rate(files):
 
     assert found() == {(8, True), (32, True)}
     assert found(slack=0) == {(1, False), (8, False), (32, False)}
+    assert found(slack=300) == {(1, False), (8, True), (32, True)}
 
 
 def test_plan(tiled_se, files):
