@@ -20,7 +20,7 @@ from ...network.calibration.own_numbers import own_block, own_options
 from ...network.commands.sensitivity import CONTEXTS
 from ...network.match.match import NetworkBlock
 
-__all__ = ["Candidate", "sized_candidates", "tilings", "with_changes"]
+__all__ = ["Candidate", "sized_candidates", "tilings", "untiled_bits", "with_changes"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,12 @@ def with_changes(block: NetworkBlock, candidates: Sequence[Candidate], maps: np.
     """`candidates` with their change on `maps`, as `sensitivity` measures it; `block` has its prior."""
     return [dataclasses.replace(candidate, change=agreement(block, candidate.tiling, maps, quantised=False)
                                 .output_change) for candidate in candidates]
+
+
+def untiled_bits(block: NetworkBlock, options: Any) -> int:
+    """The bits of all elements of the block's map, in the network's own format or that of the options."""
+    data = block.numbers.x.data if block.numbers.x else DataType.parse(options.dtype or "int8")
+    return data.bits * block.height * block.width * block.channels
 
 
 def _data(block: NetworkBlock, options: Any, maps: np.ndarray) -> Input:

@@ -7,7 +7,7 @@ import os
 from ...gen.fields import variables
 from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.text_table import aligned, number, say
-from ...hdl.config import ConfigError, DataType
+from ...hdl.config import ConfigError
 from ...hdl.sizing import DEFAULT_LANES
 from ...network.calibration.feature_maps import feature_maps, with_prior
 from ...network.calibration.images import find_images
@@ -15,7 +15,7 @@ from ...network.network import open_network
 from ...network.plan import VERSION, entry
 from ..budget import ALLOWED
 from ..options import PlanOptions
-from .candidates import sized_candidates, with_changes
+from .candidates import sized_candidates, untiled_bits, with_changes
 from .knapsack import frontier
 
 __all__ = ["plan"]
@@ -44,8 +44,7 @@ def plan(options: PlanOptions) -> bool:
     # Matplotlib takes a second to load: a wrong option is refused before.
     from .plots import trade
 
-    untiled = DataType.parse(options.dtype or "int8").bits * sum(
-        block.height * block.width * block.channels for block in blocks)
+    untiled = sum(untiled_bits(block, options) for block in blocks)
     limit = options.budget.bits(untiled)
     say(f"running the network on {len(images)} images")
     with feature_maps(network, network.model, blocks, images) as maps:
@@ -77,7 +76,7 @@ def plan(options: PlanOptions) -> bool:
     # Only now, as images may have been refused until here: two files of different runs must never be there.
     discard(folder, RESULTS)
     write_all(folder, files)
-    print("\n".join([_table(blocks, chosen, summary), *_lines(options, summary), *network.left_out]))
+    print("\n".join([_table(options, blocks, chosen, summary), *_lines(options, summary), *network.left_out]))
     print("wrote " + ", ".join(os.path.join(folder, name) for name in files))
     return True
 
@@ -111,15 +110,14 @@ def _strips(candidates, k):
     return sum(one.bits for one in chosen), math.sqrt(sum(one.change**2 for one in chosen))
 
 
-def _table(blocks, chosen, summary):
+def _table(options, blocks, chosen, summary):
     rows = [("block", "H", "W", "C", "CONTEXT", "K", "PRIOR", "lanes", "MACs", "bits", "of SE", "change")]
-    bits_each = summary["untiled_bits"] / sum(block.height * block.width * block.channels for block in blocks)
     for block in blocks:
         one, tiling = chosen[block.name], chosen[block.name].tiling
-        buffered = bits_each * block.height * block.width * block.channels
         rows.append((block.name, *(number(block.shape[name]) for name in "HWC"), tiling.context.value, str(tiling.k),
                      str(tiling.prior_rows) if tiling.context.running else "-", str(one.lanes), number(one.macs),
-                     number(one.bits), f"{100 * one.bits / buffered:.1f} %", f"{100 * one.change:.2f} %"))
+                     number(one.bits), f"{100 * one.bits / untiled_bits(block, options):.1f} %",
+                     f"{100 * one.change:.2f} %"))
     share = summary["memory_bits"] / summary["untiled_bits"]
     rows.append(("sum", *[""] * 8, number(summary["memory_bits"]), f"{100 * share:.1f} %",
                  f"{100 * summary['change']:.2f} %"))

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se plan`: the knapsack against all choices there are, budgets, and what the command writes."""
 
+import dataclasses
 import itertools
 import json
 import math
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ import pytest
 from tests.helpers.onnx_images import network_and_images
 from tiled_se.evaluate.budget import budget
 from tiled_se.evaluate.options import PlanOptions
-from tiled_se.evaluate.plan.candidates import sized_candidates, tilings
+from tiled_se.evaluate.plan.candidates import sized_candidates, tilings, untiled_bits
 from tiled_se.evaluate.plan.knapsack import frontier
-from tiled_se.hdl.config import Context, Tiling
+from tiled_se.golden.block import DataFormat
+from tiled_se.hdl.config import Context, DataType, Tiling
 from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.calibration.feature_maps import feature_maps, with_prior
 from tiled_se.network.calibration.images import find_images
@@ -107,6 +110,14 @@ def test_candidates(files):
         (context, k, prior) for k in (1, 3) for context, prior in (
             (Context.CUMULATIVE, 0), (Context.CUMULATIVE, 1), (Context.CAUSAL, 1))}
     assert len(set(found)) == len(found) == 9
+
+
+def test_untiled_bits(files):
+    """In the network's own format, where it has one, whatever DTYPE says."""
+    block = open_network(files[0], SIZE).blocks[0]
+    own = dataclasses.replace(block, numbers=types.SimpleNamespace(x=DataFormat(0.1, 3, DataType(16, False))))
+    assert [untiled_bits(one, PlanOptions(dtype=dtype)) for one in (block, own) for dtype in (None, "int4")] == [
+        bits * 32 * 24 * 6 for bits in (8, 4, 16, 16)]
 
 
 def test_candidates_keep_full_rate(files):
