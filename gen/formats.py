@@ -17,7 +17,8 @@ Value = TypeVar("Value")
 # Names that other frameworks use for the same functions.
 MID_ALIASES = {"swish": "silu", "none": "identity"}
 MIDS = ", ".join(mid.value for mid in Mid)
-GATES = "sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET"
+GATE_NAMES = [kind.value for kind in GateKind]
+GATES = f"{', '.join(GATE_NAMES)} or hardsigmoid:SLOPE,OFFSET"
 # A value that asks for what fits.
 AUTO = "auto"
 DECIMAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -182,8 +183,8 @@ def middle(text: str) -> Mid:
 
 
 def gate(text: str) -> Gate:
-    """A :class:`Gate`: ``sigmoid``, ``hardsigmoid`` or ``hardsigmoid:SLOPE,OFFSET``."""
-    if text in ("sigmoid", "hardsigmoid"):
+    """A :class:`Gate`: the name of its kind, or ``hardsigmoid:SLOPE,OFFSET``."""
+    if text in GATE_NAMES:
         return Gate(GateKind(text))
     match = re.fullmatch(r"hardsigmoid:([^,]+),([^,]+)", text)
     if not match:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..golden.reference import error_lsb
-from ..hdl.config import Config, DataType, GateKind, Order, Tiling
+from ..hdl.config import Config, DataType, Order, Tiling
 from ..hdl.data_type import INT8, UINT8
 from ..hdl.schedule import predict
 from ..hdl.sizing import yardstick
@@ -179,6 +179,6 @@ def describe_block(config: Config) -> str:
 
 def _functions(config: Config, numbers: str) -> str:
     gate = config.gate
-    name = str(gate) if gate.kind is GateKind.SIGMOID else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
+    name = str(gate) if gate.table else f"hardsigmoid:{gate.slope:.4g},{gate.offset:.4g}"
     return (f"{config.mid.value}, {name}, {'residual, ' if config.residual else ''}"
             f"{numbers}, {'loadable' if config.loadable else 'baked'}")

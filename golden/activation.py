@@ -7,8 +7,8 @@ columns of a table, from `mid_columns` or `gate_columns`, as the same kind.
 
 import numpy as np
 
-from ..hdl.config import Config, GateKind, Mid
-from ..hdl.tables import MID_EXTRA, mid_table, sigmoid_format, sigmoid_table
+from ..hdl.config import Config, Mid
+from ..hdl.tables import MID_EXTRA, gate_format, gate_table, mid_table
 from .rounding import Array, clamp, floor_shift, round_shift, saturate_signed, saturate_unsigned
 
 __all__ = ["correction", "gate", "gate_columns", "mid", "mid_columns"]
@@ -22,10 +22,10 @@ def mid_columns(mid_kind: Mid, frac: int, segment_bits: int, mid_range: int = 16
 
 
 def gate_columns(config: Config) -> np.ndarray:
-    """int64 array (coefficients, segments): c0, c1 and, of a quadratic, c2 of a sigmoid; empty for a hard sigmoid."""
-    if config.gate.kind is GateKind.HARDSIGMOID:
+    """int64 array (coefficients, segments): c0, c1 and, of a quadratic, c2 of the gate; empty for a hard sigmoid."""
+    if not config.gate.table:
         return np.zeros((2, 0), np.int64)
-    return np.array(sigmoid_table(sigmoid_format(config), config.gate_top, config.residual), np.int64).T
+    return np.array(gate_table(gate_format(config), config.gate_top, config.residual), np.int64).T
 
 
 def _quadratic(magnitude: Array, columns: Array, fraction: int, extra: int) -> Array:
@@ -43,7 +43,7 @@ def correction(magnitude: Array, columns: Array, fraction: int) -> Array:
 
 def mid(a: Array, config: Config, columns: Array) -> Array:
     """Hidden vector from the pre-activations `a`: saturated to ``hidden_bits``."""
-    if config.mid in (Mid.RELU, Mid.RELU6):
+    if not config.mid.signed:
         return saturate_unsigned(a, config.hidden_bits)
     a = saturate_signed(a, config.operand_bits)
     if not config.mid.tabulated:
@@ -56,9 +56,9 @@ def mid(a: Array, config: Config, columns: Array) -> Array:
     return saturate_signed(clamp(a, 0, None) - excess, config.hidden_bits)
 
 
-def _sigmoid(magnitude: Array, config: Config, columns: Array) -> Array:
+def _positive(magnitude: Array, config: Config, columns: Array) -> Array:
     """Gates of logits that are not negative."""
-    form = sigmoid_format(config)
+    form = gate_format(config)
     if form.quadratic:
         return _quadratic(magnitude, columns, form.offset_bits, form.extra)
     c0, c1 = (column[magnitude >> form.offset_bits] for column in columns)
@@ -69,8 +69,8 @@ def gate(logit: Array, config: Config, columns: Array) -> Array:
     """Gates, 0..``gate_top``, from logits of ``logit_bits``; where the config ``rescales``, before the factor."""
     # The gates of a logit of minus infinity, 0 but for a residual, and of infinity.
     low, high = (config.gate_top * share / (1 + config.residual) for share in (config.residual, 1 + config.residual))
-    if config.gate.kind is GateKind.HARDSIGMOID:
+    if not config.gate.table:
         return clamp(logit, round(low), round(high))
-    positive = _sigmoid(clamp(abs(logit), 0, (1 << (config.logit_bits - 1)) - 1), config, columns)
-    # The exact gates of l and -l add up to low + high, as sigmoid(-l) = 1 - sigmoid(l).
+    positive = _positive(clamp(abs(logit), 0, (1 << (config.logit_bits - 1)) - 1), config, columns)
+    # The exact gates of l and -l add up to low + high, as the gate function of -l is 1 less that of l.
     return positive + (round(low + high) - 2 * positive) * (logit < 0)

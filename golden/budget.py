@@ -2,7 +2,8 @@
 """The error budget: an upper bound of an output's distance from float64, for any input and any number of rows.
 
 The bound follows the stages. Each rounding adds half a step, which the weights and the slopes of `mid` and `gate`
-scale; the errors of the tables are measured over all their inputs.
+scale; the errors of the tables are measured over all their inputs, against the functions of
+:mod:`tiled_se.golden.reference`, which the tables are not made from.
 """
 
 import functools
@@ -11,12 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..hdl.config import GUARD_BITS, Config, GateKind, Mid
+from ..hdl.config import GUARD_BITS, Config, Mid
 from ..hdl.formats import FINE_PRECISION
 from ..hdl.parameters import Layer
-from ..hdl.tables import QUADRATIC_EXTRA, SigmoidFormat, sigmoid_format, sigmoid_table
+from ..hdl.tables import QUADRATIC_EXTRA, GateFormat, gate_format, gate_table
 from . import activation
 from .reciprocal import element_counts, reciprocal
+from .reference import GATES, MIDS
 from .rounding import scaled_floor, scaled_round
 from .scales import RealLayer, factor
 
@@ -26,8 +28,6 @@ __all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "
 
 # A requantisation floors twice; nested floors are one floor, so it counts as a single rounding.
 HALF = 0.5
-# Largest |slope| of each mid (of silu at 2.3994).
-SLOPE = {Mid.RELU: 1.0, Mid.RELU6: 1.0, Mid.IDENTITY: 1.0, Mid.SILU: 1.0998394, Mid.HARDSWISH: 1.5}
 # Up to so many magnitudes of its table a mid is measured over all of them, which takes about 20 ms.
 MEASURED = 1 << 19
 # Relative margin for the rounding of this module's float64 sums.
@@ -103,7 +103,7 @@ def hidden_error(config: Config, real: RealLayer, shifts: tuple[int, ...], exact
     rounded = layer.bias + (1 << (GUARD_BITS - 1)) >> GUARD_BITS
     rounding = np.where(bias_only, np.abs(rounded - layer.bias / (1 << GUARD_BITS)), HALF)
     error = mean_error(config) * total * real.ratio / (1 << GUARD_BITS) + rounding
-    error = error * SLOPE[config.mid]
+    error = error * config.mid.slope
     if not exact_mid:
         error = error + mid_error(config.mid, config.hidden_frac, config.segment_bits, config.mid_range)
     if not config.mid.signed:
@@ -120,7 +120,8 @@ def logit_error(real: RealLayer, hidden: np.ndarray) -> np.ndarray:
 
 def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> np.ndarray | np.float64:
     """``relu(a) - mid(a)`` for magnitudes `a`, in float64."""
-    return a / (1 + np.exp(a)) if mid is Mid.SILU else a * np.maximum(3 - a, 0) / 6
+    # It is even: this is relu(-a) - mid(-a).
+    return -MIDS[mid](-a)
 
 
 @functools.lru_cache(maxsize=256)
@@ -141,7 +142,7 @@ def measured_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int 
 def bounded_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
     """Upper bound of `measured_table_error`; its cost does not grow with `frac`."""
     columns = activation.mid_columns(mid, frac, segment_bits, mid_range)
-    # The third derivative of `mid` is under 1.
+    # The third derivative is under 1.
     return _quadratic_error(columns, lambda a: _exact_correction(mid, a) * 2.0**frac, segment_bits, 2.0**frac)
 
 
@@ -174,14 +175,12 @@ def mid_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> fl
 
 
 def _exact_gate(config: Config, logit: np.ndarray | float) -> np.ndarray:
-    """The exact result of a sigmoid's gate stage for real logits, in its steps."""
-    # tanh does not overflow.
-    value = (1 + np.tanh(logit / 2)) / 2
-    return config.gate_top * ((config.residual + value) / (1 + config.residual))
+    """The exact result of the gate stage for real logits, in its steps."""
+    return config.gate_top * ((config.residual + GATES[config.gate.kind](logit)) / (1 + config.residual))
 
 
-def _measured_sigmoid_error(config: Config, delta: float) -> float:
-    """Largest error of a sigmoid's gate stage over all logits, each up to `delta` LSB from the exact one; in steps."""
+def _measured_gate_error(config: Config, delta: float) -> float:
+    """Largest error of a tabulated gate stage over all logits, each up to `delta` LSB from the exact one; in steps."""
     logit = np.arange(-(1 << (config.logit_bits - 1)), 1 << (config.logit_bits - 1), dtype=np.int64)
     got = activation.gate(logit, config, activation.gate_columns(config))
     low, high = (logit - delta) * 2.0**-config.logit_frac, (logit + delta) * 2.0**-config.logit_frac
@@ -190,26 +189,26 @@ def _measured_sigmoid_error(config: Config, delta: float) -> float:
     return float(max((got - _exact_gate(config, low)).max(), (_exact_gate(config, high) - got).max()))
 
 
-def _bounded_sigmoid_error(config: Config, delta: float) -> float:
-    """Upper bound of `_measured_sigmoid_error` for a quadratic table; its cost grows with the table only."""
+def _bounded_gate_error(config: Config, delta: float) -> float:
+    """Upper bound of `_measured_gate_error` for a quadratic table; its cost grows with the table only."""
     scale = config.gate_top / (1 + config.residual)
     # A negative logit's gate is the rounded sum of both, less its magnitude's.
     both = scale * (1 + 2 * config.residual)
     # A logit at the end of the range stands for all beyond it.
     last = ((1 << (config.logit_bits - 1)) - 1 - delta) * 2.0**-config.logit_frac
-    beyond = (1 - math.tanh(last / 2)) / 2
-    off = max(delta * 2.0**-config.logit_frac / 4, beyond) * scale
-    return _table_error(sigmoid_format(config), config.gate_top, config.residual) + abs(round(both) - both) + off
+    beyond = float(GATES[config.gate.kind](np.float64(-last)))
+    off = max(delta * 2.0**-config.logit_frac * config.gate.largest_slope, beyond) * scale
+    return _table_error(gate_format(config), config.gate_top, config.residual) + abs(round(both) - both) + off
 
 
 @functools.lru_cache(maxsize=256)
-def _table_error(form: SigmoidFormat, gate_top: float, residual: bool) -> float:
-    """Upper bound of the error of a quadratic sigmoid's table for exact logits, in steps."""
-    columns = np.array(sigmoid_table(form, gate_top, residual), np.int64).T
-    scale = gate_top / (1 + residual)
-    # The third derivative of a sigmoid is at most 1/8.
-    return _quadratic_error(columns, lambda a: scale * (residual + (1 + np.tanh(a / 2)) / 2), form.segment_bits,
-                            scale / 8)
+def _table_error(form: GateFormat, gate_top: float, residual: bool) -> float:
+    """Upper bound of the error of a gate's quadratic table for exact logits, in steps."""
+    columns = np.array(gate_table(form, gate_top, residual), np.int64).T
+    scale, gate = gate_top / (1 + residual), form.kind.table
+    assert gate is not None
+    return _quadratic_error(columns, lambda a: scale * (residual + GATES[form.kind](a)), form.segment_bits,
+                            scale * gate.third)
 
 
 def gate_error(config: Config, delta: float) -> float:
@@ -217,13 +216,13 @@ def gate_error(config: Config, delta: float) -> float:
 
     It is in steps of the output for a step of the input, and includes the rounding of the gate and of the factor.
     """
-    if config.gate.kind is GateKind.HARDSIGMOID:
+    if not config.gate.table:
         # Limits that are rounded to a step cost nothing beyond the half step that an unlimited logit may be off.
         error = max(delta, HALF)
     elif config.precision <= FINE_PRECISION:
-        error = _measured_sigmoid_error(config, delta)
+        error = _measured_gate_error(config, delta)
     else:
-        error = _bounded_sigmoid_error(config, delta)
+        error = _bounded_gate_error(config, delta)
     if config.rescales:
         integer, exact = factor(config)
         given = math.ldexp(integer, -config.factor_bits)

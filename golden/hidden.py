@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..hdl.config import GUARD_BITS, Config, ConfigError, Mid
+from ..hdl.config import GUARD_BITS, Config, ConfigError
 from .block import FloatBlock
 from .budget import mean_box, product_box, result_box
 from .scales import (
@@ -35,7 +35,8 @@ NEGLIGIBLE_WEIGHT = 1e-12
 
 def _negative_bits(config: Config) -> int:
     """Integer bits down to where a tabulated mid is 0 (hardswish: -3) or almost 0 (silu, see the budget)."""
-    return 2 if config.mid is Mid.HARDSWISH else (config.mid_range - 1).bit_length()
+    assert config.mid.gate is not None
+    return (math.ceil(min(config.mid.gate.zero_below, config.mid_range)) - 1).bit_length()
 
 
 def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -77,9 +78,9 @@ def _free_scale(config: Config, block: FloatBlock, x_scale: float) -> tuple[floa
     """First guess and upper limit of a hidden scale that need not be a power of two."""
     low, high = _range(config, block, x_scale)
     top = (1 << (config.hidden_bits - config.mid.signed)) - 1
-    if config.mid is Mid.IDENTITY:
+    if config.mid.signed:
         return max(abs(low), abs(high)) / top, np.inf
-    limit = 6 / top if config.mid is Mid.RELU6 else np.inf
+    limit = config.mid.high / top
     # After a relu that is never positive any scale will do.
     return min((high if high > 0 else abs(low)) / top, limit), limit
 

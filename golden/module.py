@@ -29,12 +29,13 @@ ACTIVATIONS = {
     Mid.HARDSWISH: functional.hardswish,
     Mid.IDENTITY: lambda x: x,
 }
+TABULATED_GATES = {GateKind.SIGMOID: torch.sigmoid}
 
 
 def gate_function(gate: Gate, x: torch.Tensor) -> torch.Tensor:
     """The gates of logits `x` of any shape."""
-    if gate.kind is GateKind.SIGMOID:
-        return torch.sigmoid(x)
+    if gate.table:
+        return TABULATED_GATES[gate.kind](x)
     return torch.clamp(gate.slope * x + gate.offset, 0, 1)
 
 

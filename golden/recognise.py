@@ -13,7 +13,7 @@ from torch import nn
 from ..hdl.config import ConfigError, Gate, GateKind, Mid
 from .block import FloatBlock
 from .fold import Norm, fold
-from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE
+from .module import ACTIVATIONS, FORWARD_HOOKS, TiledSE, gate_function
 from .trace import GRID, Stage, Trace
 
 __all__ = ["SEBlock", "activation_of", "could_be_block", "gate_of", "recognise"]
@@ -156,7 +156,8 @@ def _gate(table: torch.Tensor) -> tuple[Gate | None, bool]:
 
 def gate_of(values: torch.Tensor) -> Gate | None:
     """The gate that has these values at the points of GRID; None if none has."""
-    return Gate() if _near(values, torch.sigmoid(GRID)) else _hard_sigmoid(values)
+    tabulated = (Gate(kind) for kind in GateKind if kind.table)
+    return next((gate for gate in tabulated if _near(values, gate_function(gate, GRID))), None) or _hard_sigmoid(values)
 
 
 def _hard_sigmoid(values: torch.Tensor) -> Gate | None:

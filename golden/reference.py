@@ -9,19 +9,20 @@ import numpy as np
 
 from ..hdl.config import Config, Context, Gate, GateKind, Mid, Order, Tiling
 
-__all__ = ["descriptors", "error_lsb", "excite", "squeeze_excite"]
+__all__ = ["GATES", "MIDS", "descriptors", "error_lsb", "excite", "squeeze_excite"]
 
 
 def _sigmoid(v: np.ndarray) -> np.ndarray:
-    # The argument of exp is never positive, so it can't overflow.
-    e = np.exp(-np.abs(v))
-    return np.where(v >= 0, 1, e) / (1 + e)
+    # tanh does not overflow.
+    return (1 + np.tanh(v / 2)) / 2
 
 
-MIDS = {
+GATES: dict[GateKind, Callable[[Any], Any]] = {GateKind.SIGMOID: _sigmoid}
+MIDS: dict[Mid, Callable[[Any], Any]] = {
     Mid.RELU: lambda v: np.maximum(v, 0),
     Mid.RELU6: lambda v: np.clip(v, 0, 6),
-    Mid.SILU: lambda v: v * _sigmoid(v),
+    # Small results have their full relative precision; the limit is against overflow.
+    Mid.SILU: lambda v: v / (1 + np.exp(np.minimum(-v, 700))),
     Mid.HARDSWISH: lambda v: v * np.clip(v / 6 + 0.5, 0, 1),
     Mid.IDENTITY: lambda v: v,
 }
@@ -41,8 +42,8 @@ def excite(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, b2: np
 
     hidden = cut("hidden", MIDS[mid](cut("sums", cut("mean", z) @ w1.T + b1)))
     logits = cut("logits", hidden @ w2.T + b2)
-    sigmoid = gate.kind is GateKind.SIGMOID
-    return hidden, cut("gates", _sigmoid(logits) if sigmoid else np.clip(gate.slope * logits + gate.offset, 0, 1))
+    function = GATES.get(gate.kind, lambda v: np.clip(gate.slope * v + gate.offset, 0, 1))
+    return hidden, cut("gates", function(logits))
 
 
 def descriptors(x: np.ndarray, prior: np.ndarray, form: Tiling) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..hdl.activations import GateKind
 from ..hdl.config import GUARD_BITS, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BITS, Config
 from ..hdl.errors import ConfigError
 from ..hdl.parameters import Layer
@@ -55,15 +54,15 @@ def x_range(config: Config, x_scale: float) -> tuple[float, float]:
 
 def logit_scale(config: Config) -> float:
     """Real value of one step of a logit, or of the gate for a hard sigmoid."""
-    return 2.0**-(config.logit_frac if config.gate.kind is GateKind.SIGMOID else config.gate_frac)
+    return 2.0**-(config.logit_frac if config.gate.table else config.gate_frac)
 
 
 def fold(config: Config) -> tuple[float, float]:
-    """``(slope, offset)`` of a hard sigmoid, which are folded into layer 2; (1, 0) for a sigmoid.
+    """``(slope, offset)`` of a hard sigmoid, which are folded into layer 2; (1, 0) for a gate that has a table.
 
     They include the residual's 1 and what the gate stage multiplies by: the ratio, or the power of two above it.
     """
-    if config.gate.kind is GateKind.SIGMOID:
+    if config.gate.table:
         return 1.0, 0.0
     whole = math.ldexp(config.gate_top, -config.gate_frac) / (1 + config.residual)
     return config.gate.slope * whole, (config.residual + config.gate.offset) * whole

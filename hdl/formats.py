@@ -4,7 +4,7 @@
 import dataclasses
 import math
 
-from .activations import Gate, GateKind, Mid
+from .activations import Gate, Mid
 from .data_type import INT8, DataType
 from .errors import ConfigError, check_integer
 from .geometry import Geometry
@@ -13,7 +13,7 @@ __all__ = ["Formats"]
 
 # Fractional bits of a gate beyond the data's: its rounding then costs at most 2**-5 steps of an output.
 GATE_EXTRA = 4
-# Fractional bits of the logit that enters the sigmoid, beyond the bits of the precision: its rounding costs 2**-5.
+# Fractional bits of the logit that enters a gate's table, beyond the bits of the precision: its rounding costs 2**-5.
 LOGIT_EXTRA = 2
 # Fewest and most bits of the precision (`Formats.precision`), and the least ratio of steps, 2**-n.
 FEWEST_PRECISION, MOST_PRECISION = 2, 20
@@ -150,18 +150,18 @@ class Formats(Geometry):
 
     @property
     def logit_frac(self) -> int:
-        """Fractional bits of a sigmoid's logit."""
-        return self.precision + LOGIT_EXTRA
+        """Fractional bits of the logit of a gate that has a table."""
+        return self.precision + LOGIT_EXTRA + self.gate.steepness
 
     @property
     def logit_range(self) -> int:
-        """Magnitude, a power of two, beyond which a sigmoid is 0 or 1 but for less than a tenth of an output's step."""
-        return next(1 << n for n in range(8) if math.ldexp(math.exp(-(1 << n)), self.precision) <= 0.1)
+        """Magnitude, a power of two, beyond which the gate is 0 or 1 but for less than a tenth of an output's step."""
+        return next(1 << n for n in range(8) if math.ldexp(self.gate.exact(-(1 << n)), self.precision) <= 0.1)
 
     @property
     def logit_bits(self) -> int:
-        """Signed width of a logit: the sigmoid table's input, or for a hard sigmoid a value in steps of the gate."""
-        if self.gate.kind is GateKind.SIGMOID:
+        """Signed width of a logit: the gate table's input, or for a hard sigmoid a value in steps of the gate."""
+        if self.gate.table:
             return self.logit_frac + self.logit_range.bit_length()
         return self.gate_bits + 1
 

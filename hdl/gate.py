@@ -6,11 +6,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, round_shift, saturate
-from .config import GUARD_BITS, GateKind
-from .latency import ADDERS, sigmoid_latency
+from .config import GUARD_BITS
+from .latency import ADDERS, table_latency
 from .multiplier import Multiplier
 from .quadratic import coefficient, quadratic
-from .tables import sigmoid_format, sigmoid_table
+from .tables import gate_format, gate_table
 
 __all__ = ["GateStage"]
 
@@ -35,7 +35,7 @@ class GateStage(wiring.Component):
         m = Module()
         m.d.sync += self.logit.eq(saturate(self.i, self.logit.shape()))
         gate = Signal.like(self.o, name="gate", reset_less=True) if self.config.rescales else self.o
-        m.d.sync += gate.eq(self._sigmoid(m) if self.config.gate.kind is GateKind.SIGMOID else self._clamped())
+        m.d.sync += gate.eq(self._tabulated(m) if self.config.gate.table else self._clamped())
         if self.config.rescales:
             m.submodules.rescale = rescale = Multiplier(gate.shape(), self.factor.shape())
             m.d.comb += [rescale.i_a.eq(gate), rescale.i_b.eq(self.factor)]
@@ -48,8 +48,8 @@ class GateStage(wiring.Component):
         low, high = round(top / 2) if self.config.residual else 0, round(top)
         return Mux(self.logit > high, high, Mux(self.logit < low, low, self.logit))
 
-    def _sigmoid(self, m):
-        bits, form = self.config.logit_bits - 1, sigmoid_format(self.config)
+    def _tabulated(self, m):
+        bits, form = self.config.logit_bits - 1, gate_format(self.config)
         saturated = saturate(self.i, self.logit.shape())
         # The most negative logit's magnitude needs one more bit than all others.
         inverted, magnitude = Signal(bits, reset_less=True), Signal(bits + 1, reset_less=True)
@@ -63,15 +63,15 @@ class GateStage(wiring.Component):
             positive = self._line(m, *coefficients, offset) >> form.extra
         top = self.config.gate_top
         whole = round(3 * top / 2) if self.config.residual else round(top)
-        negative = delay(m, self.logit < 0, sigmoid_latency(self.config) - 1, name="negative")
+        negative = delay(m, self.logit < 0, table_latency(self.config) - 1, name="negative")
         return Mux(negative, whole - positive, positive)
 
     def _table(self, m, magnitude, bits):
         """The coefficients of a magnitude's segment. The magnitude beyond the last segment gives the largest gate."""
-        form = sigmoid_format(self.config)
+        form = gate_format(self.config)
         # Half a step of the result is added to the constants, so that truncation rounds to nearest.
         table = [(first + (1 << (form.extra - 1)), *others)
-                 for first, *others in sigmoid_table(form, self.config.gate_top, self.config.residual)]
+                 for first, *others in gate_table(form, self.config.gate_top, self.config.residual)]
         offset, beyond = (1 << form.offset_bits) - 1, 0
         for number in reversed(table[-1][1:]):
             beyond = (beyond + number) * offset >> (form.offset_bits if form.quadratic else 0)

@@ -4,12 +4,11 @@
 Who changes a component's pipeline changes its number here; tests compare the two.
 """
 
-from .config import GateKind
-from .tables import sigmoid_format
+from .tables import gate_format
 
 __all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MULTIPLY", "ONE_BLOCK", "QUADRATIC", "READABLE",
            "RESCALE", "SHALLOW", "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait", "ram_latency",
-           "record_ahead", "requantise_latency", "sigmoid_latency"]
+           "record_ahead", "requantise_latency", "table_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -33,8 +32,8 @@ READABLE = 3
 QUADRATIC = 2 * MULTIPLY + 1
 # A tabulated mid: saturation, magnitude, table; after the quadratic: difference, saturation.
 LOOK_UP, COMBINE = 3, 2
-# To the saturated logit. From there the sigmoid takes magnitude and table, the segment's value, and the sign. A linear
-# segment takes three rows of adders.
+# To the saturated logit. From there a gate's table takes magnitude and coefficients, the segment's value, and the sign.
+# A linear segment takes three rows of adders.
 LOGIT = 1
 ADDERS = 3
 # The gate's multiplication by a factor, and its rounding.
@@ -81,12 +80,12 @@ def mid_latency(config):
     return LOOK_UP + QUADRATIC + COMBINE if config.mid.tabulated else 1
 
 
-def sigmoid_latency(config):
-    """From a logit to its sigmoid."""
-    return 2 + (QUADRATIC if sigmoid_format(config).quadratic else ADDERS) + 1
+def table_latency(config):
+    """From a logit to its gate, in a table."""
+    return 2 + (QUADRATIC if gate_format(config).quadratic else ADDERS) + 1
 
 
 def gate_latency(config):
     """From a requantised value to the gate."""
-    function = sigmoid_latency(config) if config.gate.kind is GateKind.SIGMOID else 1
+    function = table_latency(config) if config.gate.table else 1
     return LOGIT + function + (RESCALE if config.rescales else 0)

@@ -17,8 +17,8 @@ __all__ = ["MidStage"]
 class MidStage(wiring.Component):
     """Turns a requantised value into a hidden value, one a cycle, in ``mid_latency`` cycles.
 
-    relu, relu6 and identity are a saturation; relu6 has a scale with 6 at the top of the range. silu and hardswish are
-    relu minus an even function, for which a table has piecewise quadratics. No full-width multiplication is needed.
+    A clamp is a saturation; relu6 has a scale with 6 at the top of the range. Tabulated ones, such as silu, are relu
+    minus an even function, for which a table has piecewise quadratics. No full-width multiplication is needed.
     """
 
     def __init__(self, config):

@@ -10,22 +10,24 @@ import functools
 import math
 from collections.abc import Callable
 
-from .config import Config, Mid
+from .activations import Gate, GateKind, Mid
+from .config import Config
 from .formats import FINE_PRECISION
 
-__all__ = ["MID_EXTRA", "SigmoidFormat", "mid_table", "sigmoid_format", "sigmoid_table"]
+__all__ = ["MID_EXTRA", "GateFormat", "gate_format", "gate_table", "mid_table"]
 
 # Bits that the coefficients of quadratics have below the result's LSB: those of `mid`, and a sigmoid's.
 MID_EXTRA = QUADRATIC_EXTRA = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class SigmoidFormat:
-    """The format of a sigmoid's table, for logits of `frac` fractional bits with magnitudes of 0 to `reach`.
+class GateFormat:
+    """The format of a gate function's table, for logits of `frac` fractional bits with magnitudes of 0 to `reach`.
 
     A unit has ``2 ** segment_bits`` segments. Their coefficients have `extra` bits below the gate's LSB.
     """
 
+    kind: GateKind
     frac: int
     reach: int
     segment_bits: int
@@ -43,25 +45,27 @@ class SigmoidFormat:
         return self.reach << self.segment_bits
 
 
-def sigmoid_format(config: Config) -> SigmoidFormat:
-    """The format of the sigmoid of `config`: piecewise linear for a low precision, else piecewise quadratic.
+def gate_format(config: Config) -> GateFormat:
+    """The format of the table of `config`'s gate: piecewise linear for a low precision, else piecewise quadratic.
 
-    The segments keep the interpolation's error under a tenth of an output's step. The linear ones have as many bits
-    below the gate's LSB as the offset has, so that their slopes are as fine as their constants.
+    The gate must have a table. The segments keep the interpolation's error under a tenth of an output's step. The
+    linear ones have as many bits below the gate's LSB as the offset has, so that their slopes are as fine as their
+    constants.
     """
     quadratic = config.precision > FINE_PRECISION
     segment_bits = (config.precision - 5) // 3 if quadratic else (config.precision - 1) // 2
+    segment_bits += config.gate.steepness
     frac = config.logit_frac
-    return SigmoidFormat(frac, config.logit_range, segment_bits,
+    return GateFormat(config.gate.kind, frac, config.logit_range, segment_bits,
                          QUADRATIC_EXTRA if quadratic else frac - segment_bits, quadratic)
 
 
 @functools.lru_cache(maxsize=64)
-def sigmoid_table(form: SigmoidFormat, gate_top: float, residual: bool) -> tuple[tuple[int, ...], ...]:
+def gate_table(form: GateFormat, gate_top: float, residual: bool) -> tuple[tuple[int, ...], ...]:
     """The gates of logits that are not negative: for each segment its coefficients, (c0, c1) or (c0, c1, c2).
 
-    A logit's gate is ``gate_top * sigmoid``, or ``gate_top * (1 + sigmoid) / 2`` if `residual`. With i the segment of
-    the logit's magnitude, t its offset there and n the offset's bits, a linear segment has the gate
+    With g the gate function, a logit's gate is ``gate_top * g``, or ``gate_top * (1 + g) / 2`` if `residual`. With i
+    the segment of the logit's magnitude, t its offset there and n the offset's bits, a linear segment has the gate
     ``(c0[i] + c1[i] * t + half) >> extra``. A quadratic one has
     ``(c0[i] + ((c1[i] + ((c2[i] * t) >> n)) * t >> n) + half) >> extra``. Half is ``2 ** (extra - 1)``; shifts round
     down. No gate is above ``round(gate_top)``. A negative logit's gate is ``round(gate_top)`` (residual: 1.5 times
@@ -71,8 +75,10 @@ def sigmoid_table(form: SigmoidFormat, gate_top: float, residual: bool) -> tuple
     # What rounds to the largest gate.
     most = (2 * round(gate_top) + 1 << form.extra - 1) - 1
 
+    exact = Gate(form.kind).exact
+
     def function(a: float) -> float:
-        value = 1 / (1 + math.exp(-a))
+        value = exact(a)
         return (1 + value) / 2 * unit if residual else value * unit
 
     table: list[tuple[int, ...]] = []
@@ -91,23 +97,16 @@ def sigmoid_table(form: SigmoidFormat, gate_top: float, residual: bool) -> tuple
     return tuple(table)
 
 
-def _correction(mid: Mid, a: float) -> float:
-    """``relu(a) - mid(a)``, an even function of a."""
-    if mid is Mid.SILU:
-        return a / (1 + math.exp(a))
-    return a * max(3 - a, 0) / 6
-
-
 @functools.lru_cache(maxsize=64)
 def mid_table(mid: Mid, frac: int, segment_bits: int, mid_range: int) -> tuple[tuple[int, int, int], ...]:
-    """Piecewise quadratic ``relu(a) - mid(a)`` for magnitudes of 0 to `mid_range`; `mid` is SILU or HARDSWISH.
+    """Piecewise quadratic ``relu(a) - mid(a)`` for magnitudes of 0 to `mid_range`; `mid` is tabulated.
 
     `frac` is the number of fractional bits of a; a unit has ``2 ** segment_bits`` segments. Returns a tuple of triples
     of int (c0, c1, c2) in steps of ``2 ** -(frac + MID_EXTRA)``: with the segment's index i and the offset t in it, n
     bits (n = frac - segment_bits), the correction is ``c0 + ((c1 + ((c2 * t) >> n)) * t >> n)``, shifts rounding down.
     """
     unit = 1 << (frac + MID_EXTRA)
-    return tuple(_quadratics(lambda a: _correction(mid, a) * unit, mid_range << segment_bits, segment_bits))
+    return tuple(_quadratics(lambda a: mid.correction(a) * unit, mid_range << segment_bits, segment_bits))
 
 
 def _quadratics(function: Callable[[float], float], segments: int,

@@ -13,8 +13,9 @@ Where the stream brings columns, a line of the map is a column; else it is a row
 import numpy as np
 from onnx import TensorProto, helper
 
-from ..hdl.config import ConfigError, Gate, GateKind, Mid
+from ..hdl.config import ConfigError, Mid
 from ..hdl.tiling import Context, Order, Tiling
+from .match.activations import GATE_OPERATORS
 from .match.match import NetworkBlock
 from .nodes import Nodes
 from .read.graph import Graph
@@ -225,14 +226,12 @@ class TiledBlock(Nodes):
 
     def _mid(self, source):
         mid = self.block.float_block.mid
-        if mid is Mid.IDENTITY:
-            return source
+        if mid.gate is not None:
+            return self._node("Mul", [source, self._gate(source, mid.gate)])
         if mid is Mid.RELU:
             return self._node("Relu", [source])
-        if mid is Mid.RELU6:
-            return self._clip("relu6", source, 0.0, 6.0)
-        gate = Gate() if mid is Mid.SILU else Gate(GateKind.HARDSIGMOID)
-        return self._node("Mul", [source, self._gate(source, gate)])
+        ends = mid.low, mid.high
+        return source if ends == (-np.inf, np.inf) else self._clip(mid.value, source, *ends)
 
     def _cut(self, stage, source):
         """`source` within the range of the integers that the network has there."""
@@ -247,8 +246,8 @@ class TiledBlock(Nodes):
         return self._node("Clip", [source, *inputs])
 
     def _gate(self, source, gate):
-        if gate.kind is GateKind.SIGMOID:
-            return self._node("Sigmoid", [source])
+        if gate.table:
+            return self._node(GATE_OPERATORS[gate.kind], [source])
         return self._node("HardSigmoid", [source], alpha=gate.slope, beta=gate.offset)
 
     # Gates of rows and columns.

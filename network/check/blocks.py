@@ -13,7 +13,6 @@ import numpy as np
 
 from ...golden.block import FloatBlock
 from ...golden.reference import excite
-from ...hdl.config import GateKind
 from ..match.bounds import ANY, Bounds
 from ..match.match import NetworkBlock
 from ..match.pooling import Pooling
@@ -228,7 +227,7 @@ def gate_error(form: FloatBlock, hidden: np.ndarray, sizes: np.ndarray, error: f
 
     `hidden` are the vectors (..., CR) after the activation, and `sizes` the sums of the absolute terms before it.
     """
-    slope = 0.25 if form.gate.kind is GateKind.SIGMOID else form.gate.slope
+    slope = form.gate.largest_slope
     w2 = np.abs(form.w2.T)
     return error + slope * (np.abs(form.b2) * error + np.abs(hidden) @ w2 * error + sizes @ w2 * SUM_ERROR)
 

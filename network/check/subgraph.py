@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ..match.activations import GATE_OPERATORS
 from ..match.ranges import Ranges
 from ..read.graph import Graph, attributes
 
@@ -25,7 +26,7 @@ MOST_NODES = 512
 # Upper ends of a quantiser's range that stand for a clip: those of ReLU6, and of a gate.
 CLIPS = (1.0, 6.0)
 LAYERS = ("Conv", "Gemm", "MatMul", "com.microsoft.FusedConv", "com.microsoft.FusedGemm")
-LOGIT_READERS = ("Sigmoid", "HardSigmoid")
+LOGIT_READERS = (*GATE_OPERATORS.values(), "HardSigmoid")
 
 
 class NotSelfContained(Exception):

@@ -11,7 +11,7 @@ from .affine import Chain, Layer
 from .clamp import Clamp, decimal
 from .vectors import ELEMENTWISE
 
-__all__ = ["match_activation", "match_gate", "unsupported_activation"]
+__all__ = ["GATE_OPERATORS", "match_activation", "match_gate", "unsupported_activation"]
 
 # Tensors within one activation; GELU by tanh has nine.
 MOST_TENSORS = 24
@@ -21,7 +21,10 @@ SWISHES = {"Swish": 1.0, "com.microsoft.QuickGelu": 1.702}
 EXACT = 1e-6
 # Scale, offset, low and high of the gate in x * gate(x).
 HARDSWISH = (1 / 6, 0.5, 0.0, 1.0)
-CLIPPED = {(-math.inf, math.inf): Mid.IDENTITY, (0.0, math.inf): Mid.RELU, (0.0, 6.0): Mid.RELU6}
+CLIPPED = {(mid.low, mid.high): mid for mid in Mid if not mid.tabulated}
+# The operator of each gate function with a table, and the activations that are x * gate(x) of one.
+GATE_OPERATORS = {GateKind.SIGMOID: "Sigmoid"}
+SELF_GATED = {GATE_OPERATORS[mid.gate.kind]: mid for mid in Mid if mid.gate and mid.gate.table}
 
 
 def match_activation(chain: Chain, name: str) -> tuple[Mid | None, Clamp]:
@@ -87,8 +90,8 @@ def _self_gated_product(chain: Chain, node: onnx.NodeProto, outer: Clamp):
     for at in (0, 1):
         base, gate = chain.origin(node.input[at]), node.input[1 - at]
         operator, maker = chain.maker(gate)
-        if operator == "Sigmoid" and outer.scale == 1 and chain.origin(maker.input[0]) == base:
-            return Mid.SILU, Clamp(base)
+        if operator in SELF_GATED and outer.scale == 1 and chain.origin(maker.input[0]) == base:
+            return SELF_GATED[operator], Clamp(base)
         clamp = chain.clamp(gate, stop=base).times(outer).settled(0.0, 1.0)
         if clamp.base == base and clamp.near(*HARDSWISH):
             return Mid.HARDSWISH, Clamp(base)
@@ -108,7 +111,7 @@ def match_gate(chain: Chain, multiple: Clamp) -> tuple[Gate, Clamp, bool] | None
     clamp = chain.clamp(multiple.base).times(multiple)
     for plus_one in (False, True):
         shifted = clamp.scaled(1.0, -1.0) if plus_one else clamp
-        gate, logits = _sigmoid(chain, shifted) or _hard_sigmoid(shifted, plus_one) or (None, None)
+        gate, logits = _tabulated(chain, shifted) or _hard_sigmoid(shifted, plus_one) or (None, None)
         if gate is not None:
             return gate, logits, plus_one
     return None
@@ -130,23 +133,34 @@ def _hard_sigmoid(clamp, plus_one):
     return None
 
 
+def _tabulated(chain, clamp):
+    """A gate function that has a table, in any spelling."""
+    for kind, spelling in SPELLINGS.items():
+        logits = spelling(chain, clamp) if clamp.linear else None
+        if logits is not None and logits.linear:
+            return Gate(kind), logits
+    return None
+
+
 def _sigmoid(chain, clamp):
-    """A sigmoid of l as a node, as 1 - sigmoid(-l), as 1 / (1 + exp(-l)), or as 0.5 + 0.5 * tanh(l / 2)."""
-    if not clamp.linear:
-        return None
+    """The l of a sigmoid as a node, as 1 - sigmoid(-l), as 1 / (1 + exp(-l)), or as 0.5 + 0.5 * tanh(l / 2)."""
     operator, node = chain.maker(clamp.base)
     if operator == "Sigmoid" and _exactly(clamp, 1.0, 0.0):
-        return Gate(), Clamp(node.input[0])
+        return Clamp(node.input[0])
     if operator == "Sigmoid" and _exactly(clamp, -1.0, 1.0):
-        return _logits(chain, node.input[0], -1.0)
+        return chain.clamp(node.input[0]).scaled(-1.0)
     if operator == "Tanh" and _exactly(clamp, 0.5, 0.5):
-        return _logits(chain, node.input[0], 2.0)
+        return chain.clamp(node.input[0]).scaled(2.0)
     divisor = _divisor(chain, operator, node) if _exactly(clamp, 1.0, 0.0) else None
     power = divisor and chain.clamp(divisor)
     operator, node = chain.maker(power.base) if power else (None, None)
     if operator == "Exp" and power.linear and _exactly(power, 1.0, 1.0):
-        return _logits(chain, node.input[0], -1.0)
+        return chain.clamp(node.input[0]).scaled(-1.0)
     return None
+
+
+# For each gate function with a table: the function from a linear Clamp to its logits, or None.
+SPELLINGS = {GateKind.SIGMOID: _sigmoid}
 
 
 def _exactly(clamp, scale, offset):
@@ -159,8 +173,3 @@ def _divisor(chain, operator, node):
         return node.input[0]
     operand = chain.operand(node) if operator == "Div" else None
     return operand.tensor if operand and operand.constant_first and operand.numbers.tolist() == [1] else None
-
-
-def _logits(chain, name, factor):
-    clamp = chain.clamp(name).scaled(factor)
-    return (Gate(), clamp) if clamp.linear else None

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...golden.block import DataFormat
-from ...hdl.config import Gate, GateKind, Mid
+from ...hdl.config import Gate, Mid
 from ..read.graph import attributes
+from .activations import GATE_OPERATORS
 from .affine import Chain, Layer
 from .clamp import Clamp
 from .passing import MOST_STEPS
@@ -102,7 +103,7 @@ def found_ranges(chain: Chain, multiple: Clamp, plus_one: bool, gate: Gate, mid:
         operator, node = stage("gates", multiple.base, multiple.scale, int(plus_one))
         attrs = {} if node is None else attributes(node)
         own = attrs.get("alpha", 0.2), attrs.get("beta", 0.5)
-        if operator == "Sigmoid" or operator == "HardSigmoid" and gate.kind is GateKind.HARDSIGMOID and \
+        if operator in GATE_OPERATORS.values() or operator == "HardSigmoid" and not gate.table and \
                 math.isclose(gate.slope, own[0], rel_tol=1e-6) and math.isclose(gate.offset, own[1], rel_tol=1e-6):
             stage("logits", node.input[0])
     return Ranges(stages, frozenset(tensors), roundings)

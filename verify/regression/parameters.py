@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 
 from ...golden.integer import IntegerModel
-from ...hdl.config import GUARD_BITS, MULTIPLIER_BITS, GateKind
-from ...hdl.tables import sigmoid_format
+from ...hdl.config import GUARD_BITS, MULTIPLIER_BITS
+from ...hdl.tables import gate_format
 
 __all__ = ["centred", "pinned", "segments", "spread"]
 
@@ -75,8 +75,8 @@ def segments(config, parameters):
     hidden, logits, limit = np.zeros(0, np.int64), np.zeros(0, np.int64), 1 << (config.requant_bits - 2)
     if config.mid.tabulated:
         hidden = _ends(config.mid_range << config.segment_bits, config.hidden_frac - config.segment_bits)
-    if config.gate.kind is GateKind.SIGMOID:
-        logits = _ends(sigmoid_format(config).segments, sigmoid_format(config).offset_bits)
+    if config.gate.table:
+        logits = _ends(gate_format(config).segments, gate_format(config).offset_bits)
     count = max(-(-len(hidden) // config.squeeze), -(-len(logits) // config.channels))
     return tuple(dataclasses.replace(parameters, layer1=_only(parameters.layer1, hidden, number, limit),
                                      layer2=_only(parameters.layer2, logits, number, limit)) for number in range(count))

@@ -133,7 +133,9 @@ def _functions(rng):
     """mid, gate, residual."""
     hard = Gate(GateKind.HARDSIGMOID, float(rng.choice([1 / 6, 0.2, rng.uniform(0.05, 1)])),
                 float(rng.choice([0.5, rng.uniform(0, 1)])))
-    return {"mid": list(Mid)[rng.integers(len(Mid))], "gate": hard if rng.random() < 0.4 else Gate(),
+    tabulated = [Gate(kind) for kind in GateKind if kind.table]
+    return {"mid": list(Mid)[rng.integers(len(Mid))],
+            "gate": hard if rng.random() < 0.4 else tabulated[rng.integers(len(tabulated))],
             "residual": bool(rng.random() < 0.3)}
 
 

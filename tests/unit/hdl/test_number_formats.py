@@ -12,7 +12,7 @@ from tiled_se.hdl.gate import GateStage
 from tiled_se.hdl.latency import gate_latency
 from tiled_se.hdl.parameters import record_words, stream_words, weight_words
 from tiled_se.hdl.scale import Scale
-from tiled_se.hdl.tables import sigmoid_format, sigmoid_table
+from tiled_se.hdl.tables import gate_format, gate_table
 from tiled_se.hdl.timing import DEVIATE, QUEUE, Timing
 
 HARD = Gate(GateKind.HARDSIGMOID)
@@ -56,8 +56,8 @@ def arguments(config, count=1000):
 
 def expected_sigmoid(config, value):
     """The gate by the formulas in docs/design.md, in Python's integers, without the factor."""
-    form = sigmoid_format(config)
-    table = sigmoid_table(form, config.gate_top, config.residual)
+    form = gate_format(config)
+    table = gate_table(form, config.gate_top, config.residual)
     n = form.frac - form.segment_bits
     most = form.reach * 2**form.frac - 1
     a = min(abs(value), most)

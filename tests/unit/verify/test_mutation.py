@@ -6,7 +6,7 @@ import pytest
 from tiled_se.hdl.accumulate import uses_registers
 from tiled_se.hdl.config import Gate
 from tiled_se.hdl.latency import ram_latency
-from tiled_se.hdl.tables import sigmoid_format
+from tiled_se.hdl.tables import gate_format
 from tiled_se.hdl.timing import Timing
 from tiled_se.verify.equivalence.aig import Graph, read, write
 from tiled_se.verify.equivalence.cutpoints import cut
@@ -80,7 +80,7 @@ def test_the_default_blocks_have_every_component():
     assert {block.config.gate.kind.value for block in blocks} == {"sigmoid", "hardsigmoid"}
     assert {block.config.data.bits for block in blocks} == {4, 8, 12}
     assert {block.config.rescales for block in blocks} == {True, False}
-    assert {sigmoid_format(block.config).quadratic for block in blocks if block.config.gate == Gate()} == {True, False}
+    assert {gate_format(block.config).quadratic for block in blocks if block.config.gate == Gate()} == {True, False}
 
 
 def test_multipliers_by_a_constant_are_not_cut():
