@@ -34,7 +34,7 @@ BLOCKS = [block("se.1", 11), block("se_1", 12)]
 def test_lanes(tmp_path, most, lanes):
     """The most that divide the block's channels; a default is one to the block, too, which warns where it is 1."""
     options = BuildOptions(lanes=most, k=2)
-    tasks = build._tasks(options, str(tmp_path), BLOCKS, Plan.of(options).choices(BLOCKS))
+    tasks = build.block_tasks(options, str(tmp_path), BLOCKS, Plan.of(options).choices(BLOCKS))
     specs = [prepare(build.block_options(tasks[one.name], width=4, channels=one.channels, weights=None, input=None))
              for one in BLOCKS]
     assert [spec.config.lanes for spec in specs] == lanes
@@ -45,7 +45,7 @@ def test_warnings(tmp_path, capsys):
     """A line for each, on standard error; the result is as right as without."""
     options = BuildOptions(k=2, calibration="images")
     chosen = Plan.of(options).choices(BLOCKS)
-    tasks = build._tasks(options, str(tmp_path), BLOCKS, chosen)
+    tasks = build.block_tasks(options, str(tmp_path), BLOCKS, chosen)
     report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
               "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
               "cycles": {"steady_throughput": 1.0}}
