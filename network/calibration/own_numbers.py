@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks of a quantised network with its own numbers, and how far their outputs are from its own integers."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,8 @@ def own_options(block: NetworkBlock, given: Mapping[str, Any]) -> dict[str, Any]
             "weight_bits": bits or (max(kept) if len(kept) == len(numbers.layers) else WEIGHT_BITS)}
 
 
-def own_maps(network: Network, blocks: Sequence[NetworkBlock], images: Images):
+def own_maps(network: Network, blocks: Sequence[NetworkBlock],
+             images: Images) -> contextlib.AbstractContextManager[dict]:
     """A context as :func:`feature_maps`, of what reaches `blocks` in the network and, by ``(name,)``, of the integers
     that it makes of their outputs."""
     outputs = [dataclasses.replace(block, name=(block.name,), x=block.numbers.y_codes) for block in blocks]
