@@ -9,6 +9,7 @@ scale; the errors of the tables are measured over all their inputs, against the 
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def logit_error(real: RealLayer, hidden: np.ndarray) -> np.ndarray:
     return np.abs(real.layer.weight) @ hidden * real.ratio / (1 << GUARD_BITS) + HALF
 
 
-def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> np.ndarray | np.float64:
+def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> Any:
     """``relu(a) - mid(a)`` for magnitudes `a`, in float64."""
     # It is even: this is relu(-a) - mid(-a).
     return -MIDS[mid](-a)

@@ -47,11 +47,11 @@ class GateKind(enum.Enum):
     """Activation after the second layer: its name, and its table. Without one it is folded into layer 2 and clamped."""
 
     SIGMOID = "sigmoid", GateTable(_sigmoid)
-    HARDSIGMOID = "hardsigmoid", None
+    HARDSIGMOID = "hardsigmoid"
 
     table: GateTable | None
 
-    def __new__(cls, name: str, table: GateTable | None) -> "GateKind":
+    def __new__(cls, name: str, table: GateTable | None = None) -> "GateKind":
         member = object.__new__(cls)
         member._value_ = name
         member.table = table
@@ -118,14 +118,14 @@ class Mid(enum.Enum):
     RELU6 = "relu6", 0.0, 6.0
     SILU = "silu", -math.inf, math.inf, Gate(), 1.0998394
     HARDSWISH = "hardswish", -math.inf, math.inf, Gate(GateKind.HARDSIGMOID), 1.5
-    IDENTITY = "identity", -math.inf
+    IDENTITY = "identity"
 
     low: float
     high: float
     gate: Gate | None
     slope: float
 
-    def __new__(cls, name: str, low: float, high: float = math.inf, gate: Gate | None = None,
+    def __new__(cls, name: str, low: float = -math.inf, high: float = math.inf, gate: Gate | None = None,
                 slope: float = 1.0) -> "Mid":
         member = object.__new__(cls)
         member._value_ = name
