@@ -71,10 +71,10 @@
 ##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, but if loadable at
 ##                                least 10 more than the data have (default: auto)
 ##                ERROR=1.0       largest error against float64 that the widths may bring, in LSB of the output
-##   functions    MID=            activation between the layers: relu, relu6, silu, hardswish or identity (default:
+##   functions    MID=            activation between the layers: relu, relu6, silu, hardswish, identity (default:
 ##                                that of WEIGHTS, else relu)
-##                GATE=           activation after them: sigmoid, hardsigmoid (x/6 + 1/2) or
-##                                hardsigmoid:SLOPE,OFFSET (default: that of WEIGHTS, else sigmoid)
+##                GATE=           activation after them: sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET; by
+##                                default SLOPE is 1/6 and OFFSET 1/2 (default: that of WEIGHTS, else sigmoid)
 ##                RESIDUAL=       1: y = x + x * gate (default: what WEIGHTS says, else 0)
 ##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C),
 ##                                mid, gate, residual, y_scale, y_zero_point (default: random)

@@ -115,11 +115,10 @@ class FunctionOptions:
     """Activations, and the parameters of the two layers."""
 
     mid: Mid | None = option("functions", "MID", formats.middle, None, "NAME",
-        "activation between the layers: relu, relu6, silu, hardswish or identity (default: that of WEIGHTS, else "
-        "relu)")
+        f"activation between the layers: {formats.MIDS} (default: that of WEIGHTS, else relu)")
     gate: Gate | None = option("functions", "GATE", formats.gate, None, "NAME",
-        "activation after them: sigmoid, hardsigmoid (x/6 + 1/2) or hardsigmoid:SLOPE,OFFSET (default: that of "
-        "WEIGHTS, else sigmoid)")
+        f"activation after them: {formats.GATES}; by default SLOPE is 1/6 and OFFSET 1/2 (default: that of WEIGHTS, "
+        "else sigmoid)")
     residual: bool | None = option("functions", "RESIDUAL", formats.boolean, None, "0|1",
         "1: y = x + x * gate (default: what WEIGHTS says, else 0)")
     weights: str | None = option("functions", "WEIGHTS", formats.file_name, None, "FILE",

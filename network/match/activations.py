@@ -24,7 +24,8 @@ HARDSWISH = (1 / 6, 0.5, 0.0, 1.0)
 CLIPPED = {(mid.low, mid.high): mid for mid in Mid if not mid.tabulated}
 # The operator of each gate function with a table, and the activations that are x * gate(x) of one.
 GATE_OPERATORS = {GateKind.SIGMOID: "Sigmoid"}
-SELF_GATED = {GATE_OPERATORS[mid.gate.kind]: mid for mid in Mid if mid.gate and mid.gate.table}
+SELF_GATED = {GATE_OPERATORS[mid.gate.kind]: mid for mid in Mid
+              if mid.gate and mid.gate.kind in GATE_OPERATORS}
 
 
 def match_activation(chain: Chain, name: str) -> tuple[Mid | None, Clamp]:
