@@ -161,7 +161,7 @@ class Job:
     width: int
     channels: int
     data: DataType = INT8
-    outputs: DataType | None = None
+    outputs: DataType = None  # type: ignore[assignment]  # None is replaced on construction
     by_columns: bool = False
     stall_in: float = 0.0
     stall_out: float = 0.0
@@ -248,8 +248,8 @@ class Job:
         with np.load(folder / _ARRAYS, allow_pickle=False) as file:
             arrays = dict(file)
         steps = tuple(_step(step, arrays) for step in record.pop("steps"))
-        types = {name: DataType(**record.pop(name)) for name in ("data", "outputs")}
-        return cls(steps=steps, **types, **record)
+        data, outputs = (DataType(**record.pop(name)) for name in ("data", "outputs"))
+        return cls(steps=steps, data=data, outputs=outputs, **record)
 
 
 def save_facts(folder: Path, **facts: Any) -> None:

@@ -145,10 +145,9 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     config = _operation(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
     y_format = _y_format(options, shape, config, block, weights, data_format, data)
-    # The default width of a requantised accumulator depends on the outputs.
     config = _sized(options, dataclasses.replace(
         config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale,
-        requant_bits=None))
+        requant_bits=None))  # type: ignore[arg-type]  # the default, which depends on the outputs
     config, quantised = _quantise(config, block, data_format.scale, options)
     ignores_prior = weights is not None and "prior" in weights.arrays and not tiling.prior_rows
     return BlockSpec(options, shape, config, quantised, data_format, y_format, data.x if data else None, ignores_prior)
@@ -285,7 +284,7 @@ def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatB
     except ConfigError as error:
         if getattr(options, error.option) is not None or getattr(weights, error.option, None) is None:
             raise
-        raise ConfigError("weights", weights.path, f"{error.option} is {error.value}; {error.allowed}") from None
+        raise ConfigError("weights", options.weights, f"{error.option} is {error.value}; {error.allowed}") from None
     return DataFormat(scale, zero_point, outputs)
 
 

@@ -141,8 +141,9 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
     nearest = None
     for bits in range(max(least_bits, config.data.bits + 2), config.most_operand_bits + 1):
         # Legal ones for now; `_finest` and `_with_table` replace them.
-        table = dict(hidden_frac=2, segment_bits=1) if config.mid.tabulated else {}
-        widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, **table)
+        frac, segment_bits = (2, 1) if config.mid.tabulated else (config.hidden_frac, config.segment_bits)
+        widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac,
+                                      segment_bits=segment_bits)
         result = _finest(widened, block, x_scale, tight)
         if result and result.error_bound_lsb <= error_lsb:
             # Costs the tables only at widths that an exact mid would allow.

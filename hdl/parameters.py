@@ -148,9 +148,9 @@ def stream_words(config: Config, parameters: Parameters) -> list[int]:
     Each memory word takes as many 32-bit words as it needs, low bits first; unused bits are 0, and ignored.
     """
     zero_points = [parameters.signed_zero_point & config.data.steps]
-    if config.requantised:
+    if parameters.signed_outputs_zero_point is not None:
         zero_points.append(parameters.signed_outputs_zero_point & config.outputs.steps)
-    factor = [parameters.factor] if config.rescales else []
+    factor = [] if parameters.factor is None else [parameters.factor]
     words = [config.fingerprint, _packed(zero_points, ZERO_POINT_BITS), *factor]
     records = record_words(config, parameters)
     for channel, prior in enumerate(prior_words(config, parameters)):
