@@ -2,16 +2,19 @@
 """Each arithmetic component of the block against the golden model's stage of the same name."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 
 from tests.helpers.pysim import clocked, simulate
-from tiled_se.golden import activation, stages
+from tiled_se.golden import activation, budget, stages
 from tiled_se.golden.reciprocal import element_counts, reciprocal
+from tiled_se.golden.reference import GATES
 from tiled_se.golden.rounding import saturate_signed
-from tiled_se.hdl.config import GUARD_BITS, Config, Context, Gate, GateKind, Mid
+from tiled_se.hdl.activations import GateTable
+from tiled_se.hdl.config import GUARD_BITS, Config, Context, DataType, Gate, GateKind, Mid
 from tiled_se.hdl.gate import GateStage
 from tiled_se.hdl.latency import (
     LOGIT,
@@ -248,3 +251,21 @@ def test_gate(gate, residual):
     assert got.tolist() == activation.gate(logit, config, activation.gate_columns(config)).tolist()
     dut = GateStage(config)
     assert pipeline(dut, dut.i, dut.logit, LOGIT, values[-8:]).tolist() == logit[-8:].tolist()
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_steeper_gate(monkeypatch, bits):
+    """Another function in the sigmoid's place, twice as steep: finer logits and segments, and as small an error."""
+    config = Config(k=1, width=1, channels=1, squeeze=1, data=DataType(bits))
+    sigmoid = config.logit_frac, budget.gate_error(config, 0.5)
+    monkeypatch.setattr(GateKind.SIGMOID, "table", GateTable(lambda a: (1 + math.tanh(a)) / 2, steepness=1))
+    monkeypatch.setitem(GATES, GateKind.SIGMOID, lambda v: 1 / (1 + np.exp(-2 * v)))
+    assert config.logit_frac == sigmoid[0] + 1
+    assert budget.gate_error(config, 0.5) == pytest.approx(sigmoid[1], rel=0.05)
+    end = 1 << (config.logit_bits - 1)
+    logit = np.unique(np.linspace(-end, end - 1, 4001).round().astype(int))
+    got = activation.gate(logit, config, activation.gate_columns(config))
+    exact = (1 + np.tanh(logit * 2.0**-config.logit_frac)) / 2
+    assert np.abs(got - exact * config.gate_top).max() <= budget.gate_error(config, 0) * 2**config.gate_frac
+    dut = GateStage(config)
+    assert pipeline(dut, dut.i, dut.o, gate_latency(config), logit).tolist() == got.tolist()
