@@ -280,6 +280,9 @@ def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatB
                                                 f"{data_format.scale:g}")
         if zero_point is None:
             zero_point = data_format.zero_point
+            if not outputs.low <= zero_point <= outputs.high:
+                raise ConfigError("y_dtype", options.y_dtype, f"needs a Y_ZERO_POINT: the input's, {zero_point}, is no "
+                                                              f"{outputs}")
         check_zero_point("y_zero_point", zero_point, outputs)
     except ConfigError as error:
         if getattr(options, error.option) is not None or getattr(weights, error.option, None) is None:

@@ -147,6 +147,10 @@ class TestNumbers:
         assert data == (DataType.parse(more["y_dtype"]) if "y_dtype" in more else spec.config.data)
         assert more.get("y_zero_point") in (None, spec.y_format.zero_point)
 
+    def test_default_zero_point_may_be_no_output(self):
+        with pytest.raises(ConfigError, match="^y_dtype=int8: needs a Y_ZERO_POINT: the input's, 128, is no int8$"):
+            prepared(dtype="uint8", y_dtype="int8")
+
     def test_auto_of_random_frames(self):
         """They are those that are simulated, so they decide the hardware."""
         spec = prepared(y_scale="auto")

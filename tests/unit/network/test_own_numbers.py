@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.helpers import onnx_networks
 from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, images, quantised
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
@@ -182,7 +183,12 @@ def test_a_block_that_cannot_be_quantised(tiled_se, tmp_path, monkeypatch):
     assert f"FAILED: {row['codes']['failure'][:30]}" in finished.out
 
 
-def test_plain_networks_have_no_such_figures(tmp_path):
-    model = onnx.load(brevitas(str(tmp_path / "net.onnx")))
-    assert any(node.op_type == "Quant" for node in model.graph.node)
-    assert build._code_table([{"name": "se", "codes": None}]) == []
+def test_plain_networks_have_no_such_figures(tiled_se, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    onnx.save(onnx_networks.network(), tmp_path / "net.onnx")
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", np.random.default_rng(1).normal(size=onnx_networks.SHAPE).astype(np.float32))
+    finished = tiled_se("build", str(tmp_path / "net.onnx"), "--calibration", str(tmp_path / "images"), "-o", "rtl")
+    blocks = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    assert [(row["codes"], row["formats"]) for row in blocks] == [(None, None)]
+    assert "integers" not in finished.out
