@@ -8,10 +8,12 @@ from ..hdl.lazy import lazy
 
 __all__, __getattr__ = lazy(__name__, {
     "block": "DataFormat FloatBlock",
+    "calibration": "Calibration Histogram calibrate",
     "convert": "SEBlock find_se tile_se untile_se",
     "integer": "IntegerModel Stages",
     "module": "TiledSE",
     "priors": "mean_descriptors",
     "quantise": "Quantised quantise_fixed_widths quantise_within_error",
+    "range_method": "RangeKind RangeMethod",
     "reference": "error_lsb squeeze_excite",
 })
