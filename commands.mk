@@ -178,15 +178,18 @@
 ##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
 ##                                network's, else int8)
 ##                Y_DTYPE=        integers of the output (default: a quantised network's, else DTYPE)
-##                Y_SCALE=        real value of an output's step; auto: the least that holds what the float block
-##                                gives on the simulated maps (default: a quantised network's, else the input's,
-##                                twice that for a residual)
+##                Y_SCALE=        real value of an output's step; auto: by CALIBRATE_BY (default: a quantised
+##                                network's, else with Y_DTYPE auto, else the input's, twice that for a residual)
 ##                Y_ZERO_POINT=   integer of the output that stands for 0.0 (default: a quantised network's, else
-##                                what fits with Y_SCALE=auto, else the input's)
+##                                what fits with Y_SCALE=auto or Y_DTYPE, else the input's)
 ##                FRAMES=         images whose feature maps are simulated (default: 2)
 ##                SEED=1          of the pauses
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
+##                CALIBRATE_BY=   how the images decide the range of a data format: min-max (of all numbers),
+##                                percentile:P (of P %; 99.99 without a number), mse (of the least squared error)
+##                                or auto, the one with the least error of the block's outputs on images held out
+##                                (default: auto)
 ##
 ## Variables of report, besides PLAN, MACS, SRAM_OVERHEAD, SLACK, INPUT_SHAPE, CHECK_BLOCKS, JOBS, OUT
 ##
@@ -219,7 +222,7 @@
 ##                KS=1,3,5,7,9    rows of a tile to choose from, beside those of the whole map
 ##
 ## Variables of evaluate, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, OPERAND_BITS, ERROR, MODEL,
-## INPUT_SHAPE, CHECK_BLOCKS, MEAN, STD, BGR, SKIP, OUT
+## INPUT_SHAPE, CHECK_BLOCKS, MEAN, STD, BGR, SKIP, CALIBRATE_BY, OUT
 ##
 ##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
 ##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
@@ -231,11 +234,10 @@
 ##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
 ##                                network's, else int8)
 ##                Y_DTYPE=        integers of the output (default: a quantised network's, else DTYPE)
-##                Y_SCALE=        real value of an output's step; auto: the least that holds what the float block
-##                                gives on the simulated maps (default: a quantised network's, else the input's,
-##                                twice that for a residual)
+##                Y_SCALE=        real value of an output's step; auto: by CALIBRATE_BY (default: a quantised
+##                                network's, else with Y_DTYPE auto, else the input's, twice that for a residual)
 ##                Y_ZERO_POINT=   integer of the output that stands for 0.0 (default: a quantised network's, else
-##                                what fits with Y_SCALE=auto, else the input's)
+##                                what fits with Y_SCALE=auto or Y_DTYPE, else the input's)
 ##                SEED=1          of the resamples of a metric of your own
 ##   model        CALIBRATION=    folder with images or arrays that the data formats and priors are taken from
 ##                                (default: LIMIT images of DATA)
@@ -298,8 +300,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
-  KS:ks BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each IMAGES:images PAGES:pages \
-  ONLY:only N:mutants BEATS:beats BUILDS:builds
+  CALIBRATE_BY:calibrate-by KS:ks BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each \
+  IMAGES:images PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

@@ -18,6 +18,7 @@ from ..gen.options import (
     TileOptions,
     TilingOptions,
 )
+from ..golden.range_method import RangeMethod
 from ..network.commands.options import (
     BuildOptions,
     EachBlockOptions,
@@ -139,6 +140,7 @@ class EvaluateOptions(EachTilingOptions, SkipOptions, ImageOptions, ModelFolderO
     weight_bits: int | None = restated(BuildOptions, "weight_bits")
     operand_bits: int | None = restated(BuildOptions, "operand_bits")
     error: float = restated(BuildOptions, "error")
+    calibrate_by: RangeMethod | None = restated(BuildOptions, "calibrate_by")
     dtype: str | None = restated(BuildOptions, "dtype")
     y_dtype: str | None = restated(BuildOptions, "y_dtype")
     y_scale: float | str | None = restated(BuildOptions, "y_scale")

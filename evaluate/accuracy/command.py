@@ -25,7 +25,7 @@ from ...network.calibration.feature_maps import (
     with_priors,
 )
 from ...network.calibration.images import find_images, spread
-from ...network.commands.build import block_files, block_tasks
+from ...network.commands.build import block_files, block_formats, block_tasks
 from ...network.commands.options import BuildOptions
 from ...network.commands.wording import fields, of_prior
 from ...network.network import open_network
@@ -127,7 +127,9 @@ def _quantised(block, maps, options, chosen, source):
     with scratch() as folder:
         task = block_tasks(built, folder, [block], chosen)[block.name]
         try:
-            write_all(task.out, block_files(block, maps, built)())
+            formats = block_formats(block, maps, built, task)
+            task = formats.options
+            write_all(task.out, block_files(block, maps, built, formats))
             # Without the files' names, which say nothing to the user.
             unnamed = dataclasses.replace(task, weights=None, input=None)
             spec = assemble(unnamed, load_weights(task.weights), load_input(task.input, unnamed))

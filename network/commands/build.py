@@ -20,10 +20,10 @@ from ...gen.report import arrays, report
 from ...gen.simulation import OUTPUT, REPORT, run
 from ...gen.text_table import aligned, number, say_removed, warn
 from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
-from ...golden.block import DataFormat
-from ...hdl.config import ConfigError, DataType
+from ...hdl.config import ConfigError
 from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
+from ..calibration.data_formats import data_formats
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
 from ..calibration.own_numbers import differences, own_block, own_maps, own_options
@@ -36,7 +36,7 @@ from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_prior
 
-__all__ = ["block_files", "block_tasks", "build"]
+__all__ = ["block_files", "block_formats", "block_tasks", "build"]
 
 WEIGHTS, INPUT = "weights.npz", "input.npz"
 # Files of a block's folder, besides its Verilog.
@@ -71,16 +71,18 @@ def build(options: BuildOptions) -> bool:
     codes = _codes(network, quantised, images, tasks) if quantised else {}
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
-        inputs = {block.name: block_files(block, maps[block.name], options) for block in blocks}
+        formats = {block.name: block_formats(block, maps[block.name], options, tasks[block.name]) for block in blocks}
+        tasks = {name: own.options for name, own in formats.items()}
         _discard_earlier(folder, tasks, options.calibration)
-        for name, files in inputs.items():
-            write_all(tasks[name].out, files())
+        for block in blocks:
+            write_all(tasks[block.name].out, block_files(block, maps[block.name], options, formats[block.name]))
     campaign = Campaign(tasks)
     campaign.run(lambda name: functools.partial(_build_block, tasks[name]), Local(options.jobs),
                  judge=lambda _, result: result["failure"])
     failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
     results = failed | campaign.results
-    bit_exact = _finish(network, blocks, options, chosen, folder, len(images), tasks, results, codes)
+    bit_exact = _finish(network, blocks, options, chosen, folder, len(images), tasks, results, codes,
+                        {name: own.figures for name, own in formats.items()})
     _check_tools(results)
     return bit_exact
 
@@ -109,24 +111,20 @@ def block_tasks(options, folder, blocks, chosen):
     return tasks
 
 
-def block_files(block, maps, options):
-    """A function that gives weights.npz, and input.npz with the first maps in the network's own data format.
-
-    Without one it is that which all maps need. Raises ConfigError where no data format holds the maps.
-    """
-    data_format = block.numbers.x
+def block_formats(block, maps, options, task):
+    """The :class:`DataFormats` of `block`, whose BlockOptions are `task`; ConfigError where none holds the `maps`."""
     try:
-        data_format = data_format or DataFormat.calibrate(
-            min(float(one.min()) for one in maps), max(float(one.max()) for one in maps),
-            DataType.parse(options.dtype or "int8"))
+        return data_formats(block, maps, task, options.calibrate_by)
     except ConfigError as error:
+        if error.option != "x":
+            raise
         raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
 
-    def files():
-        x_q = data_format.quantise(np.asarray(maps[:options.frames or 2])).astype(data_format.data.numpy)
-        return {WEIGHTS: weights_bytes(own_block(block), block.numbers.y), INPUT: input_bytes(x_q, data_format)}
 
-    return files
+def block_files(block, maps, options, formats):
+    """weights.npz, and input.npz with the first maps, in the `formats` from :func:`block_formats`."""
+    x_q = formats.x.quantise(np.asarray(maps[:options.frames or 2])).astype(formats.x.data.numpy)
+    return {WEIGHTS: weights_bytes(own_block(block), formats.y), INPUT: input_bytes(x_q, formats.x)}
 
 
 def _codes(network, blocks, images, tasks):
@@ -204,7 +202,7 @@ def _build_block(options):
     return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
 
 
-def _finish(network, blocks, options, chosen, folder, images, tasks, results, codes):
+def _finish(network, blocks, options, chosen, folder, images, tasks, results, codes, calibrated):
     """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
     rows, tilings = [], chosen.tilings(blocks, prior=True)
     shared = fields(next(iter(tilings.values()))) if len(set(tilings.values())) == 1 else {}
@@ -214,7 +212,7 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
                      "tiling": fields(tilings[block.name]), **block.waiting(tilings[block.name]),
                      "failure": results[block.name]["failure"],
                      "bit_exact": bool(report and report["bit_exact"]), "formats": format_fields(block),
-                     "codes": codes.get(block.name), "report": report})
+                     "calibrated": calibrated[block.name], "codes": codes.get(block.name), "report": report})
     bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
@@ -223,8 +221,8 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
-    print("\n".join([_table(rows), *_code_table(rows), *of_prior(tilings.values(), images), *chosen.notes,
-                     *network.notes(blocks), *network.left_out]))
+    print("\n".join([_table(rows), *_range_table(rows, options), *_code_table(rows),
+                     *of_prior(tilings.values(), images), *chosen.notes, *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")
@@ -251,6 +249,30 @@ def _table(blocks):
                      "-" if sram["over_bound"] is None else f"{sram['over_bound']:.3f}", f"{sram['over_tse7']:.3f}",
                      f"{report['cycles']['steady_throughput']:.4f}"))
     return "\n".join(aligned(rows, left=(0, 7)))
+
+
+def _range_table(blocks, options):
+    """Lines on what each way to choose a range gives, and on blocks for which CALIBRATE_BY has no use."""
+    rows, own = [], []
+    for block in blocks:
+        for name, about in (block["calibrated"] or {}).items():
+            methods = about["methods"].values()
+            rows.append((block["name"], name, about["method"], *(
+                f"{100 * one['clipped']:.4f} % / {_decibel(one['sqnr_db'])} / {_decibel(one['held_out_sqnr_db'])}"
+                for one in methods)))
+            titles = tuple(about["methods"])
+        if block["calibrated"] is None:
+            own.append(block["name"])
+    if rows:
+        yield from aligned([("ranges", "of", "by", *titles), *rows], left=(0, 1, 2))
+        yield ("of each method: share of the numbers that is clipped / their SQNR in dB / SQNR of the block's outputs "
+               "on images held out")
+    if own and options.calibrate_by is not None:
+        yield f"CALIBRATE_BY={options.calibrate_by} is ignored, as the network has the numbers: {', '.join(own)}"
+
+
+def _decibel(value):
+    return "-" if value is None else f"{value:.2f}"
 
 
 CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its roundings", "share of these")

@@ -19,6 +19,7 @@ from ...gen.options import (
     TileOptions,
     TilingOptions,
 )
+from ...golden.range_method import RangeMethod
 from ...hdl.config import Context, Order
 from ..plan import BlockRows, block_rows
 
@@ -153,16 +154,21 @@ class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions,
         text="1: parameters come through w_axis; 0: they are baked in (default: 0)")
     weight_bits: int | None = restated(FormatOptions, "weight_bits", default=None,
         text="bits of a weight (default: a quantised network's, else 8)")
+    calibrate_by: RangeMethod | None = option("model", "CALIBRATE_BY", formats.auto(RangeMethod.parse), None,
+        "METHOD|auto",
+        "how the images decide the range of a data format: min-max (of all numbers), percentile:P (of P %; 99.99 "
+        "without a number), mse (of the least squared error) or auto, the one with the least error of the block's "
+        "outputs on images held out (default: auto)")
     dtype: str | None = restated(DataOptions, "dtype",
         text="integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised network's, else int8)")
     y_dtype: str | None = restated(DataOptions, "y_dtype",
         text="integers of the output (default: a quantised network's, else DTYPE)")
     y_scale: float | str | None = restated(DataOptions, "y_scale",
-        text="real value of an output's step; auto: the least that holds what the float block gives on the simulated "
-        "maps (default: a quantised network's, else the input's, twice that for a residual)")
+        text="real value of an output's step; auto: by CALIBRATE_BY (default: a quantised network's, else with "
+        "Y_DTYPE auto, else the input's, twice that for a residual)")
     y_zero_point: int | None = restated(DataOptions, "y_zero_point",
         text="integer of the output that stands for 0.0 (default: a quantised network's, else what fits with "
-        "Y_SCALE=auto, else the input's)")
+        "Y_SCALE=auto or Y_DTYPE, else the input's)")
     frames: int | None = restated(DataOptions, "frames", text="images whose feature maps are simulated (default: 2)")
     seed: int = restated(DataOptions, "seed", text="of the pauses")
 

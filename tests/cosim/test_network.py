@@ -94,6 +94,22 @@ def whole(path):
         name: getattr(block.float_block, name) for name in ("mid", "gate", "residual")})
 
 
+def test_build_with_outputs_calibrated(tiled_se, files):
+    """Ranges of both ends that clip: RTL and golden model agree, within a step of the float block."""
+    path, images = files
+    tiled_se.passes("build", path, "--calibration", images, "--input-shape", SIZE, "--k", 4, "--calibrate-by",
+                    "percentile:95", "--dtype", "int6", "--y-dtype", "uint5", "-o", "rtl")
+    report = json.loads(pathlib.Path("rtl/report.json").read_text())
+    for block in report["blocks"]:
+        arrays, own = np.load(pathlib.Path("rtl", block["folder"], "output.npz")), block["report"]
+        assert (own["bit_exact"], own["float_error_lsb"]["max"] <= 1) == (True, True)
+        for name, top in (("x", 31), ("y", 31)):
+            figures = block["calibrated"][name]["methods"]["percentile:95.0"]
+            assert (arrays[f"{name}_scale"], arrays[f"{name}_zero_point"]) == (figures["scale"], figures["zero_point"])
+            assert figures["clipped"] > 0.01
+            assert arrays[f"{name}_q"].max() == top
+
+
 def test_build_of_causal_gates(tiled_se, files):
     """The prior of each block is the mean of its maps in the original network, of which both blocks count one row."""
     path, images = files

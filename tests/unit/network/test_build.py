@@ -12,6 +12,7 @@ from tests.helpers.onnx_images import HEIGHT, WIDTH, model, network_and_images
 from tests.helpers.onnx_networks import CHANNELS
 from tiled_se.cosim.tools import BuildError
 from tiled_se.gen.block_spec import prepare
+from tiled_se.golden.range_method import RangeMethod
 from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
 from tiled_se.network.commands.options import BuildOptions
@@ -41,9 +42,14 @@ def test_lanes(tmp_path, most, lanes):
     assert [len(spec.warnings) for spec in specs] == [most is None, 0]
 
 
+CALIBRATED = {"x": {"method": "mse", "held_out": [1], "methods": {
+    "min-max": {"clipped": 0.0, "sqnr_db": 39.296, "held_out_sqnr_db": None},
+    "mse": {"clipped": 0.000125, "sqnr_db": 40.8, "held_out_sqnr_db": 40.844}}}}
+
+
 def test_warnings(tmp_path, capsys):
     """A line for each, on standard error; the result is as right as without."""
-    options = BuildOptions(k=2, calibration="images")
+    options = BuildOptions(k=2, calibration="images", calibrate_by=RangeMethod.parse("mse"))
     chosen = Plan.of(options).choices(BLOCKS)
     tasks = build.block_tasks(options, str(tmp_path), BLOCKS, chosen)
     report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
@@ -53,12 +59,17 @@ def test_warnings(tmp_path, capsys):
                "se_1": {"failure": None, "report": report | {"warnings": []}}}
     network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=["left out: z: one"],
                                     notes=lambda blocks: [f"note: of {len(blocks)} blocks"])
-    assert build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results, {})
+    assert build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results, {},
+                         {"se.1": CALIBRATED, "se_1": None})
     printed = capsys.readouterr()
     assert printed.err == "tiled-se: warning: se.1: one\ntiled-se: warning: se.1: two\n"
     assert "\nnote: of 2 blocks\nleft out: z: one\n" in printed.out
+    assert ("\nranges  of  by                min-max                       mse\n"
+            "se.1    x   mse  0.0000 % / 39.30 / -  0.0125 % / 40.80 / 40.84\n") in printed.out
+    assert "\nCALIBRATE_BY=mse is ignored, as the network has the numbers: se_1\n" in printed.out
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["blocks"][0]["report"]["warnings"] == ["one", "two"]
+    assert [block["calibrated"] for block in written["blocks"]] == [CALIBRATED, None]
     assert (written["bit_exact"], written["finished"]) == (True, True)
 
 
