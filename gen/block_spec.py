@@ -271,10 +271,10 @@ def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatB
     scale = _agreed(options, weights, "y_scale", data_format.scale / config.ratio)
     least, most = config.ratio_limits
     low, high = max(data_format.scale / most, SMALLEST_SCALE), min(data_format.scale / least, LARGEST_SCALE)
-    if scale == formats.AUTO:
-        held = _held(options, shape, config, block, data_format, data, outputs, zero_point)
-        scale, zero_point = min(max(held.scale, low), high), held.zero_point
     try:
+        if scale == formats.AUTO:
+            held = _held(options, shape, config, block, data_format, data, outputs, zero_point)
+            scale, zero_point = min(max(held.scale, low), high), held.zero_point
         if not low <= scale <= high:
             raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as the input's step is "
                                                 f"{data_format.scale:g}")
@@ -299,8 +299,19 @@ def _held(options: BlockOptions, shape: Shape, config: Config, block: FloatBlock
     frames = _random_frames(shape, data_format, options.seed) if data is None else data.x
     ends = [(y.min(), y.max()) for y in (squeeze_excite(data_format.dequantise(frame), block, config)
                                          for frame in frames)]
-    return format_holding(min(low for low, _ in ends), max(high for _, high in ends), outputs, zero_point,
-                          "y_zero_point", "the output")
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+
+    def holding(zero_point: int | None) -> DataFormat:
+        return format_holding(low, high, outputs, zero_point, "y_zero_point", "the output")
+
+    if zero_point is not None:
+        return holding(zero_point)
+    # The nearest zero point is rounded, so that an end may be half a step outside: one of these holds both.
+    nearest = holding(None)
+    near = range(nearest.zero_point - 1, nearest.zero_point + 2)
+    # At an end of the range there are no integers on one side.
+    inner = [zero for zero in near if outputs.low + (low < 0) <= zero <= outputs.high - (high > 0)]
+    return min(map(holding, inner), key=lambda form: form.scale, default=nearest)
 
 
 def _agreed(options: BlockOptions, weights: Weights | None, name: str, default: Any) -> Any:
