@@ -4,11 +4,13 @@
 Who changes a component's pipeline changes its number here; tests compare the two.
 """
 
+import math
+
 from .tables import gate_format
 
 __all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MULTIPLY", "ONE_BLOCK", "QUADRATIC", "READABLE",
-           "RESCALE", "SHALLOW", "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait", "ram_latency",
-           "record_ahead", "requantise_latency", "table_latency"]
+           "RESCALE", "SHALLOW", "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait",
+           "product_latency", "ram_latency", "record_ahead", "requantise_latency", "table_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -61,13 +63,18 @@ def prior_wait(config):
 
 
 def limbs(bits):
-    """Multipliers that a signed factor of `bits` takes. The top limb is signed and may be one bit longer."""
+    """Limbs that a factor of `bits` takes. The top limb has its sign, if any, and may be one bit longer."""
     return max(1, -(-(bits - 1) // LIMB_BITS))
+
+
+def product_latency(*parts):
+    """From two factors, the limbs of each given, to their product. A factor that is not given has one limb."""
+    return MULTIPLY + math.prod(parts) - 1
 
 
 def requantise_latency(config):
     """From an accumulator to its value: products and their sum, shift, saturation, bias."""
-    return MULTIPLY + limbs(config.acc_bits) - 1 + 3
+    return product_latency(limbs(config.acc_bits)) + 3
 
 
 def record_ahead(config):

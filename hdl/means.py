@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import round_shift
+from .latency import limbs
 from .multiplier import Multiplier, multiply_limbs
 from .row_count import Rows, rows_shape
 
@@ -70,7 +71,7 @@ class Means(wiring.Component):
             selected = with_prior
         if config.context.running:
             # Sums that go on from tile to tile are wider than a multiplier of an FPGA.
-            product = multiply_limbs(m, selected, reciprocal)
+            product = multiply_limbs(m, selected, reciprocal, (limbs(config.sum_bits), 1))
         else:
             m.submodules.multiply = multiply = Multiplier(selected.shape(), reciprocal.shape())
             m.d.comb += [multiply.i_a.eq(selected), multiply.i_b.eq(reciprocal)]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A multiplier with input and output registers. All components use it, and a technology can replace it."""
 
+import itertools
+
 from amaranth.hdl import Cat, Module, Shape, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay
-from .latency import LIMB_BITS, limbs
+from .latency import LIMB_BITS
 
 __all__ = ["Multiplier", "multiply_limbs"]
 
@@ -32,25 +34,40 @@ class Multiplier(wiring.Component):
         return m
 
 
-def multiply_limbs(m, a, b):
-    """The exact product of a signed `a` and of `b`, ``MULTIPLY + limbs(len(a)) - 1`` cycles later.
+def multiply_limbs(m, a, b, parts, *, name=None):
+    """The exact product of `a` and `b`, ``product_latency(*parts)`` cycles later.
 
-    `a` is taken limb by limb; each limb but the first has an adder and a register. `b` is not divided: each limb's
-    multiplier is one DSP block if `b` has at most 18 bits, and takes several if it is wider.
+    The factors are taken in as many limbs as the two `parts` say. A limb of each is one multiplier, which is one DSP
+    block if neither has more than 18 bits; each product but the first has an adder and a register. `name` is that of
+    the multiplier, or the start of the names of several.
     """
+    single = name is not None and parts == (1, 1)
+    prefix = f"{name}_" if name else ""
     total = None
-    for i in range(limbs(len(a))):
-        top = i == limbs(len(a)) - 1
-        limb = a[LIMB_BITS * i:].as_signed() if top else a[LIMB_BITS * i:LIMB_BITS * (i + 1)]
-        m.submodules[f"multiply_{i}"] = multiply = Multiplier(limb.shape(), b.shape())
-        m.d.comb += [multiply.i_a.eq(limb), multiply.i_b.eq(b)]
-        product = delay(m, multiply.o, max(i - 1, 0), name=f"product_{i}")
+    places = sorted(itertools.product(range(parts[0]), range(parts[1])), key=sum)
+    for i, place in enumerate(places):
+        x, y = (_limb(factor, *of) for factor, of in zip((a, b), zip(place, parts, strict=True), strict=True))
+        m.submodules[name if single else f"{prefix or 'multiply_'}{i}"] = multiply = Multiplier(x.shape(), y.shape())
+        m.d.comb += [multiply.i_a.eq(x), multiply.i_b.eq(y)]
+        product = delay(m, multiply.o, max(i - 1, 0), name=f"{prefix}product_{i}")
         if total is None:
             total = product
             continue
-        # The bits below this limb are final.
-        done = LIMB_BITS * i
-        upper = Signal(signed(len(a) + len(b) - done), name=f"upper_{i}", reset_less=True)
+        # The bits below these limbs are final.
+        done = LIMB_BITS * sum(place)
+        upper = Signal(signed(len(a) + len(b) - done), name=f"{prefix}upper_{i}", reset_less=True)
         m.d.sync += upper.eq((total >> done) + product)
-        total = Cat(delay(m, total[:done], 1, name=f"lower_{i}"), upper).as_signed()
+        total = Cat(delay(m, total[:done], 1, name=f"{prefix}lower_{i}"), upper)
+        if a.shape().signed or b.shape().signed:
+            total = total.as_signed()
     return total
+
+
+def _limb(factor, number, parts):
+    """A limb of a factor that is divided in so many; the top one has the factor's sign."""
+    if parts == 1:
+        return factor
+    if number < parts - 1:
+        return factor[LIMB_BITS * number:LIMB_BITS * (number + 1)]
+    top = factor[LIMB_BITS * number:]
+    return top.as_signed() if factor.shape().signed else top

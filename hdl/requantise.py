@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
 from .config import GUARD_BITS, MULTIPLIER_BITS
-from .latency import MULTIPLY, limbs, record_ahead, requantise_latency
+from .latency import limbs, product_latency, record_ahead, requantise_latency
 from .multiplier import multiply_limbs
 
 __all__ = ["Record", "Requantise"]
@@ -54,10 +54,10 @@ class Requantise(wiring.Component):
         m = Module()
         config = self.config
         reads, layer2, index = self._address(m)
-        late = MULTIPLY + limbs(config.acc_bits) - 1
+        late = product_latency(limbs(config.acc_bits))
         wait = record_ahead(config) - 1
         layer = delay(m, layer2, wait + late, name="layer")
-        product = multiply_limbs(m, self.i, self.record.multiplier)
+        product = multiply_limbs(m, self.i, self.record.multiplier, (limbs(config.acc_bits), 1))
         value = self._shift(m, product, delay(m, self.record.shift, late, name="shift"), layer)
         bias = delay(m, self.record.bias, late + 2, name="bias")
         total = Signal(signed(config.requant_bits + 1), reset_less=True)

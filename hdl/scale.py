@@ -6,7 +6,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay, saturate
-from .multiplier import Multiplier
+from .latency import limbs
+from .multiplier import multiply_limbs
 from .queue import Queue
 from .timing import Timing
 
@@ -120,12 +121,12 @@ class Scale(wiring.Component):
         results = []
         for lane in range(config.lanes):
             deviation = Signal(signed(config.data.bits + 1), name=f"deviation_{lane}", reset_less=True)
-            m.submodules[f"multiply_{lane}"] = multiply = Multiplier(deviation.shape(), unsigned(config.gate_bits))
             result = Signal(signed(config.outputs.bits), name=f"result_{lane}", reset_less=True)
             m.d.sync += deviation.eq(self.x[lane] - self.zero)
-            m.d.comb += [multiply.i_a.eq(deviation), multiply.i_b.eq(self.gates[lane])]
+            product = multiply_limbs(m, deviation, self.gates[lane], (1, limbs(config.gate_bits)),
+                                     name=f"multiply_{lane}")
             # `round_shift`, with one adder for its half and the zero point.
-            halves = multiply.o >> (config.gate_frac - 1)
+            halves = product >> (config.gate_frac - 1)
             rounded = (halves + Cat(Const(1, 1), outputs_zero).as_signed()) >> 1
             if config.requantised:
                 unbounded = Signal(rounded.shape(), name=f"unbounded_{lane}", reset_less=True)

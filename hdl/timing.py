@@ -10,12 +10,13 @@ import functools
 from .config import Config, Context
 from .latency import (
     MAC,
-    MULTIPLY,
     READABLE,
     gate_latency,
+    limbs,
     means_latency,
     mid_latency,
     prior_wait,
+    product_latency,
     ram_latency,
     requantise_latency,
 )
@@ -228,7 +229,8 @@ class Timing:
     @property
     def scale_latency(self):
         """Cycles from that read to the output queue's input."""
-        return self.read_latency + DEVIATE + MULTIPLY + ROUND + (SATURATE if self.config.requantised else 0)
+        product = product_latency(limbs(self.config.gate_bits))
+        return self.read_latency + DEVIATE + product + ROUND + (SATURATE if self.config.requantised else 0)
 
     @property
     def output_latency(self):

@@ -11,9 +11,10 @@ import functools
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal
 
-from ..arithmetic import counter
+from ..arithmetic import counter, round_shift
 from ..config import Config, Context
 from ..data_type import DataType
+from ..latency import LIMB_BITS, limbs
 from ..scale import Scale
 from ..timing import DEVIATE, QUEUE, Timing
 from .checks import around, held, later
@@ -86,8 +87,8 @@ def _streams(m, scale, inside, depth):
 def _beats(m, scale, inside, timing):
     """Data, gates and tlast of every beat meet at the queue, which then gives them in order.
 
-    Gates are 0 or 1. So are data or, with outputs of a format of their own, any integers, as both zero points are.
-    Tests check all other arithmetic.
+    Gates are 0 or 1; those that are multiplied in two limbs have a bit in each. Data are 0 or 1, too, or with outputs
+    of a format of their own any integers, as both zero points are. Tests check all other arithmetic.
     """
     latency = timing.scale_latency
     config, lanes = scale.config, scale.config.lanes
@@ -96,16 +97,23 @@ def _beats(m, scale, inside, timing):
         bits, zero, outputs_zero = config.data.bits, Signal.like(scale.zero), Signal.like(scale.outputs_zero)
         m.d.comb += [zero.eq(AnyConst(zero.shape())), outputs_zero.eq(AnyConst(outputs_zero.shape())),
                      scale.zero.eq(zero), scale.outputs_zero.eq(outputs_zero)]
-    data, gate = Signal(lanes * bits), Signal(lanes)
-    m.d.comb += [data.eq(AnySeq(lanes * bits)), gate.eq(AnySeq(lanes))]
+    # Fractional bits of a gate's bits. The lower limb's top bit counts in an output.
+    places = [0] if limbs(config.gate_bits) == 1 else [0, config.gate_frac - LIMB_BITS + 1]
+    data, gate = Signal(lanes * bits), Signal(lanes * len(places))
+    m.d.comb += [data.eq(AnySeq(len(data))), gate.eq(AnySeq(len(gate)))]
     due = functools.partial(later, m)
     x, factor = due(data, timing.read_latency, "data"), due(gate, timing.read_latency + DEVIATE, "gate")
     m.d.comb += [scale.x[lane].eq(x.word_select(lane, bits)) for lane in range(lanes)]
-    m.d.comb += [scale.gates[lane].eq(factor[lane] << config.gate_frac) for lane in range(lanes)]
+    m.d.comb += [scale.gates[lane].eq(sum(bit << (config.gate_frac - place) for bit, place in
+                                          zip(factor.word_select(lane, len(places)), places, strict=True)))
+                 for lane in range(lanes)]
     wanted, kind = [], config.outputs.as_signed
     for lane in range(lanes):
         integer = data.word_select(lane, bits)
-        y = Mux(gate[lane], (integer.as_signed() if config.requantised else integer) - zero, 0) + outputs_zero
+        deviation = (integer.as_signed() if config.requantised else integer) - zero
+        parts = sum(Mux(bit, deviation << (places[-1] - place), 0) for bit, place in
+                    zip(gate.word_select(lane, len(places)), places, strict=True))
+        y = round_shift(parts, places[-1]) + outputs_zero
         wanted.append(Mux(y > kind.high, kind.high, Mux(y < kind.low, kind.low, y))[:kind.bits])
     queue = inside["queue"]
     results = queue.i[:lanes * kind.bits] == due(Cat(wanted), latency, "wanted")
@@ -201,10 +209,10 @@ _FAULTS = (
           "delay(m, self.release, timing.scale_latency", "a beat that is read comes to the queue, and no other"),
 )
 _LANES = (
-    Fault("all lanes get the first one's gate", "scale.py", "multiply.i_b.eq(self.gates[lane])",
-          "multiply.i_b.eq(self.gates[0])", "every lane of a beat meets its own gate"),
-    Fault("data come a stage early", "scale.py", "multiply.i_a.eq(deviation)",
-          "multiply.i_a.eq(self.x[lane] - self.zero)", "every lane of a beat meets its own gate"),
+    Fault("all lanes get the first one's gate", "scale.py", "deviation, self.gates[lane]",
+          "deviation, self.gates[0]", "every lane of a beat meets its own gate"),
+    Fault("data come a stage early", "scale.py", "multiply_limbs(m, deviation,",
+          "multiply_limbs(m, self.x[lane] - self.zero,", "every lane of a beat meets its own gate"),
     Fault("what waits for ready is overwritten", "queue.py", "load.eq(filled & (~self.o_valid | self.o_ready))",
           "load.eq(filled)", "payload 0 is held until ready"),
 )
@@ -216,6 +224,15 @@ _OUTPUTS = (
     Fault("data are taken to be around the outputs' zero point", "scale.py", "deviation.eq(self.x[lane] - self.zero)",
           "deviation.eq(self.x[lane] - outputs_zero)", "every lane of a beat meets its own gate"),
     Fault("an output saturates a cycle late", "timing.py", "(SATURATE if self.config.requantised else 0)", "0",
+          "every lane of a beat meets its own gate"),
+)
+_WIDE = (
+    Fault("the upper limb is a cycle late", "multiplier.py", "max(i - 1, 0)", "i",
+          "every lane of a beat meets its own gate"),
+    Fault("limbs are added without a cycle for it", "timing.py", "product_latency(limbs(self.config.gate_bits))",
+          "product_latency()",
+          "every lane of a beat meets its own gate"),
+    Fault("the lower limb is left out", "multiplier.py", "upper.eq((total >> done) + product)", "upper.eq(product)",
           "every lane of a beat meets its own gate"),
 )
 _RELEASE = "a tile is released with its last word, and only then"
@@ -234,6 +251,7 @@ _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=1, slack=1, context=Context.CAUSAL, prior_rows=1), _CAUSAL),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=1, context=Context.WINDOW, window=(0, 1)), ()),
     (Config(k=1, width=1, channels=3, squeeze=1, lanes=3, slack=1, data=DataType(4), y_data=DataType(3)), _OUTPUTS),
+    (Config(k=1, width=1, channels=2, squeeze=1, slack=1, data=DataType(14), y_data=DataType(3)), _WIDE),
 )
 PROOFS = tuple(
     Proof(f"scale {'' if c.context is Context.TILE else f'context={c.context.value} '}groups={c.groups} "
