@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .arithmetic import delay
 from .config import Context
 from .gate import GateStage
-from .latency import LOGIT, MAC, gate_latency, mid_latency, prior_wait, ram_latency, record_ahead
+from .latency import LOGIT, gate_latency, mac_latency, mid_latency, prior_wait, ram_latency, record_ahead
 from .mac import MacArray
 from .means import Means
 from .mid import MidStage
@@ -162,7 +162,7 @@ class Excite(wiring.Component):
         layer = issued(sent.layer, before, "layer")
         address = arrives - ram_latency(config.weight_depth)
         ends = sequencer.o_valid & sent.last
-        drains = arrives + MAC - record_ahead(config)
+        drains = arrives + mac_latency(config) - record_ahead(config)
         last = issued(sent.last, arrives, "last")
         index = issued(sent.index, before - timing.hidden_latency, "index")
         value = hidden.rdata.as_signed() if config.mid.signed else hidden.rdata

@@ -6,11 +6,13 @@ Who changes a component's pipeline changes its number here; tests compare the tw
 
 import math
 
+from .data_type import INT8
 from .tables import gate_format
 
-__all__ = ["COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MAC", "MULTIPLY", "ONE_BLOCK", "QUADRATIC", "READABLE",
-           "RESCALE", "SHALLOW", "gate_latency", "limbs", "means_latency", "mid_latency", "prior_wait",
-           "product_latency", "ram_latency", "record_ahead", "requantise_latency", "table_latency"]
+__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "QUADRATIC", "READABLE",
+           "RESCALE", "SHALLOW", "gate_latency", "limbs", "mac_latency", "mean_limbs", "means_latency", "mid_latency",
+           "operand_limbs", "prior_wait", "product_latency", "ram_latency", "record_ahead", "requantise_latency",
+           "table_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -19,12 +21,12 @@ SHALLOW = 32
 ONE_BLOCK = 512
 # A multiplier: the input and output registers of a DSP block.
 MULTIPLY = 2
-# From a word of sums to the mean: lane selection, multiplier, shift. No register follows the rounding.
-MEANS = 1 + MULTIPLY + 1
+# From a word of sums to the mean, beside the multiplier: lane selection, shift. No register follows the rounding.
+MEANS = 1 + 1
 # The prior's addition to the sum.
 ADD_PRIOR = 1
-# From a pass's last operand to its first accumulator: multiplier, adder, drain register.
-MAC = MULTIPLY + 2
+# From a pass's last product to its first accumulator: adder, drain register.
+ACCUMULATE = 2
 # A wide factor is multiplied in limbs of this many bits, so that each takes one 18-bit multiplier.
 LIMB_BITS = 17
 # From a beat that is taken to its read, where a tile is read before it has ended: the beat is written in the next
@@ -49,9 +51,7 @@ def ram_latency(depth):
 
 def means_latency(config):
     """From a word of sums to the mean of a channel."""
-    # Sums of a tile alone are multiplied in one step, whatever their width.
-    adders = limbs(config.sum_bits) - 1 if config.context.running else 0
-    return MEANS + (ADD_PRIOR if config.prior_rows else 0) + adders
+    return MEANS + product_latency(*mean_limbs(config)) + (ADD_PRIOR if config.prior_rows else 0)
 
 
 def prior_wait(config):
@@ -65,6 +65,26 @@ def prior_wait(config):
 def limbs(bits):
     """Limbs that a factor of `bits` takes. The top limb has its sign, if any, and may be one bit longer."""
     return max(1, -(-(bits - 1) // LIMB_BITS))
+
+
+def operand_limbs(config, bits):
+    """Limbs of a factor of a mean or of a MAC unit.
+
+    Data of up to 8 bits rarely make it wider than a multiplier, and then it is not divided.
+    """
+    return limbs(bits) if config.data.bits > INT8.bits else 1
+
+
+def mean_limbs(config):
+    """Limbs of a sum and of its reciprocal."""
+    # Sums that go on from tile to tile are wider for any data.
+    of_sum = limbs(config.sum_bits) if config.context.running else operand_limbs(config, config.sum_bits)
+    return of_sum, operand_limbs(config, config.reciprocal_bits)
+
+
+def mac_latency(config):
+    """From a pass's last operand to its first accumulator."""
+    return product_latency(operand_limbs(config, config.operand_bits)) + ACCUMULATE
 
 
 def product_latency(*parts):

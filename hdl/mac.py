@@ -6,8 +6,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay
-from .latency import MULTIPLY
-from .multiplier import Multiplier
+from .latency import operand_limbs, product_latency
+from .multiplier import multiply_limbs
 
 __all__ = ["MacArray"]
 
@@ -23,7 +23,7 @@ class MacArray(wiring.Component):
     i_valid, i_last, i_operand, i_weights : In
         An operand; ``i_last`` ends a pass.
     o : Out
-        Accumulators, one a cycle; unit 0's comes ``MAC`` cycles after ``i_last``.
+        Accumulators, one a cycle; unit 0's comes ``mac_latency`` cycles after ``i_last``.
     """
 
     def __init__(self, config):
@@ -37,19 +37,20 @@ class MacArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        valid = delay(m, self.i_valid, MULTIPLY, name="valid", reset_less=False)
-        move = delay(m, self.i_valid & self.i_last, MULTIPLY + 1, name="last", reset_less=False)
+        parts = operand_limbs(config, config.operand_bits), 1
+        latency = product_latency(*parts)
+        valid = delay(m, self.i_valid, latency, name="valid", reset_less=False)
+        move = delay(m, self.i_valid & self.i_last, latency + 1, name="last", reset_less=False)
         behind = Signal(signed(config.acc_bits))
         for unit in reversed(range(config.macs)):
-            m.submodules[f"multiply_{unit}"] = multiply = Multiplier(self.i_operand.shape(), signed(config.weight_bits))
+            product = multiply_limbs(m, self.i_operand, self.i_weights[unit], parts, name=f"multiply_{unit}")
             acc = Signal(signed(config.acc_bits), name=f"acc_{unit}")
             drain = Signal.like(acc, name=f"drain_{unit}", reset_less=True)
-            m.d.comb += [multiply.i_a.eq(self.i_operand), multiply.i_b.eq(self.i_weights[unit])]
             # The adder is the block's longest path, so clearing is the register's synchronous reset, not logic.
             with m.If(move):
                 m.d.sync += acc.eq(0)
             with m.Elif(valid):
-                m.d.sync += acc.eq(acc + multiply.o)
+                m.d.sync += acc.eq(acc + product)
             m.d.sync += drain.eq(Mux(move, acc, behind))
             behind = drain
         m.d.comb += self.o.eq(behind)

@@ -6,8 +6,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import round_shift
-from .latency import limbs
-from .multiplier import Multiplier, multiply_limbs
+from .latency import mean_limbs
+from .multiplier import multiply_limbs
 from .row_count import Rows, rows_shape
 
 __all__ = ["Means"]
@@ -69,13 +69,8 @@ class Means(wiring.Component):
             with_prior = Signal(signed(config.sum_bits), reset_less=True)
             m.d.sync += with_prior.eq(selected + self.prior)
             selected = with_prior
-        if config.context.running:
-            # Sums that go on from tile to tile are wider than a multiplier of an FPGA.
-            product = multiply_limbs(m, selected, reciprocal, (limbs(config.sum_bits), 1))
-        else:
-            m.submodules.multiply = multiply = Multiplier(selected.shape(), reciprocal.shape())
-            m.d.comb += [multiply.i_a.eq(selected), multiply.i_b.eq(reciprocal)]
-            product = multiply.o
+        product = multiply_limbs(m, selected, reciprocal, mean_limbs(config),
+                                 name=None if config.context.running else "multiply")
         # Shifted by q - 1, then rounded by one more bit: the same as `round_shift` by q.
         halves = Signal(signed(config.operand_bits + 1), reset_less=True)
         with m.Switch(shift):

@@ -9,10 +9,10 @@ import functools
 
 from .config import Config, Context
 from .latency import (
-    MAC,
     READABLE,
     gate_latency,
     limbs,
+    mac_latency,
     means_latency,
     mid_latency,
     prior_wait,
@@ -74,7 +74,7 @@ class Timing:
     @property
     def issue_to_value(self):
         """From the issue of a pass's last input to the pass's first requantised value."""
-        return self.issue_to_operand + MAC + requantise_latency(self.config)
+        return self.issue_to_operand + mac_latency(self.config) + requantise_latency(self.config)
 
     @functools.cached_property
     def pass_cycles(self):

@@ -12,7 +12,7 @@ from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal, 
 from ..config import Config, Context
 from ..data_type import DataType
 from ..excite import Excite
-from ..latency import MAC, gate_latency, means_latency, prior_wait, ram_latency, record_ahead
+from ..latency import gate_latency, mac_latency, means_latency, prior_wait, ram_latency, record_ahead
 from ..timing import ISSUE, Timing
 from .checks import any_below, later
 from .place import tiling_name
@@ -168,7 +168,7 @@ def _passes(m, config, excite, inside, walk):
     outputs = [min(config.macs, total - i * config.macs) for total, passes in
                zip((config.squeeze, config.channels), config.passes, strict=True) for i in range(passes)]
     before = [i * config.macs for passes in config.passes for i in range(passes)]
-    sent, stages = inside["sequencer"].o, timing.issue_to_operand + MAC - record_ahead(config) - ISSUE
+    sent, stages = inside["sequencer"].o, timing.issue_to_operand + mac_latency(config) - record_ahead(config) - ISSUE
     ends = [(inside["ends"], sent.outputs)]
     ends += [(inside[f"drains_{i}"], inside[f"outputs_{i}"]) for i in range(1, stages + 1)]
     start = inside["requantise"].i_start

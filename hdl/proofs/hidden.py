@@ -9,7 +9,7 @@ import functools
 from amaranth.hdl import Array, Assert, Cat, Const, Cover, Mux, Signal
 
 from ..config import Config, Context
-from ..latency import MAC, mid_latency, ram_latency, record_ahead
+from ..latency import mac_latency, mid_latency, ram_latency, record_ahead
 from ..timing import OPERAND, Timing
 from .checks import any_below, later
 from .excite import working
@@ -93,7 +93,7 @@ def _operands(m, config, excite, inside, walk):
     asked = later(m, excite.weight_address, ram_latency(config.weight_depth), "asked")
     value, mean = (later(m, source, OPERAND, name) for source, name in (
         (inside["value"], "its_value"), (inside["means"].o, "its_mean")))
-    moves = later(m, valid & last, MAC, "moves")
+    moves = later(m, valid & last, mac_latency(config), "moves")
     m.d.comb += [
         Assert((mac.i_valid == valid) & (~valid | (mac.i_last == last)), "an operand comes for each input"),
         Assert(~valid | (asked == address), "an operand meets the weights of its own input"),
@@ -128,9 +128,9 @@ _FAULTS = (
           "address = arrives", "an operand meets the weights of its own input"),
     Fault("the last mean is taken for a hidden value", "excite.py", 'issued(sent.layer, before, "layer")',
           'issued(sent.layer, before - 1, "layer")', "means are layer 1's operands, hidden values layer 2's", depth=40),
-    Fault("records come a cycle late", "excite.py", "drains = arrives + MAC - record_ahead(config)",
-          "drains = arrives + MAC - record_ahead(config) + 1", "a pass's first accumulator comes with its record",
-          depth=30),
+    Fault("records come a cycle late", "excite.py", "drains = arrives + mac_latency(config) - record_ahead(config)",
+          "drains = arrives + mac_latency(config) - record_ahead(config) + 1",
+          "a pass's first accumulator comes with its record", depth=30),
 )
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), _FAULTS),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """MAC units: every accumulator is the sum of its unit's products of the pass, and leaves in its turn.
 
-Operands and weights are 0 or 1. The proof assumes what the sequencer's proof shows: no operand comes in the cycle after
-a pass's last one, and no pass ends before the accumulators of the previous one have left.
+Operands and weights are 0 or 1; an operand that is multiplied in two limbs has a bit in each. The proof assumes what
+the sequencer's proof shows: no operand comes in the cycle after a pass's last one, and no pass ends before the
+accumulators of the previous one have left.
 """
 
 import functools
@@ -11,7 +12,8 @@ from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 
 from ..config import Config
-from ..latency import MAC, MULTIPLY
+from ..data_type import INT8, DataType
+from ..latency import LIMB_BITS, mac_latency, operand_limbs, product_latency
 from ..mac import MacArray
 from .checks import any_below, later
 from .proof import Fault, Inside, Proof
@@ -35,16 +37,19 @@ def _model(config):
     m = Module()
     mac = MacArray(config)
     m.submodules.mac = inside = Inside(mac)
-    unit, operand, weights = any_below(m, config.macs, "unit"), Signal(), Signal(config.macs)
+    parts = operand_limbs(config, config.operand_bits)
+    unit, operand, weights = any_below(m, config.macs, "unit"), Signal(parts), Signal(config.macs)
     ends = _passes(m, mac, unit)
-    m.d.comb += [operand.eq(AnySeq(1)), weights.eq(AnySeq(config.macs)), mac.i_operand.eq(operand)]
+    m.d.comb += [operand.eq(AnySeq(parts)), weights.eq(AnySeq(config.macs)),
+                 mac.i_operand.eq(sum(bit << LIMB_BITS * i for i, bit in enumerate(operand)))]
     m.d.comb += [mac.i_weights[i].eq(weights[i]) for i in range(config.macs)]
     total, whole = Signal(config.acc_bits), Signal(config.acc_bits)
-    m.d.comb += whole.eq(total + (mac.i_valid & operand & weights.bit_select(unit, 1)))
+    m.d.comb += whole.eq(total + Mux(mac.i_valid & weights.bit_select(unit, 1), mac.i_operand, 0))
     m.d.sync += total.eq(Mux(ends, 0, whole))
-    ended = later(m, ends, MULTIPLY + 1, "ended")
-    expected = later(m, whole, MULTIPLY + 1, "expected")
-    running = later(m, total, MULTIPLY, "running")
+    latency = product_latency(parts)
+    ended = later(m, ends, latency + 1, "ended")
+    expected = later(m, whole, latency + 1, "expected")
+    running = later(m, total, latency, "running")
     # After the end of its pass an accumulator moves along the second row to the output.
     left, kept = Signal(range(config.macs + 1)), Signal(config.acc_bits)
     m.d.sync += left.eq(Mux(ended, unit + 1, left - (left != 0)))
@@ -72,10 +77,19 @@ _FAULTS = (
     Fault("an accumulator is not cleared", "mac.py", "m.d.sync += acc.eq(0)", "m.d.sync += acc.eq(acc)",
           "an accumulator is the sum of its unit's products of the pass"),
     Fault("all units have the first one's weights", "mac.py", "self.i_weights[unit]", "self.i_weights[0]", _TURN),
-    Fault("accumulators move before the last product is there", "mac.py", "MULTIPLY + 1, name=\"last\"",
-          "MULTIPLY, name=\"last\"", _TURN),
+    Fault("accumulators move before the last product is there", "mac.py", "latency + 1, name=\"last\"",
+          "latency, name=\"last\"", _TURN),
+)
+_WIDE = (
+    Fault("a product counts before its limbs are added", "mac.py", "latency = product_latency(*parts)",
+          "latency = product_latency()", _TURN),
+)
+_SIZES = (
+    (Config(k=1, width=1, channels=3, squeeze=2, macs=1), ()),
+    (Config(k=1, width=1, channels=3, squeeze=2, macs=2, weight_bits=3), ()),
+    (Config(k=1, width=1, channels=3, squeeze=2, macs=3), _FAULTS),
+    (Config(k=1, width=1, channels=3, squeeze=2, macs=2, data=DataType(9)), _WIDE),
 )
 PROOFS = tuple(
-    Proof(f"MAC units={macs} weights={bits}",
-          functools.partial(_model, Config(k=1, width=1, channels=3, squeeze=2, macs=macs, weight_bits=bits)),
-          depth=MAC + 1, faults=faults) for macs, bits, faults in ((1, 8, ()), (2, 3, ()), (3, 8, _FAULTS)))
+    Proof(f"MAC units={c.macs} weights={c.weight_bits}{'' if c.data == INT8 else f' {c.data}'}",
+          functools.partial(_model, c), depth=mac_latency(c) + 1, faults=faults) for c, faults in _SIZES)

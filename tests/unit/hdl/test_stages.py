@@ -18,9 +18,8 @@ from tiled_se.hdl.config import GUARD_BITS, Config, Context, DataType, Gate, Gat
 from tiled_se.hdl.gate import GateStage
 from tiled_se.hdl.latency import (
     LOGIT,
-    MAC,
-    MEANS,
     gate_latency,
+    mac_latency,
     means_latency,
     mid_latency,
     record_ahead,
@@ -56,12 +55,13 @@ def test_means(k, width, operand_bits):
     rng = np.random.default_rng(k)
     for rows in range(1, k + 1):
         values = extremes_and_random(-128 * rows * width, 127 * rows * width, 20, rng)
-        dut = Means(config)
+        dut, latency = Means(config), means_latency(config)
         # Each value in the lane that is asked for, another in the other one; every fifth counts as 0.
         given = [(rows - 1, i % 2, i % 5 == 4, *((int(v), 77) if i % 2 == 0 else (77, int(v))))
                  for i, v in enumerate(values)]
-        seen = clocked(dut, [dut.rows, dut.lane, dut.clear, dut.sums[0], dut.sums[1]], [dut.o], given, extra=MEANS + 1)
-        got = [value for value, in seen[MEANS:MEANS + len(values)]]
+        seen = clocked(dut, [dut.rows, dut.lane, dut.clear, dut.sums[0], dut.sums[1]], [dut.o], given,
+                       extra=latency + 1)
+        got = [value for value, in seen[latency:latency + len(values)]]
         values[4::5] = 0
         wanted = stages.means(torch.tensor(values)[None, :, None], [rows * width] * len(values), config)
         # The first results are those of a row count that was not there yet.
@@ -165,9 +165,9 @@ def test_mac(macs, outputs, inputs):
             rows.append([real, i == inputs - 1, int(operand[p, i]) if real else 1234, *weights])
     rows.append([0, 1, 7] + [1] * macs)
     seen = clocked(dut, [dut.i_valid, dut.i_last, dut.i_operand, *dut.i_weights], [dut.o], rows,
-                   extra=outputs + MAC + 1)
+                   extra=outputs + mac_latency(config) + 1)
     for p in range(2):
-        start = p * length + inputs - 1 + MAC
+        start = p * length + inputs - 1 + mac_latency(config)
         wanted = stages.acc("acc1", torch.tensor(operand[p]), torch.tensor(weight[p]), config).tolist()
         assert [value for value, in seen[start:start + outputs]] == wanted
 
