@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, round_shift, saturate
 from .config import GUARD_BITS
-from .latency import ADDERS, table_latency
+from .latency import ADDERS, gate_limbs, table_latency
 from .multiplier import Multiplier
 from .quadratic import coefficient, quadratic
 from .tables import gate_format, gate_table
@@ -58,7 +58,7 @@ class GateStage(wiring.Component):
         coefficients = self._table(m, magnitude, bits)
         offset = delay(m, magnitude[:form.offset_bits], 1, name="offset")
         if form.quadratic:
-            positive = quadratic(m, coefficients, offset, form.extra, name="positive")
+            positive = quadratic(m, coefficients, offset, form.extra, gate_limbs(self.config), name="positive")
         else:
             positive = self._line(m, *coefficients, offset) >> form.extra
         top = self.config.gate_top

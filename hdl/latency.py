@@ -7,12 +7,12 @@ Who changes a component's pipeline changes its number here; tests compare the tw
 import math
 
 from .data_type import INT8
-from .tables import gate_format
+from .tables import gate_format, gate_table, mid_table, slope_bits
 
-__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "QUADRATIC", "READABLE",
-           "RESCALE", "SHALLOW", "gate_latency", "limbs", "mac_latency", "mean_limbs", "means_latency", "mid_latency",
-           "operand_limbs", "prior_wait", "product_latency", "ram_latency", "record_ahead", "requantise_latency",
-           "table_latency"]
+__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "READABLE", "RESCALE",
+           "SHALLOW", "gate_latency", "gate_limbs", "limbs", "mac_latency", "mean_limbs", "means_latency",
+           "mid_latency", "mid_limbs", "operand_limbs", "prior_wait", "product_latency", "quadratic_latency",
+           "ram_latency", "record_ahead", "requantise_latency", "table_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -32,8 +32,6 @@ LIMB_BITS = 17
 # From a beat that is taken to its read, where a tile is read before it has ended: the beat is written in the next
 # cycle, and the record of a tile's end must be there a cycle before its last beat is read.
 READABLE = 3
-# A quadratic of a table's segment: two multiplications and their sum.
-QUADRATIC = 2 * MULTIPLY + 1
 # A tabulated mid: saturation, magnitude, table; after the quadratic: difference, saturation.
 LOOK_UP, COMBINE = 3, 2
 # To the saturated logit. From there a gate's table takes magnitude and coefficients, the segment's value, and the sign.
@@ -102,14 +100,35 @@ def record_ahead(config):
     return 1 + ram_latency(config.squeeze + config.channels)
 
 
+def mid_limbs(config):
+    """Limbs of the factors of a tabulated mid's quadratic: of its first product, and of its second."""
+    if config.data.bits <= INT8.bits:
+        return (1, 1), (1, 1)
+    first, second = slope_bits(mid_table, config.mid, config.hidden_frac, config.segment_bits, config.mid_range)
+    offset = limbs(config.hidden_frac - config.segment_bits)
+    return (limbs(first), offset), (limbs(second), offset)
+
+
+def gate_limbs(config):
+    """The same of a gate's quadratic."""
+    form = gate_format(config)
+    first, second = slope_bits(gate_table, form, config.gate_top, config.residual)
+    return (limbs(first), limbs(form.offset_bits)), (limbs(second), limbs(form.offset_bits))
+
+
+def quadratic_latency(parts):
+    """From a segment's coefficients to the quadratic: its two products, and their sum."""
+    return sum(product_latency(*limbs_of) for limbs_of in parts) + 1
+
+
 def mid_latency(config):
     """From a requantised value to the hidden value."""
-    return LOOK_UP + QUADRATIC + COMBINE if config.mid.tabulated else 1
+    return LOOK_UP + quadratic_latency(mid_limbs(config)) + COMBINE if config.mid.tabulated else 1
 
 
 def table_latency(config):
     """From a logit to its gate, in a table."""
-    return 2 + (QUADRATIC if gate_format(config).quadratic else ADDERS) + 1
+    return 2 + (quadratic_latency(gate_limbs(config)) if gate_format(config).quadratic else ADDERS) + 1
 
 
 def gate_latency(config):

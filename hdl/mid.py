@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, saturate
 from .config import GUARD_BITS
-from .latency import COMBINE, mid_latency
+from .latency import COMBINE, mid_latency, mid_limbs
 from .quadratic import coefficient, quadratic
 from .tables import MID_EXTRA, mid_table
 
@@ -49,7 +49,8 @@ class MidStage(wiring.Component):
         bits = self.config.hidden_frac - self.config.segment_bits
         # Half a step of the result is added to the table's constants, so that truncation rounds to nearest.
         coefficients = self._table(m, magnitude, bits)
-        return quadratic(m, coefficients, delay(m, magnitude[:bits], 1, name="offset"), MID_EXTRA, name="correction")
+        offset = delay(m, magnitude[:bits], 1, name="offset")
+        return quadratic(m, coefficients, offset, MID_EXTRA, mid_limbs(self.config), name="correction")
 
     def _table(self, m, magnitude, bits):
         """The coefficients of a magnitude's segment."""

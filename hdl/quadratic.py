@@ -1,36 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quadratic with the coefficients of a table's segment, as the activations' tables have."""
 
-from amaranth.hdl import Signal, signed, unsigned
+from amaranth.hdl import Signal, signed
 
 from .arithmetic import delay
-from .latency import MULTIPLY
-from .multiplier import Multiplier
+from .latency import product_latency
+from .multiplier import multiply_limbs
+from .tables import coefficient_bits
 
 __all__ = ["coefficient", "quadratic"]
 
 
 def coefficient(column, name):
     """A register that holds each of the signed integers of `column`."""
-    low, high = min(column), max(column)
-    return Signal(signed(max(low.bit_length(), high.bit_length()) + 1), name=name, reset_less=True)
+    return Signal(signed(coefficient_bits(column)), name=name, reset_less=True)
 
 
-def quadratic(m, coefficients, offset, extra, *, name):
-    """``(c0 + ((c1 + ((c2 * t) >> n)) * t >> n)) >> extra`` in the register `name`, ``QUADRATIC`` cycles later.
+def quadratic(m, coefficients, offset, extra, parts, *, name):
+    """``(c0 + ((c1 + ((c2 * t) >> n)) * t >> n)) >> extra`` in the register `name`, ``quadratic_latency`` cycles later.
 
-    t is `offset`, unsigned, of n bits. This is Horner's rule with two multiplications.
+    t is `offset`, unsigned, of n bits. This is Horner's rule with two multiplications, whose factors have as many limbs
+    as `parts` says.
     """
     c0, c1, c2 = coefficients
     bits = len(offset)
-    m.submodules.square = square = Multiplier(c2.shape(), unsigned(bits))
+    first, second = (product_latency(*limbs) for limbs in parts)
+    square = multiply_limbs(m, c2, offset, parts[0], name="square")
     slope = Signal(signed(max(len(c1), len(c2)) + 2))
-    m.submodules.line = line = Multiplier(slope.shape(), unsigned(bits))
+    m.d.comb += slope.eq(delay(m, c1, first, name="c1") + (square >> bits))
+    line = multiply_limbs(m, slope, delay(m, offset, first, name="offset_late"), parts[1], name="line")
     result = Signal(signed(max(len(c0), len(slope)) + 1), name=name, reset_less=True)
-    m.d.comb += [
-        square.i_a.eq(c2), square.i_b.eq(offset),
-        slope.eq(delay(m, c1, MULTIPLY, name="c1") + (square.o >> bits)),
-        line.i_a.eq(slope), line.i_b.eq(delay(m, offset, MULTIPLY, name="offset_late")),
-    ]
-    m.d.sync += result.eq((delay(m, c0, 2 * MULTIPLY, name="c0") + (line.o >> bits)) >> extra)
+    m.d.sync += result.eq((delay(m, c0, first + second, name="c0") + (line >> bits)) >> extra)
     return result

@@ -8,13 +8,14 @@ against float64 over all inputs, so a wrong constant increases the error bound o
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .activations import Gate, GateKind, Mid
 from .config import Config
 from .formats import FINE_PRECISION
 
-__all__ = ["MID_EXTRA", "GateFormat", "gate_format", "gate_table", "mid_table"]
+__all__ = ["MID_EXTRA", "GateFormat", "coefficient_bits", "gate_format", "gate_table", "mid_table", "slope_bits"]
 
 # Bits that the coefficients of quadratics have below the result's LSB: those of `mid`, and a sigmoid's.
 MID_EXTRA = QUADRATIC_EXTRA = 2
@@ -107,6 +108,18 @@ def mid_table(mid: Mid, frac: int, segment_bits: int, mid_range: int) -> tuple[t
     """
     unit = 1 << (frac + MID_EXTRA)
     return tuple(_quadratics(lambda a: mid.correction(a) * unit, mid_range << segment_bits, segment_bits))
+
+
+def coefficient_bits(column: Sequence[int]) -> int:
+    """The signed width that holds each of the integers of `column`."""
+    return max(min(column).bit_length(), max(column).bit_length()) + 1
+
+
+@functools.lru_cache(maxsize=64)
+def slope_bits(table: Callable[..., tuple[tuple[int, ...], ...]], *args: Any) -> tuple[int, int]:
+    """Signed widths of what a quadratic of ``table(*args)`` multiplies by the offset: c2, and c1 plus its product."""
+    _, c1, c2 = (coefficient_bits(column) for column in zip(*table(*args), strict=True))
+    return c2, max(c1, c2) + 2
 
 
 def _quadratics(function: Callable[[float], float], segments: int,
