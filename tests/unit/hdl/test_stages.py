@@ -47,14 +47,15 @@ def pipeline(dut, i, o, latency, values):
     return np.array([value for value, in seen[latency:latency + len(values)]])
 
 
-@pytest.mark.parametrize("operand_bits", [10, 16, 18, 23, 40])
+@pytest.mark.parametrize(("bits", "operand_bits"), [(8, 10), (8, 16), (8, 18), (8, 23), (8, 40), (16, 26), (16, 40)])
 @pytest.mark.parametrize(("k", "width"), [(7, 5), (1, 1), (3, 40), (8, 8)])
-def test_means(k, width, operand_bits):
-    """Every row count; operand widths below and above that of a sum."""
-    config = Config(k=k, width=width, channels=2, squeeze=1, lanes=2, operand_bits=operand_bits)
+def test_means(k, width, operand_bits, bits):
+    """Every row count; operand widths below and above that of a sum; products of one limb, and of several."""
+    config = Config(k=k, width=width, channels=2, squeeze=1, lanes=2, operand_bits=operand_bits, data=DataType(bits))
+    low, high = config.data.low, config.data.high
     rng = np.random.default_rng(k)
     for rows in range(1, k + 1):
-        values = extremes_and_random(-128 * rows * width, 127 * rows * width, 20, rng)
+        values = extremes_and_random(low * rows * width, high * rows * width, 20, rng)
         dut, latency = Means(config), means_latency(config)
         # Each value in the lane that is asked for, another in the other one; every fifth counts as 0.
         given = [(rows - 1, i % 2, i % 5 == 4, *((int(v), 77) if i % 2 == 0 else (77, int(v))))
@@ -147,10 +148,11 @@ def _means(config, values, priors, count):
     return [mean for mean, in seen[latency:latency + len(values)]], wanted.flatten().tolist()
 
 
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(("macs", "outputs", "inputs"), [(1, 1, 1), (3, 3, 5), (4, 2, 4), (7, 7, 9)])
-def test_mac(macs, outputs, inputs):
+def test_mac(macs, outputs, inputs, bits):
     """Two passes a cycle apart; accumulators of the first leave during the second, from the stated cycle on."""
-    config = Config(k=1, width=1, channels=inputs, squeeze=outputs, macs=macs)
+    config = Config(k=1, width=1, channels=inputs, squeeze=outputs, macs=macs, data=DataType(bits))
     rng = np.random.default_rng(macs)
     weight = rng.choice([-127, 127, 5], (2, outputs, inputs))
     low = -(1 << (config.operand_bits - 1))
