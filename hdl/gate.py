@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, round_shift, saturate
 from .config import GUARD_BITS
-from .latency import ADDERS, gate_limbs, table_latency
-from .multiplier import Multiplier
+from .latency import ADDERS, factor_limbs, gate_limbs, table_latency
+from .multiplier import multiply_limbs
 from .quadratic import coefficient, quadratic
 from .tables import gate_format, gate_table
 
@@ -37,9 +37,8 @@ class GateStage(wiring.Component):
         gate = Signal.like(self.o, name="gate", reset_less=True) if self.config.rescales else self.o
         m.d.sync += gate.eq(self._tabulated(m) if self.config.gate.table else self._clamped())
         if self.config.rescales:
-            m.submodules.rescale = rescale = Multiplier(gate.shape(), self.factor.shape())
-            m.d.comb += [rescale.i_a.eq(gate), rescale.i_b.eq(self.factor)]
-            m.d.sync += self.o.eq(round_shift(rescale.o, self.config.factor_bits))
+            product = multiply_limbs(m, gate, self.factor, factor_limbs(self.config), name="rescale")
+            m.d.sync += self.o.eq(round_shift(product, self.config.factor_bits))
         return m
 
     def _clamped(self):

@@ -9,8 +9,8 @@ import math
 from .data_type import INT8
 from .tables import gate_format, gate_table, mid_table, slope_bits
 
-__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "READABLE", "RESCALE",
-           "SHALLOW", "gate_latency", "gate_limbs", "limbs", "mac_latency", "mean_limbs", "means_latency",
+__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "READABLE", "SHALLOW",
+           "factor_limbs", "gate_latency", "gate_limbs", "limbs", "mac_latency", "mean_limbs", "means_latency",
            "mid_latency", "mid_limbs", "operand_limbs", "prior_wait", "product_latency", "quadratic_latency",
            "ram_latency", "record_ahead", "requantise_latency", "table_latency"]
 
@@ -38,8 +38,6 @@ LOOK_UP, COMBINE = 3, 2
 # A linear segment takes three rows of adders.
 LOGIT = 1
 ADDERS = 3
-# The gate's multiplication by a factor, and its rounding.
-RESCALE = MULTIPLY + 1
 
 
 def ram_latency(depth):
@@ -116,6 +114,11 @@ def gate_limbs(config):
     return (limbs(first), limbs(form.offset_bits)), (limbs(second), limbs(form.offset_bits))
 
 
+def factor_limbs(config):
+    """Limbs of a gate and of the factor that it is multiplied by."""
+    return limbs(config.gate_bits), limbs(config.factor_bits + 1)
+
+
 def quadratic_latency(parts):
     """From a segment's coefficients to the quadratic: its two products, and their sum."""
     return sum(product_latency(*limbs_of) for limbs_of in parts) + 1
@@ -134,4 +137,6 @@ def table_latency(config):
 def gate_latency(config):
     """From a requantised value to the gate."""
     function = table_latency(config) if config.gate.table else 1
-    return LOGIT + function + (RESCALE if config.rescales else 0)
+    # After the multiplication by a factor the gate is rounded.
+    rescale = product_latency(*factor_limbs(config)) + 1 if config.rescales else 0
+    return LOGIT + function + rescale

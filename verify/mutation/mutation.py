@@ -17,7 +17,7 @@ MODES = {
     "cnot1": "inverted while bit {ctrl} of the same port is 1",
 }
 # Instances that are no components: memories, multipliers, and their parts.
-_PARTS = re.compile(r"ram|\w+_ram|leaf|storage|multiply(_\d+)*|(square|line)(_\d+)?")
+_PARTS = re.compile(r"ram|\w+_ram|leaf|storage|multiply(_\d+)*|(square|line|rescale)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
