@@ -12,7 +12,6 @@ from ..hdl.config import ConfigError, DataType, Gate, Mid
 from ..hdl.data_type import INT8
 from . import npz
 from .fields import shortened
-from .files import npz_bytes
 from .formats import gate, middle
 from .options import DataOptions
 
@@ -95,13 +94,13 @@ def weights_of(block: FloatBlock, y_format: DataFormat | None = None) -> Weights
 def weights_bytes(block: FloatBlock, y_format: DataFormat | None = None) -> bytes:
     """A WEIGHTS file of a block, with the outputs' scale and zero point if `y_format` is given."""
     outputs = {} if y_format is None else dict(zip(OUTPUTS, (y_format.scale, y_format.zero_point), strict=True))
-    return npz_bytes(weights_of(block).arrays | outputs | {
+    return npz.npz_bytes(weights_of(block).arrays | outputs | {
         "mid": block.mid.value, "gate": str(block.gate), "residual": block.residual})
 
 
 def input_bytes(x_q: np.ndarray, data_format: DataFormat) -> bytes:
     """An INPUT file of integer frames (N, H, W, C)."""
-    return npz_bytes({"x_q": x_q, "x_bits": data_format.data.bits, "x_scale": data_format.scale,
+    return npz.npz_bytes({"x_q": x_q, "x_bits": data_format.data.bits, "x_scale": data_format.scale,
                       "x_zero_point": data_format.zero_point})
 
 

@@ -2,7 +2,6 @@
 """Files that a user names: read whole, and written all or nothing."""
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -10,13 +9,11 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ..hdl.config import ConfigError
 from ..hdl.errors import reason
 from .options import OutputOptions
 
-__all__ = ["check_exists", "check_file", "check_folder", "check_free", "decoded", "discard", "json_bytes", "npz_bytes",
+__all__ = ["check_exists", "check_file", "check_folder", "check_free", "decoded", "discard", "json_bytes",
            "output_folder", "read_bytes", "write_all"]
 
 # Bytes of a name and of a path, as nearly every system has them, and those that our own and temporary names take.
@@ -167,10 +164,3 @@ def write_all(folder: str, contents: Mapping[str, bytes], option: str = "out") -
 def json_bytes(value: Any) -> bytes:
     """`value` as indented JSON."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
-
-
-def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
-    """`arrays` as a compressed .npz."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading arrays from an .npz that may be anything: nothing in it is executed, and no size in it is believed."""
+"""Writing arrays as .npz, and reading files that may be anything: nothing in them is executed or believed."""
 
 import contextlib
+import io
 import math
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any
 
 import numpy as np
 
 from ..hdl.config import ConfigError
 from .files import check_exists
 
-__all__ = ["floats", "members", "read", "scalar", "text"]
+__all__ = ["floats", "members", "npz_bytes", "read", "scalar", "text"]
 
 # All arrays of a file together.
 LIMIT_BYTES = 4 << 30
@@ -115,3 +116,10 @@ def text(option: str, path: str, name: str, array: np.ndarray) -> str:
         return array.tobytes().decode("utf-32-be" if array.dtype.str[0] == ">" else "utf-32-le").rstrip("\0")
     except ValueError:
         raise ConfigError(option, path, f"{name} is damaged; must be one string") from None
+
+
+def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
+    """`arrays` as a compressed .npz."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()

@@ -13,7 +13,8 @@ from ..hdl.config import ConfigError, Tiling
 from ..hdl.parameters import stream_words
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
-from .files import discard, json_bytes, npz_bytes, output_folder, write_all
+from .files import discard, json_bytes, output_folder, write_all
+from .npz import npz_bytes
 from .options import BlockOptions
 from .report import Outcome, arrays, report, table
 from .text_table import say, warn

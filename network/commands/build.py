@@ -13,8 +13,9 @@ from ...batch import Campaign, Local, reason_of
 from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
 from ...gen.fields import shortened
-from ...gen.files import check_folder, check_free, discard, json_bytes, npz_bytes, output_folder, write_all
+from ...gen.files import check_folder, check_free, discard, json_bytes, output_folder, write_all
 from ...gen.manifest import hardware_files
+from ...gen.npz import npz_bytes
 from ...gen.options import block_options, describe
 from ...gen.report import arrays, report
 from ...gen.simulation import OUTPUT, REPORT, run

@@ -231,7 +231,7 @@ def test_icarus_standards_are_builds_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(("old", "new", "line"), [
-    ("output [7:0] m_axis_tdata", "output [15:0] m_axis_tdata", "8 bits and m_axis_tdata 16; both must"),
+    ("output [7:0] m_axis_tdata", "output [8:0] m_axis_tdata", "m_axis_tdata has 9 bits; must have a multiple of 8"),
     ("input rst,", "input rst, output [32:0] status_wide,", "status_wide has 33 bits; must have at most 32"),
     ("input rst,", "input rst, input [7:0] w_axis_tdata,", "w_axis_tdata has 8 bits; must have 32"),
     ("input rst,", "input rst, " + "".join(f"output status_{i}, " for i in range(9)), "9 status ports; must"),

@@ -27,7 +27,8 @@ def stop_at_the_plan():
 
 def _write(options):
     from tiled_se.gen.block_spec import prepare
-    from tiled_se.gen.files import json_bytes, npz_bytes, output_folder, write_all
+    from tiled_se.gen.files import json_bytes, output_folder, write_all
+    from tiled_se.gen.npz import npz_bytes
     from tiled_se.gen.report import config_fields
 
     folder, spec = output_folder(options), prepare(options)

@@ -120,7 +120,8 @@ def arguments(options):
     ({"y-scale": "0.02", "y-zero-point": 300}, "Y_ZERO_POINT=300 (--y-zero-point): must be from -128 to 127"),
     ({"y-dtype": "uint4", "y-zero-point": -1}, "Y_ZERO_POINT=-1 (--y-zero-point): must be from 0 to 15"),
     # That of the input, where none is given.
-    ({"zero-point": -3, "y-dtype": "uint8"}, "Y_ZERO_POINT=-3 (--y-zero-point): must be from 0 to 255"),
+    ({"zero-point": -3, "y-dtype": "uint8"},
+     "Y_DTYPE=uint8 (--y-dtype): needs a Y_ZERO_POINT: the input's, -3, is no uint8"),
     ({"y-scale": "auto", "y-zero-point": 127}, "Y_ZERO_POINT=127 (--y-zero-point): leaves no integers for the output, "
                                                "which goes from -4.85463 to 7.22088"),
     ({"zero-point": 8, "dtype": "int4"}, "ZERO_POINT=8 (--zero-point): must be from -8 to 7"),

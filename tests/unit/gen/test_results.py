@@ -11,12 +11,13 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.gen.block_spec import prepare
-from tiled_se.gen.files import json_bytes, npz_bytes
+from tiled_se.gen.files import json_bytes
 from tiled_se.gen.fpga import report as fpga
 from tiled_se.gen.fpga.targets import FAMILIES, Target
 from tiled_se.gen.fpga.yosys import Netlist
 from tiled_se.gen.inventory import Memory
 from tiled_se.gen.manifest import manifest
+from tiled_se.gen.npz import npz_bytes
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.report import arrays, config_fields
 from tiled_se.gen.verilog import Design
