@@ -14,7 +14,7 @@ from .rounding import Array, clamp, floor_shift, round_shift, saturate_signed, s
 __all__ = ["correction", "gate", "gate_columns", "mid", "mid_columns"]
 
 
-def mid_columns(mid_kind: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> np.ndarray:
+def mid_columns(mid_kind: Mid, frac: int, segment_bits: int, mid_range: int) -> np.ndarray:
     """int64 array (3, segments): c0, c1 and c2 of a mid; empty if it needs no table."""
     if not mid_kind.tabulated:
         return np.zeros((3, 0), np.int64)

@@ -126,7 +126,7 @@ def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def measured_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
+def measured_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int) -> float:
     """Largest error of a tabulated mid over all magnitudes of its table, in LSB."""
     columns = activation.mid_columns(mid, frac, segment_bits, mid_range)
     worst = 0.0
@@ -140,7 +140,7 @@ def measured_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int 
 
 
 @functools.lru_cache(maxsize=256)
-def bounded_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
+def bounded_table_error(mid: Mid, frac: int, segment_bits: int, mid_range: int) -> float:
     """Upper bound of `measured_table_error`; its cost does not grow with `frac`."""
     columns = activation.mid_columns(mid, frac, segment_bits, mid_range)
     # The third derivative is under 1.
@@ -165,7 +165,7 @@ def _quadratic_error(columns: np.ndarray, exact: Callable[[np.ndarray], np.ndarr
     return float(max(error.max(), 2 - error.min()) + between) / unit + HALF
 
 
-def mid_error(mid: Mid, frac: int, segment_bits: int, mid_range: int = 16) -> float:
+def mid_error(mid: Mid, frac: int, segment_bits: int, mid_range: int) -> float:
     """Upper bound of a mid's own error, for an exact argument, in hidden LSB."""
     if not mid.tabulated:
         return 0.0

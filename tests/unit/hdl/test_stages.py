@@ -236,7 +236,7 @@ def test_mid(mid, operand_bits):
                              rng.integers(-4 << config.hidden_frac, 4 << config.hidden_frac, 200)])
     dut = MidStage(config)
     got = pipeline(dut, dut.i, dut.o, mid_latency(config), values)
-    columns = activation.mid_columns(mid, config.hidden_frac, config.segment_bits)
+    columns = activation.mid_columns(mid, config.hidden_frac, config.segment_bits, config.mid_range)
     assert got.tolist() == stages.hidden(values, config, columns).tolist()
 
 

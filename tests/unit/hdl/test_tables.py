@@ -72,10 +72,10 @@ def test_mid(mid, frac, segment_bits, steps):
     """Every magnitude of both signs, and what is beyond the table: within so many steps of float64."""
     config = mid_config(mid, frac, segment_bits, operand_bits=frac + 6)
     a = np.arange(-20 << frac, 20 << frac)
-    got = activation.mid(a, config, activation.mid_columns(mid, frac, segment_bits))
+    got = activation.mid(a, config, activation.mid_columns(mid, frac, segment_bits, 16))
     error = np.abs(got - exact_mid(mid, a / (1 << frac)) * (1 << frac))
     assert error.max() < steps
-    assert error.max() == pytest.approx(budget.mid_error(mid, frac, segment_bits))
+    assert error.max() == pytest.approx(budget.mid_error(mid, frac, segment_bits, 16))
     outside = np.abs(a) >= 16 << frac
     assert np.array_equal(got[outside], a[outside].clip(0))
 
@@ -85,7 +85,7 @@ def test_mid_formula(mid):
     """Some values by the formula in docs/design.md, in plain integers."""
     frac, s = 9, 2
     n = frac - s
-    columns = activation.mid_columns(mid, frac, s)
+    columns = activation.mid_columns(mid, frac, s, 16)
     config = mid_config(mid, frac, s, 14)
     for a in (-8192, -8191, -1500, -130, -1, 0, 1, 127, 128, 129, 1535, 1536, 5000, 8191, 9000):
         h = max(a, 0)
@@ -102,8 +102,8 @@ def test_bounded_error_is_a_bound(mid):
     """The bound that stands in for measuring fine tables, where both can be had; and it is not far off."""
     for frac in range(3, 15):
         for segment_bits in range(1, min(5, frac - 1) + 1):
-            measured = budget.measured_table_error(mid, frac, segment_bits)
-            bound = budget.bounded_table_error(mid, frac, segment_bits)
+            measured = budget.measured_table_error(mid, frac, segment_bits, 16)
+            bound = budget.bounded_table_error(mid, frac, segment_bits, 16)
             assert measured <= bound < measured + 0.6
 
 
@@ -112,10 +112,11 @@ def test_fine_tables_by_sample(frac):
     """Where the bound is used, a sample stays within it."""
     a = np.random.default_rng(frac).integers(0, 16 << frac, 100_000)
     for segment_bits in (1, 3, 5):
-        correction = activation.correction(a, activation.mid_columns(Mid.SILU, frac, segment_bits), frac - segment_bits)
+        columns = activation.mid_columns(Mid.SILU, frac, segment_bits, 16)
+        correction = activation.correction(a, columns, frac - segment_bits)
         real = a / (1 << frac)
         error = np.abs(correction - real / (1 + np.exp(real)) * (1 << frac)).max()
-        assert error <= budget.mid_error(Mid.SILU, frac, segment_bits)
+        assert error <= budget.mid_error(Mid.SILU, frac, segment_bits, 16)
 
 
 @pytest.mark.parametrize("mid", Mid)
@@ -131,7 +132,7 @@ def test_mid_slope(mid):
 def test_torch_as_numpy(mid):
     config = mid_config(mid, 8, 2, 14)
     a = np.random.default_rng(1).integers(-9000, 9000, 500)
-    columns = activation.mid_columns(mid, 8, 2)
+    columns = activation.mid_columns(mid, 8, 2, 16)
     expected = activation.mid(a, config, columns)
     assert activation.mid(torch.tensor(a), config, torch.tensor(columns)).tolist() == expected.tolist()
     gates = activation.gate_columns(config)
