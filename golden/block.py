@@ -26,8 +26,7 @@ class FloatBlock:
     ``prior`` (C), float64 too, is the descriptor that stands for the rows before a frame, as real values; None stands
     for zeros. Tilings without imaginary rows ignore it. ``w1_step`` (CR) and ``w2_step`` (C) are those of weights that
     are integers times a step for each output, as in a quantised network: the quantiser keeps these integers. With None
-    it chooses steps. Raises ConfigError that names the array with a wrong shape or
-    wrong values.
+    it chooses steps. Raises ConfigError that names the array with a wrong shape or wrong values.
     """
 
     w1: np.ndarray

@@ -124,10 +124,10 @@ def exact_shifts(ideal: np.ndarray) -> tuple[int, ...]:
 
 def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str,
                  nearest: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Smallest ratios m / 2**n that are not under `ideal`, or the `nearest`: int64 arrays m and index of n, float64
-    ratios.
+    """Smallest ratios m / 2**n that are not under `ideal`, or the `nearest` ones.
 
-    A row whose ratio is under half a step of the longest shift becomes 0: it is about 2**-50 of the others.
+    Returns int64 arrays of m and of the index of n, and the ratios in float64. A row whose ratio is under half a step
+    of the longest shift becomes 0: it is about 2**-50 of the others.
     """
     candidates = (np.rint if nearest else np.ceil)(np.ldexp(ideal[:, None], np.array(shifts)[None, :]))
     candidates[candidates > LARGEST_MULTIPLIER] = -1

@@ -37,8 +37,10 @@ def images(count, seed=0, size=SIZE):
 
 @functools.cache
 def _network(name):
-    """A network with random weights whose activations have the statistics of a trained one: mean and deviation of each
-    channel are near those of its normalisation, and gates spread from 0 to 1."""
+    """A network with random weights whose activations have the statistics of a trained one.
+
+    Mean and deviation of each channel are near those of its normalisation.
+    """
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
     made = library("torchvision").models.mobilenet_v3_small() if name == "mobilenet_v3_small" else \
