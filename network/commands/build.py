@@ -12,14 +12,13 @@ import numpy as np
 from ...batch import Campaign, Local, reason_of
 from ...gen.block_spec import prepare
 from ...gen.data import input_bytes, weights_bytes
-from ...gen.fields import shortened
 from ...gen.files import check_folder, check_free, discard, json_bytes, output_folder, write_all
 from ...gen.manifest import hardware_files
 from ...gen.npz import npz_bytes
 from ...gen.options import block_options, describe
 from ...gen.report import arrays, report
 from ...gen.simulation import OUTPUT, REPORT, run
-from ...gen.text_table import aligned, number, say_removed, warn
+from ...gen.text_table import say_removed, warn
 from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...hdl.config import ConfigError
 from ...hdl.errors import ToolFailure
@@ -33,6 +32,7 @@ from ..plan import Plan
 from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
+from .build_tables import block_table, code_table, range_table
 from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_prior
@@ -222,73 +222,9 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
-    print("\n".join([_table(rows), *_range_table(rows, options), *_code_table(rows),
+    print("\n".join([*block_table(rows), *range_table(rows, options.calibrate_by), *code_table(rows),
                      *of_prior(tilings.values(), images), *chosen.notes, *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")
     return bit_exact
-
-
-COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB", "bits", "x bound", "x TSE7",
-           "beats/cycle")
-
-
-def _table(blocks):
-    rows = [COLUMNS]
-    for block in blocks:
-        shape = [number(block[name]) for name in ("H", "W", "C", "CR")]
-        report = block["report"]
-        if report is None:
-            rows.append((block["name"], *shape, f"FAILED: {shortened(block['failure'])}"))
-            continue
-        config, sram = report["config"], report["sram"]
-        rows.append((block["name"], *shape, str(config["lanes"]), str(config["macs"]),
-                     "yes" if block["bit_exact"] else "NO", f"{report['float_error_lsb']['max']:.3f}",
-                     number(sram["total_without_weights_bits"]),
-                     # Where nothing must wait, there is no bound.
-                     "-" if sram["over_bound"] is None else f"{sram['over_bound']:.3f}", f"{sram['over_tse7']:.3f}",
-                     f"{report['cycles']['steady_throughput']:.4f}"))
-    return "\n".join(aligned(rows, left=(0, 7)))
-
-
-def _range_table(blocks, options):
-    """Lines on what each way to choose a range gives, and on blocks for which CALIBRATE_BY has no use."""
-    rows, own = [], []
-    for block in blocks:
-        for name, about in (block["calibrated"] or {}).items():
-            methods = about["methods"].values()
-            rows.append((block["name"], name, about["method"], *(
-                f"{100 * one['clipped']:.4f} % / {_decibel(one['sqnr_db'])} / {_decibel(one['held_out_sqnr_db'])}"
-                for one in methods)))
-            titles = tuple(about["methods"])
-        if block["calibrated"] is None:
-            own.append(block["name"])
-    if rows:
-        yield from aligned([("ranges", "of", "by", *titles), *rows], left=(0, 1, 2))
-        yield ("of each method: share of the numbers that is clipped / their SQNR in dB / SQNR of the block's outputs "
-               "on images held out")
-    if own and options.calibrate_by is not None:
-        yield f"CALIBRATE_BY={options.calibrate_by} is ignored, as the network has the numbers: {', '.join(own)}"
-
-
-def _decibel(value):
-    return "-" if value is None else f"{value:.2f}"
-
-
-CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its roundings", "share of these")
-
-
-def _code_table(blocks):
-    """Lines on how many outputs are the network's own integers, none for a network in float."""
-    rows = [CODES]
-    for block in blocks:
-        codes = block["codes"]
-        if codes and "failure" in codes:
-            rows.append((block["name"], f"FAILED: {shortened(codes['failure'])}"))
-        elif codes:
-            rounded, share = codes["rounded"], codes["share_of_roundings"]
-            rows.append((block["name"], number(codes["elements"]), f"{100 * codes['equal_share']:.2f} %",
-                         f"{codes['max']:.0f}", f"{codes['mean']:.4f}", f"{100 * rounded['equal_share']:.2f} %",
-                         "-" if share is None else f"{100 * share:.1f} %"))
-    return aligned(rows) if len(rows) > 1 else []
