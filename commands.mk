@@ -78,10 +78,10 @@
 ##                RESIDUAL=       1: y = x + x * gate (default: what WEIGHTS says, else 0)
 ##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C),
 ##                                mid, gate, residual, y_scale, y_zero_point (default: random)
-##   data         INPUT=          .npz with float x, or integer x_q with x_scale, x_zero_point and perhaps x_bits;
-##                                (H, W, C) or (N, H, W, C) (default: random)
+##   data         INPUT=          .npz with float x, or integer x_q with x_scale and x_zero_point, and perhaps
+##                                x_bits; (H, W, C) or (N, H, W, C) (default: random)
 ##                DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: that of INPUT's
-##                                x_q, else int8)
+##                                x_q or x_bits, else int8)
 ##                ZERO_POINT=     integer of the input that stands for 0.0 (default: from INPUT, else 0, or for
 ##                                unsigned ones the middle)
 ##                Y_DTYPE=        integers of the output (default: DTYPE)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..golden.block import LARGEST_SCALE, SMALLEST_SCALE, DataFormat, FloatBlock
+from ..golden.block import LARGEST_SCALE, SMALLEST_SCALE, DataFormat, FloatBlock, check_zero_point
 from ..golden.quantise import Quantised, quantise_within_error
 from ..golden.reference import squeeze_excite
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid, Order, Tiling
@@ -24,8 +24,6 @@ from .data import (
     MOST_WEIGHTS,
     Input,
     Weights,
-    check_zero_point,
-    format_holding,
     load_input,
     load_weights,
 )
@@ -301,17 +299,16 @@ def _held(options: BlockOptions, shape: Shape, config: Config, block: FloatBlock
                                          for frame in frames)]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
 
-    def holding(zero_point: int | None) -> DataFormat:
-        return format_holding(low, high, outputs, zero_point, "y_zero_point", "the output")
-
+    # Where the zero point is chosen it is rounded, so that an end may be half a step outside.
+    nearest = DataFormat.calibrate(low, high, outputs, zero_point, "y_zero_point")
     if zero_point is not None:
-        return holding(zero_point)
-    # The nearest zero point is rounded, so that an end may be half a step outside: one of these holds both.
-    nearest = holding(None)
+        return nearest
+    # One of these holds both ends.
     near = range(nearest.zero_point - 1, nearest.zero_point + 2)
     # At an end of the range there are no integers on one side.
     inner = [zero for zero in near if outputs.low + (low < 0) <= zero <= outputs.high - (high > 0)]
-    return min(map(holding, inner), key=lambda form: form.scale, default=nearest)
+    return min((DataFormat.calibrate(low, high, outputs, zero) for zero in inner), key=lambda form: form.scale,
+               default=nearest)
 
 
 def _agreed(options: BlockOptions, weights: Weights | None, name: str, default: Any) -> Any:

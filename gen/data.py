@@ -15,8 +15,7 @@ from .fields import shortened
 from .formats import gate, middle
 from .options import DataOptions
 
-__all__ = ["Input", "Weights", "check_zero_point", "format_holding", "input_bytes", "load_input", "load_weights",
-           "weights_bytes", "weights_of"]
+__all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
 
 # Most elements of all frames, and weights of one layer, that are read or made.
 MOST_ELEMENTS, MOST_WEIGHTS = 1 << 28, 1 << 24
@@ -146,35 +145,17 @@ def load_input(path: str, options: DataOptions) -> Input:
 
 
 def _float(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
-    """x, quantised by its range; with a given zero point the range only decides the scale."""
-    x = npz.floats("input", path, "x", stored["x"])
-    data = DataType.parse(options.dtype or "int8")
-    data_format = format_holding(x.min(), x.max(), data, options.zero_point, "zero_point", f"INPUT={path}")
-    return data_format.quantise(x), data_format
+    """x, quantised by its range; with a given zero point the range only decides the scale.
 
-
-def format_holding(low: float, high: float, data: DataType, zero_point: int | None, option: str,
-                   what: str) -> DataFormat:
-    """The finest format that holds numbers from `low` to `high`, with `zero_point` if that is given.
-
-    ConfigError names the `option` of a zero point that allows none; `what` says which numbers they are.
+    DTYPE tells the type, or x_bits: then it is signed.
     """
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    if zero_point is not None:
-        check_zero_point(option, zero_point, data)
-    try:
-        return DataFormat.holding(low, high, data, zero_point)
-    except ConfigError as error:
-        if error.option != "zero_point":
-            raise
-        raise ConfigError(option, zero_point,
-                          f"leaves no integers for {what}, which goes from {low:g} to {high:g}") from None
-
-
-def check_zero_point(option: str, zero_point: int, data: DataType) -> None:
-    """Raise ConfigError unless `zero_point` is one of these integers."""
-    if not data.low <= zero_point <= data.high:
-        raise ConfigError(option, zero_point, f"must be from {data.low} to {data.high}")
+    x = npz.floats("input", path, "x", stored["x"])
+    bits = _bits(path, stored)
+    data = DataType.parse(options.dtype) if options.dtype else DataType(bits) if bits else INT8
+    if bits not in (None, data.bits):
+        raise _other_bits(path, bits, data)
+    data_format = DataFormat.calibrate(x.min(), x.max(), data, options.zero_point)
+    return data_format.quantise(x), data_format
 
 
 def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarray, DataFormat]:
@@ -192,7 +173,8 @@ def _integer(path: str, stored: Stored, options: DataOptions) -> tuple[np.ndarra
     if options.zero_point not in (None, zero):
         raise ConfigError("zero_point", options.zero_point, f"must be {zero}, as x_zero_point of INPUT={path} is")
     if low < data.low or high > data.high:
-        told = "" if options.dtype or "x_bits" in stored else ", or DTYPE or x_bits must tell another type"
+        told = ", as DTYPE says" if options.dtype else ", as x_bits says" if "x_bits" in stored else \
+            ", or DTYPE or x_bits must tell another type"
         raise ConfigError("input", path, f"x_q goes from {low} to {high}; must fit {data}{told}")
     return x, DataFormat(scale, zero, data)
 
@@ -206,7 +188,7 @@ def _data_type(path: str, stored: Stored, low: int, high: int, options: DataOpti
     given, array = DataType.parse(options.dtype) if options.dtype else None, stored["x_q"].dtype
     bits = _bits(path, stored)
     if given and bits not in (None, given.bits):
-        raise ConfigError("dtype", given, f"must have {bits} bits, as x_bits of INPUT={path} says")
+        raise _other_bits(path, bits, given)
     signed = DataType(bits) if bits else INT8 if given is None else given.as_signed
     unsigned = DataType(signed.bits, signed=False)
     exact = unsigned if array.kind == "u" else signed
@@ -227,3 +209,7 @@ def _bits(path: str, stored: Stored) -> int | None:
         return DataType(bits).bits
     except ConfigError as error:
         raise ConfigError("input", path, f"x_bits is {bits}; {error.allowed}") from None
+
+
+def _other_bits(path: str, bits: int, data: DataType) -> ConfigError:
+    return ConfigError("dtype", data, f"must have {bits} bits, as x_bits of INPUT={path} says")

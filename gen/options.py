@@ -131,10 +131,11 @@ class DataOptions:
     """Frames that are simulated, and the integers of both streams."""
 
     input: str | None = option("data", "INPUT", formats.file_name, None, "FILE",
-        ".npz with float x, or integer x_q with x_scale, x_zero_point and perhaps x_bits; (H, W, C) or (N, H, W, C) "
-        "(default: random)")
+        ".npz with float x, or integer x_q with x_scale and x_zero_point, and perhaps x_bits; (H, W, C) or (N, H, W, "
+        "C) (default: random)")
     dtype: str | None = option("data", "DTYPE", formats.data_type, None, "TYPE",
-        "integers of the input: int2 to int16 or uint2 to uint16 (default: that of INPUT's x_q, else int8)")
+        "integers of the input: int2 to int16 or uint2 to uint16 (default: that of INPUT's x_q or "
+        "x_bits, else int8)")
     zero_point: int | None = option("data", "ZERO_POINT", formats.integer(-1 << 15, (1 << 16) - 1), None, "Q",
         "integer of the input that stands for 0.0 (default: from INPUT, else 0, or for unsigned ones the middle)")
     y_dtype: str | None = option("data", "Y_DTYPE", formats.data_type, None, "TYPE",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid
 from ..hdl.data_type import INT8
 
-__all__ = ["DataFormat", "FloatBlock", "check_scale"]
+__all__ = ["DataFormat", "FloatBlock", "check_scale", "check_zero_point"]
 
 # Between these scales every requantisation multiplier is representable (docs/design.md, "Scales").
 SMALLEST_SCALE = 2.0**-40
@@ -85,6 +85,12 @@ def check_scale(scale: float) -> None:
         raise ConfigError("x_scale", scale, "must be from 2**-40 to 2**40")
 
 
+def check_zero_point(option: str, zero_point: int, data: DataType) -> None:
+    """Raise ConfigError (`option`) unless `zero_point` is one of these integers."""
+    if not data.low <= zero_point <= data.high:
+        raise ConfigError(option, zero_point, f"must be from {data.low} to {data.high}")
+
+
 @dataclasses.dataclass(frozen=True)
 class DataFormat:
     """The real value of a stream's integers: ``real = scale * (q - zero_point)``. ConfigError: out of range."""
@@ -95,8 +101,7 @@ class DataFormat:
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
-        if not self.data.low <= self.zero_point <= self.data.high:
-            raise ConfigError("x_zero_point", self.zero_point, f"must be from {self.data.low} to {self.data.high}")
+        check_zero_point("x_zero_point", self.zero_point, self.data)
 
     def quantise(self, x: npt.ArrayLike) -> np.ndarray:
         """int64 array: `x` (any shape, real), rounded and clipped; ConfigError if a number is not finite."""
@@ -112,11 +117,14 @@ class DataFormat:
         return (np.asarray(q, np.float64) - self.zero_point) * self.scale
 
     @classmethod
-    def calibrate(cls, low: float, high: float, data: DataType = INT8) -> "DataFormat":
-        """The format for data from `low` to `high`. Each number is within a step of its integer, and 0.0 is exact.
+    def calibrate(cls, low: float, high: float, data: DataType = INT8, zero_point: int | None = None,
+                  option: str = "zero_point") -> "DataFormat":
+        """The finest format for numbers from `low` to `high`, and 0, which is exact; with `zero_point`, if given.
 
-        The range is widened to include 0. The scale is at least 2**-40; if all data are 0 it is 1. Raises
-        ConfigError("x") if `low` or `high` is not finite or the span is too large.
+        With a given zero point every number is within half a step of its integer. One that is chosen is rounded, so
+        that an end may be half a step outside of the range: every number is within a step. The scale is at least
+        2**-40; if all numbers are 0 it is 1. Raises ConfigError: ("x") if `low` or `high` is not finite or the span is
+        too large, (`option`) for a zero point that is none of `data` or leaves no integers on one side.
         """
         low, high = float(low), float(high)
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -124,23 +132,12 @@ class DataFormat:
         low, high = min(low, 0.0), max(high, 0.0)
         if high / data.steps - low / data.steps > LARGEST_SCALE:
             raise ConfigError("x", f"{low:g}..{high:g}", f"must span less than 2**{40 + data.bits}")
-        scale = max((high - low) / data.steps, SMALLEST_SCALE) if high > low else 1.0
-        return cls(scale, round(-low / scale) + data.low, data)
-
-    @classmethod
-    def holding(cls, low: float, high: float, data: DataType = INT8, zero_point: int | None = None) -> "DataFormat":
-        """The finest format with this `zero_point` that holds numbers from `low` to `high`, and 0.
-
-        None leaves the zero point to :meth:`calibrate`. The limits of the scale are as there. Raises ConfigError where
-        the zero point leaves no integers on one side, or is none of `data`.
-        """
-        if zero_point is None:
-            return cls.calibrate(low, high, data)
-        low, high = float(low), float(high)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ConfigError("x", f"{low:g}..{high:g}", "must hold finite numbers only")
-        below, above = zero_point - data.low, data.high - zero_point
-        if (low < 0 and below == 0) or (high > 0 and above == 0):
-            raise ConfigError("zero_point", zero_point, f"leaves no integers for numbers from {low:g} to {high:g}")
-        scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
-        return cls(max(scale, SMALLEST_SCALE) if scale else 1.0, zero_point, data)
+        scale = (high - low) / data.steps
+        if zero_point is not None:
+            check_zero_point(option, zero_point, data)
+            below, above = zero_point - data.low, data.high - zero_point
+            if (low < 0 and below == 0) or (high > 0 and above == 0):
+                raise ConfigError(option, zero_point, f"leaves no integers for numbers from {low:g} to {high:g}")
+            scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
+        scale = max(scale, SMALLEST_SCALE) if high > low else 1.0
+        return cls(scale, round(-low / scale) + data.low if zero_point is None else zero_point, data)

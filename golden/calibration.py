@@ -78,14 +78,14 @@ class Histogram:
     def format(self, method: RangeMethod, data: DataType = INT8, zero_point: int | None = None) -> DataFormat:
         """The format of `data` whose range `method` chooses, with `zero_point` if that is given.
 
-        Errors are those of :meth:`.DataFormat.holding`, which for MIN_MAX also gives the format.
+        Errors are those of :meth:`.DataFormat.calibrate`, which for MIN_MAX also gives the format.
         """
-        widest = DataFormat.holding(self.low, self.high, data, zero_point)
+        widest = DataFormat.calibrate(self.low, self.high, data, zero_point)
         if method.kind is RangeKind.MIN_MAX or self.low == self.high:
             return widest
         if method.kind is RangeKind.PERCENTILE:
             rest = (100 - method.percentile) / 200
-            return DataFormat.holding(self._quantile(rest), self._quantile(1 - rest), data, zero_point)
+            return DataFormat.calibrate(self._quantile(rest), self._quantile(1 - rest), data, zero_point)
         return self._least_error(data, zero_point)
 
     def _quantile(self, part: float) -> float:
@@ -104,7 +104,7 @@ class Histogram:
         centres, counts = (used - BINS + 0.5) * self._width, self._counts[used]
 
         def held(low: int, high: int) -> DataFormat:
-            return DataFormat.holding(PARTS[low] * self.low, PARTS[high] * self.high, data, zero_point)
+            return DataFormat.calibrate(PARTS[low] * self.low, PARTS[high] * self.high, data, zero_point)
 
         @functools.cache
         def error(ends: tuple[int, int]) -> float:
@@ -208,7 +208,7 @@ def calibrate(samples: Sequence[npt.ArrayLike], data: DataType = INT8, method: R
     the others; the first of MIN_MAX, PERCENTILE and MSE where several have it, or where there is one sample only. The
     format then comes from all samples. `error` adds the error of a held-out sample to a :class:`Noise`: that of the
     numbers themselves, or of what is computed from them. With `zero_point` all formats have this one. Raises
-    ConfigError as :meth:`Histogram.add` and :meth:`.DataFormat.holding` do.
+    ConfigError as :meth:`Histogram.add` and :meth:`.DataFormat.calibrate` do.
     """
     apart, counted, held = held_out(len(samples)), Histogram(), Histogram()
     for index, sample in enumerate(samples):

@@ -75,7 +75,7 @@ def data_formats(block: NetworkBlock, maps: np.ndarray, options: BlockOptions,
     try:
         made["y"] = calibrate(_Outputs(maps, x, form, config), outputs, method, options.y_zero_point)
     except ConfigError as error:
-        if error.option not in ("zero_point", "x_zero_point"):
+        if error.option != "zero_point":
             raise
         raise ConfigError("y_zero_point", error.value, f"{error.allowed} in block {block.name}") from None
     y, (least, most) = made["y"].format, config.ratio_limits

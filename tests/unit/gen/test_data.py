@@ -206,11 +206,26 @@ class TestFloatInput:
 
     def test_zero_point_without_room(self, npz):
         path = npz("x.npz", x=np.array([[[-1.0, 1.0]]]))
-        message = "^zero_point=127: leaves no integers for INPUT=.*x.npz, which goes from -1 to 1$"
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(ConfigError, match="^zero_point=127: leaves no integers for numbers from -1 to 1$"):
             load_input(path, BlockOptions(zero_point=127))
         with pytest.raises(ConfigError, match="^zero_point=200: must be from -128 to 127$"):
             load_input(path, BlockOptions(zero_point=200))
+
+    @pytest.mark.parametrize(("x_bits", "dtype", "expected"), [
+        (4, None, "int4"), (12, None, "int12"), (5, "uint5", "uint5"), (12, "int12", "int12"), (None, None, "int8")])
+    def test_bits(self, npz, x_bits, dtype, expected):
+        """Those of the file tell the type, too: its integers are used up to the last one."""
+        more = {} if x_bits is None else dict(x_bits=x_bits)
+        loaded = load_input(npz("x.npz", x=np.linspace(0, 1, 4).reshape(1, 2, 2), **more), BlockOptions(dtype=dtype))
+        data = DataType.parse(expected)
+        assert loaded.format == DataFormat(1 / data.steps, data.low, data)
+        assert (loaded.x.min(), loaded.x.max()) == (data.low, data.high)
+
+    def test_bits_contradict(self, npz):
+        x = np.ones((1, 2, 2))
+        with pytest.raises(ConfigError, match="^dtype=int8: must have 4 bits, as x_bits of INPUT=.*x.npz says$"):
+            load_input(npz("x.npz", x=x, x_bits=4), BlockOptions(dtype="int8"))
+        assert refused(load_input, npz("y.npz", x=x, x_bits=17), BlockOptions()) == "x_bits is 17; must be from 2 to 16"
 
     @pytest.mark.parametrize("shape", [(0, 2, 2), (2, 2), (1, 1, 1, 2, 2), ()])
     def test_shape(self, npz, shape):
@@ -263,6 +278,11 @@ class TestIntegerInput:
         with pytest.raises(ConfigError, match="^" + message):
             load_input(npz("x.npz", **x_q(np.array([1], stored), **more)), BlockOptions(dtype=dtype))
 
+    def test_type_that_is_too_narrow(self, npz):
+        """The line names what told the type."""
+        assert refused(load_input, npz("x.npz", **x_q([0, 9])), BlockOptions(dtype="int4")) == (
+            "x_q goes from 0 to 9; must fit int4, as DTYPE says")
+
     @pytest.mark.parametrize("dtype", ["int2", "uint4", "int12", "uint16"])
     def test_of_its_own_bytes(self, tmp_path, dtype):
         """What is written of integers is read as the same."""
@@ -281,8 +301,8 @@ class TestIntegerInput:
         (x_q([1], x=np.zeros((1, 1, 1))), f"has both x and x_q; {INPUT_HOLDS}"),
         (x_q([-1, 200]), "x_q goes from -1 to 200; must fit int8, or DTYPE or x_bits must tell another type"),
         (x_q([256]), "x_q goes from 256 to 256; must fit uint8, or DTYPE or x_bits must tell another type"),
-        (x_q([-8, 8], x_bits=4), "x_q goes from -8 to 8; must fit int4"),
-        (x_q(np.array([16], np.uint8), x_bits=4), "x_q goes from 16 to 16; must fit uint4"),
+        (x_q([-8, 8], x_bits=4), "x_q goes from -8 to 8; must fit int4, as x_bits says"),
+        (x_q(np.array([16], np.uint8), x_bits=4), "x_q goes from 16 to 16; must fit uint4, as x_bits says"),
         (x_q([1], x_bits=17), "x_bits is 17; must be from 2 to 16"),
         (x_q([1], x_bits=4.5), "x_bits is 4.5; must be an integer"),
         (x_q([1], x_bits=[4, 4]), "x_bits is int64[2]; must be one finite number"),

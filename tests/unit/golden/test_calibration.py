@@ -62,11 +62,12 @@ def test_min_max(data, low):
 @pytest.mark.parametrize("method", [MIN_MAX, PERCENTILE, MSE], ids=str)
 @pytest.mark.parametrize("zero_point", [None, 3])
 def test_nothing_but_zeros_and_one_number(method, zero_point):
-    assert histogram([]).format(method, zero_point=zero_point) == DataFormat.holding(0, 0, zero_point=zero_point)
-    assert histogram([[0, 0]]).format(method, zero_point=zero_point) == DataFormat.holding(0, 0, zero_point=zero_point)
+    for numbers in ([], [[0, 0]]):
+        zeros = DataFormat.calibrate(0, 0, zero_point=zero_point)
+        assert histogram(numbers).format(method, zero_point=zero_point) == zeros
     for number in (5e-324, 1e-30, 3.0):
         form = histogram([[0, number]]).format(method, zero_point=zero_point)
-        assert form.scale <= DataFormat.holding(0, number, zero_point=zero_point).scale
+        assert form.scale <= DataFormat.calibrate(0, number, zero_point=zero_point).scale
         assert form.dequantise(form.quantise(number)) == pytest.approx(number, rel=0.05, abs=2.0**-40)
 
 

@@ -240,12 +240,10 @@ def test_calibrate_zeros():
 @pytest.mark.parametrize(("low", "high", "data", "zero_point", "scale"), [
     (-3.0, 2.0, DataType(4), 0, 0.375), (-3.0, 3.0, DataType(4), 0, 3 / 7), (0.5, 6.0, DataType(3, signed=False), 1, 1),
     (-6.0, -1.0, DataType(12), 952, 0.002), (0.0, 0.0, DataType(2), 1, 1), (0, 1e-20, INT8, 0, 2.0**-40)])
-def test_holding(low, high, data, zero_point, scale):
-    """About the given zero point, or one that is chosen."""
-    form = DataFormat.holding(low, high, data, zero_point)
+def test_calibrate_about_a_zero_point(low, high, data, zero_point, scale):
+    form = DataFormat.calibrate(low, high, data, zero_point)
     assert (form.zero_point, form.data) == (zero_point, data)
     assert form.scale == pytest.approx(scale, rel=1e-12, abs=0)
-    assert DataFormat.holding(low, high, data) == DataFormat.calibrate(low, high, data)
 
 
 def test_quantise_clips():
@@ -259,10 +257,12 @@ def test_quantise_clips():
     (lambda: DataFormat.calibrate(np.nan, 1), "x=nan..1: must hold finite numbers only"),
     (lambda: DataFormat.calibrate(-1.7e308, 1.7e308), "x=-1.7e+308..1.7e+308: must span less than 2**48"),
     (lambda: DataFormat.calibrate(0, 1e15), "x=0..1e+15: must span less than 2**48"),
-    (lambda: DataFormat.holding(-1, 5, INT8, 127), "zero_point=127: leaves no integers for numbers from -1 to 5"),
-    (lambda: DataFormat.holding(-1, 5, UINT8, 0), "zero_point=0: leaves no integers for numbers from -1 to 5"),
-    (lambda: DataFormat.holding(np.nan, 5, UINT8, 3), "x=nan..5: must hold finite numbers only"),
-    (lambda: DataFormat.holding(0, 5, DataType(4), 8), "x_zero_point=8: must be from -8 to 7"),
+    (lambda: DataFormat.calibrate(-1, 5, INT8, 127), "zero_point=127: leaves no integers for numbers from -1 to 5"),
+    (lambda: DataFormat.calibrate(-1, 5, UINT8, 0), "zero_point=0: leaves no integers for numbers from -1 to 5"),
+    (lambda: DataFormat.calibrate(-1, 5, INT8, 127, "y_zero_point"), "y_zero_point=127: leaves no integers for numbers "
+     "from -1 to 5"),
+    (lambda: DataFormat.calibrate(np.nan, 5, UINT8, 3), "x=nan..5: must hold finite numbers only"),
+    (lambda: DataFormat.calibrate(0, 5, DataType(4), 8), "zero_point=8: must be from -8 to 7"),
     (lambda: DataFormat(1.0, 0).quantise([np.nan]), "x=not finite: must hold finite numbers only"),
     (lambda: DataFormat(0.0, 0), "x_scale=0.0: must be from 2**-40 to 2**40"),
     (lambda: DataFormat(1.0, -1, UINT8), "x_zero_point=-1: must be from 0 to 255"),

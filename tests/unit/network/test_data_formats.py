@@ -109,7 +109,7 @@ def test_outputs(tiling, given, type_name):
         assert own["sqnr_db"] == pytest.approx(decibel(y, rounded(y, form)), abs=1e-6)
         assert own["zero_point"] == given.get("y_zero_point", own["zero_point"])
     widest, tried = figures["methods"]["min-max"], figures["methods"][str(TRIED)]
-    expected = DataFormat.holding(y.min(), y.max(), data, given.get("y_zero_point"))
+    expected = DataFormat.calibrate(y.min(), y.max(), data, given.get("y_zero_point"))
     assert widest["scale"] == pytest.approx(expected.scale, rel=1e-12)
     assert widest["clipped"] == 0 < tried["clipped"] < 0.04
     assert found.y == DataFormat(tried["scale"], tried["zero_point"], data)
