@@ -201,8 +201,11 @@
 ##   model        MODEL=          network to count: names of known ones with commas between, `paper` for every row
 ##                                of the paper's tables, an .onnx file, or a .json file of your own
 ##
-## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, OUT
+## Variables of sensitivity, besides MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, CALIBRATE_BY, OUT
 ##
+##   hardware     WEIGHT_BITS=    bits of a weight (default: a quantised network's, else 8)
+##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
+##                                network's, else int8)
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave

@@ -73,7 +73,7 @@ def sized_candidates(block: NetworkBlock, options: Any, maps: np.ndarray) -> lis
 
 def with_changes(block: NetworkBlock, candidates: Sequence[Candidate], maps: np.ndarray) -> list[Candidate]:
     """`candidates` with their change on `maps`, as `sensitivity` measures it; `block` has its prior."""
-    return [dataclasses.replace(candidate, change=agreement(block, candidate.tiling, maps, quantised=False)
+    return [dataclasses.replace(candidate, change=agreement(block, candidate.tiling, maps)
                                 .output_change) for candidate in candidates]
 
 

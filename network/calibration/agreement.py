@@ -11,6 +11,7 @@ from ...golden.quantise import quantise_within_error
 from ...golden.reference import descriptors, excite
 from ...hdl.config import Config, ConfigError, Order, Tiling
 from ..match.match import NetworkBlock
+from .own_numbers import WEIGHT_BITS, own_block
 
 __all__ = ["Agreement", "agreement"]
 
@@ -24,6 +25,8 @@ class Agreement:
     from both by the float network. ``quantised_gates`` are from the descriptors of the integer golden model; None if
     no widths keep the error budget, or if they were not asked for. ``output_change`` is the root mean square of the
     change of the outputs, relative to that of the outputs with the whole map's gates.
+
+    Figures of gates are over channels and pixels: a tile with fewer pixels counts less.
     """
 
     tiling: Tiling
@@ -43,17 +46,27 @@ class Agreement:
     @property
     def figures(self) -> dict:
         """A summary, JSON-serialisable. Correlations over the channels are averaged over the tiles by their pixels."""
-        quantised = None if self.quantised_gates is None else _differences(self.quantised_gates, self.gates)
+        quantised = None if self.quantised_gates is None else _differences(self.quantised_gates, self.gates,
+                                                                           self.pixels)
         return {"k": self.k, "tiles": len(self.means),
                 "mean_correlation": _correlation(self.means, self.whole_means, self.pixels),
                 "gate_correlation": _correlation(self.gates, self.whole_gates, self.pixels),
-                "gate_difference": _differences(self.gates, self.whole_gates),
-                "output_change": self.output_change, "quantised_gate_error": quantised}
+                "gate_difference": self.gate_difference, "output_change": self.output_change,
+                "quantised_gate_error": quantised}
+
+    @property
+    def gate_difference(self) -> dict:
+        """How far the gates of tiles are from those of the whole map: ``mean``, ``p95`` and ``max``, magnitudes."""
+        return _differences(self.gates, self.whole_gates, self.pixels)
 
 
-def _differences(a, b):
+def _differences(a, b, weights):
+    """The weighted mean and 95th percentile of the magnitudes of the rows' differences, and the largest."""
     difference = np.abs(a - b)
-    return {"mean": float(difference.mean()), "p95": float(np.quantile(difference, 0.95)),
+    order = np.argsort(difference, axis=None)
+    below = np.cumsum(np.broadcast_to(weights[:, None], difference.shape).reshape(-1)[order])
+    p95 = difference.reshape(-1)[order[np.searchsorted(below, 0.95 * below[-1])]]
+    return {"mean": float(np.average(difference.mean(axis=1), weights=weights)), "p95": float(p95),
             "max": float(difference.max())}
 
 
@@ -67,11 +80,13 @@ def _correlation(a, b, weights):
     return float(np.average((a * b).sum(axis=1)[varied] / norms[varied], weights=weights[varied]))
 
 
-def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray, quantised: bool = True) -> Agreement:
+def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray, x_format: DataFormat | None = None,
+              weight_bits: int = WEIGHT_BITS) -> Agreement:
     """Compare tiles with whole maps in `block`, on `maps`: float32 (N, H, W, C).
 
-    `k` is the tiling, or the number of rows of a tile; its prior is that of the block's ``float_block``. Without
-    `quantised` the gates of the integer model are left out.
+    `k` is the tiling, or the number of rows of a tile; its prior is that of the block's ``float_block``. The gates of
+    the integer model are those of maps in `x_format` and of weights with so many bits; without the format there are
+    none.
     """
     tiling, form = Tiling.of(k), block.float_block
     prior = np.zeros(block.channels) if form.prior is None else form.prior
@@ -89,7 +104,7 @@ def agreement(block: NetworkBlock, k: int | Tiling, maps: np.ndarray, quantised:
             parts[name].append(np.broadcast_to(value, means.shape))
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
     return Agreement(tiling, np.tile(pixels, len(maps)), **arrays,
-                     quantised_gates=_quantised_gates(block, tiling, maps) if quantised else None,
+                     quantised_gates=x_format and _quantised_gates(block, tiling, maps, x_format, weight_bits),
                      output_change=(changed / total)**0.5 if total else 0.0)
 
 
@@ -107,14 +122,13 @@ def _energy(x, tiles):
     return pixels, np.add.reduceat(squares, np.cumsum(pixels) - pixels, axis=0)
 
 
-def _quantised_gates(block, tiling, maps):
-    """Gates of the integer model, in the network's data format or that of `maps`; None if no widths keep the budget."""
-    form, maps = block.float_block, _streamed(maps, tiling)
+def _quantised_gates(block, tiling, maps, data_format, weight_bits):
+    """Gates of the integer model; None if no widths keep the budget."""
+    form, maps = own_block(block), _streamed(maps, tiling)
     try:
-        data_format = block.numbers.x or DataFormat.calibrate(maps.min(), maps.max())
         config = Config(**vars(tiling), width=maps.shape[2], channels=block.channels, squeeze=block.squeeze, lanes=1,
-                        macs=1, data=data_format.data, zero_point=data_format.zero_point, mid=form.mid, gate=form.gate,
-                        residual=form.residual, loadable=False)
+                        macs=1, data=data_format.data, zero_point=data_format.zero_point, weight_bits=weight_bits,
+                        mid=form.mid, gate=form.gate, residual=form.residual, loadable=False)
         config, quantised = quantise_within_error(config, form, data_format.scale)
     except ConfigError:
         return None

@@ -180,3 +180,6 @@ class SensitivityOptions(ImageOptions, ModelFolderOptions):
     calibration: str | None = restated(ImageOptions, "calibration", positional=True)
     ks: tuple[int, ...] = option("model", "KS", formats.integers(1, 1 << 16, 16), (1, 3, 5, 7, 9), "K,K,...",
         "rows of a tile to look at, each with its own list of blocks to leave")
+    weight_bits: int | None = restated(BuildOptions, "weight_bits")
+    calibrate_by: RangeMethod | None = restated(BuildOptions, "calibrate_by")
+    dtype: str | None = restated(BuildOptions, "dtype")

@@ -4,13 +4,15 @@
 import os
 
 from ...gen.files import discard, json_bytes, output_folder, write_all
-from ...gen.options import TileOptions
+from ...gen.options import TileOptions, block_options
 from ...gen.text_table import aligned
 from ...hdl.tiling import Context, Tiling
 from ..calibration.agreement import agreement
 from ..calibration.feature_maps import feature_maps, with_prior
 from ..calibration.images import find_images
+from ..calibration.own_numbers import own_options
 from ..network import open_network
+from .build import block_formats
 from .options import SensitivityOptions
 from .sensitivity_plot import draw
 
@@ -39,10 +41,15 @@ def sensitivity(options: SensitivityOptions) -> bool:
         for block in network.blocks:
             print(f"{block.name}: {block.height} x {block.width} x {block.channels} ...", flush=True)
             own = maps[block.name]
-            agreements[block.name] = [agreement(block, k, own) for k in options.ks]
-            blocks.append({"name": block.name, **block.shape,
+            # The mean of the whole map in the place of tiles', and no outputs.
+            task = block_options(options, k=block.height, **own_options(block, vars(options)))
+            integers = block_formats(block, own, options, task).x, task.weight_bits
+            agreements[block.name] = [agreement(block, k, own, *integers) for k in options.ks]
+            blocks.append({"name": block.name, **block.shape, "x_type": str(integers[0].data),
+                           "x_scale": integers[0].scale, "x_zero_point": integers[0].zero_point,
+                           "weight_bits": task.weight_bits,
                            "ks": [item.figures for item in agreements[block.name]],
-                           "contexts": [_figures(with_prior(block, own), about, options.ks, own)
+                           "contexts": [_figures(with_prior(block, own), about, options.ks, own, integers)
                                         for about in CONTEXTS]})
     contents = {"model": network.path, "input": network.dims[1:], "calibration": options.calibration,
                 "images": len(images), "others": network.unsupported, "blocks": blocks}
@@ -57,10 +64,10 @@ def sensitivity(options: SensitivityOptions) -> bool:
     return True
 
 
-def _figures(block, about, ks, maps):
+def _figures(block, about, ks, maps, integers):
     """What is measured of a context, which has these parameters beside k, for each of `ks`."""
     return {**about, "context": about["context"].value,
-            "ks": [agreement(block, Tiling(k=k, **about), maps).figures for k in ks]}
+            "ks": [agreement(block, Tiling(k=k, **about), maps, *integers).figures for k in ks]}
 
 
 def _contexts(block):

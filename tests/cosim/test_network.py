@@ -14,6 +14,7 @@ from tests.helpers.onnx_images import HEIGHT, WIDTH, network_and_images
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
 from tests.helpers.onnx_quantised import brevitas
 from tests.helpers.onnx_quantised import images as quantised_images
+from tiled_se.golden.block import DataFormat
 from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import Context, Order, Tiling
 from tiled_se.network.calibration.agreement import agreement
@@ -184,6 +185,19 @@ class TestSensitivity:
         assert "the prior of each block is the mean of its maps on the same 3 images" in lines
         assert sum(line.split()[1:3] == ["causal", "PRIOR=1"] for line in lines) == 2
 
+    def test_formats(self, tiled_se, files):
+        """Gates from coarser data and weights are further from the float ones; the format is that of `build`."""
+        errors = {}
+        for data, bits in (("int8", 8), ("uint3", 8), ("int12", 8), ("int8", 2)):
+            tiled_se.passes("sensitivity", *files, "--input-shape", SIZE, "--ks", 6, "-o", "found", "--dtype", data,
+                            "--weight-bits", bits)
+            blocks = json.loads(pathlib.Path("found/sensitivity.json").read_text())["blocks"]
+            assert [(block["x_type"], block["weight_bits"]) for block in blocks] == 2 * [(data, bits)]
+            errors[data, bits] = np.array([block["ks"][0]["quantised_gate_error"]["mean"] for block in blocks])
+        assert (errors["uint3", 8] > 4 * errors["int8", 8]).all()
+        assert (errors["int8", 2] > 4 * errors["int8", 8]).all()
+        assert (errors["int12", 8] < errors["int8", 8]).all()
+
     def test_advice(self):
         changes = {"a": (0.3, 0.11, 0.02), "b": (0.2, 0.05, 0.1)}
         blocks = [{"name": name, "ks": [{"output_change": n} for n in values], "contexts": [
@@ -205,12 +219,18 @@ class TestSensitivity:
         block = with_prior(block, maps[:1])
         form, prior = block.float_block, maps[0].mean((0, 1), np.float64)
         np.testing.assert_allclose(form.prior, prior, rtol=1e-12)
-        found = agreement(block, tiling, maps)
+        found = agreement(block, tiling, maps, DataFormat.calibrate(maps.min(), maps.max()))
         tiled, whole = (np.stack([scaled(about, one.astype(np.float64), form, prior) for one in maps])
                         for about in (tiling, Tiling(k=11)))
         change = np.sqrt(((tiled - whole)**2).sum() / (whole**2).sum())
         assert found.output_change == pytest.approx(change, rel=1e-9)
         assert 0 < found.figures["quantised_gate_error"]["max"] < 0.05
+        # The gates of all elements, which have the same weight.
+        differences = abs(tiled - whole)[maps != 0] / abs(maps[maps != 0])
+        assert found.gate_difference["mean"] == pytest.approx(differences.mean(), rel=1e-6)
+        assert found.gate_difference["max"] == pytest.approx(differences.max(), rel=1e-6)
+        p95 = found.gate_difference["p95"]
+        assert (differences < p95 - 1e-6).mean() < 0.95 <= (differences < p95 + 1e-6).mean()
 
     def test_correlation(self):
         (block,) = find_blocks(network())
