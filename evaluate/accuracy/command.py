@@ -15,8 +15,9 @@ from ...gen.data import load_input, load_weights
 from ...gen.fields import options_of
 from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.report import tool_versions
-from ...gen.text_table import say
+from ...gen.text_table import say, warn
 from ...hdl.config import ConfigError
+from ...network.calibration.clips import clip_warning, clipped
 from ...network.calibration.feature_maps import (
     MOST_AT_ONCE,
     SECONDS_EACH,
@@ -70,7 +71,7 @@ def evaluate(options: EvaluateOptions) -> bool:
     _check_classes(network, metrics, data)
     calibration = find_images(options, network) if options.calibration else \
         data.picked(spread(range(len(data.samples)), options.limit)).images
-    networks = _networks(options, network, blocks, chosen, calibration)
+    networks, clips = _networks(options, network, blocks, chosen, calibration)
     forms = networks.forms(options.each)
     scores = _scores(networks, forms, options.metric, data)
     found = [results(metric, forms, own, options.seed) for metric, own in zip(metrics, scores, strict=True)]
@@ -78,9 +79,11 @@ def evaluate(options: EvaluateOptions) -> bool:
         "model": network.path, "input": network.dims[1:], "data": options.data, "images": len(data.samples),
         "calibration": options.calibration, "calibration_images": len(calibration),
         "skipped": list(options.skip or ()), "others": network.unsupported, "metrics": found,
-        "blocks": [_block(block, networks) for block in blocks], "tools": tool_versions(TOOLS)}
+        "blocks": [_block(block, networks) | {"clipped": clips[block.name]} for block in blocks],
+        "tools": tool_versions(TOOLS)}
     discard(folder, RESULTS)
     write_all(folder, dict(zip(RESULTS, (json_bytes(contents), _csv(metrics, forms, scores, data)), strict=True)))
+    warn(text for name, one in clips.items() if one for text in clip_warning(name, one))
     print("\n\n".join(table(one) for one in found))
     print(SUMMARY.format(images=len(data.samples)))
     source = f"taken from {len(calibration)} images of {options.calibration or 'the same data'}"
@@ -103,7 +106,10 @@ def _check_classes(network, metrics, data):
 
 
 def _networks(options, network, blocks, chosen, images):
-    """The :class:`Networks`, quantised as `build` does it by the maps of `images` in the tiled network."""
+    """The :class:`Networks`, quantised as `build` does it by the maps of `images` in the tiled network.
+
+    Also what :func:`clipped` finds on these maps in each block by name, None where the network clips nothing inside.
+    """
     tilings = chosen.tilings(blocks, prior=True)
     # The tiled network runs on images of this size only.
     blocks = [dataclasses.replace(block, fixed_size=(block.height, block.width)) for block in blocks]
@@ -116,8 +122,10 @@ def _networks(options, network, blocks, chosen, images):
     say(f"running the tiled network on {len(images)} images")
     with feature_maps(network, tiled, blocks, images) as maps:
         specs = {block.name: _quantised(block, maps[block.name], options, chosen, images.option) for block in blocks}
+        clips = {block.name: clipped(block, maps[block.name], tilings[block.name], specs[block.name].y_format)
+                 if block.ranges.stages else None for block in blocks}
     return Networks(network.model.SerializeToString(), input_of(network.graph).name, network.dims[0], blocks, tilings,
-                    specs)
+                    specs), clips
 
 
 def _quantised(block, maps, options, chosen, source):

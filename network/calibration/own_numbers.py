@@ -20,6 +20,7 @@ from ...hdl.config import ConfigError
 from ..match.match import NetworkBlock
 from ..match.ranges import Rounding
 from ..network import Network
+from .clips import clipped
 from .feature_maps import feature_maps
 from .images import Images
 
@@ -79,9 +80,11 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
 
     The block is quantised as `options` say, but with one tile of the whole map, as the network has it. Returns
     ``elements``, how many are ``equal``, their ``equal_share``, and the largest and the mean difference in steps of the
-    output, ``max`` and ``mean``. ``rounded`` has the same for the float block with what the network rounds inside of
-    it, the ``stages``. ``share_of_roundings`` is the part of the mean difference that these explain, None if there is
-    no difference. ``float`` has ``max`` and ``mean`` of the difference from the float block on the same integers.
+    output, ``max`` and ``mean``. ``clipped`` has the same for the float block with what the network clips inside of it,
+    and as ``stages`` and ``moved`` what :func:`.clipped` has; ``rounded`` has it for the float block with what the
+    network clips and rounds inside of it, the ``stages``. ``share_of_clips`` and ``share_of_roundings`` are the parts
+    of the mean difference that these explain, None if there is no difference. ``float`` has ``max`` and ``mean`` of the
+    difference from the float block on the same integers.
     """
     numbers, x = block.numbers, maps[block.name]
     integers = numbers.x.quantise(x[:1]).astype(numbers.x.data.numpy)
@@ -89,21 +92,40 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     form, held = own_block(block), numbers.y
     spec = assemble(dataclasses.replace(options, **whole, macs=1, weights=None, input=None), weights_of(form, held),
                     Input("", "x_q", integers, numbers.x))
-    model, own, float_error, rounded = IntegerModel(spec.config, spec.quantised.parameters), _Sum(), _Sum(), _Sum()
+    model = IntegerModel(spec.config, spec.quantised.parameters)
+    own, float_error, plain, cut, rounded = (_Sum() for _ in range(5))
+    # What is imitated of the network.
+    parts: Sequence[tuple[_Sum, dict[str, Any]]] = (
+        (plain, {}), (cut, {"ranges": block.ranges.stages}), (rounded, {"roundings": block.ranges.roundings}))
     for frame, expected in zip(x, maps[block.name,], strict=True):
         x_q, expected = numbers.x.quantise(frame), expected.astype(np.int64)
         real, y = numbers.x.dequantise(x_q), model.run(x_q).y.numpy()
         own.add(y - expected)
         exact = squeeze_excite(real, form, spec.config) / held.scale + held.zero_point
         float_error.add(y - np.clip(exact, held.data.low, held.data.high))
-        _, gates = excite(real.mean(axis=(0, 1)), form.w1, form.b1, form.w2, form.b2, form.mid, form.gate,
-                          roundings=block.ranges.roundings)
-        # In float32, as the network computes it.
-        product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
-        rounded.add(Rounding(held).integers(product) - expected)
+        means = real.mean(axis=(0, 1))
+        for total, imitated in parts:
+            _, gates = excite(means, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate, **imitated)
+            # In float32, as the network computes it.
+            product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
+            total.add(Rounding(held).integers(product) - expected)
+    share_of_clips, share_of_roundings = _shares(own.total, plain.total, cut.total, rounded.total)
     return {**own.counts, "float": {name: float_error.counts[name] for name in ("max", "mean")},
+            "clipped": {**clipped(block, x, spec.config, held), **cut.counts},
             "rounded": {"stages": list(block.ranges.roundings), **rounded.counts},
-            "share_of_roundings": max(0.0, 1 - rounded.total / own.total) if own.total else None}
+            "share_of_clips": share_of_clips, "share_of_roundings": share_of_roundings}
+
+
+def _shares(own, plain, cut, rounded):
+    """The parts of the difference `own` that clips explain, and that roundings do beside them; None where it is 0.
+
+    The others are the differences of the float block: as it is, with the clips, with clips and roundings.
+    """
+    if not own:
+        return None, None
+    both = max(0.0, 1 - rounded / own)
+    clips = min(max(0.0, (plain - cut) / own), both)
+    return clips, both - clips
 
 
 class _Sum:

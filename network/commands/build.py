@@ -23,6 +23,7 @@ from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
 from ...hdl.config import ConfigError
 from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
+from ..calibration.clips import clip_warning
 from ..calibration.data_formats import data_formats
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
@@ -222,6 +223,8 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
         "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
+    for name, own in codes.items():
+        warn(clip_warning(name, own["clipped"]) if "clipped" in own else ())
     print("\n".join([*block_table(rows), *range_table(rows, options.calibrate_by), *code_table(rows),
                      *of_prior(tilings.values(), images), *chosen.notes, *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]

@@ -56,7 +56,8 @@ def _decibel(value):
     return "-" if value is None else f"{value:.2f}"
 
 
-CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its roundings", "share of these")
+CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its clips", "and roundings",
+         "share of clips", "of roundings")
 
 
 def code_table(blocks: Sequence[dict]) -> list[str]:
@@ -67,8 +68,9 @@ def code_table(blocks: Sequence[dict]) -> list[str]:
         if codes and "failure" in codes:
             rows.append((block["name"], f"FAILED: {shortened(codes['failure'])}"))
         elif codes:
-            rounded, share = codes["rounded"], codes["share_of_roundings"]
+            shares = [codes[name] for name in ("share_of_clips", "share_of_roundings")]
             rows.append((block["name"], number(codes["elements"]), f"{100 * codes['equal_share']:.2f} %",
-                         f"{codes['max']:.0f}", f"{codes['mean']:.4f}", f"{100 * rounded['equal_share']:.2f} %",
-                         "-" if share is None else f"{100 * share:.1f} %"))
+                         f"{codes['max']:.0f}", f"{codes['mean']:.4f}",
+                         *(f"{100 * codes[name]['equal_share']:.2f} %" for name in ("clipped", "rounded")),
+                         *("-" if share is None else f"{100 * share:.1f} %" for share in shares)))
     return aligned(rows) if len(rows) > 1 else []

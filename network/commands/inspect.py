@@ -9,6 +9,7 @@ from ...gen.text_table import aligned, number
 from ...gen.wording import prior_alone
 from ...hdl.tiling import Order, Tiling
 from ..match.match import NetworkBlock
+from ..match.ranges import STAGES
 from ..network import Network, open_network
 from .options import InspectOptions
 from .wording import fields, tiles
@@ -17,8 +18,6 @@ __all__ = ["format_fields", "inspect", "summary"]
 
 # Operators on integers in which blocks are not found.
 INTEGER = ("ConvInteger", "MatMulInteger", "com.microsoft.DynamicQuantizeMatMul")
-# Stages of a block that a network may round.
-STAGES = ("mean", "sums", "hidden", "logits", "gates")
 SUMS = ("parameters", "se_elements", "tse_elements")
 
 

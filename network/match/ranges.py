@@ -15,8 +15,11 @@ from .affine import Chain, Layer
 from .clamp import Clamp
 from .passing import MOST_STEPS
 
-__all__ = ["Ranges", "Rounding", "found_ranges"]
+__all__ = ["STAGES", "Ranges", "Rounding", "found_ranges"]
 
+# The stages of a block that a network may round and clip, in their order, and what they are to a person.
+STAGES = {"mean": "the mean", "sums": "the sums of the first layer", "hidden": "the hidden vector",
+          "logits": "the logits", "gates": "the gates"}
 RELU6 = 6.0
 # Activations that are one node.
 ACTIVATIONS = ("Relu", "Clip", "HardSwish", "Swish", "com.microsoft.QuickGelu")

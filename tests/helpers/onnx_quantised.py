@@ -99,9 +99,11 @@ def quantised(name, way, folder, operators=False):
     return path
 
 
-def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeeze=3, size=16):
+def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeeze=3, size=16,
+             ends=(1, 2, 1)):
     """Write a network as Brevitas exports it: a convolution, a block, a convolution, with a Quant at each activation of
-    so many `bits`, of `inside` in the block, and at the weights, each with a scale for each channel."""
+    so many `bits`, of `inside` in the block, and at the weights, each with a scale for each channel. `ends` are the
+    largest mean, hidden value and gate that the Quants in the block hold."""
     net, rng = Net(opset), np.random.default_rng(3)
 
     def quant(x, scale, width, signed, narrow=0):
@@ -115,11 +117,12 @@ def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeez
         return net("Conv", x, quant(net.constant(weight), scale, width, 1, narrow=1), bias,
                    kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4)
 
+    steps = [end / (2 ** inside - 1) for end in ends]
     x = quant("x", 4 / 127, 8, 1)
     x = quant(net("Relu", conv(x, channels, 3, weight_bits, 3)), 3 / (2 ** bits - 1), bits, 0)
-    mean = quant(net("GlobalAveragePool", x), 1 / (2 ** inside - 1), inside, 0)
-    hidden = quant(net("Relu", conv(mean, squeeze, channels, weight_bits)), 2 / (2 ** inside - 1), inside, 0)
-    gate = quant(net("Sigmoid", conv(hidden, channels, squeeze, weight_bits)), 1 / (2 ** inside - 1), inside, 0)
+    mean = quant(net("GlobalAveragePool", x), steps[0], inside, 0)
+    hidden = quant(net("Relu", conv(mean, squeeze, channels, weight_bits)), steps[1], inside, 0)
+    gate = quant(net("Sigmoid", conv(hidden, channels, squeeze, weight_bits)), steps[2], inside, 0)
     y = quant(net("Mul", x, gate), 2 / (2 ** bits - 1), bits, 0)
     net("Identity", conv(y, 4, channels, weight_bits), output="y")
     onnx.save(net.model({"x": (1, 3, size, size)}, {"y": (1, 4, size, size)}), path)

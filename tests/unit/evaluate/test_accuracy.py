@@ -20,6 +20,7 @@ from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden.block import DataFormat
 from tiled_se.golden.integer import IntegerModel
+from tiled_se.network.calibration.clips import clip_warning
 from tiled_se.network.network import find_blocks
 from tiled_se.network.read.shapes import open_session
 
@@ -234,12 +235,27 @@ def test_a_quantised_network_keeps_its_numbers(tiled_se):
     finished = tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=16", "--out=out")
     assert "data formats are the network's own; where it has none, taken from 3 images of the same" in finished.out
     (block,) = json.loads(pathlib.Path("out/evaluate.json").read_text())["blocks"]
+    assert block["clipped"] == {"stages": {}, "moved": 0}
     assert [block[f"{end}_type"] for end in "xy"] == ["uint4", "uint4"]
     assert [block["x_scale"], block["y_scale"]] == pytest.approx([3 / 15, 2 / 15])
     # Codes that round the other way shift the mean a little; any other scale or zero point shifts it by a tenth.
     for row in rows():
         assert float(row["mean: integers"]) == pytest.approx(float(row["mean: se"]), rel=0.02)
     assert networks()["integers", None]["value"] != networks()["se", None]["value"]
+
+
+def test_clips_of_a_quantised_network(tiled_se):
+    """Its quantisers clip in SE and in float tiles, not in the hardware: a line and evaluate.json say so."""
+    brevitas("net.onnx", inside=8, ends=(3, 0.5, 1))
+    labelled(np.stack(quantised_images(3, seed=5, size=16)), [""] * 3)
+    pathlib.Path("mean.py").write_text(MEAN)
+    finished = tiled_se("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=4", "--out=out")
+    assert finished.status == 0
+    (block,) = json.loads(pathlib.Path("out/evaluate.json").read_text())["blocks"]
+    assert list(block["clipped"]["stages"]) == ["hidden"]
+    assert 0 < block["clipped"]["stages"]["hidden"] < 1
+    (text,) = clip_warning(block["name"], block["clipped"])
+    assert finished.err == f"tiled-se: warning: {text}\n"
 
 
 def folders(classes, images=1):

@@ -13,7 +13,8 @@ from tests.helpers import onnx_networks
 from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, images, quantised
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
-from tiled_se.hdl.config import ConfigError
+from tiled_se.hdl.config import ConfigError, Order, Tiling
+from tiled_se.network.calibration.clips import clip_warning, clipped
 from tiled_se.network.calibration.own_numbers import differences, own_block, own_options
 from tiled_se.network.commands import build
 from tiled_se.network.network import find_blocks
@@ -42,7 +43,7 @@ def options_of(block, **more):
 def test_networks_of_onnxruntime(tmp_path, name, way):
     """All outputs are within a step of the float block; almost all are the network's with its own roundings."""
     blocks, maps = blocks_and_maps(quantised(name, way, str(tmp_path)), images(1, seed=5))
-    shares, alike = [], []
+    shares, alike, moved = [], [], []
     for block in blocks:
         found = differences(block, options_of(block), maps)
         assert found["elements"] == maps[block.name].size
@@ -52,9 +53,17 @@ def test_networks_of_onnxruntime(tmp_path, name, way):
         alike.append(found["rounded"]["equal"] / found["elements"])
         assert found["rounded"]["stages"][:2] == ["mean", "hidden"]
         shares.append(found["equal_share"])
+        explained = found["share_of_clips"] + found["share_of_roundings"]
         if shares[-1] < 0.99:
-            assert found["share_of_roundings"] > 0.8
+            assert explained > 0.8
+        assert explained == pytest.approx(max(0, 1 - found["rounded"]["mean"] / found["mean"]))
+        # Without clips, what is left are roundings.
+        assert found["clipped"]["max"] <= 2
+        moved.append(found["clipped"]["moved"])
+        assert abs(found["max"] - moved[-1]) <= 2
     assert np.mean(alike) >= 0.995
+    # Some numbers on these images are beyond those that the network was calibrated with.
+    assert max(moved) > (100 if way == "u16" else 0)
     # Coarse roundings of the network are worth telling.
     assert min(shares) < 0.99
 
@@ -75,6 +84,75 @@ def test_what_is_rounded_matters(tmp_path):
     other = dataclasses.replace(block.float_block, w2=-block.float_block.w2)
     turned = differences(dataclasses.replace(block, float_block=other), options_of(block), maps)
     assert turned["equal_share"] < found["equal_share"]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("ends", "stages"), [
+    ((0.4, 4, 1), ["mean"]), ((3, 0.5, 1), ["hidden"]), ((3, 4, 0.7), ["gates"]), ((0.4, 0.4, 0.6), [
+        "mean", "hidden", "gates"]), ((3, 4, 1), [])], ids=str)
+def test_clips_are_no_roundings(tmp_path, bits, ends, stages):
+    """Of ranges that are too small the shares of what they clip are those of numpy, and they explain the difference."""
+    (block,), maps = blocks_and_maps(
+        brevitas(str(tmp_path / "net.onnx"), bits=bits, inside=bits, weight_bits=8, ends=ends), images(
+            4, seed=5, size=16))
+    found = differences(block, options_of(block), maps)
+    form, x, shares = block.float_block, maps[block.name].astype(float), {}
+
+    def cut(stage, numbers, end):
+        beyond = (numbers > end + end / (2**bits - 1) / 2).mean()
+        shares.update({stage: beyond} if beyond else {})
+        return np.minimum(numbers, end)
+
+    def gates(cut):
+        means = cut("mean", x.mean(axis=(1, 2)), ends[0])
+        hidden = cut("hidden", np.maximum(means @ form.w1.T + form.b1, 0), ends[1])
+        return cut("gates", 1 / (1 + np.exp(-hidden @ form.w2.T - form.b2)), ends[2])
+
+    codes = [np.rint(np.minimum(x * one[:, None, None] / block.numbers.y.scale, 2**bits - 1))
+             for one in (gates(cut), gates(lambda stage, numbers, end: numbers))]
+    assert found["clipped"]["stages"] == pytest.approx(shares)
+    assert list(shares) == stages
+    # Products just between two integers may go either way.
+    assert abs(found["clipped"]["moved"] - abs(codes[1] - codes[0]).max()) <= 1
+    assert found["rounded"]["equal_share"] >= 0.999
+    line = clip_warning("a", found["clipped"])
+    if not stages:
+        assert (found["clipped"]["moved"], found["share_of_clips"], line) == (0, 0, [])
+        assert found["share_of_roundings"] > 0.8
+        return
+    # A step of 16 bits is so small that next to all is due to the clips.
+    assert found["share_of_clips"] > (0.999 if bits == 16 else 0.95)
+    assert found["share_of_clips"] + found["share_of_roundings"] <= 1
+    assert abs(found["max"] - found["clipped"]["moved"]) <= 2
+    assert found["clipped"]["max"] <= 2
+    assert len(line) == 1
+
+
+def test_warning_of_clips():
+    """It names every stage; a step or less is no reason for one."""
+    stages = {"mean": 0.25, "sums": 0.002, "gates": 1.0}
+    assert clip_warning("s/b", {"stages": stages, "moved": 4217}) == [
+        "s/b: the network's quantisers clip 25 % of the mean, 0.2 % of the sums of the first layer and 100 % of the "
+        "gates, and the hardware clips none of them: its outputs are up to 4,217 steps from the network's, and nearer "
+        "to the float network's"]
+    assert "clip 25 % of the mean, and the hardware" in clip_warning("a", {"stages": {"mean": 0.25}, "moved": 2})[0]
+    assert clip_warning("a", {"stages": stages, "moved": 1}) == []
+
+
+@pytest.mark.parametrize("tiling", [Tiling(k=3), Tiling(k=4, tile_width=4), Tiling(k=2, order=Order.COLUMNS)], ids=str)
+def test_clips_of_tiles(tmp_path, tiling):
+    """Each tile's mean counts."""
+    (block,), maps = blocks_and_maps(brevitas(str(tmp_path / "net.onnx"), inside=8, ends=(0.4, 4, 1)),
+                                     images(2, seed=5, size=16))
+    x = maps[block.name].astype(float)
+    if tiling.order is Order.COLUMNS:
+        x = x.swapaxes(1, 2)
+    wide = tiling.tile_width or 16
+    means = np.array([one[top:top + tiling.k, left:left + wide].mean(axis=(0, 1)) for one in x
+                      for top in range(0, 16, tiling.k) for left in range(0, 16, wide)])
+    found = clipped(block, maps[block.name], tiling, block.numbers.y)
+    assert found["stages"] == {"mean": pytest.approx((means > 0.4 * (1 + 0.5 / 255)).mean())}
+    assert found["moved"] > 1
 
 
 def block_of(tmp_path, **arguments):
@@ -160,7 +238,21 @@ def test_build(tiled_se, tmp_path, monkeypatch):
     assert row["formats"]["w1"]["dtype"] == "int4"
     line = next(line for line in finished.out.splitlines() if "%" in line and line.startswith(block.name))
     assert line.split()[1:] == [f"{expected['elements']:,}", f"{100 * expected['equal_share']:.2f}", "%", "1",
-                                f"{expected['mean']:.4f}", "100.00", "%", "100.0", "%"]
+                                f"{expected['mean']:.4f}", f"{100 * expected['clipped']['equal_share']:.2f}", "%",
+                                "100.00", "%", "0.0", "%", "100.0", "%"]
+    assert finished.err == ""
+
+
+def test_build_warns_of_clips(tiled_se, tmp_path, monkeypatch):
+    """A line on standard error, whatever becomes of the RTL."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path = brevitas(str(tmp_path / "net.onnx"), bits=8, inside=8, ends=(3, 0.5, 1))
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", images(3, seed=5, size=16))
+    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 4, "-o", "rtl")
+    (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    (text,) = clip_warning(row["name"], row["codes"]["clipped"])
+    assert finished.err == f"tiled-se: warning: {text}\n"
 
 
 def test_build_refuses_what_contradicts_the_network(tiled_se, tmp_path):
