@@ -86,8 +86,8 @@
 ##                                unsigned ones the middle)
 ##                Y_DTYPE=        integers of the output (default: DTYPE)
 ##                Y_SCALE=        real value of an output's step; auto: the least that holds what the float block
-##                                gives on the frames (default: that of WEIGHTS, else the input's, twice that for
-##                                RESIDUAL=1)
+##                                gives on INPUT, or without it on any frames (default: that of WEIGHTS, else the
+##                                input's, twice that for RESIDUAL=1)
 ##                Y_ZERO_POINT=   integer of the output that stands for 0.0 (default: that of WEIGHTS, else what
 ##                                fits with Y_SCALE=auto, else the input's)
 ##                FRAMES=         frames, back to back (default: INPUT's, else 2)

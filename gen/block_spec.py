@@ -142,7 +142,7 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     data_format = data.format if data else _fixed_format(options)
     config = _operation(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
-    y_format = _y_format(options, shape, config, block, weights, data_format, data)
+    y_format = _y_format(options, config, block, weights, data_format, data)
     config = _sized(options, dataclasses.replace(
         config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale,
         requant_bits=None))  # type: ignore[arg-type]  # the default, which depends on the outputs
@@ -261,7 +261,7 @@ def _sized(options: BlockOptions, config: Config) -> Config:
         config, macs=choose_macs(config, options.sram_overhead))
 
 
-def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatBlock, weights: Weights | None,
+def _y_format(options: BlockOptions, config: Config, block: FloatBlock, weights: Weights | None,
               data_format: DataFormat, data: Input | None) -> DataFormat:
     """The outputs' format, as options and the WEIGHTS file give it; by default that of the input."""
     outputs = data_format.data if options.y_dtype is None else DataType.parse(options.y_dtype, "y_dtype")
@@ -271,7 +271,7 @@ def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatB
     low, high = max(data_format.scale / most, SMALLEST_SCALE), min(data_format.scale / least, LARGEST_SCALE)
     try:
         if scale == formats.AUTO:
-            held = _held(options, shape, config, block, data_format, data, outputs, zero_point)
+            held = _held(config, block, data_format, data, outputs, zero_point)
             scale, zero_point = min(max(held.scale, low), high), held.zero_point
         if not low <= scale <= high:
             raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as the input's step is "
@@ -289,15 +289,16 @@ def _y_format(options: BlockOptions, shape: Shape, config: Config, block: FloatB
     return DataFormat(scale, zero_point, outputs)
 
 
-def _held(options: BlockOptions, shape: Shape, config: Config, block: FloatBlock, data_format: DataFormat,
-          data: Input | None, outputs: DataType, zero_point: int | None) -> DataFormat:
-    """The finest format of `outputs` that holds what the float block gives on the frames."""
+def _held(config: Config, block: FloatBlock, data_format: DataFormat, data: Input | None, outputs: DataType,
+          zero_point: int | None) -> DataFormat:
+    """The finest format of `outputs` that holds what the float block gives on INPUT's frames; without, on any."""
     if data is None:
-        shape.check_frames()
-    frames = _random_frames(shape, data_format, options.seed) if data is None else data.x
-    ends = [(y.min(), y.max()) for y in (squeeze_excite(data_format.dequantise(frame), block, config)
-                                         for frame in frames)]
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+        # Gates are at most 1.
+        ends = [data_format.dequantise(end) * (1 + config.residual) for end in (config.data.low, config.data.high)]
+    else:
+        maps = (squeeze_excite(data_format.dequantise(frame), block, config) for frame in data.x)
+        ends = [end for y in maps for end in (y.min(), y.max())]
+    low, high = min(ends), max(ends)
 
     # Where the zero point is chosen it is rounded, so that an end may be half a step outside.
     nearest = DataFormat.calibrate(low, high, outputs, zero_point, "y_zero_point")

@@ -141,8 +141,8 @@ class DataOptions:
     y_dtype: str | None = option("data", "Y_DTYPE", formats.data_type, None, "TYPE",
         "integers of the output (default: DTYPE)")
     y_scale: float | str | None = option("data", "Y_SCALE", formats.scale, None, "STEP|auto",
-        "real value of an output's step; auto: the least that holds what the float block gives on the frames (default: "
-        "that of WEIGHTS, else the input's, twice that for RESIDUAL=1)")
+        "real value of an output's step; auto: the least that holds what the float block gives on INPUT, or without it "
+        "on any frames (default: that of WEIGHTS, else the input's, twice that for RESIDUAL=1)")
     y_zero_point: int | None = option("data", "Y_ZERO_POINT", formats.integer(-1 << 15, (1 << 16) - 1), None, "Q",
         "integer of the output that stands for 0.0 (default: that of WEIGHTS, else what fits with Y_SCALE=auto, else "
         "the input's)")

@@ -123,7 +123,7 @@ def arguments(options):
     ({"zero-point": -3, "y-dtype": "uint8"},
      "Y_DTYPE=uint8 (--y-dtype): needs a Y_ZERO_POINT: the input's, -3, is no uint8"),
     ({"y-scale": "auto", "y-zero-point": 127}, "Y_ZERO_POINT=127 (--y-zero-point): leaves no integers for numbers "
-                                               "from -4.85463 to 7.22088"),
+                                               "from -8 to 7.9375"),
     ({"zero-point": 8, "dtype": "int4"}, "ZERO_POINT=8 (--zero-point): must be from -8 to 7"),
     ({"zero-point": 1 << 16}, "ZERO_POINT=65536 (--zero-point): must be an integer from -32768 to 65535"),
     ({"zero-point": 128}, "ZERO_POINT=128 (--zero-point): must be from -128 to 127"),

@@ -11,6 +11,7 @@ from tiled_se.gen.simulation import _by_tile
 from tiled_se.golden.block import DataFormat, FloatBlock
 from tiled_se.golden.reference import squeeze_excite
 from tiled_se.hdl.config import ConfigError, Context, DataType, Gate, GateKind, Mid, Order, Tiling
+from tiled_se.hdl.data_type import UINT8
 from tiled_se.hdl.parameters import stream_words
 
 
@@ -151,20 +152,27 @@ class TestNumbers:
         with pytest.raises(ConfigError, match="^y_dtype=int8: needs a Y_ZERO_POINT: the input's, 128, is no int8$"):
             prepared(dtype="uint8", y_dtype="int8")
 
-    def test_auto_of_random_frames(self):
-        """They are those that are simulated, so they decide the hardware."""
-        spec = prepared(y_scale="auto")
-        assert hardware(prepare(VerilogOptions(k=3, width=6, channels=12, y_scale="auto"))) == hardware(spec)
-        assert prepared(y_scale="auto", height=100).y_format != spec.y_format
+    @pytest.mark.parametrize(("more", "y_format"), [
+        ({}, DataFormat(1 / 16, 0)), (dict(residual=True, zero_point=5), DataFormat(1 / 8, 5)),
+        (dict(y_dtype="uint8"), DataFormat(1 / 16, 128, UINT8)),
+        (dict(y_dtype="int4", y_zero_point=-3), DataFormat(8 / 5, -3, DataType(4))),
+        (dict(dtype="uint4", zero_point=0, y_dtype="uint8"), DataFormat(15 / 255, 0, UINT8))], ids=str)
+    def test_auto_without_frames(self, more, y_format):
+        """The outputs of all integers fit: no random number decides the hardware, and no size of a frame."""
+        assert prepared(y_scale="auto", **more).y_format == y_format
+        spec = prepared(y_scale="auto", height=100, frames=9, seed=5, **more)
+        assert spec.y_format == y_format
+        assert hardware(prepare(VerilogOptions(k=3, width=6, channels=12, y_scale="auto", **more))) == hardware(
+            prepared(y_scale="auto", **more))
 
-    def test_auto_needs_frames_that_fit_a_machine(self):
-        with pytest.raises(ConfigError, match=r"^height=65536: must be smaller: FRAMES\*H\*W\*C = "):
-            prepare(VerilogOptions(k=1, width=65536, channels=8, y_scale="auto"))
+    def test_auto_holds_frames_of_any_size(self):
+        assert prepare(VerilogOptions(k=1, width=65536, channels=8, y_scale="auto")).y_format == DataFormat(1 / 16, 0)
 
     def test_auto_of_gates_that_are_0(self, npz):
         """The ratio of the scales has a limit."""
         path = npz("w.npz", **weights(w2=np.zeros((8, 2), np.float32), b2=np.full(8, -40, np.float32)))
-        spec = prepare(BlockOptions(width=4, weights=path, y_scale="auto"))
+        x = npz("x.npz", x=np.ones((4, 4, 8), np.float32))
+        spec = prepare(BlockOptions(k=2, weights=path, input=x, y_scale="auto"))
         assert spec.config.ratio == 2.0**12
 
     @pytest.mark.parametrize(("dtype", "baked", "loadable"), [
