@@ -160,13 +160,18 @@ def _with_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: b
     config = result.config
     if not config.mid.tabulated:
         return result
+    # Streams for smaller ratios fit hardware with the table that its largest ratio needs.
+    widest = config.with_ratio(config.largest_ratio) if config.rescales else config
     # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
     results = []
     for segment_bits in range(1, min(config.most_segment_bits, config.hidden_frac - 1) + 1):
-        results.append(_attempt(dataclasses.replace(config, segment_bits=segment_bits), block, result.x_scale, tight))
+        results.append(_attempt(dataclasses.replace(widest, segment_bits=segment_bits), block, result.x_scale, tight))
         if results[-1].error_bound_lsb <= error_lsb:
-            return results[-1]
-    return min(results, key=lambda one: one.error_bound_lsb)
+            break
+    best = min(results, key=lambda one: one.error_bound_lsb)
+    if widest is config:
+        return best
+    return _attempt(dataclasses.replace(config, segment_bits=best.config.segment_bits), block, result.x_scale, tight)
 
 
 def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0,

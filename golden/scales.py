@@ -69,7 +69,7 @@ def fold(config: Config) -> tuple[float, float]:
 
 
 def factor(config: Config) -> tuple[int, float]:
-    """``Parameters.factor`` of a config that ``rescales``, and the exact number that it stands for, at most 1."""
+    """``Parameters.factor`` of a config that ``rescales``, and the exact number that it stands for."""
     exact = math.ldexp(config.ratio * (1 + config.residual), config.gate_frac) / config.gate_top
     return round(math.ldexp(exact, config.factor_bits)), exact
 

@@ -89,7 +89,7 @@ def logits(pre2: torch.Tensor, config: Config) -> torch.Tensor:
 
 
 def gates(tile_logits: torch.Tensor, config: Config, columns: torch.Tensor, factor: int | None = None) -> torch.Tensor:
-    """Gates from logits, 0..``gate_top``; of a config that ``rescales``, times the `factor`, rounded."""
+    """Gates from logits, 0..``gate_top``; of a config that ``rescales``, these times the `factor`, rounded."""
     result = activation.gate(tile_logits, config, columns)
     if factor is not None:
         result = round_shift(result * factor, config.factor_bits)

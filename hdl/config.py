@@ -62,8 +62,10 @@ class Config(Formats):
         Those of the outputs; None stands for the input's.
     y_ratio : float, optional
         A step of the input divided by a step of the outputs, x_scale / y_scale. None: 1, or 1/2 for a residual. It is
-        folded into the gates of a baked block. A loadable block loads it; the hardware takes ratios up to the next
-        power of two that is at least this one.
+        folded into the gates of a baked block. A loadable block loads it.
+    max_ratio : float, optional
+        The largest ratio that the hardware of a loadable block takes, rounded up to a power of two. None stands for
+        ``y_ratio``, or, if the outputs have no format of their own, for hardware that loads none.
     mid, gate : Mid, Gate
     residual : bool
         ``y = x + x * g``. The hardware's gate is then (1 + g) / 2, and y's scale by default twice x's.
@@ -120,6 +122,10 @@ class Config(Formats):
             if self.operand_bits > self._most_mean_bits:
                 shape = f"means of {self.most_rows} rows of {self.columns}"
             raise ConfigError("operand_bits", self.operand_bits, f"at most {self.most_operand_bits} for {shape}")
+
+    def with_ratio(self, ratio: float) -> "Config":
+        """The same hardware, for another ratio; of a block that ``rescales``."""
+        return dataclasses.replace(self, y_ratio=ratio, max_ratio=self.largest_ratio)
 
     # Number formats (docs/design.md, "Numbers").
 

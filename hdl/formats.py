@@ -20,6 +20,15 @@ FEWEST_PRECISION, MOST_PRECISION = 2, 20
 # Up to this precision tables are as for 8 bits.
 FINE_PRECISION = 8
 SMALLEST_RATIO_BITS = 32
+# By this part of it a ratio may exceed a power of two and still count as that. Ratios of scales that are stored as
+# float32 are up to 1.2e-7 off.
+RATIO_TOLERANCE = 1e-6
+
+
+def _octave(ratio: float) -> int:
+    """The least n for which `ratio` is at most ``2 ** n``, but for the tolerance."""
+    mantissa, exponent = math.frexp(ratio / (1 + RATIO_TOLERANCE))
+    return exponent - (mantissa == 0.5)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,7 @@ class Formats(Geometry):
     y_data: DataType | None = None
     y_zero_point: int | None = None
     y_ratio: float | None = None
+    max_ratio: float | None = None
     mid: Mid = Mid.RELU
     gate: Gate = Gate()
     residual: bool = False
@@ -51,13 +61,23 @@ class Formats(Geometry):
         if self.y_data is not None and not isinstance(self.y_data, DataType):
             raise TypeError(f"y_data={self.y_data!r}: must be a DataType")
         zero_point = check_integer("y_zero_point", self.outputs_zero_point, self.outputs.low, self.outputs.high)
-        if self.y_ratio is not None:
-            least, most = self.ratio_limits
-            if not least <= self.y_ratio <= most:
-                raise ConfigError("y_ratio", self.y_ratio, f"must be from {least:g} to {most:g} for {self.data} data")
-        for name, value, default in (("y_data", self.outputs, self.data), ("y_zero_point", zero_point, self.zero_point),
-                                     ("y_ratio", float(self.ratio), self._default_ratio)):
-            object.__setattr__(self, name, None if value == default else value)
+        (least, most), why = self._all_ratios, f"{self.data} data"
+        for name, value in (("max_ratio", self.max_ratio), ("y_ratio", self.ratio)):
+            if value is None:
+                continue
+            if not least <= value <= most * (1 + RATIO_TOLERANCE):
+                raise ConfigError(name, value, f"must be from {least:g} to {most:g} for {why}")
+            if name == "max_ratio":
+                most, why = self.largest_ratio, f"a max_ratio of {value:g}"
+        if self.max_ratio is not None and not self.loadable:
+            raise ConfigError("max_ratio", self.max_ratio, "must be None for a block that is not loadable")
+        for name, own, default in (("y_data", self.outputs, self.data), ("y_zero_point", zero_point, self.zero_point),
+                                   ("y_ratio", float(self.ratio), self._default_ratio)):
+            object.__setattr__(self, name, None if own == default else own)
+        # Nor is it stored if the outputs make the same hardware anyway.
+        default = (self.y_data, self.y_zero_point, self.y_ratio) == (None, None, None)
+        if not default and self.precision == self._precision(self.ratio):
+            object.__setattr__(self, "max_ratio", None)
 
     @property
     def signed_zero_point(self) -> int:
@@ -95,33 +115,45 @@ class Formats(Geometry):
 
     @property
     def ratio_limits(self) -> tuple[float, float]:
-        """The least and the largest ratio."""
+        """The least and the largest ratio; of a block with a ``max_ratio`` the largest that its hardware takes."""
+        least, most = self._all_ratios
+        return least, most if self.max_ratio is None else self.largest_ratio
+
+    @property
+    def _all_ratios(self) -> tuple[float, float]:
         return 2.0**-SMALLEST_RATIO_BITS, 2.0**(MOST_PRECISION - self.data.bits - self.residual)
+
+    @property
+    def largest_ratio(self) -> float:
+        """The largest ratio that the hardware of a loadable block takes, a power of two."""
+        return 2.0 ** (self.precision - self.data.bits - self.residual)
 
     @property
     def requantised(self) -> bool:
         """Whether outputs have a format of their own; they can then saturate."""
-        return (self.y_data, self.y_zero_point, self.y_ratio) != (None, None, None)
+        return any(own is not None for own in (self.y_data, self.y_zero_point, self.y_ratio, self.max_ratio))
 
     @property
     def rescales(self) -> bool:
         """Whether gates are multiplied by a factor that is loaded; a baked block has it in its gate function."""
-        return self.loadable and self.y_ratio is not None
+        return self.loadable and self.requantised
 
     @property
     def largest_deviation(self) -> int:
         """Largest possible |x - zero| of an input."""
         return max(self.data.high - self.zero_point, self.zero_point - self.data.low)
 
+    def _precision(self, ratio: float) -> int:
+        return max(self.data.bits + _octave(ratio) + self.residual, FEWEST_PRECISION)
+
     @property
     def precision(self) -> int:
         """Bits of the largest output, in steps, that an input can have: ``data.bits`` and those of the ratio.
 
         An error of the gate function (0 to 1) costs an output up to ``2 ** precision`` times as many steps. Tables and
-        logits follow from this.
+        logits follow from this. A ``max_ratio`` takes the place of the ratio.
         """
-        mantissa, exponent = math.frexp(self.ratio * (1 + self.residual))
-        return max(self.data.bits + exponent - (mantissa == 0.5), FEWEST_PRECISION)
+        return self._precision(self.ratio if self.max_ratio is None else self.max_ratio)
 
     @property
     def gate_frac(self) -> int:
@@ -145,7 +177,11 @@ class Formats(Geometry):
 
     @property
     def factor_bits(self) -> int:
-        """Fractional bits of the factor, 0 to 1, by which a block that ``rescales`` multiplies its gates."""
+        """Fractional bits of the factor by which a block that ``rescales`` multiplies its gates.
+
+        It is 0 to 1, but for ``RATIO_TOLERANCE``, and has an integer bit. Gates keep their width with any factor of so
+        many bits.
+        """
         return self.precision + GATE_EXTRA
 
     @property

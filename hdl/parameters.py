@@ -58,7 +58,7 @@ class Parameters:
     ``prior``, an int64 array (C), is the sum of the ``Config.prior_rows`` imaginary rows in the signed range, from
     which the sums of a frame start; None if there are no such rows. ``signed_outputs_zero_point`` is the config's if
     outputs have a format of their own (``requantised``), else None. ``factor`` is what gates are multiplied by where
-    the config ``rescales``, in steps of ``2 ** -factor_bits``: 0 to 1; else None.
+    the config ``rescales``, in steps of ``2 ** -factor_bits``, unsigned, with an integer bit; else None.
     """
 
     layer1: Layer
@@ -72,12 +72,11 @@ class Parameters:
         """Raise ConfigError where a value does not fit `config`."""
         self.layer1.validate("layer1", config.squeeze, config.channels, config.shifts[0], config)
         self.layer2.validate("layer2", config.channels, config.squeeze, config.shifts[1], config)
-        whole = 1 << config.factor_bits
         for name, used, low, high in (
                 ("signed_zero_point", True, config.data.as_signed.low, config.data.as_signed.high),
                 ("signed_outputs_zero_point", config.requantised, config.outputs.as_signed.low,
                  config.outputs.as_signed.high),
-                ("factor", config.rescales, 0, whole)):
+                ("factor", config.rescales, 0, (2 << config.factor_bits) - 1)):
             value = getattr(self, name)
             if not used and value is not None:
                 raise ConfigError(name, value, "must be None for this config")

@@ -115,12 +115,12 @@ def _numbers(config, rng, ends=False):
     """The numbers that a loadable block loads beside its layers and prior: zero points, and a factor of its gates."""
     if not config.loadable:
         return {}
-    data, outputs, whole = config.data.as_signed, config.outputs.as_signed, 1 << config.factor_bits
+    data, outputs = config.data.as_signed, config.outputs.as_signed
     numbers = {"signed_zero_point": int(_drawn(data.low, data.high, rng, ends))}
     if config.requantised:
         numbers["signed_outputs_zero_point"] = int(_drawn(outputs.low, outputs.high, rng, ends))
     if config.rescales:
-        numbers["factor"] = int(_drawn(0, whole, rng, ends))
+        numbers["factor"] = int(_drawn(0, (2 << config.factor_bits) - 1, rng, ends))
     return numbers
 
 

@@ -52,7 +52,7 @@ class Stimulus:
             parameters = dataclasses.replace(parameters,
                                              signed_outputs_zero_point=-1 - parameters.signed_outputs_zero_point)
         if parameters.factor is not None:
-            parameters = dataclasses.replace(parameters, factor=(1 << self.config.factor_bits) - parameters.factor)
+            parameters = dataclasses.replace(parameters, factor=(2 << self.config.factor_bits) - 1 - parameters.factor)
         if parameters.prior is not None:
             elements = self.config.prior_rows * self.config.columns
             parameters = dataclasses.replace(parameters, prior=-elements - parameters.prior)

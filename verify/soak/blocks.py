@@ -199,12 +199,11 @@ def _other(rng, config, x_scale, error):
         if config.requantised:
             numbers["y_zero_point"] = int(rng.integers(config.outputs.low, config.outputs.high + 1))
         if config.rescales:
-            # The hardware takes up to the next power of two.
-            numbers["y_ratio"] = 2.0 ** (config.precision - config.data.bits) / (1 + config.residual) * rng.uniform(
-                0.55, 1)
+            # Any that the hardware takes, most often about the largest; or the usual one.
+            most, usual = config.largest_ratio, 0.5 if config.residual else 1.0
+            ratio = max(most * 2.0 ** -rng.exponential(1), config.ratio_limits[0])
+            numbers |= {"max_ratio": most, "y_ratio": usual if usual <= most and rng.random() < 0.3 else ratio}
         other = dataclasses.replace(config, **numbers)
-        if other.fingerprint != config.fingerprint:
-            continue
         try:
             block = _weights(rng, other, x_scale, loudest)
             return other, quantise_fixed_widths(other, block, x_scale, error).parameters

@@ -60,6 +60,14 @@ def random_case(seed):
     config = Config(**random_tiling(rng, list(Context)[seed % len(Context)]), width=int(rng.integers(1, 9)),
                     channels=channels, squeeze=squeeze, data=data, zero_point=zero, mid=block.mid, gate=block.gate,
                     weight_bits=int(rng.integers(2, 9)), residual=residual, loadable=bool(rng.integers(2)), **outputs)
+    if config.y_ratio is not None and seed % 5 == 1:
+        # Scales are often float32.
+        ratio = float(np.float32(scale) / np.float32(scale / config.y_ratio))
+        config = dataclasses.replace(config, y_ratio=ratio, requant_bits=None)
+    if config.loadable and seed % 3 == 0:
+        # Hardware for larger ratios.
+        most = min(config.ratio * 2**rng.uniform(0, 10), 2.0 ** (20 - data.bits - residual))
+        config = dataclasses.replace(config, max_ratio=max(most, config.ratio), requant_bits=None)
     return config, block, scale, rng
 
 
@@ -119,6 +127,70 @@ def test_contract(figure):
            f"{share:.3f}; {saturated} saturate; {refused} refused")
 
 
+def check_outputs(config, quantised, x, x_scale):
+    """The largest error of the integer model's outputs for `x`, at most the bound, which is at most an LSB."""
+    y = IntegerModel(config, quantised.parameters).run(x).y.numpy()
+    exact, outputs = exact_outputs(config, quantised, x, x_scale, x_scale / config.ratio), config.outputs
+    error = np.abs(y - np.clip(exact, outputs.low, outputs.high)).max()
+    assert error <= quantised.error_bound_lsb <= 1
+    return error
+
+
+@pytest.mark.parametrize("mid", [Mid.RELU, Mid.SILU])
+@pytest.mark.parametrize("gate", [Gate(), HARD], ids=["sigmoid", "hardsigmoid"])
+@pytest.mark.parametrize(("bits", "residual"), [(4, False), (8, True), (16, False)])
+def test_hardware_takes_every_smaller_ratio(bits, residual, gate, mid):
+    """Its widths and tables hold other weights with any ratio up to the largest; for the same weights only the factor
+    differs. A larger ratio is refused."""
+    rng = np.random.default_rng([bits, residual])
+    data, most = DataType(bits), 2.0
+    form = {"mid": mid, "gate": gate, "residual": residual}
+    fields = {"k": 2, "width": 3, "channels": 6, "squeeze": 3, "data": data, "zero_point": 1, "loadable": True, **form}
+    loud, quiet = (FloatBlock(rng.normal(size=(3, 6)) * gain, rng.normal(size=3), rng.normal(size=(6, 3)) * gain,
+                              rng.normal(size=6), **form) for gain in (1.0, 0.5))
+    hardware, first = quantise_within_error(Config(**fields, y_ratio=most * (1 + 1e-7)), loud, 0.03)
+    x = hard_frames(rng, hardware, 5)
+    bounds = []
+    for ratio in (most * (1 + 1e-7), most, 1.3, 1.0, 0.5, 0.11, 2.0**-30):
+        block = hardware.with_ratio(ratio)
+        same, other = (quantise_fixed_widths(block, form, 0.03) for form in (loud, quiet))
+        assert block.fingerprint == hardware.fingerprint
+        bounds.append(same.error_bound_lsb)
+        for quantised in (same, other):
+            check_outputs(block, quantised, x, 0.03)
+            assert quantised.y_scale == 0.03 / ratio
+        assert same.parameters.factor == round(ratio * (1 + residual) * 2**hardware.gate_frac)
+        for name in ("layer1", "layer2"):
+            mine, its = getattr(same.parameters, name), getattr(first.parameters, name)
+            assert all(np.array_equal(getattr(mine, field.name), getattr(its, field.name))
+                       for field in dataclasses.fields(Layer))
+        # The tables are the same, too, if the ratio is given with the hardware's largest one.
+        fitted, _ = quantise_within_error(Config(**fields, y_ratio=ratio, max_ratio=most), loud, 0.03,
+                                          least_bits=hardware.operand_bits)
+        assert fitted.fingerprint == hardware.fingerprint
+    assert bounds[0] > bounds[2] > bounds[3] > bounds[4] > bounds[5] > bounds[6]
+    assert bounds[-1] < 0.54
+    with pytest.raises(ConfigError, match="^y_ratio=2.1: must be from 2.32831e-10 to 2 for a max_ratio of 2$"):
+        hardware.with_ratio(2.1)
+
+
+@pytest.mark.parametrize("loadable", [False, True], ids=["baked", "loadable"])
+@pytest.mark.parametrize("gate", [Gate(), HARD], ids=["sigmoid", "hardsigmoid"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_ratios_of_float32_scales(bits, gate, loadable):
+    """Ratios next to a power of two: the formats of that power, and outputs that are right for the ratio itself."""
+    rng = np.random.default_rng([bits, loadable])
+    block = FloatBlock(rng.normal(size=(2, 4)), rng.normal(size=2), rng.normal(size=(4, 2)), [9, 0, 9, -1], gate=gate)
+    for power in (0.5, 1.0, 2.0):
+        for off in (-1e-5, -1e-7, 0, 1e-7, 9e-7, 1e-5):
+            config = Config(k=2, width=3, channels=4, squeeze=2, data=DataType(bits, False), zero_point=0, gate=gate,
+                            y_ratio=power * (1 + off), y_data=DataType(16, False), loadable=loadable)
+            precision = bits + {0.5: -1, 1.0: 0, 2.0: 1}[power]
+            assert config.precision == precision + (off > 1e-6)
+            fitted, quantised = quantise_within_error(config, block, 0.01)
+            check_outputs(fitted, quantised, hard_frames(rng, fitted, 5), 0.01)
+
+
 # The budget's parts against brute force.
 
 
@@ -132,7 +204,7 @@ def real_factor(config):
     """The factor of a block that is loaded, from its definition."""
     if not config.rescales:
         return None
-    return round(config.y_ratio * (1 + config.residual) * 2**(config.data.bits + 4) / config.gate_top
+    return round(config.ratio * (1 + config.residual) * 2**(config.data.bits + 4) / config.gate_top
                  * 2**config.factor_bits)
 
 

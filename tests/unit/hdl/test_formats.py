@@ -63,6 +63,12 @@ def test_other_widths_are_refused(bits):
     ({"y_ratio": 4096.0, "residual": True}, "y_ratio=4096.0: must be from 2.32831e-10 to 2048 for int8 data"),
     ({"y_ratio": math.nan}, "y_ratio=nan: must be from 2.32831e-10 to 4096 for int8 data"),
     ({"data": DataType(16), "y_ratio": 17.0}, "y_ratio=17.0: must be from 2.32831e-10 to 16 for int16 data"),
+    ({"loadable": True, "max_ratio": 5000.0}, "max_ratio=5000.0: must be from 2.32831e-10 to 4096 for int8 data"),
+    ({"loadable": True, "max_ratio": math.nan}, "max_ratio=nan: must be from 2.32831e-10 to 4096 for int8 data"),
+    ({"loadable": True, "max_ratio": 1.7, "y_ratio": 2.1},
+     "y_ratio=2.1: must be from 2.32831e-10 to 2 for a max_ratio of 1.7"),
+    ({"loadable": True, "max_ratio": 0.5}, "y_ratio=1.0: must be from 2.32831e-10 to 0.5 for a max_ratio of 0.5"),
+    ({"max_ratio": 2.0}, "max_ratio=2.0: must be None for a block that is not loadable"),
     ({"data": DataType(16), "operand_bits": 17}, "operand_bits=17: must be from 18 to 40")])
 def test_bad_formats_are_refused(fields, message):
     with pytest.raises(ConfigError) as error:
@@ -103,6 +109,12 @@ def test_signed_zero_points():
     ({"data": DataType(9)}, 9, 16), ({"data": DataType(16)}, 16, 16),
     ({"y_ratio": 2.0}, 9, 16), ({"y_ratio": 2.001}, 10, 16), ({"y_ratio": 0.5}, 7, 8), ({"y_ratio": 0.501}, 8, 8),
     ({"y_ratio": 1.0, "residual": True}, 9, 16), ({"y_ratio": 0.001}, 2, 4),
+    # Ratios of scales that are float32 are powers of two but for their rounding.
+    ({"y_ratio": 1 + 1e-7}, 8, 8), ({"y_ratio": 1 - 1e-7}, 8, 8), ({"y_ratio": 1 + 1e-5}, 9, 16),
+    ({"y_ratio": 1 - 1e-5}, 8, 8), ({"y_ratio": 2 + 1e-7}, 9, 16), ({"y_ratio": 2 - 1e-7}, 9, 16),
+    ({"y_ratio": 0.5 + 1e-7}, 7, 8), ({"y_ratio": 0.5 - 1e-7}, 7, 8), ({"y_ratio": 0.5 + 5e-8, "residual": True}, 8, 8),
+    ({"data": DataType(16), "y_ratio": 1 + 9e-7}, 16, 16), ({"data": DataType(16), "y_ratio": 16 * (1 + 1e-7)}, 20, 32),
+    ({"y_ratio": 0.3, "max_ratio": 3.0, "loadable": True}, 10, 16), ({"max_ratio": 2 + 1e-7, "loadable": True}, 9, 16),
     ({"data": DataType(16), "y_ratio": 16.0}, 20, 32)])
 def test_precision(fields, precision, logit_range):
     """Bits of the largest output in steps, and the magnitude from which a sigmoid is 1 for all outputs."""
@@ -119,11 +131,37 @@ def test_precision(fields, precision, logit_range):
     ({"y_ratio": 0.3}, 12, 0.3 * 4096), ({"y_ratio": 0.3, "residual": True}, 12, 0.6 * 4096),
     ({"y_ratio": 0.3, "loadable": True}, 12, 2048.0),
     ({"y_ratio": 0.3, "residual": True, "loadable": True}, 12, 4096.0),
-    ({"y_ratio": 2.0, "loadable": True}, 12, 8192.0), ({"y_zero_point": 1, "loadable": True}, 12, 4096.0)])
+    ({"y_ratio": 2.0, "loadable": True}, 12, 8192.0), ({"y_zero_point": 1, "loadable": True}, 12, 4096.0),
+    ({"y_ratio": 0.3, "max_ratio": 3.0, "loadable": True}, 12, 16384.0),
+    ({"max_ratio": 1.0, "loadable": True}, 12, 4096.0),
+    ({"max_ratio": 1.0, "residual": True, "loadable": True}, 12, 8192.0),
+    # Less than the narrowest table has.
+    ({"data": DataType(2), "y_ratio": 0.1, "max_ratio": 0.2, "loadable": True}, 6, 64.0)])
 def test_gates(fields, gate_frac, gate_top):
     """The largest gate is the ratio's; of a block that loads the ratio, it is the next power of two."""
     block = config(**fields)
     assert (block.gate_frac, block.gate_top) == (gate_frac, gate_top)
-    assert block.rescales == ({"loadable", "y_ratio"} <= set(fields))
+    assert block.rescales == ("loadable" in fields)
     assert 1 << (block.gate_bits - 1) <= round(gate_top) < 1 << block.gate_bits
     assert config(gate=HARD, **fields).logit_bits == block.gate_bits + 1
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("bits", [2, 8, 16])
+def test_hardware_of_many_ratios(bits, residual):
+    """All ratios up to the largest are of one hardware: 1 too, and outputs that have no other format of their own."""
+    fields = {"data": DataType(bits), "residual": residual, "loadable": True}
+    most = 1.0 if bits == 16 else 8.0
+    hardware = config(**fields, y_ratio=0.7 * most)
+    assert (hardware.largest_ratio, hardware.max_ratio) == (most, None)
+    for ratio in (most, most * (1 + 1e-7), 1.0, 0.5, 1e-3 * most, 2.0**-32):
+        block = hardware.with_ratio(ratio)
+        assert (block.ratio, block.largest_ratio, block.fingerprint) == (ratio, most, hardware.fingerprint)
+        assert (block.gate_top, block.gate_bits, block.factor_bits, block.requant_bits) == (
+            hardware.gate_top, hardware.gate_bits, hardware.factor_bits, hardware.requant_bits)
+        assert block.requantised
+        assert block.rescales
+    # Stating what is so anyway changes nothing.
+    assert config(**fields, y_ratio=0.7 * most, max_ratio=0.8 * most) == hardware
+    assert config(**fields, y_ratio=0.1 * most).fingerprint != hardware.fingerprint
+    assert config(**fields).fingerprint != config(**fields, max_ratio=1.0).fingerprint

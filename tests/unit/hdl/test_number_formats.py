@@ -29,22 +29,31 @@ FORMATS = {
     # Rounded up, the largest gate would be above `gate_top`, and the least one below 0.
     "part of a step": {"y_ratio": 5000.49 / 4096},
     "almost nothing": {"data": DataType(3), "y_ratio": 2.0**-20},
+    # Above a power of two by the rounding of float32 scales.
+    "the same": {"y_ratio": 1 + 1e-7}, "the same, int16": {"data": DataType(16), "y_ratio": 1 + 1e-6},
+    "twice": {"y_ratio": 2 + 2e-7, "residual": True},
+    # Loadable hardware for larger ratios.
+    "one of many": {"max_ratio": 2.0}, "small of many": {"y_ratio": 0.01, "max_ratio": 16.0, "y_data": DataType(5)},
+    "of many, int16": {"data": DataType(16), "y_ratio": 0.3, "max_ratio": 4.0},
 }
 
 def block(fields, **more):
-    return Config(**{"k": 1, "width": 2, "channels": 3, "squeeze": 1, "lanes": 3} | fields | more)
+    fields = {"k": 1, "width": 2, "channels": 3, "squeeze": 1, "lanes": 3} | fields | more
+    if not fields.get("loadable"):
+        fields.pop("max_ratio", None)
+    return Config(**fields)
 
 def factor_of(config):
     """The factor of the parameters of a block that rescales."""
     top = config.ratio * (1 + config.residual) * 2**config.gate_frac
     return round(top / config.gate_top * 2**config.factor_bits)
 
-def gates_of(config, values):
-    """What the gate stage makes of `values`."""
+def gates_of(config, values, factor=None):
+    """What the gate stage makes of `values`, with this factor or that of the ratio."""
     dut = GateStage(config)
     latency = gate_latency(config)
     drive = [dut.i, dut.factor] if config.rescales else [dut.i]
-    rows = [(int(v), factor_of(config))[:len(drive)] for v in values]
+    rows = [(int(v), factor_of(config) if factor is None else factor)[:len(drive)] for v in values]
     return np.array([value for value, in clocked(dut, drive, [dut.o], rows, extra=latency)[latency:][:len(values)]])
 
 def arguments(config, count=1000):
@@ -99,6 +108,23 @@ def test_hard_sigmoid(name, loadable):
     if config.rescales:
         wanted = (wanted * factor_of(config) + 2 ** (config.factor_bits - 1)) // 2**config.factor_bits
     assert gates_of(config, values).tolist() == wanted.tolist()
+
+@pytest.mark.parametrize("gate", [Gate(), HARD], ids=["sigmoid", "hardsigmoid"])
+@pytest.mark.parametrize("name", [
+    "one of many", "of many, int16", "smaller steps, residual", "almost nothing", "clipped"])
+def test_no_factor_overflows(name, gate):
+    """A loaded factor above 1, up to all ones, is multiplied exactly: the gate has a bit for it."""
+    config = block(FORMATS[name], gate=gate, loadable=True)
+    values = arguments(config, 100)
+    low, high = round(config.gate_top / 2) if config.residual else 0, round(config.gate_top)
+    whole = values.clip(low, high)
+    if gate.table:
+        whole = np.array([expected_sigmoid(config, int(value)) for value in values])
+    assert high - 1 <= whole.max() <= high
+    for factor in ((2 << config.factor_bits) - 1, (1 << config.factor_bits) + 1):
+        wanted = [(int(value) * factor + (1 << config.factor_bits >> 1)) >> config.factor_bits for value in whole]
+        assert max(wanted) < 1 << config.gate_bits
+        assert gates_of(config, values, factor).tolist() == wanted
 
 def outputs_of(config, x, gates, zero, outputs_zero):
     """Outputs of beats `x` with `gates`, both (beats, lanes), and the cycle of each; all are single beats of a tile."""
@@ -166,7 +192,7 @@ def test_loaded_numbers(fields, count):
     rng = np.random.default_rng(count)
     streams = []
     x, y = config.data.as_signed, config.outputs.as_signed
-    for zero, outputs_zero, factor in ((-1, 2, 5), (x.low, y.low, 1 << config.factor_bits)):
+    for zero, outputs_zero, factor in ((-1, 2, 5), (x.low, y.low, (2 << config.factor_bits) - 1)):
         values = parameters(config, rng, signed_zero_point=zero, factor=factor if config.rescales else None,
                             signed_outputs_zero_point=outputs_zero if config.requantised else None)
         streams.append(stream_words(config, values))
