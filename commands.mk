@@ -71,6 +71,8 @@
 ##                OPERAND_BITS=   width of tile means and hidden vector; auto: what ERROR takes, but if loadable at
 ##                                least 10 more than the data have (default: auto)
 ##                ERROR=1.0       largest error against float64 that the widths may bring, in LSB of the output
+##                HARDWARE=       manifest.json of a loadable block, for which another parameter stream is made:
+##                                its number formats are kept
 ##   functions    MID=            activation between the layers: relu, relu6, silu, hardswish, identity (default:
 ##                                that of WEIGHTS, else relu)
 ##                GATE=           activation after them: sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET; by
@@ -297,10 +299,10 @@ COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sen
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
   MAX_ROWS:max-rows WINDOW:window ORDER:order LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
-  LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits ERROR:error MID:mid GATE:gate \
-  RESIDUAL:residual WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point Y_DTYPE:y-dtype Y_SCALE:y-scale \
-  Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds \
-  OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
+  LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits ERROR:error HARDWARE:hardware MID:mid \
+  GATE:gate RESIDUAL:residual WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point Y_DTYPE:y-dtype \
+  Y_SCALE:y-scale Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target \
+  SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
   CALIBRATE_BY:calibrate-by KS:ks BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each \

@@ -15,8 +15,9 @@ from ..batch.store import BLOCK, MEASURING
 from ..cosim.scratch import scratch
 from ..gen.block_spec import prepare
 from ..gen.fpga.tools import TOOLS
-from ..gen.report import config_fields, tool_versions
+from ..gen.report import tool_versions
 from ..gen.verilog import generate
+from ..gen.wording import config_fields
 from ..hdl.schedule import predict
 from ..hdl.timing import Timing
 from .tasks import Kind

@@ -5,6 +5,7 @@
 weights and the data's format decide it; height, number of frames, stalls and random data don't.
 """
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from ..golden.block import LARGEST_SCALE, SMALLEST_SCALE, DataFormat, FloatBlock
 from ..golden.quantise import Quantised, quantise_within_error
 from ..golden.reference import squeeze_excite
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid, Order, Tiling
+from ..hdl.formats import RATIO_TOLERANCE
 from ..hdl.parameters import Parameters
 from ..hdl.sizing import choose_macs, doubts, lanes_within
 from . import formats
@@ -28,6 +30,7 @@ from .data import (
     load_weights,
 )
 from .fields import options_of, text_of
+from .hardware import Hardware, load_hardware
 from .options import BlockOptions, SynthOptions, VerilogOptions
 from .wording import prior_alone
 
@@ -140,13 +143,15 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     if options.height is not None or options.frames is not None:
         shape.check_frames()
     data_format = data.format if data else _fixed_format(options)
+    hardware = load_hardware(options)
     config = _operation(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
-    y_format = _y_format(options, config, block, weights, data_format, data)
+    most = None if hardware is None else hardware.max_ratio
+    y_format = _y_format(options, config, block, weights, data_format, data, most)
     config = _sized(options, dataclasses.replace(
         config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale,
-        requant_bits=None))  # type: ignore[arg-type]  # the default, which depends on the outputs
-    config, quantised = _quantise(config, block, data_format.scale, options)
+        max_ratio=most, requant_bits=None))  # type: ignore[arg-type]  # the default, which depends on the outputs
+    config, quantised = _quantise(config, block, data_format.scale, options, hardware)
     ignores_prior = weights is not None and "prior" in weights.arrays and not tiling.prior_rows
     return BlockSpec(options, shape, config, quantised, data_format, y_format, data.x if data else None, ignores_prior)
 
@@ -252,7 +257,8 @@ def _operation(options: BlockOptions, shape: Shape, tiling: Tiling, weights: Wei
         weight_bits=options.weight_bits,
         mid=_agreed(options, weights, "mid", Mid.RELU), gate=_agreed(options, weights, "gate", Gate()),
         residual=_agreed(options, weights, "residual", False),
-        loadable=weights is None if options.loadable is None else options.loadable, slack=options.slack)
+        loadable=(weights is None or options.hardware is not None) if options.loadable is None else options.loadable,
+        slack=options.slack)
 
 
 def _sized(options: BlockOptions, config: Config) -> Config:
@@ -262,20 +268,25 @@ def _sized(options: BlockOptions, config: Config) -> Config:
 
 
 def _y_format(options: BlockOptions, config: Config, block: FloatBlock, weights: Weights | None,
-              data_format: DataFormat, data: Input | None) -> DataFormat:
-    """The outputs' format, as options and the WEIGHTS file give it; by default that of the input."""
+              data_format: DataFormat, data: Input | None, max_ratio: float | None) -> DataFormat:
+    """The outputs' format, as options and the WEIGHTS file give it; by default that of the input.
+
+    `max_ratio` is the largest ratio of the scales that given hardware takes.
+    """
     outputs = data_format.data if options.y_dtype is None else DataType.parse(options.y_dtype, "y_dtype")
     zero_point = _agreed(options, weights, "y_zero_point", None)
     scale = _agreed(options, weights, "y_scale", data_format.scale / config.ratio)
     least, most = config.ratio_limits
+    why = f"the input's step is {data_format.scale:g}"
+    if max_ratio is not None:
+        most, why = max_ratio, f"{why} and HARDWARE={options.hardware} takes ratios up to {max_ratio:g}"
     low, high = max(data_format.scale / most, SMALLEST_SCALE), min(data_format.scale / least, LARGEST_SCALE)
     try:
         if scale == formats.AUTO:
             held = _held(config, block, data_format, data, outputs, zero_point)
             scale, zero_point = min(max(held.scale, low), high), held.zero_point
-        if not low <= scale <= high:
-            raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as the input's step is "
-                                                f"{data_format.scale:g}")
+        if not low / (1 + RATIO_TOLERANCE) <= scale <= high:
+            raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as {why}")
         if zero_point is None:
             zero_point = data_format.zero_point
             if not outputs.low <= zero_point <= outputs.high:
@@ -332,15 +343,25 @@ def _block(config: Config, weights: Weights | None, seed: int) -> FloatBlock:
                       w2=rng.normal(0, 2 * squeeze**-0.5, (channels, squeeze)), b2=rng.normal(0, 1, channels), **form)
 
 
-def _quantise(config: Config, block: FloatBlock, x_scale: float, options: BlockOptions) -> tuple[Config, Quantised]:
-    """The complete config and the quantised block: the narrowest formats that keep ERROR, or those of OPERAND_BITS."""
+def _quantise(config: Config, block: FloatBlock, x_scale: float, options: BlockOptions,
+              hardware: Hardware | None) -> tuple[Config, Quantised]:
+    """The complete config and the quantised block: the narrowest formats that keep ERROR, or those of OPERAND_BITS, or
+    of the `hardware`.
+    """
     # A loadable block has room for other parameters.
     least = config.operand_bits if config.loadable else config.data.bits + LEAST_OPERAND_BITS
     bits = options.operand_bits
+    if config.rescales and not bits and hardware is None:
+        # And for every ratio up to the largest, if there are widths for it.
+        widest = config.with_ratio(config.largest_ratio)
+        with contextlib.suppress(ConfigError):
+            least = quantise_within_error(widest, block, x_scale, options.error, least)[0].operand_bits
     if bits:
         # Refuses what is too wide for any block of this shape. The quantiser replaces `hidden_frac`.
         dataclasses.replace(config, operand_bits=bits, hidden_frac=config.segment_bits + 1)
     try:
+        if hardware is not None:
+            return hardware.quantise(config, block, x_scale, options)
         config, quantised = quantise_within_error(
             config, block, x_scale, error_lsb=options.error, least_bits=bits or least)
     except ConfigError as error:

@@ -15,10 +15,10 @@ from ..hdl.timing import Timing
 from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
-from .report import config_fields, tool_versions
+from .report import tool_versions
 from .text_table import say_removed, warn
 from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files, packing
-from .wording import averaged
+from .wording import averaged, config_fields
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
 

@@ -193,6 +193,8 @@ class BlockOptions(TilingOptions, ShapeOptions, FormatOptions, FunctionOptions, 
     `sim`, `verilog` and `synth` take the same options, so that the same options always make the same hardware.
     """
 
+    hardware: str | None = option("hardware", "HARDWARE", formats.file_name, None, "FILE",
+        "manifest.json of a loadable block, for which another parameter stream is made: its number formats are kept")
     sim: str = option("run", "SIM", formats.choice("verilator", "icarus"), "verilator", "NAME",
         "simulator: verilator or icarus")
     waves: bool = option("run", "WAVES", formats.boolean, False, "0|1", "1: write waveforms")

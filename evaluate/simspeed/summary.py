@@ -6,8 +6,9 @@ import textwrap
 from ...cosim.tools import compiler, version
 from ...gen import text_table
 from ...gen.fields import variables
-from ...gen.report import TOOLS, config_fields, describe_block, tool_versions
+from ...gen.report import TOOLS, describe_block, tool_versions
 from ...gen.text_table import aligned, labelled
+from ...gen.wording import config_fields
 from .benches import AXI_PACKAGE, BENCHES
 from .rounds import MOST_FRAMES
 

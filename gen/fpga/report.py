@@ -7,9 +7,10 @@ from typing import Any
 
 from ...hdl.sizing import yardstick
 from ..block_spec import BlockSpec
-from ..report import config_fields, describe_block, tool_versions
+from ..report import describe_block, tool_versions
 from ..text_table import labelled
 from ..verilog import Design
+from ..wording import config_fields
 from .nextpnr import Timing
 from .targets import Family, Part
 from .tools import TOOLS

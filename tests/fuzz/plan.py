@@ -29,7 +29,7 @@ def _write(options):
     from tiled_se.gen.block_spec import prepare
     from tiled_se.gen.files import json_bytes, output_folder, write_all
     from tiled_se.gen.npz import npz_bytes
-    from tiled_se.gen.report import config_fields
+    from tiled_se.gen.wording import config_fields
 
     folder, spec = output_folder(options), prepare(options)
     quantised, data, shape = spec.quantised, spec.format, spec.shape

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from ...gen.page import wrapped
-from ...gen.report import config_fields, describe_block, tool_versions
+from ...gen.report import describe_block, tool_versions
 from ...gen.text_table import aligned, markdown
+from ...gen.wording import config_fields
 from ..configurations import NamedBlock
 from ..equivalence.prove import OVER_CYCLES, Verdict
 from .blocks import BLOCKS

@@ -13,8 +13,9 @@ from ...cosim.build import build_simulation
 from ...cosim.job import Job
 from ...cosim.result import SimulationError
 from ...cosim.run import simulate
-from ...gen.report import config_fields, tool_versions
+from ...gen.report import tool_versions
 from ...gen.verilog import generate
+from ...gen.wording import config_fields
 from .blocks import draw
 from .episodes import Episodes
 from .frames import Pool

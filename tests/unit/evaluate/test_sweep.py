@@ -12,7 +12,7 @@ from tiled_se.evaluate.sweep import command, tables, worker
 from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import SimOptions
-from tiled_se.gen.report import config_fields
+from tiled_se.gen.wording import config_fields
 from tiled_se.hdl.config import ConfigError, Context, Order
 
 

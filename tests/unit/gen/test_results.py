@@ -19,8 +19,9 @@ from tiled_se.gen.inventory import Memory
 from tiled_se.gen.manifest import manifest
 from tiled_se.gen.npz import npz_bytes
 from tiled_se.gen.options import BlockOptions
-from tiled_se.gen.report import arrays, config_fields
+from tiled_se.gen.report import arrays
 from tiled_se.gen.verilog import Design
+from tiled_se.gen.wording import config_fields
 from tiled_se.hdl.config import Context, Order
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter streams for a loadable block that exists: its manifest names it, and the stream fits it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.conftest import weights
+from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.manifest import manifest
+from tiled_se.gen.options import BlockOptions, describe
+from tiled_se.gen.verilog import Design
+from tiled_se.golden.integer import IntegerModel
+from tiled_se.golden.reference import squeeze_excite
+from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid
+from tiled_se.hdl.parameters import stream_words
+
+SHAPE = dict(k=3, width=6, channels=8, loadable=True)
+OUTPUTS = dict(y_dtype="uint8", y_zero_point=9)
+
+
+def drawn(seed, **gains):
+    """Arrays of a WEIGHTS file; some of them times a number."""
+    rng = np.random.default_rng(seed)
+    return {name: (rng.normal(size=array.shape) * gains.get(name, 1)).astype(np.float32)
+            for name, array in weights().items()}
+
+
+@pytest.fixture
+def made(npz, tmp_path):
+    """Make hardware: its manifest's path, and its BlockSpec. The weights are loud, so that others fit."""
+    def make(name="manifest.json", **more):
+        spec = prepare(BlockOptions(**SHAPE | dict(weights=npz("first.npz", **drawn(1, w1=3, w2=3))) | more))
+        (tmp_path / name).write_text(json.dumps(manifest(spec, Design("se", spec.config, "", (), (), ()), {})))
+        return str(tmp_path / name), spec
+    return make
+
+
+def error_of(spec):
+    """The largest distance of the integer model's outputs from float64, in steps."""
+    x, config = spec.frames(), spec.config
+    y = IntegerModel(config, spec.quantised.parameters).run(x).y.numpy()
+    real = np.stack([squeeze_excite(frame, spec.quantised, config) for frame in spec.format.dequantise(x)])
+    exact = spec.y_format.zero_point + real / spec.y_format.scale
+    return np.abs(y - exact.clip(config.outputs.low, config.outputs.high)).max()
+
+
+@pytest.mark.parametrize("more", [
+    {}, dict(mid=Mid.SILU), dict(mid=Mid.HARDSWISH, gate=Gate(GateKind.HARDSIGMOID), residual=True),
+    dict(dtype="int16", y_dtype="int16", mid=Mid.SILU), dict(context=Context.CAUSAL, dtype="uint5", zero_point=9)])
+def test_streams_of_other_weights_and_scales_fit(made, npz, more):
+    """From the largest ratio of the hardware down, 1 and what is default without it, too."""
+    path, first = made(**OUTPUTS | more, y_scale=0.7 * prepare(BlockOptions(**SHAPE | more)).format.scale)
+    step, most = first.format.scale, first.config.largest_ratio
+    assert most == 2
+    other = npz("other.npz", **drawn(2))
+    for scale in (step / most, step / most / (1 + 1e-7), 0.7 * step, step, None, 2.3 * step, 1000 * step):
+        spec = prepare(BlockOptions(**SHAPE | OUTPUTS | more | dict(weights=other, y_scale=scale, hardware=path)))
+        assert spec.config.fingerprint == first.config.fingerprint
+        words, its = (stream_words(one.config, one.quantised.parameters) for one in (spec, first))
+        assert (words[0], len(words)) == (its[0], len(its))
+        assert words[3:] != its[3:]
+        assert spec.y_format.scale == (step * (2 if spec.config.residual else 1) if scale is None else scale)
+        assert words[2] == round(step / spec.y_format.scale * (2 if spec.config.residual else 1)
+                                 * 2 ** spec.config.gate_frac)
+        assert error_of(spec) <= spec.quantised.error_bound_lsb <= 1
+        # It is all of the hardware that is the same.
+        for name in ("operand_bits", "hidden_frac", "segment_bits", "requant_bits", "precision", "gate_top", "macs"):
+            assert getattr(spec.config, name) == getattr(first.config, name)
+
+
+def test_default_outputs_of_hardware_that_has_a_scale_of_its_own(made, npz):
+    path, first = made(y_scale=0.04)
+    spec = prepare(BlockOptions(**SHAPE, weights=npz("other.npz", **drawn(2)), hardware=path))
+    assert spec.y_format == spec.format
+    assert spec.config.fingerprint == first.config.fingerprint
+    assert spec.quantised.parameters.factor == 1 << spec.config.gate_frac
+    assert prepare(BlockOptions(**SHAPE)).config.fingerprint != first.config.fingerprint
+
+
+def test_loadable_is_the_default(made, npz):
+    path, first = made()
+    shape = {name: value for name, value in SHAPE.items() if name != "loadable"}
+    spec = prepare(BlockOptions(**shape, weights=npz("other.npz", **drawn(2)), hardware=path))
+    assert spec.config.loadable
+    assert spec.config.fingerprint == first.config.fingerprint
+
+
+@pytest.mark.parametrize(("more", "message"), [
+    (dict(k=2), "K=2 (--k): must be 3, as HARDWARE={path} has it"),
+    (dict(macs=2), "MACS=2 (--macs): must be 8, as HARDWARE={path} has it"),
+    (dict(mid=Mid.RELU), "MID=relu (--mid): must be silu, as HARDWARE={path} has it"),
+    (dict(residual=True), "RESIDUAL=1 (--residual): must be 0, as HARDWARE={path} has it"),
+    (dict(dtype="int4"), "DTYPE=int4 (--dtype): must be int8, as HARDWARE={path} has it"),
+    (dict(weight_bits=4), "WEIGHT_BITS=4 (--weight-bits): must be 8, as HARDWARE={path} has it"),
+    (dict(context=Context.WINDOW, window=(0, 2)),
+     "CONTEXT=window (--context): must be tile, as HARDWARE={path} has it"),
+    (dict(tile_width=2), "TILE_W=2 (--tile-width): must be none, as HARDWARE={path} has it"),
+    (dict(y_dtype="uint4"), "Y_DTYPE=uint4 (--y-dtype): must be uint8, as HARDWARE={path} has it"),
+    (dict(operand_bits=30), "OPERAND_BITS=30 (--operand-bits): must be {bits}, as HARDWARE={path} has it"),
+    (dict(loadable=False), "LOADABLE=0 (--loadable): must be 1 for HARDWARE={path}"),
+    (dict(y_scale=0.02), "Y_SCALE=0.02 (--y-scale): must be from 0.03125 to 2.68435e+08, as the input's step is 0.0625 "
+                         "and HARDWARE={path} takes ratios up to 2"),
+])
+def test_what_does_not_fit_is_named(made, npz, more, message):
+    path, first = made(**OUTPUTS, mid=Mid.SILU, y_scale=0.04)
+    with pytest.raises(ConfigError) as error:
+        prepare(BlockOptions(**SHAPE | OUTPUTS | dict(weights=npz("w.npz", **drawn(2)), mid=Mid.SILU,
+                                                      hardware=path) | more))
+    assert describe(error.value) == message.format(path=path, bits=first.config.operand_bits)
+
+
+@pytest.mark.parametrize(("name", "gain", "wrong"), [("w2", 300, "operand_bits"), ("w1", 1000, "hidden_frac")])
+def test_weights_that_need_other_widths_are_refused(made, npz, name, gain, wrong):
+    path, first = made(mid=Mid.SILU)
+    loud = npz("w.npz", **drawn(2, **{name: gain}))
+    with pytest.raises(ConfigError, match=rf"^hardware=.*: its {wrong} of {getattr(first.config, wrong)} must be at "):
+        prepare(BlockOptions(**SHAPE, weights=loud, mid=Mid.SILU, hardware=path))
+
+
+def test_hardware_without_a_format_of_the_outputs(made, npz):
+    path, _ = made()
+    with pytest.raises(ConfigError, match=r"^hardware=.*: loads no format of the outputs; Y_DTYPE, Y_SCALE and "):
+        prepare(BlockOptions(**SHAPE, weights=npz("w.npz", **drawn(2)), hardware=path, y_scale=0.1))
+
+
+def test_another_version(made, npz, tmp_path):
+    path, _ = made()
+    about = json.loads((tmp_path / "manifest.json").read_text())
+    about["parameters"]["fingerprint"] = "01234567"
+    (tmp_path / "manifest.json").write_text(json.dumps(about))
+    with pytest.raises(ConfigError, match=r"^hardware=.*: has the fingerprint 01234567, these options [0-9a-f]{8}: "):
+        prepare(BlockOptions(**SHAPE, weights=npz("first.npz", **drawn(2)), hardware=path))
+
+
+def change(about, place, value):
+    """`about`, a manifest, with another value in the `place`, or without it if the value is None."""
+    *path, last = place
+    inner = about
+    for key in path:
+        inner = inner[key]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return about
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "3", '"x"', "{}", '{"config": 3, "parameters": 4}', "\xff", "[" * 100000,
+    *((place, value) for place in (("config", "operand_bits"), ("config", "max_ratio"), ("parameters", "fingerprint"))
+      for value in (None, [1], {}, True)),
+    (("config", "hidden_frac"), "3"), (("config", "requant_bits"), 27.0), (("parameters", "fingerprint"), 7),
+    (("parameters",), {"kind": "baked"})])
+def test_other_files_are_refused(made, npz, tmp_path, text):
+    path, _ = made()
+    if isinstance(text, tuple):
+        text = json.dumps(change(json.loads((tmp_path / "manifest.json").read_text()), *text))
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError) as error:
+        prepare(BlockOptions(**SHAPE, hardware=path))
+    assert str(error.value) == f"hardware={path}: must be the manifest.json of a loadable block"
