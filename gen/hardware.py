@@ -18,7 +18,7 @@ __all__ = ["Hardware", "load_hardware"]
 
 KIND = "the manifest.json of a loadable block"
 # What the parameters decide of a loadable block's hardware. The options decide the rest.
-WIDTHS = ("operand_bits", "hidden_frac", "segment_bits", "requant_bits")
+WIDTHS = ("operand_bits", "hidden_frac", "segment_bits", "requant_bits", "multiplier_bits")
 # The options that decide which streams fit, by their names in a manifest. MACS=auto follows from the others.
 DECIDING = {name: name for name in (
     "k", "width", "height", "channels", "squeeze", "weight_bits", "mid", "gate", "residual", "context",
@@ -52,7 +52,8 @@ class Hardware:
         if options.operand_bits not in (None, self.widths["operand_bits"]):
             self._differs("operand_bits", options.operand_bits, self.widths["operand_bits"])
         try:
-            config = dataclasses.replace(config, **self.widths)  # type: ignore[arg-type]  # they are integers
+            config = dataclasses.replace(config, shifts=self.config["shifts"],
+                                         **self.widths)  # type: ignore[arg-type]  # they are integers
             self._check(config)
             return config, quantise_fixed_widths(config, block, x_scale, options.error)
         except ConfigError as error:
@@ -94,7 +95,8 @@ def load_hardware(options: BlockOptions) -> Hardware | None:
         about = json.loads(decoded(read_bytes("hardware", path, KIND, 1 << 30)))
         config, fingerprint = about["config"], about["parameters"]["fingerprint"]
         ratio = config["max_ratio"]
-        legal = all(type(config[name]) is int for name in WIDTHS) and isinstance(fingerprint, str) and (
+        integers = [*(config[name] for name in WIDTHS), *(shift for shifts in config["shifts"] for shift in shifts)]
+        legal = all(type(integer) is int for integer in integers) and isinstance(fingerprint, str) and (
             ratio is None or type(ratio) in (int, float) and math.isfinite(ratio))
     except ConfigError:
         raise

@@ -82,7 +82,7 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         "numbers": {
             "data": str(config.data),
             "outputs": str(config.outputs),
-            "weights": f"signed, {config.weight_bits} bits, -{config.largest_weight} to {config.largest_weight}",
+            "weights": f"signed, {config.weight_bits} bits, {config.least_weight} to {config.largest_weight}",
             "real_value": "scale * (q - zero_point), for x and y",
             "x_bits": config.data.bits, "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point,
             "y_bits": config.outputs.bits, "y_scale": spec.y_format.scale, "y_zero_point": spec.y_format.zero_point,
@@ -94,8 +94,8 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
             **_prior(config, quantised),
         },
         "widths": {name: getattr(config, name) for name in (
-            "sum_bits", "prior_bits", "operand_bits", "acc_bits", "requant_bits", "hidden_bits", "logit_bits",
-            "gate_bits", "gate_frac", "weight_bits")},
+            "sum_bits", "prior_bits", "operand_bits", "acc_bits", "multiplier_bits", "requant_bits", "hidden_bits",
+            "logit_bits", "gate_bits", "gate_frac", "weight_bits")},
         "parameters": parameters,
         "latency": _latency(config),
         "memories": [dataclasses.asdict(memory) for memory in design.memories],

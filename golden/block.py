@@ -10,13 +10,15 @@ import numpy.typing as npt
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid
 from ..hdl.data_type import INT8
 
-__all__ = ["DataFormat", "FloatBlock", "check_scale", "check_zero_point"]
+__all__ = ["DataFormat", "FloatBlock", "bits_of", "check_scale", "check_zero_point"]
 
 # Between these scales every requantisation multiplier is representable (docs/design.md, "Scales").
 SMALLEST_SCALE = 2.0**-40
 LARGEST_SCALE = 2.0**40
 # Weights are used as float32 elsewhere, where larger float64 numbers would overflow.
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+# How far weights over their steps may be from integers: float32 and what is folded into a layer round them.
+NEAR = 0.01
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,8 +64,17 @@ class FloatBlock:
             if not (np.abs(getattr(self, name)) <= LARGEST_WEIGHT).all():
                 raise ConfigError(name, "not finite", "must hold finite float32 numbers only")
         for name in arrays:
-            if name.endswith("_step") and (getattr(self, name) <= 0).any():
-                raise ConfigError(name, getattr(self, name).min(), "must hold positive numbers only")
+            if name.endswith("_step"):
+                self._check_steps(name, getattr(self, name))
+
+    def _check_steps(self, name: str, steps: np.ndarray) -> None:
+        if (steps <= 0).any():
+            raise ConfigError(name, steps.min(), "must hold positive numbers only")
+        weight = name.removesuffix("_step")
+        with np.errstate(over="ignore"):
+            integers = getattr(self, weight) / steps[:, None]
+        if not (np.abs(integers - np.rint(integers)) <= NEAR).all():
+            raise ConfigError(name, "no steps", f"must hold numbers of which {weight} has integer multiples")
 
     def check(self, config: Config) -> None:
         """Raise ConfigError unless `config` describes a block of this shape and these functions."""
@@ -73,10 +84,18 @@ class FloatBlock:
             if getattr(self, name) != getattr(config, name):
                 raise ConfigError(name, getattr(config, name), f"the weights are for {getattr(self, name)}")
         for name, weight, step in (("w1", self.w1, self.w1_step), ("w2", self.w2, self.w2_step)):
-            largest = 0 if step is None else int(np.rint(abs(weight) / step[:, None]).max())
-            if largest > config.largest_weight:
-                raise ConfigError("weight_bits", config.weight_bits, f"must be at least {largest.bit_length() + 1}, as "
-                                  f"{name} has integers up to {largest}")
+            if step is None:
+                continue
+            integers = np.rint(weight / step[:, None])
+            low, high = int(integers.min()), int(integers.max())
+            if low < config.least_weight or high > config.largest_weight:
+                raise ConfigError("weight_bits", config.weight_bits, f"must be at least {bits_of(low, high)}, as "
+                                  f"{name} has integers from {low} to {high}")
+
+
+def bits_of(low: int, high: int) -> int:
+    """The fewest bits, 2 at least, with which signed integers hold `low` and `high`."""
+    return max(2, *(1 + (~end if end < 0 else end).bit_length() for end in (low, high)))
 
 
 def check_scale(scale: float) -> None:

@@ -103,20 +103,20 @@ def hidden_error(config: Config, real: RealLayer, shifts: tuple[int, ...], exact
     bias_only = total == 0
     rounded = layer.bias + (1 << (GUARD_BITS - 1)) >> GUARD_BITS
     rounding = np.where(bias_only, np.abs(rounded - layer.bias / (1 << GUARD_BITS)), HALF)
-    error = mean_error(config) * total * real.ratio / (1 << GUARD_BITS) + rounding
+    error = mean_error(config) * total * real.ratio / (1 << GUARD_BITS) + rounding + real.deviation
     error = error * config.mid.slope
     if not exact_mid:
         error = error + mid_error(config.mid, config.hidden_frac, config.segment_bits, config.mid_range)
     if not config.mid.signed:
         # Where the integer is always 0, the error is at most the exact value.
         never = result_box(layer, shifts, mean_box(config))[1] <= 0
-        error = np.where(never, np.minimum(error, np.maximum(_real_high(config, real), 0)), error)
+        error = np.where(never, np.minimum(error, np.maximum(_real_high(config, real) + real.deviation, 0)), error)
     return error
 
 
 def logit_error(real: RealLayer, hidden: np.ndarray) -> np.ndarray:
     """float64 array (C): the largest error of each logit, in its LSB, given layer 2 and `hidden_error`."""
-    return np.abs(real.layer.weight) @ hidden * real.ratio / (1 << GUARD_BITS) + HALF
+    return np.abs(real.layer.weight) @ hidden * real.ratio / (1 << GUARD_BITS) + HALF + real.deviation
 
 
 def _exact_correction(mid: Mid, a: np.ndarray | np.float64) -> Any:

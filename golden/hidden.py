@@ -12,11 +12,11 @@ from .block import FloatBlock
 from .budget import mean_box, product_box, result_box
 from .scales import (
     LARGEST_BIAS,
-    LARGEST_MULTIPLIER,
     RealLayer,
     Shifts,
     TooLarge,
     fold,
+    largest_multiplier,
     layer_units,
     logit_scale,
     mean_scale,
@@ -25,7 +25,7 @@ from .scales import (
     x_range,
 )
 
-__all__ = ["hidden_layer", "largest_frac"]
+__all__ = ["hidden_layer", "hidden_range", "largest_frac"]
 
 # Least ratio of layer 2: its multipliers then have 10 bits at a shift of 56, and a finer hidden vector is useless.
 SMALLEST_RATIO = 2.0**-46
@@ -46,15 +46,28 @@ def _real_bias(block: FloatBlock, config: Config, x_scale: float) -> Callable[[n
 
 def _range(config: Config, block: FloatBlock, x_scale: float) -> tuple[float, float]:
     """(low, high): the range of all pre-activations with the float weights."""
-    low, high = x_range(config, x_scale)
-    lows, highs = product_box(block.w1, low, high)
-    return (lows + block.b1).min(), (highs + block.b1).max()
+    lows, highs = _ranges(config, block, x_scale)
+    return lows.min(), highs.max()
+
+
+def _ranges(config: Config, block: FloatBlock, x_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), float64 arrays (CR): the range of each pre-activation with the float weights."""
+    lows, highs = product_box(block.w1, *x_range(config, x_scale))
+    return lows + block.b1, highs + block.b1
+
+
+def hidden_range(config: Config, block: FloatBlock, x_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high), float64 arrays (CR): a range that holds each hidden value with the float weights."""
+    mid = config.mid
+    # From mid(0) = 0 its slope takes it no further than this.
+    low, high = (np.clip(mid.slope * end, mid.low, mid.high) for end in _ranges(config, block, x_scale))
+    return np.minimum(low, 0), np.maximum(high, 0)
 
 
 def _least_scale(config: Config, block: FloatBlock, x_scale: float, shifts: Shifts) -> tuple[float, float]:
     """The finest hidden scales that layer 1's multipliers and biases, and layer 2's ratios, allow."""
     # A small margin for the rounding of weights and ratios.
-    largest = (LARGEST_MULTIPLIER - 1) / 2.0 ** (min(shifts) if shifts else 0)
+    largest = (largest_multiplier(config) - 1) / 2.0 ** (min(shifts) if shifts else 0)
     finest = row_steps(block.w1, config.largest_weight, block.w1_step).max()
     ratio = finest * mean_scale(config, x_scale) * 2**GUARD_BITS / largest
     bias = np.abs(_real_bias(block, config, x_scale)(block.w1)).max() * 2**GUARD_BITS / (LARGEST_BIAS / 2)
@@ -68,9 +81,11 @@ def _layer(config: Config, block: FloatBlock, x_scale: float, hidden_scale: floa
            shifts: Shifts) -> tuple[RealLayer, tuple[int, ...]]:
     """Layer 1 (RealLayer with its real bias) and its shifts, for a given hidden scale."""
     unit, bias_unit = layer_units(config, x_scale, hidden_scale)[0], hidden_scale * 2.0**-GUARD_BITS
-    real, shifts = quantise_layer(block.w1, config.largest_weight, unit, _real_bias(block, config, x_scale),
-                                  bias_unit, shifts, "1", block.w1_step)
-    bias = real.layer.bias * bias_unit + x_scale * config.signed_zero_point * real.weight.sum(axis=1)
+    means = tuple(end / mean_scale(config, x_scale) for end in x_range(config, x_scale))
+    real, shifts = quantise_layer(config, block.w1, unit, _real_bias(block, config, x_scale), bias_unit, shifts, "1",
+                                  block.w1_step, means)
+    bias = block.b1 if block.w1_step is not None else \
+        real.layer.bias * bias_unit + x_scale * config.signed_zero_point * real.weight.sum(axis=1)
     return dataclasses.replace(real, bias=bias), shifts
 
 

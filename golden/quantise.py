@@ -2,22 +2,25 @@
 """Quantisation of float weights within an error bound, and the choice of the widths that the bound needs."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import numpy as np
 
 from ..hdl.config import (
+    FEWEST_MULTIPLIER_BITS,
     GUARD_BITS,
     MAX_HIDDEN_FRAC,
     MAX_REQUANT_BITS,
+    MOST_MULTIPLIER_BITS,
     Config,
     ConfigError,
 )
 from ..hdl.parameters import Parameters
 from . import budget
 from .block import FloatBlock, check_scale
-from .hidden import hidden_layer, largest_frac
+from .hidden import hidden_layer, hidden_range, largest_frac
 from .scales import Shifts, TooLarge, bias_headroom, factor, fold, layer_units, logit_scale, quantise_layer, x_range
 
 __all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
@@ -27,8 +30,9 @@ __all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
 class Quantised:
     """A quantised block: its integers, the ``config`` that they are for, and their real values.
 
-    ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR), ``b2`` (C) and ``prior`` (C) are the real values of the integers in
-    float64 (docs/design.md, "Scales"); ``prior`` is None if the block has no imaginary rows. ``x_scale``,
+    ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR), ``b2`` (C) and ``prior`` (C) are the real values that the integers
+    stand for, in float64 (docs/design.md, "Scales"): those of the float block for a layer whose weights were given with
+    steps; ``prior`` is None if the block has no imaginary rows. ``x_scale``,
     ``hidden_scale`` and ``y_scale`` are the real values of a step of the data, of the hidden vector, and of the
     outputs. ``error_bound_lsb`` is an upper bound of ``|y_q - clamp(y_zero + y_real / y_scale)|`` for every input and
     every number of rows; the clamp is to the range of ``config.outputs``. ``requant_bits`` is the least that these
@@ -94,8 +98,10 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
     real1, shifts1, hidden_scale = hidden_layer(config, block, x_scale, shifts[0])
     slope, offset = fold(config)
     unit = logit_scale(config) * 2.0**-GUARD_BITS
-    real2, shifts2 = quantise_layer(block.w2, config.largest_weight, layer_units(config, x_scale, hidden_scale)[1],
-                                    lambda real: block.b2 * slope + offset, unit, shifts[1], "2", block.w2_step)
+    inputs = tuple(end / hidden_scale for end in hidden_range(config, block, x_scale))
+    real2, shifts2 = quantise_layer(config, block.w2, layer_units(config, x_scale, hidden_scale)[1],
+                                    lambda real: block.b2 * slope + offset, unit, shifts[1], "2", block.w2_step, inputs)
+    b2 = block.b2 if block.w2_step is not None else (real2.layer.bias * unit - offset) / slope
     hidden = budget.hidden_error(config, real1, shifts1, exact_mid)
     bound = budget.output_error(config, budget.logit_error(real2, hidden).max())
     layers = real1.layer, real2.layer
@@ -106,7 +112,7 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
         parameters=Parameters(*layers, config.signed_zero_point, prior,
                               config.signed_outputs_zero_point if config.requantised else None,
                               factor(config)[0] if config.rescales else None),
-        w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=(real2.layer.bias * unit - offset) / slope,
+        w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=b2,
         x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale / config.ratio,
         error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, config.logit_bits - 1)),
         prior=None if prior is None else (prior / elements - config.signed_zero_point) * x_scale)
@@ -132,24 +138,45 @@ def _finest(config: Config, block: FloatBlock, x_scale: float, tight: bool) -> Q
     return None
 
 
+def _has_steps(block: FloatBlock) -> bool:
+    return block.w1_step is not None or block.w2_step is not None
+
+
+def _multiplier_bits(config: Config, block: FloatBlock) -> list[int]:
+    """The widths of requantisation multipliers to try, the least first.
+
+    Those of the quantiser's own steps are exact with any width. The relative error of a given step, times 2**N for data
+    of N bits, is some of an output's error in steps: with N + 16 bits 2**-16, or 2**-13 with the shifts of a loadable
+    block, which has the most bits for other steps.
+    """
+    if not _has_steps(block):
+        return [config.multiplier_bits]
+    widest = min(config.data.bits + 16, MOST_MULTIPLIER_BITS)
+    return [widest] if config.loadable else list(range(FEWEST_MULTIPLIER_BITS, widest + 1, 2))
+
+
 def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, least_bits: int,
             tight: bool) -> Quantised | float | None:
-    """The smallest ``operand_bits``, from `least_bits` on, that keep the bound, then the smallest table that does.
+    """The smallest ``operand_bits``, from `least_bits` on, that keep the bound, then the least multipliers and table.
 
     Returns the `Quantised` (with the widest ``requant_bits``), else the lowest bound reached, or None.
     """
-    nearest = None
+    nearest, multipliers = None, _multiplier_bits(config, block)
     for bits in range(max(least_bits, config.data.bits + 2), config.most_operand_bits + 1):
         # Legal ones for now; `_finest` and `_with_table` replace them.
         frac, segment_bits = (2, 1) if config.mid.tabulated else (config.hidden_frac, config.segment_bits)
         widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac,
-                                      segment_bits=segment_bits)
+                                      segment_bits=segment_bits, multiplier_bits=multipliers[-1])
         result = _finest(widened, block, x_scale, tight)
         if result and result.error_bound_lsb <= error_lsb:
-            # Costs the tables only at widths that an exact mid would allow.
-            result = _with_table(result, block, error_lsb, tight)
-            if result.error_bound_lsb <= error_lsb:
-                return result
+            # Costs the tables, and narrower multipliers, only at widths that exact ones would allow.
+            narrower = (_finest(dataclasses.replace(widened, multiplier_bits=width), block, x_scale, tight)
+                        for width in multipliers[:-1])
+            for candidate in itertools.chain(narrower, [result]):
+                if candidate and candidate.error_bound_lsb <= error_lsb:
+                    result = _with_table(candidate, block, error_lsb, tight)
+                    if result.error_bound_lsb <= error_lsb:
+                        return result
         if result and (nearest is None or result.error_bound_lsb < nearest.error_bound_lsb):
             nearest = result
     return nearest and _with_table(nearest, block, error_lsb, tight).error_bound_lsb
@@ -181,8 +208,9 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     Parameters
     ----------
     config : Config
-        Its widths (``operand_bits``, ``hidden_frac``, ``segment_bits``, ``requant_bits``) and ``shifts`` are replaced.
-        A loadable block keeps the general shifts and at least the default ``requant_bits``: others must fit.
+        Its widths (``operand_bits``, ``hidden_frac``, ``segment_bits``, ``requant_bits``) and ``shifts`` are replaced,
+        and ``multiplier_bits`` where weights have steps. A loadable block keeps the general shifts and at least the
+        default ``requant_bits``: others must fit.
     block : FloatBlock
     x_scale : float
         Real value of one step of the data.
@@ -192,7 +220,10 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     """
     _check(config, block, x_scale)
     if config.loadable:
-        config = dataclasses.replace(config, shifts=Config.shifts)
+        most = _multiplier_bits(config, block)[-1]
+        # Ratios up to 256 with 3 bits less than the most, which takes all shifts from 2**-20 on.
+        given = tuple(range(most - 8, most + 24, 4))
+        config = dataclasses.replace(config, shifts=(given, given) if _has_steps(block) else Config.shifts)
     result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)
     if not isinstance(result, Quantised):
         reached = f"the lowest bound reached is {result:.3f}" if result else "their range has no format"
@@ -211,7 +242,7 @@ def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb:
     if not isinstance(wider, Quantised):
         raise ConfigError("operand_bits", config.operand_bits,
                           f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
-    option = next(name for name in ("operand_bits", "hidden_frac", "segment_bits")
+    option = next(name for name in ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")
                   if getattr(wider.config, name) != getattr(config, name))
     value, needed = getattr(config, option), getattr(wider.config, option)
     raise ConfigError(option, value, f"must be at {'least' if needed > value else 'most'} {needed} "

@@ -36,12 +36,12 @@ def _shifted(high: Array, low: Array, bits: int, shift: Array) -> Array:
 def scaled_floor(value: Array, multiplier: Array, shift: Array) -> Array:
     """``value * multiplier / 2**shift`` rounded towards minus infinity, saturated to about 62 bits.
 
-    In two limbs, because the product may take 78 bits: `value` has up to 62 bits, `multiplier` 16, `shift` is 0 to 63.
+    In two limbs, because the product may take 94 bits: `value` has up to 62 bits, `multiplier` 32, `shift` is 0 to 63.
     The arguments are of one kind and broadcast.
     """
-    high, low = _product(value, multiplier, 32)
-    limit = 1 << (62 - (32 - shift).clip(0))
-    return _shifted(high.clip(-limit, limit - 1), low, 32, shift)
+    high, low = _product(value, multiplier, 31)
+    limit = 1 << (62 - (31 - shift).clip(0))
+    return _shifted(high.clip(-limit, limit - 1), low, 31, shift)
 
 
 def scaled_round(value: Array, multiplier: Array, shift: Array) -> Array:

@@ -3,20 +3,21 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..hdl.config import GUARD_BITS, MAX_REQUANT_BITS, MAX_SHIFTS, MULTIPLIER_BITS, Config
+from ..hdl.config import GUARD_BITS, MAX_REQUANT_BITS, MAX_SHIFTS, Config
 from ..hdl.errors import ConfigError
 from ..hdl.parameters import Layer
 
-__all__ = ["LARGEST_BIAS", "LARGEST_MULTIPLIER", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "exact_shifts",
-           "factor", "fold", "layer_units", "logit_scale", "mean_scale", "quantise_layer", "row_steps",
-           "tight_shifts", "x_range"]
+__all__ = ["LARGEST_BIAS", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "exact_shifts",
+           "factor", "fold", "largest_multiplier", "layer_units", "logit_scale", "mean_scale", "quantise_layer",
+           "row_steps", "tight_shifts", "x_range"]
 
-LARGEST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
 LARGEST_SHIFT = 63
+# From one shift of a list to the next. The multipliers of a row may have 7 bits less than the widest.
+SHIFT_BITS = 8
 # A layer's list of right shifts; None asks for the shortest list.
 Shifts = tuple[int, ...] | None
 # The largest bias that the widest requant_bits allows.
@@ -29,16 +30,24 @@ class TooLarge(ConfigError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RealLayer:
-    """A quantised layer, and the real values of its integers, in float64.
+    """A quantised layer, and the real values that its integers stand for, in float64.
 
     They are ``weight`` (outputs, inputs) and ``bias`` (outputs). ``ratio`` (outputs) is multiplier / 2**shift: one step
-    of the accumulator, in steps of 2**-GUARD_BITS result LSB.
+    of the accumulator, in steps of 2**-GUARD_BITS result LSB. ``deviation`` (outputs) is how far a result may be from
+    that of the real values, in its LSB, because the ratio and the bias are rounded. It is 0 unless the steps of the
+    weights were given: else the real values follow from the integers.
     """
 
     layer: Layer
     weight: np.ndarray
     bias: np.ndarray
     ratio: np.ndarray
+    deviation: np.ndarray | float = 0.0
+
+
+def largest_multiplier(config: Config) -> int:
+    """The largest requantisation multiplier."""
+    return (1 << config.multiplier_bits) - 1
 
 
 def mean_scale(config: Config, x_scale: float) -> float:
@@ -89,51 +98,52 @@ def row_steps(weight: np.ndarray, largest: int, given: np.ndarray | None = None)
     return most / largest if given is None else np.where(most > 0, given, 0.0)
 
 
-def _largest_shift(ideal: np.ndarray) -> np.ndarray:
-    """The largest shift with which the multiplier of each ratio in `ideal` (> 0) fits 16 bits; may be negative."""
-    shift = np.floor(np.log2(LARGEST_MULTIPLIER / ideal)).astype(np.int64)
+def _largest_shift(ideal: np.ndarray, most: int) -> np.ndarray:
+    """The largest shift with which the multiplier of each ratio in `ideal` (> 0) is at most `most`; may be negative."""
+    shift = np.floor(np.log2(most / ideal)).astype(np.int64)
     # log2 may be off by one next to a power of two.
-    shift += np.ldexp(ideal, shift + 1) <= LARGEST_MULTIPLIER
-    return shift - (np.ldexp(ideal, shift) > LARGEST_MULTIPLIER)
+    shift += np.ldexp(ideal, shift + 1) <= most
+    return shift - (np.ldexp(ideal, shift) > most)
 
 
-def tight_shifts(ideal: np.ndarray) -> tuple[int, ...]:
-    """The shortest list of shifts with which every multiplier has at least 9 bits, and the largest ratio's 16.
+def tight_shifts(ideal: np.ndarray, most: int) -> tuple[int, ...]:
+    """The shortest list of shifts with which the largest ratio's multiplier has as many bits as `most`.
 
-    `ideal` is a float64 array (outputs) of the exact ratios, 0 for rows of zeros.
+    The others have at most 7 fewer. `ideal` is a float64 array (outputs) of the exact ratios, 0 for rows of zeros.
     """
     used = ideal[ideal >= 2.0**-(LARGEST_SHIFT + 1)]
     if not used.size:
         return (0,)
-    largest = _largest_shift(used)
+    largest = _largest_shift(used, most)
     base = min(max(int(largest.min()), 0), LARGEST_SHIFT)
-    entries = np.unique([min(base + 8 * j, LARGEST_SHIFT) for j in range(MAX_SHIFTS)])
+    entries = np.unique([min(base + SHIFT_BITS * j, LARGEST_SHIFT) for j in range(MAX_SHIFTS)])
     chosen = np.searchsorted(entries, np.maximum(largest, base), side="right") - 1
     return tuple(int(n) for n in entries[np.unique(chosen)])
 
 
-def exact_shifts(ideal: np.ndarray) -> tuple[int, ...]:
-    """As `tight_shifts`, with which as many multipliers as possible have 16 bits: the weights' steps are not ours."""
+def exact_shifts(ideal: np.ndarray, most: int) -> tuple[int, ...]:
+    """As `tight_shifts`, with which as many multipliers as possible have all bits, as the weights' steps are given."""
     used = ideal[ideal >= 2.0**-(LARGEST_SHIFT + 1)]
     if not used.size:
         return (0,)
-    entries = np.unique(_largest_shift(used).clip(0, LARGEST_SHIFT))
+    entries = np.unique(_largest_shift(used, most).clip(0, LARGEST_SHIFT))
     chosen = np.unique(np.linspace(0, len(entries) - 1, min(len(entries), MAX_SHIFTS)).round().astype(int))
     return tuple(int(n) for n in entries[chosen])
 
 
-def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str,
+def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], most: int, name: str,
                  nearest: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Smallest ratios m / 2**n that are not under `ideal`, or the `nearest` ones.
+    """Smallest ratios m / 2**n that are not under `ideal`, or the `nearest` ones; m is at most `most`.
 
     Returns int64 arrays of m and of the index of n, and the ratios in float64. A row whose ratio is under half a step
     of the longest shift becomes 0: it is about 2**-50 of the others.
     """
     candidates = (np.rint if nearest else np.ceil)(np.ldexp(ideal[:, None], np.array(shifts)[None, :]))
-    candidates[candidates > LARGEST_MULTIPLIER] = -1
+    candidates[candidates > most] = -1
     legal = candidates >= 0
     if not legal.any(axis=1).all():
-        raise TooLarge(name, "too large", "some rows need a requantisation multiplier of more than 16 bits")
+        raise TooLarge(name, "too large",
+                       f"some rows need a requantisation multiplier of more than {most.bit_length()} bits")
     # The longest legal shift has the finest grid, which contains the grids of the others.
     index = np.argmax(np.where(legal, np.array(shifts), -1), axis=1)
     multiplier = candidates[np.arange(len(ideal)), index]
@@ -142,29 +152,43 @@ def _multipliers(ideal: np.ndarray, shifts: tuple[int, ...], name: str,
     return multiplier.astype(np.int64), index.astype(np.int64), np.ldexp(multiplier, -shift)
 
 
-def quantise_layer(weight: np.ndarray, largest_weight: int, unit: float, bias: Callable[[np.ndarray], np.ndarray],
-                   bias_unit: float, shifts: Shifts, name: str,
-                   steps: np.ndarray | None = None) -> tuple[RealLayer, tuple[int, ...]]:
+def quantise_layer(config: Config, weight: np.ndarray, unit: float, bias: Callable[[np.ndarray], np.ndarray],
+                   bias_unit: float, shifts: Shifts, name: str, steps: np.ndarray | None,
+                   inputs: Sequence[np.ndarray | float]) -> tuple[RealLayer, tuple[int, ...]]:
     """Quantise the `weight` of one layer, a float64 array (outputs, inputs), whose `unit` is from `layer_units`.
 
-    Its integers are from ``-largest_weight`` to ``largest_weight``. `bias` computes the layer's real bias, a float64
-    array (outputs), from the real quantised weights; `bias_unit` is the real value of its step. If `shifts` is None
-    those of `tight_shifts` are used. `name` is "1" or "2", for the messages of TooLarge. With `steps` (outputs) the
-    weights are integers times these: the integers are kept, and the steps are as near as multipliers allow. Returns the
-    layer, whose real `bias` is 0 until the caller sets it, and the shifts.
+    `bias` computes the layer's real bias, a float64 array (outputs), from the real weights that the integers and their
+    ratios make; `bias_unit` is the real value of its step. If `shifts` is None those of `tight_shifts` are used. `name`
+    is "1" or "2", for the messages of TooLarge. With `steps` (outputs) the weights are integers times these: the
+    integers are kept, and the ratios are as near as multipliers allow. `inputs` are the ends of the exact inputs, in
+    steps of the operands. Returns the layer, whose real `bias` is 0 until the caller sets it, and the shifts.
     """
-    ideal = row_steps(weight, largest_weight, steps) / unit
-    shifts = shifts or (tight_shifts if steps is None else exact_shifts)(ideal)
-    multiplier, index, ratio = _multipliers(ideal, shifts, f"w{name}", steps is not None)
+    most, largest = largest_multiplier(config), config.largest_weight
+    least = -largest if steps is None else config.least_weight
+    if steps is not None:
+        integers = np.rint(weight / steps[:, None])
+        weight = integers * steps[:, None]
+        # A row that would need a wider accumulator has even integers: half of each is the same with twice the step.
+        steps = np.where(np.abs(integers).sum(axis=1) > config.most_row_sum, 2 * steps, steps)
+    ideal = row_steps(weight, largest, steps) / unit
+    shifts = shifts or (tight_shifts if steps is None else exact_shifts)(ideal, most)
+    multiplier, index, ratio = _multipliers(ideal, shifts, most, f"w{name}", steps is not None)
     step = np.where(multiplier > 0, ratio * unit if steps is None else steps, np.inf)[:, None]
-    integers = np.clip(np.rint(weight / step), -largest_weight, largest_weight)
+    integers = np.clip(np.rint(weight / step), least, largest)
     real = integers * (ratio * unit)[:, None]
-    biases = np.rint(bias(real) / bias_unit)
-    largest = np.abs(biases).max()
-    if largest > LARGEST_BIAS:
-        raise TooLarge(f"b{name}", f"{largest * bias_unit:g}", f"must be at most {LARGEST_BIAS * bias_unit:g}")
+    exact = bias(real) / bias_unit
+    biases = np.rint(exact)
+    largest_bias = np.abs(biases).max()
+    if largest_bias > LARGEST_BIAS:
+        raise TooLarge(f"b{name}", f"{largest_bias * bias_unit:g}", f"must be at most {LARGEST_BIAS * bias_unit:g}")
     layer = Layer(integers.astype(np.int64), multiplier, index, biases.astype(np.int64))
-    return RealLayer(layer, real, np.zeros(len(real)), ratio), shifts
+    if steps is None:
+        return RealLayer(layer, real, np.zeros(len(real)), ratio), shifts
+    off = integers * ratio[:, None] - weight / unit
+    above, below = np.clip(off, 0, None), np.clip(off, None, 0)
+    low, high = ((above * a + below * b).sum(axis=1) for a, b in (inputs, inputs[::-1]))
+    deviation = (np.maximum(-low, high) + np.abs(biases - exact)) / (1 << GUARD_BITS)
+    return RealLayer(layer, weight, np.zeros(len(real)), ratio, deviation), shifts
 
 
 def bias_headroom(layers: tuple[Layer, Layer], top_bits: tuple[int, int]) -> int:

@@ -19,8 +19,9 @@ __all__ = ["Config", "ConfigError", "Context", "DataType", "Gate", "GateKind", "
 
 # Fractional bits of a requantised accumulator and of its bias below the LSB of the layer's result.
 GUARD_BITS = 6
-# Bits of a requantisation multiplier. The quantiser chooses scales with which it is exact (docs/design.md, "Scales").
-MULTIPLIER_BITS = 16
+# Bits of a requantisation multiplier. The quantiser chooses scales with which the fewest are exact; given scales may
+# take more (docs/design.md, "Scales").
+FEWEST_MULTIPLIER_BITS, MOST_MULTIPLIER_BITS = 16, 32
 # Increased when the meaning of a parameter stream's words changes.
 STREAM_VERSION = 2
 # Operand width of an FPGA's multiplier.
@@ -57,7 +58,7 @@ class Config(Formats):
         Integer that stands for 0.0, in the data's own range. A loadable block loads it with its parameters; this field
         then has no influence on the hardware.
     weight_bits : int
-        Bits of a weight, 2 to 8: signed, from ``-largest_weight`` to ``largest_weight``.
+        Bits of a weight, 2 to 8: signed, from ``least_weight`` to ``largest_weight``.
     y_data, y_zero_point : DataType, int, optional
         Those of the outputs; None stands for the input's.
     y_ratio : float, optional
@@ -84,6 +85,8 @@ class Config(Formats):
     requant_bits : int
         Signed width of a requantised accumulator with its bias, including ``GUARD_BITS`` fractional bits. None stands
         for ``default_requant_bits``.
+    multiplier_bits : int
+        Bits of a requantisation multiplier, 16 to 32.
     shifts : tuple of (tuple of int)
         For each layer the right shifts that can follow a requantisation multiplier; a record selects one by its index.
     """
@@ -92,6 +95,7 @@ class Config(Formats):
     hidden_frac: int = None  # type: ignore[assignment]
     segment_bits: int = 3
     requant_bits: int = None  # type: ignore[assignment]
+    multiplier_bits: int = FEWEST_MULTIPLIER_BITS
     shifts: tuple[tuple[int, ...], ...] = ((0, 8, 16, 24, 32, 40, 48, 56),) * 2
 
     def __post_init__(self) -> None:
@@ -105,6 +109,7 @@ class Config(Formats):
             object.__setattr__(self, "requant_bits", self.default_requant_bits)
         self._take_integer("operand_bits", self.data.bits + 2, MAX_OPERAND_BITS)
         self._take_integer("requant_bits", self.least_requant_bits, MAX_REQUANT_BITS)
+        self._take_integer("multiplier_bits", FEWEST_MULTIPLIER_BITS, MOST_MULTIPLIER_BITS)
         if self.hidden_frac is None:
             frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
             object.__setattr__(self, "hidden_frac", frac)
@@ -202,9 +207,18 @@ class Config(Formats):
 
     @property
     def acc_bits(self) -> int:
-        """Signed width of a MAC accumulator, for the worst parameters and data."""
+        """Signed width of a MAC accumulator, for the worst parameters (see `most_row_sum`) and data."""
         terms = max(self.channels, self.squeeze)
         return self.operand_bits + self.weight_bits - 1 + (terms - 1).bit_length()
+
+    @property
+    def most_row_sum(self) -> int:
+        """Largest sum of the magnitudes of a row's weights.
+
+        Only a row with ``least_weight`` everywhere exceeds it, and only if its inputs are as many as a power of two.
+        Its accumulator would take another bit where all operands are the lowest.
+        """
+        return (1 << (self.acc_bits - self.operand_bits)) - 1
 
     @property
     def least_requant_bits(self) -> int:
@@ -219,7 +233,7 @@ class Config(Formats):
     @property
     def record_bits(self) -> int:
         """Width of a channel's requantisation record: multiplier, shift index (3 bits), bias."""
-        return MULTIPLIER_BITS + 3 + self.requant_bits
+        return self.multiplier_bits + 3 + self.requant_bits
 
     @property
     def prior_bits(self) -> int:
@@ -242,4 +256,6 @@ class Config(Formats):
         if (self.data.bits, self.weight_bits, self.requantised) != (8, 8, False):
             layout += (self.data.bits, self.weight_bits, self.requantised, str(self.outputs),
                        self.precision if self.rescales else None)
+        if self.multiplier_bits != FEWEST_MULTIPLIER_BITS:
+            layout += (self.multiplier_bits,)
         return zlib.crc32(repr(layout).encode())

@@ -90,6 +90,11 @@ class Formats(Geometry):
         return (1 << (self.weight_bits - 1)) - 1
 
     @property
+    def least_weight(self) -> int:
+        """Least integer of a weight. Only weights that were integers before use it: others are symmetric."""
+        return -(1 << (self.weight_bits - 1))
+
+    @property
     def outputs(self) -> DataType:
         """The integers of the outputs."""
         return self.data if self.y_data is None else self.y_data

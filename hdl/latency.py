@@ -12,7 +12,7 @@ from .tables import gate_format, gate_table, mid_table, slope_bits
 __all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "READABLE", "SHALLOW",
            "factor_limbs", "gate_latency", "gate_limbs", "limbs", "mac_latency", "mean_limbs", "means_latency",
            "mid_latency", "mid_limbs", "operand_limbs", "prior_wait", "product_latency", "quadratic_latency",
-           "ram_latency", "record_ahead", "requantise_latency", "table_latency"]
+           "ram_latency", "record_ahead", "requantise_latency", "requantise_limbs", "table_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -88,9 +88,14 @@ def product_latency(*parts):
     return MULTIPLY + math.prod(parts) - 1
 
 
+def requantise_limbs(config):
+    """Limbs of an accumulator and of its multiplier."""
+    return limbs(config.acc_bits), limbs(config.multiplier_bits)
+
+
 def requantise_latency(config):
     """From an accumulator to its value: products and their sum, shift, saturation, bias."""
-    return product_latency(limbs(config.acc_bits)) + 3
+    return product_latency(*requantise_limbs(config)) + 3
 
 
 def record_ahead(config):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .config import GUARD_BITS, MULTIPLIER_BITS, Config, ConfigError
+from .config import GUARD_BITS, Config, ConfigError
 from .errors import check_integer
 
 __all__ = ["Layer", "Parameters", "prior_words", "record_words", "stream_words", "weight_words"]
@@ -26,8 +26,9 @@ def _check_range(name: str, value: np.ndarray, low: int, high: int) -> None:
 class Layer:
     """One fully connected layer, quantised: int64 arrays.
 
-    ``weight`` (outputs, inputs) is within ``largest_weight``; the others have the shape (outputs). An accumulator is
-    requantised as ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the config's list for this
+    ``weight`` (outputs, inputs) is from ``least_weight`` to ``largest_weight``, and the magnitudes of a row add up to
+    ``most_row_sum`` at most. The others have the shape (outputs). An accumulator is requantised as
+    ``(acc * multiplier) >> shifts[shift]``; ``shift`` is an index into the config's list for this
     layer. ``bias`` is in steps of ``2 ** -GUARD_BITS`` LSB of the layer's result.
     """
 
@@ -38,10 +39,10 @@ class Layer:
 
     def validate(self, name: str, outputs: int, inputs: int, shifts: tuple[int, ...], config: Config) -> None:
         """Raise ConfigError where a value does not fit the hardware's format."""
-        limit, largest = 1 << (config.requant_bits - 2), config.largest_weight
+        limit = 1 << (config.requant_bits - 2)
         for field, shape, low, high in (
-            ("weight", (outputs, inputs), -largest, largest),
-            ("multiplier", (outputs,), 0, (1 << MULTIPLIER_BITS) - 1),
+            ("weight", (outputs, inputs), config.least_weight, config.largest_weight),
+            ("multiplier", (outputs,), 0, (1 << config.multiplier_bits) - 1),
             ("shift", (outputs,), 0, len(shifts) - 1),
             ("bias", (outputs,), -limit, limit),
         ):
@@ -49,6 +50,7 @@ class Layer:
             if value.shape != shape or value.dtype != np.int64:
                 raise ConfigError(f"{name}.{field}", f"{value.dtype}{list(value.shape)}", f"must be int64{list(shape)}")
             _check_range(f"{name}.{field}", value, low, high)
+        _check_range(f"the magnitudes of a row of {name}.weight", abs(self.weight).sum(axis=1), 0, config.most_row_sum)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +129,7 @@ def record_words(config: Config, parameters: Parameters) -> list[int]:
     for layer in (parameters.layer1, parameters.layer2):
         for m, s, b in zip(layer.multiplier.tolist(), layer.shift.tolist(), layer.bias.tolist(), strict=True):
             bias = (b + (1 << (GUARD_BITS - 1))) & ((1 << config.requant_bits) - 1)
-            words.append(m | s << MULTIPLIER_BITS | bias << (MULTIPLIER_BITS + 3))
+            words.append(m | s << config.multiplier_bits | bias << (config.multiplier_bits + 3))
     return words
 
 

@@ -6,8 +6,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import counter, delay
-from .config import GUARD_BITS, MULTIPLIER_BITS
-from .latency import limbs, product_latency, record_ahead, requantise_latency
+from .config import GUARD_BITS
+from .latency import product_latency, record_ahead, requantise_latency, requantise_limbs
 from .multiplier import multiply_limbs
 
 __all__ = ["Record", "Requantise"]
@@ -18,7 +18,7 @@ class Record(data.StructLayout):
 
     def __init__(self, config):
         super().__init__({
-            "multiplier": unsigned(MULTIPLIER_BITS), "shift": unsigned(3), "bias": signed(config.requant_bits),
+            "multiplier": unsigned(config.multiplier_bits), "shift": unsigned(3), "bias": signed(config.requant_bits),
         })
         assert self.size == config.record_bits
 
@@ -54,10 +54,11 @@ class Requantise(wiring.Component):
         m = Module()
         config = self.config
         reads, layer2, index = self._address(m)
-        late = product_latency(limbs(config.acc_bits))
+        parts = requantise_limbs(config)
+        late = product_latency(*parts)
         wait = record_ahead(config) - 1
         layer = delay(m, layer2, wait + late, name="layer")
-        product = multiply_limbs(m, self.i, self.record.multiplier, (limbs(config.acc_bits), 1))
+        product = multiply_limbs(m, self.i, self.record.multiplier, parts)
         value = self._shift(m, product, delay(m, self.record.shift, late, name="shift"), layer)
         bias = delay(m, self.record.bias, late + 2, name="bias")
         total = Signal(signed(config.requant_bits + 1), reset_less=True)

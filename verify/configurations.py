@@ -64,7 +64,9 @@ CONFIGS = {
     "patches at full rate": dict(k=2, tile_width=12, width=24, channels=6, squeeze=2, lanes=1),
     "int4": dict(k=3, width=5, channels=8, squeeze=3, lanes=4, data=DataType(4), zero_point=-3, weight_bits=4,
                  loadable=True, macs=3),
-    "int12": dict(k=2, width=4, channels=6, squeeze=4, lanes=3, data=DataType(12), zero_point=100, mid=Mid.SILU),
+    # With multipliers as given steps of weights may need them.
+    "int12": dict(k=2, width=4, channels=6, squeeze=4, lanes=3, data=DataType(12), zero_point=100, mid=Mid.SILU,
+                  multiplier_bits=28),
     "uint3 on 5 lanes": dict(
         k=3, width=3, channels=10, squeeze=3, lanes=5, data=DataType(3, signed=False), zero_point=3, gate=HARD,
         weight_bits=3, gain=6.0),

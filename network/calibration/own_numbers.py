@@ -34,8 +34,13 @@ DECIMALS = 1e-6
 
 def own_block(block: NetworkBlock) -> FloatBlock:
     """The float block, with the steps of those weights whose integers a block can have."""
-    return dataclasses.replace(block.float_block, **{
-        f"w{at}_step": stored.steps for at, stored in enumerate(block.numbers.layers, start=1) if _kept(stored)})
+    form, changes = block.float_block, {}
+    for name, stored in zip(("w1", "w2"), block.numbers.layers, strict=True):
+        if _kept(stored):
+            steps = stored.steps[:, None]
+            # Not as float32 rounds them: that alone is some of a step of 16-bit outputs in the worst case.
+            changes |= {name: np.rint(getattr(form, name) / steps) * steps, f"{name}_step": stored.steps}
+    return dataclasses.replace(form, **changes)
 
 
 def _kept(stored):

@@ -84,6 +84,10 @@ def test_draws_are_of_every_kind():
     assert {c.data.signed for c in configs} == {True, False}
     assert {c.data.bits for c in configs} == {c.outputs.bits for c in configs} == set(range(2, 17))
     assert {c.weight_bits for c in configs} == set(range(2, 9))
+    assert {c.multiplier_bits for c in configs} > {16, 18, 24}
+    least = {int(layer.weight.min()) - block.config.least_weight for block in blocks for _, values in block.sets
+             for layer in (values.layer1, values.layer2)}
+    assert 0 in least
     assert {c.groups for c in configs} > {1, 2, 3, 4, 5}
     assert len({c.mid for c in configs}) == 5
     assert len({c.operand_bits for c in configs}) > 10

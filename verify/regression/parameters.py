@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ...golden.integer import IntegerModel
-from ...hdl.config import GUARD_BITS, MULTIPLIER_BITS
+from ...hdl.config import GUARD_BITS
 from ...hdl.tables import gate_format
 
 __all__ = ["centred", "pinned", "segments", "spread"]
@@ -41,7 +41,7 @@ def centred(config, parameters, seed):
         layer = dataclasses.replace(layer, weight=_weights(layer.weight.shape, config.weight_bits, rng))
         model = IntegerModel(config, dataclasses.replace(result, **{name: layer}))
         acc = np.concatenate([getattr(model.run(one), sums).numpy()[0] for one in x])
-        result = dataclasses.replace(result, **{name: _scaled(layer, acc, shifts, config.requant_bits, end, rng)})
+        result = dataclasses.replace(result, **{name: _scaled(layer, acc, shifts, config, end, rng)})
     return result
 
 
@@ -51,8 +51,8 @@ def pinned(config, parameters, seed):
     Some rows have one weight. The others have none, so that their results are their biases alone.
     """
     rng = np.random.default_rng([seed, 2])
-    layers, largest = [], config.largest_weight
-    ends = [0, 0, -largest, -(largest + 1 >> 1), -1, 1, largest + 1 >> 1, largest]
+    layers, largest, most = [], config.largest_weight, (1 << config.multiplier_bits) - 1
+    ends = [0, 0, config.least_weight, -(largest + 1 >> 1), -1, 1, largest + 1 >> 1, largest]
     for layer, shifts in zip((parameters.layer1, parameters.layer2), config.shifts, strict=True):
         outputs, inputs = layer.weight.shape
         weight = np.zeros_like(layer.weight)
@@ -61,8 +61,9 @@ def pinned(config, parameters, seed):
         limit = 1 << (config.requant_bits - 2)
         bias = rng.choice([-1, 1], outputs) * _beside(config.requant_bits - 1, outputs, rng)
         layers.append(dataclasses.replace(
-            layer, weight=weight, bias=np.clip(bias, -limit, limit), shift=rng.integers(0, len(shifts), outputs),
-            multiplier=np.clip(_beside(MULTIPLIER_BITS + 1, outputs, rng), 0, (1 << MULTIPLIER_BITS) - 1)))
+            layer, weight=_legal(weight, config), bias=np.clip(bias, -limit, limit),
+            shift=rng.integers(0, len(shifts), outputs),
+            multiplier=np.clip(_beside(config.multiplier_bits + 1, outputs, rng), 0, most)))
     return dataclasses.replace(parameters, layer1=layers[0], layer2=layers[1], **_numbers(config, rng, ends=True),
                                prior=_prior(config, rng, ends=True))
 
@@ -143,16 +144,22 @@ def _weights(shape, bits, rng):
     return weight
 
 
-def _scaled(layer, acc, shifts, requant_bits, end, rng):
+def _legal(weight, config):
+    """The weights without rows of nothing but the least one that an accumulator does not hold."""
+    weight[abs(weight).sum(axis=1) > config.most_row_sum, 0] += 1
+    return weight
+
+
+def _scaled(layer, acc, shifts, config, end, rng):
     """The layer with multipliers, shifts and biases that put results of `acc`, an array (tiles, outputs), about 0."""
-    outputs, limit = acc.shape[1], 1 << (requant_bits - 2)
+    outputs, limit, most = acc.shape[1], 1 << (config.requant_bits - 2), (1 << config.multiplier_bits) - 1
     multiplier, shift, bias = (np.zeros(outputs, np.int64) for _ in range(3))
     for i in range(outputs):
         extent = max(1, int(acc[:, i].max() - acc[:, i].min()))
         ratio = 2 ** rng.uniform(GUARD_BITS, end) / extent
-        fits = [n for n, s in enumerate(shifts) if 1 <= ratio * 2.0**s < 1 << MULTIPLIER_BITS]
+        fits = [n for n, s in enumerate(shifts) if 1 <= ratio * 2.0**s < most + 1]
         shift[i] = rng.choice(fits) if fits else 0
-        multiplier[i] = min(max(1, int(ratio * 2.0 ** shifts[shift[i]])), (1 << MULTIPLIER_BITS) - 1)
+        multiplier[i] = min(max(1, int(ratio * 2.0 ** shifts[shift[i]])), most)
         middle = int(np.median(acc[:, i])) * int(multiplier[i]) >> shifts[shift[i]]
         bias[i] = min(max(-limit, int(rng.integers(-64, 65)) - middle), limit)
     return dataclasses.replace(layer, multiplier=multiplier, shift=shift, bias=bias)
@@ -160,12 +167,14 @@ def _scaled(layer, acc, shifts, requant_bits, end, rng):
 
 def _layer(layer, shifts, config, rng):
     outputs, inputs = layer.weight.shape
-    requant_bits, largest = config.requant_bits, config.largest_weight
+    requant_bits = config.requant_bits
     limit = 1 << (requant_bits - 2)
     drawn = rng.random(outputs) < 0.5
-    weight = rng.integers(-largest, largest + 1, (outputs, inputs))
+    weight = rng.integers(config.least_weight, config.largest_weight + 1, (outputs, inputs))
     weight *= rng.random((outputs, inputs)) < rng.random((outputs, 1))
-    multiplier = rng.integers(0, 1 << MULTIPLIER_BITS, outputs) >> rng.integers(0, MULTIPLIER_BITS, outputs)
+    weight = _legal(weight, config)
+    bits = config.multiplier_bits
+    multiplier = rng.integers(0, 1 << bits, outputs) >> rng.integers(0, bits, outputs)
     bias = rng.integers(-limit, limit + 1, outputs) >> rng.integers(0, requant_bits - 2, outputs)
     shift = rng.integers(0, len(shifts), outputs)
     return dataclasses.replace(

@@ -29,9 +29,11 @@ MOST_CYCLES = 60
 MOST_WORDS, MOST_MACS = 4000, 24
 # How often tiles that stand side by side come, and otherwise each context: tiles of full rows come in more forms.
 PATCHES = 0.16
+# The share of blocks whose weights have given steps.
+STEPS = 0.2
 CONTEXTS = {Context.TILE: 0.4, Context.CUMULATIVE: 0.2, Context.CAUSAL: 0.2, Context.WINDOW: 0.2}
 # What golden/quantise.py blames where no width keeps the error bound, and where other parameters need other widths.
-ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "requant_bits")
+ERROR, WIDTHS = "error_lsb", ("operand_bits", "hidden_frac", "segment_bits", "requant_bits", "multiplier_bits")
 # Sets of parameters that a loadable block gets, and attempts to find one that keeps the first one's widths.
 SETS, ATTEMPTS = 3, 6
 
@@ -61,7 +63,7 @@ class BlockWithSets:
         if c.requantised:
             data += f" to {c.outputs} about {c.outputs_zero_point}, ratio {c.ratio:g}"
         return (f"{sizes(c)} SLACK={slack} {c.mid.value} {c.gate}{' residual' if c.residual else ''} {data}, "
-                f"{c.weight_bits}-bit weights, operands of {c.operand_bits} bits "
+                f"{c.weight_bits}-bit weights, operands of {c.operand_bits} bits, multipliers of {c.multiplier_bits} "
                 f"{'loadable' if c.loadable else 'baked'} {tiling(c)}".rstrip())
 
 
@@ -177,8 +179,21 @@ def _tiling(rng, geometry):
 
 
 def _weights(rng, config, x_scale, loudest=12.0):
-    """A FloatBlock with a random gain, and a prior if the block has one."""
-    return random_weights(rng, config, float(np.exp(rng.uniform(np.log(0.3), np.log(loudest)))), x_scale)
+    """A FloatBlock with a random gain, and a prior if the block has one; some have integers with given steps."""
+    block = random_weights(rng, config, float(np.exp(rng.uniform(np.log(0.3), np.log(loudest)))), x_scale)
+    return _with_steps(rng, block, config) if rng.random() < STEPS else block
+
+
+def _with_steps(rng, block, config):
+    """The block with its weights rounded to steps for each output; some rows have nothing but the least integer."""
+    arrays = {}
+    for name in ("w1", "w2"):
+        weight = getattr(block, name)
+        steps = abs(weight).max(axis=1) / config.largest_weight * rng.uniform(1, 1.5, len(weight))
+        integers = np.clip(np.rint(weight / steps[:, None]), config.least_weight, config.largest_weight)
+        integers[rng.random(len(weight)) < 0.2] = config.least_weight
+        arrays |= {name: integers * steps[:, None], f"{name}_step": steps}
+    return dataclasses.replace(block, **arrays)
 
 
 def _macs(rng, config):

@@ -70,6 +70,34 @@ def test_streams_of_other_weights_and_scales_fit(made, npz, more):
             assert getattr(spec.config, name) == getattr(first.config, name)
 
 
+def with_steps(seed, **gains):
+    """The same with weights that are integers times steps."""
+    arrays = drawn(seed, **gains)
+    for name in ("w1", "w2"):
+        weight = arrays[name].astype(np.float64)
+        steps = abs(weight).max(axis=1) / 128
+        arrays |= {name: np.rint(weight / steps[:, None]).clip(-128, 127) * steps[:, None], f"{name}_step": steps}
+    return arrays
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16"])
+def test_weights_with_steps(made, npz, dtype):
+    """Hardware for them takes any others, too; other hardware has too narrow multipliers for them."""
+    more = dict(dtype=dtype, y_scale=0.04 if dtype == "int8" else 1e-3)
+    path, first = made(**more, weights=npz("stepped.npz", **with_steps(1, w1=3, w2=3)))
+    others = {"stepped": npz("others.npz", **with_steps(3)), "plain": npz("plain.npz", **drawn(2))}
+    for other in others.values():
+        spec = prepare(BlockOptions(**SHAPE | more, weights=other, hardware=path))
+        assert spec.config.fingerprint == first.config.fingerprint
+        assert spec.config.shifts == first.config.shifts
+        assert error_of(spec) <= spec.quantised.error_bound_lsb <= 1
+    if dtype == "uint16":
+        path, _ = made("narrow.json", **more)
+        message = r"^hardware=.*: its multiplier_bits of 16 must be at least 32 to keep 1 LSB \(now [0-9.]+\)$"
+        with pytest.raises(ConfigError, match=message):
+            prepare(BlockOptions(**SHAPE | more, weights=others["stepped"], hardware=path))
+
+
 def test_default_outputs_of_hardware_that_has_a_scale_of_its_own(made, npz):
     path, first = made(y_scale=0.04)
     spec = prepare(BlockOptions(**SHAPE, weights=npz("other.npz", **drawn(2)), hardware=path))

@@ -64,11 +64,12 @@ def test_requirements_met():
 
 
 def test_scaled_floor_has_no_int64_limit():
-    """Products of up to 78 bits, every shift, both kinds of array; beyond 61 bits all that counts is the sign."""
+    """Products of up to 94 bits, every shift, both kinds of array; beyond 61 bits all that counts is the sign."""
     rng = random.Random(1)
     values = [rng.randint(-(1 << bits), 1 << bits) for bits in range(62) for _ in range(20)]
     values += [(1 << 61) - 1, -(1 << 61)]
-    multipliers = [rng.choice([0, 1, 65535, rng.randrange(65536)]) for _ in values]
+    multipliers = [rng.choice([0, 1, (1 << 32) - 1, rng.randrange(1 << rng.randint(1, 32))]) for _ in values]
+    multipliers[-2:] = [(1 << 32) - 1] * 2
     shifts = [rng.randrange(64) for _ in values]
     wanted = [a * m >> n for a, m, n in zip(values, multipliers, shifts, strict=True)]
     limit = 1 << 56

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from tests.helpers.pysim import simulate
-from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.block_spec import assemble, prepare
+from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
+from tiled_se.golden.block import DataFormat, FloatBlock
 from tiled_se.golden.integer import IntegerModel
-from tiled_se.hdl.config import Context, Gate, GateKind, Mid
+from tiled_se.hdl.config import Context, DataType, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.tiled_se import TiledSE
@@ -89,22 +91,51 @@ def run(spec, frames, stall, rng):
 def test_block(name, stall):
     """Outputs are the integer model's, what fills bytes is 0, and cycles are those that are predicted."""
     options = {"k": 2, "width": 3, "squeeze": 2, "height": 4, "seed": 5} | BLOCKS[name]
-    spec = prepare(BlockOptions(**options))
+    wanted = check(prepare(BlockOptions(**options)), stall, np.random.default_rng(len(name)))
+    if "clipped" in name:
+        outputs = DataType.parse(options["y_dtype"])
+        assert {outputs.low, outputs.high} <= set(wanted.flatten().tolist())
+
+
+@pytest.mark.parametrize("loadable", [False, True], ids=["baked", "loadable"])
+@pytest.mark.parametrize(("bits", "weight_bits"), [(8, 8), (16, 8), (4, 4)])
+def test_given_steps(bits, weight_bits, loadable):
+    """Weights with steps: rows of nothing but the least integer, and multipliers that take several limbs."""
+    least, rng = -(1 << (weight_bits - 1)), np.random.default_rng(bits)
+    weights = [rng.choice([least, least + 1, 3, -least - 1], shape) for shape in ((2, 4), (4, 2))]
+    weights[0][0] = weights[1][:2] = least
+    weights[0][1] = [least + 1, least, least, least]
+    steps = [rng.uniform(1, 2, len(weight)) / abs(least) / 4 for weight in weights]
+    block = FloatBlock(weights[0] * steps[0][:, None], np.zeros(2), weights[1] * steps[1][:, None], np.ones(4),
+                       mid=Mid.IDENTITY, w1_step=steps[0], w2_step=steps[1])
+    data = DataType(bits)
+    # A tile has a power of two of elements, so that the lowest mean is the lowest operand.
+    shape = Input("", "x_q", np.zeros((1, 4, 4, 4), data.numpy), DataFormat(2.0**(3 - bits), 0, data))
+    spec = assemble(BlockOptions(k=2, lanes=2, loadable=loadable, weight_bits=weight_bits), weights_of(block), shape)
+    assert (spec.config.multiplier_bits > 18) >= (loadable or bits > 8)
+    # All that can be kept: half of the least is that with twice its step.
+    found = spec.quantised.parameters.layer1.weight, spec.quantised.parameters.layer2.weight
+    assert found[0].tolist() == [[least // 2] * 4, weights[0][1].tolist()]
+    assert found[1].tolist() == weights[1].tolist()
+    check(spec, 0.2, rng)
+
+
+def check(spec, stall, rng):
+    """Run frames through the block of `spec`; returns the integer model's outputs."""
     config = spec.config
-    rng = np.random.default_rng(len(name))
     heights = (4, 3, 1, 4)
     frames = [rng.integers(config.data.low, config.data.high + 1, (height, config.width, config.channels))
               for height in heights]
-    # A frame of extremes of both signs.
+    # A frame of extremes of both signs, and one of the lowest.
     frames[1] = rng.choice([config.data.low, config.data.high], frames[1].shape)
+    frames[3][:] = config.data.low
     got, entered, left = run(spec, frames, stall, rng)
     model = IntegerModel(config, spec.quantised.parameters)
     wanted = np.concatenate([model.run(torch.tensor(frame[None])).y.numpy().reshape(-1, config.lanes)
                              for frame in frames])
     assert got.tolist() == wanted.tolist()
-    if "clipped" in name:
-        assert {config.outputs.low, config.outputs.high} <= set(wanted.flatten().tolist())
     if not stall:
         prediction = predict(config, heights)
         assert left[0] - entered[0] == prediction.first_output_latency
         assert left[-1] - entered[0] + 1 == prediction.total_cycles
+    return wanted

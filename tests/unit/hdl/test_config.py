@@ -100,8 +100,9 @@ def test_fingerprint_tells_layouts_apart():
     """A stream for other numbers is refused; what does not change its meaning does not change the fingerprint."""
     prints = {dataclasses.replace(HEADLINE, **change).fingerprint for change in (
         {}, {"macs": 15}, {"operand_bits": 19}, {"k": 6}, {"width": 55}, {"mid": Mid.RELU6}, {"residual": True},
-        {"gate": Gate(GateKind.HARDSIGMOID)}, {"gate": Gate(GateKind.HARDSIGMOID, slope=0.2)}, {"requant_bits": 28})}
-    assert len(prints) == 10
+        {"gate": Gate(GateKind.HARDSIGMOID)}, {"gate": Gate(GateKind.HARDSIGMOID, slope=0.2)}, {"requant_bits": 28},
+        {"multiplier_bits": 17})}
+    assert len(prints) == 11
     assert dataclasses.replace(HEADLINE, lanes=1, slack=0, zero_point=3).fingerprint == HEADLINE.fingerprint
 
 

@@ -16,8 +16,8 @@ def parameters(config, rng, **more):
     """Random parameters; `more` are other fields of them."""
     def layer(outputs, inputs):
         limit = 1 << (config.requant_bits - 2)
-        largest = config.largest_weight
-        return Layer(rng.integers(-largest, largest + 1, (outputs, inputs)), rng.integers(0, 1 << 16, outputs),
+        weight = rng.integers(config.least_weight, config.largest_weight + 1, (outputs, inputs))
+        return Layer(weight, rng.integers(0, 1 << config.multiplier_bits, outputs),
                      rng.integers(0, 8, outputs), rng.integers(-limit, limit + 1, outputs))
 
     result = Parameters(layer(config.squeeze, config.channels), layer(config.channels, config.squeeze),

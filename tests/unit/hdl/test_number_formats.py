@@ -185,6 +185,7 @@ def test_outputs_saturate_at_both_ends(name):
 @pytest.mark.parametrize(("fields", "count"), [
     ({"data": DataType(4)}, 2), ({"data": DataType(4), "y_data": DataType(11, signed=False)}, 2),
     ({"data": DataType(16, signed=False), "y_ratio": 1.9, "y_data": DataType(16)}, 2),
+    ({"data": DataType(9), "multiplier_bits": 25}, 2),
     ({"y_ratio": 0.21, "weight_bits": 3, "macs": 3}, 3), ({"weight_bits": 5, "macs": 7}, 2)])
 def test_loaded_numbers(fields, count):
     """Zero points, factor and weights of any width come where they should, and a stream may follow another."""

@@ -174,15 +174,17 @@ def test_mac(macs, outputs, inputs, bits):
         assert [value for value, in seen[start:start + outputs]] == wanted
 
 
-@pytest.mark.parametrize(("requant_bits", "operand_bits"), [(21, 18), (27, 18), (34, 25), (56, 40)])
-def test_requantise(requant_bits, operand_bits):
+@pytest.mark.parametrize(("requant_bits", "operand_bits", "multiplier_bits"), [
+    (21, 18, 16), (27, 18, 18), (34, 25, 16), (34, 25, 24), (27, 18, 32), (56, 40, 16), (56, 40, 32)])
+def test_requantise(requant_bits, operand_bits, multiplier_bits):
     """Both layers' records in turn, with accumulators at both ends and saturation before the bias."""
-    shifts = ((0, 9, 18), (4, 30))
+    shifts = ((0, 9, 18), (4, 30 + multiplier_bits - 16))
     config = Config(k=1, width=1, channels=3, squeeze=4, macs=3, requant_bits=requant_bits, operand_bits=operand_bits,
-                    shifts=shifts)
+                    shifts=shifts, multiplier_bits=multiplier_bits)
     rng = np.random.default_rng(requant_bits)
     limit = 1 << (requant_bits - 2)
-    layers = [Layer(None, rng.integers(0, 1 << 16, n), rng.integers(0, len(s), n), rng.integers(-limit, limit + 1, n))
+    layers = [Layer(None, rng.integers(0, 1 << multiplier_bits, n), rng.integers(0, len(s), n),
+                    rng.integers(-limit, limit + 1, n))
               for n, s in zip((4, 3), shifts, strict=True)]
     tensors = [dataclasses.replace(layer, multiplier=torch.tensor(layer.multiplier), shift=torch.tensor(layer.shift),
                                    bias=torch.tensor(layer.bias)) for layer in layers]
