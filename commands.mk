@@ -21,7 +21,8 @@
 ##   make sensitivity MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/
 ##                                 see how well the tiles of an ONNX network stand for its whole feature maps
 ##   make plan MODEL=model.onnx INPUT_SHAPE=3x640x640 CALIBRATION=images/ BUDGET=64KiB
-##                                 choose the context and K of each block of an ONNX network for a memory budget
+##                                 choose context, K and output format of each block of an ONNX network for a
+##                                 memory budget
 ##   make evaluate K=7 MODEL=model.onnx DATA=images/
 ##                                 compare an ONNX network with its tiled forms, in float and in integers, on your
 ##                                 data
@@ -212,14 +213,17 @@
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                KS=1,3,5,7,9    rows of a tile to look at, each with its own list of blocks to leave
 ##
-## Variables of plan, besides MACS, SRAM_OVERHEAD, SLACK, WEIGHT_BITS, OPERAND_BITS, ERROR, MODEL, INPUT_SHAPE,
-## CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, OUT
+## Variables of plan, besides MACS, SRAM_OVERHEAD, SLACK, OPERAND_BITS, ERROR, MODEL, INPUT_SHAPE, CHECK_BLOCKS,
+## LIMIT, MEAN, STD, BGR, SKIP, CALIBRATE_BY, OUT
 ##
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
 ##                LOADABLE=       1: parameters come through w_axis; 0: they are baked in (default: 0)
+##                WEIGHT_BITS=    bits of a weight (default: a quantised network's, else 8)
 ##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
 ##                                network's, else int8)
+##                Y_DTYPES=       integers of the output to choose from (default: a quantised network's, else
+##                                DTYPE)
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                BUDGET=         most memory of all blocks without weights: a size like 64KiB, 1.5MiB or
@@ -305,8 +309,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
-  CALIBRATE_BY:calibrate-by KS:ks BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each \
-  IMAGES:images PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
+  CALIBRATE_BY:calibrate-by KS:ks Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes \
+  METRIC:metric EACH:each IMAGES:images PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

@@ -173,11 +173,12 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="plan", function="evaluate.plan.command:plan", options="evaluate.options:PlanOptions", extra="bench",
         tools=False,
-        short="choose the context and K of each block of an ONNX network for a memory budget",
-        text="""Choose for every squeeze-and-excite block of an ONNX network a tile's rows and a context, so that the
-            memories of all blocks, as `build` makes them, keep within --budget, and the outputs of the blocks change
-            least on the calibration images. Writes OUT/plan.json, which `swap`, `build`, `report` and `evaluate` take,
-            and OUT/plan.svg, the change for every budget.""",
+        short="choose context, K and output format of each block of an ONNX network for a memory budget",
+        text="""Choose for every squeeze-and-excite block of an ONNX network a tile's rows, a context and a format of
+            the outputs, so that the memories of all blocks, as `build` makes them, keep within --budget, and the gates
+            of the blocks change least on the calibration images; what the formats round counts as such a change. Writes
+            OUT/plan.json, which `swap`, `build`, `report` and `evaluate` take, and OUT/plan.svg, the change for every
+            budget.""",
         statuses={0: "done"} | _FAILED,
         examples=("model.onnx images/ --input-shape 3x640x640 --budget 64KiB",
                   "model.onnx images/ --budget 0.1 --ks 1,2,4,8 -o plan/")),

@@ -97,7 +97,11 @@ class PlanOptions(FormatOptions, SkipOptions, ImageOptions, ModelFolderOptions):
         text="rows of a tile to choose from, beside those of the whole map")
     lanes: int | None = largest_lanes()
     loadable: bool | None = restated(BuildOptions, "loadable")
+    weight_bits: int | None = restated(BuildOptions, "weight_bits")
+    calibrate_by: RangeMethod | None = restated(BuildOptions, "calibrate_by")
     dtype: str | None = restated(BuildOptions, "dtype")
+    y_dtypes: tuple[str, ...] | None = option("data", "Y_DTYPES", formats.data_types, None, "TYPE,TYPE,...",
+        "integers of the output to choose from (default: a quantised network's, else DTYPE)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError, DataType, Gate, GateKind, Mid
 
-__all__ = ["AUTO", "address", "auto", "boolean", "choice", "data_type", "file_name", "gate", "identifier", "integer",
-           "integers", "member", "middle", "names", "number", "numbers", "scale", "window"]
+__all__ = ["AUTO", "address", "auto", "boolean", "choice", "data_type", "data_types", "file_name", "gate", "identifier",
+           "integer", "integers", "member", "middle", "names", "number", "numbers", "scale", "window"]
 
 Value = TypeVar("Value")
 
@@ -146,6 +146,12 @@ def data_type(text: str) -> str:
         return str(DataType.parse(text))
     except ConfigError as error:
         raise ValueError(error.allowed) from None
+
+
+def data_types(text: str) -> tuple[str, ...]:
+    """One to eight names of different :class:`DataType`, with commas between; a tuple."""
+    return _several(data_type, 8, True, "must be different types from int2 to int16 or uint2 to uint16 with commas "
+                    "between, 8 at most")(text)
 
 
 def boolean(text: str) -> bool:

@@ -3,7 +3,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..gen.fields import Option, options_of, shortened
@@ -134,8 +135,8 @@ class Plan:
         return Choices(values, tuple(name for name in names if name not in self.entries) if self.source else ())
 
 
-def entry(tiling: Tiling) -> dict[str, Any]:
-    """A tiling as a plan has it: what is not the default, and always K, by variables of make."""
+def entry(tiling: Tiling, outputs: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """A tiling as a plan has it, by variables of make: K, and what is not the default; and the options `outputs`."""
     values = {"tile_width": tiling.tile_width, "window": tiling.window, "k": tiling.k, "context": tiling.context,
               "order": tiling.order}
     if tiling.context.running:
@@ -143,7 +144,8 @@ def entry(tiling: Tiling) -> dict[str, Any]:
     # A prior's rows have no default of their own.
     return {about.variable: values[name] if isinstance(values[name], int) else about.text_of(values[name])
             for name, about in TILING.items()
-            if name in values and (name == "k" or values[name] != about.default)}
+            if name in values and (name == "k" or values[name] != about.default)} | {
+                variable: outputs[name] for variable, name in KEYS.items() if name in outputs}
 
 
 def _tiling(values: dict[str, Any], prior: bool) -> Tiling:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se plan`: the context and K of each block of a network that change it least within a memory budget."""
+"""`tiled-se plan`: context, K and output format of each block that change its gates least within a memory budget."""
 
 from .command import plan
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tilings that a block may have, with the memory that `build` gives each, and the change of its gates."""
+"""What a block may have: its tiling and its outputs' format, with the memory that `build` gives it and what changes."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 from ...gen.block_spec import BlockSpec, assemble
 from ...gen.data import Input, weights_of
 from ...gen.options import block_options
-from ...golden.block import DataFormat
 from ...hdl.config import ConfigError, DataType
 from ...hdl.sizing import lanes_within, memory_bits
 from ...hdl.tiling import Tiling
@@ -19,23 +19,41 @@ from ...network.calibration.agreement import agreement
 from ...network.calibration.own_numbers import own_block, own_options
 from ...network.commands.sensitivity import CONTEXTS
 from ...network.match.match import NetworkBlock
+from .outputs import OutputFormat, OutputSource
 
 __all__ = ["Candidate", "sized_candidates", "tilings", "untiled_bits", "with_changes"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A tiling of a block, sized as `build` does: its lanes and multipliers, and the bits of its memories without
-    weights. ``full_rate`` tells whether it takes a beat a cycle. ``change`` is the root mean square of what the tiling
-    changes in the block's outputs, relative to these; None if that was not measured.
+    """A tiling of a block and a format of its outputs, sized as `build` does: its lanes and multipliers, and the bits
+    of its memories without weights. ``full_rate`` tells whether it takes a beat a cycle.
+
+    Measured, ``gate_change`` is the ``mean`` and ``max`` magnitude of what the tiling changes in the gates, over
+    channels and pixels, and ``output_change`` the root mean square of what it changes in the outputs, relative to
+    these; else None.
     """
 
     tiling: Tiling
+    outputs: OutputFormat
     bits: int
     lanes: int
     macs: int
     full_rate: bool
-    change: float | None = None
+    gate_change: dict[str, float] | None = None
+    output_change: float | None = None
+
+    @property
+    def change(self) -> float:
+        """The mean change of the gates, with the rounding of the outputs as such a change."""
+        return self.gate_change["mean"] + self.outputs.rounding
+
+    @property
+    def figures(self) -> dict:
+        """JSON-serialisable."""
+        return {"memory_bits": self.bits, "change": self.change, "gate_change": self.gate_change,
+                "output_change": self.output_change, **self.outputs.figures, "lanes": self.lanes, "macs": self.macs,
+                "full_rate": self.full_rate}
 
 
 def tilings(block: NetworkBlock, ks: Sequence[int]) -> Iterator[Tiling]:
@@ -49,22 +67,23 @@ def tilings(block: NetworkBlock, ks: Sequence[int]) -> Iterator[Tiling]:
             yield Tiling(k=k, **about)
 
 
-def sized_candidates(block: NetworkBlock, options: Any, maps: np.ndarray) -> list[Candidate]:
-    """A candidate for each of :func:`tilings`, not yet with its change.
+def sized_candidates(block: NetworkBlock, options: Any, formats: Sequence[OutputFormat]) -> list[Candidate]:
+    """A candidate for each of :func:`tilings` with each of `formats`, not yet with its change.
 
-    `options` are those of `plan`; `maps`, float32 (N, H, W, C), give the format of the data, and `block` has their mean
-    as its prior. Those with less than full rate are left out if there are others and the options leave the slack of the
-    tile buffer open. Raises ConfigError where none can be built.
+    `options` are those of `plan`; `block` has the mean of its maps as its prior. Those with less than full rate are
+    left out if there are others and the options leave the slack of the tile buffer open. Raises ConfigError where none
+    can be built.
     """
-    data = _data(block, options, maps)
     found, failure = [], None
     for tiling in tilings(block, options.ks):
-        try:
-            config = _assembled(block, tiling, options, data).config
-        except ConfigError as error:
-            failure = failure or error
-            continue
-        found.append(Candidate(tiling, memory_bits(config), config.lanes, config.macs, Timing(config).full_rate))
+        for outputs in formats:
+            try:
+                config = _assembled(block, tiling, options, outputs).config
+            except ConfigError as error:
+                failure = failure or error
+                continue
+            found.append(Candidate(tiling, outputs, memory_bits(config), config.lanes, config.macs,
+                                   Timing(config).full_rate))
     if failure and not found:
         raise failure
     fast = [candidate for candidate in found if candidate.full_rate]
@@ -72,9 +91,15 @@ def sized_candidates(block: NetworkBlock, options: Any, maps: np.ndarray) -> lis
 
 
 def with_changes(block: NetworkBlock, candidates: Sequence[Candidate], maps: np.ndarray) -> list[Candidate]:
-    """`candidates` with their change on `maps`, as `sensitivity` measures it; `block` has its prior."""
-    return [dataclasses.replace(candidate, change=agreement(block, candidate.tiling, maps)
-                                .output_change) for candidate in candidates]
+    """`candidates` with their changes on `maps`, float32 (N, H, W, C); `block` has its prior."""
+
+    @functools.cache
+    def changes(tiling: Tiling) -> dict:
+        found = agreement(block, tiling, maps)
+        return {"gate_change": {name: found.gate_difference[name] for name in ("mean", "max")},
+                "output_change": found.output_change}
+
+    return [dataclasses.replace(candidate, **changes(candidate.tiling)) for candidate in candidates]
 
 
 def untiled_bits(block: NetworkBlock, options: Any) -> int:
@@ -83,21 +108,14 @@ def untiled_bits(block: NetworkBlock, options: Any) -> int:
     return data.bits * block.height * block.width * block.channels
 
 
-def _data(block: NetworkBlock, options: Any, maps: np.ndarray) -> Input:
-    data_format = block.numbers.x
-    try:
-        data_format = data_format or DataFormat.calibrate(float(maps.min()), float(maps.max()),
-                                                          DataType.parse(options.dtype or "int8"))
-    except ConfigError as error:
-        raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
-    integers = data_format.quantise(np.asarray(maps[:1])).astype(data_format.data.numpy)
-    return Input("the maps", "x", integers, data_format)
-
-
-def _assembled(block: NetworkBlock, tiling: Tiling, options: Any, data: Input) -> BlockSpec:
-    form = own_block(block)
+def _assembled(block: NetworkBlock, tiling: Tiling, options: Any, outputs: OutputFormat) -> BlockSpec:
+    form, data = own_block(block), outputs.x.data
     if not tiling.prior_rows:
         form = dataclasses.replace(form, prior=None)
+    # Its shape and format decide the hardware, not its numbers.
+    frame = np.broadcast_to(np.zeros((), data.numpy), (1, block.height, block.width, block.channels))
+    y_format = None if outputs.source is OutputSource.INPUT else outputs.y
     return assemble(block_options(
-        options, **vars(tiling), **own_options(block, vars(options)), name="tiled_se",
-        lanes=options.lanes and lanes_within(block.channels, options.lanes)), weights_of(form, block.numbers.y), data)
+        options, **vars(tiling), **own_options(block, vars(options) | outputs.given), name="tiled_se",
+        lanes=options.lanes and lanes_within(block.channels, options.lanes)), weights_of(form, y_format),
+        Input("the maps", "x", frame, outputs.x))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se plan`: the context and K of each block of a network that change it least within a memory budget."""
+"""`tiled-se plan`: the context, K and output format of each block of a network that change its gates least within a
+memory budget."""
 
-import math
 import os
 
 from ...gen.fields import variables
@@ -17,21 +17,24 @@ from ..budget import ALLOWED
 from ..options import PlanOptions
 from .candidates import sized_candidates, untiled_bits, with_changes
 from .knapsack import frontier
+from .outputs import output_formats
 
 __all__ = ["plan"]
 
 PLAN, PLOT = "plan.json", "plan.svg"
 RESULTS = (PLAN, PLOT)
 # What decides the size of a block's hardware.
-HARDWARE = ("lanes", "macs", "sram_overhead", "slack", "loadable", "weight_bits", "operand_bits", "error", "dtype")
+HARDWARE = ("lanes", "macs", "sram_overhead", "slack", "loadable", "weight_bits", "operand_bits", "error", "dtype",
+            "calibrate_by")
 
 
 def plan(options: PlanOptions) -> bool:
-    """Choose a tiling for each block of ``options.model``; write plan.json and plan.svg, and print a table. True.
+    """Choose tiling and output format of each block of ``options.model``; write plan.json and plan.svg, print a table.
 
-    The sum of the blocks' memories keeps within ``options.budget``, and the sum of the squares of the blocks' changes
-    is the least for that. Changes of different blocks are taken as independent, each measured in the original network.
-    Raises ConfigError if the model, the images or an option is wrong, or for a budget that no choice keeps.
+    The sum of the blocks' memories keeps within ``options.budget``, and the sum of the blocks' changes is the least for
+    that: each is the mean change of the gates, and what the outputs' format rounds as such a change, measured in the
+    original network. Returns True. Raises ConfigError if the model, the images or an option is wrong, or for a budget
+    that no choice keeps.
     """
     folder = output_folder(options, RESULTS)
     if options.budget is None:
@@ -51,26 +54,27 @@ def plan(options: PlanOptions) -> bool:
         blocks = [with_prior(block, maps[block.name]) for block in blocks]
         candidates = {}
         for block in blocks:
-            say(f"{block.name}: memory of {block.height} x {block.width} x {block.channels}")
-            candidates[block.name] = sized_candidates(block, options, maps[block.name])
+            say(f"{block.name}: formats and memory of {block.height} x {block.width} x {block.channels}")
+            formats = output_formats(block, options, maps[block.name])
+            candidates[block.name] = sized_candidates(block, options, formats)
         least = sum(min(candidate.bits for candidate in own) for own in candidates.values())
         if least > limit:
             raise ConfigError("budget", options.budget.text, f"must be at least {least}bits, the least possible with "
                               f"these options; the untiled blocks buffer {untiled}")
         for block in blocks:
-            say(f"{block.name}: change of its outputs by {len(candidates[block.name])} tilings")
+            say(f"{block.name}: change of its gates")
             candidates[block.name] = with_changes(block, candidates[block.name], maps[block.name])
     say("choosing")
-    found = frontier([[(one.bits, one.change**2) for one in candidates[block.name]] for block in blocks])
+    found = frontier([[(one.bits, one.change) for one in candidates[block.name]] for block in blocks])
     point = found.within(limit)
     chosen = {block.name: candidates[block.name][item]
               for block, item in zip(blocks, found.items(point), strict=True)}
-    summary = _summary(options, limit, untiled, found, point)
-    contents = {"version": VERSION, "blocks": {name: entry(one.tiling) for name, one in chosen.items()}, "about": {
+    summary = _summary(options, limit, untiled, found, point, chosen)
+    entries = {name: entry(one.tiling, one.outputs.given) for name, one in chosen.items()}
+    contents = {"version": VERSION, "blocks": entries, "about": {
         "model": network.path, "input": network.dims[1:], "calibration": options.calibration, "images": len(images),
         "skipped": list(options.skip or ()), **summary, "hardware": _hardware(options),
-        "blocks": {name: {"memory_bits": one.bits, "change": one.change, "lanes": one.lanes, "macs": one.macs,
-                          "full_rate": one.full_rate} for name, one in chosen.items()}}}
+        "blocks": {name: one.figures for name, one in chosen.items()}}}
     strips = {k: _strips(candidates, k) for k in options.ks}
     files = {PLAN: json_bytes(contents), PLOT: trade(found, point, limit, untiled, strips)}
     # Only now, as images may have been refused until here: two files of different runs must never be there.
@@ -86,42 +90,54 @@ def _hardware(options):
     return variables(options, never=[name for name in vars(options) if name not in HARDWARE])
 
 
-def _summary(options, limit, untiled, found, point):
-    """What was asked for and what point `point` of the frontier gives."""
+def _summary(options, limit, untiled, found, point, chosen):
+    """What was asked for and what point `point` of the frontier gives, which has those `chosen`."""
     cost = float(found.costs[point])
     # Rounding may put the bound above the cost.
     bound = cost if found.exact else min(cost, found.bound(limit))
+    gates = [one.gate_change for one in chosen.values()]
     return {"budget": options.budget.text, "budget_bits": limit, "untiled_bits": untiled,
-            "memory_bits": int(found.sizes[point]), "change": math.sqrt(cost), "least_change": math.sqrt(bound),
-            "optimal": found.exact}
+            "memory_bits": int(found.sizes[point]), "change": cost, "least_change": bound, "optimal": found.exact,
+            "gate_change": {"mean": sum(one["mean"] for one in gates) / len(gates),
+                            "max": max(one["max"] for one in gates)}}
 
 
 def _strips(candidates, k):
     """``(bits, change)`` of all blocks with strips of `k` rows, or of the map; None where one of them is no candidate.
+
+    Each block has the outputs' format that changes least.
     """
     chosen = []
     for own in candidates.values():
-        strips = [one for one in own if one.tiling.prior_rows == 0 and not one.tiling.context.running]
-        whole = max(strips, key=lambda one: one.tiling.k, default=None)
+        strips = sorted((one for one in own if one.tiling.prior_rows == 0 and not one.tiling.context.running),
+                        key=lambda one: (-one.tiling.k, one.change))
         same = [one for one in strips if one.tiling.k == k]
-        if not same and (whole is None or whole.tiling.k > k):
+        if not same and (not strips or strips[0].tiling.k > k):
             return None
-        chosen.append(same[0] if same else whole)
-    return sum(one.bits for one in chosen), math.sqrt(sum(one.change**2 for one in chosen))
+        chosen.append((same or strips)[0])
+    return sum(one.bits for one in chosen), sum(one.change for one in chosen)
+
+
+COLUMNS = ("block", "H", "W", "C", "CONTEXT", "K", "PRIOR", "lanes", "MACs", "bits", "of SE", "outputs", "SQNR, dB",
+           "gates mean", "max", "change")
 
 
 def _table(options, blocks, chosen, summary):
-    rows = [("block", "H", "W", "C", "CONTEXT", "K", "PRIOR", "lanes", "MACs", "bits", "of SE", "change")]
+    rows = [COLUMNS]
     for block in blocks:
         one, tiling = chosen[block.name], chosen[block.name].tiling
+        outputs, gates = one.outputs, one.gate_change
         rows.append((block.name, *(number(block.shape[name]) for name in "HWC"), tiling.context.value, str(tiling.k),
                      str(tiling.prior_rows) if tiling.context.running else "-", str(one.lanes), number(one.macs),
                      number(one.bits), f"{100 * one.bits / untiled_bits(block, options):.1f} %",
-                     f"{100 * one.change:.2f} %"))
+                     f"{outputs.y.data}, {outputs.y.scale:.4g} ({outputs.source.value})",
+                     "-" if outputs.sqnr_db is None else f"{outputs.sqnr_db:.1f}",
+                     *(f"{gates[name]:.4f}" for name in ("mean", "max")), f"{one.change:.4f}"))
     share = summary["memory_bits"] / summary["untiled_bits"]
-    rows.append(("sum", *[""] * 8, number(summary["memory_bits"]), f"{100 * share:.1f} %",
-                 f"{100 * summary['change']:.2f} %"))
-    return "\n".join(aligned(rows, left=(0, 4)))
+    gates = summary["gate_change"]
+    rows.append(("all", *[""] * 8, number(summary["memory_bits"]), f"{100 * share:.1f} %", "", "",
+                 *(f"{gates[name]:.4f}" for name in ("mean", "max")), f"{summary['change']:.4f}"))
+    return "\n".join(aligned(rows, left=(0, 4, 11)))
 
 
 def _lines(options, summary):
@@ -131,10 +147,11 @@ def _lines(options, summary):
            f"{summary['untiled_bits']:,}")
     yield (f"bits: all memories without weights, of blocks as `build` makes them with "
            f"{given or f'at most {DEFAULT_LANES} lanes and MACS=auto'}")
-    yield ("change: root mean square of what the tiling changes in a block's outputs, relative to these; of the sum, "
-           "the root of the sum of squares")
+    yield "gates: mean and largest magnitude of what the tiling changes in the gates"
+    yield ("change: that mean, and what rounding changes in the outputs as such a change of the gates; of all blocks, "
+           "the sum")
     if summary["optimal"]:
-        yield "no other choice of these tilings has less change within the budget"
+        yield "no other choice of these tilings and formats has less change within the budget"
     else:
         yield (f"not all choices were compared: none can have less change within the budget than "
-               f"{100 * summary['least_change']:.2f} %")
+               f"{summary['least_change']:.4f}")

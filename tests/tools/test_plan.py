@@ -21,11 +21,15 @@ class Generated:
     """A campaign that generates each block of the tasks, and simulates none."""
 
     bits = ()
+    outputs = ()
 
     def __init__(self, tasks):
         specs = {name: prepare(task) for name, task in tasks.items()}
         Generated.bits = {name: generate(spec.config, spec.baked).sram["total_without_weights_bits"]
                           for name, spec in specs.items()}
+        Generated.outputs = {name: {
+            "y_type": str(spec.y_format.data), "y_scale": spec.y_format.scale, "y_zero_point": spec.y_format.zero_point}
+            for name, spec in specs.items() if spec.config.requantised}
         self.failures, self.results = dict.fromkeys(tasks, "not simulated"), {}
 
     def run(self, *_, **__):
@@ -36,19 +40,43 @@ class Generated:
 SHARED = ("--input-shape", "3x64x48", "--check-blocks", 0)
 
 
-@pytest.mark.parametrize(("budget", "hardware"), [
-    ("0.5", ()), ("4KiB", ("--macs", 4, "--lanes", 3, "--dtype", "uint12", "--loadable", 1)),
-    ("0.6", ("--dtype", "int4", "--weight-bits", 3))], ids=str)
-def test_memory_is_that_of_the_build(tiled_se, tmp_path, monkeypatch, budget, hardware):
-    """Every block's to 1 %: the formulas know all memories, but the zero point is that of the tiled network's maps."""
+@pytest.mark.parametrize(("budget", "hardware", "types"), [
+    ("0.5", (), ()), ("4KiB", ("--macs", 4, "--lanes", 3, "--dtype", "uint12", "--loadable", 1), ()),
+    ("0.3", ("--calibrate-by", "mse"), ("--y-dtypes", "uint6,int12")),
+    ("0.6", ("--dtype", "int4", "--weight-bits", 3), ("--y-dtypes", "int4,int3"))], ids=str)
+def test_memory_is_that_of_the_build(tiled_se, tmp_path, monkeypatch, budget, hardware, types):
+    """Every block's to 1 %: the formulas know all memories, but the zero point is that of the tiled network's maps.
+
+    The outputs' formats are exactly those of the plan.
+    """
     path, images = network_and_images(tmp_path)
-    tiled_se.passes("plan", path, images, *SHARED, *hardware, "--budget", budget, "--ks", "1,4", "-o", "plan")
+    tiled_se.passes("plan", path, images, *SHARED, *hardware, *types, "--budget", budget, "--ks", "1,4", "-o", "plan")
     about = json.loads((tmp_path / "plan/plan.json").read_text())["about"]
     monkeypatch.setattr(build, "Campaign", Generated)
     assert tiled_se("build", path, "--calibration", images, *SHARED, *hardware, "--plan", "plan/plan.json").status == 1
     assert Generated.bits == {name: pytest.approx(one["memory_bits"], rel=0.01)
                               for name, one in about["blocks"].items()}
     assert sum(Generated.bits.values()) == pytest.approx(about["memory_bits"], rel=0.01)
+    planned = {name: {key: one[key] for key in ("y_type", "y_scale", "y_zero_point")}
+               for name, one in about["blocks"].items() if one["y_from"] == "images"}
+    assert Generated.outputs == planned
+    assert planned or not types
+
+
+def test_evaluate_and_swap(tiled_se, tmp_path):
+    """`evaluate` has the plan's formats in its integers, and `swap` its tilings."""
+    path, images = network_and_images(tmp_path)
+    (tmp_path / "mean.py").write_text("def metric(outputs, name, label):\n    return outputs['y'].mean()\n")
+    tiled_se.passes("plan", path, images, *SHARED, "--budget", "0.4", "--ks", "2,4", "--y-dtypes", "int10", "-o", "p")
+    planned = json.loads((tmp_path / "p/plan.json").read_text())["about"]["blocks"]
+    tiled_se.passes("evaluate", path, "--data", images, *SHARED, "--metric", "mean.py", "--plan", "p/plan.json", "-o",
+                    "e")
+    for block in json.loads((tmp_path / "e/evaluate.json").read_text())["blocks"]:
+        assert block["y_type"] == "int10"
+        assert [block[name] for name in ("y_scale", "y_zero_point")] == [
+            pytest.approx(planned[block["name"]][name]) for name in ("y_scale", "y_zero_point")]
+    swapped = tiled_se.passes("swap", path, *SHARED, "--plan", "p/plan.json", "-o", "s.onnx")
+    assert "2 blocks tiled" in swapped.out
 
 
 def test_report(tiled_se, tmp_path, monkeypatch):

@@ -4,7 +4,6 @@
 import dataclasses
 import itertools
 import json
-import math
 import pathlib
 import types
 
@@ -12,19 +11,23 @@ import numpy as np
 import pytest
 
 from tests.helpers.onnx_images import network_and_images
+from tests.helpers.onnx_quantised import brevitas
+from tests.helpers.onnx_quantised import images as quantised_images
 from tiled_se.evaluate.budget import budget
 from tiled_se.evaluate.options import PlanOptions
 from tiled_se.evaluate.plan.candidates import sized_candidates, tilings, untiled_bits
 from tiled_se.evaluate.plan.knapsack import frontier
+from tiled_se.evaluate.plan.outputs import output_formats
 from tiled_se.golden.block import DataFormat
-from tiled_se.hdl.config import Context, DataType, Tiling
-from tiled_se.network.calibration.agreement import agreement
+from tiled_se.golden.range_method import RangeMethod
+from tiled_se.hdl.config import Context, DataType, GateKind, Mid, Tiling
 from tiled_se.network.calibration.feature_maps import feature_maps, with_prior
 from tiled_se.network.calibration.images import find_images
 from tiled_se.network.commands.options import BuildOptions, ImageOptions
 from tiled_se.network.network import find_blocks, open_network
 from tiled_se.network.plan import Plan
 
+MIN_MAX = RangeMethod.parse("min-max")
 # Maps of 32 rows of 24 pixels, of which there are six channels.
 SIZE, UNTILED = "3x64x48", 2 * 8 * 32 * 24 * 6
 
@@ -128,12 +131,126 @@ def test_candidates_keep_full_rate(files):
     maps = np.random.default_rng(1).normal(size=(1, 32, 24, 6)).astype(np.float32)
     block = with_prior(block, maps)
 
+    formats = output_formats(block, PlanOptions(), maps)
+
     def found(**more):
-        return {(one.tiling.k, one.full_rate) for one in sized_candidates(block, PlanOptions(ks=(1, 8), **more), maps)}
+        return {(one.tiling.k, one.full_rate) for one in sized_candidates(block, PlanOptions(ks=(1, 8), **more),
+                                                                          formats)}
 
     assert found() == {(8, True), (32, True)}
     assert found(slack=0) == {(1, False), (8, False), (32, False)}
     assert found(slack=300) == {(1, False), (8, True), (32, True)}
+
+
+def whole(x, form):
+    """A map with the gates of all of it, and these, by the formulas."""
+    hidden = x.mean((0, 1)) @ form.w1.T + form.b1
+    hidden = hidden / (1 + np.exp(-hidden)) if form.mid is Mid.SILU else np.maximum(hidden, 0)
+    logits = hidden @ form.w2.T + form.b2
+    gates = 1 / (1 + np.exp(-logits)) if form.gate.kind is GateKind.SIGMOID else \
+        np.clip(logits * form.gate.slope + form.gate.offset, 0, 1)
+    return x * (gates + form.residual), gates
+
+
+def rounded(x, form):
+    return (np.clip(np.rint(x / form.scale) + form.zero_point, form.data.low, form.data.high) - form.zero_point
+            ) * form.scale
+
+
+@pytest.fixture
+def blocks_and_maps(files):
+    """Both blocks of the network, the second one residual, with their maps."""
+    path, images = files
+    network = open_network(path, SIZE)
+    with feature_maps(network, network.model, network.blocks, find_images(ImageOptions(calibration=images), network)
+                      ) as maps:
+        yield [(block, np.array(maps[block.name])) for block in network.blocks]
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"dtype": "uint5"}, {"y_dtypes": ("int4", "uint12")}, {"y_dtypes": ("int6", "int8"), "calibrate_by": MIN_MAX}],
+    ids=str)
+def test_output_formats(blocks_and_maps, options):
+    """The input's where the type is the input's, one for these outputs in each type, and what they round."""
+    types = options.get("y_dtypes", (options.get("dtype", "int8"),))
+    for block, maps in blocks_and_maps:
+        found = output_formats(block, PlanOptions(**options), maps)
+        own = str(found[0].x.data)
+        assert own == options.get("dtype", "int8")
+        assert [(str(one.y.data), one.source.value) for one in found] == [
+            about for name in types for about in ([(name, "input")] * (name == own) + [(name, "images")])]
+        for one in found:
+            exact = [whole(x.astype(np.float64), block.float_block)[0] for x in maps]
+            kept = [rounded(whole(rounded(x.astype(np.float64), one.x), block.float_block)[0], one.y) for x in maps]
+            error = np.array(kept) - exact
+            assert one.rounding == pytest.approx(abs(error).sum() / abs(maps.astype(np.float64)).sum())
+            assert one.sqnr_db == pytest.approx(10 * np.log10((np.array(exact)**2).sum() / (error**2).sum()))
+            if one.source.value == "input":
+                assert one.y == dataclasses.replace(one.x, scale=one.x.scale * (1 + block.float_block.residual))
+                assert one.given == {}
+            else:
+                assert one.given == {"y_dtype": str(one.y.data), "y_scale": one.y.scale,
+                                     "y_zero_point": one.y.zero_point}
+        for other, one in itertools.pairwise(found):
+            # In one type the input's range is too large for the outputs; a wider type rounds less.
+            assert one.rounding < other.rounding
+    if "calibrate_by" in options:
+        reals = [whole(rounded(x.astype(np.float64), found[-1].x), block.float_block)[0] for x in maps]
+        assert found[-1].y == DataFormat.calibrate(np.min(reals), np.max(reals))
+
+
+def test_the_outputs_format_of_a_quantised_network(tiled_se):
+    """It stays, and there is no other one."""
+    brevitas("net.onnx")
+    pathlib.Path("maps").mkdir()
+    np.save("maps/a.npy", quantised_images(3, seed=5, size=16))
+    tiled_se.passes("plan", "net.onnx", "maps", "--budget", "9", "--ks", "4", "--y-dtypes", "int8,uint4", "-o", "p")
+    written = json.loads(pathlib.Path("p/plan.json").read_text())
+    ((name, entry),) = written["blocks"].items()
+    assert entry == {"K": 16}
+    about = written["about"]["blocks"][name]
+    assert (about["y_type"], about["y_from"]) == ("uint4", "network")
+    assert about["y_scale"] == pytest.approx(2 / 15)
+    tiled_se.refuses(f"Y_DTYPES=int8 (--y-dtypes): must have uint4, as the network has it for block {name}", "plan",
+                     "net.onnx", "maps", "--budget", "9", "--y-dtypes", "int8")
+    tiled_se.refuses("Y_DTYPES=int8,int8 (--y-dtypes): must be different types from int2 to int16 or uint2 to uint16 "
+                     "with commas between, 8 at most", "plan", "net.onnx", "maps", "--y-dtypes", "int8,int8")
+
+
+def test_a_narrower_format_where_the_budget_needs_it(tiled_se, files):
+    """With memory to spare it is the one with the least rounding; the least memory takes the narrowest."""
+    path, images = files
+    command = ("plan", path, images, "--input-shape", SIZE, "--ks", 3, "--y-dtypes", "int3,int8", "-o", "p", "--budget")
+
+    def types(budget):
+        tiled_se.passes(*command, budget)
+        return {entry["Y_DTYPE"] for entry in json.loads(pathlib.Path("p/plan.json").read_text())["blocks"].values()}
+
+    assert types("9") == {"int8"}
+    least = int(tiled_se(*command, "1bits").err.split("must be at least ")[1].split("bits")[0])
+    assert types(f"{least}bits") == {"int3"}
+
+
+def gate_changes(block, tiling, maps):
+    """What the tiling changes in the gates of all elements; the prior is the mean of the maps."""
+    form, every = block.float_block, []
+    for one in maps.astype(np.float64):
+        own = [whole(one[:1] * 0 + z, form)[1] for z, rows in descriptors_by_rows(one, form.prior, tiling)
+               for _ in range(rows)]
+        every.append(abs(np.array(own) - whole(one, form)[1]))
+    return np.array(every)
+
+
+def descriptors_by_rows(x, prior, tiling):
+    """The mean from which each tile's gates come, and the rows of the tile."""
+    for first in range(0, len(x), tiling.k):
+        end = min(first + tiling.k, len(x))
+        if not tiling.context.running:
+            yield x[first:end].mean((0, 1)), end - first
+            continue
+        seen = x[:first if tiling.context is Context.CAUSAL else end].mean((1,))
+        rows = len(seen) + tiling.prior_rows
+        yield (seen.sum(0) + tiling.prior_rows * prior) / rows, end - first
 
 
 def test_plan(tiled_se, files):
@@ -150,22 +267,30 @@ def test_plan(tiled_se, files):
                       ) as maps:
         for block in network.blocks:
             block = with_prior(block, maps[block.name])
-            own = sized_candidates(block, PlanOptions(ks=(1, 4), calibration=images), maps[block.name])
-            every.append([(one, agreement(block, one.tiling, maps[block.name]).output_change) for one in own])
+            options = PlanOptions(ks=(1, 4), calibration=images)
+            own = sized_candidates(block, options, output_formats(block, options, maps[block.name]))
+            every.append([(one, gate_changes(block, one.tiling, maps[block.name])) for one in own])
     pairs = [pair for pair in itertools.product(*every) if sum(one.bits for one, _ in pair) <= 4 * 8192]
-    chosen = min(pairs, key=lambda pair: sum(change**2 for _, change in pair))
+    chosen = min(pairs, key=lambda pair: sum(changes.mean() + one.outputs.rounding for one, changes in pair))
     options = BuildOptions(plan="p/plan.json")
     assert list(Plan.of(options).choices(network.blocks).tilings(network.blocks, prior=True).values()) == [
         one.tiling for one, _ in chosen]
-    assert [about["blocks"][block.name]["change"] for block in network.blocks] == pytest.approx(
-        [change for _, change in chosen])
+    for block, (one, changes) in zip(network.blocks, chosen, strict=True):
+        own, entry = about["blocks"][block.name], written["blocks"][block.name]
+        assert own["gate_change"] == pytest.approx({"mean": changes.mean(), "max": changes.max()}, abs=1e-6)
+        assert own["change"] == pytest.approx(changes.mean() + one.outputs.rounding, abs=1e-6)
+        assert own["memory_bits"] == one.bits
+        assert {name.lower(): entry[name] for name in entry if name.startswith("Y_")} == one.outputs.given
+        assert (own["y_type"], own["y_scale"]) == (str(one.outputs.y.data), one.outputs.y.scale)
     assert about["memory_bits"] == sum(one.bits for one, _ in chosen) <= 4 * 8192
-    assert about["change"] == about["least_change"] == pytest.approx(math.hypot(*(change for _, change in chosen)))
+    assert about["gate_change"] == pytest.approx({"mean": np.mean([changes.mean() for _, changes in chosen]),
+                                                  "max": max(changes.max() for _, changes in chosen)}, abs=1e-6)
+    assert about["change"] == about["least_change"] == sum(own["change"] for own in about["blocks"].values())
     assert about["optimal"]
-    total = next(line.split() for line in finished.out.splitlines() if line.startswith("sum "))
-    assert total == ["sum", f"{about['memory_bits']:,}", f"{100 * about['memory_bits'] / UNTILED:.1f}", "%",
-                     f"{100 * about['change']:.2f}", "%"]
-    assert "no other choice of these tilings has less change within the budget" in finished.out
+    total = next(line.split() for line in finished.out.splitlines() if line.startswith("all "))
+    assert total == ["all", f"{about['memory_bits']:,}", f"{100 * about['memory_bits'] / UNTILED:.1f}", "%",
+                     *(f"{about['gate_change'][name]:.4f}" for name in ("mean", "max")), f"{about['change']:.4f}"]
+    assert "no other choice of these tilings and formats has less change within the budget" in finished.out
     svg = pathlib.Path("p/plan.svg").read_text()
     # Single rows have less than full rate.
     assert [text in svg for text in ("K=1", "K=4", "least change", "chosen")] == [False, True, True, True]
@@ -174,7 +299,8 @@ def test_plan(tiled_se, files):
     assert json.loads(pathlib.Path("p/plan.json").read_text())["blocks"] == written["blocks"]
     tiled_se.passes(*shared, "9")
     unlimited = json.loads(pathlib.Path("p/plan.json").read_text())
-    assert ([one["K"] for one in unlimited["blocks"].values()], unlimited["about"]["change"]) == ([32, 32], 0)
+    assert ([one["K"] for one in unlimited["blocks"].values()], unlimited["about"]["gate_change"]) == (
+        [32, 32], {"mean": 0, "max": 0})
 
 
 def test_the_least_budget(tiled_se, files):

@@ -85,6 +85,15 @@ def test_an_entry_gives_its_tiling_again(tiled_se, tiling, prior):
     assert Plan.of(options).choices(blocks("a")).tilings(blocks("a"), prior) == {"a": tiling}
 
 
+def test_an_entry_gives_its_outputs_again(tiled_se):
+    """To the last bit of the scale."""
+    outputs = {"y_dtype": "uint5", "y_scale": 1 / 3e7, "y_zero_point": 31}
+    plan({"a": entry(TILINGS[0], outputs)})
+    values = Plan.of(BuildOptions(plan="plan.json")).choices(blocks("a")).values["a"]
+    assert {name: values[name] for name in outputs} == outputs
+    assert "y_scale" not in entry(TILINGS[0])
+
+
 def test_a_plan_beside_other_options(tiled_se):
     """Blocks that it lacks have what these say; those that it has have nothing of them but the K in their own name."""
     plan({"a": {"K": 2}, "b": {"K": "4", "CONTEXT": "cumulative", "MAX_ROWS": None, "WINDOW": None}}, about=[1, {}])
