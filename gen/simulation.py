@@ -16,7 +16,7 @@ from .block_spec import BlockSpec, prepare
 from .files import discard, json_bytes, output_folder, write_all
 from .npz import npz_bytes
 from .options import BlockOptions
-from .report import Outcome, arrays, report, table
+from .report import Outcome, arrays, clip_warning, report, table
 from .text_table import say, warn
 from .verilog import Design, generate
 
@@ -50,7 +50,10 @@ def simulate(options: BlockOptions) -> bool:
     progress = (lambda text: print(f"\r{text}\033[K", end="\r", flush=True)) if sys.stdout.isatty() else None
     outcome = run(spec, design, folder, say=say, progress=progress)
     summary = report(outcome)
+    clipped = clip_warning(spec, summary)
+    summary["warnings"] += clipped
     write_all(folder, {OUTPUT: npz_bytes(arrays(outcome)), REPORT: json_bytes(summary)})
+    warn(clipped)
     print(table(outcome, summary))
     files = [REPORT, OUTPUT, *((WAVES, SIGNALS) if options.waves else ())]
     print(f"wrote       {', '.join(os.path.join(folder, name) for name in files)}")

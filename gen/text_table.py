@@ -4,7 +4,7 @@
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["aligned", "labelled", "markdown", "number", "say", "say_removed", "warn"]
+__all__ = ["aligned", "labelled", "markdown", "number", "percent", "say", "say_removed", "warn"]
 
 
 def say(text: str) -> None:
@@ -27,6 +27,11 @@ def warn(warnings: Iterable[str]) -> None:
 def number(value: int | None) -> str:
     """An integer with commas; "?" for None."""
     return "?" if value is None else f"{value:,}"
+
+
+def percent(share: float) -> str:
+    """A share of the whole, to three digits."""
+    return f"{100 * share:.3g} %"
 
 
 def labelled(rows: Mapping[str, str]) -> str:

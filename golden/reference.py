@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..hdl.config import Config, Context, Gate, GateKind, Mid, Order, Tiling
+from .calibration import Noise
 
-__all__ = ["GATES", "MIDS", "descriptors", "error_lsb", "excite", "squeeze_excite"]
+__all__ = ["GATES", "MIDS", "descriptors", "excite", "output_errors", "squeeze_excite"]
 
 
 def _sigmoid(v: np.ndarray) -> np.ndarray:
@@ -85,17 +86,23 @@ def squeeze_excite(x: np.ndarray, weights: Any, config: Config) -> np.ndarray:
     return y.swapaxes(0, 1) if by_columns else y
 
 
-def error_lsb(job: Any, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Largest and mean error of the outputs `y` for the inputs `x`, integer maps (N, H, W, C), in output LSB.
+def output_errors(job: Any, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """How the outputs `y` for the inputs `x`, integer maps (N, H, W, C), differ from float64. JSON-serialisable.
 
-    What y should be is limited to the range of its integers. `job` has the block's ``config``, ``quantised``
-    parameters, and the formats of x and y: ``format`` and ``y_format``.
+    ``lsb`` has the ``max`` and the ``mean`` error in output LSB, where what y should be is limited to the range of its
+    integers. ``range`` is that of the real outputs before this, ``clipped`` the share of them that are more than half a
+    step beyond its ends. ``sqnr_db`` is their ratio to the noise of y, with what is clipped; None where either is 0.
+    `job` has the block's ``config``, ``quantised`` parameters, and the formats of x and y: ``format``, ``y_format``.
     """
-    outputs, data = job.y_format, job.y_format.data
-    largest, total = 0.0, 0.0
+    outputs, data, noise = job.y_format, job.y_format.data, Noise()
+    largest, total, clipped, ends = 0.0, 0.0, 0, []
     for frame, result in zip(x, y, strict=True):
         real = squeeze_excite(job.format.dequantise(frame), job.quantised, job.config)
-        exact = np.clip(outputs.zero_point + real / outputs.scale, data.low, data.high)
-        error = np.abs(result - exact)
+        steps = outputs.zero_point + real / outputs.scale
+        error = np.abs(result - np.clip(steps, data.low, data.high))
         largest, total = max(largest, float(error.max())), total + float(error.sum())
-    return {"max": largest, "mean": total / y.size}
+        clipped += int(((steps < data.low - 0.5) | (steps > data.high + 0.5)).sum())
+        ends += [float(real.min()), float(real.max())]
+        noise.add(real, outputs.dequantise(result))
+    return {"lsb": {"max": largest, "mean": total / y.size}, "range": [min(ends), max(ends)],
+            "clipped": clipped / y.size, "sqnr_db": noise.sqnr_db}

@@ -13,7 +13,7 @@ from ...gen.files import write_all
 from ...gen.simulation import run
 from ...gen.text_table import say
 from ...gen.verilog import generate
-from ...golden.reference import error_lsb
+from ...golden.reference import output_errors
 from ...network.read.names import file_name
 
 __all__ = ["RtlBlock"]
@@ -69,7 +69,7 @@ class RtlBlock:
                       say=(lambda text: None) if self.elements else say)
         self.elements += outcome.y.size
         self.mismatches += outcome.mismatches
-        self.largest_error = max(self.largest_error, error_lsb(self._spec, frames, outcome.y)["max"])
+        self.largest_error = max(self.largest_error, output_errors(self._spec, frames, outcome.y)["lsb"]["max"])
         if not outcome.bit_exact:
             self.failures.append(outcome.first_failure)
         return outcome.y

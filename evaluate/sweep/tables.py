@@ -21,6 +21,7 @@ FIGURES = {
     "bit_exact": ("bit_exact",), "elements": ("elements",), "mismatches": ("mismatches",),
     "float_error_max_lsb": ("float_error_lsb", "max"), "float_error_mean_lsb": ("float_error_lsb", "mean"),
     "error_bound_lsb": ("error_bound_lsb",),
+    "clipped_outputs": ("outputs", "clipped"), "sqnr_db": ("outputs", "sqnr_db"),
     "cycles": ("cycles", "total"), "first_output_latency": ("cycles", "first_output_latency"),
     "beats_per_cycle": ("cycles", "steady_throughput"), "input_stalls": ("cycles", "input_stalls"),
     "predicted_cycles": ("predicted", "total_cycles"),

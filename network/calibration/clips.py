@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from ...gen.text_table import percent
 from ...golden.block import DataFormat
 from ...golden.reference import descriptors, excite
 from ...hdl.tiling import Order, Tiling
@@ -57,7 +58,7 @@ def clip_warning(name: str, found: dict) -> list[str]:
     """A line on what :func:`clipped` found in the block `name`; none if no output moves by more than a step."""
     if found["moved"] <= 1:
         return []
-    shares = [f"{100 * share:.3g} % of {STAGES[stage]}" for stage, share in found["stages"].items()]
+    shares = [f"{percent(share)} of {STAGES[stage]}" for stage, share in found["stages"].items()]
     listed = " and ".join(filter(None, (", ".join(shares[:-1]), shares[-1])))
     return [f"{name}: the network's quantisers clip {listed}, and the hardware clips none of them: its outputs are "
             f"up to {found['moved']:,} steps from the network's, and nearer to the float network's"]

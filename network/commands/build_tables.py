@@ -4,27 +4,32 @@
 from collections.abc import Iterator, Sequence
 
 from ...gen.fields import shortened
-from ...gen.text_table import aligned, number
+from ...gen.text_table import aligned, number, percent
 from ...golden.range_method import RangeMethod
 
 __all__ = ["block_table", "code_table", "range_table"]
 
-COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB", "bits", "x bound", "x TSE7",
-           "beats/cycle")
+COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB")
+# Of blocks whose outputs have a format of their own.
+OUTPUTS = ("clipped", "SQNR dB")
+MEMORY = ("bits", "x bound", "x TSE7", "beats/cycle")
 
 
 def block_table(blocks: Sequence[dict]) -> list[str]:
     """Lines on each block, its simulation and its memory."""
-    rows = [COLUMNS]
+    own = any(block["report"] and block["report"]["outputs"]["clipped"] is not None for block in blocks)
+    rows = [(*COLUMNS, *(OUTPUTS if own else ()), *MEMORY)]
     for block in blocks:
         shape = [number(block[name]) for name in ("H", "W", "C", "CR")]
         report = block["report"]
         if report is None:
             rows.append((block["name"], *shape, f"FAILED: {shortened(block['failure'])}"))
             continue
-        config, sram = report["config"], report["sram"]
+        config, sram, outputs = report["config"], report["sram"], report["outputs"]
+        clipped = "-" if outputs["clipped"] is None else percent(outputs["clipped"])
         rows.append((block["name"], *shape, str(config["lanes"]), str(config["macs"]),
                      "yes" if block["bit_exact"] else "NO", f"{report['float_error_lsb']['max']:.3f}",
+                     *((clipped, _decibel(outputs["sqnr_db"])) if own else ()),
                      number(sram["total_without_weights_bits"]),
                      # Where nothing must wait, there is no bound.
                      "-" if sram["over_bound"] is None else f"{sram['over_bound']:.3f}", f"{sram['over_tse7']:.3f}",

@@ -86,8 +86,9 @@ def test_contexts(options, bound, tiled_se, npz):
      ("uint16", 0, 2047), True)], ids=["5 bits", "outputs"])
 def test_formats(options, x, y, saturates, tiled_se):
     """Integers keep to their types, outputs saturate at both ends, and the files tell the formats."""
-    finished = tiled_se.passes("sim", *BLOCK, *options, "--frames=3", "--out=out")
+    finished = tiled_se("sim", *BLOCK, *options, "--frames=3", "--out=out")
     report, arrays = loaded("out")
+    assert finished.status == 0
     assert report["bit_exact"] is True
     assert (arrays["y_q"] == arrays["y_golden"]).all()
     assert report["float_error_lsb"]["max"] <= report["error_bound_lsb"] <= 1
@@ -108,13 +109,28 @@ def test_formats(options, x, y, saturates, tiled_se):
     assert (f"numbers     x {config['data']}, step {config['x_scale']:.4g}, zero point {config['zero_point']}; "
             f"y {config['outputs']}, step {config['y_scale']:.4g}, zero point {config['y_zero_point']}; "
             f"weights of {config['weight_bits']} bits") in table
+    of_outputs = [line for line in table if line.startswith("outputs ")]
+    outputs = report["outputs"]
+    if not saturates:
+        assert (outputs["clipped"], of_outputs, finished.err, report["warnings"]) == (None, [], "", [])
+        return
+    at_an_end = ((arrays["y_q"] == y[1]) | (arrays["y_q"] == y[2])).mean()
+    # A few are at an end without being clipped.
+    assert 0.9 * at_an_end < outputs["clipped"] <= at_an_end
+    assert of_outputs == [f"outputs     {100 * outputs['clipped']:.3g} % clipped, SQNR {outputs['sqnr_db']:.2f} dB"]
+    low, high = outputs["range"]
+    line = (f"{100 * outputs['clipped']:.3g} % of the outputs were clipped: they go from {low:.4g} to {high:.4g}; "
+            "uint11 with Y_SCALE=0.002 and Y_ZERO_POINT=1000 holds -2 to 2.094")
+    assert finished.err == f"tiled-se: warning: {line}\n"
+    assert report["warnings"] == [line]
 
 
 def test_another_scale_of_the_outputs_needs_no_compile(tiled_se):
     """It is loaded; the hardware is that of the power of two which holds the ratio."""
     results = []
     for scale in ("0.05", "0.035"):
-        tiled_se.passes("sim", *BLOCK, "--loadable", f"--y-scale={scale}", "--out=out")
+        # The smaller one clips, of which a line warns.
+        assert tiled_se("sim", *BLOCK, "--loadable", f"--y-scale={scale}", "--out=out").status == 0
         results.append(loaded("out"))
     assert results[1][0]["simulation"]["build_cached"]
     real = [(arrays["y_q"] - arrays["y_zero_point"]) * arrays["y_scale"] for _, arrays in results]

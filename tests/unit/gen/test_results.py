@@ -19,7 +19,7 @@ from tiled_se.gen.inventory import Memory
 from tiled_se.gen.manifest import manifest
 from tiled_se.gen.npz import npz_bytes
 from tiled_se.gen.options import BlockOptions
-from tiled_se.gen.report import arrays
+from tiled_se.gen.report import arrays, clip_warning
 from tiled_se.gen.verilog import Design
 from tiled_se.gen.wording import config_fields
 from tiled_se.hdl.config import Context, Order
@@ -146,6 +146,18 @@ class TestFormats:
         expected = dict(data="uint6", outputs="int12", weight_bits=8, zero_point=32, y_zero_point=-5)
         assert {name: config[name] for name in expected} == expected
         json_bytes(config)
+
+
+class TestClippedOutputs:
+    OWN = dict(y_scale=0.01, y_dtype="uint8", y_zero_point=100)
+    LINE = ("2.5 % of the outputs were clipped: they go from -2 to 1.5; uint8 with Y_SCALE=0.01 and Y_ZERO_POINT=100 "
+            "holds -1 to 1.55")
+
+    @pytest.mark.parametrize(("more", "clipped", "lines"), [
+        (OWN, 0.025, [LINE]), (OWN, 0.0, []), ({}, None, []), (OWN | dict(y_scale="auto"), 0.025, [])])
+    def test_warning(self, spec, more, clipped, lines):
+        """None for what the user leaves to the generator."""
+        assert clip_warning(spec(**more), {"outputs": {"clipped": clipped, "range": [-2.0, 1.5]}}) == lines
 
 
 class TestArrays:

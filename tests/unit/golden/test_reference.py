@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tiled_se.golden.block import DataFormat, FloatBlock
-from tiled_se.golden.reference import error_lsb, squeeze_excite
+from tiled_se.golden.reference import output_errors, squeeze_excite
 from tiled_se.hdl.config import Config, Context, Gate, GateKind, Mid, Order
 from tiled_se.hdl.data_type import UINT8
 
@@ -64,8 +64,8 @@ def test_patches(order):
     np.testing.assert_allclose(got[MAP > 0], expected[MAP > 0])
 
 
-def test_error_lsb():
-    """About the outputs' zero point, over all frames; beyond the end of their range, the end is right."""
+def test_output_errors():
+    """About the outputs' zero point, over all frames; beyond the end of their range, the end is right but clipped."""
     config = Config(k=1, width=1, channels=1, squeeze=1, mid=Mid.IDENTITY, gate=PLAIN)
     one, zero = np.ones((1, 1)), np.zeros(1)
     weights = types.SimpleNamespace(w1=one, b1=zero, w2=one, b2=zero, prior=None)
@@ -73,6 +73,21 @@ def test_error_lsb():
                                 y_format=DataFormat(0.0625, 250, UINT8))
     # Outputs are the squares of 0.5, 0.25 and 0.75: 4, 1 and 9 steps, of which 5 are left.
     x = np.array([14, 12, 16], np.int8).reshape(3, 1, 1, 1)
-    for y, errors in (([254, 250, 255], [0, 1, 0]), ([253, 252, 254], [1, 1, 1])):
-        error = error_lsb(job, x, np.array(y, np.uint8).reshape(x.shape))
-        assert error == {"max": max(errors), "mean": pytest.approx(sum(errors) / 3)}
+    for y, errors, noise in (([254, 250, 255], [0, 1, 0], 1 + 4**2), ([253, 252, 254], [1, 1, 1], 1 + 1 + 5**2)):
+        found = output_errors(job, x, np.array(y, np.uint8).reshape(x.shape))
+        assert found == {
+            "lsb": {"max": max(errors), "mean": pytest.approx(sum(errors) / 3)}, "range": [0.0625, 0.5625],
+            "clipped": 1 / 3, "sqnr_db": pytest.approx(10 * np.log10((4**2 + 1 + 9**2) / noise))}
+
+
+@pytest.mark.parametrize(("zero", "clipped"), [(250, 1), (246.6, 1), (246.4, 0), (-1.4, 0), (-1.6, 1), (-11, 2)])
+def test_outputs_are_clipped_from_half_a_step_beyond(zero, clipped):
+    """At either end."""
+    config = Config(k=1, width=1, channels=1, squeeze=1, mid=Mid.IDENTITY, gate=PLAIN)
+    one, nothing = np.ones((1, 1)), np.zeros(1)
+    weights = types.SimpleNamespace(w1=one, b1=nothing, w2=one, b2=nothing, prior=None)
+    outputs = types.SimpleNamespace(scale=0.0625, zero_point=zero, data=UINT8, dequantise=lambda q: q)
+    job = types.SimpleNamespace(config=config, quantised=weights, format=DataFormat(0.125, 10), y_format=outputs)
+    # Steps 1 and 9.
+    x = np.array([12, 16], np.int8).reshape(2, 1, 1, 1)
+    assert output_errors(job, x, np.zeros_like(x))["clipped"] == clipped / 2

@@ -15,6 +15,7 @@ from tiled_se.gen.block_spec import prepare
 from tiled_se.golden.range_method import RangeMethod
 from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
+from tiled_se.network.commands.build_tables import block_table
 from tiled_se.network.commands.options import BuildOptions
 from tiled_se.network.match.numbers import Numbers
 from tiled_se.network.match.ranges import Ranges
@@ -53,6 +54,7 @@ def test_warnings(tmp_path, capsys):
     chosen = Plan.of(options).choices(BLOCKS)
     tasks = build.block_tasks(options, str(tmp_path), BLOCKS, chosen)
     report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
+              "outputs": {"clipped": None, "sqnr_db": 30.0},
               "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
               "cycles": {"steady_throughput": 1.0}}
     results = {"se.1": {"failure": None, "report": report | {"warnings": ["one", "two"]}},
@@ -71,6 +73,24 @@ def test_warnings(tmp_path, capsys):
     assert written["blocks"][0]["report"]["warnings"] == ["one", "two"]
     assert [block["calibrated"] for block in written["blocks"]] == [CALIBRATED, None]
     assert (written["bit_exact"], written["finished"]) == (True, True)
+
+
+def test_outputs_in_the_table():
+    """Two columns, where the outputs of any block have a format of their own."""
+    def row(**outputs):
+        return {"name": "a", "H": 1, "W": 1, "C": 1, "CR": 1, "bit_exact": True, "report": {
+            "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5}, "outputs": outputs,
+            "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
+            "cycles": {"steady_throughput": 1.0}}}
+
+    failed = row() | {"report": None, "failure": "it failed"}
+    default, own = row(clipped=None, sqnr_db=30.0), row(clipped=0.01234, sqnr_db=None)
+    assert "SQNR dB" not in block_table([default, failed])[0]
+    assert "SQNR dB" in block_table([row(clipped=0.0, sqnr_db=30.0)])[0]
+    lines = [line.split() for line in block_table([default, own, failed])]
+    assert lines[0][9:14] == ["LSB", "clipped", "SQNR", "dB", "bits"]
+    assert [line[8:12] for line in lines[1:3]] == [["0.500", "-", "30.00", "1"], ["0.500", "1.23", "%", "-"]]
+    assert lines[3][5:] == ["FAILED:", "it", "failed"]
 
 
 def test_tool_that_failed(tmp_path, monkeypatch):
