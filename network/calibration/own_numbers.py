@@ -24,7 +24,7 @@ from .clips import clipped
 from .feature_maps import feature_maps
 from .images import Images
 
-__all__ = ["differences", "own_block", "own_maps", "own_options"]
+__all__ = ["differences", "own_block", "own_maps", "own_options", "requantised"]
 
 # The most bits of weights, and those of weights that the network has in float or with more.
 WEIGHT_BITS = 8
@@ -45,6 +45,18 @@ def own_block(block: NetworkBlock) -> FloatBlock:
 
 def _kept(stored):
     return stored is not None and stored.bits <= WEIGHT_BITS
+
+
+def requantised(block: NetworkBlock) -> dict[str, str]:
+    """Why the integers of "w1" and of "w2" are not those of a quantised network; empty if both layers keep them."""
+    reasons, layers = {}, block.numbers.layers if block.numbers.known else ()
+    for name, stored in zip(("w1", "w2"), layers, strict=False):
+        if stored is None:
+            reasons[name] = "the network does not have them as integers times a step for each output"
+        elif not _kept(stored):
+            low, high = stored.ends
+            reasons[name] = f"{low} to {high} take {stored.bits} bits, and {WEIGHT_BITS} are the most"
+    return reasons
 
 
 def own_options(block: NetworkBlock, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +101,7 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     and as ``stages`` and ``moved`` what :func:`.clipped` has; ``rounded`` has it for the float block with what the
     network clips and rounds inside of it, the ``stages``. ``share_of_clips`` and ``share_of_roundings`` are the parts
     of the mean difference that these explain, None if there is no difference. ``float`` has ``max`` and ``mean`` of the
-    difference from the float block on the same integers.
+    difference from the float block on the same integers, and the ``bound`` of any such difference.
     """
     numbers, x = block.numbers, maps[block.name]
     integers = numbers.x.quantise(x[:1]).astype(numbers.x.data.numpy)
@@ -115,7 +127,8 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
             product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
             total.add(Rounding(held).integers(product) - expected)
     share_of_clips, share_of_roundings = _shares(own.total, plain.total, cut.total, rounded.total)
-    return {**own.counts, "float": {name: float_error.counts[name] for name in ("max", "mean")},
+    return {**own.counts, "float": {"bound": spec.quantised.error_bound_lsb, **{
+                name: float_error.counts[name] for name in ("max", "mean")}},
             "clipped": {**clipped(block, x, spec.config, held), **cut.counts},
             "rounded": {"stages": list(block.ranges.roundings), **rounded.counts},
             "share_of_clips": share_of_clips, "share_of_roundings": share_of_roundings}

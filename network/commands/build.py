@@ -27,13 +27,13 @@ from ..calibration.clips import clip_warning
 from ..calibration.data_formats import data_formats
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
-from ..calibration.own_numbers import differences, own_block, own_maps, own_options
+from ..calibration.own_numbers import differences, own_block, own_maps, own_options, requantised
 from ..network import open_network
 from ..plan import Plan
 from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
-from .build_tables import block_table, code_table, range_table
+from .build_tables import block_table, code_table, range_table, requantised_lines
 from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_prior
@@ -214,7 +214,8 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
                      "tiling": fields(tilings[block.name]), **block.waiting(tilings[block.name]),
                      "failure": results[block.name]["failure"],
                      "bit_exact": bool(report and report["bit_exact"]), "formats": format_fields(block),
-                     "calibrated": calibrated[block.name], "codes": codes.get(block.name), "report": report})
+                     "calibrated": calibrated[block.name], "codes": codes.get(block.name),
+                     "requantised": requantised(block), "report": report})
     bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
@@ -226,7 +227,8 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
     for name, own in codes.items():
         warn(clip_warning(name, own["clipped"]) if "clipped" in own else ())
     print("\n".join([*block_table(rows), *range_table(rows, options.calibrate_by), *code_table(rows),
-                     *of_prior(tilings.values(), images), *chosen.notes, *network.notes(blocks), *network.left_out]))
+                     *requantised_lines(rows), *of_prior(tilings.values(), images), *chosen.notes,
+                     *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")

@@ -7,7 +7,7 @@ from ...gen.fields import shortened
 from ...gen.text_table import aligned, number, percent
 from ...golden.range_method import RangeMethod
 
-__all__ = ["block_table", "code_table", "range_table"]
+__all__ = ["block_table", "code_table", "range_table", "requantised_lines"]
 
 COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB")
 # Of blocks whose outputs have a format of their own.
@@ -62,7 +62,7 @@ def _decibel(value):
 
 
 CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its clips", "and roundings",
-         "share of clips", "of roundings")
+         "share of clips", "of roundings", "max from float")
 
 
 def code_table(blocks: Sequence[dict]) -> list[str]:
@@ -77,5 +77,13 @@ def code_table(blocks: Sequence[dict]) -> list[str]:
             rows.append((block["name"], number(codes["elements"]), f"{100 * codes['equal_share']:.2f} %",
                          f"{codes['max']:.0f}", f"{codes['mean']:.4f}",
                          *(f"{100 * codes[name]['equal_share']:.2f} %" for name in ("clipped", "rounded")),
-                         *("-" if share is None else f"{100 * share:.1f} %" for share in shares)))
+                         *("-" if share is None else f"{100 * share:.1f} %" for share in shares),
+                         f"{codes['float']['max']:.3f}"))
     return aligned(rows) if len(rows) > 1 else []
+
+
+def requantised_lines(blocks: Sequence[dict]) -> list[str]:
+    """A line for each block of a quantised network that has other integers for weights than the network."""
+    return [f"{block['name']}: weights are quantised anew: " + "; ".join(
+        f"{name}, as {reason}" for name, reason in block["requantised"].items())
+        for block in blocks if block["requantised"]]

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from ...golden.block import DataFormat
+from ...golden.block import DataFormat, bits_of
 from ...hdl.config import ConfigError, DataType
 from ..read.graph import Graph
 from .affine import Layer
@@ -36,9 +36,14 @@ class StoredWeights:
     several: bool
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the largest integer."""
+        return int(self.integers.min()), int(self.integers.max())
+
+    @property
     def bits(self) -> int:
-        """Bits of a weight that is symmetric: 8 hold -127 to 127."""
-        return max(int(abs(self.integers).max()).bit_length() + 1, 2)
+        """The fewest bits that hold the integers, in two's complement."""
+        return bits_of(*self.ends)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -100,22 +100,29 @@ def quantised(name, way, folder, operators=False):
 
 
 def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeeze=3, size=16,
-             ends=(1, 2, 1)):
+             ends=(1, 2, 1), weight_zero=None):
     """Write a network as Brevitas exports it: a convolution, a block, a convolution, with a Quant at each activation of
     so many `bits`, of `inside` in the block, and at the weights, each with a scale for each channel. `ends` are the
-    largest mean, hidden value and gate that the Quants in the block hold."""
+    largest mean, hidden value and gate that the Quants in the block hold. With a `weight_zero` the weights are unsigned
+    and have this zero point; their least integer, for 2 ** (weight_bits - 1) a -2 ** (weight_bits - 1), is in each row.
+    """
     net, rng = Net(opset), np.random.default_rng(3)
 
-    def quant(x, scale, width, signed, narrow=0):
-        return net(f"{QONNX}.Quant", x, net.constant(scale), net.constant(0), net.constant(width), signed=signed,
+    def quant(x, scale, width, signed, narrow=0, zero=0):
+        return net(f"{QONNX}.Quant", x, net.constant(scale), net.constant(zero), net.constant(width), signed=signed,
                    narrow=narrow, rounding_mode="ROUND")
 
     def conv(x, outputs, inputs, width, kernel=1):
         weight = rng.normal(size=(outputs, inputs, kernel, kernel)) / np.sqrt(inputs * kernel * kernel)
         scale = abs(weight).max(axis=(1, 2, 3), keepdims=True) / (2 ** (width - 1) - 1)
         bias = net.constant(rng.normal(size=outputs) / 2)
-        return net("Conv", x, quant(net.constant(weight), scale, width, 1, narrow=1), bias,
-                   kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4)
+        if weight_zero is None:
+            weight = quant(net.constant(weight), scale, width, 1, narrow=1)
+        else:
+            scale = abs(weight).max(axis=(1, 2, 3), keepdims=True) / max(weight_zero, 2**width - 1 - weight_zero)
+            weight.reshape(outputs, -1)[:, 0] = (-weight_zero * scale).reshape(-1)
+            weight = quant(net.constant(weight), scale, width, 0, zero=weight_zero)
+        return net("Conv", x, weight, bias, kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4)
 
     steps = [end / (2 ** inside - 1) for end in ends]
     x = quant("x", 4 / 127, 8, 1)

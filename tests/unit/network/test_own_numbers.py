@@ -13,9 +13,10 @@ from tests.helpers import onnx_networks
 from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, images, quantised
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
+from tiled_se.golden.reference import GATES
 from tiled_se.hdl.config import ConfigError, Order, Tiling
 from tiled_se.network.calibration.clips import clip_warning, clipped
-from tiled_se.network.calibration.own_numbers import differences, own_block, own_options
+from tiled_se.network.calibration.own_numbers import differences, own_block, own_options, requantised
 from tiled_se.network.commands import build
 from tiled_se.network.network import find_blocks
 from tiled_se.network.read.model import load_model
@@ -34,23 +35,27 @@ def blocks_and_maps(path, x):
     return blocks, dict(zip(taps, map(np.ascontiguousarray, arrays), strict=True))
 
 
-def options_of(block, **more):
-    return BlockOptions(**own_options(block, more), loadable=False)
+def options_of(block, loadable=False, **more):
+    return BlockOptions(**own_options(block, more), loadable=loadable)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_onnxruntime(tmp_path, name, way):
     """All outputs are within a step of the float block; almost all are the network's with its own roundings."""
-    blocks, maps = blocks_and_maps(quantised(name, way, str(tmp_path)), images(1, seed=5))
-    shares, alike, moved = [], [], []
+    # Some maps of the second ones are beyond the ranges that the network was calibrated with.
+    x = np.concatenate([images(2, seed=5), images(2, seed=11) * np.float32(1.5)])
+    blocks, maps = blocks_and_maps(quantised(name, way, str(tmp_path)), x)
+    shares, moved = [], []
     for block in blocks:
+        assert requantised(block) == {}
         found = differences(block, options_of(block), maps)
         assert found["elements"] == maps[block.name].size
-        assert found["float"]["max"] <= 1
-        # With 16 bits the order of float32 sums decides some roundings, each of which many outputs of a block show.
-        assert found["rounded"]["equal_share"] >= (0.98 if way == "u16" else 0.99)
-        alike.append(found["rounded"]["equal"] / found["elements"])
+        loaded = differences(block, options_of(block, loadable=True), maps)
+        for error in (found["float"], loaded["float"]):
+            assert error["max"] <= error["bound"] <= 1
+        # See `test_float32_sums_decide_the_rest` on 16 bits.
+        assert found["rounded"]["equal_share"] >= (0.99 if way == "u16" else 0.9999)
         assert found["rounded"]["stages"][:2] == ["mean", "hidden"]
         shares.append(found["equal_share"])
         explained = found["share_of_clips"] + found["share_of_roundings"]
@@ -58,14 +63,55 @@ def test_networks_of_onnxruntime(tmp_path, name, way):
             assert explained > 0.8
         assert explained == pytest.approx(max(0, 1 - found["rounded"]["mean"] / found["mean"]))
         # Without clips, what is left are roundings.
-        assert found["clipped"]["max"] <= 2
+        assert found["clipped"]["max"] <= 3
         moved.append(found["clipped"]["moved"])
-        assert abs(found["max"] - moved[-1]) <= 2
-    assert np.mean(alike) >= 0.995
-    # Some numbers on these images are beyond those that the network was calibrated with.
+        assert abs(found["max"] - moved[-1]) <= 3
     assert max(moved) > (100 if way == "u16" else 0)
     # Coarse roundings of the network are worth telling.
     assert min(shares) < 0.99
+
+
+@pytest.mark.parametrize("way", ["u8", "u16"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_float32_sums_decide_the_rest(tmp_path, name, way):
+    """Each stage is imitated exactly, but for the float32 arithmetic of the network's operators.
+
+    Of the network's numbers the imitated rounding makes its integers, all of them. And from its integers of the stage
+    before, the numbers are the network's within the error of float32 sums. With 16 bits that turns a rounding in over
+    a thousand, which many outputs of a block may show.
+    """
+    graph = load_model(quantised(name, way, str(tmp_path)))
+    blocks, nodes = find_blocks(graph.model, check=False), list(graph.model.graph.node)
+    makers = {output: number for number, node in enumerate(nodes) for output in node.output}
+    quantisers = {block.name: [node for node in nodes[makers[block.x]:makers[block.numbers.y_codes]]
+                               if node.op_type == "QuantizeLinear"] for block in blocks}
+    taps = [block.x for block in blocks]
+    taps += [tap for own in quantisers.values() for node in own for tap in (node.input[0], node.output[0])]
+    session, turned, count = open_session(graph.model, taps, threads=1, optimise=False), 0, 0
+    for image in images(3, seed=22):
+        tensors = dict(zip(taps, session.run(taps, {"x": image[None]}), strict=True))
+        for block in blocks:
+            x = tensors[block.x][0].astype(np.float64).reshape(block.channels, -1)
+            exact, sizes = x.mean(axis=1), x.shape[1] * abs(x).mean(axis=1)
+            form = own_block(block)
+            for stage, node in zip(("mean", "hidden", "logits", "gates"), quantisers[block.name], strict=True):
+                real, codes = (tensors[tap].reshape(-1) for tap in (node.input[0], node.output[0]))
+                (rounding,) = block.ranges.roundings[stage]
+                np.testing.assert_array_equal(rounding.integers(real), codes)
+                # The quantiser may be the relu.
+                assert (abs((np.maximum(real, 0) if stage == "hidden" else real) - exact) <= 2.0**-24 * sizes).all()
+                off = abs(rounding.integers(exact) - codes)
+                assert off.max() <= 1
+                turned, count = turned + off.sum(), count + off.size
+                before = rounding(real)
+                if stage == "logits":
+                    exact, sizes = GATES[form.gate.kind](before) if form.gate.table else np.clip(
+                        form.gate.slope * before + form.gate.offset, 0, 1), 8
+                elif stage != "gates":
+                    w, b = (form.w1, form.b1) if stage == "mean" else (form.w2, form.b2)
+                    exact, sizes = w @ before + b, (len(before) + 2) * (abs(w) @ abs(before) + abs(b))
+                    exact = np.maximum(exact, 0) if stage == "mean" else exact
+    assert turned / count < 1e-3 if way == "u16" else turned == 0
 
 
 def test_what_is_rounded_matters(tmp_path):
@@ -197,6 +243,45 @@ def test_weights_of_more_bits_get_steps_of_the_quantiser(tmp_path):
     assert own_block(changed).w1_step is None
     np.testing.assert_array_equal(own_block(changed).w2_step, second.steps)
     assert own_options(changed, {})["weight_bits"] == 8
+    low, high = int(wide.integers.min()), int(wide.integers.max())
+    assert requantised(changed) == {"w1": f"{low} to {high} take 10 bits, and 8 are the most"}
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("loadable", [False, True], ids=["baked", "loadable"])
+def test_weights_of_all_integers_are_kept(tmp_path, bits, loadable):
+    """Those of a zero point in the middle are from -2**(bits - 1) on, and the block has them all."""
+    path = brevitas(str(tmp_path / "net.onnx"), weight_bits=bits, weight_zero=2 ** (bits - 1))
+    (block,), maps = blocks_and_maps(path, images(3, seed=5, size=16))
+    assert [stored.bits for stored in block.numbers.layers] == [bits, bits]
+    assert [str(stored.type) for stored in block.numbers.layers] == [f"uint{bits}"] * 2
+    assert [stored.ends[0] for stored in block.numbers.layers] == [-(2 ** (bits - 1))] * 2
+    assert requantised(block) == {}
+    assert own_options(block, {})["weight_bits"] == bits
+    found = differences(block, options_of(block, loadable=loadable), maps)
+    assert found["float"]["max"] <= found["float"]["bound"] <= 1
+    assert found["rounded"]["equal_share"] == 1
+
+
+def test_weights_with_another_zero_point(tiled_se, tmp_path, monkeypatch):
+    """They are kept if 8 bits hold them without it; else `build` says that they are not."""
+    (block,) = find_blocks(load_model(brevitas(str(tmp_path / "few.onnx"), weight_bits=6, weight_zero=50)).model)
+    assert ([stored.bits for stored in block.numbers.layers], requantised(block)) == ([7, 7], {})
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path = brevitas(str(tmp_path / "net.onnx"), weight_bits=8, weight_zero=150)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", images(1, size=16))
+    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "-o", "rtl")
+    (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    (block,) = find_blocks(load_model(path).model)
+    high = [stored.ends[1] for stored in block.numbers.layers]
+    assert row["requantised"] == {name: f"-150 to {end} take 9 bits, and 8 are the most"
+                                  for name, end in zip(("w1", "w2"), high, strict=True)}
+    assert (f"{block.name}: weights are quantised anew: w1, as -150 to {high[0]} take 9 bits, and 8 are the most; w2, "
+            f"as -150 to {high[1]} take 9 bits, and 8 are the most") in finished.out.splitlines()
+    float_weights = dataclasses.replace(block, numbers=dataclasses.replace(block.numbers, layers=(
+        None, block.numbers.layers[1])))
+    assert requantised(float_weights)["w1"] == "the network does not have them as integers times a step for each output"
 
 
 class Unbuilt:
@@ -239,7 +324,9 @@ def test_build(tiled_se, tmp_path, monkeypatch):
     line = next(line for line in finished.out.splitlines() if "%" in line and line.startswith(block.name))
     assert line.split()[1:] == [f"{expected['elements']:,}", f"{100 * expected['equal_share']:.2f}", "%", "1",
                                 f"{expected['mean']:.4f}", f"{100 * expected['clipped']['equal_share']:.2f}", "%",
-                                "100.00", "%", "0.0", "%", "100.0", "%"]
+                                "100.00", "%", "0.0", "%", "100.0", "%", f"{expected['float']['max']:.3f}"]
+    assert row["requantised"] == {}
+    assert "quantised anew" not in finished.out
     assert finished.err == ""
 
 
@@ -282,5 +369,5 @@ def test_plain_networks_have_no_such_figures(tiled_se, tmp_path, monkeypatch):
     np.save(tmp_path / "images" / "x.npy", np.random.default_rng(1).normal(size=onnx_networks.SHAPE).astype(np.float32))
     finished = tiled_se("build", str(tmp_path / "net.onnx"), "--calibration", str(tmp_path / "images"), "-o", "rtl")
     blocks = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
-    assert [(row["codes"], row["formats"]) for row in blocks] == [(None, None)]
+    assert [(row["codes"], row["formats"], row["requantised"]) for row in blocks] == [(None, None, {})]
     assert "integers" not in finished.out
