@@ -126,15 +126,18 @@ def test_formats(options, x, y, saturates, tiled_se):
 
 
 def test_another_scale_of_the_outputs_needs_no_compile(tiled_se):
-    """It is loaded; the hardware is that of the power of two which holds the ratio."""
+    """It is loaded; the hardware is that of the power of two which holds the ratio, and takes all that are smaller."""
     results = []
-    for scale in ("0.05", "0.035"):
-        # The smaller one clips, of which a line warns.
-        assert tiled_se("sim", *BLOCK, "--loadable", f"--y-scale={scale}", "--out=out").status == 0
+    tiled_se.passes("verilog", *BLOCK, "--loadable", "--y-scale=0.05", "--out=block")
+    for scale, *more in (("0.05",), ("0.035",), ("0.0625", "--hardware=block/manifest.json"),
+                         ("0.5", "--hardware=block/manifest.json")):
+        # The second one clips, of which a line warns.
+        assert tiled_se("sim", *BLOCK, "--loadable", f"--y-scale={scale}", *more, "--out=out").status == 0
         results.append(loaded("out"))
-    assert results[1][0]["simulation"]["build_cached"]
+    assert all(report["simulation"]["build_cached"] for report, _ in results[1:])
     real = [(arrays["y_q"] - arrays["y_zero_point"]) * arrays["y_scale"] for _, arrays in results]
-    assert [float(arrays["y_scale"]) for _, arrays in results] == [0.05, 0.035]
+    assert [float(arrays["y_scale"]) for _, arrays in results] == [0.05, 0.035, 0.0625, 0.5]
+    assert np.abs(real[2] - real[3]).max() <= 0.0625 + 0.5
     unsaturated = np.abs(real[1]) < 127 * 0.035
     assert np.abs(real[0] - real[1])[unsaturated].max() <= 0.05 + 0.035
 
