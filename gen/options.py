@@ -102,7 +102,7 @@ class FormatOptions(HardwareOptions):
     loadable: bool | None = option("hardware", "LOADABLE", formats.boolean, None, "0|1",
         "1: parameters come through w_axis; 0: they are baked in (default: 0 with WEIGHTS, else 1)")
     weight_bits: int = option("hardware", "WEIGHT_BITS", formats.integer(2, 8), 8, "BITS", "bits of a weight")
-    operand_bits: int | None = option("hardware", "OPERAND_BITS", formats.auto(formats.integer(4, 40)), None,
+    operand_bits: int | None = option("hardware", "OPERAND_BITS", formats.auto(formats.integer(4, 44)), None,
         "BITS|auto",
         "width of tile means and hidden vector; auto: what ERROR takes, but if loadable at least 10 more than the data "
         "have (default: auto)")

@@ -11,7 +11,6 @@ import numpy as np
 from ..hdl.config import (
     FEWEST_MULTIPLIER_BITS,
     GUARD_BITS,
-    MAX_HIDDEN_FRAC,
     MAX_REQUANT_BITS,
     MOST_MULTIPLIER_BITS,
     Config,
@@ -123,7 +122,7 @@ def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Conf
     if not config.mid.tabulated:
         yield dataclasses.replace(config, hidden_frac=0)
         return
-    finest = min(config.operand_bits - 1, MAX_HIDDEN_FRAC, largest_frac(config, block, x_scale))
+    finest = min(config.operand_bits - 1, config.most_hidden_frac, largest_frac(config, block, x_scale))
     for frac in range(finest, 1, -1):
         yield dataclasses.replace(config, hidden_frac=frac)
 
@@ -156,10 +155,10 @@ def _multiplier_bits(config: Config, block: FloatBlock) -> list[int]:
 
 
 def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, least_bits: int,
-            tight: bool) -> Quantised | float | None:
+            tight: bool) -> Quantised | None:
     """The smallest ``operand_bits``, from `least_bits` on, that keep the bound, then the least multipliers and table.
 
-    Returns the `Quantised` (with the widest ``requant_bits``), else the lowest bound reached, or None.
+    Returns the `Quantised` (with the widest ``requant_bits``), else the one with the lowest bound, or None.
     """
     nearest, multipliers = None, _multiplier_bits(config, block)
     for bits in range(max(least_bits, config.data.bits + 2), config.most_operand_bits + 1):
@@ -179,7 +178,7 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
                         return result
         if result and (nearest is None or result.error_bound_lsb < nearest.error_bound_lsb):
             nearest = result
-    return nearest and _with_table(nearest, block, error_lsb, tight).error_bound_lsb
+    return nearest and _with_table(nearest, block, error_lsb, tight)
 
 
 def _with_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: bool) -> Quantised:
@@ -225,9 +224,9 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
         given = tuple(range(most - 8, most + 24, 4))
         config = dataclasses.replace(config, shifts=(given, given) if _has_steps(block) else Config.shifts)
     result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)
-    if not isinstance(result, Quantised):
-        reached = f"the lowest bound reached is {result:.3f}" if result else "their range has no format"
-        raise ConfigError("error_lsb", error_lsb, f"no operand width keeps this for these parameters; {reached}")
+    if result is None or result.error_bound_lsb > error_lsb:
+        raise ConfigError("error_lsb", error_lsb, f"no operand width up to {config.most_operand_bits} bits keeps this "
+                                                  f"for these parameters; {_reached(result)}")
     requant_bits = max(result.requant_bits, result.config.least_requant_bits)
     if config.loadable:
         requant_bits = max(requant_bits, result.config.operand_bits + GUARD_BITS + 3, config.default_requant_bits)
@@ -236,10 +235,20 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     return fitted, dataclasses.replace(result, config=fitted)
 
 
+def _reached(result: Quantised | None) -> str:
+    """The bound of the `result` that comes closest, and whether it has a mid's finest grid."""
+    if result is None:
+        return "their range has no format"
+    config = result.config
+    finest = f", with hidden values of {config.hidden_frac} fractional bits, the most of mid={config.mid.value}"
+    limited = config.mid.tabulated and config.hidden_frac == config.most_hidden_frac
+    return f"the lowest bound reached is {result.error_bound_lsb:.3f}{finest if limited else ''}"
+
+
 def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, reached: str) -> NoReturn:
     """Raise ConfigError that names the width which keeps the bound; `reached` says what `config` gives."""
     wider = _search(config, block, x_scale, error_lsb, config.operand_bits, tight=False)
-    if not isinstance(wider, Quantised):
+    if wider is None or wider.error_bound_lsb > error_lsb:
         raise ConfigError("operand_bits", config.operand_bits,
                           f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
     option = next(name for name in ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")

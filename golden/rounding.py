@@ -47,13 +47,14 @@ def scaled_floor(value: Array, multiplier: Array, shift: Array) -> Array:
 def scaled_round(value: Array, multiplier: Array, shift: Array) -> Array:
     """``value * multiplier / 2**shift`` rounded to the nearest integer, ties up; the integer must fit 62 bits.
 
-    In two limbs, because the product may take 82 bits: `multiplier` has up to 42, `shift` is 1 to 63. The arguments are
+    In two limbs, because the product may take 77 bits: `multiplier` has up to 46, `shift` is 1 to 63. The arguments are
     of one kind and broadcast.
     """
-    high, low = _product(value, multiplier, 20)
+    bits, mask = 16, (1 << 16) - 1
+    high, low = _product(value, multiplier, bits)
     half = 1 << (shift - 1)
-    low = low + (half & ((1 << 20) - 1))
-    return _shifted(high + (half >> 20) + (low >> 20), low & ((1 << 20) - 1), 20, shift)
+    low = low + (half & mask)
+    return _shifted(high + (half >> bits) + (low >> bits), low & mask, bits, shift)
 
 
 def clamp(value: Array, low: int | None, high: int | None) -> Array:

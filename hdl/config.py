@@ -30,11 +30,8 @@ MULTIPLIER_OPERAND = 18
 MAX_SHIFTS = 8
 # Widest numbers that the golden model can hold in int64: accumulators, and twice a reciprocal times its elements.
 MAX_PRODUCT_BITS = 62
-# Widest formats. Parameters that need more are rejected.
-MAX_OPERAND_BITS = 40
+# Widest requantised accumulator. Parameters that need more are rejected.
 MAX_REQUANT_BITS = 56
-# Up to this many fractional bits a table is evaluated in int64; the table's own error makes finer grids useless.
-MAX_HIDDEN_FRAC = 28
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,17 +101,17 @@ class Config(Formats):
 
     def _validate_formats(self) -> None:
         if self.operand_bits is None:
-            object.__setattr__(self, "operand_bits", min(self.data.bits + 10, MAX_OPERAND_BITS))
+            object.__setattr__(self, "operand_bits", self.data.bits + 10)
         if self.requant_bits is None:
             object.__setattr__(self, "requant_bits", self.default_requant_bits)
-        self._take_integer("operand_bits", self.data.bits + 2, MAX_OPERAND_BITS)
+        self._take_integer("operand_bits", self.data.bits + 2, self.widest_operand_bits)
         self._take_integer("requant_bits", self.least_requant_bits, MAX_REQUANT_BITS)
         self._take_integer("multiplier_bits", FEWEST_MULTIPLIER_BITS, MOST_MULTIPLIER_BITS)
         if self.hidden_frac is None:
-            frac = min(self.operand_bits - 7, MAX_HIDDEN_FRAC) if self.mid.tabulated else 0
+            frac = min(self.operand_bits - 7, self.most_hidden_frac) if self.mid.tabulated else 0
             object.__setattr__(self, "hidden_frac", frac)
         if self.mid.tabulated:
-            finest = min(self.operand_bits - 1, MAX_HIDDEN_FRAC)
+            finest = min(self.operand_bits - 1, self.most_hidden_frac)
             self._take_integer("segment_bits", 1, self.most_segment_bits)
             self._take_integer("hidden_frac", self.segment_bits + 1, finest)
         for shifts in self.shifts:
@@ -193,7 +190,8 @@ class Config(Formats):
     @property
     def most_operand_bits(self) -> int:
         """The widest legal ``operand_bits``: with wider ones, reciprocals or accumulators are too wide."""
-        return min(MAX_OPERAND_BITS, self._most_mean_bits, MAX_PRODUCT_BITS - (self.acc_bits - self.operand_bits))
+        return min(self.widest_operand_bits, self._most_mean_bits,
+                   MAX_PRODUCT_BITS - (self.acc_bits - self.operand_bits))
 
     @property
     def _most_mean_bits(self) -> int:

@@ -215,3 +215,13 @@ class Formats(Geometry):
     def most_segment_bits(self) -> int:
         """The largest ``segment_bits``."""
         return 5 if self.precision <= FINE_PRECISION else 7
+
+    @property
+    def widest_operand_bits(self) -> int:
+        """The widest ``operand_bits`` of any shape. Parameters that need more are rejected."""
+        return 40 if self.precision <= FINE_PRECISION else 44
+
+    @property
+    def most_hidden_frac(self) -> int:
+        """The largest ``hidden_frac``: with it tables are evaluated in int64, and are about as fine as the grid."""
+        return 28 if self.precision <= FINE_PRECISION else 30

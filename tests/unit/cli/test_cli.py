@@ -96,7 +96,7 @@ def arguments(options):
     ({"slack": -1}, "SLACK=-1 (--slack): must be an integer from 0 to 1048576, or auto"),
     ({"sram-overhead": "nan"}, "SRAM_OVERHEAD=nan (--sram-overhead): must be a number from 0 to 10"),
     ({"loadable": "maybe"}, "LOADABLE=maybe (--loadable): must be 0 or 1"),
-    ({"operand-bits": 3}, "OPERAND_BITS=3 (--operand-bits): must be an integer from 4 to 40, or auto"),
+    ({"operand-bits": 3}, "OPERAND_BITS=3 (--operand-bits): must be an integer from 4 to 44, or auto"),
     ({"operand-bits": 9}, "OPERAND_BITS=9 (--operand-bits): must be from 10 to 40"),
     ({"weight-bits": 9}, "WEIGHT_BITS=9 (--weight-bits): must be an integer from 2 to 8"),
     ({"weight-bits": 1}, "WEIGHT_BITS=1 (--weight-bits): must be an integer from 2 to 8"),
@@ -182,8 +182,8 @@ def test_refused(tiled_se, npz, command, options, line):
 
 
 def test_error_out_of_reach(tiled_se):
-    tiled_se.refuses_as("ERROR=0.5 (--error): no operand width keeps this", "verilog", *arguments(SHAPE), "--error=0.5",
-                        "--out=out")
+    tiled_se.refuses_as("ERROR=0.5 (--error): no operand width up to 40 bits keeps this", "verilog",
+                        *arguments(SHAPE), "--error=0.5", "--out=out")
 
 
 @pytest.mark.parametrize(("texts", "line"), [

@@ -225,7 +225,7 @@ class TestTiling:
             prepare(BlockOptions(k=1, width=1000, channels=4, operand_bits=40, **tiling))
 
     def test_a_bound_that_no_width_keeps(self):
-        with pytest.raises(ConfigError, match="^error=0.500001: no operand width keeps this for these parameters; "):
+        with pytest.raises(ConfigError, match="^error=0.500001: no operand width up to 40 bits keeps this for these "):
             prepare(BlockOptions(k=1, width=65, channels=4, context=Context.CUMULATIVE, error=0.500001))
 
     def test_columns_turn_the_map(self, npz):

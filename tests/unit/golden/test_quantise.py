@@ -381,7 +381,7 @@ def test_loadable_formats():
 def test_impossible(change, message):
     block = random_block(np.random.default_rng(3), 16, 4, 100)
     change(block)
-    start = "error_lsb=1.0: no operand width keeps this for these parameters; "
+    start = "error_lsb=1.0: no operand width up to 40 bits keeps this for these parameters; "
     with pytest.raises(ConfigError, match=f"^{start}{message}$"):
         quantise_within_error(config_for(block), block, 0.1)
     with pytest.raises(ConfigError, match=r"^operand_bits=18: no width keeps 1 LSB for these parameters \(.*\)$"):

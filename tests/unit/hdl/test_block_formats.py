@@ -27,6 +27,9 @@ BLOCKS = {
                                      channels=4, lanes=1, loadable=True),
     "int8, larger steps": dict(y_scale=0.2, y_zero_point=5, zero_point=-9, channels=8, loadable=False,
                                gate=Gate(GateKind.HARDSIGMOID)),
+    # The widest formats: means, products and the table of mid.
+    "uint16, operands of 44 bits": dict(dtype="uint16", zero_point=5, channels=4, lanes=2, operand_bits=44,
+                                        mid=Mid.SILU, residual=True, loadable=True),
     "int10, causal": dict(dtype="int10", weight_bits=4, context=Context.CAUSAL, channels=6, lanes=3, loadable=True),
     "uint6, cumulative": dict(dtype="uint6", y_dtype="int6", y_zero_point=0, context=Context.CUMULATIVE, channels=4,
                               lanes=4, loadable=True),

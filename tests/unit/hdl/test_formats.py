@@ -69,7 +69,9 @@ def test_other_widths_are_refused(bits):
      "y_ratio=2.1: must be from 2.32831e-10 to 2 for a max_ratio of 1.7"),
     ({"loadable": True, "max_ratio": 0.5}, "y_ratio=1.0: must be from 2.32831e-10 to 0.5 for a max_ratio of 0.5"),
     ({"max_ratio": 2.0}, "max_ratio=2.0: must be None for a block that is not loadable"),
-    ({"data": DataType(16), "operand_bits": 17}, "operand_bits=17: must be from 18 to 40")])
+    ({"data": DataType(16), "operand_bits": 17}, "operand_bits=17: must be from 18 to 44"),
+    ({"data": DataType(9), "operand_bits": 45}, "operand_bits=45: must be from 11 to 44"),
+    ({"operand_bits": 41}, "operand_bits=41: must be from 10 to 40")])
 def test_bad_formats_are_refused(fields, message):
     with pytest.raises(ConfigError) as error:
         config(**fields)

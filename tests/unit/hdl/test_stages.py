@@ -47,7 +47,7 @@ def pipeline(dut, i, o, latency, values):
     return np.array([value for value, in seen[latency:latency + len(values)]])
 
 
-@pytest.mark.parametrize(("bits", "operand_bits"), [(8, 10), (8, 16), (8, 18), (8, 23), (8, 40), (16, 26), (16, 40)])
+@pytest.mark.parametrize(("bits", "operand_bits"), [(8, 10), (8, 16), (8, 18), (8, 23), (8, 40), (16, 26), (16, 44)])
 @pytest.mark.parametrize(("k", "width"), [(7, 5), (1, 1), (3, 40), (8, 8)])
 def test_means(k, width, operand_bits, bits):
     """Every row count; operand widths below and above that of a sum; products of one limb, and of several."""
@@ -226,11 +226,13 @@ def test_requantise(requant_bits, operand_bits, multiplier_bits):
     assert Record(config).size == config.record_bits
 
 
-@pytest.mark.parametrize("operand_bits", [12, 18, 34])
+@pytest.mark.parametrize(("bits", "operand_bits", "segment_bits"), [
+    (8, 12, 3), (8, 18, 3), (8, 34, 3), (16, 36, 1), (16, 36, 7), (16, 44, 5)])
 @pytest.mark.parametrize("mid", list(Mid))
-def test_mid(mid, operand_bits):
-    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits,
-                    requant_bits=operand_bits + 9, hidden_frac=operand_bits - 6 if mid.tabulated else 0)
+def test_mid(mid, bits, operand_bits, segment_bits):
+    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits, data=DataType(bits),
+                    requant_bits=operand_bits + 9, segment_bits=segment_bits,
+                    hidden_frac=min(operand_bits - 6, 28 if bits == 8 else 30) if mid.tabulated else 0)
     rng = np.random.default_rng(operand_bits)
     end = 1 << (config.requant_bits - GUARD_BITS)
     near = 1 << (operand_bits - 1)
