@@ -249,7 +249,7 @@
 ##                                what fits with Y_SCALE=auto or Y_DTYPE, else the input's)
 ##                SEED=1          of the resamples of a metric of your own
 ##   model        CALIBRATION=    folder with images or arrays that the data formats and priors are taken from
-##                                (default: LIMIT images of DATA)
+##                                (default: LIMIT images of DATA, which are not scored if IMAGES leaves as many)
 ##                LIMIT=16        images for calibration, spread over their folder
 ##                DATA=           images or arrays to evaluate on, in a folder for each class, or in one with
 ##                                LABELS

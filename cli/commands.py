@@ -186,11 +186,11 @@ COMMANDS = {command.name: command for command in (
         name="evaluate", function="evaluate.accuracy.command:evaluate", options="evaluate.options:EvaluateOptions",
         tools=False,
         short="compare an ONNX network with its tiled forms, in float and in integers, on your data",
-        text="""Score three forms of the network on images with labels: as it is, with tiles in float as `swap` writes
-            it, and with every block in integers, quantised as `build` does it and computed by the golden model. Prints
-            the differences with 95 % intervals; with --each also those of one block at a time. A metric of your own is
-            a Python file, which is executed; nothing else is. Writes OUT/evaluate.json and, with the numbers of every
-            image, OUT/evaluate.csv.""",
+        text="""Score the forms of a network on images with labels: as it is; with tiles in float as `swap` writes it,
+            of a quantised network also as --keep-quantised of `swap` does; and with every block in integers, quantised
+            as `build` does it and computed by the golden model. Prints the differences with 95 % intervals; with
+            --each also those of one block at a time. A metric of your own is a Python file, which is executed; nothing
+            else is. Writes OUT/evaluate.json and, with the numbers of every image, OUT/evaluate.csv.""",
         statuses={0: "done"},
         examples=("model.onnx --data images/ --k 7", "model.onnx --data images/ --metric top1,top5 --each",
                   "model.onnx --data images/ --labels labels.csv --metric mine.py --calibration others/")),

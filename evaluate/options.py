@@ -135,7 +135,7 @@ class EvaluateOptions(EachTilingOptions, SkipOptions, ImageOptions, ModelFolderO
         "images to evaluate on, spread over DATA (default: all)")
     calibration: str | None = restated(ImageOptions, "calibration",
         text="folder with images or arrays that the data formats and priors are taken from (default: LIMIT images of "
-        "DATA)")
+        "DATA, which are not scored if IMAGES leaves as many)")
     limit: int = restated(ImageOptions, "limit", text="images for calibration, spread over their folder")
     prior_rows: int | None = restated(TilingOptions, "prior_rows",
         text="imaginary rows, equal to the prior, in the means of cumulative and causal; at least 1 for causal "

@@ -53,6 +53,14 @@ class Network:
         return self.graph.model
 
     @property
+    def quantised(self) -> bool:
+        """Whether anything in the network is an integer for a real number.
+
+        onnxruntime then rounds in other places when it optimises, as it computes with the integers.
+        """
+        return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in self.model.graph.node)
+
+    @property
     def left_out(self) -> list[str]:
         """A line for each of ``unsupported``."""
         return [f"left out: {name}: {reason}" for name, reason in self.unsupported.items()]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiled-se evaluate`: scores a network as it is, with tiles in float, and with all blocks in integers."""
+"""`tiled-se evaluate`: scores a network as it is, with tiles in float and quantised, and with all blocks in integers.
+"""
 
 import csv
 import dataclasses
@@ -25,7 +26,7 @@ from ...network.calibration.feature_maps import (
     feature_maps,
     with_priors,
 )
-from ...network.calibration.images import find_images, spread
+from ...network.calibration.images import find_images
 from ...network.commands.build import block_files, block_formats, block_tasks
 from ...network.commands.options import BuildOptions
 from ...network.commands.wording import fields, of_prior
@@ -67,17 +68,16 @@ def evaluate(options: EvaluateOptions) -> bool:
         raise ConfigError("model", network.path, f"takes a batch of {network.dims[0]:,}; must be {MOST_AT_ONCE:,} at "
                                                  "most")
     chosen = plan.choices(network.blocks)
-    data = read_data(options, network, any(metric.classified for metric in metrics))
+    data, others = read_data(options, network, any(metric.classified for metric in metrics)).split(options.images)
     _check_classes(network, metrics, data)
-    calibration = find_images(options, network) if options.calibration else \
-        data.picked(spread(range(len(data.samples)), options.limit)).images
-    networks, clips = _networks(options, network, blocks, chosen, calibration)
+    calibration, source = _calibration(options, network, data, others)
+    networks, clips, not_kept = _networks(options, network, blocks, chosen, calibration)
     forms = networks.forms(options.each)
     scores = _scores(networks, forms, options.metric, data)
     found = [results(metric, forms, own, options.seed) for metric, own in zip(metrics, scores, strict=True)]
     contents = {
         "model": network.path, "input": network.dims[1:], "data": options.data, "images": len(data.samples),
-        "calibration": options.calibration, "calibration_images": len(calibration),
+        "calibration": options.calibration, "calibration_images": len(calibration), "calibration_from": source,
         "skipped": list(options.skip or ()), "others": network.unsupported, "metrics": found,
         "blocks": [_block(block, networks) | {"clipped": clips[block.name]} for block in blocks],
         "tools": tool_versions(TOOLS)}
@@ -86,10 +86,10 @@ def evaluate(options: EvaluateOptions) -> bool:
     warn(text for name, one in clips.items() if one for text in clip_warning(name, one))
     print("\n\n".join(table(one) for one in found))
     print(SUMMARY.format(images=len(data.samples)))
-    source = f"taken from {len(calibration)} images of {options.calibration or 'the same data'}"
+    source = f"taken from {len(calibration)} images of {source}"
     if any(block.numbers.x for block in blocks):
         source = f"the network's own; where it has none, {source}"
-    print("\n".join([f"data formats are {source}", *of_prior(networks.tilings.values(), len(calibration)),
+    print("\n".join([f"data formats are {source}", *not_kept, *of_prior(networks.tilings.values(), len(calibration)),
                      *chosen.notes, *network.notes(blocks), *network.left_out]))
     print(f"wrote {', '.join(os.path.join(folder, name) for name in RESULTS)}")
     return True
@@ -105,10 +105,21 @@ def _check_classes(network, metrics, data):
                 metric.check(data, name, dims[1:])
 
 
+def _calibration(options, network, data, others):
+    """The images that formats and priors are taken from, and whose they are: better `others` than `data`, the scored.
+    """
+    if options.calibration:
+        return find_images(options, network), options.calibration
+    apart = len(others.samples) >= options.limit
+    pool = others if apart else data
+    return pool.split(options.limit)[0].images, "the same data, which are not scored" if apart else "the scored data"
+
+
 def _networks(options, network, blocks, chosen, images):
     """The :class:`Networks`, quantised as `build` does it by the maps of `images` in the tiled network.
 
-    Also what :func:`clipped` finds on these maps in each block by name, None where the network clips nothing inside.
+    Also what :func:`clipped` finds on these maps in each block by name, None where the network clips nothing inside;
+    and a line if the network is quantised and no tiles with its own quantisers can be made.
     """
     tilings = chosen.tilings(blocks, prior=True)
     # The tiled network runs on images of this size only.
@@ -124,8 +135,16 @@ def _networks(options, network, blocks, chosen, images):
         specs = {block.name: _quantised(block, maps[block.name], options, chosen, images.option) for block in blocks}
         clips = {block.name: clipped(block, maps[block.name], tilings[block.name], specs[block.name].y_format)
                  if block.ranges.stages else None for block in blocks}
+    kept, why = network.quantised, []
+    if kept:
+        try:
+            tile_blocks(network.model, blocks, tilings, keep=True)
+        except ConfigError as error:
+            if error.option != "keep_quantised":
+                raise
+            kept, why = False, [f"no tiles with the network's own quantisers: {error.allowed}"]
     return Networks(network.model.SerializeToString(), input_of(network.graph).name, network.dims[0], blocks, tilings,
-                    specs), clips
+                    specs, network.quantised, kept), clips, why
 
 
 def _quantised(block, maps, options, chosen, source):

@@ -51,6 +51,12 @@ class Data:
         images = dataclasses.replace(self.images, picked=tuple((path, tuple(own)) for path, own in chosen.items()))
         return dataclasses.replace(self, images=images, samples=tuple(self.samples[one] for one in indices))
 
+    def split(self, count: int | None) -> tuple["Data", "Data"]:
+        """At most `count` of them, spread over all, and the others; without `count` all of them."""
+        every = range(len(self.samples))
+        chosen = every if count is None else spread(every, count)
+        return self.picked(chosen), self.picked([one for one in every if one not in set(chosen)])
+
     def parts(self, size: int) -> Iterator["Data"]:
         """All, `size` at a time."""
         for start in range(0, len(self.samples), size):
@@ -68,7 +74,7 @@ class Data:
 
 
 def read_data(options: EvaluateOptions, network: Network, classified: bool) -> Data:
-    """The images of ``options.data`` for `network`, at most ``options.images``, with their labels.
+    """The images of ``options.data`` for `network` with their labels.
 
     With `classified` each must have a class. Raises ConfigError: ("data"), ("labels"), ("classes") for what is wrong or
     missing in them, and what :func:`tiled_se.network.calibration.images.images_of` raises.
@@ -101,8 +107,7 @@ def read_data(options: EvaluateOptions, network: Network, classified: bool) -> D
     if stated:
         _check_stated(options, stated, images, folder)
     data = Data(images, tuple(samples), folders, ("labels", options.labels) if options.labels else ("data", folder))
-    data = data.picked([number for number, sample in enumerate(samples) if sample is not None])
-    return data if options.images is None else data.picked(spread(range(len(data.samples)), options.images))
+    return data.picked([number for number, sample in enumerate(samples) if sample is not None])
 
 
 def _classes(folder):

@@ -18,14 +18,18 @@ from ..integers import Hybrid, IntegerBlock
 from .data import Data
 from .metrics import TopClasses, load_metrics
 
-__all__ = ["INTEGERS", "SE", "TILES", "Form", "Networks", "scored"]
+__all__ = ["INTEGERS", "KEPT", "SE", "TILES", "Form", "Networks", "scored"]
 
-SE, TILES, INTEGERS = "se", "tiles", "integers"
+SE, TILES, KEPT, INTEGERS = "se", "tiles", "kept", "integers"
+TITLES = {SE: "SE", TILES: "tiles, float", KEPT: "tiles, own quantisers", INTEGERS: "tiles, integers"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """A form of the network: SE, or TILES or INTEGERS in all blocks, or in the one of the name `block`."""
+    """A form of the network: SE, or TILES, KEPT or INTEGERS in all blocks, or in the one of the name `block`.
+
+    TILES and KEPT are what `swap` writes, KEPT with KEEP_QUANTISED; INTEGERS are the golden model's.
+    """
 
     numbers: str
     block: str | None = None
@@ -36,7 +40,7 @@ class Form:
     @property
     def title(self) -> str:
         """For a person."""
-        text = {SE: "SE", TILES: "tiles, float", INTEGERS: "tiles, integers"}[self.numbers]
+        text = TITLES[self.numbers]
         return text if self.block is None else f"{text}, {self.block} alone"
 
 
@@ -44,7 +48,8 @@ class Form:
 class Networks:
     """All that makes the forms of a network: its `content`, whose `input` takes so many images at once as `batch` says.
 
-    `tilings` and `specs` are of `blocks`, by name.
+    `tilings` and `specs` are of `blocks`, by name. Whether `quantised`, it runs as it is written; otherwise onnxruntime
+    optimises it. Whether `kept`, there is the form KEPT, too.
     """
 
     content: bytes
@@ -53,24 +58,28 @@ class Networks:
     blocks: Sequence[NetworkBlock]
     tilings: Mapping[str, Tiling]
     specs: Mapping[str, BlockSpec]
+    quantised: bool
+    kept: bool
 
     def forms(self, each: bool) -> list[Form]:
-        """SE, TILES and INTEGERS; with `each` also both for each block alone."""
+        """SE, TILES, KEPT if there is that, and INTEGERS; with `each` also the last ones for each block alone."""
         names = [None, *(block.name for block in self.blocks if each)]
-        return [Form(SE), *(Form(numbers, name) for name in names for numbers in (TILES, INTEGERS))]
+        tiled = (TILES, KEPT, INTEGERS) if self.kept else (TILES, INTEGERS)
+        return [Form(SE), *(Form(numbers, name) for name in names for numbers in tiled)]
 
     def opened(self, form: Form) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         """A function that runs a form: from what the network takes to its outputs by name."""
         model = onnx.ModelProto.FromString(self.content)
         blocks = [block for block in self.blocks if form.block in (None, block.name)]
         if form.numbers == INTEGERS:
-            hybrid = Hybrid(model, {block.name: (block.x, block.y) for block in blocks})
+            hybrid = Hybrid(model, {block.name: (block.x, block.y) for block in blocks}, optimise=not self.quantised)
             functions = {block.name: IntegerBlock(self.specs[block.name], block.channels_last) for block in blocks}
             return lambda inputs: hybrid.run({self.input: inputs}, functions)
-        if form.numbers == TILES:
-            model = tile_blocks(model, blocks, {block.name: self.tilings[block.name] for block in blocks})
+        if form.numbers != SE:
+            tilings = {block.name: self.tilings[block.name] for block in blocks}
+            model = tile_blocks(model, blocks, tilings, keep=form.numbers == KEPT)
         names = [value.name for value in model.graph.output]
-        session = open_session(model)
+        session = open_session(model, optimise=not self.quantised)
         return lambda inputs: dict(zip(names, session.run(names, {self.input: inputs}), strict=True))
 
 

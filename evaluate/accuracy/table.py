@@ -7,7 +7,7 @@ import numpy as np
 
 from ...gen.text_table import aligned
 from .metrics import Metric
-from .networks import INTEGERS, SE, TILES, Form
+from .networks import INTEGERS, KEPT, SE, TILES, Form
 
 __all__ = ["SUMMARY", "results", "table"]
 
@@ -17,14 +17,14 @@ SUMMARY = "of {images} images; differences with 95 % intervals"
 def results(metric: Metric, forms: Sequence[Form], scores: Sequence[np.ndarray], seed: int) -> dict:
     """The figures of `forms`, JSON-serialisable; `scores` are those of each, float64 (images, numbers).
 
-    Each of ``networks`` has its ``value``, and ``to_se`` and ``to_tiles``, its differences from SE and, in integers,
-    from its form in float: ``difference``, ``low`` and ``high``, or None.
+    Each of ``networks`` has its ``value``, and ``to_se`` and ``to_tiles``, its differences from SE and, unless it is
+    that itself, from its tiles in float: ``difference``, ``low`` and ``high``, or None.
     """
     pairs = {}
     for at, form in enumerate(forms):
         if form.numbers != SE:
             pairs[at, SE] = forms.index(Form(SE))
-        if form.numbers == INTEGERS:
+        if form.numbers in (KEPT, INTEGERS):
             pairs[at, TILES] = forms.index(Form(TILES, form.block))
     values = [metric.figure(one) for one in scores]
     ends = metric.intervals(scores, [(at, other) for (at, _), other in pairs.items()], seed)

@@ -34,6 +34,8 @@ class Hybrid:
         outside the cut, and either may be an output of the network.
     threads : int, optional
         Of onnxruntime, for one operator; None is as many as there are cores.
+    optimise : bool
+        Whether onnxruntime may optimise.
 
     Raises
     ------
@@ -42,9 +44,9 @@ class Hybrid:
         depends on its own y.
     """
 
-    def __init__(self, model, cuts, *, threads=None):
+    def __init__(self, model, cuts, *, threads=None, optimise=True):
         graph = Graph(model)
-        self._model, self._cuts, self._threads = model, cuts, threads
+        self._model, self._cuts, self._threads, self._optimise = model, cuts, threads, optimise
         self._inputs = [value.name for value in graph.inputs]
         self._outputs = [value.name for value in model.graph.output]
         self._constants = graph.initializers | {
@@ -137,7 +139,8 @@ class Hybrid:
                                   [self._constants[name] for name in sorted(read & self._constants.keys())])
         segment = helper.make_model(graph, opset_imports=self._model.opset_import, functions=self._model.functions,
                                     ir_version=self._model.ir_version)
-        return open_session(segment, sorted(made & (called | self._later[level])), self._threads)
+        return open_session(segment, sorted(made & (called | self._later[level])), self._threads,
+                            self._optimise)
 
 
 def _check_cuts(cuts, given, producer):

@@ -50,10 +50,8 @@ def feature_maps(network: Network, model: onnx.ModelProto, blocks: Sequence[Netw
         value = input_of(network.graph)
         taps = [(block.x, block.channels_last, os.path.join(folder, str(index))) for index, block in enumerate(blocks)]
         with model_errors(network.path):
-            # What onnxruntime makes of quantisers and their neighbours rounds in other places.
-            optimise = not any(block.quantised for block in blocks)
             shapes = sandboxed(_capture, model.SerializeToString(), value.name, numpy_type(value), taps, images, batch,
-                               optimise, what="it can't be run on the images",
+                               not network.quantised, what="it can't be run on the images",
                                seconds=SECONDS_START + SECONDS_EACH * max(len(images), batch))
         yield {block.name: np.memmap(path, np.float32, "r", shape=shape)
                for block, (_, _, path), shape in zip(blocks, taps, shapes, strict=True)}

@@ -45,7 +45,7 @@ def swap(options: SwapOptions) -> bool:
     if calibrated:
         network.require_sizes()
     keep = options.keep_quantised
-    if keep and not any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in network.model.graph.node):
+    if keep and not network.quantised:
         raise ConfigError("keep_quantised", 1, "needs a quantised network; this one has no QuantizeLinear and no "
                                                "DequantizeLinear")
     images = find_images(options, network) if calibrated else ()

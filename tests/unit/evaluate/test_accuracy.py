@@ -8,20 +8,25 @@ import pathlib
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from PIL import Image
 
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, Spelling, se
-from tests.helpers.onnx_quantised import brevitas
+from tests.helpers.onnx_quantised import brevitas, quantised
 from tests.helpers.onnx_quantised import images as quantised_images
+from tiled_se.evaluate.accuracy import networks as accuracy_networks
+from tiled_se.evaluate.integers import hybrid
 from tiled_se.gen.block_spec import assemble
 from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden.block import DataFormat
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.network.calibration.clips import clip_warning
-from tiled_se.network.network import find_blocks
+from tiled_se.network.calibration.own_numbers import own_block
+from tiled_se.network.kept_block import KeptBlock
+from tiled_se.network.network import find_blocks, open_network
 from tiled_se.network.read.shapes import open_session
 
 HEIGHT, WIDTH = 14, 10
@@ -194,7 +199,7 @@ def total(scores):
                                "--k=2", "--seed=9", "--out=out")
     assert pathlib.Path("seen.txt").read_text().splitlines() == 3 * [
         f"{name}|{label}|1|{CLASSES}" for name, label in labels.items()]
-    assert "data formats are taken from 4 images of the same data\n" in finished.out
+    assert "data formats are taken from 4 images of the scored data\n" in finished.out
     found, numbers = networks(), rows()
     assert [(row["name"], row["label"]) for row in numbers] == list(labels.items())
     scores = {form: np.array([[float(row[f"ratio: {form} [{at}]"]) for at in (0, 1)] for row in numbers])
@@ -227,21 +232,147 @@ def test_batches(tiled_se):
             assert float(one[f"mean: {form}"]) == pytest.approx(float(other[f"mean: {form}"]), rel=1e-3)
 
 
+def means(model, images, **more):
+    """The mean of the network's output for each image."""
+    session = open_session(model, threads=1, **more)
+    return np.array([session.run(["y"], {"x": image[None]})[0].mean() for image in images])
+
+
+def column(form):
+    """The one number of each image."""
+    return np.array([float(row[f"mean: {form}"]) for row in rows()])
+
+
 def test_a_quantised_network_keeps_its_numbers(tiled_se):
-    """4-bit codes as Brevitas exports them: integers differ from SE by what the network rounds in the block only."""
-    brevitas("net.onnx")
-    labelled(np.stack(quantised_images(3, seed=5, size=16)), [""] * 3)
+    """4-bit codes as Brevitas exports them. Every form is what it is when it is put together by hand, without any
+    optimisation: then all sums are of the same numbers in the same order, and only the last digits may differ."""
+    brevitas("net.onnx", inside=4, ends=(2, 4, 1))
+    images = np.stack(quantised_images(3, seed=5, size=16))
+    labelled(images, [""] * 3)
     pathlib.Path("mean.py").write_text(MEAN)
-    finished = tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=16", "--out=out")
-    assert "data formats are the network's own; where it has none, taken from 3 images of the same" in finished.out
-    (block,) = json.loads(pathlib.Path("out/evaluate.json").read_text())["blocks"]
-    assert block["clipped"] == {"stages": {}, "moved": 0}
-    assert [block[f"{end}_type"] for end in "xy"] == ["uint4", "uint4"]
-    assert [block["x_scale"], block["y_scale"]] == pytest.approx([3 / 15, 2 / 15])
-    # Codes that round the other way shift the mean a little; any other scale or zero point shifts it by a tenth.
-    for row in rows():
-        assert float(row["mean: integers"]) == pytest.approx(float(row["mean: se"]), rel=0.02)
-    assert networks()["integers", None]["value"] != networks()["se", None]["value"]
+    finished = tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=5", "--out=out")
+    assert "data formats are the network's own; where it has none, taken from 3 images of the scored data" in (
+        finished.out)
+    (about,) = json.loads(pathlib.Path("out/evaluate.json").read_text())["blocks"]
+    assert about["clipped"] == {"stages": {}, "moved": 0}
+    assert [about[f"{end}_type"] for end in "xy"] == ["uint4", "uint4"]
+    assert [about["x_scale"], about["y_scale"]] == pytest.approx([3 / 15, 2 / 15])
+    network = open_network("net.onnx")
+    (block,) = network.blocks
+    np.testing.assert_allclose(column("se"), means(network.model, images, optimise=False), rtol=1e-6)
+    for form, keep in (("tiles", 0), ("kept", 1)):
+        tiled_se.passes("swap", "net.onnx", "--k=5", f"--keep-quantised={keep}", "-o", "tiled.onnx")
+        np.testing.assert_allclose(column(form), means(onnx.load("tiled.onnx"), images, optimise=False), rtol=1e-6)
+    # The golden model's integers between both parts of the network.
+    head = open_session(network.model, taps=[block.x], threads=1, optimise=False)
+    network.model.graph.value_info.append(onnx.helper.make_tensor_value_info(block.y, onnx.TensorProto.FLOAT, None))
+    tail = open_session(onnx.utils.Extractor(network.model).extract_model([block.y], ["y"]), threads=1, optimise=False)
+    task = BlockOptions(k=5, dtype="uint4", y_dtype="uint4", weight_bits=4)
+    for image, found in zip(images, column("integers"), strict=True):
+        x_q = block.numbers.x.quantise(np.moveaxis(head.run([block.x], {"x": image[None]})[0], 1, 3))
+        spec = assemble(task, weights_of(own_block(block), block.numbers.y), Input("", "x_q", x_q, block.numbers.x))
+        y_q = IntegerModel(spec.config, spec.quantised.parameters).run(x_q).y.numpy()
+        y = np.moveaxis(block.numbers.y.dequantise(y_q), 3, 1).astype(np.float32)
+        assert found == pytest.approx(tail.run(["y"], {block.y: y})[0].mean(), rel=1e-6)
+    forms = [column(form) for form in ("se", "tiles", "kept", "integers")]
+    assert len({tuple(form) for form in forms}) == 4
+
+
+def test_tiles_with_the_networks_own_quantisers(tiled_se):
+    """Tiles as high as the map leave them the network itself, alone and together."""
+    brevitas("net.onnx", inside=3)
+    labelled(np.stack(quantised_images(2, seed=5, size=16)), [""] * 2)
+    pathlib.Path("mean.py").write_text(MEAN)
+    command = ("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--out=out")
+    finished = tiled_se(*command, "--k=16", "--each")
+    (name,) = (block.name for block in open_network("net.onnx").blocks)
+    found = networks()
+    assert list(found) == [("se", None), *((form, block) for block in (None, name)
+                                           for form in ("tiles", "kept", "integers"))]
+    assert found["kept", None]["value"] == found["kept", name]["value"] == found["se", None]["value"]
+    assert found["tiles", None]["value"] != found["se", None]["value"]
+    assert found["kept", None]["to_tiles"]["difference"] == pytest.approx(
+        found["se", None]["value"] - found["tiles", None]["value"])
+    assert f"tiles, own quantisers, {name} alone" in finished.out
+
+
+def test_quantisers_that_cannot_be_kept(tiled_se, monkeypatch):
+    """A line says so, and the other forms are scored."""
+    brevitas("net.onnx")
+    labelled(np.stack(quantised_images(2, seed=5, size=16)), [""] * 2)
+    pathlib.Path("mean.py").write_text(MEAN)
+
+    def refused(block):
+        raise block._refusal("it has no tiles")
+
+    monkeypatch.setattr(KeptBlock, "replace", refused)
+    finished = tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=4", "--out=out")
+    (name,) = (block.name for block in open_network("net.onnx").blocks)
+    assert (f"no tiles with the network's own quantisers: block {name}: it has no tiles; SKIP={name} leaves it as it "
+            "is") in finished.out.splitlines()
+    assert [form for form, _ in networks()] == ["se", "tiles", "integers"]
+
+
+@pytest.mark.parametrize("write", [brevitas, lambda path: classifier(path, classes=2)], ids=["quantised", "float"])
+def test_quantised_networks_are_run_as_they_are_written(tiled_se, monkeypatch, write):
+    """All forms of them: onnxruntime's optimisations compute with the integers, and round in other places."""
+    write("net.onnx")
+    optimised = []
+    for module in (accuracy_networks, hybrid):
+        def opened(*arguments, **more):
+            session = open_session(*arguments, **more)
+            optimised.append(session.get_session_options().graph_optimization_level != (
+                onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL))
+            return session
+
+        monkeypatch.setattr(module, "open_session", opened)
+    labelled(quantised_images(1, size=16), [""])
+    pathlib.Path("mean.py").write_text(MEAN)
+    tiled_se.passes("evaluate", "net.onnx", "--data=data", "--metric=mean.py", "--k=16", "--input-shape=3x16x16",
+                    "--out=out")
+    # SE, tiles, perhaps kept ones, and both sides of the integers.
+    assert optimised == [False] * 5 if write is brevitas else [True] * 4
+
+
+def test_a_network_that_is_optimised_to_other_integers(tiled_se):
+    """Here one of them is rounded to the other side, and after more layers most outputs differ."""
+    path, image = quantised("regnety_002", "s8-symmetric", "."), quantised_images(6, seed=5)[4:5]
+    labelled(image, [""])
+    pathlib.Path("mean.py").write_text(MEAN)
+    assert tiled_se("evaluate", path, "--data=data", "--metric=mean.py", "--k=64", "--check-blocks=0", "--out=out"
+                    ).status == 0
+    np.testing.assert_allclose(column("se"), means(onnx.load(path), image, optimise=False), rtol=1e-6)
+    assert column("kept") == column("se")
+
+
+def test_images_that_are_not_scored(tiled_se):
+    """Formats are taken from them if there are enough, and otherwise from those that are scored."""
+    classifier()
+    labelled(arrays(6), range(6))
+    pathlib.Path("mean.py").write_text(MEAN)
+    command = ("evaluate", "net.onnx", "--data=data", "--labels=labels.csv", "--metric=mean.py", SIZE, "--k=3",
+               "--images=2", "--calibrate-by=min-max", "--check-blocks=0")
+
+    def scales(*options):
+        finished = tiled_se.passes(*command, "--out=out", *options)
+        contents = json.loads(pathlib.Path("out/evaluate.json").read_text())
+        assert contents["images"] == 2
+        line = next(line for line in finished.out.splitlines() if line.startswith("data formats are "))
+        return line.removeprefix("data formats are taken from "), [block["x_scale"] for block in contents["blocks"]]
+
+    def of(*numbers):
+        pathlib.Path("some").mkdir(exist_ok=True)
+        for file in pathlib.Path("some").iterdir():
+            file.unlink()
+        for number in numbers:
+            np.save(f"some/{number}.npy", arrays(6)[number])
+        return scales("--calibration=some", "--limit=4")[1]
+
+    # Scored are the first and the last one.
+    assert scales("--limit=4") == ("4 images of the same data, which are not scored", of(1, 2, 3, 4))
+    assert scales("--limit=3") == ("3 images of the same data, which are not scored", of(1, 2, 4))
+    assert scales("--limit=5") == ("2 images of the scored data", of(0, 5))
+    assert of(1, 2, 3, 4) != of(0, 5)
 
 
 def test_clips_of_a_quantised_network(tiled_se):
