@@ -16,7 +16,7 @@ __all__ = ["LARGEST_BIAS", "RealLayer", "Shifts", "TooLarge", "bias_headroom", "
            "row_steps", "tight_shifts", "x_range"]
 
 LARGEST_SHIFT = 63
-# From one shift of a list to the next. The multipliers of a row may have 7 bits less than the widest.
+# Bits from one shift of a list to the next: a multiplier has at most 7 fewer than the widest.
 SHIFT_BITS = 8
 # A layer's list of right shifts; None asks for the shortest list.
 Shifts = tuple[int, ...] | None

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requantisation: every accumulator meets the multiplier, shift and bias of its own record.
 
-Accumulators have a bit in each of two limbs, multipliers and biases are 0 or 1, and shifts are two constants, swapped
-between the layers; tests check all other arithmetic. The proof assumes what excite's proof shows: a pass's accumulators
-are through before the next one's come.
+Accumulators have a bit in each of two limbs, multipliers have one in their last limb, biases are 0 or 1, and shifts are
+two constants, swapped between the layers; tests check all other arithmetic. The proof assumes what excite's proof
+shows: a pass's accumulators are through before the next one's come.
 """
 
+import dataclasses
 import functools
 
 from amaranth.asserts import AnyConst, AnySeq
@@ -13,17 +14,22 @@ from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 
 from ..arithmetic import counter, delay
 from ..config import GUARD_BITS, Config
-from ..latency import LIMB_BITS, ram_latency, record_ahead, requantise_latency
+from ..latency import LIMB_BITS, ram_latency, record_ahead, requantise_latency, requantise_limbs
 from ..requantise import Requantise
 from .checks import later
 from .proof import Fault, Inside, Proof
 
 __all__ = ["PROOFS"]
 
-# By layer, by a record's index.
+# By layer, by a record's index; beyond the multiplier's one bit.
 SHIFTS = ((0, 1), (1, 0))
 # Bits of an accumulator, one in either limb, that no result loses.
 LOW, HIGH = GUARD_BITS + 1, LIMB_BITS + 1
+
+
+def _place(config):
+    """The multiplier's bit: in its last limb."""
+    return LIMB_BITS * (requantise_limbs(config)[1] - 1)
 
 
 def _records(m, config, requantise):
@@ -33,7 +39,7 @@ def _records(m, config, requantise):
     m.d.comb += [word.eq(AnyConst(3)) for word in contents]
     record = delay(m, Array(contents)[requantise.record_address], ram_latency(count), name="record")
     m.d.comb += [
-        requantise.record.multiplier.eq(record[0]), requantise.record.shift.eq(record[1]),
+        requantise.record.multiplier.eq(record[0] << _place(config)), requantise.record.shift.eq(record[1]),
         requantise.record.bias.eq(record[2] << GUARD_BITS),
     ]
     return lambda address: Array(contents)[address]
@@ -99,21 +105,29 @@ _FAULTS = (
           "late + 1, name=\"shift\"", _RECORD),
     Fault("the layer is that of the accumulator after", "requantise.py", "wait + late, name=\"layer\"",
           "wait + late - 1, name=\"layer\"", "a value has its accumulator's layer and index"),
-    Fault("the upper limb meets a lower one of another accumulator", "requantise.py", "max(i - 1, 0)", "i", _RECORD),
+    Fault("the upper limb meets a lower one of another accumulator", "multiplier.py", "max(i - 1, 0)", "i", _RECORD),
     Fault("the index is that of the accumulator before", "requantise.py", "latency, name=\"index\"",
           "latency + 1, name=\"index\"", "a value has its accumulator's layer and index"),
+)
+_WIDE = (
+    Fault("a product is expected before the limbs of its multiplier are added", "requantise.py",
+          "late = product_latency(*parts)", "late = product_latency(parts[0])", _RECORD),
 )
 _SIZES = (
     ({"channels": 3, "squeeze": 2, "macs": 2}, _FAULTS),
     ({"channels": 2, "squeeze": 1, "macs": 1}, ()),
     ({"channels": 30, "squeeze": 3, "macs": 4}, ()),
+    ({"channels": 3, "squeeze": 2, "macs": 2, "multiplier_bits": 24}, _WIDE),
 )
 
 
 def _proof(fields, faults):
-    config = Config(k=1, width=1, shifts=SHIFTS, **fields)
+    config = Config(k=1, width=1, **fields)
+    config = dataclasses.replace(
+        config, shifts=tuple(tuple(shift + _place(config) for shift in shifts) for shifts in SHIFTS))
     cycles = record_ahead(config) + requantise_latency(config)
-    return Proof(f"requantise C={config.channels} CR={config.squeeze} macs={config.macs}",
+    wide = "" if _place(config) == 0 else f" multiplier_bits={config.multiplier_bits}"
+    return Proof(f"requantise C={config.channels} CR={config.squeeze} macs={config.macs}{wide}",
                  functools.partial(_model, config), depth=cycles, cover=config.squeeze + config.channels + cycles + 2,
                  faults=faults)
 

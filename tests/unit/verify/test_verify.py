@@ -8,10 +8,12 @@ import re
 
 import pytest
 
+from tiled_se import hdl
 from tiled_se.batch.store import PACKAGE
 from tiled_se.hdl.config import ConfigError
 from tiled_se.verify import command
 from tiled_se.verify.formal import table as proofs
+from tiled_se.verify.formal.source import select
 from tiled_se.verify.mutation import summary as mutants
 from tiled_se.verify.options import VerifyOptions
 from tiled_se.verify.simulators import table as crosschecks
@@ -134,6 +136,14 @@ def test_sections():
         "had 70 frames, of which 30 were cut, and 9 were followed by beats with tlast, too; 4 resets, of which 1 in "
         "the middle of a stream; 8 loads and 3 bad streams. | context | blocks | beats | lost | wrong | "
         "|---|---|---|---|---| | causal | 2 | 1,500 | 0 | 0 |")
+
+
+def test_planted_faults_fit_the_sources():
+    """The text that each fault replaces is in its file, once."""
+    folder = pathlib.Path(hdl.__file__).parent
+    faults = [fault for _, _, proof in select(None) for fault in proof.faults]
+    assert [fault.name for fault in faults if (folder / fault.file).read_text().count(fault.old) != 1] == []
+    assert len(faults) > 100
 
 
 def test_file_in_the_place_of_a_folder_is_found_before_any_command(calls, tmp_path):
