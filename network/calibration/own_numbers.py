@@ -101,7 +101,8 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     and as ``stages`` and ``moved`` what :func:`.clipped` has; ``rounded`` has it for the float block with what the
     network clips and rounds inside of it, the ``stages``. ``share_of_clips`` and ``share_of_roundings`` are the parts
     of the mean difference that these explain, None if there is no difference. ``float`` has ``max`` and ``mean`` of the
-    difference from the float block on the same integers, and the ``bound`` of any such difference.
+    difference from the float block on the same integers, and the ``bound`` of any such difference, None if weights are
+    :func:`requantised`.
     """
     numbers, x = block.numbers, maps[block.name]
     integers = numbers.x.quantise(x[:1]).astype(numbers.x.data.numpy)
@@ -127,8 +128,8 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
             product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
             total.add(Rounding(held).integers(product) - expected)
     share_of_clips, share_of_roundings = _shares(own.total, plain.total, cut.total, rounded.total)
-    return {**own.counts, "float": {"bound": spec.quantised.error_bound_lsb, **{
-                name: float_error.counts[name] for name in ("max", "mean")}},
+    return {**own.counts, "float": {"bound": None if requantised(block) else spec.quantised.error_bound_lsb,
+                                 **{name: float_error.counts[name] for name in ("max", "mean")}},
             "clipped": {**clipped(block, x, spec.config, held), **cut.counts},
             "rounded": {"stages": list(block.ranges.roundings), **rounded.counts},
             "share_of_clips": share_of_clips, "share_of_roundings": share_of_roundings}

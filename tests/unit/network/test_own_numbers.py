@@ -279,6 +279,7 @@ def test_weights_with_another_zero_point(tiled_se, tmp_path, monkeypatch):
                                   for name, end in zip(("w1", "w2"), high, strict=True)}
     assert (f"{block.name}: weights are quantised anew: w1, as -150 to {high[0]} take 9 bits, and 8 are the most; w2, "
             f"as -150 to {high[1]} take 9 bits, and 8 are the most") in finished.out.splitlines()
+    assert row["codes"]["float"]["bound"] is None
     float_weights = dataclasses.replace(block, numbers=dataclasses.replace(block.numbers, layers=(
         None, block.numbers.layers[1])))
     assert requantised(float_weights)["w1"] == "the network does not have them as integers times a step for each output"
