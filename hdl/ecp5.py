@@ -19,6 +19,7 @@ __all__ = ["BLOCK_BITS", "Bank", "Ecp5", "plan"]
 # Bits of a DP16KD, and its shapes: words to bits of a word.
 BLOCK_BITS = 18 * 1024
 SHAPES = {16384: 1, 8192: 2, 4096: 4, 2048: 9, 1024: 18, 512: 36}
+ADDRESS = 14
 OPERAND = 18
 
 
@@ -61,6 +62,21 @@ def plan(width, depth):
     return tuple(Bank(sum(sizes[:i]), words) for i, words in enumerate(sizes))
 
 
+def _contents(words, bits):
+    """The parameters of a DP16KD that has `words`, of which the lowest `bits` count; none for no words.
+
+    Its memory is a row of bytes of 9 bits. Narrow words leave the ninth bit of a byte unused. A parameter has 16 pairs
+    of bytes, each in 20 bits.
+    """
+    memory = 0
+    for number, word in enumerate(words):
+        place = number * bits if bits >= 9 else number * bits // 8 * 9 + number * bits % 8
+        memory |= (word & ((1 << bits) - 1)) << place
+    pairs = [memory >> 18 * i & 0x3FFFF for i in range(BLOCK_BITS // 18)] if words else []
+    return {f"p_INITVAL_{i // 16:02X}": Const(sum(pair << 20 * j for j, pair in enumerate(pairs[i:i + 16])), 320)
+            for i in range(0, len(pairs), 16)}
+
+
 class Ecp5(Technology):
     """Elaboration for ECP5. Shallow memories stay generic: synthesis maps them to distributed RAM."""
 
@@ -70,55 +86,72 @@ class Ecp5(Technology):
         """Banks of DP16KD with their output registers; a third register follows the multiplexer of several banks."""
         if ram.depth <= SHALLOW:
             return super().ram(ram)
+        return self._memory(ram, write=(ram.we, ram.waddr, ram.wdata), read=(ram.re, ram.raddr))
+
+    def rom(self, rom):
+        """The same with initial contents."""
+        if rom.depth <= SHALLOW:
+            return super().rom(rom)
+        # A full address, so that word i is the block's own word i.
+        address = Cat(rom.raddr, Const(0, ADDRESS))
+        return self._memory(rom, write=(Const(0), Const(0, ADDRESS), Const(0, rom.width)), read=(Const(1), address),
+                            init=rom.words)
+
+    def _memory(self, memory, *, write, read, init=()):
+        """A port is its enable and address, and data to write: port A writes, port B reads."""
+        (we, waddr, wdata), (_, raddr) = write, read
         m, leaf = Module(), Module()
         m.submodules.leaf = leaf
-        banks = plan(ram.width, ram.depth)
+        banks = plan(memory.width, memory.depth)
         # A deep memory has a latency of three, even with a single bank, which needs no multiplexer.
-        late = ram.latency - 2
+        late = memory.latency - 2
         data = []
         for number, bank in enumerate(banks):
-            q = Signal(ram.width, name=f"bank_{number}")
-            self._bank(leaf, f"bank{number}", bank, ram, bank.selects(ram.waddr) & ram.we, q)
+            q = Signal(memory.width, name=f"bank_{number}")
+            self._bank(leaf, f"bank{number}", bank, q, write=(bank.selects(waddr) & we, waddr, wdata), read=read,
+                       init=init[bank.start:bank.start + bank.words])
             if len(banks) > 1:
-                chosen = delay(leaf, bank.selects(ram.raddr), 2, name=f"bank_{number}_chosen")
-                q = q & chosen.replicate(ram.width)
+                chosen = delay(leaf, bank.selects(raddr), 2, name=f"bank_{number}_chosen")
+                q = q & chosen.replicate(memory.width)
             data.append(q)
         total = data[0]
         for q in data[1:]:
             total = total | q
-        leaf.d.comb += ram.rdata.eq(delay(leaf, total, late, name="met"))
+        leaf.d.comb += memory.rdata.eq(delay(leaf, total, late, name="met"))
         return m
 
-    def _bank(self, m, name, bank, ram, write, q):
-        """Block RAMs side by side: port A writes, port B reads."""
+    def _bank(self, m, name, bank, q, *, write, read, init):
+        """Block RAMs side by side."""
+        (we, waddr, wdata), (re, raddr) = write, read
         bits = SHAPES[bank.words]
         low = bank.words.bit_length() - 1
-        for number in range(bank.blocks(ram.width)):
+        for number in range(bank.blocks(len(q))):
             first = number * bits
-            part = ram.wdata[first:first + bits]
-            read = Signal(36)
-            pins = {"i_CLKA": ClockSignal(), "i_CLKB": ClockSignal(), "i_CEA": Const(1), "i_WEA": write,
-                    "i_CEB": ram.re, "i_WEB": Const(0), "i_OCEA": Const(1), "i_OCEB": Const(1),
+            part = wdata[first:first + bits]
+            out = Signal(36, name="read")
+            pins = {"i_CLKA": ClockSignal(), "i_CLKB": ClockSignal(), "i_CEA": Const(1), "i_WEA": we,
+                    "i_CEB": re, "i_WEB": Const(0), "i_OCEA": Const(1), "i_OCEB": Const(1),
                     "i_RSTA": Const(0), "i_RSTB": Const(0)}
             pins |= {f"i_CS{port}{i}": Const(0) for port in "AB" for i in range(3)}
-            pins |= self._address("A", ram.waddr[:low], bits) | self._address("B", ram.raddr[:low], bits)
+            pins |= self._address("A", waddr[:low], bits) | self._address("B", raddr[:low], bits)
             data = Cat(part, Const(0, 36 - len(part)))
             pins |= {f"i_DIA{i}": data[i] for i in range(18)}
             # A word of 36 bits uses the data pins of both ports.
             wide = bits > 18
             pins |= {f"i_DIB{i}": data[18 + i] if wide else Const(0) for i in range(18)}
-            pins |= {f"o_DO{'A' if wide else 'B'}{i}": read[i] for i in range(18)}
+            pins |= {f"o_DO{'A' if wide else 'B'}{i}": out[i] for i in range(18)}
             if wide:
-                pins |= {f"o_DOB{i}": read[18 + i] for i in range(18)}
+                pins |= {f"o_DOB{i}": out[18 + i] for i in range(18)}
             m.submodules[f"{name}_{number}"] = Instance(
                 "DP16KD", p_DATA_WIDTH_A=bits, p_DATA_WIDTH_B=bits, p_REGMODE_A="OUTREG", p_REGMODE_B="OUTREG",
-                p_RESETMODE="SYNC", p_WRITEMODE_A="NORMAL", p_WRITEMODE_B="NORMAL", p_GSR="AUTO", **pins)
-            m.d.comb += q[first:first + bits].eq(read[:len(part)])
+                p_RESETMODE="SYNC", p_WRITEMODE_A="NORMAL", p_WRITEMODE_B="NORMAL", p_GSR="AUTO", **pins,
+                **_contents([word >> first for word in init], bits))
+            m.d.comb += q[first:first + bits].eq(out[:len(part)])
 
     @staticmethod
     def _address(port, address, bits):
-        """The 14 address pins. Wide words use the lowest pins as byte enables."""
-        unused = 14 - len(address)
+        """The address pins. Wide words use the lowest pins as byte enables."""
+        unused = ADDRESS - len(address)
         low = Const((1 << max(1, bits // 9)) - 1, unused) if bits >= 18 else Const(0, unused)
         return {f"i_AD{port}{i}": pin for i, pin in enumerate(Cat(low, address))}
 

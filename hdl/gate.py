@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, round_shift, saturate
 from .config import GUARD_BITS
-from .latency import ADDERS, factor_limbs, gate_limbs, table_latency
+from .latency import ADDERS, factor_limbs, gate_limbs, ram_latency, table_latency
 from .multiplier import multiply_limbs
-from .quadratic import coefficient, quadratic
+from .quadratic import look_up, quadratic
 from .tables import gate_format, gate_table
 
 __all__ = ["GateStage"]
@@ -54,40 +54,42 @@ class GateStage(wiring.Component):
         inverted, magnitude = Signal(bits, reset_less=True), Signal(bits + 1, reset_less=True)
         m.d.sync += [inverted.eq(saturated[:bits] ^ saturated[bits].replicate(bits)),
                      magnitude.eq(inverted + self.logit[bits])]
-        coefficients = self._table(m, magnitude, bits)
-        offset = delay(m, magnitude[:form.offset_bits], 1, name="offset")
+        # Half a step of the result is added to the constants, so that truncation rounds to nearest.
+        table = [(first + (1 << (form.extra - 1)), *others)
+                 for first, *others in gate_table(form, self.config.gate_top, self.config.residual)]
         if form.quadratic:
-            positive = quadratic(m, coefficients, offset, form.extra, gate_limbs(self.config), name="positive")
+            positive = self._parabola(m, table, magnitude)
         else:
+            coefficients = self._table(m, table, magnitude, bits)
+            offset = delay(m, magnitude[:form.offset_bits], 1, name="offset")
             positive = self._line(m, *coefficients, offset) >> form.extra
         top = self.config.gate_top
         whole = round(3 * top / 2) if self.config.residual else round(top)
         negative = delay(m, self.logit < 0, table_latency(self.config) - 1, name="negative")
         return Mux(negative, whole - positive, positive)
 
-    def _table(self, m, magnitude, bits):
-        """The coefficients of a magnitude's segment. The magnitude beyond the last segment gives the largest gate."""
+    def _parabola(self, m, table, magnitude):
+        """The gate of a magnitude by quadratic segments. That beyond the last segment is taken as the largest in it."""
         form = gate_format(self.config)
-        # Half a step of the result is added to the constants, so that truncation rounds to nearest.
-        table = [(first + (1 << (form.extra - 1)), *others)
-                 for first, *others in gate_table(form, self.config.gate_top, self.config.residual)]
-        offset, beyond = (1 << form.offset_bits) - 1, 0
-        for number in reversed(table[-1][1:]):
-            beyond = (beyond + number) * offset >> (form.offset_bits if form.quadratic else 0)
-        last = table[-1][0] + beyond
+        within = magnitude[:-1] | magnitude[-1].replicate(len(magnitude) - 1)
+        coefficients = look_up(m, table, within[form.offset_bits:])
+        offset = delay(m, within[:form.offset_bits], ram_latency(form.segments), name="offset")
+        return quadratic(m, coefficients, offset, form.extra, gate_limbs(self.config), name="positive")
+
+    def _table(self, m, table, magnitude, bits):
+        """The coefficients of a linear segment. The magnitude beyond the last segment gives the largest gate."""
+        form = gate_format(self.config)
+        last = table[-1][0] + table[-1][1] * ((1 << form.offset_bits) - 1)
         columns = list(zip(*table, strict=True))
         columns[0] = (*columns[0], last)
-        if form.quadratic:
-            coefficients = [coefficient(column, f"c{i}") for i, column in enumerate(columns)]
-        else:
-            coefficients = [Signal(range(max(column) + 1), name=f"c{i}", reset_less=True)
-                            for i, column in enumerate(columns)]
+        coefficients = [Signal(range(max(column) + 1), name=f"c{i}", reset_less=True)
+                        for i, column in enumerate(columns)]
         with m.Switch(magnitude[form.offset_bits:bits]):
             for i, numbers in enumerate(table):
                 with m.Case(i):
                     m.d.sync += [c.eq(number) for c, number in zip(coefficients, numbers, strict=True)]
         with m.If(magnitude[bits]):
-            m.d.sync += [c.eq(number) for c, number in zip(coefficients, (last, 0, 0), strict=False)]
+            m.d.sync += [c.eq(number) for c, number in zip(coefficients, (last, 0), strict=True)]
         return coefficients
 
     @staticmethod

@@ -9,10 +9,11 @@ import math
 from .data_type import INT8
 from .tables import gate_format, gate_table, mid_table, slope_bits
 
-__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "LOOK_UP", "MULTIPLY", "ONE_BLOCK", "READABLE", "SHALLOW",
+__all__ = ["ACCUMULATE", "COMBINE", "LIMB_BITS", "LOGIT", "MAGNITUDE", "MULTIPLY", "ONE_BLOCK", "READABLE", "SHALLOW",
            "factor_limbs", "gate_latency", "gate_limbs", "limbs", "mac_latency", "mean_limbs", "means_latency",
-           "mid_latency", "mid_limbs", "operand_limbs", "prior_wait", "product_latency", "quadratic_latency",
-           "ram_latency", "record_ahead", "requantise_latency", "requantise_limbs", "table_latency"]
+           "mid_latency", "mid_limbs", "mid_rows", "mid_table_latency", "operand_limbs", "prior_wait",
+           "product_latency", "quadratic_latency", "ram_latency", "record_ahead", "requantise_latency",
+           "requantise_limbs", "table_latency"]
 
 # Up to this depth a memory is distributed RAM or registers, for which one output register is enough.
 SHALLOW = 32
@@ -32,10 +33,10 @@ LIMB_BITS = 17
 # From a beat that is taken to its read, where a tile is read before it has ended: the beat is written in the next
 # cycle, and the record of a tile's end must be there a cycle before its last beat is read.
 READABLE = 3
-# A tabulated mid: saturation, magnitude, table; after the quadratic: difference, saturation.
-LOOK_UP, COMBINE = 3, 2
-# To the saturated logit. From there a gate's table takes magnitude and coefficients, the segment's value, and the sign.
-# A linear segment takes three rows of adders.
+# A tabulated mid: saturation, magnitude; after its table and the quadratic: difference, saturation.
+MAGNITUDE, COMBINE = 2, 2
+# To the saturated logit. From there a gate takes magnitude, coefficients, the segment's value, and the sign. A linear
+# segment takes three rows of adders.
 LOGIT = 1
 ADDERS = 3
 
@@ -129,14 +130,30 @@ def quadratic_latency(parts):
     return sum(product_latency(*limbs_of) for limbs_of in parts) + 1
 
 
+def mid_rows(config):
+    """Rows of a tabulated mid's table that the operand can reach."""
+    bits = config.hidden_frac - config.segment_bits
+    return min(config.mid_range << config.segment_bits, 1 << (config.operand_bits - bits))
+
+
+def mid_table_latency(config):
+    """From a magnitude to its segment's coefficients. That of data of up to 8 bits is small, and has one register."""
+    return ram_latency(mid_rows(config)) if config.data.bits > INT8.bits else 1
+
+
 def mid_latency(config):
     """From a requantised value to the hidden value."""
-    return LOOK_UP + quadratic_latency(mid_limbs(config)) + COMBINE if config.mid.tabulated else 1
+    if not config.mid.tabulated:
+        return 1
+    return MAGNITUDE + mid_table_latency(config) + quadratic_latency(mid_limbs(config)) + COMBINE
 
 
 def table_latency(config):
     """From a logit to its gate, in a table."""
-    return 2 + (quadratic_latency(gate_limbs(config)) if gate_format(config).quadratic else ADDERS) + 1
+    form = gate_format(config)
+    if not form.quadratic:
+        return 1 + 1 + ADDERS + 1
+    return 1 + ram_latency(form.segments) + quadratic_latency(gate_limbs(config)) + 1
 
 
 def gate_latency(config):

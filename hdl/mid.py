@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from .arithmetic import delay, saturate
 from .config import GUARD_BITS
-from .latency import COMBINE, mid_latency, mid_limbs
-from .quadratic import coefficient, quadratic
+from .data_type import INT8
+from .latency import COMBINE, mid_latency, mid_limbs, mid_rows, mid_table_latency
+from .quadratic import coefficient, look_up, quadratic
 from .tables import MID_EXTRA, mid_table
 
 __all__ = ["MidStage"]
@@ -46,18 +47,27 @@ class MidStage(wiring.Component):
 
     def _correction(self, m, magnitude):
         """``relu(a) - mid(a)`` of a magnitude."""
-        bits = self.config.hidden_frac - self.config.segment_bits
-        # Half a step of the result is added to the table's constants, so that truncation rounds to nearest.
-        coefficients = self._table(m, magnitude, bits)
-        offset = delay(m, magnitude[:bits], 1, name="offset")
-        return quadratic(m, coefficients, offset, MID_EXTRA, mid_limbs(self.config), name="correction")
-
-    def _table(self, m, magnitude, bits):
-        """The coefficients of a magnitude's segment."""
         config = self.config
+        bits, latency = config.hidden_frac - config.segment_bits, mid_table_latency(config)
+        # Half a step of the result is added to the table's constants, so that truncation rounds to nearest.
         half = 1 << (MID_EXTRA - 1)
         table = [(a0 + half, a1, a2)
                  for a0, a1, a2 in mid_table(config.mid, config.hidden_frac, config.segment_bits, config.mid_range)]
+        offset = magnitude[:bits]
+        if config.data.bits > INT8.bits:
+            # Beyond the table the correction is 0: that of c0 = half with an offset of 0.
+            beyond = magnitude >= (config.mid_range << config.hidden_frac)
+            offset = Mux(beyond, 0, offset)
+            c0, *others = look_up(m, table[:mid_rows(config)], magnitude[bits:])
+            coefficients = [Mux(delay(m, beyond, latency, name="beyond"), half, c0), *others]
+        else:
+            coefficients = self._table(m, table, half, magnitude, bits)
+        offset = delay(m, offset, latency, name="offset")
+        return quadratic(m, coefficients, offset, MID_EXTRA, mid_limbs(config), name="correction")
+
+    def _table(self, m, table, half, magnitude, bits):
+        """The coefficients of a magnitude's segment, in registers."""
+        config = self.config
         coefficients = [coefficient(column, f"c{i}") for i, column in enumerate(zip(*table, strict=True))]
         m.d.sync += [c.eq(beyond) for c, beyond in zip(coefficients, (half, 0, 0), strict=True)]
         with m.If(magnitude < (config.mid_range << config.hidden_frac)):

@@ -6,9 +6,21 @@ from amaranth.hdl import Signal, signed
 from .arithmetic import delay
 from .latency import product_latency
 from .multiplier import multiply_limbs
+from .rom import Rom
 from .tables import coefficient_bits
 
-__all__ = ["coefficient", "quadratic"]
+__all__ = ["coefficient", "look_up", "quadratic"]
+
+
+def look_up(m, table, segment):
+    """The coefficients of `table`'s row number `segment`, signed integers, ``ram_latency`` of its rows later."""
+    widths = [coefficient_bits(column) for column in zip(*table, strict=True)]
+    starts = [sum(widths[:i]) for i in range(len(widths))]
+    words = [sum((number & ((1 << width) - 1)) << start
+                 for number, width, start in zip(row, widths, starts, strict=True)) for row in table]
+    m.submodules.table = rom = Rom(width=sum(widths), words=words)
+    m.d.comb += rom.raddr.eq(segment)
+    return [rom.rdata[start:start + width].as_signed() for width, start in zip(widths, starts, strict=True)]
 
 
 def coefficient(column, name):

@@ -67,8 +67,8 @@ class Technology:
     """Elaboration for Verilog: memories and multipliers become instances of the leaf modules.
 
     An object of this class is the ``platform`` of elaboration. Without a platform (Amaranth's simulator) the components
-    are plain Amaranth. Subclasses override :meth:`ram` and :meth:`multiplier`. `top` is the top module's name, the
-    prefix of the leaves' names.
+    are plain Amaranth. Subclasses override :meth:`ram`, :meth:`rom` and :meth:`multiplier`. `top` is the top module's
+    name, the prefix of the leaves' names.
     """
 
     name = "generic"
@@ -84,6 +84,10 @@ class Technology:
             i_clk=ClockSignal(), i_we=ram.we, i_waddr=ram.waddr, i_wdata=ram.wdata,
             i_re=ram.re, i_raddr=ram.raddr, o_rdata=ram.rdata)
         return m
+
+    def rom(self, rom):
+        """An elaboratable for `rom`, a :class:`~tiled_se.hdl.rom.Rom`."""
+        return rom.logic()
 
     def multiplier(self, multiplier):
         """An elaboratable for `multiplier`, a :class:`~tiled_se.hdl.multiplier.Multiplier`."""

@@ -12,8 +12,7 @@ __all__ = ["expected", "quantised", "random_frame", "random_parameters"]
 
 def random_frame(config, height, rng):
     """int64 array (height, W, C) over the data's whole range."""
-    low = config.data.low
-    return rng.integers(low, low + 256, (height, config.width, config.channels))
+    return rng.integers(config.data.low, config.data.high + 1, (height, config.width, config.channels))
 
 
 def expected(config, parameters, frame):

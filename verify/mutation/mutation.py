@@ -16,8 +16,8 @@ MODES = {
     "cnot0": "inverted while bit {ctrl} of the same port is 0",
     "cnot1": "inverted while bit {ctrl} of the same port is 1",
 }
-# Instances that are no components: memories, multipliers, and their parts.
-_PARTS = re.compile(r"ram|\w+_ram|leaf|storage|multiply(_\d+)*|(square|line|rescale)(_\d+)?")
+# Instances that are no components: memories, tables, multipliers, and their parts.
+_PARTS = re.compile(r"ram|\w+_ram|leaf|storage|table|multiply(_\d+)*|(square|line|rescale)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Mutation:
 
 
 def component_of(cell: str) -> str:
-    """The component of a flat netlist's cell: its instances from the top down, without memories and multipliers."""
+    """The component of a flat netlist's cell: its instances from the top down, without those parts."""
     if cell.startswith("$flatten"):
         path = re.findall(r"\\([^.\\$]+)\.", cell)
     else:

@@ -23,6 +23,22 @@ module DP16KD (
     parameter WRITEMODE_A = "NORMAL";
     parameter WRITEMODE_B = "NORMAL";
     parameter GSR = "DISABLED";
+    parameter [319:0] INITVAL_00 = 320'bx, INITVAL_01 = 320'bx, INITVAL_02 = 320'bx, INITVAL_03 = 320'bx;
+    parameter [319:0] INITVAL_04 = 320'bx, INITVAL_05 = 320'bx, INITVAL_06 = 320'bx, INITVAL_07 = 320'bx;
+    parameter [319:0] INITVAL_08 = 320'bx, INITVAL_09 = 320'bx, INITVAL_0A = 320'bx, INITVAL_0B = 320'bx;
+    parameter [319:0] INITVAL_0C = 320'bx, INITVAL_0D = 320'bx, INITVAL_0E = 320'bx, INITVAL_0F = 320'bx;
+    parameter [319:0] INITVAL_10 = 320'bx, INITVAL_11 = 320'bx, INITVAL_12 = 320'bx, INITVAL_13 = 320'bx;
+    parameter [319:0] INITVAL_14 = 320'bx, INITVAL_15 = 320'bx, INITVAL_16 = 320'bx, INITVAL_17 = 320'bx;
+    parameter [319:0] INITVAL_18 = 320'bx, INITVAL_19 = 320'bx, INITVAL_1A = 320'bx, INITVAL_1B = 320'bx;
+    parameter [319:0] INITVAL_1C = 320'bx, INITVAL_1D = 320'bx, INITVAL_1E = 320'bx, INITVAL_1F = 320'bx;
+    parameter [319:0] INITVAL_20 = 320'bx, INITVAL_21 = 320'bx, INITVAL_22 = 320'bx, INITVAL_23 = 320'bx;
+    parameter [319:0] INITVAL_24 = 320'bx, INITVAL_25 = 320'bx, INITVAL_26 = 320'bx, INITVAL_27 = 320'bx;
+    parameter [319:0] INITVAL_28 = 320'bx, INITVAL_29 = 320'bx, INITVAL_2A = 320'bx, INITVAL_2B = 320'bx;
+    parameter [319:0] INITVAL_2C = 320'bx, INITVAL_2D = 320'bx, INITVAL_2E = 320'bx, INITVAL_2F = 320'bx;
+    parameter [319:0] INITVAL_30 = 320'bx, INITVAL_31 = 320'bx, INITVAL_32 = 320'bx, INITVAL_33 = 320'bx;
+    parameter [319:0] INITVAL_34 = 320'bx, INITVAL_35 = 320'bx, INITVAL_36 = 320'bx, INITVAL_37 = 320'bx;
+    parameter [319:0] INITVAL_38 = 320'bx, INITVAL_39 = 320'bx, INITVAL_3A = 320'bx, INITVAL_3B = 320'bx;
+    parameter [319:0] INITVAL_3C = 320'bx, INITVAL_3D = 320'bx, INITVAL_3E = 320'bx, INITVAL_3F = 320'bx;
     // The lowest address pins of wide words are byte enables.
     localparam LOW = DATA_WIDTH_A == 36 ? 5 : DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 : DATA_WIDTH_A == 4 ? 2
                    : DATA_WIDTH_A == 2 ? 1 : 0;
@@ -42,6 +58,24 @@ module DP16KD (
             $display("DP16KD: a mode that is not modelled");
             $finish;
         end
+    end
+    // Of initial contents each 20 bits hold 18: two bytes of 9, of which words of 4 bits and less leave the ninth unused.
+    localparam BYTE = DATA_WIDTH_A < 9 ? 8 : 9;
+    localparam [20479:0] CONTENTS = {
+        INITVAL_3F, INITVAL_3E, INITVAL_3D, INITVAL_3C, INITVAL_3B, INITVAL_3A, INITVAL_39, INITVAL_38,
+        INITVAL_37, INITVAL_36, INITVAL_35, INITVAL_34, INITVAL_33, INITVAL_32, INITVAL_31, INITVAL_30,
+        INITVAL_2F, INITVAL_2E, INITVAL_2D, INITVAL_2C, INITVAL_2B, INITVAL_2A, INITVAL_29, INITVAL_28,
+        INITVAL_27, INITVAL_26, INITVAL_25, INITVAL_24, INITVAL_23, INITVAL_22, INITVAL_21, INITVAL_20,
+        INITVAL_1F, INITVAL_1E, INITVAL_1D, INITVAL_1C, INITVAL_1B, INITVAL_1A, INITVAL_19, INITVAL_18,
+        INITVAL_17, INITVAL_16, INITVAL_15, INITVAL_14, INITVAL_13, INITVAL_12, INITVAL_11, INITVAL_10,
+        INITVAL_0F, INITVAL_0E, INITVAL_0D, INITVAL_0C, INITVAL_0B, INITVAL_0A, INITVAL_09, INITVAL_08,
+        INITVAL_07, INITVAL_06, INITVAL_05, INITVAL_04, INITVAL_03, INITVAL_02, INITVAL_01, INITVAL_00
+    };
+    integer place;
+    initial begin
+        for (place = 0; place < 2048 * BYTE; place = place + 1)
+            memory[place / DATA_WIDTH_A][place % DATA_WIDTH_A]
+                = CONTENTS[place / BYTE / 2 * 20 + place / BYTE % 2 * 9 + place % BYTE];
     end
     // Ties of the real cell that the model relies on.
     wire tied = CEA & OCEA & OCEB & ~(WEB | RSTA | RSTB | CSA0 | CSA1 | CSA2 | CSB0 | CSB1 | CSB2)

@@ -226,18 +226,23 @@ def test_requantise(requant_bits, operand_bits, multiplier_bits):
     assert Record(config).size == config.record_bits
 
 
-@pytest.mark.parametrize(("bits", "operand_bits", "segment_bits"), [
-    (8, 12, 3), (8, 18, 3), (8, 34, 3), (16, 36, 1), (16, 36, 7), (16, 44, 5)])
+@pytest.mark.parametrize(("bits", "operand_bits", "fields"), [
+    (8, 12, {}), (8, 18, {}), (8, 34, {}), (9, 12, {"segment_bits": 1}), (12, 20, {"segment_bits": 5}),
+    # Operands that do not reach the end of the table, and tables of one to three registers.
+    (12, 24, {"hidden_frac": 20}), (16, 26, {"segment_bits": 1, "hidden_frac": 24}), (16, 36, {"segment_bits": 1}),
+    (16, 36, {"segment_bits": 7}), (16, 44, {"segment_bits": 5})])
 @pytest.mark.parametrize("mid", list(Mid))
-def test_mid(mid, bits, operand_bits, segment_bits):
-    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, operand_bits=operand_bits, data=DataType(bits),
-                    requant_bits=operand_bits + 9, segment_bits=segment_bits,
-                    hidden_frac=min(operand_bits - 6, 28 if bits == 8 else 30) if mid.tabulated else 0)
+def test_mid(mid, bits, operand_bits, fields):
+    fields = {"hidden_frac": min(operand_bits - 6 - (bits > 8), 28 if bits == 8 else 30)} | fields
+    config = Config(k=1, width=1, channels=1, squeeze=1, mid=mid, data=DataType(bits), operand_bits=operand_bits,
+                    requant_bits=max(operand_bits + 9, 24), **fields if mid.tabulated else {"hidden_frac": 0})
     rng = np.random.default_rng(operand_bits)
     end = 1 << (config.requant_bits - GUARD_BITS)
     near = 1 << (operand_bits - 1)
     values = np.concatenate([extremes_and_random(-end, end - 1, 30, rng), extremes_and_random(-near, near, 150, rng),
-                             rng.integers(-4 << config.hidden_frac, 4 << config.hidden_frac, 200)])
+                             rng.integers(-4 << config.hidden_frac, 4 << config.hidden_frac, 200),
+                             *((sign * (config.mid_range << config.hidden_frac) + np.arange(-2, 3)).clip(-end, end - 1)
+                               for sign in (-1, 1))])
     dut = MidStage(config)
     got = pipeline(dut, dut.i, dut.o, mid_latency(config), values)
     columns = activation.mid_columns(mid, config.hidden_frac, config.segment_bits, config.mid_range)

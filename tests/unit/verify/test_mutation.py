@@ -33,6 +33,7 @@ def test_kinds(failure, kind):
 
 @pytest.mark.parametrize(("cell", "component"), [
     (r"$flatten\excite.\mac.\multiply_1.\leaf.$procdff$5", "excite.mac"),
+    (r"$flatten\excite.\gate.\table.$procmux$3", "excite.gate"),
     (r"$flatten\accumulate.\ram.\leaf.$procmux$9", "accumulate"),
     (r"$flatten\ingress.\position.$31", "ingress.position"),
     ("$19", "tiled_se"),
