@@ -15,5 +15,5 @@ __all__, __getattr__ = lazy(__name__, {
     "priors": "mean_descriptors",
     "quantise": "Quantised quantise_fixed_widths quantise_within_error",
     "range_method": "RangeKind RangeMethod",
-    "reference": "error_lsb squeeze_excite",
+    "reference": "output_errors squeeze_excite",
 })
