@@ -27,8 +27,8 @@ BLOCKS = {
     "headline": dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True),
     # One bit wide block RAMs, block RAMs for sums and gates, three registers behind the weights.
     "one lane": dict(k=3, width=131, channels=72, squeeze=18, macs=2, loadable=True),
-    # Operands of more than 18 bits, tabulated mid, parameters baked in.
-    "wide operands": dict(k=3, width=40, channels=24, squeeze=6, lanes=2, mid=Mid.SILU, gain=6.0),
+    # Operands and multipliers of more than 18 bits, tabulated mid, parameters baked in.
+    "wide operands": dict(k=3, width=40, channels=24, squeeze=6, lanes=2, mid=Mid.SILU, gain=6.0, multiplier_bits=32),
     # Tables in block RAMs.
     "16 bits": dict(k=2, width=30, channels=16, squeeze=4, lanes=2, mid=Mid.SILU, data=DataType(16)),
 }
