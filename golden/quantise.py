@@ -137,21 +137,21 @@ def _finest(config: Config, block: FloatBlock, x_scale: float, tight: bool) -> Q
     return None
 
 
-def _has_steps(block: FloatBlock) -> bool:
-    return block.w1_step is not None or block.w2_step is not None
+def _multipliers(config: Config, block: FloatBlock) -> list[Config]:
+    """`config` with each width of requantisation multipliers to try, the least first.
 
-
-def _multiplier_bits(config: Config, block: FloatBlock) -> list[int]:
-    """The widths of requantisation multipliers to try, the least first.
-
-    Those of the quantiser's own steps are exact with any width. The relative error of a given step, times 2**N for data
-    of N bits, is some of an output's error in steps: with N + 16 bits 2**-16, or 2**-13 with the shifts of a loadable
-    block, which has the most bits for other steps.
+    Those of the quantiser's own steps are exact with any width. The relative error of a given step, times 2**P for a
+    ``precision`` of P bits, is some of an output's error in steps. A loadable block has room for other steps: it gets
+    P + 16 bits, or the most, and shifts with which 4 of them are lost at most.
     """
-    if not _has_steps(block):
-        return [config.multiplier_bits]
-    widest = min(config.data.bits + 16, MOST_MULTIPLIER_BITS)
-    return [widest] if config.loadable else list(range(FEWEST_MULTIPLIER_BITS, widest + 1, 2))
+    if block.w1_step is None and block.w2_step is None:
+        return [config]
+    if not config.loadable:
+        return [dataclasses.replace(config, multiplier_bits=bits)
+                for bits in range(FEWEST_MULTIPLIER_BITS, MOST_MULTIPLIER_BITS + 1, 2)]
+    # For ratios from 2**16 down; those that take other shifts than these are too small to matter.
+    return [dataclasses.replace(config, multiplier_bits=bits, shifts=(tuple(range(bits - 16, bits + 20, 5)),) * 2)
+            for bits in sorted({min(config.precision + 16, MOST_MULTIPLIER_BITS), MOST_MULTIPLIER_BITS})]
 
 
 def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, least_bits: int,
@@ -160,18 +160,16 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
 
     Returns the `Quantised` (with the widest ``requant_bits``), else the one with the lowest bound, or None.
     """
-    nearest, multipliers = None, _multiplier_bits(config, block)
+    nearest, choices = None, _multipliers(config, block)
     for bits in range(max(least_bits, config.data.bits + 2), config.most_operand_bits + 1):
         # Legal ones for now; `_finest` and `_with_table` replace them.
         frac, segment_bits = (2, 1) if config.mid.tabulated else (config.hidden_frac, config.segment_bits)
-        widened = dataclasses.replace(config, operand_bits=bits, requant_bits=MAX_REQUANT_BITS, hidden_frac=frac,
-                                      segment_bits=segment_bits, multiplier_bits=multipliers[-1])
+        *narrower, widened = (dataclasses.replace(choice, operand_bits=bits, requant_bits=MAX_REQUANT_BITS,
+                                                  hidden_frac=frac, segment_bits=segment_bits) for choice in choices)
         result = _finest(widened, block, x_scale, tight)
         if result and result.error_bound_lsb <= error_lsb:
             # Costs the tables, and narrower multipliers, only at widths that exact ones would allow.
-            narrower = (_finest(dataclasses.replace(widened, multiplier_bits=width), block, x_scale, tight)
-                        for width in multipliers[:-1])
-            for candidate in itertools.chain(narrower, [result]):
+            for candidate in itertools.chain((_finest(one, block, x_scale, tight) for one in narrower), [result]):
                 if candidate and candidate.error_bound_lsb <= error_lsb:
                     result = _with_table(candidate, block, error_lsb, tight)
                     if result.error_bound_lsb <= error_lsb:
@@ -219,10 +217,7 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     """
     _check(config, block, x_scale)
     if config.loadable:
-        most = _multiplier_bits(config, block)[-1]
-        # Ratios up to 256 with 3 bits less than the most, which takes all shifts from 2**-20 on.
-        given = tuple(range(most - 8, most + 24, 4))
-        config = dataclasses.replace(config, shifts=(given, given) if _has_steps(block) else Config.shifts)
+        config = dataclasses.replace(config, shifts=Config.shifts)
     result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)
     if result is None or result.error_bound_lsb > error_lsb:
         raise ConfigError("error_lsb", error_lsb, f"no operand width up to {config.most_operand_bits} bits keeps this "
@@ -236,13 +231,17 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
 
 
 def _reached(result: Quantised | None) -> str:
-    """The bound of the `result` that comes closest, and whether it has a mid's finest grid."""
+    """The bound of the `result` that comes closest, and what of it has the most bits: a mid's grid, multipliers."""
     if result is None:
         return "their range has no format"
     config = result.config
-    finest = f", with hidden values of {config.hidden_frac} fractional bits, the most of mid={config.mid.value}"
-    limited = config.mid.tabulated and config.hidden_frac == config.most_hidden_frac
-    return f"the lowest bound reached is {result.error_bound_lsb:.3f}{finest if limited else ''}"
+    most = []
+    if config.mid.tabulated and config.hidden_frac == config.most_hidden_frac:
+        most.append(f"hidden values of {config.hidden_frac} fractional bits, the most of mid={config.mid.value}")
+    if config.multiplier_bits == MOST_MULTIPLIER_BITS:
+        most.append(f"multipliers of {config.multiplier_bits} bits, the most, for the given steps of the weights")
+    limits = f", with {' and '.join(most)}" if most else ""
+    return f"the lowest bound reached is {result.error_bound_lsb:.3f}{limits}"
 
 
 def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, reached: str) -> NoReturn:
@@ -251,8 +250,11 @@ def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb:
     if wider is None or wider.error_bound_lsb > error_lsb:
         raise ConfigError("operand_bits", config.operand_bits,
                           f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
-    option = next(name for name in ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")
-                  if getattr(wider.config, name) != getattr(config, name))
+    option = next((name for name in ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")
+                   if getattr(wider.config, name) != getattr(config, name)), None)
+    if option is None:
+        raise ConfigError("shifts", config.shifts, f"must be {wider.config.shifts} to keep {error_lsb:g} LSB "
+                                                   f"({reached})")
     value, needed = getattr(config, option), getattr(wider.config, option)
     raise ConfigError(option, value, f"must be at {'least' if needed > value else 'most'} {needed} "
                                      f"to keep {error_lsb:g} LSB ({reached})")

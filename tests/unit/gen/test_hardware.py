@@ -93,7 +93,7 @@ def test_weights_with_steps(made, npz, dtype):
         assert error_of(spec) <= spec.quantised.error_bound_lsb <= 1
     if dtype == "uint16":
         path, _ = made("narrow.json", **more)
-        message = r"^hardware=.*: its multiplier_bits of 16 must be at least 32 to keep 1 LSB \(now [0-9.]+\)$"
+        message = r"^hardware=.*: its multiplier_bits of 16 must be at least 30 to keep 1 LSB \(now [0-9.]+\)$"
         with pytest.raises(ConfigError, match=message):
             prepare(BlockOptions(**SHAPE | more, weights=others["stepped"], hardware=path))
 

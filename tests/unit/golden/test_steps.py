@@ -104,6 +104,31 @@ def test_narrow_multipliers_cost_outputs_their_accuracy():
         quantise_fixed_widths(general, made, X_SCALE[16])
 
 
+def test_loud_weights_are_refused():
+    """Steps that multipliers of the most bits miss by too much, for outputs that are far finer than the input."""
+    made, _ = block(seed=3)
+    loud = dataclasses.replace(made, w1=made.w1 * 300, w1_step=made.w1_step * 300, w2=made.w2 * 300,
+                               w2_step=made.w2_step * 300)
+    message = (r"^error_lsb=1.0: no operand width up to 44 bits keeps this for these parameters; the lowest bound "
+               r"reached is [0-9.]+, with multipliers of 32 bits, the most, for the given steps of the weights$")
+    for loadable in (False, True):
+        with pytest.raises(ConfigError, match=message):
+            quantise_within_error(config(16, loadable=loadable), loud, X_SCALE[16])
+    # Steps of its own it could have.
+    free = dataclasses.replace(loud, w1_step=None, w2_step=None)
+    assert quantise_within_error(config(16), free, X_SCALE[16])[1].error_bound_lsb <= 1
+
+
+def test_other_shifts_are_named():
+    """Those of a loadable block of the same widths; with them its multipliers have fewer bits."""
+    made, _ = block()
+    fitted, _ = quantise_within_error(config(16, loadable=True), made, X_SCALE[16])
+    general = dataclasses.replace(fitted, shifts=((0, 8, 16),) * 2)
+    message = r"^shifts=\(\(0, 8, 16\), \(0, 8, 16\)\): must be \(\(16, 21, .* to keep 1 LSB \(now [0-9.]+\)$"
+    with pytest.raises(ConfigError, match=message):
+        quantise_fixed_widths(general, made, X_SCALE[16])
+
+
 def test_biases_count():
     """A bias is rounded to 2**-6 of a step of the result; of given weights this is an error, and in the bound."""
     made, _ = block()
