@@ -89,8 +89,6 @@ def load_hardware(options: BlockOptions) -> Hardware | None:
     path = options.hardware
     if path is None:
         return None
-    if options.loadable is False:
-        raise ConfigError("loadable", False, f"must be 1 for HARDWARE={path}")
     try:
         about = json.loads(decoded(read_bytes("hardware", path, KIND, 1 << 30)))
         config, fingerprint = about["config"], about["parameters"]["fingerprint"]
@@ -104,4 +102,6 @@ def load_hardware(options: BlockOptions) -> Hardware | None:
         legal = False
     if not legal:
         raise ConfigError("hardware", path, f"must be {KIND}")
+    if options.loadable is False:
+        raise ConfigError("loadable", False, f"must be 1 for HARDWARE={path}")
     return Hardware(path, config, fingerprint)

@@ -31,6 +31,8 @@ OTHERS = {
         ("int8", "uint8", "int2", "int4", "uint5", "int12", "uint16"),
         ("int1", "int17", "uint1", "uint17", "int", "float16", "INT8", "int08", "s8"))),
     "y_scale": (("auto", "0.02", "1e-3", ".5", "4"), ("0", "0.0", "-1", "1e-999", "AUTO", "1,5", ".", "1e")),
+    "calibrate_by": (("auto", "min-max", "percentile", "percentile:99.9", "mse"),
+                     ("minmax", "percentile:", "percentile:49", "percentile:101", "percentile:a", "MSE")),
     "window": (("0:7", "4:1", "00:001", "65536:1"), ("7", "0:0", "0:7:1", "0,7", "-1:7", "0:", ":7", "65537:1", "a:b")),
     "scheduler": (("nobody",), ("node1:8786", "tcp://", "tcp://a:0", "tcp://a:99999", "tcp://a b:1", "http://a:1")),
     **dict.fromkeys(("mean", "std"), (("0.5", "0.1,.2,0.3", "1"), ("1,1,1,1,1", "1,,2", "nan,0,0", "1.1e6"))),

@@ -40,7 +40,11 @@ NO_FOLDERS = ("file", "file/below", "fifo", "loop", "dangling", "/dev/null", "/d
 NO_TARGETS = ("file/below", "folder", "fifo", "loop/x", "new/", ".", "a/" + "x" * 300, "x" * 250)
 NO_FILES = ("missing", "folder", ".", "fifo", "loop", "dangling", "/dev/null", "/dev/zero", "/dev/full", "/dev/stdin",
             "a\0b", "x" * 5000, "/proc/self/mem", "~/x", "http://a/b", "\udcff\n", "missing/../w", "$(id)")
-SUFFIXES = {"weights": ".npz", "input": ".npz", "model": ".onnx", "network": ".json", "configs": ".toml"}
+SUFFIXES = {"weights": ".npz", "input": ".npz", "hardware": ".json", "model": ".onnx", "network": ".json",
+            "configs": ".toml"}
+# No manifests of a loadable block.
+NO_MANIFESTS = (b"", b"{}", b"[]", b'{"config": {}, "parameters": {"fingerprint": "00000000"}}', b"\xff\xfe",
+                b"{" * 9999)
 
 
 @dataclasses.dataclass
@@ -344,6 +348,8 @@ def damaged_lines(draw, commands):
         suffix, (content, refused) = ".json", damaged_list(draw, "network")
     elif name == "model":
         content, refused = edited(draw, model_bytes()), False
+    elif name == "hardware":
+        content, refused = draft.pick(NO_MANIFESTS), True
     elif name in ("network", "configs"):
         content, refused = damaged_list(draw, name)
         draft.said |= {"jobs": "1"}
