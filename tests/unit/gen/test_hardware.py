@@ -107,6 +107,17 @@ def test_default_outputs_of_hardware_that_has_a_scale_of_its_own(made, npz):
     assert prepare(BlockOptions(**SHAPE)).config.fingerprint != first.config.fingerprint
 
 
+@pytest.mark.parametrize("mid", [Mid.RELU, Mid.SILU])
+def test_ratios_of_the_same_power_of_two_need_no_name(made, mid):
+    """The widths are those of the largest ratio, if that has any; OPERAND_BITS may say less."""
+    more = dict(dtype="int16", mid=mid)
+    step = prepare(BlockOptions(**SHAPE | more)).format.scale
+    specs = [made(**more, y_scale=step / ratio)[1] for ratio in (1.02, 1.4, 2.0)]
+    assert len({spec.config.fingerprint for spec in specs}) == 1
+    bits = specs[0].config.operand_bits
+    assert made(**more, y_scale=step / 1.02, operand_bits=bits - 1)[1].config.operand_bits == bits - 1
+
+
 def test_loadable_is_the_default(made, npz):
     path, first = made()
     shape = {name: value for name, value in SHAPE.items() if name != "loadable"}
