@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From options to a :class:`BlockSpec`: files read, shape resolved, hardware sized, weights quantised.
+"""From options to a :class:`BlockSpec`: files read, hardware sized, weights quantised.
 
 `sim`, `verilog` and `synth` all start here, so the same options make the same hardware. Only the operation's shape, the
 weights and the data's format decide it; height, number of frames, stalls and random data don't.
@@ -8,7 +8,6 @@ weights and the data's format decide it; height, number of frames, stalls and ra
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,22 +18,16 @@ from ..golden.reference import squeeze_excite
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid, Order, Tiling
 from ..hdl.formats import RATIO_TOLERANCE
 from ..hdl.parameters import Parameters
-from ..hdl.sizing import choose_macs, doubts, lanes_within
+from ..hdl.sizing import choose_macs, doubts
 from . import formats
-from .data import (
-    MOST_ELEMENTS,
-    MOST_WEIGHTS,
-    Input,
-    Weights,
-    load_input,
-    load_weights,
-)
+from .data import Input, Weights, load_input, load_weights
 from .fields import options_of, text_of
 from .hardware import Hardware, load_hardware
 from .options import BlockOptions, SynthOptions, VerilogOptions
+from .shape import Shape, limit, resolve
 from .wording import prior_alone
 
-__all__ = ["BlockSpec", "Shape", "assemble", "prepare"]
+__all__ = ["BlockSpec", "assemble", "prepare"]
 
 OPTIONS = options_of(BlockOptions)
 
@@ -47,31 +40,6 @@ LEAST_OPERAND_BITS = 2
 WEIGHTS_STREAM, DATA_STREAM = 1, 2
 # Most elements that wait for their gates.
 MOST_TILE = 1 << 28
-
-
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """Every dimension of the feature map, resolved; and the block's lanes.
-
-    `frames` and the number of the stream's lines don't enter the hardware: that is `height`, or `width` of a stream by
-    columns.
-    """
-
-    width: int
-    channels: int
-    squeeze: int
-    lanes: int
-    height: int
-    frames: int
-
-    def line(self, order: Order) -> int:
-        """The length of the stream's lines."""
-        return self.height if order is Order.COLUMNS else self.width
-
-    def check_frames(self) -> None:
-        """Raise ConfigError ("height") where the frames are more than a machine holds."""
-        product = self.frames * self.height * self.width * self.channels
-        _limit("height", self.height, "FRAMES*H*W*C", product, MOST_ELEMENTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +105,7 @@ def prepare(options: BlockOptions) -> BlockSpec:
 
 def assemble(options: BlockOptions, weights: Weights | None = None, data: Input | None = None) -> BlockSpec:
     """As :func:`prepare`, but with the contents of the files instead of their names."""
-    shape = _resolve(options, weights, data)
+    shape = resolve(options, weights, data)
     tiling = _tiling(options, shape, weights)
     # Frames that nobody asked for must not stop the Verilog of a wide block.
     if options.height is not None or options.frames is not None:
@@ -156,77 +124,14 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     return BlockSpec(options, shape, config, quantised, data_format, y_format, data.x if data else None, ignores_prior)
 
 
-def _resolve(options: BlockOptions, weights: Weights | None, data: Input | None) -> Shape:
-    """The :class:`Shape` of `options` with the contents of the files, if there are any.
-
-    Raises ConfigError where something is missing, too large, or given twice and differently; the message names both.
-    """
-    claims = list(_claims(weights, data))
-    height, width = _map_size(options, claims)
-    channels = _needed("channels", options, claims)
-    squeeze = _one("squeeze", options, claims, max(1, channels // 4))
-    frames = _one("frames", options, claims, 2)
-    lanes = _one("lanes", options, [], lanes_within(channels))
-    _limit("squeeze", squeeze, "C*CR", channels * squeeze, MOST_WEIGHTS)
-    return Shape(width, channels, squeeze, lanes, height, frames)
-
-
-def _map_size(options: BlockOptions, claims: Sequence[tuple[str, int, str]]) -> tuple[int, int]:
-    """Height and width of the map: one is the hardware's and needed, the other one is by default the same."""
-    if options.order is Order.COLUMNS:
-        height = _needed("height", options, claims, _one("width", options, claims))
-        return height, _one("width", options, claims, height)
-    width = _needed("width", options, claims)
-    return _one("height", options, claims, width), width
-
-
 def _tiling(options: BlockOptions, shape: Shape, weights: Weights | None) -> Tiling:
     """The tiling; ConfigError for options that exclude each other, and where more must wait than is ever built."""
     line = shape.line(options.order)
     tiling = options.tiling(line, weights is not None and "prior" in weights.arrays)
     name = "k" if tiling.window is None else "window"
-    _limit(name, OPTIONS[name].text_of(getattr(options, name)), tiling.waiting_formula,
+    limit(name, OPTIONS[name].text_of(getattr(options, name)), tiling.waiting_formula,
            tiling.waiting(line) * shape.channels, MOST_TILE)
     return tiling
-
-
-def _claims(weights: Weights | None, data: Input | None) -> Iterator[tuple[str, int, str]]:
-    """Dimensions that the files have: (dimension, value, place in the file)."""
-    if weights:
-        squeeze, channels = weights.arrays["w1"].shape
-        where = f"w1 of WEIGHTS={weights.path} is {[squeeze, channels]}"
-        yield from (("squeeze", squeeze, where), ("channels", channels, where))
-    if data:
-        where = f"{data.name} of INPUT={data.path} is {list(data.x.shape)}"
-        for name, value in zip(("frames", "height", "width", "channels"), data.x.shape, strict=True):
-            yield name, value, where
-
-
-def _one(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]], default: Any = None) -> Any:
-    """The one value that options and files give dimension `name`; `default` if they give none."""
-    given = getattr(options, name)
-    stored = [(value, where) for claimed, value, where in claims if claimed == name]
-    for value, where in stored:
-        if given not in (None, value):
-            raise ConfigError(name, given, f"must be {value}, as {where}")
-        if value != stored[0][0]:
-            raise ConfigError(name, value, f"must be {stored[0][0]}, as {stored[0][1]}; but {where}")
-    return stored[0][0] if stored else default if given is None else given
-
-
-def _needed(name: str, options: BlockOptions, claims: Sequence[tuple[str, int, str]],
-            default: int | None = None) -> int:
-    value = _one(name, options, claims, default)
-    if value is None:
-        raise ConfigError(name, "", "is needed, as no file gives it; must be from 1 to 65536")
-    if not 1 <= value <= 1 << 16:
-        raise ConfigError(name, value, "must be from 1 to 65536")
-    return value
-
-
-def _limit(name: str, value: int | str, formula: str, product: int, most: int) -> None:
-    if product > most:
-        raise ConfigError(name, value, f"must be smaller: {formula} = {product} may be {most} at most")
 
 
 def _fixed_format(options: BlockOptions) -> DataFormat:
