@@ -8,7 +8,7 @@ import functools
 
 from amaranth.hdl import Array, Assert, Cat, Const, Cover, Mux, Signal
 
-from ..config import Config, Context
+from ..config import Config, Context, DataType, Mid
 from ..latency import mac_latency, mid_latency, ram_latency, record_ahead
 from ..timing import OPERAND, Timing
 from .checks import any_below, later
@@ -132,17 +132,24 @@ _FAULTS = (
           "drains = arrives + mac_latency(config) - record_ahead(config) + 1",
           "a pass's first accumulator comes with its record", depth=30),
 )
+_TABLE = (
+    Fault("hidden values are written a cycle early", "excite.py", "latency = mid_latency(self.config)",
+          "latency = mid_latency(self.config) - 1", "hidden values come at the pace of Timing", depth=50),
+)
 _SIZES = (
     (Config(k=2, width=1, channels=3, squeeze=2, macs=2), _FAULTS),
     (Config(k=3, width=1, channels=3, squeeze=3, lanes=3, macs=1), ()),
     (Config(k=2, width=1, channels=6, squeeze=3, lanes=3, macs=2), ()),
     (Config(context=Context.CUMULATIVE, k=1, prior_rows=1, max_rows=2, width=1, channels=3, squeeze=2, macs=2), ()),
+    # The table of a middle activation of wide data has a register more.
+    (Config(k=2, width=1, channels=3, squeeze=2, macs=2, data=DataType(12), mid=Mid.SILU), _TABLE),
 )
 
 
 def _name(config):
     context = "" if config.context is Context.TILE else f"{tiling_name(config)} "
-    return f"hidden {context}C={config.channels} CR={config.squeeze} lanes={config.lanes} macs={config.macs}"
+    table = f" {config.data} {config.mid.value}" if config.mid.tabulated else ""
+    return f"hidden {context}C={config.channels} CR={config.squeeze} lanes={config.lanes} macs={config.macs}{table}"
 
 
 # Cycles of induction: from an input to its hidden value and to the read of that value.
