@@ -98,16 +98,19 @@ def _stored(graph, layer):
         if operator not in MOVED:
             break
         name = node.input[0]
-    numbers = stored_numbers(graph, node) if operator == "DequantizeLinear" else None
+    numbers = stored_numbers(graph, node, zeros=True) if operator == "DequantizeLinear" else None
     array, raw = graph.constant(layer.tensor), None if numbers is None else graph.constant(node.input[0])
     if array is None or raw is None or array.ndim < 2 or numbers[-1]:
         return None
     (scale, zero), matrix = numbers[:2], array.reshape(array.shape[:2]).astype(np.float64)
     for real in (matrix, matrix.T):
         if real.shape == layer.weight.shape and scale.size in (1, len(real)):
-            integers = np.rint(real / np.broadcast_to(scale.reshape(-1), len(real))[:, None])
-            # Those of the layer, with what is folded into it. A row of zeros has any.
+            integers = np.rint(real / np.broadcast_to(np.where(scale > 0, scale, 1).reshape(-1), len(real))[:, None])
+            # Those of the layer, with what is folded into it, which may make a row zero.
+            integers[~layer.weight.any(axis=1)] = 0
             steps = (layer.weight * integers).sum(axis=1) / np.maximum((integers * integers).sum(axis=1), 1)
+            # A row of zeros has any step: that of another row takes no other shift.
+            steps[steps == 0] = abs(steps).max() or 1
             error = abs(integers * steps[:, None] - layer.weight).max(axis=1)
             if (error <= EXACT * abs(layer.weight).max(axis=1)).all():
                 return _weights(integers, steps, raw, not np.any(zero), scale.size > 1)

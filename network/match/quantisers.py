@@ -124,17 +124,18 @@ def same_numbers(graph: Graph, before: onnx.NodeProto, node: onnx.NodeProto) -> 
     return same and axis == other_axis
 
 
-def stored_numbers(graph: Graph, node: onnx.NodeProto) -> tuple | None:
+def stored_numbers(graph: Graph, node: onnx.NodeProto, zeros: bool = False) -> tuple | None:
     """``(scale, zero point, type of the integers, axis, block size)``; None if one is not known or not valid.
 
-    The last two are None where they say nothing, and the type is None where the node does not tell it.
+    A scale of 0 is not valid, but with `zeros`, for constants. The last two are None where they say nothing, and the
+    type is None where the node does not tell it.
     """
     names, attrs = [*node.input, "", ""][1:3], attributes(node)
     scale, zero = (graph.constant(name) if name else None for name in names)
     if scale is None or not scale.size or not is_float(scale.dtype) or names[1] and (zero is None or not zero.size):
         return None
     scale = scale.astype(np.float64)
-    if not (np.isfinite(scale) & (scale > 0)).all():
+    if not (np.isfinite(scale) & (scale >= 0)).all() or not zeros and not scale.all():
         return None
     dtype = None if zero is None else zero.dtype
     if dtype is None and graph.operator(node) == "QuantizeLinear":

@@ -100,11 +100,12 @@ def quantised(name, way, folder, operators=False):
 
 
 def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeeze=3, size=16,
-             ends=(1, 2, 1), weight_zero=None):
+             ends=(1, 2, 1), weight_zero=None, dead=()):
     """Write a network as Brevitas exports it: a convolution, a block, a convolution, with a Quant at each activation of
     so many `bits`, of `inside` in the block, and at the weights, each with a scale for each channel. `ends` are the
     largest mean, hidden value and gate that the Quants in the block hold. With a `weight_zero` the weights are unsigned
     and have this zero point; their least integer, for 2 ** (weight_bits - 1) a -2 ** (weight_bits - 1), is in each row.
+    `dead` are the rows of zeros of both layers; their scale is 2e-16, Brevitas' least.
     """
     net, rng = Net(opset), np.random.default_rng(3)
 
@@ -112,9 +113,10 @@ def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeez
         return net(f"{QONNX}.Quant", x, net.constant(scale), net.constant(zero), net.constant(width), signed=signed,
                    narrow=narrow, rounding_mode="ROUND")
 
-    def conv(x, outputs, inputs, width, kernel=1):
+    def conv(x, outputs, inputs, width, kernel=1, zeros=()):
         weight = rng.normal(size=(outputs, inputs, kernel, kernel)) / np.sqrt(inputs * kernel * kernel)
-        scale = abs(weight).max(axis=(1, 2, 3), keepdims=True) / (2 ** (width - 1) - 1)
+        weight[[row for row in zeros if row < outputs]] = 0
+        scale = np.maximum(abs(weight).max(axis=(1, 2, 3), keepdims=True) / (2 ** (width - 1) - 1), 2e-16)
         bias = net.constant(rng.normal(size=outputs) / 2)
         if weight_zero is None:
             weight = quant(net.constant(weight), scale, width, 1, narrow=1)
@@ -128,8 +130,8 @@ def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeez
     x = quant("x", 4 / 127, 8, 1)
     x = quant(net("Relu", conv(x, channels, 3, weight_bits, 3)), 3 / (2 ** bits - 1), bits, 0)
     mean = quant(net("GlobalAveragePool", x), steps[0], inside, 0)
-    hidden = quant(net("Relu", conv(mean, squeeze, channels, weight_bits)), steps[1], inside, 0)
-    gate = quant(net("Sigmoid", conv(hidden, channels, squeeze, weight_bits)), steps[2], inside, 0)
+    hidden = quant(net("Relu", conv(mean, squeeze, channels, weight_bits, zeros=dead)), steps[1], inside, 0)
+    gate = quant(net("Sigmoid", conv(hidden, channels, squeeze, weight_bits, zeros=dead)), steps[2], inside, 0)
     y = quant(net("Mul", x, gate), 2 / (2 ** bits - 1), bits, 0)
     net("Identity", conv(y, 4, channels, weight_bits), output="y")
     onnx.save(net.model({"x": (1, 3, size, size)}, {"y": (1, 4, size, size)}), path)

@@ -148,6 +148,46 @@ def test_what_is_folded_is_in_the_steps():
     np.testing.assert_array_equal(layer.integers, np.rint(held.w2 * 128) * np.sign(factors[:, 0]))
 
 
+@pytest.mark.parametrize("least", [2e-16, 0])
+def test_rows_of_zeros_have_a_step(least):
+    """That of the row with the largest one, whatever scale the file has for them; 1 if there is no other row."""
+    def pruned(rows, **about):
+        def weight(net, w):
+            w = w.copy()
+            w[rows] = 0
+            return stored(net, w, **about)
+
+        return weight
+
+    for layer, held in zip(written(pruned(1)).layers, (block().w1, block().w2), strict=True):
+        np.testing.assert_allclose(layer.steps, 1 / 128, rtol=1e-6)
+        np.testing.assert_array_equal(layer.integers, np.where(np.arange(len(held))[:, None] == 1, 0, held * 128))
+    for layer in written(pruned(slice(None))).layers:
+        assert (layer.bits, set(layer.steps), layer.integers.any()) == (2, {1.0}, False)
+
+    def each_row(net, w):
+        w, steps = w.copy(), np.arange(1, len(w) + 1) / 512
+        # Any integers times 0 are zeros.
+        integers, steps[1] = np.rint(w / steps[:, None, None, None]), least
+        integers[1] = 0 if least else 5
+        return net("DequantizeLinear", net.constant(integers, np.int8), net.constant(steps), axis=0)
+
+    for layer in written(each_row).layers:
+        rows = len(layer.steps)
+        np.testing.assert_allclose(layer.steps, np.where(np.arange(rows) == 1, rows, np.arange(1, rows + 1)) / 512)
+
+
+def test_a_factor_of_zero_makes_a_row_of_zeros():
+    net, held, factors = Net(21), block(), np.array([1, 0, 2, -1, 0, 1])[:, None, None]
+    hidden = net("Relu", net("Conv", net("GlobalAveragePool", "x"), net.constant(held.w1[:, :, None, None])))
+    logits = net("Mul", net("Conv", hidden, stored(net, held.w2[:, :, None, None])), net.constant(factors))
+    net("Mul", "x", net("Sigmoid", logits), output="y")
+    (found,), _ = match(graph_of(net.model({"x": SHAPE}, {"y": SHAPE})))
+    _, layer = found.numbers.layers
+    np.testing.assert_allclose(layer.steps, np.array([1, 2, 2, 1, 2, 1]) / 128, rtol=1e-6)
+    np.testing.assert_array_equal(layer.integers, np.rint(held.w2 * 128) * np.sign(factors[:, 0]))
+
+
 def test_inspect(tiled_se, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     brevitas("net.onnx")

@@ -15,6 +15,7 @@ from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden.reference import GATES
 from tiled_se.hdl.config import ConfigError, Order, Tiling
+from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.calibration.clips import clip_warning, clipped
 from tiled_se.network.calibration.own_numbers import differences, own_block, own_options, requantised
 from tiled_se.network.commands import build
@@ -261,6 +262,23 @@ def test_weights_of_all_integers_are_kept(tmp_path, bits, loadable):
     found = differences(block, options_of(block, loadable=loadable), maps)
     assert found["float"]["max"] <= found["float"]["bound"] <= 1
     assert found["rounded"]["equal_share"] == 1
+
+
+@pytest.mark.parametrize("dead", [(1,), range(3), range(6)], ids=["a row", "all of one layer", "both layers"])
+@pytest.mark.parametrize("loadable", [False, True], ids=["baked", "loadable"])
+def test_rows_of_zeros(tmp_path, dead, loadable):
+    """Pruned or dead channels are quantised and measured like others, without a warning."""
+    path = brevitas(str(tmp_path / "net.onnx"), dead=dead)
+    (block,), maps = blocks_and_maps(path, images(3, seed=5, size=16))
+    for weight, stored in zip((block.float_block.w1, block.float_block.w2), block.numbers.layers, strict=True):
+        assert not weight[[row for row in dead if row < len(weight)]].any()
+        np.testing.assert_allclose(stored.integers * stored.steps[:, None], weight, rtol=1e-6)
+    assert requantised(block) == {}
+    found = differences(block, options_of(block, loadable=loadable), maps)
+    assert found["float"]["max"] <= found["float"]["bound"] <= 1
+    assert found["rounded"]["equal_share"] == 1
+    measured = agreement(block, 4, maps[block.name], block.numbers.x, 4)
+    assert abs(measured.quantised_gates - measured.gates).max() < 2**-5
 
 
 def test_weights_with_another_zero_point(tiled_se, tmp_path, monkeypatch):
