@@ -5,7 +5,6 @@
 weights and the data's format decide it; height, number of frames, stalls and random data don't.
 """
 
-import contextlib
 import dataclasses
 import math
 from typing import Any
@@ -257,19 +256,16 @@ def _quantise(config: Config, block: FloatBlock, x_scale: float, options: BlockO
     # A loadable block has room for other parameters.
     least = config.operand_bits if config.loadable else config.data.bits + LEAST_OPERAND_BITS
     bits = options.operand_bits
-    if config.rescales and not bits and hardware is None:
-        # And for every ratio up to the largest, if there are widths for it.
-        widest = config.with_ratio(config.largest_ratio)
-        with contextlib.suppress(ConfigError):
-            least = quantise_within_error(widest, block, x_scale, options.error, least)[0].operand_bits
     if bits:
         # Refuses what is too wide for any block of this shape. The quantiser replaces `hidden_frac`.
         dataclasses.replace(config, operand_bits=bits, hidden_frac=config.segment_bits + 1)
     try:
         if hardware is not None:
             return hardware.quantise(config, block, x_scale, options)
-        config, quantised = quantise_within_error(
-            config, block, x_scale, error_lsb=options.error, least_bits=bits or least)
+        given, (config, quantised) = config, quantise_within_error(config, block, x_scale, options.error, bits or least)
+        if bits not in (None, config.operand_bits):
+            # They may be enough for this ratio, and not for the largest.
+            config, quantised = quantise_within_error(given, block, x_scale, options.error, bits, every_ratio=False)
     except ConfigError as error:
         if error.option == "error_lsb":
             files = "".join(f"; {OPTIONS[name].variable}={getattr(options, name)}"

@@ -23,9 +23,8 @@ from .reference import GATES, MIDS
 from .rounding import scaled_floor, scaled_round
 from .scales import RealLayer, factor
 
-__all__ = ["bounded_table_error", "gate_error", "hidden_error", "logit_error", "mean_box", "mean_error",
-           "measured_table_error", "mid_error", "output_error", "product_box",
-           "result_box"]
+__all__ = ["bounded_table_error", "factor_rounding", "gate_error", "hidden_error", "logit_error", "mean_box",
+           "mean_error", "measured_table_error", "mid_error", "output_error", "product_box", "result_box"]
 
 # A requantisation floors twice; nested floors are one floor, so it counts as a single rounding.
 HALF = 0.5
@@ -229,6 +228,12 @@ def gate_error(config: Config, delta: float) -> float:
         given = math.ldexp(integer, -config.factor_bits)
         error = error * given + config.gate_top * abs(given - exact) + HALF
     return error * 2.0**-config.gate_frac
+
+
+def factor_rounding(config: Config) -> float:
+    """The most that the rounding of a loaded factor adds to `output_error`, in LSB; that of the largest ratio is exact.
+    """
+    return config.largest_deviation * HALF * 2.0**-config.gate_frac
 
 
 def output_error(config: Config, delta: float) -> float:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantisation of float weights within an error bound, and the choice of the widths that the bound needs."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
@@ -181,25 +182,20 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
 
 def _with_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: bool) -> Quantised:
     """`result`, with the smallest table of its mid that keeps the bound, else with the most exact one."""
-    config = result.config
-    if not config.mid.tabulated:
+    if not result.config.mid.tabulated:
         return result
-    # Streams for smaller ratios fit hardware with the table that its largest ratio needs.
-    widest = config.with_ratio(config.largest_ratio) if config.rescales else config
+    config = result.config
     # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
     results = []
     for segment_bits in range(1, min(config.most_segment_bits, config.hidden_frac - 1) + 1):
-        results.append(_attempt(dataclasses.replace(widest, segment_bits=segment_bits), block, result.x_scale, tight))
+        results.append(_attempt(dataclasses.replace(config, segment_bits=segment_bits), block, result.x_scale, tight))
         if results[-1].error_bound_lsb <= error_lsb:
             break
-    best = min(results, key=lambda one: one.error_bound_lsb)
-    if widest is config:
-        return best
-    return _attempt(dataclasses.replace(config, segment_bits=best.config.segment_bits), block, result.x_scale, tight)
+    return min(results, key=lambda one: one.error_bound_lsb)
 
 
 def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0,
-                          least_bits: int = 0) -> tuple[Config, Quantised]:
+                          least_bits: int = 0, every_ratio: bool = True) -> tuple[Config, Quantised]:
     """Choose the smallest widths that keep the error bound, and quantise a block for them.
 
     Parameters
@@ -214,8 +210,18 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     error_lsb, least_bits : float, int
         The largest ``error_bound_lsb`` and the smallest ``operand_bits`` allowed, which are two more than the data have
         at least. Raises ConfigError if no legal width keeps the bound.
+    every_ratio : bool
+        The widths of a block that ``rescales`` are those of its ``largest_ratio``, if there are any, so that these
+        weights fit with every other ratio.
     """
     _check(config, block, x_scale)
+    if config.rescales and every_ratio:
+        # What a factor's rounding adds is kept free: that of the largest ratio is exact.
+        with contextlib.suppress(ConfigError):
+            widest, error = config.with_ratio(config.largest_ratio), error_lsb - budget.factor_rounding(config)
+            fitted, _ = quantise_within_error(widest, block, x_scale, error, least_bits, every_ratio=False)
+            fitted = fitted.with_ratio(config.ratio)
+            return fitted, quantise_fixed_widths(fitted, block, x_scale, error_lsb)
     if config.loadable:
         config = dataclasses.replace(config, shifts=Config.shifts)
     result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)

@@ -27,6 +27,16 @@ def drawn(seed, **gains):
             for name, array in weights().items()}
 
 
+def with_steps(seed, **gains):
+    """The same with weights that are integers times steps."""
+    arrays = drawn(seed, **gains)
+    for name in ("w1", "w2"):
+        weight = arrays[name].astype(np.float64)
+        steps = abs(weight).max(axis=1) / 128
+        arrays |= {name: np.rint(weight / steps[:, None]).clip(-128, 127) * steps[:, None], f"{name}_step": steps}
+    return arrays
+
+
 @pytest.fixture
 def made(npz, tmp_path):
     """Make hardware: its manifest's path, and its BlockSpec. The weights are loud, so that others fit."""
@@ -70,16 +80,6 @@ def test_streams_of_other_weights_and_scales_fit(made, npz, more):
             assert getattr(spec.config, name) == getattr(first.config, name)
 
 
-def with_steps(seed, **gains):
-    """The same with weights that are integers times steps."""
-    arrays = drawn(seed, **gains)
-    for name in ("w1", "w2"):
-        weight = arrays[name].astype(np.float64)
-        steps = abs(weight).max(axis=1) / 128
-        arrays |= {name: np.rint(weight / steps[:, None]).clip(-128, 127) * steps[:, None], f"{name}_step": steps}
-    return arrays
-
-
 @pytest.mark.parametrize("dtype", ["int8", "uint16"])
 def test_weights_with_steps(made, npz, dtype):
     """Hardware for them takes any others, too; other hardware has too narrow multipliers for them."""
@@ -107,15 +107,45 @@ def test_default_outputs_of_hardware_that_has_a_scale_of_its_own(made, npz):
     assert prepare(BlockOptions(**SHAPE)).config.fingerprint != first.config.fingerprint
 
 
-@pytest.mark.parametrize("mid", [Mid.RELU, Mid.SILU])
-def test_ratios_of_the_same_power_of_two_need_no_name(made, mid):
+@pytest.mark.parametrize(("dtype", "mid", "draw", "seed", "gain"), [
+    ("int16", Mid.RELU, drawn, 1, 3), ("int16", Mid.SILU, drawn, 1, 3), ("int16", Mid.SILU, with_steps, 1, 3),
+    # The largest ratio needs wider multipliers, and so a smaller table, than the smallest of the same power of two.
+    ("int8", Mid.RELU, with_steps, 1, 16), ("int8", Mid.SILU, with_steps, 2, 9),
+    ("uint4", Mid.SILU, with_steps, 2, 16)])
+def test_ratios_of_the_same_power_of_two_need_no_name(made, npz, dtype, mid, draw, seed, gain):
     """The widths are those of the largest ratio, if that has any; OPERAND_BITS may say less."""
-    more = dict(dtype="int16", mid=mid)
+    more = dict(dtype=dtype, mid=mid, weights=npz("these.npz", **draw(seed, w1=gain, w2=gain)))
     step = prepare(BlockOptions(**SHAPE | more)).format.scale
-    specs = [made(**more, y_scale=step / ratio)[1] for ratio in (1.02, 1.4, 2.0)]
+    specs = []
+    for ratio in (1.0001, 1.02, 1.4, 2 / 1.00001, 2.0):
+        path, spec = made(**more, y_scale=step / ratio)
+        specs.append(spec)
+        # The hardware takes the ratios above its own, and far below.
+        for other in (1e-3, 2.0):
+            fitted = prepare(BlockOptions(**SHAPE | more, y_scale=step / other, hardware=path))
+            assert fitted.config.fingerprint == spec.config.fingerprint
+            assert fitted.quantised.error_bound_lsb <= 1
     assert len({spec.config.fingerprint for spec in specs}) == 1
-    bits = specs[0].config.operand_bits
+
+
+def test_few_operand_bits_may_do_for_a_small_ratio(made):
+    more = dict(dtype="int16")
+    step = prepare(BlockOptions(**SHAPE | more)).format.scale
+    bits = made(**more, y_scale=step / 1.02)[1].config.operand_bits
     assert made(**more, y_scale=step / 1.02, operand_bits=bits - 1)[1].config.operand_bits == bits - 1
+
+
+def test_the_rounding_of_a_factor_has_room(made, npz):
+    """The factor of the largest ratio is exact, and so its error may be less than that of a slightly smaller one."""
+    more = dict(weights=npz("these.npz", **drawn(2)), y_dtype="uint8", y_zero_point=9)
+    step = prepare(BlockOptions(**SHAPE | more)).format.scale
+    exact = made(**more, y_scale=step / 2)[1]
+    scale = step / (2 - 2.0**-exact.config.factor_bits)
+    limit = exact.quantised.error_bound_lsb + 1e-3
+    assert prepare(BlockOptions(**SHAPE | more, y_scale=scale)).quantised.error_bound_lsb > limit
+    path, first = made(**more, y_scale=step / 2, error=limit)
+    spec = prepare(BlockOptions(**SHAPE | more, y_scale=scale, error=limit, hardware=path))
+    assert spec.config.fingerprint == first.config.fingerprint
 
 
 def test_loadable_is_the_default(made, npz):
