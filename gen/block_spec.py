@@ -114,8 +114,14 @@ def assemble(options: BlockOptions, weights: Weights | None = None, data: Input 
     config = _operation(options, shape, tiling, weights, data_format)
     block = _block(config, weights, options.seed)
     most = None if hardware is None else hardware.max_ratio
-    y_format = _y_format(options, config, block, weights, data_format, data, most)
-    config = _sized(options, dataclasses.replace(
+    try:
+        y_format = _y_format(options, config, block, weights, data_format, data, most)
+    except ConfigError:
+        # Of hardware of another type, ratios say little.
+        if hardware is not None:
+            hardware.check(config)
+        raise
+    config = _sized(options, hardware, dataclasses.replace(
         config, y_data=y_format.data, y_zero_point=y_format.zero_point, y_ratio=data_format.scale / y_format.scale,
         max_ratio=most, requant_bits=None))  # type: ignore[arg-type]  # the default, which depends on the outputs
     config, quantised = _quantise(config, block, data_format.scale, options, hardware)
@@ -165,10 +171,12 @@ def _operation(options: BlockOptions, shape: Shape, tiling: Tiling, weights: Wei
         slack=options.slack)
 
 
-def _sized(options: BlockOptions, config: Config) -> Config:
-    """`config` with the multipliers of MACS=auto."""
-    return config if options.macs is not None else dataclasses.replace(
-        config, macs=choose_macs(config, options.sram_overhead))
+def _sized(options: BlockOptions, hardware: Hardware | None, config: Config) -> Config:
+    """`config` with the multipliers of MACS=auto, which are those of `hardware` if there is any."""
+    if options.macs is not None:
+        return config
+    macs = choose_macs(config, options.sram_overhead) if hardware is None else hardware.config.macs
+    return dataclasses.replace(config, macs=macs)
 
 
 def _y_format(options: BlockOptions, config: Config, block: FloatBlock, weights: Weights | None,
@@ -189,7 +197,11 @@ def _y_format(options: BlockOptions, config: Config, block: FloatBlock, weights:
         if scale == formats.AUTO:
             held = _held(config, block, data_format, data, outputs, zero_point)
             scale, zero_point = min(max(held.scale, low), high), held.zero_point
-        if not low / (1 + RATIO_TOLERANCE) <= scale <= high:
+        inside = low / (1 + RATIO_TOLERANCE) <= scale <= high
+        if not inside and options.y_scale is None and getattr(weights, "y_scale", None) is None and max_ratio:
+            raise ConfigError("hardware", options.hardware, f"takes ratios of the scales up to {max_ratio:g}, and that "
+                              f"of the default Y_SCALE is {config.ratio:g}; Y_SCALE must be from {low:g} to {high:g}")
+        if not inside:
             raise ConfigError("y_scale", scale, f"must be from {low:g} to {high:g}, as {why}")
         if zero_point is None:
             zero_point = data_format.zero_point

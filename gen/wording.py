@@ -3,13 +3,16 @@
 
 import dataclasses
 import enum
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from ..hdl.config import Config, Context, DataType, Order, Tiling
+from ..hdl.config import Config, Context, DataType, Mid, Order, Tiling
 from ..hdl.tiling import DEFAULT_MAX_ROWS
 from ..hdl.timing import Timing
+from . import formats
 
-__all__ = ["averaged", "config_fields", "prior_alone", "sizes", "tiling", "types"]
+__all__ = ["averaged", "config_fields", "config_from", "prior_alone", "sizes", "tiling", "types"]
 
 
 def config_fields(config: Config) -> dict[str, Any]:
@@ -27,6 +30,30 @@ def config_fields(config: Config) -> dict[str, Any]:
     if config.order is Order.COLUMNS:
         fields["height"] = fields.pop("width")
     return fields | {"gate": str(config.gate), "slack": Timing(config).buffer_slack}
+
+
+def config_from(fields: Mapping[str, Any]) -> Config:
+    """The config of which these are the :func:`config_fields`, as a JSON file has them.
+
+    ValueError, TypeError, LookupError or OverflowError if they are of none.
+    """
+    values, order = dict(fields), Order(fields["order"])
+    if order is Order.COLUMNS:
+        values["width"] = values.pop("height")
+    first, second = values["shifts"]
+    # Those that a Config does not check, or not always.
+    for kind, names in (((bool,), ("residual", "loadable")), ((int,), ("slack", "hidden_frac", "segment_bits")),
+                        ((int, float), ("ratio",)), ((int, float, type(None)), ("max_ratio",))):
+        if any(type(values[name]) not in kind for name in names):
+            raise TypeError(f"{names} are of another type")
+    config = Config(**values | {
+        "order": order, "context": Context(values["context"]), "mid": Mid(values["mid"]),
+        "gate": formats.gate(values["gate"]), "data": DataType.parse(values["data"]),
+        "y_data": DataType.parse(values.pop("outputs")), "y_ratio": values.pop("ratio"), "shifts": (first, second)})
+    # Nothing was left out, and nothing was replaced.
+    if json.loads(json.dumps(config_fields(config))) != fields:
+        raise ValueError("of another config")
+    return config
 
 
 def sizes(config: Config) -> str:

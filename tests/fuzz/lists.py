@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sweep's TOML, networks' JSON and small ONNX files: good ones, and damaged ones."""
+"""A sweep's TOML, networks' JSON, manifests and small ONNX files: good ones, and damaged ones."""
 
 import copy
 import functools
@@ -9,10 +9,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tests.helpers.onnx_net import Net
+from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.manifest import manifest
+from tiled_se.gen.options import BlockOptions
+from tiled_se.gen.verilog import Design
 
 from .files import edited
 
-__all__ = ["FAILING", "WRONG_TEXTS", "WRONG_TOML", "damaged_list", "good_networks", "model_bytes"]
+__all__ = ["FAILING", "HARDWARE", "WRONG_TEXTS", "WRONG_TOML", "damaged_list", "damaged_manifest", "good_networks",
+           "model_bytes"]
 
 # All of its configurations fail when they are prepared: LANES doesn't divide C.
 FAILING = """# a list
@@ -65,6 +70,38 @@ def damaged_list(draw, kind):
     network, (*path, last) = copy.deepcopy(NETWORK), draw(st.sampled_from(PLACES))
     functools.reduce(lambda value, key: value[key], path, network)[last] = draw(st.sampled_from(WRONG_JSON))
     return json.dumps({"networks": {"mine": network}}).encode(), True
+
+
+# The options of the loadable block that `damaged_manifest` describes, and what its fields may be instead.
+HARDWARE = dict(k=2, width=4, channels=4, loadable=True, y_scale=0.04)
+WRONG_NUMBERS = (-1 << 80, 1 << 80, 10**400, -1e300, 1e300, 1e-300, 2, 63, 1 << 16)
+
+
+@functools.cache
+def _manifest():
+    """The text of its manifest."""
+    spec = prepare(BlockOptions(**HARDWARE))
+    return json.dumps(manifest(spec, Design("se", spec.config, "", (), (), ()), {}))
+
+
+def damaged_manifest(draw):
+    """That manifest with another value of one or two fields that decide which streams fit, or without them."""
+    if draw(st.integers(0, 5)) == 5:
+        return edited(draw, _manifest().encode())
+    about = json.loads(_manifest())
+    places = [*(("config", name) for name in about["config"]), ("config",), ("parameters",),
+              ("parameters", "fingerprint"), *(("config", "shifts", at) for at in (0, 1)), ("config", "shifts", 1, 7)]
+    for *path, last in draw(st.lists(st.sampled_from(places), min_size=1, max_size=2)):
+        value = draw(st.sampled_from(("lost", *WRONG_JSON, *WRONG_NUMBERS)))
+        try:
+            inner = functools.reduce(lambda inner, key: inner[key], path, about)
+            inner[last] = value
+            if value == "lost":
+                del inner[last]
+        except (LookupError, TypeError):
+            # The first change has taken the place of the second.
+            continue
+    return json.dumps(about).encode()
 
 
 @functools.cache

@@ -8,11 +8,11 @@ import signal
 
 from hypothesis import strategies as st
 
-from tiled_se.gen.fields import flag
+from tiled_se.gen.fields import flag, text_of
 from tiled_se.hdl.data_type import DataType
 
 from .files import damaged, edited, good_input, good_weights, pack
-from .lists import FAILING, damaged_list, good_networks, model_bytes
+from .lists import FAILING, HARDWARE, damaged_list, damaged_manifest, good_networks, model_bytes
 from .options import EVERY, SWITCH, blames, formatted, illegal, legal, options, refusal
 from .sandbox import Line
 
@@ -349,7 +349,12 @@ def damaged_lines(draw, commands):
     elif name == "model":
         content, refused = edited(draw, model_bytes()), False
     elif name == "hardware":
-        content, refused = draft.pick(NO_MANIFESTS), True
+        known = draft.chance(60)
+        content, refused = (damaged_manifest(draw), False) if known else (draft.pick(NO_MANIFESTS), True)
+        if known:
+            # With the options that the hardware was made with, nothing but the manifest is wrong.
+            draft.said = {name: text_of(value) for name, value in HARDWARE.items()} | {
+                name: draft.said[name] for name in ("out",) if name in draft.said}
     elif name in ("network", "configs"):
         content, refused = damaged_list(draw, name)
         draft.said |= {"jobs": "1"}

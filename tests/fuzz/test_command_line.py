@@ -16,13 +16,13 @@ from tiled_se.evaluate.networks import load_networks
 from tiled_se.evaluate.sweep.plan import load_plan
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.fields import flag, text_of
-from tiled_se.gen.options import BlockOptions
+from tiled_se.gen.options import BlockOptions, describe
 from tiled_se.hdl.config import ConfigError
 
 from . import examples, plan
 from .contract import results_folder
 from .files import ARRAYS, HEADER, MARK, NO_CHARACTERS, damaged, good_input, good_weights, pack, with_header
-from .lists import WRONG_TEXTS, WRONG_TOML
+from .lists import HARDWARE, WRONG_TEXTS, WRONG_TOML, damaged_manifest
 from .options import EVERY, formatted, options
 from .sandbox import Line
 from .strategies import BLOCK, damaged_lines, right, wrong
@@ -154,6 +154,24 @@ def test_many_damaged_arrays(data, option, tmp_path, monkeypatch):
         prepare(BlockOptions(width=3, channels=4, **{option: str(tmp_path / "f.npz")}))
         assert not refused
     assert not (tmp_path / MARK).exists()
+
+
+@examples(600)
+@given(data=st.data())
+def test_many_damaged_manifests(data, tmp_path):
+    """In this process, so that there are many: one exception, which names the option; or the stream still fits."""
+    path = tmp_path / "manifest.json"
+    path.write_bytes(damaged_manifest(data.draw))
+    own, refused = prepare(BlockOptions(**HARDWARE)), None
+    try:
+        spec = prepare(BlockOptions(**HARDWARE, hardware=str(path)))
+    except ConfigError as error:
+        refused = error
+    if refused is None:
+        assert spec.config.fingerprint == own.config.fingerprint
+    else:
+        assert refused.option == "hardware"
+        assert "\n" not in describe(refused)
 
 
 @pytest.mark.parametrize(("function", "text"), [

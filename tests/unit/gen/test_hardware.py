@@ -13,7 +13,7 @@ from tiled_se.gen.options import BlockOptions, describe
 from tiled_se.gen.verilog import Design
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.golden.reference import squeeze_excite
-from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid
+from tiled_se.hdl.config import ConfigError, Context, Gate, GateKind, Mid, Order
 from tiled_se.hdl.parameters import stream_words
 
 SHAPE = dict(k=3, width=6, channels=8, loadable=True)
@@ -171,6 +171,9 @@ def test_loadable_is_the_default(made, npz):
     (dict(loadable=False), "LOADABLE=0 (--loadable): must be 1 for HARDWARE={path}"),
     (dict(y_scale=0.02), "Y_SCALE=0.02 (--y-scale): must be from 0.03125 to 2.68435e+08, as the input's step is 0.0625 "
                          "and HARDWARE={path} takes ratios up to 2"),
+    # The ratio is too large, because the type is another one.
+    (dict(dtype="int4", y_scale=0.04), "DTYPE=int4 (--dtype): must be int8, as HARDWARE={path} has it"),
+    (dict(channels=4, weights=None), "C=4 (--channels): must be 8, as HARDWARE={path} has it"),
 ])
 def test_what_does_not_fit_is_named(made, npz, more, message):
     path, first = made(**OUTPUTS, mid=Mid.SILU, y_scale=0.04)
@@ -178,6 +181,34 @@ def test_what_does_not_fit_is_named(made, npz, more, message):
         prepare(BlockOptions(**SHAPE | OUTPUTS | dict(weights=npz("w.npz", **drawn(2)), mid=Mid.SILU,
                                                       hardware=path) | more))
     assert describe(error.value) == message.format(path=path, bits=first.config.operand_bits)
+
+
+@pytest.mark.parametrize("mids", [(Mid.RELU, Mid.SILU), (Mid.HARDSWISH, Mid.IDENTITY)])
+def test_another_mid_is_named_before_the_widths(made, npz, mids):
+    """Widths of one mid may be illegal for another."""
+    path, _ = made(mid=mids[0])
+    with pytest.raises(ConfigError) as error:
+        prepare(BlockOptions(**SHAPE, weights=npz("w.npz", **drawn(2), mid=mids[1].value), hardware=path))
+    assert describe(error.value) == (f"MID={mids[1].value} (--mid): must be {mids[0].value}, as HARDWARE={path} has it")
+
+
+def test_multipliers_of_the_hardware_are_the_default(made, npz):
+    """MACS=auto would follow from LANES, on which streams do not depend."""
+    path, first = made(lanes=8)
+    spec = prepare(BlockOptions(**SHAPE, lanes=1, weights=npz("w.npz", **drawn(2)), hardware=path))
+    assert spec.config.fingerprint == first.config.fingerprint
+    assert spec.config.macs == first.config.macs != prepare(BlockOptions(**SHAPE, lanes=1)).config.macs
+
+
+def test_a_default_scale_that_is_too_fine(made, npz):
+    path, first = made(y_scale=0.2)
+    assert first.config.largest_ratio == 0.5
+    message = (r"^hardware=.*: takes ratios of the scales up to 0.5, and that of the default Y_SCALE is 1; Y_SCALE "
+               r"must be from 0.125 to 2.68435e\+08$")
+    with pytest.raises(ConfigError, match=message):
+        prepare(BlockOptions(**SHAPE, weights=npz("w.npz", **drawn(2)), hardware=path))
+    with pytest.raises(ConfigError, match=r"^weights=.*: y_scale is 0.06; must be from 0.125 to "):
+        prepare(BlockOptions(**SHAPE, weights=npz("w.npz", **drawn(2), y_scale=0.06), hardware=path))
 
 
 @pytest.mark.parametrize(("name", "gain", "wrong"), [("w2", 300, "operand_bits"), ("w1", 1000, "hidden_frac")])
@@ -199,7 +230,7 @@ def test_another_version(made, npz, tmp_path):
     about = json.loads((tmp_path / "manifest.json").read_text())
     about["parameters"]["fingerprint"] = "01234567"
     (tmp_path / "manifest.json").write_text(json.dumps(about))
-    with pytest.raises(ConfigError, match=r"^hardware=.*: has the fingerprint 01234567, these options [0-9a-f]{8}: "):
+    with pytest.raises(ConfigError, match=r"^hardware=.*: has the fingerprint 01234567, its config [0-9a-f]{8}: "):
         prepare(BlockOptions(**SHAPE, weights=npz("first.npz", **drawn(2)), hardware=path))
 
 
@@ -214,6 +245,43 @@ def change(about, place, value):
     else:
         inner[last] = value
     return about
+
+
+# What no manifest has in the place of a number, a name or a list, and what some have.
+ODD = (None, "", "x", "int8", [], [1], [[0]] * 2, [[0] * 9] * 2, [[64], [0]], {}, {"0": 1}, True, 0, 1, -1, 2.5, 1e300,
+       1 << 70, 10**400, float("nan"), float("inf"))
+
+
+@pytest.mark.parametrize("more", [{}, dict(y_scale=0.04, mid=Mid.SILU), dict(
+    context=Context.WINDOW, window=(1, 2), gate=Gate(GateKind.HARDSIGMOID), order=Order.COLUMNS, height=5)])
+def test_a_config_of_a_manifest_is_checked(made, tmp_path, more):
+    """Every field of it: the file is refused, or the field has no influence on streams."""
+    path, first = made(**more)
+    text = (tmp_path / "manifest.json").read_text()
+    for name, stored in json.loads(text)["config"].items():
+        for value in (*ODD, "missing"):
+            about = json.loads(text)
+            about["config"][name] = value
+            if value == "missing":
+                del about["config"][name]
+            (tmp_path / "manifest.json").write_text(json.dumps(about))
+            refused = None
+            try:
+                spec = prepare(BlockOptions(**SHAPE | more, hardware=path))
+            except ConfigError as error:
+                refused = error
+            if refused is None:
+                assert spec.config.fingerprint == first.config.fingerprint
+                assert value == stored or {type(value), type(stored)} <= {int, float}, (name, value)
+            else:
+                assert refused.option == "hardware", (name, value)
+
+
+def test_another_config_with_its_own_fingerprint_is_described_rightly(made, tmp_path):
+    """What is said of a manifest of other hardware is about the options, and not about the file."""
+    path, _ = made(k=4, mid=Mid.SILU)
+    with pytest.raises(ConfigError, match="^k=3: must be 4, as HARDWARE=.* has it$"):
+        prepare(BlockOptions(**SHAPE, hardware=path))
 
 
 @pytest.mark.parametrize("text", [
