@@ -11,8 +11,6 @@ import numpy as np
 
 from ...batch import Progress
 from ...cosim.scratch import scratch
-from ...gen.block_spec import assemble
-from ...gen.data import load_input, load_weights
 from ...gen.fields import options_of
 from ...gen.files import discard, json_bytes, output_folder, write_all
 from ...gen.report import tool_versions
@@ -27,7 +25,7 @@ from ...network.calibration.feature_maps import (
     with_priors,
 )
 from ...network.calibration.images import find_images
-from ...network.commands.build import block_files, block_formats, block_tasks
+from ...network.commands.build import block_formats, block_tasks, spec_of
 from ...network.commands.options import BuildOptions
 from ...network.commands.wording import fields, of_prior
 from ...network.network import open_network
@@ -122,6 +120,11 @@ def _networks(options, network, blocks, chosen, images):
     and a line if the network is quantised and no tiles with its own quantisers can be made.
     """
     tilings = chosen.tilings(blocks, prior=True)
+    built = BuildOptions(**{name: getattr(options, name) for name in options_of(BuildOptions)
+                            if hasattr(options, name)})
+    with scratch() as folder:
+        # They write nothing; wrong ones are refused before the network runs.
+        tasks = block_tasks(built, folder, blocks, chosen)
     # The tiled network runs on images of this size only.
     blocks = [dataclasses.replace(block, fixed_size=(block.height, block.width)) for block in blocks]
     with model_errors(options.model):
@@ -132,7 +135,8 @@ def _networks(options, network, blocks, chosen, images):
         tiled = tile_blocks(network.model, blocks, tilings)
     say(f"running the tiled network on {len(images)} images")
     with feature_maps(network, tiled, blocks, images) as maps:
-        specs = {block.name: _quantised(block, maps[block.name], options, chosen, images.option) for block in blocks}
+        specs = {block.name: _quantised(block, maps[block.name], options, tasks[block.name], images.option)
+                 for block in blocks}
         clips = {block.name: clipped(block, maps[block.name], tilings[block.name], specs[block.name].y_format)
                  if block.ranges.stages else None for block in blocks}
     kept, why = network.quantised, []
@@ -147,26 +151,19 @@ def _networks(options, network, blocks, chosen, images):
                     specs, network.quantised, kept), clips, why
 
 
-def _quantised(block, maps, options, chosen, source):
-    """The :class:`BlockSpec` that `build` would make of `block` for these maps, which the option `source` gave."""
-    built = BuildOptions(**{name: getattr(options, name) for name in options_of(BuildOptions)
-                            if hasattr(options, name)})
-    with scratch() as folder:
-        task = block_tasks(built, folder, [block], chosen)[block.name]
-        try:
-            formats = block_formats(block, maps, built, task)
-            task = formats.options
-            write_all(task.out, block_files(block, maps, built, formats))
-            # Without the files' names, which say nothing to the user.
-            unnamed = dataclasses.replace(task, weights=None, input=None)
-            spec = assemble(unnamed, load_weights(task.weights), load_input(task.input, unnamed))
-        except ConfigError as error:
-            if error.option in OWN:
-                raise ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})") from None
-            raise ConfigError(source, getattr(options, source),
-                              f"block {block.name} can't be quantised: {error.allowed}") from None
-    # The frames are not needed any more.
-    return dataclasses.replace(spec, x=None)
+def _quantised(block, maps, options, task, source):
+    """The :class:`BlockSpec` that `build` would make of `block` for these maps, which the option `source` gave.
+
+    `task` are the block's own options.
+    """
+    formats = block_formats(block, maps, options, task, source)
+    try:
+        return spec_of(block, formats)
+    except ConfigError as error:
+        if error.option in OWN:
+            raise ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})") from None
+        raise ConfigError(source, getattr(options, source),
+                          f"block {block.name} can't be quantised: {error.allowed}") from None
 
 
 def _scores(networks, forms, metrics, data):

@@ -15,7 +15,7 @@ from ...golden.reference import squeeze_excite
 from ...hdl.config import Config, ConfigError, DataType, Order
 from ..match.match import NetworkBlock
 
-__all__ = ["DataFormats", "data_formats"]
+__all__ = ["DataFormats", "check_options", "data_formats"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,22 @@ def _chooses_outputs(block, options):
                                         options.y_dtype is not None and options.y_scale is None)
 
 
+def check_options(block: NetworkBlock, options: BlockOptions) -> None:
+    """Raise ConfigError for one of `options` that is illegal for a `block` of fixed size, whatever its maps hold."""
+    config = _config(block, options, block.height, block.width)
+    bits, outputs = options.operand_bits, (options.y_dtype, options.y_scale, block.numbers.y)
+    # The ratio of the scales, which is 1 without a format of the outputs, decides the widest.
+    if bits and outputs == (None, None, None):
+        dataclasses.replace(config, operand_bits=bits, hidden_frac=config.segment_bits + 1)
+
+
+def _config(block, options, height, width):
+    form, line = block.float_block, height if options.order is Order.COLUMNS else width
+    return Config(**vars(options.tiling(line, form.prior is not None)), width=line, channels=block.channels,
+                  squeeze=block.squeeze, lanes=1, macs=1, data=DataType.parse(options.dtype or "int8"), mid=form.mid,
+                  gate=form.gate, residual=form.residual)
+
+
 def data_formats(block: NetworkBlock, maps: np.ndarray, options: BlockOptions,
                  method: RangeMethod | None = None) -> DataFormats:
     """The formats for `maps`, float32 (N, H, W, C), of a `block` with these `options`; the network's own come first.
@@ -51,11 +67,7 @@ def data_formats(block: NetworkBlock, maps: np.ndarray, options: BlockOptions,
     maps themselves. That of y has the least error of the output, as the float block makes it of x in its format. Raises
     ConfigError where no format holds the numbers.
     """
-    form, (_, height, width, channels) = block.float_block, maps.shape
-    line = height if options.order is Order.COLUMNS else width
-    config = Config(**vars(options.tiling(line, form.prior is not None)), width=line, channels=channels,
-                    squeeze=block.squeeze, lanes=1, macs=1, data=DataType.parse(options.dtype or "int8"), mid=form.mid,
-                    gate=form.gate, residual=form.residual)
+    form, config = block.float_block, _config(block, options, *maps.shape[1:3])
     shares_scale = block.numbers.y is None and options.y_scale is None and options.y_dtype is None
     made, x = {}, block.numbers.x
 

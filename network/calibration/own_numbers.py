@@ -16,7 +16,7 @@ from ...gen.options import BlockOptions, TilingOptions
 from ...golden.block import FloatBlock
 from ...golden.integer import IntegerModel
 from ...golden.reference import excite, squeeze_excite
-from ...hdl.config import ConfigError
+from ...hdl.config import ConfigError, DataType
 from ..match.match import NetworkBlock
 from ..match.ranges import Rounding
 from ..network import Network
@@ -62,7 +62,8 @@ def requantised(block: NetworkBlock) -> dict[str, str]:
 def own_options(block: NetworkBlock, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options ``dtype``, ``y_dtype`` and ``weight_bits`` of `block`: as the network has them, else as `given`.
 
-    Raises ConfigError for an option among those `given` that contradicts the network.
+    Raises ConfigError for an option among those `given` that contradicts the network, and for a ``y_zero_point`` that
+    is no integer of the outputs' type.
     """
     own, numbers = {}, block.numbers
     if numbers.x is not None:
@@ -80,8 +81,14 @@ def own_options(block: NetworkBlock, given: Mapping[str, Any]) -> dict[str, Any]
     if bits is not None and kept and bits < max(kept):
         raise ConfigError("weight_bits", bits, f"must be at least {max(kept)}, as the network has them for block "
                           f"{block.name}")
-    return {"dtype": own.get("dtype", given.get("dtype")), "y_dtype": own.get("y_dtype", given.get("y_dtype")),
-            "weight_bits": bits or (max(kept) if len(kept) == len(numbers.layers) else WEIGHT_BITS)}
+    types = {name: own.get(name, given.get(name)) for name in ("dtype", "y_dtype")}
+    zero_point, name = given.get("y_zero_point"), "y_dtype" if types["y_dtype"] else "dtype"
+    if zero_point is not None:
+        outputs = DataType.parse(types[name] or "int8", name)
+        if not outputs.low <= zero_point <= outputs.high:
+            raise ConfigError("y_zero_point", zero_point, f"must be from {outputs.low} to {outputs.high}, as the "
+                              f"outputs of block {block.name} are {outputs}")
+    return {**types, "weight_bits": bits or (max(kept) if len(kept) == len(numbers.layers) else WEIGHT_BITS)}
 
 
 def own_maps(network: Network, blocks: Sequence[NetworkBlock],

@@ -10,8 +10,9 @@ import os
 import numpy as np
 
 from ...batch import Campaign, Local, reason_of
-from ...gen.block_spec import prepare
-from ...gen.data import input_bytes, weights_bytes
+from ...gen.block_spec import assemble, prepare
+from ...gen.data import Input, input_bytes, weights_bytes, weights_of
+from ...gen.fields import options_of
 from ...gen.files import check_folder, check_free, discard, json_bytes, output_folder, write_all
 from ...gen.manifest import hardware_files
 from ...gen.npz import npz_bytes
@@ -24,7 +25,7 @@ from ...hdl.config import ConfigError
 from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
 from ..calibration.clips import clip_warning
-from ..calibration.data_formats import data_formats
+from ..calibration.data_formats import check_options, data_formats
 from ..calibration.feature_maps import feature_maps, with_priors
 from ..calibration.images import find_images
 from ..calibration.own_numbers import differences, own_block, own_maps, own_options, requantised
@@ -38,7 +39,7 @@ from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_prior
 
-__all__ = ["block_files", "block_formats", "block_tasks", "build"]
+__all__ = ["block_files", "block_formats", "block_tasks", "build", "spec_of"]
 
 WEIGHTS, INPUT = "weights.npz", "input.npz"
 # Files of a block's folder, besides its Verilog.
@@ -49,7 +50,8 @@ def build(options: BuildOptions) -> bool:
     """Build every block of ``options.model`` into a folder of its own, and print a table.
 
     Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
-    wrong, and ToolFailure, when report.json is written, if a tool is missing or failed and no block has a mismatch.
+    wrong, before anything is written, or if no block can be built because of an option. Raises ToolFailure, when
+    report.json is written, if a tool is missing or failed and no block has a mismatch.
     """
     folder, plan = output_folder(options, [REPORT]), Plan.of(options)
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
@@ -74,6 +76,7 @@ def build(options: BuildOptions) -> bool:
     print(f"running the tiled network on {len(images)} images ...", flush=True)
     with feature_maps(network, tiled, blocks, images) as maps:
         formats = {block.name: block_formats(block, maps[block.name], options, tasks[block.name]) for block in blocks}
+        _check_some(blocks, formats)
         tasks = {name: own.options for name, own in formats.items()}
         _discard_earlier(folder, tasks, options.calibration)
         for block in blocks:
@@ -89,6 +92,23 @@ def build(options: BuildOptions) -> bool:
     return bit_exact
 
 
+def _check_some(blocks, formats):
+    """Raise ConfigError if no block in these `formats` can be built, and an option is why.
+
+    One that can is enough: a block that fails does not stop the others.
+    """
+    failures = []
+    for block in blocks:
+        try:
+            spec_of(block, formats[block.name])
+            return
+        except ConfigError as error:
+            if error.option not in options_of(BuildOptions):
+                return
+            failures.append(ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})"))
+    raise failures[0]
+
+
 def _check_tools(results):
     """Raise ToolFailure with the first text of a tool that failed, unless a block of `results` has a mismatch."""
     texts = [result["tool"] for result in results.values() if result.get("tool")]
@@ -97,7 +117,11 @@ def _check_tools(results):
 
 
 def block_tasks(options, folder, blocks, chosen):
-    """BlockOptions of each block by name. Raises ConfigError ("out") where a block's files can't be written."""
+    """BlockOptions of each block by name.
+
+    Raises ConfigError for an option that is illegal whatever the maps hold, and ("out") where a block's files can't be
+    written.
+    """
     folders, tasks = folder_names((block.name for block in blocks), OWN), {}
     for block in blocks:
         own, name = os.path.join(folder, folders[block.name]), module_name(folders[block.name])
@@ -110,17 +134,30 @@ def block_tasks(options, folder, blocks, chosen):
             out=own, name=name,
             # Without LANES, what is taken is a default to the block, too, which warns where it is 1.
             frames=None, lanes=options.lanes and lanes_within(block.channels, options.lanes))
+        check_options(block, tasks[block.name])
     return tasks
 
 
-def block_formats(block, maps, options, task):
-    """The :class:`DataFormats` of `block`, whose BlockOptions are `task`; ConfigError where none holds the `maps`."""
+def block_formats(block, maps, options, task, source="calibration"):
+    """The :class:`DataFormats` of `block`, whose BlockOptions are `task`.
+
+    ConfigError where none holds the `maps`, which the option `source` gave; it names the block.
+    """
     try:
         return data_formats(block, maps, task, options.calibrate_by)
     except ConfigError as error:
         if error.option != "x":
             raise
-        raise ConfigError("calibration", options.calibration, f"block {block.name}: {error.allowed}") from None
+        raise ConfigError(source, getattr(options, source), f"block {block.name}: {error.allowed}") from None
+
+
+def spec_of(block, formats):
+    """The :class:`BlockSpec` of `block` in the `formats` from :func:`block_formats`, without frames and file names."""
+    # The shape of the maps and their format decide it, not their numbers.
+    frame = np.broadcast_to(np.zeros((), formats.x.data.numpy), (1, block.height, block.width, block.channels))
+    spec = assemble(dataclasses.replace(formats.options, weights=None, input=None),
+                    weights_of(own_block(block), formats.y), Input("", "x_q", frame, formats.x))
+    return dataclasses.replace(spec, x=None)
 
 
 def block_files(block, maps, options, formats):

@@ -463,6 +463,9 @@ OPTIONS = ("evaluate", "net.onnx", SIZE, "--out=out", "--check-blocks=0")
     ("METRIC=m.py (--metric): metric() must return as many numbers for each image, and returned 1 and 2", [
         "--metric=m.py"], {"m.py": "def metric(outputs, name, label):\n    return [1] * (1 + (name == '1.npy'))\n"}),
     ("SKIP=none (--skip): must be a block's name", ["--skip=none"], {}),
+    ("Y_ZERO_POINT=-1 (--y-zero-point): must be from 0 to 15, as the outputs of block node_mul_6 are uint4\n", [
+        "--labels=l.csv", "--y-dtype=uint4", "--y-zero-point=-1", "--y-scale=auto"], {"l.csv": "0.npy,1\n1.npy,1\n"}),
+    ("Y_SCALE=1e-09 (--y-scale): must be from ", ["--labels=l.csv", "--y-scale=1e-9"], {"l.csv": "0.npy,1\n1.npy,1\n"}),
 ])
 def test_what_is_refused(tiled_se, line, options, files):
     """In one line, and nothing is written."""

@@ -13,6 +13,7 @@ from tests.helpers.onnx_networks import CHANNELS
 from tiled_se.cosim.tools import BuildError
 from tiled_se.gen.block_spec import prepare
 from tiled_se.golden.range_method import RangeMethod
+from tiled_se.hdl.config import Gate, Mid
 from tiled_se.hdl.errors import ToolFailure
 from tiled_se.network.commands import build
 from tiled_se.network.commands.build_tables import block_table
@@ -24,8 +25,9 @@ from tiled_se.network.plan import Plan
 
 
 def block(name, channels):
-    return types.SimpleNamespace(name=name, channels=channels, numbers=Numbers(), ranges=Ranges(),
-                                 shape={"H": 4, "W": 4, "C": channels, "CR": 1},
+    form = types.SimpleNamespace(mid=Mid.RELU, gate=Gate(), residual=False, prior=None)
+    return types.SimpleNamespace(name=name, channels=channels, numbers=Numbers(), ranges=Ranges(), float_block=form,
+                                 height=4, width=4, squeeze=1, shape={"H": 4, "W": 4, "C": channels, "CR": 1},
                                  waiting=lambda k: {"se_elements": 2, "tse_elements": 1})
 
 
@@ -175,3 +177,49 @@ def test_sizes_of_a_sample_do_not_matter(tiled_se, tmp_path, monkeypatch, argume
                     "rtl").status == 1
     shapes = [np.load(path)["x_q"].shape[1:] for path in tmp_path.glob(f"rtl/*/{build.INPUT}")]
     assert shapes == 2 * [(HEIGHT // 2, WIDTH // 2, CHANNELS)]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+EARLY, LATE = "", "running the tiled network on 3 images ...\n"
+
+
+@pytest.mark.parametrize(("printed", "options", "line"), [
+    (EARLY, ["--y-zero-point=500"], "Y_ZERO_POINT=500 (--y-zero-point): must be from -128 to 127, as the outputs of "
+                                    "block node_mul_6 are int8"),
+    (EARLY, ["--dtype=uint3", "--y-dtype=int5", "--y-scale=.1", "--y-zero-point=-17"],
+     "Y_ZERO_POINT=-17 (--y-zero-point): must be from -16 to 15, as the outputs of block node_mul_6 are int5"),
+    (EARLY, ["--dtype=uint3", "--y-zero-point=8"], "Y_ZERO_POINT=8 (--y-zero-point): must be from 0 to 7, as"),
+    (EARLY, ["--dtype=int12", "--operand-bits=13"], "OPERAND_BITS=13 (--operand-bits): must be from 14 to 44"),
+    (LATE, ["--operand-bits=11"], "OPERAND_BITS=11 (--operand-bits): must be at least 13 to keep ERROR=1 (block node_"),
+    (LATE, ["--y-scale=1e-9"], "Y_SCALE=1e-09 (--y-scale): must be from "),
+    (LATE, ["--dtype=uint8", "--y-dtype=int2", "--y-scale=.1"],
+     "Y_DTYPE=int2 (--y-dtype): needs a Y_ZERO_POINT: the input's, "),
+    (LATE, ["--error=0.5"], "ERROR=0.5 (--error): no operand width up to 40 bits keeps this")])
+def test_options_that_no_block_takes(tiled_se, tmp_path, monkeypatch, printed, options, line):
+    """One line, status 2, and what an earlier build wrote is untouched; if maps don't matter, before they are made."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, images = network_and_images(tmp_path)
+    command = ["build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o", "rtl"]
+    tiled_se(*command)
+    earlier = contents(tmp_path / "rtl")
+    assert len(earlier) == 5
+    finished = tiled_se(*command, *options)
+    assert (finished.status, finished.out, finished.err.count("\n")) == (2, printed, 1), finished
+    assert finished.err.startswith(f"tiled-se: error: {line}")
+    assert contents(tmp_path / "rtl") == earlier
+
+
+def test_a_block_that_takes_an_option_is_built(tiled_se, tmp_path, monkeypatch):
+    """The others fail in the table."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, images = network_and_images(tmp_path)
+    first, second = (block.name for block in find_blocks(onnx.load(path)))
+    for name in (first, second):
+        plan = {"version": 1, "blocks": {name: {"K": 3, "Y_SCALE": 1e-9}}}
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        finished = tiled_se("build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o", name,
+                            "--plan", "plan.json")
+        assert (finished.status, finished.err, len(contents(tmp_path / name))) == (1, "", 5)

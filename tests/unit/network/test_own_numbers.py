@@ -370,14 +370,15 @@ def test_build_refuses_what_contradicts_the_network(tiled_se, tmp_path):
 
 
 def test_a_block_that_cannot_be_quantised(tiled_se, tmp_path, monkeypatch):
-    """The report says so; the other figures are those of any network."""
+    """With one tile of the whole map, unlike with the tiles that it has: the report says so."""
     monkeypatch.setattr(build, "Campaign", Unbuilt)
     path = brevitas(str(tmp_path / "net.onnx"), bits=16, inside=16, weight_bits=8)
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", images(1, size=16))
-    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--operand-bits", 18, "-o", "rtl")
+    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 1,
+                        "--operand-bits", 20, "-o", "rtl")
     (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
-    assert row["codes"]["failure"].startswith("OPERAND_BITS=18 (--operand-bits): must be at least")
+    assert row["codes"]["failure"].startswith("OPERAND_BITS=20 (--operand-bits): must be at least")
     assert f"FAILED: {row['codes']['failure'][:30]}" in finished.out
 
 
