@@ -17,8 +17,9 @@ SMALLEST_SCALE = 2.0**-40
 LARGEST_SCALE = 2.0**40
 # Weights are used as float32 elsewhere, where larger float64 numbers would overflow.
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
-# How far weights over their steps may be from integers: float32 and what is folded into a layer round them.
-NEAR = 0.01
+# How far weights may be from integers, in their steps. With float32 a weight of 128 steps may be 2**-16 of a step off;
+# a few roundings more come from what is folded into a layer.
+NEAR = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

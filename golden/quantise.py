@@ -4,118 +4,28 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
-
-import numpy as np
 
 from ..hdl.config import (
     FEWEST_MULTIPLIER_BITS,
     GUARD_BITS,
     MAX_REQUANT_BITS,
     MOST_MULTIPLIER_BITS,
+    MULTIPLIER_OPERAND,
     Config,
     ConfigError,
 )
-from ..hdl.parameters import Parameters
 from . import budget
-from .block import FloatBlock, check_scale
-from .hidden import hidden_layer, hidden_range, largest_frac
-from .scales import Shifts, TooLarge, bias_headroom, factor, fold, layer_units, logit_scale, quantise_layer, x_range
+from .block import FloatBlock
+from .hidden import largest_frac
+from .quantised import Quantised, attempt, check
+from .scales import TooLarge
 
 __all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Quantised:
-    """A quantised block: its integers, the ``config`` that they are for, and their real values.
-
-    ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR), ``b2`` (C) and ``prior`` (C) are the real values that the integers
-    stand for, in float64 (docs/design.md, "Scales"): those of the float block for a layer whose weights were given with
-    steps; ``prior`` is None if the block has no imaginary rows. ``x_scale``,
-    ``hidden_scale`` and ``y_scale`` are the real values of a step of the data, of the hidden vector, and of the
-    outputs. ``error_bound_lsb`` is an upper bound of ``|y_q - clamp(y_zero + y_real / y_scale)|`` for every input and
-    every number of rows; the clamp is to the range of ``config.outputs``. ``requant_bits`` is the least that these
-    parameters need; ``config.requant_bits`` is at least this.
-    """
-
-    config: Config
-    parameters: Parameters
-    w1: np.ndarray
-    b1: np.ndarray
-    w2: np.ndarray
-    b2: np.ndarray
-    x_scale: float
-    hidden_scale: float
-    y_scale: float
-    error_bound_lsb: float
-    requant_bits: int
-    prior: np.ndarray | None = None
-
-
-def _check(config: Config, block: FloatBlock, x_scale: float) -> None:
-    """ConfigError where no widths would help."""
-    block.check(config)
-    check_scale(x_scale)
-    _prior(config, block, x_scale)
-
-
-def _prior(config: Config, block: FloatBlock, x_scale: float) -> np.ndarray | None:
-    """``Parameters.prior``: the sum of the imaginary rows. ConfigError if the prior is outside of the data's range."""
-    if not config.prior_rows:
-        return None
-    prior = np.zeros(config.channels) if block.prior is None else block.prior
-    steps = prior / x_scale + config.signed_zero_point
-    data = config.data.as_signed
-    # A step more is allowed, as data at the ends of their range are rounded to it as well.
-    wrong = (steps < data.low - 1) | (steps > data.high + 1)
-    if wrong.any():
-        low, high = x_range(config, x_scale)
-        raise ConfigError("prior", f"{prior[wrong][0]:g}", f"must be from {low:g} to {high:g}, the range of x")
-    elements = config.prior_rows * config.columns
-    return np.rint(elements * np.clip(steps, data.low, data.high)).astype(np.int64)
-
-
-def _attempt(config: Config, block: FloatBlock, x_scale: float, tight: bool = False,
-             exact_mid: bool = False) -> Quantised:
-    """The integers for `config`, whatever error they give and ``requant_bits`` they need; ConfigError if none exist.
-
-    With `tight`, the config's shifts are replaced by the shortest lists. `exact_mid` is that of `budget.hidden_error`.
-    """
-    if not tight:
-        return _build(config, block, x_scale, config.shifts, exact_mid)
-    shifts = _build(config, block, x_scale, (None, None), exact_mid).config.shifts
-    # Quantise again with these shifts fixed, so that `quantise_fixed_widths` reproduces the same integers. A scale at
-    # the limit may then exceed it.
-    try:
-        return _build(config, block, x_scale, shifts, exact_mid)
-    except TooLarge:
-        return _build(config, block, x_scale, tuple(tuple(max(n - 1, 0) for n in layer) for layer in shifts), exact_mid)
-
-
-def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[Shifts], exact_mid: bool) -> Quantised:
-    """`_attempt` with given `shifts` for each layer; None asks for the shortest list."""
-    real1, shifts1, hidden_scale = hidden_layer(config, block, x_scale, shifts[0])
-    slope, offset = fold(config)
-    unit = logit_scale(config) * 2.0**-GUARD_BITS
-    inputs = tuple(end / hidden_scale for end in hidden_range(config, block, x_scale))
-    real2, shifts2 = quantise_layer(config, block.w2, layer_units(config, x_scale, hidden_scale)[1],
-                                    lambda real: block.b2 * slope + offset, unit, shifts[1], "2", block.w2_step, inputs)
-    b2 = block.b2 if block.w2_step is not None else (real2.layer.bias * unit - offset) / slope
-    hidden = budget.hidden_error(config, real1, shifts1, exact_mid)
-    bound = budget.output_error(config, budget.logit_error(real2, hidden).max())
-    layers = real1.layer, real2.layer
-    prior = _prior(config, block, x_scale)
-    elements = config.prior_rows * config.columns
-    return Quantised(
-        config=dataclasses.replace(config, shifts=(shifts1, shifts2)),
-        parameters=Parameters(*layers, config.signed_zero_point, prior,
-                              config.signed_outputs_zero_point if config.requantised else None,
-                              factor(config)[0] if config.rescales else None),
-        w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=b2,
-        x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale / config.ratio,
-        error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, config.logit_bits - 1)),
-        prior=None if prior is None else (prior / elements - config.signed_zero_point) * x_scale)
+# The widths that the bound depends on.
+WIDTHS = ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")
 
 
 def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Config]:
@@ -129,10 +39,10 @@ def _formats(config: Config, block: FloatBlock, x_scale: float) -> Iterator[Conf
 
 
 def _finest(config: Config, block: FloatBlock, x_scale: float, tight: bool) -> Quantised | None:
-    """`_attempt` with the finest hidden vector that ``operand_bits`` allows and an exact mid; None if there is none."""
+    """`attempt` with the finest hidden vector that ``operand_bits`` allows and an exact mid; None if there is none."""
     for candidate in _formats(config, block, x_scale):
         try:
-            return _attempt(candidate, block, x_scale, tight, exact_mid=True)
+            return attempt(candidate, block, x_scale, tight, exact_mid=True)
         except ConfigError:
             continue
     return None
@@ -159,10 +69,24 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
             tight: bool) -> Quantised | None:
     """The smallest ``operand_bits``, from `least_bits` on, that keep the bound, then the least multipliers and table.
 
+    Multipliers that take several DSP blocks are only tried where those of one block, and operands of one, don't do.
     Returns the `Quantised` (with the widest ``requant_bits``), else the one with the lowest bound, or None.
     """
-    nearest, choices = None, _multipliers(config, block)
-    for bits in range(max(least_bits, config.data.bits + 2), config.most_operand_bits + 1):
+    least, choices = max(least_bits, config.data.bits + 2), _multipliers(config, block)
+    narrow = [choice for choice in choices if choice.multiplier_bits <= MULTIPLIER_OPERAND]
+    if 0 < len(narrow) < len(choices):
+        few = range(least, min(MULTIPLIER_OPERAND, config.most_operand_bits) + 1)
+        result = _narrowest(narrow, few, block, x_scale, error_lsb, tight)
+        if result and result.error_bound_lsb <= error_lsb:
+            return result
+    return _narrowest(choices, range(least, config.most_operand_bits + 1), block, x_scale, error_lsb, tight)
+
+
+def _narrowest(choices: Sequence[Config], widths: Iterable[int], block: FloatBlock, x_scale: float, error_lsb: float,
+               tight: bool) -> Quantised | None:
+    """`_search` among the ``operand_bits`` `widths`, with the multipliers of `choices`, the least first."""
+    nearest, config = None, choices[0]
+    for bits in widths:
         # Legal ones for now; `_finest` and `_with_table` replace them.
         frac, segment_bits = (2, 1) if config.mid.tabulated else (config.hidden_frac, config.segment_bits)
         *narrower, widened = (dataclasses.replace(choice, operand_bits=bits, requant_bits=MAX_REQUANT_BITS,
@@ -188,7 +112,7 @@ def _with_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: b
     # More segments are not always better: in short segments the evaluation's floors outweigh the closer fit.
     results = []
     for segment_bits in range(1, min(config.most_segment_bits, config.hidden_frac - 1) + 1):
-        results.append(_attempt(dataclasses.replace(config, segment_bits=segment_bits), block, result.x_scale, tight))
+        results.append(attempt(dataclasses.replace(config, segment_bits=segment_bits), block, result.x_scale, tight))
         if results[-1].error_bound_lsb <= error_lsb:
             break
     return min(results, key=lambda one: one.error_bound_lsb)
@@ -214,7 +138,7 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
         The widths of a block that ``rescales`` are those of its ``largest_ratio``, if there are any, so that these
         weights fit with every other ratio.
     """
-    _check(config, block, x_scale)
+    check(config, block, x_scale)
     if config.rescales and every_ratio:
         # What a factor's rounding adds is kept free: that of the largest ratio is exact.
         with contextlib.suppress(ConfigError):
@@ -251,19 +175,34 @@ def _reached(result: Quantised | None) -> str:
 
 
 def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, reached: str) -> NoReturn:
-    """Raise ConfigError that names the width which keeps the bound; `reached` says what `config` gives."""
+    """Raise ConfigError that names the fewest widths which keep the bound; `reached` says what `config` gives."""
     wider = _search(config, block, x_scale, error_lsb, config.operand_bits, tight=False)
     if wider is None or wider.error_bound_lsb > error_lsb:
         raise ConfigError("operand_bits", config.operand_bits,
                           f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
-    option = next((name for name in ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")
-                   if getattr(wider.config, name) != getattr(config, name)), None)
-    if option is None:
-        raise ConfigError("shifts", config.shifts, f"must be {wider.config.shifts} to keep {error_lsb:g} LSB "
-                                                   f"({reached})")
-    value, needed = getattr(config, option), getattr(wider.config, option)
-    raise ConfigError(option, value, f"must be at {'least' if needed > value else 'most'} {needed} "
-                                     f"to keep {error_lsb:g} LSB ({reached})")
+    to_keep = f"to keep {error_lsb:g} LSB ({reached})"
+    own = [name for name in WIDTHS if getattr(wider.config, name) != getattr(config, name)]
+    if not own:
+        raise ConfigError("shifts", config.shifts, f"must be {wider.config.shifts} {to_keep}")
+    choices = (names for size in range(1, len(own)) for names in itertools.combinations(own, size))
+    names = next((names for names in choices if _keeps(config, wider.config, names, block, x_scale, error_lsb)), own)
+    first, *others = ((name, getattr(config, name), getattr(wider.config, name)) for name in names)
+    more = "".join(f" and {name} {_limit(value, needed)}" for name, value, needed in others)
+    raise ConfigError(*first[:2], f"must be {_limit(*first[1:])}{more} {to_keep}")
+
+
+def _limit(value: int, needed: int) -> str:
+    return f"at {'least' if needed > value else 'most'} {needed}"
+
+
+def _keeps(config: Config, wider: Config, names: Sequence[str], block: FloatBlock, x_scale: float,
+           error_lsb: float) -> bool:
+    """Whether `config` keeps the bound if these of its fields are as in `wider`, and shifts are as multipliers."""
+    fields = [*names, "shifts"] if "multiplier_bits" in names else names
+    with contextlib.suppress(ConfigError):
+        changed = dataclasses.replace(config, **{name: getattr(wider, name) for name in fields})
+        return attempt(changed, block, x_scale).error_bound_lsb <= error_lsb
+    return False
 
 
 def quantise_fixed_widths(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0) -> Quantised:
@@ -272,9 +211,9 @@ def quantise_fixed_widths(config: Config, block: FloatBlock, x_scale: float, err
     Parameters are those of `quantise_within_error`; returns a `Quantised` with `config` itself. Raises ConfigError,
     naming the option and the width that it needs, if the error bound exceeds `error_lsb` or a bias does not fit.
     """
-    _check(config, block, x_scale)
+    check(config, block, x_scale)
     try:
-        result = _attempt(config, block, x_scale)
+        result = attempt(config, block, x_scale)
     except TooLarge as error:
         _require_width(config, block, x_scale, error_lsb, str(error))
     if result.error_bound_lsb > error_lsb:

@@ -2,6 +2,7 @@
 """Weights that are integers times a step for each output, as those of a quantised network."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -102,6 +103,45 @@ def test_narrow_multipliers_cost_outputs_their_accuracy():
     general = dataclasses.replace(config(16, loadable=True), operand_bits=30, requant_bits=50)
     with pytest.raises(ConfigError, match=r"^multiplier_bits=16: must be at least 32 to keep 1 LSB \(now [0-9.]+\)$"):
         quantise_fixed_widths(general, made, X_SCALE[16])
+
+
+def test_multipliers_of_one_dsp_block_come_first():
+    """A bit more of the operands costs less than a multiplier in two parts, with which a bit less would do."""
+    made, _ = block(seed=11)
+    fitted, quantised = quantise_within_error(config(), made, X_SCALE[8])
+    assert (fitted.operand_bits, fitted.multiplier_bits) == (16, 16)
+    assert largest_error(fitted, quantised, made) <= quantised.error_bound_lsb <= 1
+    less = dataclasses.replace(fitted, operand_bits=15)
+    with pytest.raises(ConfigError, match="^operand_bits=15: must be at least 16 to keep 1 LSB "):
+        quantise_fixed_widths(less, made, X_SCALE[8])
+    wide = dataclasses.replace(less, multiplier_bits=20, shifts=tuple(
+        tuple(shift + 3 for shift in shifts) for shifts in fitted.shifts))
+    assert quantise_fixed_widths(wide, made, X_SCALE[8]).error_bound_lsb <= 1
+
+
+@pytest.mark.parametrize(("mid", "others", "names"), [
+    # Its table would be smaller with wider multipliers, but need not be.
+    (Mid.SILU, {}, ["multiplier_bits"]), (Mid.HARDSWISH, dict(segment_bits=5), ["multiplier_bits"]),
+    (Mid.RELU, dict(operand_bits=13), ["operand_bits", "multiplier_bits"])], ids=["silu", "hardswish", "relu"])
+def test_the_widths_that_are_too_small_are_named(mid, others, names):
+    """All of them and no others: with these the bound is kept, with fewer it is not."""
+    made, _ = block(mid=mid)
+    made = dataclasses.replace(made, w2=made.w2 * 2, w2_step=made.w2_step * 2)
+    plain = dataclasses.replace(made, w1_step=None, w2_step=None)
+    hardware, _ = quantise_within_error(config(loadable=True, mid=mid), plain, X_SCALE[8], least_bits=16)
+    hardware = dataclasses.replace(hardware, **others)
+    with pytest.raises(ConfigError) as error:
+        quantise_fixed_widths(hardware, made, X_SCALE[8])
+    needed = dict(re.findall(r"(\w+)(?:=\d+: must be)? at least (\d+)", str(error.value)))
+    assert list(needed) == names
+    shifts = tuple(range(int(needed["multiplier_bits"]) - 16, int(needed["multiplier_bits"]) + 20, 5))
+    enough = dataclasses.replace(hardware, **{name: int(bits) for name, bits in needed.items()}, shifts=(shifts,) * 2)
+    assert quantise_fixed_widths(enough, made, X_SCALE[8]).error_bound_lsb <= 1
+    for fields in (["operand_bits"], ["multiplier_bits", "shifts"]):
+        if fields[0] in names:
+            less = dataclasses.replace(enough, **{name: getattr(hardware, name) for name in fields})
+            with pytest.raises(ConfigError):
+                quantise_fixed_widths(less, made, X_SCALE[8])
 
 
 def test_loud_weights_are_refused():
@@ -208,6 +248,21 @@ def test_shifts(spread):
 def test_refuses(change, message):
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(block()[0], **change)
+
+
+def test_weights_of_float32_are_near_enough():
+    """Those and their steps are rounded; what is more than a thousandth of a step off was not made with these steps."""
+    made, layers = block()
+    rounded = {name: getattr(made, name).astype(np.float32) for name in ("w1", "w2", "w1_step", "w2_step")}
+    # The roundings of another scale that was folded in, and taken out.
+    rounded["w1"] = rounded["w1"] * np.float32(0.3) / np.float32(0.3)
+    _, quantised = quantise_within_error(config(), dataclasses.replace(made, **rounded), X_SCALE[8])
+    np.testing.assert_array_equal(quantised.parameters.layer1.weight, layers[0])
+    for name in ("w1", "w2"):
+        off = getattr(made, name).copy()
+        off[0, 0] += 0.002 * getattr(made, f"{name}_step")[0]
+        with pytest.raises(ConfigError, match=f"^{name}_step=no steps: must hold numbers of which {name} has "):
+            dataclasses.replace(made, **{name: off})
 
 
 def test_refuses_fewer_bits():
