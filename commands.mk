@@ -222,8 +222,8 @@
 ##                WEIGHT_BITS=    bits of a weight (default: a quantised network's, else 8)
 ##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
 ##                                network's, else int8)
-##                Y_DTYPES=       integers of the output to choose from (default: a quantised network's, else
-##                                DTYPE)
+##                Y_DTYPES=       integers of the output to choose from; input: the input's, with its scale and no
+##                                other (default: a quantised network's, else DTYPE)
 ##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                BUDGET=         most memory of all blocks without weights: a size like 64KiB, 1.5MiB or

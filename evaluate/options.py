@@ -101,7 +101,8 @@ class PlanOptions(FormatOptions, SkipOptions, ImageOptions, ModelFolderOptions):
     calibrate_by: RangeMethod | None = restated(BuildOptions, "calibrate_by")
     dtype: str | None = restated(BuildOptions, "dtype")
     y_dtypes: tuple[str, ...] | None = option("data", "Y_DTYPES", formats.data_types, None, "TYPE,TYPE,...",
-        "integers of the output to choose from (default: a quantised network's, else DTYPE)")
+        "integers of the output to choose from; input: the input's, with its scale and no other (default: a quantised "
+        "network's, else DTYPE)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError, DataType, Gate, GateKind, Mid
 
-__all__ = ["AUTO", "address", "auto", "boolean", "choice", "data_type", "data_types", "file_name", "gate", "identifier",
-           "integer", "integers", "member", "middle", "names", "number", "numbers", "scale", "window"]
+__all__ = ["AUTO", "INPUT", "address", "auto", "boolean", "choice", "data_type", "data_types", "file_name", "gate",
+           "identifier", "integer", "integers", "member", "middle", "names", "number", "numbers", "scale", "window"]
 
 Value = TypeVar("Value")
 
@@ -21,6 +21,8 @@ GATE_NAMES = [kind.value for kind in GateKind]
 GATES = f"{', '.join(GATE_NAMES)} or hardsigmoid:SLOPE,OFFSET"
 # A value that asks for what fits.
 AUTO = "auto"
+# Stands for the input's type with the input's scale.
+INPUT = "input"
 DECIMAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 # Reserved words of Verilog and SystemVerilog.
@@ -149,9 +151,9 @@ def data_type(text: str) -> str:
 
 
 def data_types(text: str) -> tuple[str, ...]:
-    """One to eight names of different :class:`DataType`, with commas between; a tuple."""
-    return _several(data_type, 8, True, "must be different types from int2 to int16 or uint2 to uint16 with commas "
-                    "between, 8 at most")(text)
+    """One to eight names of different :class:`DataType`, or INPUT among them, with commas between; a tuple."""
+    return _several(lambda name: name if name == INPUT else data_type(name), 8, True, "must be different types from "
+                    "int2 to int16 or uint2 to uint16, or input, with commas between, 8 at most")(text)
 
 
 def boolean(text: str) -> bool:

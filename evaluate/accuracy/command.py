@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import os
+from collections.abc import Collection
 
 import numpy as np
 
@@ -25,9 +26,10 @@ from ...network.calibration.feature_maps import (
     with_priors,
 )
 from ...network.calibration.images import find_images
+from ...network.calibration.own_numbers import requantised
 from ...network.commands.build import block_formats, block_tasks, spec_of
 from ...network.commands.options import BuildOptions
-from ...network.commands.wording import fields, of_prior
+from ...network.commands.wording import fields, of_numbers, of_prior
 from ...network.network import open_network
 from ...network.plan import Plan
 from ...network.read.model import model_errors
@@ -35,10 +37,11 @@ from ...network.read.sandbox import sandboxed
 from ...network.read.shapes import input_of
 from ...network.tile import tile_blocks
 from ..options import EvaluateOptions
+from ..saturation import clipped_outputs, saturation_warning
 from .data import read_data
 from .metrics import TopClasses, load_metrics
 from .networks import Networks, scored
-from .table import SUMMARY, results, table
+from .table import SUMMARY, output_table, results, table
 
 __all__ = ["evaluate"]
 
@@ -69,7 +72,7 @@ def evaluate(options: EvaluateOptions) -> bool:
     data, others = read_data(options, network, any(metric.classified for metric in metrics)).split(options.images)
     _check_classes(network, metrics, data)
     calibration, source = _calibration(options, network, data, others)
-    networks, clips, not_kept = _networks(options, network, blocks, chosen, calibration)
+    networks, found_of, not_kept = _networks(options, network, blocks, chosen, calibration)
     forms = networks.forms(options.each)
     scores = _scores(networks, forms, options.metric, data)
     found = [results(metric, forms, own, options.seed) for metric, own in zip(metrics, scores, strict=True)]
@@ -77,18 +80,28 @@ def evaluate(options: EvaluateOptions) -> bool:
         "model": network.path, "input": network.dims[1:], "data": options.data, "images": len(data.samples),
         "calibration": options.calibration, "calibration_images": len(calibration), "calibration_from": source,
         "skipped": list(options.skip or ()), "others": network.unsupported, "metrics": found,
-        "blocks": [_block(block, networks) | {"clipped": clips[block.name]} for block in blocks],
+        "blocks": [_block(block, networks, found_of[block.name]) for block in blocks],
         "tools": tool_versions(TOOLS)}
     discard(folder, RESULTS)
     write_all(folder, dict(zip(RESULTS, (json_bytes(contents), _csv(metrics, forms, scores, data)), strict=True)))
-    warn(text for name, one in clips.items() if one for text in clip_warning(name, one))
+    for block in blocks:
+        one = found_of[block.name]
+        warn(clip_warning(block.name, one.clips) if one.clips else ())
+        # A range from calibration, the network's or ours, may clip a little, for finer steps.
+        if one.outputs and block.numbers.y is None and "y" not in one.calibrated:
+            warn(f"{block.name}: {text}" for text in saturation_warning(networks.specs[block.name], one.outputs))
     print("\n\n".join(table(one) for one in found))
     print(SUMMARY.format(images=len(data.samples)))
     source = f"taken from {len(calibration)} images of {source}"
     if any(block.numbers.x for block in blocks):
         source = f"the network's own; where it has none, {source}"
-    print("\n".join([f"data formats are {source}", *not_kept, *of_prior(networks.tilings.values(), len(calibration)),
-                     *chosen.notes, *network.notes(blocks), *network.left_out]))
+    calibrated = [name for name, one in found_of.items() if one.calibrated]
+    outputs = output_table({name: (networks.specs[name].y_format, one.outputs["clipped"])
+                            for name, one in found_of.items() if one.outputs})
+    print("\n".join([*outputs, f"data formats are {source}",
+                     *of_numbers(blocks, calibrated, options.calibrate_by), *not_kept,
+                     *of_prior(networks.tilings.values(), len(calibration)), *chosen.notes, *network.notes(blocks),
+                     *network.left_out]))
     print(f"wrote {', '.join(os.path.join(folder, name) for name in RESULTS)}")
     return True
 
@@ -113,11 +126,24 @@ def _calibration(options, network, data, others):
     return pool.split(options.limit)[0].images, "the same data, which are not scored" if apart else "the scored data"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What is found of a block on the calibration images.
+
+    ``calibrated`` are those of "x" and "y" whose format comes from them. ``clips`` is what :func:`clipped` finds, None
+    where the network clips nothing inside of the block; ``outputs`` what :func:`clipped_outputs` does.
+    """
+
+    calibrated: Collection[str]
+    clips: dict | None
+    outputs: dict | None
+
+
 def _networks(options, network, blocks, chosen, images):
     """The :class:`Networks`, quantised as `build` does it by the maps of `images` in the tiled network.
 
-    Also what :func:`clipped` finds on these maps in each block by name, None where the network clips nothing inside;
-    and a line if the network is quantised and no tiles with its own quantisers can be made.
+    Also the :class:`_Found` of each block by name; and a line if the network is quantised and no tiles with its own
+    quantisers can be made.
     """
     tilings = chosen.tilings(blocks, prior=True)
     built = BuildOptions(**{name: getattr(options, name) for name in options_of(BuildOptions)
@@ -135,10 +161,12 @@ def _networks(options, network, blocks, chosen, images):
         tiled = tile_blocks(network.model, blocks, tilings)
     say(f"running the tiled network on {len(images)} images")
     with feature_maps(network, tiled, blocks, images) as maps:
-        specs = {block.name: _quantised(block, maps[block.name], options, tasks[block.name], images.option)
-                 for block in blocks}
-        clips = {block.name: clipped(block, maps[block.name], tilings[block.name], specs[block.name].y_format)
-                 if block.ranges.stages else None for block in blocks}
+        specs, found = {}, {}
+        for block in blocks:
+            own = maps[block.name]
+            spec, calibrated = _quantised(block, own, options, tasks[block.name], images.option)
+            clips = clipped(block, own, tilings[block.name], spec.y_format) if block.ranges.stages else None
+            specs[block.name], found[block.name] = spec, _Found(calibrated, clips, clipped_outputs(spec, own))
     kept, why = network.quantised, []
     if kept:
         try:
@@ -148,17 +176,18 @@ def _networks(options, network, blocks, chosen, images):
                 raise
             kept, why = False, [f"no tiles with the network's own quantisers: {error.allowed}"]
     return Networks(network.model.SerializeToString(), input_of(network.graph).name, network.dims[0], blocks, tilings,
-                    specs, network.quantised, kept), clips, why
+                    specs, network.quantised, kept), found, why
 
 
 def _quantised(block, maps, options, task, source):
-    """The :class:`BlockSpec` that `build` would make of `block` for these maps, which the option `source` gave.
+    """The :class:`BlockSpec` that `build` would make of `block` for these maps, which the option `source` gave, and
+    what was calibrated for it on them: of "x", of "y", of both or nothing.
 
     `task` are the block's own options.
     """
     formats = block_formats(block, maps, options, task, source)
     try:
-        return spec_of(block, formats)
+        return spec_of(block, formats), formats.calibrations
     except ConfigError as error:
         if error.option in OWN:
             raise ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})") from None
@@ -188,14 +217,15 @@ def _scores(networks, forms, metrics, data):
     return [[np.array(all_images, np.float64) for all_images in all_forms] for all_forms in numbers]
 
 
-def _block(block, networks):
+def _block(block, networks, found):
     """What is known of a block in integers."""
     spec = networks.specs[block.name]
     return {"name": block.name, **block.shape, "tiling": fields(networks.tilings[block.name]),
             "x_scale": spec.format.scale, "x_zero_point": spec.format.zero_point, "x_type": str(spec.config.data),
             "y_scale": spec.quantised.y_scale, "y_zero_point": spec.config.outputs_zero_point,
             "y_type": str(spec.config.outputs), "operand_bits": spec.config.operand_bits,
-            "error_bound_lsb": spec.quantised.error_bound_lsb}
+            "error_bound_lsb": spec.quantised.error_bound_lsb, "clipped": found.clips,
+            "outputs": found.outputs, "requantised": requantised(block)}
 
 
 def _csv(metrics, forms, scores, data):

@@ -2,6 +2,7 @@
 """The user's data: images with labels, from folders of classes or from a file."""
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,10 +44,15 @@ class Data:
     folders: int | None
     source: tuple[str, str]
 
+    @functools.cached_property
+    def _inputs(self):
+        """Path, and index in that file, of each."""
+        return [(path, index) for path, own in self.images.picked for index in own]
+
     def picked(self, indices: Sequence[int]) -> "Data":
         """Those with these `indices`, which ascend."""
-        inputs, chosen = [(path, index) for path, own in self.images.picked for index in own], {}
-        for path, index in (inputs[one] for one in indices):
+        chosen: dict[str, list[int]] = {}
+        for path, index in (self._inputs[one] for one in indices):
             chosen.setdefault(path, []).append(index)
         images = dataclasses.replace(self.images, picked=tuple((path, tuple(own)) for path, own in chosen.items()))
         return dataclasses.replace(self, images=images, samples=tuple(self.samples[one] for one in indices))
@@ -55,7 +61,7 @@ class Data:
         """At most `count` of them, spread over all, and the others; without `count` all of them."""
         every = range(len(self.samples))
         chosen = every if count is None else spread(every, count)
-        return self.picked(chosen), self.picked([one for one in every if one not in set(chosen)])
+        return self.picked(chosen), self.picked(sorted({*every} - {*chosen}))
 
     def parts(self, size: int) -> Iterator["Data"]:
         """All, `size` at a time."""

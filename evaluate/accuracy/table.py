@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of a metric for all forms of the network, as JSON and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...gen.text_table import aligned
+from ...gen.text_table import aligned, percent
+from ...golden.block import DataFormat
 from .metrics import Metric
 from .networks import INTEGERS, KEPT, SE, TILES, Form
 
-__all__ = ["SUMMARY", "results", "table"]
+__all__ = ["SUMMARY", "output_table", "results", "table"]
 
 SUMMARY = "of {images} images; differences with 95 % intervals"
 
@@ -48,3 +49,14 @@ def table(found: dict) -> str:
     rows += [[one["title"], f"{factor * one['value']:{figures}}", difference(one["to_se"]), difference(one["to_tiles"])]
              for one in found["networks"]]
     return "\n".join([*aligned(rows, left=(0, 2, 3)), f"intervals: {found['intervals']}"])
+
+
+def output_table(outputs: Mapping[str, tuple[DataFormat, float]]) -> list[str]:
+    """Lines on the outputs' format of each block, by name, and the share of the outputs that it clips; none for none.
+    """
+    if not outputs:
+        return []
+    rows = [("outputs", "type", "scale", "zero point", "clipped")]
+    rows += [(name, str(y.data), f"{y.scale:.4g}", str(y.zero_point), percent(share))
+             for name, (y, share) in outputs.items()]
+    return [*aligned(rows, left=(0, 1)), "clipped: share of the outputs on the images that the formats are taken from"]

@@ -19,9 +19,10 @@ from ...network.calibration.agreement import agreement
 from ...network.calibration.own_numbers import own_block, own_options
 from ...network.commands.sensitivity import CONTEXTS
 from ...network.match.match import NetworkBlock
+from ..saturation import clipped_outputs
 from .outputs import OutputFormat, OutputSource
 
-__all__ = ["Candidate", "sized_candidates", "tilings", "untiled_bits", "with_changes"]
+__all__ = ["Candidate", "sized_candidates", "tilings", "untiled_bits", "with_changes", "with_clipped"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Candidate:
 
     Measured, ``gate_change`` is the ``mean`` and ``max`` magnitude of what the tiling changes in the gates, over
     channels and pixels, and ``output_change`` the root mean square of what it changes in the outputs, relative to
-    these; else None.
+    these; else None. ``clipped`` is the share of the outputs in this tiling that their format clips, as
+    :func:`with_clipped` measures it; None for outputs without a format of their own, too.
     """
 
     tiling: Tiling
@@ -42,6 +44,7 @@ class Candidate:
     full_rate: bool
     gate_change: dict[str, float] | None = None
     output_change: float | None = None
+    clipped: float | None = None
 
     @property
     def change(self) -> float:
@@ -52,8 +55,8 @@ class Candidate:
     def figures(self) -> dict:
         """JSON-serialisable."""
         return {"memory_bits": self.bits, "change": self.change, "gate_change": self.gate_change,
-                "output_change": self.output_change, **self.outputs.figures, "lanes": self.lanes, "macs": self.macs,
-                "full_rate": self.full_rate}
+                "output_change": self.output_change, **self.outputs.figures, "clipped": self.clipped,
+                "lanes": self.lanes, "macs": self.macs, "full_rate": self.full_rate}
 
 
 def tilings(block: NetworkBlock, ks: Sequence[int]) -> Iterator[Tiling]:
@@ -100,6 +103,12 @@ def with_changes(block: NetworkBlock, candidates: Sequence[Candidate], maps: np.
                 "output_change": found.output_change}
 
     return [dataclasses.replace(candidate, **changes(candidate.tiling)) for candidate in candidates]
+
+
+def with_clipped(block: NetworkBlock, candidate: Candidate, options: Any, maps: np.ndarray) -> Candidate:
+    """`candidate` with what its format of the outputs clips on `maps`; all as :func:`sized_candidates` got them."""
+    found = clipped_outputs(_assembled(block, candidate.tiling, options, candidate.outputs), maps)
+    return dataclasses.replace(candidate, clipped=found and found["clipped"])
 
 
 def untiled_bits(block: NetworkBlock, options: Any) -> int:

@@ -6,18 +6,20 @@ import os
 
 from ...gen.fields import variables
 from ...gen.files import discard, json_bytes, output_folder, write_all
-from ...gen.text_table import aligned, number, say
+from ...gen.text_table import aligned, number, percent, say
 from ...hdl.config import ConfigError
 from ...hdl.sizing import DEFAULT_LANES
 from ...network.calibration.feature_maps import feature_maps, with_prior
 from ...network.calibration.images import find_images
+from ...network.calibration.own_numbers import requantised
+from ...network.commands.wording import of_numbers
 from ...network.network import open_network
 from ...network.plan import VERSION, entry
 from ..budget import ALLOWED
 from ..options import PlanOptions
-from .candidates import sized_candidates, untiled_bits, with_changes
+from .candidates import sized_candidates, untiled_bits, with_changes, with_clipped
 from .knapsack import frontier
-from .outputs import output_formats
+from .outputs import OutputSource, output_formats
 
 __all__ = ["plan"]
 
@@ -52,10 +54,12 @@ def plan(options: PlanOptions) -> bool:
     say(f"running the network on {len(images)} images")
     with feature_maps(network, network.model, blocks, images) as maps:
         blocks = [with_prior(block, maps[block.name]) for block in blocks]
-        candidates = {}
+        candidates, calibrated = {}, []
         for block in blocks:
             say(f"{block.name}: formats and memory of {block.height} x {block.width} x {block.channels}")
             formats = output_formats(block, options, maps[block.name])
+            if block.numbers.x is None or any(one.source is OutputSource.IMAGES for one in formats):
+                calibrated.append(block.name)
             candidates[block.name] = sized_candidates(block, options, formats)
         least = sum(min(candidate.bits for candidate in own) for own in candidates.values())
         if least > limit:
@@ -64,23 +68,25 @@ def plan(options: PlanOptions) -> bool:
         for block in blocks:
             say(f"{block.name}: change of its gates")
             candidates[block.name] = with_changes(block, candidates[block.name], maps[block.name])
-    say("choosing")
-    found = frontier([[(one.bits, one.change) for one in candidates[block.name]] for block in blocks])
-    point = found.within(limit)
-    chosen = {block.name: candidates[block.name][item]
-              for block, item in zip(blocks, found.items(point), strict=True)}
+        say("choosing")
+        found = frontier([[(one.bits, one.change) for one in candidates[block.name]] for block in blocks])
+        point = found.within(limit)
+        chosen = {block.name: with_clipped(block, candidates[block.name][item], options, maps[block.name])
+                  for block, item in zip(blocks, found.items(point), strict=True)}
     summary = _summary(options, limit, untiled, found, point, chosen)
     entries = {name: entry(one.tiling, one.outputs.given) for name, one in chosen.items()}
     contents = {"version": VERSION, "blocks": entries, "about": {
         "model": network.path, "input": network.dims[1:], "calibration": options.calibration, "images": len(images),
         "skipped": list(options.skip or ()), **summary, "hardware": _hardware(options),
-        "blocks": {name: one.figures for name, one in chosen.items()}}}
+        "blocks": {block.name: {**chosen[block.name].figures, "requantised": requantised(block)}
+                   for block in blocks}}}
     strips = {k: _strips(candidates, k) for k in options.ks}
     files = {PLAN: json_bytes(contents), PLOT: trade(found, point, limit, untiled, strips)}
     # Only now, as images may have been refused until here: two files of different runs must never be there.
     discard(folder, RESULTS)
     write_all(folder, files)
-    print("\n".join([_table(options, blocks, chosen, summary), *_lines(options, summary), *network.left_out]))
+    print("\n".join([_table(options, blocks, chosen, summary), *_lines(options, summary),
+                     *of_numbers(blocks, calibrated, options.calibrate_by), *network.left_out]))
     print("wrote " + ", ".join(os.path.join(folder, name) for name in files))
     return True
 
@@ -119,7 +125,7 @@ def _strips(candidates, k):
 
 
 COLUMNS = ("block", "H", "W", "C", "CONTEXT", "K", "PRIOR", "lanes", "MACs", "bits", "of SE", "outputs", "SQNR, dB",
-           "gates mean", "max", "change")
+           "clipped", "gates mean", "max", "change")
 
 
 def _table(options, blocks, chosen, summary):
@@ -132,10 +138,11 @@ def _table(options, blocks, chosen, summary):
                      number(one.bits), f"{100 * one.bits / untiled_bits(block, options):.1f} %",
                      f"{outputs.y.data}, {outputs.y.scale:.4g} ({outputs.source.value})",
                      "-" if outputs.sqnr_db is None else f"{outputs.sqnr_db:.1f}",
+                     "-" if one.clipped is None else percent(one.clipped),
                      *(f"{gates[name]:.4f}" for name in ("mean", "max")), f"{one.change:.4f}"))
     share = summary["memory_bits"] / summary["untiled_bits"]
     gates = summary["gate_change"]
-    rows.append(("all", *[""] * 8, number(summary["memory_bits"]), f"{100 * share:.1f} %", "", "",
+    rows.append(("all", *[""] * 8, number(summary["memory_bits"]), f"{100 * share:.1f} %", *[""] * 3,
                  *(f"{gates[name]:.4f}" for name in ("mean", "max")), f"{summary['change']:.4f}"))
     return "\n".join(aligned(rows, left=(0, 4, 11)))
 
@@ -147,6 +154,8 @@ def _lines(options, summary):
            f"{summary['untiled_bits']:,}")
     yield (f"bits: all memories without weights, of blocks as `build` makes them with "
            f"{given or f'at most {DEFAULT_LANES} lanes and MACS=auto'}")
+    yield ("SQNR: of the outputs with the gates of the whole map; clipped: share of the outputs, with the tiling's "
+           "gates, that their format clips")
     yield "gates: mean and largest magnitude of what the tiling changes in the gates"
     yield ("change: that mean, and what rounding changes in the outputs as such a change of the gates; of all blocks, "
            "the sum")

@@ -12,7 +12,7 @@ from ...gen.options import block_options
 from ...golden.block import DataFormat
 from ...golden.calibration import Noise
 from ...golden.reference import excite
-from ...hdl.config import ConfigError, DataType
+from ...hdl.config import ConfigError
 from ...network.calibration.own_numbers import own_options
 from ...network.commands.build import block_formats
 from ...network.match.match import NetworkBlock
@@ -34,8 +34,8 @@ class OutputFormat:
 
     ``x`` is the format of the input beside it, ``y`` that of the outputs. ``rounding`` is the mean magnitude of the
     error of the outputs with both formats and the gates of the whole map, divided by that of the input: gates that
-    change by so much change the outputs as much. ``sqnr_db`` is the SQNR of these outputs; None where nothing is
-    rounded.
+    change by so much on average change the outputs as much, if their changes don't depend on the input's magnitude.
+    ``sqnr_db`` is the SQNR of these outputs; None where nothing is rounded.
     """
 
     x: DataFormat
@@ -61,9 +61,9 @@ def output_formats(block: NetworkBlock, options: Any, maps: np.ndarray) -> list[
     """The formats from which the outputs of `block` get one, measured on `maps`, float32 (N, H, W, C).
 
     `options` are those of `plan`. A quantised network's own format is the only one. Otherwise there is, for each of
-    ``options.y_dtypes``, the one that is calibrated for these outputs; where the type is the input's also the default,
-    with the input's scale and zero point. Raises ConfigError where no format holds the numbers, or the network has
-    another type.
+    ``options.y_dtypes``, the one that is calibrated for these outputs. The default format, with the input's scale and
+    zero point, is among them if they have "input" or the input's type; it comes before the calibrated one. Raises
+    ConfigError where no format holds the numbers, or the network has another type.
     """
     task = block_options(options, k=block.height, **own_options(block, vars(options)), lanes=None)
     default = block_formats(block, maps, options, task)
@@ -73,13 +73,15 @@ def output_formats(block: NetworkBlock, options: Any, maps: np.ndarray) -> list[
             raise ConfigError("y_dtypes", ",".join(options.y_dtypes), f"must have {name}, as the network has it for "
                               f"block {block.name}")
         return [_measured(block, maps, default.x, default.y, OutputSource.NETWORK)]
-    found = []
-    for data in map(DataType.parse, options.y_dtypes or (str(default.x.data),)):
-        if data == default.x.data:
+    found, same, same_scale = [], str(default.x.data), OutputSource.INPUT.value
+    names = options.y_dtypes or (same,)
+    for name in names:
+        if name == (same_scale if same_scale in names else same):
             y = dataclasses.replace(default.x, scale=default.x.scale * (1 + block.float_block.residual))
             found.append(_measured(block, maps, default.x, y, OutputSource.INPUT))
-        own = block_formats(block, maps, options, dataclasses.replace(task, y_dtype=str(data), y_scale=AUTO))
-        found.append(_measured(block, maps, own.x, own.y, OutputSource.IMAGES))
+        if name != same_scale:
+            own = block_formats(block, maps, options, dataclasses.replace(task, y_dtype=name, y_scale=AUTO))
+            found.append(_measured(block, maps, own.x, own.y, OutputSource.IMAGES))
     return found
 
 

@@ -34,10 +34,10 @@ from ..plan import Plan
 from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
-from .build_tables import block_table, code_table, range_table, requantised_lines
+from .build_tables import block_table, code_table, range_table
 from .inspect import format_fields
 from .options import BuildOptions
-from .wording import fields, of_prior
+from .wording import fields, of_numbers, of_prior
 
 __all__ = ["block_files", "block_formats", "block_tasks", "build", "spec_of"]
 
@@ -263,8 +263,9 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
     for name, own in codes.items():
         warn(clip_warning(name, own["clipped"]) if "clipped" in own else ())
-    print("\n".join([*block_table(rows), *range_table(rows, options.calibrate_by), *code_table(rows),
-                     *requantised_lines(rows), *of_prior(tilings.values(), images), *chosen.notes,
+    print("\n".join([*block_table(rows), *range_table(rows), *code_table(rows),
+                     *of_numbers(blocks, [row["name"] for row in rows if row["calibrated"]], options.calibrate_by),
+                     *of_prior(tilings.values(), images), *chosen.notes,
                      *network.notes(blocks), *network.left_out]))
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")

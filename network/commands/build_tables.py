@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from ...gen.fields import shortened
 from ...gen.text_table import aligned, number, percent
-from ...golden.range_method import RangeMethod
 
-__all__ = ["block_table", "code_table", "range_table", "requantised_lines"]
+__all__ = ["block_table", "code_table", "range_table"]
 
 COLUMNS = ("block", "H", "W", "C", "CR", "lanes", "MACs", "bit-exact", "error LSB")
 # Of blocks whose outputs have a format of their own.
@@ -37,9 +36,9 @@ def block_table(blocks: Sequence[dict]) -> list[str]:
     return aligned(rows, left=(0, 7))
 
 
-def range_table(blocks: Sequence[dict], calibrate_by: RangeMethod | None) -> Iterator[str]:
-    """Lines on what each way to choose a range gives, and on blocks for which CALIBRATE_BY has no use."""
-    rows, own = [], []
+def range_table(blocks: Sequence[dict]) -> Iterator[str]:
+    """Lines on what each way to choose a range gives, none if the network has all numbers."""
+    rows = []
     for block in blocks:
         for name, about in (block["calibrated"] or {}).items():
             methods = about["methods"].values()
@@ -47,14 +46,10 @@ def range_table(blocks: Sequence[dict], calibrate_by: RangeMethod | None) -> Ite
                 f"{100 * one['clipped']:.4f} % / {_decibel(one['sqnr_db'])} / {_decibel(one['held_out_sqnr_db'])}"
                 for one in methods)))
             titles = tuple(about["methods"])
-        if block["calibrated"] is None:
-            own.append(block["name"])
     if rows:
         yield from aligned([("ranges", "of", "by", *titles), *rows], left=(0, 1, 2))
         yield ("of each method: share of the numbers that is clipped / their SQNR in dB / SQNR of the block's outputs "
                "on images held out")
-    if own and calibrate_by is not None:
-        yield f"CALIBRATE_BY={calibrate_by} is ignored, as the network has the numbers: {', '.join(own)}"
 
 
 def _decibel(value):
@@ -80,10 +75,3 @@ def code_table(blocks: Sequence[dict]) -> list[str]:
                          *("-" if share is None else f"{100 * share:.1f} %" for share in shares),
                          f"{codes['float']['max']:.3f}"))
     return aligned(rows) if len(rows) > 1 else []
-
-
-def requantised_lines(blocks: Sequence[dict]) -> list[str]:
-    """A line for each block of a quantised network that has other integers for weights than the network."""
-    return [f"{block['name']}: weights are quantised anew: " + "; ".join(
-        f"{name}, as {reason}" for name, reason in block["requantised"].items())
-        for block in blocks if block["requantised"]]

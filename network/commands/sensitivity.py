@@ -10,11 +10,12 @@ from ...hdl.tiling import Context, Tiling
 from ..calibration.agreement import agreement
 from ..calibration.feature_maps import feature_maps, with_prior
 from ..calibration.images import find_images
-from ..calibration.own_numbers import own_options
+from ..calibration.own_numbers import own_options, requantised
 from ..network import open_network
 from .build import block_formats
 from .options import SensitivityOptions
 from .sensitivity_plot import draw
+from .wording import of_numbers
 
 __all__ = ["sensitivity"]
 
@@ -37,17 +38,19 @@ def sensitivity(options: SensitivityOptions) -> bool:
     images = find_images(options, network)
     print(f"running the network on {len(images)} images ...", flush=True)
     with feature_maps(network, network.model, network.blocks, images) as maps:
-        agreements, blocks = {}, []
+        agreements, blocks, calibrated = {}, [], []
         for block in network.blocks:
             print(f"{block.name}: {block.height} x {block.width} x {block.channels} ...", flush=True)
             own = maps[block.name]
             # The mean of the whole map in the place of tiles', and no outputs.
             task = block_options(options, k=block.height, **own_options(block, vars(options)))
-            integers = block_formats(block, own, options, task).x, task.weight_bits
+            formats = block_formats(block, own, options, task)
+            calibrated += [block.name] if formats.calibrations else []
+            integers = formats.x, task.weight_bits
             agreements[block.name] = [agreement(block, k, own, *integers) for k in options.ks]
             blocks.append({"name": block.name, **block.shape, "x_type": str(integers[0].data),
                            "x_scale": integers[0].scale, "x_zero_point": integers[0].zero_point,
-                           "weight_bits": task.weight_bits,
+                           "weight_bits": task.weight_bits, "requantised": requantised(block),
                            "ks": [item.figures for item in agreements[block.name]],
                            "contexts": [_figures(with_prior(block, own), about, options.ks, own, integers)
                                         for about in CONTEXTS]})
@@ -59,7 +62,8 @@ def sensitivity(options: SensitivityOptions) -> bool:
     write_all(folder, files)
     print(_table(blocks, options.ks))
     prior = f"the prior of each block is the mean of its maps on the same {len(images)} images"
-    print("\n".join([_advice(blocks, options.ks), prior, *network.left_out]))
+    print("\n".join([_advice(blocks, options.ks), prior,
+                     *of_numbers(network.blocks, calibrated, options.calibrate_by), *network.left_out]))
     print("wrote " + ", ".join(os.path.join(folder, name) for name in files))
     return True
 

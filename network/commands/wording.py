@@ -3,13 +3,16 @@
 
 import dataclasses
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ...gen.wording import prior_alone
+from ...golden.range_method import RangeMethod
 from ...hdl.config import Context, Order, Tiling
 from ...hdl.tiling import DEFAULT_MAX_ROWS
+from ..calibration.own_numbers import requantised
+from ..match.match import NetworkBlock
 
-__all__ = ["fields", "of_prior", "tiles"]
+__all__ = ["fields", "of_numbers", "of_prior", "tiles"]
 
 
 def fields(tiling: Tiling) -> dict:
@@ -41,6 +44,19 @@ def tiles(tiling: Tiling, height: int | None = None, width: int | None = None) -
     prior = f", with {several(tiling.prior_rows)} of the prior" if tiling.prior_rows else ""
     most = f", of which the first {several(tiling.max_rows)} count" if tiling.max_rows != DEFAULT_MAX_ROWS else ""
     return f"{tiling.context.value} gates for tiles of {several(tiling.k)}{of_all}{most}{prior}{alone}"
+
+
+def of_numbers(blocks: Sequence[NetworkBlock], calibrated: Collection[str],
+               calibrate_by: RangeMethod | None) -> Iterator[str]:
+    """Lines about what is not as a quantised network or CALIBRATE_BY has it; `calibrated` are the names of blocks that
+    got a format from images."""
+    own = [block.name for block in blocks if block.name not in calibrated]
+    if own and calibrate_by is not None:
+        yield f"CALIBRATE_BY={calibrate_by} is ignored, as the network has the numbers: {', '.join(own)}"
+    for block in blocks:
+        if reasons := requantised(block):
+            yield f"{block.name}: weights are quantised anew: " + "; ".join(
+                f"{name}, as {reason}" for name, reason in reasons.items())
 
 
 def of_prior(tilings: Iterable[Tiling], images: int) -> list[str]:

@@ -5,6 +5,7 @@ import csv
 import functools
 import json
 import pathlib
+import types
 
 import numpy as np
 import onnx
@@ -17,14 +18,17 @@ from tests.helpers.onnx_networks import CHANNELS, Spelling, se
 from tests.helpers.onnx_quantised import brevitas, quantised
 from tests.helpers.onnx_quantised import images as quantised_images
 from tiled_se.evaluate.accuracy import networks as accuracy_networks
+from tiled_se.evaluate.accuracy.data import Data, Sample
 from tiled_se.evaluate.integers import hybrid
+from tiled_se.evaluate.saturation import saturation_warning
 from tiled_se.gen.block_spec import assemble
 from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden.block import DataFormat
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.network.calibration.clips import clip_warning
-from tiled_se.network.calibration.own_numbers import own_block
+from tiled_se.network.calibration.images import Images
+from tiled_se.network.calibration.own_numbers import own_block, requantised
 from tiled_se.network.kept_block import KeptBlock
 from tiled_se.network.network import find_blocks, open_network
 from tiled_se.network.read.shapes import open_session
@@ -396,6 +400,106 @@ def folders(classes, images=1):
         pathlib.Path("data", name).mkdir(parents=True)
         for number in range(images):
             Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).save(f"data/{name}/{number}.png")
+
+
+def test_what_is_not_as_a_quantised_network_has_it(tiled_se):
+    """Weights that are quantised anew, and CALIBRATE_BY, which has no use: `evaluate`, `plan` and `sensitivity` say so.
+    """
+    brevitas("net.onnx", weight_bits=8, weight_zero=150)
+    labelled(np.stack(quantised_images(2, seed=5, size=16)), [""] * 2)
+    pathlib.Path("mean.py").write_text(MEAN)
+    (block,) = open_network("net.onnx").blocks
+    reasons = requantised(block)
+    assert reasons.keys() == {"w1", "w2"}
+    expected = {f"CALIBRATE_BY=mse is ignored, as the network has the numbers: {block.name}",
+                f"{block.name}: weights are quantised anew: w1, as {reasons['w1']}; w2, as {reasons['w2']}"}
+    for command, written in (
+            (["evaluate", "net.onnx", "--data=data", "--metric=mean.py"], lambda found: found["blocks"][0]),
+            (["plan", "net.onnx", "data", "--budget=9", "--ks=4"], lambda found: found["about"]["blocks"][block.name]),
+            (["sensitivity", "net.onnx", "data", "--ks=4"], lambda found: found["blocks"][0])):
+        out = tiled_se.passes(*command, "--calibrate-by=mse", "--out=out").out.splitlines()
+        assert expected <= {*out}
+        assert written(json.loads(pathlib.Path("out", f"{command[0]}.json").read_text()))["requantised"] == reasons
+        out = tiled_se.passes(*command, "--out=out").out
+        assert "quantised anew" in out
+        assert "CALIBRATE_BY" not in out
+
+
+def test_outputs_that_are_clipped(tiled_se):
+    """The share of each block is in a table and in evaluate.json; a range that was given and is too small is warned of.
+    """
+    classifier()
+    labelled(arrays(2), range(2))
+    pathlib.Path("mean.py").write_text(MEAN)
+
+    def found(*options):
+        finished = tiled_se("evaluate", "net.onnx", "--data=data", "--metric=mean.py", SIZE, "--k=3",
+                            "--check-blocks=0", "--calibrate-by=percentile:90", "--out=out", *options)
+        assert finished.status == 0
+        (block,) = json.loads(pathlib.Path("out/evaluate.json").read_text())["blocks"]
+        line = next((line for line in finished.out.splitlines() if line.startswith(f"{block['name']} ")), None)
+        return block, line, finished.err
+
+    (graph,) = open_network("net.onnx", SIZE.partition("=")[2]).blocks
+    session, form = open_session(network(), taps=[graph.x], threads=1), graph.float_block
+
+    def outputs(block):
+        """Of strips of three rows, in float."""
+        x_format = DataFormat(block["x_scale"], block["x_zero_point"])
+        for one in arrays(2):
+            x = x_format.dequantise(x_format.quantise(session.run([graph.x], {"x": one[None]})[0][0]))
+            for top in range(0, HEIGHT, 3):
+                hidden = np.maximum(form.w1 @ x[:, top:top + 3].mean(axis=(1, 2)) + form.b1, 0)
+                yield x[:, top:top + 3] / (1 + np.exp(-form.w2 @ hidden - form.b2))[:, None, None]
+
+    def beyond(block, margin):
+        """The share of the outputs beyond the ends, and so many steps more."""
+        y = np.concatenate([one.reshape(-1) for one in outputs(block)]) / block["y_scale"] + block["y_zero_point"]
+        return ((y < -128 - margin) | (y > 127 + margin)).mean(), [
+            block["y_scale"] * (end - block["y_zero_point"]) for end in (y.min(), y.max())]
+
+    plain, line, err = found()
+    assert (plain["outputs"], line, err) == (None, None, "")
+    # A figure only, as the range is one from calibration.
+    block, line, err = found("--y-dtype=int8")
+    share, ends = beyond(block, 0.5)
+    assert 0.01 < share < 0.2
+    # The weights are quantised.
+    assert block["outputs"] == {"clipped": pytest.approx(share, abs=2e-3), "range": pytest.approx(ends, rel=1e-3)}
+    assert line.split()[1:] == ["int8", f"{block['y_scale']:.4g}", str(block["y_zero_point"]),
+                                f"{100 * block['outputs']['clipped']:.3g}", "%"]
+    assert err == ""
+    block, line, err = found("--y-scale=0.002", "--y-zero-point=3")
+    share, ends = block["outputs"]["clipped"], block["outputs"]["range"]
+    assert share == pytest.approx(beyond(block, 0.5)[0], abs=2e-3) != 0
+    assert line.endswith(f" {100 * share:.3g} %")
+    assert err == (f"tiled-se: warning: {block['name']}: {100 * share:.3g} % of the outputs were clipped: they go from "
+                   f"{ends[0]:.4g} to {ends[1]:.4g}; int8 with Y_SCALE=0.002 and Y_ZERO_POINT=3 holds -0.262 to "
+                   "0.248\n")
+
+
+@pytest.mark.parametrize(("share", "ends", "warned"), [
+    (0.002, (-12.9, 12.7), False), (0.002, (-12.91, 12.7), True), (0.002, (-12.8, 12.8), False),
+    (0.002, (-12.8, 12.81), True), (0.0009, (-12.8, 99.0), False)], ids=str)
+def test_few_outputs_that_are_clipped(share, ends, warned):
+    """A warning is for more than a thousandth of them, and for more than a step beyond the range."""
+    spec = types.SimpleNamespace(y_format=DataFormat(0.1, 0), options=BlockOptions(y_scale=0.1))
+    assert len(saturation_warning(spec, {"clipped": share, "range": [*ends]})) == warned
+
+
+@pytest.mark.timeout(20)
+def test_many_images_are_split_quickly():
+    """In time that is proportional to their number."""
+    count = 60_000
+    images = Images(picked=(("a.npy", tuple(range(count))),), **{name: None for name in Images.__dataclass_fields__
+                                                                 if name != "picked"})
+    data = Data(images, tuple(Sample(str(number)) for number in range(count)), None, ("labels", "labels.csv"))
+    chosen, others = data.split(count // 2)
+    assert len(chosen.samples) == len(others.samples) == count // 2
+    assert {sample.name for sample in chosen.samples + others.samples} == {str(number) for number in range(count)}
+    assert [int(sample.name) for sample in others.samples] == list(others.images.picked[0][1]) == sorted(
+        int(sample.name) for sample in others.samples)
+    assert sum(len(part.samples) for part in data.parts(4)) == count
 
 
 @pytest.mark.parametrize(("names", "classes", "numbers"), [

@@ -15,7 +15,7 @@ from tests.helpers.onnx_quantised import brevitas
 from tests.helpers.onnx_quantised import images as quantised_images
 from tiled_se.evaluate.budget import budget
 from tiled_se.evaluate.options import PlanOptions
-from tiled_se.evaluate.plan.candidates import sized_candidates, tilings, untiled_bits
+from tiled_se.evaluate.plan.candidates import sized_candidates, tilings, untiled_bits, with_clipped
 from tiled_se.evaluate.plan.knapsack import frontier
 from tiled_se.evaluate.plan.outputs import output_formats
 from tiled_se.golden.block import DataFormat
@@ -168,8 +168,9 @@ def blocks_and_maps(files):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"dtype": "uint5"}, {"y_dtypes": ("int4", "uint12")}, {"y_dtypes": ("int6", "int8"), "calibrate_by": MIN_MAX}],
-    ids=str)
+    {}, {"dtype": "uint5"}, {"y_dtypes": ("int4", "uint12")}, {"y_dtypes": ("int6", "int8"), "calibrate_by": MIN_MAX},
+    {"y_dtypes": ("input",)}, {"y_dtypes": ("input", "int8", "int12"), "dtype": "int8"},
+    {"y_dtypes": ("input", "uint9"), "dtype": "uint5"}], ids=str)
 def test_output_formats(blocks_and_maps, options):
     """The input's where the type is the input's, one for these outputs in each type, and what they round."""
     types = options.get("y_dtypes", (options.get("dtype", "int8"),))
@@ -178,7 +179,9 @@ def test_output_formats(blocks_and_maps, options):
         own = str(found[0].x.data)
         assert own == options.get("dtype", "int8")
         assert [(str(one.y.data), one.source.value) for one in found] == [
-            about for name in types for about in ([(name, "input")] * (name == own) + [(name, "images")])]
+            about for name in types for about in (
+                [(own, "input")] * (name == ("input" if "input" in types else own)) + [(name, "images")] *
+                (name != "input"))]
         for one in found:
             exact = [whole(x.astype(np.float64), block.float_block)[0] for x in maps]
             kept = [rounded(whole(rounded(x.astype(np.float64), one.x), block.float_block)[0], one.y) for x in maps]
@@ -199,6 +202,30 @@ def test_output_formats(blocks_and_maps, options):
         assert found[-1].y == DataFormat.calibrate(np.min(reals), np.max(reals))
 
 
+def test_what_a_format_clips_in_a_tiling(blocks_and_maps):
+    """Of the outputs with the gates of the tiles, more than half a step beyond the ends of the format."""
+    options = PlanOptions(ks=(4,), y_dtypes=("int8",), calibrate_by=RangeMethod.parse("percentile:90"))
+    for block, maps in blocks_and_maps:
+        block = with_prior(block, maps)
+        found = sized_candidates(block, options, output_formats(block, options, maps))
+        assert {one.tiling.context for one in found} == {*Context} - {Context.WINDOW}
+        for one in found:
+            share = with_clipped(block, one, options, maps).clipped
+            if one.outputs.source.value == "input":
+                assert share is None
+                continue
+            beyond = []
+            for x in maps.astype(np.float64):
+                x, top = rounded(x, one.outputs.x), 0
+                for z, lines in descriptors_by_rows(x, block.float_block.prior, one.tiling):
+                    gates = whole(x[:1] * 0 + z, block.float_block)[1]
+                    y = x[top:top + lines] * (gates + block.float_block.residual) / one.outputs.y.scale
+                    beyond.append(abs(y + one.outputs.y.zero_point + 0.5).reshape(-1) > 128)
+                    top += lines
+            # The weights are quantised.
+            assert share == pytest.approx(np.concatenate(beyond).mean(), abs=2e-3) != 0
+
+
 def test_the_outputs_format_of_a_quantised_network(tiled_se):
     """It stays, and there is no other one."""
     brevitas("net.onnx")
@@ -213,8 +240,22 @@ def test_the_outputs_format_of_a_quantised_network(tiled_se):
     assert about["y_scale"] == pytest.approx(2 / 15)
     tiled_se.refuses(f"Y_DTYPES=int8 (--y-dtypes): must have uint4, as the network has it for block {name}", "plan",
                      "net.onnx", "maps", "--budget", "9", "--y-dtypes", "int8")
-    tiled_se.refuses("Y_DTYPES=int8,int8 (--y-dtypes): must be different types from int2 to int16 or uint2 to uint16 "
-                     "with commas between, 8 at most", "plan", "net.onnx", "maps", "--y-dtypes", "int8,int8")
+    tiled_se.refuses("Y_DTYPES=int8,int8 (--y-dtypes): must be different types from int2 to int16 or uint2 to uint16, "
+                     "or input, with commas between, 8 at most", "plan", "net.onnx", "maps", "--y-dtypes", "int8,int8")
+
+
+def test_the_default_format_only(tiled_se, files):
+    """With Y_DTYPES=input no block has a format of its own, whatever the budget is."""
+    tiled_se.passes("plan", *files, "--input-shape", SIZE, "--ks", 3, "--y-dtypes", "input", "--budget", "9", "-o", "p")
+    written = json.loads(pathlib.Path("p/plan.json").read_text())
+    assert [entry.keys() for entry in written["blocks"].values()] == [{"K"}] * 2
+    assert [(one["y_from"], one["clipped"]) for one in written["about"]["blocks"].values()] == [("input", None)] * 2
+
+
+def test_what_is_as_good_is_the_default():
+    """Of choices of the same memory and change the first ones, as the default format is."""
+    same = frontier([[(4, 0.5), (4, 0.5), (3, 0.7), (3, 0.7)], [(1, 0.25), (1, 0.25)]])
+    assert [same.items(same.within(limit)) for limit in (5, 4)] == [[0, 0], [2, 0]]
 
 
 def test_a_narrower_format_where_the_budget_needs_it(tiled_se, files):
