@@ -79,8 +79,9 @@
 ##                GATE=           activation after them: sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET; by
 ##                                default SLOPE is 1/6 and OFFSET 1/2 (default: that of WEIGHTS, else sigmoid)
 ##                RESIDUAL=       1: y = x + x * gate (default: what WEIGHTS says, else 0)
-##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C),
-##                                mid, gate, residual, y_scale, y_zero_point (default: random)
+##                WEIGHTS=        .npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps w1_step (CR),
+##                                w2_step (C), prior (C), mid, gate, residual, y_scale, y_zero_point (default:
+##                                random)
 ##   data         INPUT=          .npz with float x, or integer x_q with x_scale and x_zero_point, and perhaps
 ##                                x_bits; (H, W, C) or (N, H, W, C) (default: random)
 ##                DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: that of INPUT's

@@ -15,7 +15,7 @@ from .fields import shortened
 from .formats import gate, middle
 from .options import DataOptions
 
-__all__ = ["Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
+__all__ = ["MORE", "Input", "Weights", "input_bytes", "load_input", "load_weights", "weights_bytes", "weights_of"]
 
 # Most elements of all frames, and weights of one layer, that are read or made.
 MOST_ELEMENTS, MOST_WEIGHTS = 1 << 28, 1 << 24

@@ -122,8 +122,8 @@ class FunctionOptions:
     residual: bool | None = option("functions", "RESIDUAL", formats.boolean, None, "0|1",
         "1: y = x + x * gate (default: what WEIGHTS says, else 0)")
     weights: str | None = option("functions", "WEIGHTS", formats.file_name, None, "FILE",
-        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps prior (C), mid, gate, residual, y_scale, "
-        "y_zero_point (default: random)")
+        ".npz with float w1 (CR, C), b1 (CR), w2 (C, CR), b2 (C) and perhaps w1_step (CR), w2_step (C), prior (C), "
+        "mid, gate, residual, y_scale, y_zero_point (default: random)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from ..hdl.schedule import predict
 from ..hdl.sizing import yardstick
 from ..hdl.timing import Timing
 from .block_spec import BlockSpec
+from .data import MORE
 from .formats import AUTO
 from .text_table import labelled, percent
 from .verilog import Design
@@ -119,7 +120,7 @@ def arrays(outcome: Outcome) -> dict[str, Any]:
         "y_q": outcome.y, "y_golden": outcome.golden, "y_scale": spec.y_format.scale,
         "y_zero_point": spec.y_format.zero_point,
         "mid": config.mid.value, "gate": str(config.gate), "residual": config.residual,
-        **({} if quantised.prior is None else {"prior": quantised.prior}),
+        **{name: getattr(quantised, name) for name in MORE if getattr(quantised, name) is not None},
         # Not read again, but needed to compute what y should be.
         **{name: value for name, value in config_fields(config).items() if name in TILING and value is not None},
     }

@@ -22,11 +22,11 @@ class Quantised:
 
     ``w1`` (CR, C), ``b1`` (CR), ``w2`` (C, CR), ``b2`` (C) and ``prior`` (C) are the real values that the integers
     stand for, in float64 (docs/design.md, "Scales"): those of the float block for a layer whose weights were given with
-    steps; ``prior`` is None if the block has no imaginary rows. ``x_scale``,
-    ``hidden_scale`` and ``y_scale`` are the real values of a step of the data, of the hidden vector, and of the
-    outputs. ``error_bound_lsb`` is an upper bound of ``|y_q - clamp(y_zero + y_real / y_scale)|`` for every input and
-    every number of rows; the clamp is to the range of ``config.outputs``. ``requant_bits`` is the least that these
-    parameters need; ``config.requant_bits`` is at least this.
+    steps; ``prior`` is None if the block has no imaginary rows. ``w1_step`` (CR) and ``w2_step`` (C) are these steps,
+    None where none were given. ``x_scale``, ``hidden_scale`` and ``y_scale`` are the real values of a step of the data,
+    of the hidden vector, and of the outputs. ``error_bound_lsb`` is an upper bound of ``|y_q - clamp(y_zero + y_real /
+    y_scale)|`` for every input and every number of rows; the clamp is to the range of ``config.outputs``.
+    ``requant_bits`` is the least that these parameters need; ``config.requant_bits`` is at least this.
     """
 
     config: Config
@@ -41,6 +41,8 @@ class Quantised:
     error_bound_lsb: float
     requant_bits: int
     prior: np.ndarray | None = None
+    w1_step: np.ndarray | None = None
+    w2_step: np.ndarray | None = None
 
 
 def check(config: Config, block: FloatBlock, x_scale: float) -> None:
@@ -105,4 +107,5 @@ def _build(config: Config, block: FloatBlock, x_scale: float, shifts: Sequence[S
         w1=real1.weight, b1=real1.bias, w2=real2.weight, b2=b2,
         x_scale=x_scale, hidden_scale=hidden_scale, y_scale=x_scale / config.ratio,
         error_bound_lsb=bound, requant_bits=bias_headroom(layers, (config.operand_bits - 1, config.logit_bits - 1)),
-        prior=None if prior is None else (prior / elements - config.signed_zero_point) * x_scale)
+        prior=None if prior is None else (prior / elements - config.signed_zero_point) * x_scale,
+        w1_step=block.w1_step, w2_step=block.w2_step)

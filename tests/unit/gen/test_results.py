@@ -161,6 +161,29 @@ class TestClippedOutputs:
 
 
 class TestArrays:
+    @pytest.mark.parametrize("more", [{}, dict(dtype="int12", loadable=True, y_scale=0.01), dict(weight_bits=4)])
+    def test_integers_with_steps(self, npz, more, tmp_path):
+        """They are the same again, from the arrays of the run alone; other steps would give others."""
+        rng, most = np.random.default_rng(1), 2 ** (more.get("weight_bits", 8) - 1)
+        # Rows that use a part of the range, which the quantiser would not choose, and one of nothing but the least.
+        integers = {"w1": rng.integers(-most // 2, most // 2, (3, 8)), "w2": rng.integers(-most, most // 3, (8, 3))}
+        integers["w1"][2] = -most
+        steps = {"w1_step": rng.uniform(0.5, 1, 3) / most, "w2_step": rng.uniform(1, 2, 8) / most}
+        made = weights(squeeze=3) | {name: array * steps[f"{name}_step"][:, None] for name, array in integers.items()}
+        given = dict(k=2, height=5, width=4, **more)
+        block = prepare(BlockOptions(**given, weights=npz("steps.npz", **made | steps)))
+        x = block.frames()
+        path = tmp_path / "output.npz"
+        path.write_bytes(npz_bytes(arrays(types.SimpleNamespace(spec=block, x=x, y=x, golden=x))))
+        again = prepare(BlockOptions(**given, weights=str(path)))
+        assert again.config == block.config
+        for name, layer in (("w1", "layer1"), ("w2", "layer2")):
+            mine, its = (getattr(one.quantised.parameters, layer) for one in (block, again))
+            assert all(np.array_equal(getattr(mine, field.name), getattr(its, field.name))
+                       for field in dataclasses.fields(mine))
+            assert np.array_equal(mine.weight[:2], integers[name][:2])
+            np.testing.assert_array_equal(getattr(again.quantised, f"{name}_step"), steps[f"{name}_step"])
+
     @pytest.mark.parametrize("tiling", CONTEXTS.values(), ids=CONTEXTS)
     def test_of_another_run(self, spec, tiling, tmp_path):
         """They give the same integers again, from the same options."""
