@@ -9,6 +9,7 @@ from ...gen.text_table import aligned, number
 from ...gen.wording import prior_alone
 from ...hdl.tiling import Order, Tiling
 from ..match.match import NetworkBlock
+from ..match.numbers import OtherWeights
 from ..match.ranges import STAGES
 from ..network import Network, open_network
 from .options import InspectOptions
@@ -75,8 +76,9 @@ def format_fields(block: NetworkBlock) -> dict | None:
     """The formats of the network's integers in `block`, JSON-serialisable; None if it has none.
 
     ``x`` and ``y`` have ``dtype``, ``scale`` and ``zero_point``; ``w1`` and ``w2`` have ``dtype``, ``symmetric`` and
-    ``scale``, a number, or a list with one for each output. What the network has in float is None. ``rounded`` has for
-    each stage of ``ranges`` the formats to which the network rounds it, in order.
+    ``scale``: a number, a list, or None where it is "in blocks"; ``scales`` tells which, "one", "per output", "per
+    input" or "in blocks". What the network has in float is None. ``rounded`` has for each stage of ``ranges`` the
+    formats to which the network rounds it, in order.
     """
     numbers, roundings = block.numbers, block.ranges.roundings
     if not (numbers.known or roundings):
@@ -86,17 +88,29 @@ def format_fields(block: NetworkBlock) -> dict | None:
         return data_format and {"dtype": str(data_format.data), "scale": data_format.scale,
                                 "zero_point": data_format.zero_point}
 
-    layers = [stored and {"dtype": str(stored.type), "symmetric": stored.symmetric,
-                          "scale": stored.steps.tolist() if stored.several else float(stored.steps[0])}
-              for stored in numbers.layers]
+    layers = [_weight_fields(stored or other) for stored, other in zip(numbers.layers, numbers.others, strict=True)]
     return {"x": about(numbers.x), "y": about(numbers.y), "w1": layers[0], "w2": layers[1],
             "rounded": {stage: [about(rounding.format) for rounding in roundings[stage]]
                         for stage in STAGES if stage in roundings}}
 
 
+def _weight_fields(weights):
+    if weights is None:
+        return None
+    if isinstance(weights, OtherWeights):
+        scales = "in blocks" if weights.steps is None else "per input"
+        scale = None if weights.steps is None else weights.steps.tolist()
+    else:
+        scales = "per output" if weights.several else "one"
+        scale = weights.steps.tolist() if weights.several else float(weights.steps[0])
+    return {"dtype": str(weights.type), "symmetric": weights.symmetric, "scales": scales, "scale": scale}
+
+
 COLUMNS = ("name", "H", "W", "C", "CR", "mid", "gate", "residual", "parameters", "HxWxC")
 
 
+# What is said of several scales.
+WEIGHTS = {"per output": "per channel", "per input": "per input", "in blocks": "in blocks"}
 FORMATS = ("formats", "x", "y", "w1", "w2", "rounded inside")
 
 
@@ -108,7 +122,7 @@ def _formats(name, formats):
     for part in ("x", "y", "w1", "w2"):
         about = formats[part] or {"dtype": "float"}
         scale = about.get("scale")
-        text = "" if scale is None else "per channel" if isinstance(scale, list) else f"{scale:.4g}"
+        text = f"{scale:.4g}" if isinstance(scale, float) else WEIGHTS.get(about.get("scales"), "")
         zero = about.get("zero_point", 0)
         cells.append(" ".join(filter(None, (about["dtype"], text, zero and f"zero {zero}",
                                             "" if about.get("symmetric", True) else "asymmetric"))))

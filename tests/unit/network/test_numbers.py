@@ -4,6 +4,7 @@
 import json
 import pathlib
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -133,7 +134,52 @@ def test_a_scale_for_each_input_is_none_of_an_output():
     def across(net, w):
         return stored(net, w, np.arange(1, w.shape[1] + 1) / 128, axis=1)
 
-    assert written(across).layers == (None, None)
+    numbers = written(across, x=lambda net, x: net("Relu", x), y=lambda net, y: net("Relu", y))
+    assert numbers.layers == (None, None)
+    assert [(str(one.type), one.symmetric, len(one.steps)) for one in numbers.others] == [
+        ("int8", True, 6), ("int8", True, 3)]
+    for one in numbers.others:
+        np.testing.assert_allclose(one.steps, np.arange(1, len(one.steps) + 1) / 128)
+    assert numbers.known
+
+
+def blocks_of_integers(net, w, kind=np.int8):
+    """Scales of two numbers each, along the inputs."""
+    pairs = -(-w.shape[1] // 2)
+    scale = np.broadcast_to(np.arange(1, pairs + 1)[:, None, None] / 64, (len(w), pairs, 1, 1)).copy()
+    integers = np.clip(np.rint(w / np.repeat(scale, 2, 1)[:, :w.shape[1]]), -8, 7)
+    names = (net.constant(array, kind) for array, kind in ((integers, kind), (scale, np.float32)))
+    return net("DequantizeLinear", *names, axis=1, block_size=2)
+
+
+def test_scales_of_blocks():
+    numbers = written(blocks_of_integers)
+    assert numbers.layers == (None, None)
+    assert [(one.symmetric, one.steps) for one in numbers.others] == [(True, None)] * 2
+    floats = written(lambda net, w: blocks_of_integers(net, w, ml_dtypes.float8_e4m3fn))
+    assert floats.others == floats.layers == (None, None)
+
+
+def per_input_and_in_blocks(net, w):
+    """The first layer has a scale for each input, the second has blocks."""
+    return blocks_of_integers(net, w) if len(w) > w.shape[1] else stored(
+        net, w, np.arange(1, w.shape[1] + 1) / 128, axis=1)
+
+
+def test_inspect_of_other_scales(tiled_se):
+    held, net = block(), Net(21)
+    hidden = net("Relu", net("Conv", net("GlobalAveragePool", "x"), per_input_and_in_blocks(
+        net, held.w1[:, :, None, None]), net.constant(held.b1)))
+    logits = net("Conv", hidden, per_input_and_in_blocks(net, held.w2[:, :, None, None]), net.constant(held.b2))
+    net("Mul", "x", net("Sigmoid", logits), output="y")
+    onnx.save(net.model({"x": SHAPE}, {"y": SHAPE}), "net.onnx")
+    out = tiled_se.passes("inspect", "net.onnx", "--json", "blocks.json").out.splitlines()
+    (about,) = json.loads(pathlib.Path("blocks.json").read_text())["blocks"]
+    formats, at = about["formats"], next(i for i, line in enumerate(out) if line.startswith("formats"))
+    line = " ".join(out[at + 1].split()[1:])
+    assert line == f"float float int8 per input {formats['w2']['dtype']} in blocks nothing"
+    assert (formats["w1"]["scales"], len(formats["w1"]["scale"])) == ("per input", 6)
+    assert (formats["w2"]["scales"], formats["w2"]["scale"]) == ("in blocks", None)
 
 
 def test_what_is_folded_is_in_the_steps():
@@ -200,6 +246,7 @@ def test_inspect(tiled_se, tmp_path, monkeypatch):
     formats = about["formats"]
     assert formats["x"] == {"dtype": "uint4", "scale": pytest.approx(0.2), "zero_point": 0}
     assert (formats["w1"]["dtype"], len(formats["w1"]["scale"]), len(formats["w2"]["scale"])) == ("int4", 3, 6)
+    assert formats["w1"]["scales"] == "per output"
     assert formats["rounded"]["hidden"] == [{"dtype": "uint8", "scale": pytest.approx(2 / 255), "zero_point": 0}]
 
 
