@@ -107,8 +107,9 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     output, ``max`` and ``mean``. ``clipped`` has the same for the float block with what the network clips inside of it,
     and as ``stages`` and ``moved`` what :func:`.clipped` has; ``rounded`` has it for the float block with what the
     network clips and rounds inside of it, the ``stages``. ``share_of_clips`` and ``share_of_roundings`` are the parts
-    of the mean difference that these explain, None if there is no difference. ``float`` has ``max`` and ``mean`` of the
-    difference from the float block on the same integers, and the ``bound`` of any such difference, None if weights are
+    of the mean difference that these explain, and ``share_of_weights`` is that of weights that are
+    :func:`requantised`; None if there is no difference. ``float`` has ``max`` and ``mean`` of the difference from the
+    float block on the same integers, and the ``bound`` of any such difference, None if weights are
     :func:`requantised`.
     """
     numbers, x = block.numbers, maps[block.name]
@@ -118,10 +119,12 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     spec = assemble(dataclasses.replace(options, **whole, macs=1, weights=None, input=None), weights_of(form, held),
                     Input("", "x_q", integers, numbers.x))
     model = IntegerModel(spec.config, spec.quantised.parameters)
-    own, float_error, plain, cut, rounded = (_Sum() for _ in range(5))
-    # What is imitated of the network.
-    parts: Sequence[tuple[_Sum, dict[str, Any]]] = (
-        (plain, {}), (cut, {"ranges": block.ranges.stages}), (rounded, {"roundings": block.ranges.roundings}))
+    anew = requantised(block)
+    own, float_error, plain, cut, rounded, other = (_Sum() for _ in range(6))
+    # A block's weights, and what is imitated of the network.
+    parts: list[tuple[_Sum, Any, dict[str, Any]]] = [
+        (plain, form, {}), (cut, form, {"ranges": block.ranges.stages}),
+        (rounded, form, {"roundings": block.ranges.roundings}), *([(other, spec.quantised, {})] if anew else [])]
     for frame, expected in zip(x, maps[block.name,], strict=True):
         x_q, expected = numbers.x.quantise(frame), expected.astype(np.int64)
         real, y = numbers.x.dequantise(x_q), model.run(x_q).y.numpy()
@@ -129,29 +132,32 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
         exact = squeeze_excite(real, form, spec.config) / held.scale + held.zero_point
         float_error.add(y - np.clip(exact, held.data.low, held.data.high))
         means = real.mean(axis=(0, 1))
-        for total, imitated in parts:
-            _, gates = excite(means, form.w1, form.b1, form.w2, form.b2, form.mid, form.gate, **imitated)
+        for total, weights, imitated in parts:
+            _, gates = excite(means, weights.w1, weights.b1, weights.w2, weights.b2, form.mid, form.gate, **imitated)
             # In float32, as the network computes it.
             product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
             total.add(Rounding(held).integers(product) - expected)
-    share_of_clips, share_of_roundings = _shares(own.total, plain.total, cut.total, rounded.total)
-    return {**own.counts, "float": {"bound": None if requantised(block) else spec.quantised.error_bound_lsb,
+    shares = _shares(own.total, plain.total, cut.total, rounded.total, other.total if anew else plain.total)
+    return {**own.counts, "float": {"bound": None if anew else spec.quantised.error_bound_lsb,
                                  **{name: float_error.counts[name] for name in ("max", "mean")}},
             "clipped": {**clipped(block, x, spec.config, held), **cut.counts},
             "rounded": {"stages": list(block.ranges.roundings), **rounded.counts},
-            "share_of_clips": share_of_clips, "share_of_roundings": share_of_roundings}
+            **{f"share_of_{name}": share for name, share in shares.items()}}
 
 
-def _shares(own, plain, cut, rounded):
-    """The parts of the difference `own` that clips explain, and that roundings do beside them; None where it is 0.
+def _shares(own, plain, cut, rounded, anew):
+    """The parts of the difference `own` by what explains them; None where it is 0.
 
-    The others are the differences of the float block: as it is, with the clips, with clips and roundings.
+    The others are the differences of the float block: as it is, with the clips, with clips and roundings, and with the
+    weights of the quantiser.
     """
     if not own:
-        return None, None
-    both = max(0.0, 1 - rounded / own)
-    clips = min(max(0.0, (plain - cut) / own), both)
-    return clips, both - clips
+        return dict.fromkeys(("clips", "roundings", "weights"))
+    left = max(0.0, 1 - rounded / own)
+    weights = min(max(0.0, (anew - plain) / own), left)
+    left -= weights
+    clips = min(max(0.0, (plain - cut) / own), left)
+    return {"clips": clips, "roundings": left - clips, "weights": weights}
 
 
 class _Sum:

@@ -57,18 +57,22 @@ def _decibel(value):
 
 
 CODES = ("network's integers", "elements", "equal", "max", "mean", "equal with its clips", "and roundings",
-         "share of clips", "of roundings", "max from float")
+         "share of clips", "of roundings")
+FROM_FLOAT = "max from float"
 
 
 def code_table(blocks: Sequence[dict]) -> list[str]:
     """Lines on how many outputs are the network's own integers, none for a network in float."""
-    rows = [CODES]
+    # Only where there are such weights.
+    anew = any(block["codes"] and block["requantised"] for block in blocks)
+    names = ("share_of_clips", "share_of_roundings", *(("share_of_weights",) if anew else ()))
+    rows = [(*CODES, *(("of weights",) if anew else ()), FROM_FLOAT)]
     for block in blocks:
         codes = block["codes"]
         if codes and "failure" in codes:
             rows.append((block["name"], f"FAILED: {shortened(codes['failure'])}"))
         elif codes:
-            shares = [codes[name] for name in ("share_of_clips", "share_of_roundings")]
+            shares = [codes[name] for name in names]
             rows.append((block["name"], number(codes["elements"]), f"{100 * codes['equal_share']:.2f} %",
                          f"{codes['max']:.0f}", f"{codes['mean']:.4f}",
                          *(f"{100 * codes[name]['equal_share']:.2f} %" for name in ("clipped", "rounded")),

@@ -19,6 +19,7 @@ from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.calibration.clips import clip_warning, clipped
 from tiled_se.network.calibration.own_numbers import differences, own_block, own_options, requantised
 from tiled_se.network.commands import build
+from tiled_se.network.commands.build_tables import code_table
 from tiled_se.network.network import find_blocks
 from tiled_se.network.read.model import load_model
 from tiled_se.network.read.shapes import open_session
@@ -113,6 +114,25 @@ def test_float32_sums_decide_the_rest(tmp_path, name, way):
                     exact, sizes = w @ before + b, (len(before) + 2) * (abs(w) @ abs(before) + abs(b))
                     exact = np.maximum(exact, 0) if stage == "mean" else exact
     assert turned / count < 1e-3 if way == "u16" else turned == 0
+
+
+@pytest.mark.parametrize(("weight_zero", "weights"), [(128, False), (150, True)])
+def test_weights_are_no_roundings(tmp_path, weight_zero, weights):
+    """A share of their own is that of weights that are quantised anew, beside which 16 bits round next to nothing."""
+    path = brevitas(str(tmp_path / "net.onnx"), bits=16, inside=16, weight_bits=8, weight_zero=weight_zero,
+                    ends=(3, 20, 1))
+    (block,), maps = blocks_and_maps(path, images(4, seed=5, size=16))
+    assert bool(requantised(block)) == weights
+    found = differences(block, options_of(block), maps)
+    shares = [found[f"share_of_{name}"] for name in ("clips", "roundings", "weights")]
+    assert sum(shares) == pytest.approx(1 - found["rounded"]["mean"] / found["mean"])
+    assert shares[0] == 0
+    assert shares[2] > 0.9 if weights else shares[2] == 0 < shares[1]
+    row = {"name": "a", "codes": found, "requantised": requantised(block)}
+    titles, line = code_table([row])
+    assert ("of weights" in titles) == weights
+    assert line.count("%") == 5 + weights
+    assert not weights or f"{100 * shares[2]:.1f} %" in line
 
 
 def test_what_is_rounded_matters(tmp_path):
