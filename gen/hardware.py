@@ -62,9 +62,11 @@ class Hardware:
 
     def check(self, config: Config, names: dict[str, str] = OPERATION) -> None:
         """Raise ConfigError, which names an option, if one of `names` differs. Streams may fit nevertheless."""
+        windows = None not in (config.window, self.config.window)
         for name, option in names.items():
             own, stored = getattr(config, name), getattr(self.config, name)
-            if own != stored:
+            # Blocks with windows ignore these.
+            if own != stored and not (windows and name in ("k", "max_rows")):
                 by_columns = name == "width" and config.order is Order.COLUMNS
                 self._differs("height" if by_columns else option, own, stored)
 

@@ -192,6 +192,15 @@ def test_another_mid_is_named_before_the_widths(made, npz, mids):
     assert describe(error.value) == (f"MID={mids[1].value} (--mid): must be {mids[0].value}, as HARDWARE={path} has it")
 
 
+def test_what_a_window_ignores_is_not_blamed(made, npz):
+    more = dict(context=Context.WINDOW, window=(0, 2))
+    path, first = made(**more)
+    other = dict(weights=npz("w.npz", **drawn(2)), k=5, max_rows=9, hardware=path)
+    assert prepare(BlockOptions(**SHAPE | more | other)).config.fingerprint == first.config.fingerprint
+    with pytest.raises(ConfigError, match="^mid=silu: must be relu, as HARDWARE="):
+        prepare(BlockOptions(**SHAPE | more | other, mid=Mid.SILU))
+
+
 def test_multipliers_of_the_hardware_are_the_default(made, npz):
     """MACS=auto would follow from LANES, on which streams do not depend."""
     path, first = made(lanes=8)
