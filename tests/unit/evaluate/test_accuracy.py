@@ -607,3 +607,14 @@ def test_networks_that_cant_be_scored(tiled_se):
     name = swapped.graph.output[0].name
     tiled_se.refuses_as(f"METRIC=top1 (--metric): the network's first output, {name}, must have one number for each "
                         "class, and is ", *OPTIONS, "--data=data", "--labels=labels.csv")
+
+
+def test_the_block_is_named_once(tiled_se):
+    """Where its maps don't suit an option."""
+    classifier()
+    labelled(arrays(2), range(2))
+    for about in (["--y-dtype=uint4", "--y-scale=auto", "--y-zero-point=0"], ["--dtype=int12", "--y-zero-point=2048"],
+                  ["--operand-bits=11"]):
+        finished = tiled_se(*OPTIONS, "--data=data", "--labels=labels.csv", *about)
+        assert (finished.status, finished.err.count("\n")) == (2, 1)
+        assert finished.err.count("block node_mul_6") == 1, finished
