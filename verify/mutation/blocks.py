@@ -25,9 +25,10 @@ BLOCKS = {
     "one pass": BlockOptions(k=5, width=3, channels=8, squeeze=5, lanes=4, macs=5, mid=Mid.SILU, gate=Gate(),
                              residual=True, slack=0, loadable=True),
     # Running sums in RAM, whose first pixel of a tile is in step with the copy; a division; more rows than count.
-    # 12-bit data, whose gates come from parabolas.
+    # 12-bit data, whose gates and hidden values come from parabolas; their tables have a second register. A factor
+    # after the gates.
     "cumulative": BlockOptions(context=Context.CUMULATIVE, max_rows=11, k=2, width=3, channels=10, squeeze=3, lanes=2,
-                               macs=4, mid=Mid.RELU, gate=Gate(), dtype="int12", slack=9, loadable=True),
+                               macs=4, mid=Mid.SILU, gate=Gate(), dtype="int12", y_scale=0.005, slack=9, loadable=True),
     # Tiles that are read before they have ended, with a prior; running sums in registers. Layer 2 has more inputs than
     # layer 1.
     "causal": BlockOptions(context=Context.CAUSAL, prior_rows=3, max_rows=6, k=1, width=3, channels=3, squeeze=4,
