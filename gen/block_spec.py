@@ -276,8 +276,8 @@ def _quantise(config: Config, block: FloatBlock, x_scale: float, options: BlockO
             return hardware.quantise(config, block, x_scale, options)
         given, (config, quantised) = config, quantise_within_error(config, block, x_scale, options.error, bits or least)
         if bits not in (None, config.operand_bits):
-            # They may be enough for this ratio, and not for the largest.
-            config, quantised = quantise_within_error(given, block, x_scale, options.error, bits, every_ratio=False)
+            # They may be enough for this ratio, and not for the largest; or with wider multipliers.
+            config, quantised = quantise_within_error(given, block, x_scale, options.error, bits, fewest_bits=True)
     except ConfigError as error:
         if error.option == "error_lsb":
             files = "".join(f"; {OPTIONS[name].variable}={getattr(options, name)}"

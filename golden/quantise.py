@@ -16,6 +16,7 @@ from ..hdl.config import (
     Config,
     ConfigError,
 )
+from ..hdl.latency import limbs
 from . import budget
 from .block import FloatBlock
 from .hidden import largest_frac
@@ -24,6 +25,8 @@ from .scales import TooLarge
 
 __all__ = ["Quantised", "quantise_fixed_widths", "quantise_within_error"]
 
+# By how many bits operands may be wider so that a multiplier takes one DSP block.
+WIDER = 3
 # The widths that the bound depends on.
 WIDTHS = ("operand_bits", "hidden_frac", "segment_bits", "multiplier_bits")
 
@@ -66,20 +69,25 @@ def _multipliers(config: Config, block: FloatBlock) -> list[Config]:
 
 
 def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float, least_bits: int,
-            tight: bool) -> Quantised | None:
+            tight: bool, fewest_bits: bool = True) -> Quantised | None:
     """The smallest ``operand_bits``, from `least_bits` on, that keep the bound, then the least multipliers and table.
 
-    Multipliers that take several DSP blocks are only tried where those of one block, and operands of one, don't do.
+    Without `fewest_bits`, multipliers that take several DSP blocks are replaced by those of one, if operands that are a
+    little wider, and take no more blocks, keep the bound with them.
     Returns the `Quantised` (with the widest ``requant_bits``), else the one with the lowest bound, or None.
     """
     least, choices = max(least_bits, config.data.bits + 2), _multipliers(config, block)
-    narrow = [choice for choice in choices if choice.multiplier_bits <= MULTIPLIER_OPERAND]
-    if 0 < len(narrow) < len(choices):
-        few = range(least, min(MULTIPLIER_OPERAND, config.most_operand_bits) + 1)
-        result = _narrowest(narrow, few, block, x_scale, error_lsb, tight)
-        if result and result.error_bound_lsb <= error_lsb:
-            return result
-    return _narrowest(choices, range(least, config.most_operand_bits + 1), block, x_scale, error_lsb, tight)
+    result = _narrowest(choices, range(least, config.most_operand_bits + 1), block, x_scale, error_lsb, tight)
+    wide = result is not None and result.config.multiplier_bits > MULTIPLIER_OPERAND
+    if result and wide and result.error_bound_lsb <= error_lsb and not fewest_bits:
+        narrow = [choice for choice in choices if choice.multiplier_bits <= MULTIPLIER_OPERAND]
+        bits = result.config.operand_bits
+        wider = [more for more in range(bits + 1, min(bits + WIDER, config.most_operand_bits) + 1)
+                 if limbs(more) == limbs(bits)]
+        other = _narrowest(narrow, wider, block, x_scale, error_lsb, tight)
+        if other and other.error_bound_lsb <= error_lsb:
+            return other
+    return result
 
 
 def _narrowest(choices: Sequence[Config], widths: Iterable[int], block: FloatBlock, x_scale: float, error_lsb: float,
@@ -119,7 +127,7 @@ def _with_table(result: Quantised, block: FloatBlock, error_lsb: float, tight: b
 
 
 def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, error_lsb: float = 1.0,
-                          least_bits: int = 0, every_ratio: bool = True) -> tuple[Config, Quantised]:
+                          least_bits: int = 0, fewest_bits: bool = False) -> tuple[Config, Quantised]:
     """Choose the smallest widths that keep the error bound, and quantise a block for them.
 
     Parameters
@@ -134,21 +142,22 @@ def quantise_within_error(config: Config, block: FloatBlock, x_scale: float, err
     error_lsb, least_bits : float, int
         The largest ``error_bound_lsb`` and the smallest ``operand_bits`` allowed, which are two more than the data have
         at least. Raises ConfigError if no legal width keeps the bound.
-    every_ratio : bool
-        The widths of a block that ``rescales`` are those of its ``largest_ratio``, if there are any, so that these
-        weights fit with every other ratio.
+    fewest_bits : bool
+        No operand is wider than these parameters need. Otherwise the widths of a block that ``rescales`` are those of
+        its ``largest_ratio``, if there are any, so that these weights fit with every other ratio; and operands of a
+        baked block may be wider so that multipliers are narrower, if weights have steps.
     """
     check(config, block, x_scale)
-    if config.rescales and every_ratio:
+    if config.rescales and not fewest_bits:
         # What a factor's rounding adds is kept free: that of the largest ratio is exact.
         with contextlib.suppress(ConfigError):
             widest, error = config.with_ratio(config.largest_ratio), error_lsb - budget.factor_rounding(config)
-            fitted, _ = quantise_within_error(widest, block, x_scale, error, least_bits, every_ratio=False)
+            fitted, _ = quantise_within_error(widest, block, x_scale, error, least_bits, fewest_bits=True)
             fitted = fitted.with_ratio(config.ratio)
             return fitted, quantise_fixed_widths(fitted, block, x_scale, error_lsb)
     if config.loadable:
         config = dataclasses.replace(config, shifts=Config.shifts)
-    result = _search(config, block, x_scale, error_lsb, least_bits, tight=not config.loadable)
+    result = _search(config, block, x_scale, error_lsb, least_bits, not config.loadable, fewest_bits or config.loadable)
     if result is None or result.error_bound_lsb > error_lsb:
         raise ConfigError("error_lsb", error_lsb, f"no operand width up to {config.most_operand_bits} bits keeps this "
                                                   f"for these parameters; {_reached(result)}")

@@ -135,6 +135,16 @@ def test_few_operand_bits_may_do_for_a_small_ratio(made):
     assert made(**more, y_scale=step / 1.02, operand_bits=bits - 1)[1].config.operand_bits == bits - 1
 
 
+def test_few_operand_bits_may_do_with_wider_multipliers(npz):
+    """By default a baked block has a bit more, so that a DSP block takes its multipliers."""
+    more = SHAPE | dict(loadable=False, dtype="uint4", mid=Mid.SILU, weights=npz("w.npz", **with_steps(2, w1=3, w2=3)))
+    default = prepare(BlockOptions(**more)).config
+    assert default.multiplier_bits <= 18
+    fewer = prepare(BlockOptions(**more, operand_bits=default.operand_bits - 1)).config
+    assert fewer.operand_bits == default.operand_bits - 1
+    assert fewer.multiplier_bits > 18
+
+
 def test_the_rounding_of_a_factor_has_room(made, npz):
     """The factor of the largest ratio is exact, and so its error may be less than that of a slightly smaller one."""
     more = dict(weights=npz("these.npz", **drawn(2)), y_dtype="uint8", y_zero_point=9)

@@ -13,6 +13,7 @@ from tiled_se.golden.quantise import quantise_fixed_widths, quantise_within_erro
 from tiled_se.golden.reference import squeeze_excite
 from tiled_se.golden.scales import exact_shifts
 from tiled_se.hdl.config import GUARD_BITS, Config, ConfigError, DataType, Gate, GateKind, Mid
+from tiled_se.hdl.latency import limbs
 
 SQUEEZE, CHANNELS = 5, 12
 # A step of a weight, and one of the data, by the data's bits.
@@ -111,12 +112,19 @@ def test_multipliers_of_one_dsp_block_come_first():
     fitted, quantised = quantise_within_error(config(), made, X_SCALE[8])
     assert (fitted.operand_bits, fitted.multiplier_bits) == (16, 16)
     assert largest_error(fitted, quantised, made) <= quantised.error_bound_lsb <= 1
-    less = dataclasses.replace(fitted, operand_bits=15)
-    with pytest.raises(ConfigError, match="^operand_bits=15: must be at least 16 to keep 1 LSB "):
-        quantise_fixed_widths(less, made, X_SCALE[8])
-    wide = dataclasses.replace(less, multiplier_bits=20, shifts=tuple(
-        tuple(shift + 3 for shift in shifts) for shifts in fitted.shifts))
-    assert quantise_fixed_widths(wide, made, X_SCALE[8]).error_bound_lsb <= 1
+    # OPERAND_BITS may ask for these.
+    fewest, quantised = quantise_within_error(config(), made, X_SCALE[8], fewest_bits=True)
+    assert (fewest.operand_bits, fewest.multiplier_bits) == (15, 20)
+    assert largest_error(fewest, quantised, made) <= quantised.error_bound_lsb <= 1
+    # Operands get no wider than that, and take no more DSP blocks.
+    for bits in (4, 8, 16):
+        for seed in range(1, 6):
+            made, _ = block(seed=seed)
+            fewest, fitted = (quantise_within_error(config(bits), made, X_SCALE[bits], fewest_bits=few)[0]
+                              for few in (True, False))
+            assert fitted == fewest or (fitted.multiplier_bits <= 18 < fewest.multiplier_bits
+                                        and fitted.operand_bits <= fewest.operand_bits + 3
+                                        and limbs(fitted.operand_bits) == limbs(fewest.operand_bits))
 
 
 @pytest.mark.parametrize(("mid", "others", "names"), [
