@@ -187,8 +187,7 @@ def _require_width(config: Config, block: FloatBlock, x_scale: float, error_lsb:
     """Raise ConfigError that names the fewest widths which keep the bound; `reached` says what `config` gives."""
     wider = _search(config, block, x_scale, error_lsb, config.operand_bits, tight=False)
     if wider is None or wider.error_bound_lsb > error_lsb:
-        raise ConfigError("operand_bits", config.operand_bits,
-                          f"no width keeps {error_lsb:g} LSB for these parameters ({reached})")
+        raise ConfigError("error_lsb", error_lsb, f"no widths keep this for these parameters ({reached})")
     to_keep = f"to keep {error_lsb:g} LSB ({reached})"
     own = [name for name in WIDTHS if getattr(wider.config, name) != getattr(config, name)]
     if not own:

@@ -223,8 +223,8 @@ def _other(rng, config, x_scale, error):
             block = _weights(rng, other, x_scale, loudest)
             return other, quantise_fixed_widths(other, block, x_scale, error).parameters
         except ConfigError as refused:
-            if refused.option not in WIDTHS:
+            if refused.option not in (ERROR, *WIDTHS):
                 raise
-            # They need wider formats.
+            # They need wider formats, or wider ones than there are.
             loudest = max(loudest / 2, 0.4)
     return None

@@ -238,6 +238,13 @@ def test_weights_that_need_other_widths_are_refused(made, npz, name, gain, wrong
         prepare(BlockOptions(**SHAPE, weights=loud, mid=Mid.SILU, hardware=path))
 
 
+def test_weights_for_which_no_widths_are_enough_are_refused(made, npz):
+    path, _ = made()
+    with pytest.raises(ConfigError) as error:
+        prepare(BlockOptions(**SHAPE, weights=npz("w.npz", **drawn(2, b2=1e30)), hardware=path))
+    assert describe(error.value).startswith("ERROR=1 (--error): no widths keep this for these parameters (")
+
+
 def test_hardware_without_a_format_of_the_outputs(made, npz):
     path, _ = made()
     with pytest.raises(ConfigError, match=r"^hardware=.*: loads no format of the outputs; Y_DTYPE, Y_SCALE and "):

@@ -385,7 +385,7 @@ def test_impossible(change, message):
     start = "error_lsb=1.0: no operand width up to 40 bits keeps this for these parameters; "
     with pytest.raises(ConfigError, match=f"^{start}{message}$"):
         quantise_within_error(config_for(block), block, 0.1)
-    with pytest.raises(ConfigError, match=r"^operand_bits=18: no width keeps 1 LSB for these parameters \(.*\)$"):
+    with pytest.raises(ConfigError, match=r"^error_lsb=1.0: no widths keep this for these parameters \(.*\)$"):
         quantise_fixed_widths(config_for(block), block, 0.1)
 
 
