@@ -79,8 +79,9 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
     least, choices = max(least_bits, config.data.bits + 2), _multipliers(config, block)
     result = _narrowest(choices, range(least, config.most_operand_bits + 1), block, x_scale, error_lsb, tight)
     wide = result is not None and result.config.multiplier_bits > MULTIPLIER_OPERAND
-    if result and wide and result.error_bound_lsb <= error_lsb and not fewest_bits:
-        narrow = [choice for choice in choices if choice.multiplier_bits <= MULTIPLIER_OPERAND]
+    # None of them without given steps: the multipliers of `config` are kept.
+    narrow = [choice for choice in choices if choice.multiplier_bits <= MULTIPLIER_OPERAND]
+    if result and wide and narrow and result.error_bound_lsb <= error_lsb and not fewest_bits:
         bits = result.config.operand_bits
         wider = [more for more in range(bits + 1, min(bits + WIDER, config.most_operand_bits) + 1)
                  if limbs(more) == limbs(bits)]

@@ -127,6 +127,16 @@ def test_multipliers_of_one_dsp_block_come_first():
                                         and limbs(fitted.operand_bits) == limbs(fewest.operand_bits))
 
 
+@pytest.mark.parametrize("loadable", [False, True])
+def test_weights_without_steps_keep_the_multipliers_of_the_config(loadable):
+    """Also where they take several DSP blocks: there are no others to try."""
+    given, _ = block(8)
+    made = dataclasses.replace(given, w1_step=None, w2_step=None)
+    fitted, quantised = quantise_within_error(config(12, multiplier_bits=24, loadable=loadable), made, 2e-3)
+    assert fitted.multiplier_bits == 24
+    assert quantised.error_bound_lsb <= 1
+
+
 @pytest.mark.parametrize(("mid", "others", "names"), [
     # Its table would be smaller with wider multipliers, but need not be.
     (Mid.SILU, {}, ["multiplier_bits"]), (Mid.HARDSWISH, dict(segment_bits=5), ["multiplier_bits"]),
