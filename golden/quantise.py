@@ -78,17 +78,16 @@ def _search(config: Config, block: FloatBlock, x_scale: float, error_lsb: float,
     """
     least, choices = max(least_bits, config.data.bits + 2), _multipliers(config, block)
     result = _narrowest(choices, range(least, config.most_operand_bits + 1), block, x_scale, error_lsb, tight)
-    wide = result is not None and result.config.multiplier_bits > MULTIPLIER_OPERAND
+    if fewest_bits or result is None or result.error_bound_lsb > error_lsb \
+            or result.config.multiplier_bits <= MULTIPLIER_OPERAND:
+        return result
+    bits = result.config.operand_bits
+    wider = [more for more in range(bits + 1, min(bits + WIDER, config.most_operand_bits) + 1)
+             if limbs(more) == limbs(bits)]
     # None of them without given steps: the multipliers of `config` are kept.
     narrow = [choice for choice in choices if choice.multiplier_bits <= MULTIPLIER_OPERAND]
-    if result and wide and narrow and result.error_bound_lsb <= error_lsb and not fewest_bits:
-        bits = result.config.operand_bits
-        wider = [more for more in range(bits + 1, min(bits + WIDER, config.most_operand_bits) + 1)
-                 if limbs(more) == limbs(bits)]
-        other = _narrowest(narrow, wider, block, x_scale, error_lsb, tight)
-        if other and other.error_bound_lsb <= error_lsb:
-            return other
-    return result
+    other = _narrowest(narrow, wider, block, x_scale, error_lsb, tight) if narrow else None
+    return other if other and other.error_bound_lsb <= error_lsb else result
 
 
 def _narrowest(choices: Sequence[Config], widths: Iterable[int], block: FloatBlock, x_scale: float, error_lsb: float,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantisation of a block for given widths."""
+"""A quantised block, and its quantisation for given widths."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def _prior(config: Config, block: FloatBlock, x_scale: float) -> np.ndarray | No
 
 
 def attempt(config: Config, block: FloatBlock, x_scale: float, tight: bool = False,
-             exact_mid: bool = False) -> Quantised:
+            exact_mid: bool = False) -> Quantised:
     """The integers for `config`, whatever error they give and ``requant_bits`` they need; ConfigError if none exist.
 
     With `tight`, the config's shifts are replaced by the shortest lists. `exact_mid` is that of `budget.hidden_error`.
