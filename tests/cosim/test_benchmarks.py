@@ -45,11 +45,11 @@ class TestMeasure:
         assert measured()["simulated"] == {"total_cycles": 5}
 
     def test_wrong_output_is_no_result(self, tmp_path, monkeypatch):
-        wrong = types.SimpleNamespace(bit_exact=False, first_failure="one element differs")
+        wrong = types.SimpleNamespace(passed=False, first_failure="one element differs")
         monkeypatch.setattr(simulation, "run", lambda *_, **__: wrong)
         monkeypatch.setattr(measure, "Local", measuring.InPlace)
         (failure,) = measure.measure([tiled(Kind.CYCLES, SMALL)], "measurements", str(tmp_path))[1].values()
-        assert failure == "not bit-exact: one element differs"
+        assert failure == "mismatch: one element differs"
         assert list(tmp_path.iterdir()) == []
 
 

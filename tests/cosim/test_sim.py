@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se sim` from end to end, on one small block; other files simulate more of them."""
 
+import dataclasses
 import json
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -163,6 +165,25 @@ def test_mismatch(options, place, tiled_se, monkeypatch):
     assert np.argwhere(arrays["y_q"] != arrays["y_golden"]).tolist() == [[1, 4, 2, 5]]
     first = report["first_mismatches"][0]
     assert [first[name] for name in ("frame", "row", "column", "channel")] == [1, 4, 2, 5]
+
+
+def test_a_mistake_of_golden_and_rtl(tiled_se, monkeypatch):
+    """Both agree on integers that stand for other weights: status 1, and a report that says so."""
+    right = simulation.prepare
+
+    def wrong(options):
+        spec = right(options)
+        return dataclasses.replace(spec, quantised=dataclasses.replace(spec.quantised, b2=spec.quantised.b2 + 1))
+
+    monkeypatch.setattr(simulation, "prepare", wrong)
+    finished = tiled_se("sim", *BLOCK, "--out=out")
+    assert finished.status == 1
+    assert re.fullmatch(r"tiled-se: mismatch: an output is \d+\.\d{3} LSB from float64, beyond the proven bound of "
+                        r"0\.\d{3}\n", finished.err)
+    assert re.search(r"on average; NOT within the proven bound 0\.\d{3}$", finished.out, re.MULTILINE)
+    report, _ = loaded("out")
+    assert (report["bit_exact"], report["mismatches"], report["accurate"]) == (True, 0, False)
+    assert report["float_error_lsb"]["max"] > 1 > report["error_bound_lsb"]
 
 
 def test_missing_simulator(tiled_se, monkeypatch):

@@ -23,7 +23,7 @@ def plan_of(folder, text):
 
 class TestWork:
     def test_mismatch(self, monkeypatch):
-        outcome = types.SimpleNamespace(bit_exact=False, first_failure="first difference in stage sums:\nmore")
+        outcome = types.SimpleNamespace(passed=False, first_failure="first difference in stage sums:\nmore")
         for name, value in (("generate", None), ("run", outcome), ("report", {"mismatches": 1, "config": {}})):
             monkeypatch.setattr(worker, name, lambda *_, value=value: value)
         result = worker.simulate_configuration(SimOptions(k=2, width=4, channels=8, name="mismatching"), {})

@@ -49,18 +49,19 @@ CALIBRATED = {"x": {"method": "mse", "held_out": [1], "methods": {
     "min-max": {"clipped": 0.0, "sqnr_db": 39.296, "held_out_sqnr_db": None},
     "mse": {"clipped": 0.000125, "sqnr_db": 40.8, "held_out_sqnr_db": 40.844}}}}
 
+REPORT = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
+          "outputs": {"clipped": None, "sqnr_db": 30.0},
+          "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
+          "cycles": {"steady_throughput": 1.0}, "warnings": []}
+
 
 def test_warnings(tmp_path, capsys):
     """A line for each, on standard error; the result is as right as without."""
     options = BuildOptions(k=2, calibration="images", calibrate_by=RangeMethod.parse("mse"))
     chosen = Plan.of(options).choices(BLOCKS)
     tasks = build.block_tasks(options, str(tmp_path), BLOCKS, chosen)
-    report = {"bit_exact": True, "config": {"lanes": 1, "macs": 1}, "float_error_lsb": {"max": 0.5},
-              "outputs": {"clipped": None, "sqnr_db": 30.0},
-              "sram": {"total_without_weights_bits": 1, "over_bound": None, "over_tse7": 0.1},
-              "cycles": {"steady_throughput": 1.0}}
-    results = {"se.1": {"failure": None, "report": report | {"warnings": ["one", "two"]}},
-               "se_1": {"failure": None, "report": report | {"warnings": []}}}
+    results = {"se.1": {"failure": None, "report": REPORT | {"warnings": ["one", "two"]}},
+               "se_1": {"failure": None, "report": REPORT}}
     network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=["left out: z: one"],
                                     notes=lambda blocks: [f"note: of {len(blocks)} blocks"])
     assert build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results, {},
@@ -75,6 +76,21 @@ def test_warnings(tmp_path, capsys):
     assert written["blocks"][0]["report"]["warnings"] == ["one", "two"]
     assert [block["calibrated"] for block in written["blocks"]] == [CALIBRATED, None]
     assert (written["bit_exact"], written["finished"]) == (True, True)
+
+
+def test_a_block_beyond_its_bound(tmp_path):
+    """It is bit-exact, and the build has failed."""
+    options = BuildOptions(k=2, calibration="images")
+    chosen = Plan.of(options).choices(BLOCKS)
+    tasks = build.block_tasks(options, str(tmp_path), BLOCKS, chosen)
+    results = {"se.1": {"failure": None, "report": REPORT}, "se_1": {"failure": "an output is 2 LSB", "report": REPORT}}
+    network = types.SimpleNamespace(path="net.onnx", dims=[1, 3, 4, 4], unsupported={}, left_out=[],
+                                    notes=lambda blocks: [])
+    assert not build._finish(network, BLOCKS, options, chosen, str(tmp_path), 1, tasks, results, {},
+                             {"se.1": None, "se_1": None})
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert (written["bit_exact"], [block["failure"] for block in written["blocks"]]) == (
+        True, [None, "an output is 2 LSB"])
 
 
 def test_outputs_in_the_table():
