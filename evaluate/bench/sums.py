@@ -2,10 +2,13 @@
 """Sums over the results of a plan: the memory of whole networks, and the results that break a claim."""
 
 import dataclasses
+import itertools
 
 from ..tasks import FORMS
 
 __all__ = ["Findings", "NetworkMemory", "network_memory"]
+
+RESOURCES = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSPs", "block_rams": "block RAMs"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +38,11 @@ def network_memory(network, most, plan, results):
 
 
 class Findings:
-    """The simulations that break or limit a claim of the page, as lists of tasks.
+    """The results that break or limit a claim of the page, as lists of tasks.
 
     ``inexact``: analytic and simulated figures differ. ``slow``: less than one beat a cycle. ``broken``: slow, although
     every tile has as many beats as excite takes cycles. The slow ones in contexts and in formats are all broken.
+    ``larger``: syntheses of a narrower format that takes more of a resource than the next wider one, with its name.
     """
 
     def __init__(self, plan, results):
@@ -53,6 +57,9 @@ class Findings:
         self.slow = [task for task in rows if results[task]["simulated"]["steady_throughput"] < 1]
         self.broken = [task for task in self.slow
                        if results[task]["shortest_tile_beats"] >= results[task]["excite_cycles"]]
+        self.larger = [(narrow, title) for narrow, wide in itertools.pairwise(plan.formats.values())
+                       if narrow in results and wide in results for name, title in RESOURCES.items()
+                       if results[narrow]["synth"][name] > results[wide]["synth"][name]]
         self.broken += [task for task in (*plan.contexts, *plan.formats)
                         if task in results and results[task]["simulated"]["steady_throughput"] < 1]
 
@@ -60,4 +67,5 @@ class Findings:
     def problems(self):
         """For each task with a wrong result, the reason, for the list of failures."""
         found = {task: "less than a beat a cycle, though no tile is shorter than excite takes" for task in self.broken}
+        found |= {task: f"more {title} than in the next wider format" for task, title in self.larger}
         return found | {task: "analytic and simulated cycles differ" for task in self.inexact}

@@ -2,6 +2,7 @@
 """The memory that the project promises, read off netlists: a change that costs more than that is seen here."""
 
 import dataclasses
+import itertools
 import pathlib
 import re
 
@@ -13,6 +14,7 @@ from tiled_se.gen.fields import from_texts, options_of
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config, Context, Order
+from tiled_se.hdl.data_type import DataType
 from tiled_se.hdl.schedule import predict
 from tiled_se.hdl.sizing import choose_macs, lanes_within, memory_bits
 from tiled_se.hdl.timing import Timing
@@ -55,6 +57,25 @@ def test_contexts(context, most, figure):
     over = generate(config).sram["over_tse7"]
     figure(f"memory of K=1 W=56 C=64 LANES=8 CONTEXT={context.value}: {over:.3f} x seven rows")
     assert over <= most
+
+
+@pytest.mark.parametrize("context", Context)
+def test_formats(context, figure):
+    """K=7 W=56 C=64 LANES=8: a narrower format takes less memory, with that of the parameters and without."""
+    tiling = {Context.WINDOW: dict(window=(0, 7))}.get(context, {})
+    if context in RUNNING:
+        tiling = dict(prior_rows=1)
+    bits = []
+    for numbers in (dict(data=DataType(4), weight_bits=4), dict(data=DataType(4)), dict(), dict(data=DataType(16))):
+        config = sized(context=context, k=7, width=56, channels=64, squeeze=16, lanes=8, **tiling, **numbers)
+        assert Timing(config).full_rate
+        sram = generate(config).sram
+        bits.append((sram["total_without_weights_bits"], sram["weight_bits"]))
+    figure(f"memory of K=7 W=56 C=64 LANES=8 CONTEXT={context.value} at int4, int8, int16: "
+           f"{', '.join(f'{one[0]:,}' for one in bits[1:])} bits")
+    for narrow, wide in itertools.pairwise(bits):
+        assert narrow[0] <= wide[0]
+        assert sum(narrow) < sum(wide)
 
 
 @pytest.mark.parametrize(("lanes", "columns"), [(1, 14), (4, 14), (8, 28)])

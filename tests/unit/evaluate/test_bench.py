@@ -224,6 +224,22 @@ class TestResults:
         assert cells(tables.formats(sections, {task: simulated}), first)[1:] == [*row, "failed", "", "", "", ""]
         assert cells(tables.formats(sections, {made: synthesised}), first)[1] == "failed"
 
+    @pytest.mark.parametrize(("name", "title"), [
+        ("luts", "LUTs"), ("ffs", "flip-flops"), ("dsps", "DSPs"), ("block_rams", "block RAMs")])
+    def test_findings_of_sizes(self, name, title):
+        """A narrower format takes no more of anything than the next wider one."""
+        numbers = [dict(dtype="int4"), {}, dict(dtype="int16")]
+        made = [tiled(Kind.SYNTH, SMALL, 4, **own) for own in numbers]
+        sections = plan.Plan(formats={tiled(Kind.CYCLES, SMALL, 4, **own): one
+                                      for own, one in zip(numbers, made, strict=True)})
+        size = {"luts": 9, "ffs": 9, "dsps": 9, "block_rams": 9}
+        sizes = [size, size, size]
+        assert Findings(sections, {one: {"synth": own} for one, own in zip(made, sizes, strict=True)}).problems == {}
+        sizes[1] = size | {name: 10}
+        assert Findings(sections, {one: {"synth": own} for one, own in zip(made, sizes, strict=True)}).problems == {
+            made[1]: f"more {title} than in the next wider format"}
+        assert Findings(sections, {one: {"synth": own} for one, own in zip(made[1:], sizes, strict=False)}).larger == []
+
     @pytest.mark.parametrize("section", [
         lambda task: plan.Plan(contexts=(task,)), lambda task: plan.Plan(formats={task: task})])
     def test_findings_in_contexts_and_formats(self, section):
