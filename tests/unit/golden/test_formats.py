@@ -24,8 +24,8 @@ def pick(rng, values):
     return values[rng.integers(len(values))]
 
 
-def random_tiling(rng, context):
-    form = {"k": int(rng.integers(1, 6)), "context": context, "order": pick(rng, list(Order))}
+def random_tiling(rng, context, large):
+    form = {"k": int(rng.integers(1, 31 if large else 6)), "context": context, "order": pick(rng, list(Order))}
     if context.running:
         form["max_rows"] = pick(rng, [1, 2, 7, 20, 4096])
         form["prior_rows"] = pick(rng, [1, 2, 3, 9]) - (context is Context.CUMULATIVE)
@@ -36,9 +36,13 @@ def random_tiling(rng, context):
     return form
 
 
-def random_case(seed):
-    """(config, block, x_scale, rng): any formats, in any context, with weights of any gain."""
+def random_case(seed, large=False):
+    """(config, block, x_scale, rng): any formats, in any context, with weights of any gain.
+
+    W, C and CR are at most 8, 8 and 6; of `large` ones 56, 64 and 16, with up to 30 rows in a tile instead of 5.
+    """
     rng = np.random.default_rng([22, seed])
+    most_channels, most_squeeze, most_width = (64, 16, 56) if large else (8, 6, 8)
     data = DataType(int(rng.integers(2, 17)), bool(rng.integers(2)))
     zero = pick(rng, [data.low, data.high, int(rng.integers(data.low, data.high + 1))])
     scale = 10**rng.uniform(-4, 0) * 256 / (data.steps + 1)
@@ -52,12 +56,14 @@ def random_case(seed):
         outputs["y_data"] = pick(rng, [data, DataType(int(rng.integers(2, 17)), bool(rng.integers(2)))])
         y = outputs["y_data"]
         outputs["y_zero_point"] = pick(rng, [y.low, y.high, int(rng.integers(y.low, y.high + 1))])
-    channels, squeeze, gain = int(rng.integers(1, 9)), int(rng.integers(1, 7)), 10**rng.uniform(-0.5, 1)
+    channels, squeeze = int(rng.integers(1, most_channels + 1)), int(rng.integers(1, most_squeeze + 1))
+    gain = 10**rng.uniform(-0.5, 1)
     prior = rng.uniform(scale * (data.low - zero), scale * (data.high - zero), channels)
     block = FloatBlock(rng.normal(size=(squeeze, channels)) * gain, rng.normal(size=squeeze),
                        rng.normal(size=(channels, squeeze)) * gain, rng.normal(size=channels), pick(rng, list(Mid)),
                        pick(rng, GATES), residual, prior if rng.integers(4) else None)
-    config = Config(**random_tiling(rng, list(Context)[seed % len(Context)]), width=int(rng.integers(1, 9)),
+    config = Config(**random_tiling(rng, list(Context)[seed % len(Context)], large),
+                    width=int(rng.integers(1, most_width + 1)),
                     channels=channels, squeeze=squeeze, data=data, zero_point=zero, mid=block.mid, gate=block.gate,
                     weight_bits=int(rng.integers(2, 9)), residual=residual, loadable=bool(rng.integers(2)), **outputs)
     if config.y_ratio is not None and seed % 5 == 1:
@@ -117,6 +123,19 @@ def test_contract(figure):
     assert worst > 0.7
     figure(f"formats: largest error of 1000 blocks {worst:.4f}, largest bound {bound:.4f} LSB, largest share "
            f"{share:.3f}; {saturated} saturate")
+
+
+def test_large_blocks(figure):
+    """60 blocks of up to 30 x 56 elements a tile and 64 channels, whose accumulators and means are wide."""
+    worst, elements = 0.0, 0
+    for seed in range(60):
+        config, block, x_scale, rng = random_case(seed, large=True)
+        config, quantised = quantise_within_error(config, block, x_scale)
+        x = hard_frames(rng, config, int(rng.integers(1, 40)))
+        worst = max(worst, check_outputs(config, quantised, x, x_scale))
+        elements = max(elements, config.k * config.columns)
+    assert elements > 1024
+    figure(f"formats: largest error of 60 large blocks {worst:.4f} LSB, largest tile {elements} elements a channel")
 
 
 def check_outputs(config, quantised, x, x_scale):
