@@ -77,6 +77,13 @@ CONFIGS = {
     "requantised, loadable": dict(
         k=2, width=4, channels=9, squeeze=4, lanes=3, zero_point=20, y_data=DataType(6, signed=False), y_zero_point=40,
         y_ratio=0.15, residual=True, loadable=True, macs=4),
+    "cumulative, int12 to uint7, loadable": dict(
+        context=Context.CUMULATIVE, prior_rows=1, max_rows=6, k=1, width=5, channels=6, squeeze=3, lanes=2,
+        data=DataType(12), zero_point=-300, y_data=DataType(7, signed=False), y_zero_point=64, y_ratio=0.05,
+        loadable=True, macs=2),
+    "patches, int16 to int5": dict(
+        k=2, tile_width=2, width=5, channels=4, squeeze=3, lanes=2, data=DataType(16), zero_point=1000, mid=Mid.SILU,
+        y_data=DataType(5), y_zero_point=3, y_ratio=2**-10),
 }
 HEADLINE = dict(k=7, width=56, channels=64, squeeze=16, lanes=8, loadable=True)
 NAMED = {**CONFIGS, "headline": HEADLINE}
