@@ -138,9 +138,20 @@ def unrounded(graph: Graph, node: onnx.NodeProto, constants: list, ranges: Range
 
 def quantise_before(graph: Graph, node: onnx.NodeProto) -> onnx.NodeProto | None:
     """The node that makes the integers of the DequantizeLinear `node`, whether or not a Clip of integers follows it."""
+    clip = _clip_of_integers(graph, node)
+    before = graph.producer.get((node if clip is None else clip).input[0])
+    # In float32, which holds all integers of 16 bits, where no Clip takes these.
+    cast = clip is not None and before is not None and graph.operator(before) == "Cast" and \
+        attributes(before).get("to") == TensorProto.FLOAT
+    return graph.producer.get(before.input[0]) if cast else before
+
+
+def _clip_of_integers(graph, node):
+    """The Clip whose integers the DequantizeLinear `node` reads, perhaps by a Cast from float32; else None."""
     before = graph.producer.get(node.input[0])
-    clipped = before is not None and graph.operator(before) == "Clip"
-    return graph.producer.get(before.input[0]) if clipped else before
+    if before is not None and graph.operator(before) == "Cast":
+        before = graph.producer.get(before.input[0])
+    return before if before is not None and graph.operator(before) == "Clip" else None
 
 
 def _clip(source, result, low, high, constants):
@@ -162,9 +173,9 @@ def _ends(graph, quantise, dequantise, both):
     if numbers is None or numbers != _numbers(graph, dequantise):
         return None
     step, zero, lowest, highest = numbers
-    between = graph.producer[dequantise.input[0]]
-    if between is not quantise:
-        lowest, highest = (int(graph.constant(name).item()) for name in between.input[1:3])
+    clip = _clip_of_integers(graph, dequantise)
+    if clip is not None:
+        lowest, highest = (int(graph.constant(name).item()) for name in clip.input[1:3])
     if both:
         return (lowest - zero) * step, (highest - zero) * step
     low = 0.0 if zero == lowest else None

@@ -10,7 +10,7 @@ from ...hdl.config import ConfigError, DataType
 from ..read.graph import Graph
 from .affine import Layer
 from .passing import MOST_STEPS
-from .quantisers import ANY, data_format, quantising, smallest_type, stored_numbers
+from .quantisers import data_format, quantised_integers, quantising, smallest_type, stored_numbers
 
 __all__ = ["Numbers", "OtherWeights", "StoredWeights", "found_numbers"]
 
@@ -97,13 +97,7 @@ def _quantised(graph, y):
         return None, None
     found, codes = [], None
     for node in readers:
-        codes, within = node.output[0], ANY
-        after = graph.readers.get(codes, ())
-        if len(after) == 1 and graph.operator(after[0]) == "Clip":
-            codes = after[0].output[0]
-            after = graph.readers.get(codes, ())
-        back = [item for item in after if graph.operator(item) == "DequantizeLinear"]
-        within = quantising(graph, back[0])[1] if back else ANY
+        codes, within = quantised_integers(graph, node)
         found.append(data_format(graph, node, within))
     return (found[0], codes) if found[0] is not None and found.count(found[0]) == len(found) else (None, None)
 

@@ -10,11 +10,12 @@ from .affine import Chain
 from .clamp import Clamp
 from .passing import origin, redundant_cast
 from .pooling import Pooling, transposed
+from .quantisers import quantised_integers
 
 __all__ = ["Products"]
 
 # Nodes between a product and the sum with its map.
-PASSED = ("Identity", "QuantizeLinear", "Transpose")
+PASSED = ("Identity", "Transpose")
 # Constant factors in a row before a product and after it; real networks have one.
 MOST_FACTORS = 4
 
@@ -84,15 +85,16 @@ class Products:
                     return None
                 # Exporters that transpose x for the product transpose the product back before the sum.
                 return x if order == product_order else others[0], node.output[0]
+            if operator == "QuantizeLinear":
+                # After it, and maybe a Clip of its integers, only its DequantizeLinear goes on. It must only undo it.
+                y, _ = quantised_integers(self.graph, node)
+                continue
             if operator == "Transpose":
                 order = transposed(order, attributes(node).get("perm", ()))
             # PyTorch's addcmul is exported with a factor of one.
             multiple = self.chain.multiple(node)
-            # After a QuantizeLinear, and maybe a Clip of its integers, only its DequantizeLinear goes on. It must only
-            # undo it.
             undone = self.chain.passing.passed_on(node.output[0], ()) is not None
-            clipped = operator == "Clip" and self.graph.maker(node.input[0])[0] == "QuantizeLinear"
-            same = operator in PASSED or clipped or undone or redundant_cast(self.graph, node) or \
+            same = operator in PASSED or undone or redundant_cast(self.graph, node) or \
                 multiple is not None and multiple.scale == 1
             if order is None or not same:
                 return None

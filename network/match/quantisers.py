@@ -12,11 +12,13 @@ from ...hdl.config import ConfigError, DataType
 from ..read.graph import Graph, attributes
 from ..read.storage import is_float, limits, storage_type, top_step
 
-__all__ = ["ANY", "Quantiser", "data_format", "number_range", "quantising", "same_numbers", "smallest_type",
-           "stored_numbers", "undone_quantiser"]
+__all__ = ["ANY", "Quantiser", "data_format", "number_range", "quantised_integers", "quantising", "same_numbers",
+           "smallest_type", "stored_numbers", "undone_quantiser"]
 
 # The ends of a range that holds every number.
 ANY = (-math.inf, math.inf)
+# What may be between both operators: a Clip, and where no Clip takes the type of the integers, the Casts around it.
+CLIPS = ([], ["Clip"], ["Cast", "Clip", "Cast"])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,17 +101,41 @@ def smallest_type(low: int, high: int, signed: bool) -> DataType:
 def quantising(graph: Graph, node: onnx.NodeProto) -> tuple[onnx.NodeProto | None, tuple[float, float]]:
     """The QuantizeLinear before the DequantizeLinear `node`, or None, and the ends that a Clip between them has.
 
-    Such a Clip makes integers of fewer bits than their type.
+    Such a Clip makes integers of fewer bits than their type. It may be one of float32, between Casts to that and back.
     """
     operator, before = graph.maker(node.input[0])
-    ends = ANY
-    if operator == "Clip":
-        arrays = [graph.constant(name) if name else None for name in [*before.input, "", ""][1:3]]
-        if any(array is None or array.size != 1 for array in arrays):
-            return None, ANY
-        ends = float(arrays[0].flat[0]), float(arrays[1].flat[0])
+    between: list[onnx.NodeProto] = []
+    while operator in ("Cast", "Clip") and len(between) < len(CLIPS[-1]):
+        between.insert(0, before)
         operator, before = graph.maker(before.input[0])
-    return (before, ends) if operator == "QuantizeLinear" else (None, ANY)
+    if operator != "QuantizeLinear" or [graph.operator(item) for item in between] not in CLIPS:
+        return None, ANY
+    if not between:
+        return before, ANY
+    clip = between[len(between) // 2]
+    arrays = [graph.constant(name) if name else None for name in [*clip.input, "", ""][1:3]]
+    if any(array is None or array.size != 1 or not float(array.flat[0]).is_integer() for array in arrays):
+        return None, ANY
+    if len(between) > 1:
+        kind = (stored_numbers(graph, before) or (None,) * 3)[2]
+        forth, back = (attributes(item).get("to") for item in (between[0], between[-1]))
+        if kind is None or forth != onnx.TensorProto.FLOAT or storage_type(back) != kind:
+            return None, ANY
+    return before, (float(arrays[0].flat[0]), float(arrays[1].flat[0]))
+
+
+def quantised_integers(graph: Graph, node: onnx.NodeProto) -> tuple[str, tuple[float, float]]:
+    """The tensor of the integers that the QuantizeLinear `node` makes, after a Clip of them, and the Clip's ends."""
+    name = node.output[0]
+    for _ in CLIPS[-1]:
+        readers = graph.readers.get(name, ())
+        if len(readers) != 1 or name in graph.outputs or graph.operator(readers[0]) not in ("Cast", "Clip"):
+            break
+        name = readers[0].output[0]
+    back = [item for item in graph.readers.get(name, ()) if graph.operator(item) == "DequantizeLinear"]
+    before, ends = quantising(graph, back[0]) if back else (None, ANY)
+    same = before is not None and before.output[0] == node.output[0]
+    return (name, ends) if same else (node.output[0], ANY)
 
 
 def same_numbers(graph: Graph, before: onnx.NodeProto, node: onnx.NodeProto) -> bool | None:

@@ -8,7 +8,7 @@ network whose operators are written in this form computes the same but for resul
 import math
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from .graph import Graph, attributes
 from .names import unique
@@ -24,8 +24,9 @@ LAYERS = {"QLinearConv": "Conv", "com.microsoft.QGemm": "Gemm"}
 CONCAT = "com.microsoft.QLinearConcat"
 QUANTS = tuple(f"{domain}.{name}" for domain in ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
                for name in ("Quant", "IntQuant"))
-# The first operator set in which DequantizeLinear has an axis, Clip takes integers, and QuantizeLinear has 16 bits.
-AXIS, CLIP, WIDE = 13, 12, 21
+# The first operator set in which DequantizeLinear has an axis, the ends of Clip are tensors, Clip takes integers (of 8
+# bits, but not of 16), and QuantizeLinear has 16 bits.
+AXIS, CLIP, INTEGER_CLIP, WIDE = 13, 11, 12, 21
 # Bits of Quant's integers that the operators hold, and those that constants have.
 HELD, MOST_HELD = {8: (np.int8, np.uint8), 16: (np.int16, np.uint16)}, 32
 ROUNDINGS = ("ROUND", "HALF_EVEN")
@@ -76,7 +77,7 @@ class _Expansion:
                 self._elementwise(node, operator, attributes(node))
             else:
                 return [node]
-        except (_Unknown, ValueError):
+        except (_Unknown, ValueError, OverflowError):
             # The runtime reports what is wrong with it.
             del self.tensors[kept:]
             return [node]
@@ -171,9 +172,11 @@ class _Expansion:
         width = next((held for held in HELD if bits <= held), None)
         kind = np.dtype(np.int32) if width is None else np.dtype(HELD[width][not signed])
         about = {} if axis is None else {"axis": axis}
+        if not np.iinfo(kind).min <= zero.flat[0] <= np.iinfo(kind).max:
+            raise _Unknown
         zeros = np.full(steps.shape, int(zero.flat[0]), kind)
-        if x is None and (width is None or bits < width and (width != 8 or self.graph.opset < CLIP)) or \
-                width is None and zeros.any():
+        clipped = width is not None and (bits < width or narrow)
+        if x is None and (width is None or clipped and self.graph.opset < CLIP) or width is None and zeros.any():
             raise _Unknown
         name = node.output[0]
         numbers = [self._constant(steps, f"{name}/scale"), self._constant(zeros, f"{name}/zero_point")]
@@ -181,10 +184,8 @@ class _Expansion:
         if x is None:
             integers = self._add("QuantizeLinear", [node.input[0], *numbers], unique(
                 f"{name}/QuantizeLinear", self.used, "#"), domain=domain, **about)
-            if bits < width or narrow:
-                ends = [self._constant(np.array(end, kind), f"{name}/{which}")
-                        for which, end in (("low", low), ("high", high))]
-                integers = self._add("Clip", [integers, *ends], unique(f"{name}/integers", self.used, "#"))
+            if clipped:
+                integers = self._clip(integers, low, high, kind, name)
         else:
             ratio = x.astype(np.float32) / scale.astype(np.float32) + zero.astype(np.float32)
             if not np.isfinite(ratio).all():
@@ -194,6 +195,16 @@ class _Expansion:
         # Integers of 32 bits have no zero point.
         self._add("DequantizeLinear", [integers, *(numbers if width else numbers[:1])], name, node.name, domain,
                   **about)
+
+    def _clip(self, integers, low, high, kind, name):
+        """`integers` of type `kind` from `low` to `high`; in float32, which holds them, where Clip lacks the type."""
+        own = kind.itemsize == 1 and self.graph.opset >= INTEGER_CLIP
+        ends = [self._constant(np.array(end, kind if own else np.float32), f"{name}/{which}")
+                for which, end in (("low", low), ("high", high))]
+        if not own:
+            integers = self._add("Cast", [integers], to=TensorProto.FLOAT)
+        integers = self._add("Clip", [integers, *ends], unique(f"{name}/integers", self.used, "#"))
+        return integers if own else self._add("Cast", [integers], to=helper.np_dtype_to_tensor_dtype(kind))
 
 
 def _along(scale):

@@ -142,7 +142,8 @@ def alone(node, model, arrays):
 
 
 # Bits, signed, narrow.
-FORMATS = [(2, 1, 0), (3, 0, 0), (4, 0, 0), (4, 1, 1), (5, 0, 1), (8, 1, 0), (8, 0, 0), (8, 1, 1), (16, 0, 0)]
+FORMATS = [(2, 1, 0), (3, 0, 0), (4, 0, 0), (4, 1, 1), (5, 0, 1), (8, 1, 0), (8, 0, 0), (8, 1, 1), (9, 0, 1),
+           (10, 0, 0), (10, 1, 1), (12, 0, 0), (12, 1, 0), (15, 1, 0), (16, 0, 0), (16, 1, 1)]
 
 
 def run_by_qonnx(model, x):
@@ -173,12 +174,33 @@ def test_quant(bits, signed, narrow, scale, of):
     assert not any(node.domain == QONNX for node in graph.nodes)
     (found,) = open_session(graph.model, threads=1, optimise=False).run(["y"], {"x": x})
     assert len(np.unique(expected)) > min(2 ** bits, 40) / 3
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert_same_integers(found, expected, scale)
+
+
+def assert_same_integers(found, expected, scale):
+    """Real numbers stand for the same integers, and are these times `scale`."""
+    np.testing.assert_array_equal(np.rint(found / scale), np.rint(expected / scale))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [11, 12, 21])
+@pytest.mark.parametrize(("bits", "signed", "narrow"), [(4, 0, 0), (8, 1, 1), (12, 1, 0), (16, 0, 1)])
+def test_quant_of_other_operator_sets(bits, signed, narrow, opset):
+    """Where Clip lacks the type of the integers, it is one of float32. Both ends of the integers come up."""
+    scale = 4 / 2**bits
+    model = quant(bits, signed, narrow, scale, opset=opset)
+    x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32) * 3
+    graph = expanded(graph_of(model))
+    assert not any(node.domain == QONNX for node in graph.nodes)
+    (found,) = open_session(graph.model, threads=1, optimise=False).run(["y"], {"x": x})
+    ends = (narrow - 2 ** (bits - 1), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1 - narrow)
+    assert_same_integers(found, np.clip(np.rint(x / np.float32(scale)), *ends) * scale, scale)
+    assert (found.min(), found.max()) == tuple(end * scale for end in ends)
 
 
 @pytest.mark.parametrize("arguments", [
-    (1, 1, 0), (9, 1, 0), (4, 0, 0, 0.1, 0.5), (4, 0, 0, 0.1, 0, "FLOOR"), (4, 0, 0, 0.1, 0, "ROUND", 11)],
-    ids=["1-bit", "9-bits", "zero", "floor", "opset"])
+    (1, 1, 0), (17, 1, 0), (4, 0, 0, 0.1, 0.5), (4, 0, 0, 0.1, 300), (4, 0, 0, 0.1, np.inf), (4, 0, 0, 0.1, 0, "FLOOR"),
+    (4, 0, 0, 0.1, 0, "ROUND", 10)], ids=["1-bit", "17-bits", "zero", "far-zero", "infinite-zero", "floor", "opset"])
 def test_a_quant_that_no_quantiser_is(arguments):
     graph = graph_of(quant(*arguments))
     assert expanded(graph) is graph
@@ -189,13 +211,16 @@ def test_a_constant_may_have_any_bits():
 
 
 @pytest.mark.parametrize("arguments", [
-    {}, {"bits": 3, "inside": 5, "weight_bits": 2}, {"bits": 16, "inside": 16, "weight_bits": 8}, {"opset": 21}],
-    ids=["4", "3", "16", "opset"])
+    {}, {"bits": 3, "inside": 5, "weight_bits": 2}, {"bits": 12, "inside": 10, "weight_bits": 8},
+    {"bits": 16, "inside": 16, "weight_bits": 8}, {"opset": 21}, {"opset": 11}],
+    ids=["4", "3", "12", "16", "21", "11"])
 def test_a_network_of_brevitas(tmp_path, arguments):
     path = brevitas(str(tmp_path / "net.onnx"), **arguments)
     graph = load_model(path)
     (block,) = find_blocks(graph.model)
     assert block.quantised
+    bits = arguments.get("bits", 4)
+    assert (str(block.numbers.x.data), str(block.numbers.y.data)) == (f"uint{bits}", f"uint{bits}")
     assert block.ranges.stages.keys() == {"mean", "hidden", "gates"}
     x = images(1, size=16)
     expected = run_by_qonnx(onnx.load(path), x)

@@ -218,7 +218,7 @@ def test_reshape_to_one_image():
 
 def test_command(tiled_se, tmp_path):
     """Operators on integers, too: they are written as what they compute between quantisers."""
-    path, out = brevitas(str(tmp_path / "net.onnx")), str(tmp_path / "out.onnx")
+    path, out = brevitas(str(tmp_path / "net.onnx"), bits=bits, inside=inside), str(tmp_path / "out.onnx")
     result = tiled_se("swap", path, "--k", "3", "--keep-quantised", "-o", out)
     assert result.status == 0, result.err
     assert "tiles of 3 rows of 16; its quantisers stay\n" in result.out

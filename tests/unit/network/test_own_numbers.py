@@ -153,7 +153,7 @@ def test_what_is_rounded_matters(tmp_path):
     assert turned["equal_share"] < found["equal_share"]
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize(("ends", "stages"), [
     ((0.4, 4, 1), ["mean"]), ((3, 0.5, 1), ["hidden"]), ((3, 4, 0.7), ["gates"]), ((0.4, 0.4, 0.6), [
         "mean", "hidden", "gates"]), ((3, 4, 1), [])], ids=str)

@@ -21,6 +21,13 @@ def rounded(net, x, scale, zero=0, kind=np.uint8, **about):
     return net("DequantizeLinear", net("QuantizeLinear", x, *numbers, **about), *numbers, **about)
 
 
+def clipped(net, x, scale, ends, zero=0, through=TensorProto.FLOAT, back=True):
+    """`x` on its way through uint16, of which only the integers between `ends` come up; without `back` these."""
+    numbers = net.constant(scale), net.constant(zero, np.uint16)
+    integers = net.clip(net("Cast", net("QuantizeLinear", x, *numbers), to=through), *ends)
+    return net("DequantizeLinear", net("Cast", integers, to=TensorProto.UINT16), *numbers) if back else integers
+
+
 def read(make, opset=21):
     """``(blocks, reasons)`` of the network that `make` writes."""
     net = Net(opset)
@@ -266,6 +273,28 @@ def test_a_product_that_is_cut_is_no_part_of_a_residual_sum(zero, residual):
     (found,), _ = read(lambda net: net("Add", x := net("Relu", "x"), rounded(
         net, net("Mul", x, excite(net, pool(net, x))), 1 / 8, zero)))
     assert found.residual
+
+
+@pytest.mark.parametrize(("ends", "mid"), [((0, 2400), "relu6"), ((0, 2000), "relu"), ((0, 65535), "relu")])
+def test_integers_that_are_clipped_as_floats(ends, mid):
+    """The ends of the Clip are those of the range."""
+    assert mid_of(lambda net, x: clipped(net, x, 1 / 400, ends)) == mid
+
+
+@pytest.mark.parametrize(("ends", "through"), [((0, 2400), TensorProto.FLOAT16), ((0, 2399.5), TensorProto.FLOAT),
+                                               ((0, None), TensorProto.FLOAT)])
+def test_what_may_not_only_clip(ends, through):
+    """A coarser type rounds the integers, and half an integer is none."""
+    (blocks, _) = read(between(lambda net, x: clipped(net, x, 1 / 400, ends, through=through)))
+    assert blocks == []
+
+
+@pytest.mark.parametrize(("back", "zero", "residual"), [(True, 2048, True), (True, 0, False), (False, 2048, False)])
+def test_a_product_whose_integers_are_clipped_in_a_residual_sum(back, zero, residual):
+    """The product is dequantised before the sum, or it is another one."""
+    (found,), _ = read(lambda net: net("Add", "x", clipped(net, net("Mul", "x", excite(net, pool(net))), 1 / 64,
+                                                           (0, 4095), zero, back=back)))
+    assert found.residual is residual
 
 
 def test_logits_may_be_rounded_but_not_cut():
