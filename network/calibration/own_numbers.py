@@ -2,12 +2,14 @@
 """Blocks of a quantised network with its own numbers, and how far their outputs are from its own integers."""
 
 import contextlib
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from ...gen.block_spec import assemble
 from ...gen.data import Input, weights_of
@@ -20,6 +22,7 @@ from ...hdl.config import ConfigError, DataType
 from ..match.match import NetworkBlock
 from ..match.ranges import Rounding
 from ..network import Network
+from ..read.names import unique
 from .clips import clipped
 from .feature_maps import feature_maps
 from .images import Images
@@ -95,8 +98,14 @@ def own_maps(network: Network, blocks: Sequence[NetworkBlock],
              images: Images) -> contextlib.AbstractContextManager[dict]:
     """A context as :func:`feature_maps`, of what reaches `blocks` in the network and, by ``(name,)``, of the integers
     that it makes of their outputs."""
-    outputs = [dataclasses.replace(block, name=(block.name,), x=block.numbers.y_codes) for block in blocks]
-    return feature_maps(network, network.model, [*blocks, *outputs], images)
+    model, used = copy.deepcopy(network.model), {*network.graph.producer, *network.graph.initializers}
+    outputs = []
+    for block in blocks:
+        # As float32, which holds them all: onnxruntime gives Python no tensors of 4 bits.
+        name = unique(f"{block.numbers.y_codes}/Cast", used, "#")
+        model.graph.node.append(helper.make_node("Cast", [block.numbers.y_codes], [name], to=TensorProto.FLOAT))
+        outputs.append(dataclasses.replace(block, name=(block.name,), x=name))
+    return feature_maps(network, model, [*blocks, *outputs], images)
 
 
 def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> dict:

@@ -7,6 +7,7 @@ import logging
 import os
 import warnings
 
+import ml_dtypes
 import numpy as np
 import onnx
 import torch
@@ -14,7 +15,7 @@ import torch
 from tests.helpers.libraries import library
 from tests.helpers.onnx_net import QONNX, Net
 
-__all__ = ["NETWORKS", "SIZE", "WAYS", "brevitas", "images", "quantised"]
+__all__ = ["NETWORKS", "SIZE", "WAYS", "brevitas", "four_bits", "images", "quantised"]
 
 # Height and width of the networks' input.
 SIZE = 64
@@ -135,4 +136,30 @@ def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeez
     y = quant(net("Mul", x, gate), 2 / (2 ** bits - 1), bits, 0)
     net("Identity", conv(y, 4, channels, weight_bits), output="y")
     onnx.save(net.model({"x": (1, 3, size, size)}, {"y": (1, 4, size, size)}), path)
+    return path
+
+
+def four_bits(path, signed=False):
+    """Write a network with a block whose input and output are in ONNX's 4-bit types, and its inner numbers in uint8.
+
+    Its zero points are none of the ends, so that both ends of the 4 bits come up.
+    """
+    net, rng = Net(21), np.random.default_rng(4)
+    kind, zero = (ml_dtypes.int4, -3) if signed else (ml_dtypes.uint4, 5)
+
+    def quantised(x, scale, zero=0, kind=np.uint8):
+        numbers = net.constant(scale), net.constant(zero, kind)
+        return net("DequantizeLinear", net("QuantizeLinear", x, *numbers), *numbers)
+
+    def conv(x, outputs, inputs):
+        scale = net.constant(np.full(outputs, 1 / 60))
+        weight = net("DequantizeLinear", net.constant(rng.integers(-60, 61, (outputs, inputs, 1, 1)), np.int8), scale,
+                     net.constant(np.zeros(outputs), np.int8), axis=0)
+        return net("Conv", x, weight, net.constant(rng.normal(size=outputs)), kernel_shape=[1, 1])
+
+    x = quantised(conv("x", 6, 3), 0.3, zero, kind)
+    hidden = quantised(net("Relu", conv(quantised(net("GlobalAveragePool", x), 0.02, 120), 3, 6)), 0.02)
+    y = quantised(net("Mul", x, quantised(net("Sigmoid", conv(hidden, 6, 3)), 1 / 255)), 0.15, zero, kind)
+    net("Identity", conv(y, 4, 6), output="y")
+    onnx.save(net.model({"x": (1, 3, 16, 16)}, {"y": (1, 4, 16, 16)}), path)
     return path

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from tests.helpers import onnx_networks
-from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, images, quantised
+from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, four_bits, images, quantised
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden.reference import GATES
@@ -376,6 +376,33 @@ def test_build_warns_of_clips(tiled_se, tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", images(3, seed=5, size=16))
     finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 4, "-o", "rtl")
+@pytest.mark.parametrize("signed", [False, True], ids=["uint4", "int4"])
+def test_build_with_types_of_4_bits(tiled_se, tmp_path, monkeypatch, signed):
+    """onnxruntime gives no tensors of these types to Python; the differences are from the network's integers."""
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, x = four_bits(str(tmp_path / "net.onnx"), signed), images(3, seed=5, size=16)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", x)
+    finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 16, "-o", "rtl")
+    assert finished.status == 1, finished.err
+    (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    (block,), (task,) = find_blocks(load_model(path).model), Unbuilt.last.tasks.values()
+    spec, y, kind = prepare(task), block.numbers.y, "int4" if signed else "uint4"
+    assert (str(spec.config.data), str(spec.config.outputs)) == (kind, kind)
+    assert (block.numbers.x.zero_point, y.zero_point) == ((-3, -3) if signed else (5, 5))
+    # The network's integers, from what it makes of them.
+    (read,) = [node.output[0] for node in load_model(path).nodes if node.op_type == "DequantizeLinear"
+               and node.input[0] == block.numbers.y_codes]
+    taps = [block.x, read]
+    runs = [open_session(load_model(path).model, taps, 1, optimise=False).run(taps, {"x": one[None]}) for one in x]
+    maps, own = (np.concatenate(arrays).transpose(0, 2, 3, 1) for arrays in zip(*runs, strict=True))
+    codes = np.rint(own.astype(float) / y.scale + y.zero_point).astype(int)
+    assert {codes.min(), codes.max()} == {y.data.low, y.data.high}
+    assert row["codes"] == differences(block, task, {block.name: np.ascontiguousarray(maps), (block.name,): codes})
+    assert row["codes"]["rounded"]["equal_share"] == 1
+    assert row["codes"]["equal_share"] > 0.9
+
+
     (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
     (text,) = clip_warning(row["name"], row["codes"]["clipped"])
     assert finished.err == f"tiled-se: warning: {text}\n"
