@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from tests.helpers.contexts import averaged
 from tests.helpers.onnx_networks import SPELLINGS, network
-from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, images, quantised
+from tests.helpers.onnx_quantised import NETWORKS, WAYS, brevitas, four_bits, images, quantised
 from tests.helpers.onnx_runs import close, data, run, two
 from tiled_se.hdl.config import ConfigError, Context, Order, Tiling
 from tiled_se.network.check.whole import check_tiled
@@ -92,11 +92,14 @@ def means(tiling, x, of_prior):
     if tiling.order is Order.COLUMNS:
         rows = dataclasses.replace(tiling, order=Order.ROWS)
         return means(rows, x.transpose(1, 0, 2), of_prior).transpose(1, 0, 2)
-    z, (height, width) = np.empty(x.shape), x.shape[:2]
+    z, found, (height, width) = np.empty(x.shape), {}, x.shape[:2]
     for row, column in np.ndindex(height, width):
-        pixels = x[averaged(tiling, height, width, row, column)]
-        imaginary = width * tiling.prior_rows if tiling.window is None else not len(pixels)
-        z[row, column] = (imaginary * of_prior + pixels.sum(axis=0)) / (imaginary + len(pixels))
+        counted = averaged(tiling, height, width, row, column)
+        if counted.tobytes() not in found:
+            pixels = x[counted]
+            imaginary = width * tiling.prior_rows if tiling.window is None else not len(pixels)
+            found[counted.tobytes()] = (imaginary * of_prior + pixels.sum(axis=0)) / (imaginary + len(pixels))
+        z[row, column] = found[counted.tobytes()]
     return z
 
 
@@ -107,8 +110,27 @@ def same_constants(model, other):
 
 
 def written(model):
-    return {node.output[0]: (node.op_type, *(attribute.SerializeToString() for attribute in node.attribute))
-            for node in model.graph.node}
+    """Operator, inputs and attributes of each node by its output."""
+    return {node.output[0]: (node.op_type, [*node.input], [attribute.SerializeToString() for attribute in
+                                                           node.attribute]) for node in model.graph.node}
+
+
+def check_product(before, after, y, tiling):
+    """The product `y` has the same map, and the same gates but for a Gather along each axis whose tiles have several
+    lines."""
+    (operator, inputs, attributes), gathered, spread = after[y], [], []
+    for name in inputs:
+        while name not in before:
+            gathered.append(after[name][0])
+            name = after[name][1][0]
+        spread.append(name)
+    assert (operator, spread, attributes) == before[y]
+    several = () if tiling.window else (size for size in (tiling.k, tiling.tile_width or 1) if size > 1)
+    assert gathered == ["Gather" for _ in several]
+
+
+def outputs(model, taps, fed, optimise=False):
+    return open_session(model, taps, threads=1, optimise=optimise).run(taps, fed)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -120,32 +142,33 @@ def test_networks(name, way, tmp_path):
     """
     opened = open_network(quantised(name, way, tmp_path), check=False)
     blocks, original, fed = with_priors(opened.blocks), opened.model, {"x": images(1, seed=5)}
-    tested = [block for block in blocks if block.height > 1][::4]
     assert all(block.quantised for block in blocks)
     assert len(blocks) > 8
-    assert len(tested) > 1
     before = written(original)
+    own = [outputs(original, ["y"], fed, optimise)[0] for optimise in (False, True)]
     for tiling in WHOLE:
         kept = tile_blocks(original, blocks, tiling, keep=True)
         assert written(kept) == before
         assert same_constants(original, kept)
-    for optimise in (False, True):
-        assert np.array_equal(*(open_session(model, taps=["y"], optimise=optimise).run(["y"], fed)[0]
-                                for model in (original, kept)))
+        for optimise, y in enumerate(own):
+            np.testing.assert_array_equal(outputs(kept, ["y"], fed, bool(optimise))[0], y)
     for tiling in TILINGS if way in ("s8-channel", "u16") else TILINGS[:2]:
         kept = tile_blocks(original, blocks, tiling, keep=True)
         onnx.checker.check_model(kept, full_check=True)
         after = written(kept)
         assert same_constants(original, kept)
+        changed = {output for output, node in before.items() if after.get(output) != node}
+        tiled = [block for block in blocks if block.mean.tensor in changed]
+        for block in tiled:
+            check_product(before, after, block.y, tiling)
         # A mean's axes may be the output of a node.
-        replaced = {block.mean.tensor for block in blocks} | {
+        assert changed <= {name for block in tiled for name in (block.mean.tensor, block.y)} | {
             output for output, node in before.items() if node[0] == "Constant"}
-        assert {output for output, node in before.items() if after.get(output) != node} <= replaced
+        assert len(tiled) >= len([block for block in blocks if block.height > tiling.k])
         assert {node[0] for output, node in after.items() if output not in before}.isdisjoint(QUANTISERS)
-        taps = [name for block in tested for name in (block.x, block.y)]
-        arrays = [array[0].transpose(1, 2, 0).astype(np.float64) for array in
-                  open_session(kept, taps=taps, optimise=False).run(taps, fed)]
-        for block, x, y in zip(tested, arrays[::2], arrays[1::2], strict=True):
+        taps = [name for block in tiled for name in (block.x, block.y)]
+        arrays = [array[0].transpose(1, 2, 0).astype(np.float64) for array in outputs(kept, taps, fed)]
+        for block, x, y in zip(tiled, arrays[::2], arrays[1::2], strict=True):
             rounded, exact, error, step = Excite(original, block.mean.tensor).gates(means(tiling, x, prior(block)))
             apart = abs(y - x * rounded) / (np.where(x == 0, 1, abs(x)) * step)
             assert np.mean(apart < 0.01) > 0.9 if way == "u16" else apart.max() < 0.01
@@ -216,7 +239,34 @@ def test_reshape_to_one_image():
     close(run(tile_blocks(model, [block], 3, keep=True), x)[0], run(tile_blocks(model, [block], 3), x)[0], 1e-5)
 
 
-def test_command(tiled_se, tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_command_on_networks(tiled_se, tmp_path, way):
+    """The command writes what was tested above, once its own check has run."""
+    path, out = quantised(NETWORKS[0], way, tmp_path), str(tmp_path / "out.onnx")
+    result = tiled_se.passes("swap", path, "--k", "3", "--keep-quantised", "-o", out)
+    opened = open_network(path, check=False)
+    assert f": {len(opened.blocks)} blocks tiled\n" in result.out
+    kept = tile_blocks(opened.model, opened.blocks, 3, keep=True)
+    assert written(onnx.load(out)) == written(kept)
+    assert same_constants(kept, onnx.load(out))
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["uint4", "int4"])
+def test_types_of_4_bits(tiled_se, tmp_path, signed):
+    """Each tile's mean is that of the integers, and every row has the gates that the network makes of its tile's."""
+    path, out = four_bits(str(tmp_path / "net.onnx"), signed), str(tmp_path / "out.onnx")
+    tiled_se.passes("swap", path, "--k", "3", "--keep-quantised", "-o", out)
+    (block,), kept, fed = open_network(path).blocks, onnx.load(out), {"x": images(1, seed=5, size=16)}
+    original = load(path).model
+    x, y = (array[0].transpose(1, 2, 0).astype(np.float64) for array in outputs(kept, [block.x, block.y], fed))
+    gates, _, _, step = Excite(original, block.mean.tensor).gates(means(Tiling(k=3), x, 0))
+    assert (abs(y - x * gates) <= 0.01 * step * abs(x) + 1e-6).all()
+    assert len(np.unique(gates[:, 0], axis=0)) == 6
+    check_product(written(original), written(kept), block.y, Tiling(k=3))
+
+
+@pytest.mark.parametrize(("bits", "inside"), [(4, 8), (12, 10)])
+def test_command(tiled_se, tmp_path, bits, inside):
     """Operators on integers, too: they are written as what they compute between quantisers."""
     path, out = brevitas(str(tmp_path / "net.onnx"), bits=bits, inside=inside), str(tmp_path / "out.onnx")
     result = tiled_se("swap", path, "--k", "3", "--keep-quantised", "-o", out)
