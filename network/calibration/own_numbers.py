@@ -20,6 +20,7 @@ from ...golden.integer import IntegerModel
 from ...golden.reference import excite, squeeze_excite
 from ...hdl.config import ConfigError, DataType
 from ..match.match import NetworkBlock
+from ..match.pooling import CHANNELS_LAST
 from ..match.ranges import Rounding
 from ..network import Network
 from ..read.names import unique
@@ -97,7 +98,11 @@ def own_options(block: NetworkBlock, given: Mapping[str, Any]) -> dict[str, Any]
 def own_maps(network: Network, blocks: Sequence[NetworkBlock],
              images: Images) -> contextlib.AbstractContextManager[dict]:
     """A context as :func:`feature_maps`, of what reaches `blocks` in the network and, by ``(name,)``, of the integers
-    that it makes of their outputs."""
+    that it makes of their outputs.
+
+    By ``(name, "mean")`` it has the map that the network averages where that has other numbers than what reaches the
+    block: it may be rounded for the product alone.
+    """
     model, used = copy.deepcopy(network.model), {*network.graph.producer, *network.graph.initializers}
     outputs = []
     for block in blocks:
@@ -105,7 +110,16 @@ def own_maps(network: Network, blocks: Sequence[NetworkBlock],
         name = unique(f"{block.numbers.y_codes}/Cast", used, "#")
         model.graph.node.append(helper.make_node("Cast", [block.numbers.y_codes], [name], to=TensorProto.FLOAT))
         outputs.append(dataclasses.replace(block, name=(block.name,), x=name))
+        if _integers(network, block.mean.map) != _integers(network, block.x):
+            outputs.append(dataclasses.replace(block, name=(block.name, "mean"), x=block.mean.map,
+                                               channels_last=CHANNELS_LAST[block.mean.axes]))
     return feature_maps(network, model, [*blocks, *outputs], images)
+
+
+def _integers(network, name):
+    """The tensor of the integers that tensor `name` is dequantised from; else `name`."""
+    operator, node = network.graph.maker(name)
+    return node.input[0] if operator == "DequantizeLinear" else name
 
 
 def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> dict:
@@ -115,13 +129,13 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     ``elements``, how many are ``equal``, their ``equal_share``, and the largest and the mean difference in steps of the
     output, ``max`` and ``mean``. ``clipped`` has the same for the float block with what the network clips inside of it,
     and as ``stages`` and ``moved`` what :func:`.clipped` has; ``rounded`` has it for the float block with what the
-    network clips and rounds inside of it, the ``stages``. ``share_of_clips`` and ``share_of_roundings`` are the parts
-    of the mean difference that these explain, and ``share_of_weights`` is that of weights that are
-    :func:`requantised`; None if there is no difference. ``float`` has ``max`` and ``mean`` of the difference from the
-    float block on the same integers, and the ``bound`` of any such difference, None if weights are
+    network clips and rounds inside of it, the ``stages``, and of the mean that the network has. ``share_of_clips`` and
+    ``share_of_roundings`` are the parts of the mean difference that these explain, and ``share_of_weights`` is that of
+    weights that are :func:`requantised`; None if there is no difference. ``float`` has ``max`` and ``mean`` of the
+    difference from the float block on the same integers, and the ``bound`` of any such difference, None if weights are
     :func:`requantised`.
     """
-    numbers, x = block.numbers, maps[block.name]
+    numbers, x, averaged = block.numbers, maps[block.name], maps.get((block.name, "mean"))
     integers = numbers.x.quantise(x[:1]).astype(numbers.x.data.numpy)
     whole = {name: field.default for name, field in TilingOptions.__dataclass_fields__.items()} | {"k": block.height}
     form, held = own_block(block), numbers.y
@@ -134,15 +148,17 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     parts: list[tuple[_Sum, Any, dict[str, Any]]] = [
         (plain, form, {}), (cut, form, {"ranges": block.ranges.stages}),
         (rounded, form, {"roundings": block.ranges.roundings}), *([(other, spec.quantised, {})] if anew else [])]
-    for frame, expected in zip(x, maps[block.name,], strict=True):
+    for at, (frame, expected) in enumerate(zip(x, maps[block.name,], strict=True)):
         x_q, expected = numbers.x.quantise(frame), expected.astype(np.int64)
         real, y = numbers.x.dequantise(x_q), model.run(x_q).y.numpy()
         own.add(y - expected)
         exact = squeeze_excite(real, form, spec.config) / held.scale + held.zero_point
         float_error.add(y - np.clip(exact, held.data.low, held.data.high))
         means = real.mean(axis=(0, 1))
+        own_means = means if averaged is None else averaged[at].mean(axis=(0, 1), dtype=np.float64)
         for total, weights, imitated in parts:
-            _, gates = excite(means, weights.w1, weights.b1, weights.w2, weights.b2, form.mid, form.gate, **imitated)
+            z = own_means if "roundings" in imitated else means
+            _, gates = excite(z, weights.w1, weights.b1, weights.w2, weights.b2, form.mid, form.gate, **imitated)
             # In float32, as the network computes it.
             product = (real.astype(np.float32) * gates.astype(np.float32)).astype(np.float64) + form.residual * real
             total.add(Rounding(held).integers(product) - expected)

@@ -101,12 +101,13 @@ def quantised(name, way, folder, operators=False):
 
 
 def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeeze=3, size=16,
-             ends=(1, 2, 1), weight_zero=None, dead=()):
+             ends=(1, 2, 1), weight_zero=None, dead=(), mean_of_float=False):
     """Write a network as Brevitas exports it: a convolution, a block, a convolution, with a Quant at each activation of
     so many `bits`, of `inside` in the block, and at the weights, each with a scale for each channel. `ends` are the
     largest mean, hidden value and gate that the Quants in the block hold. With a `weight_zero` the weights are unsigned
     and have this zero point; their least integer, for 2 ** (weight_bits - 1) a -2 ** (weight_bits - 1), is in each row.
-    `dead` are the rows of zeros of both layers; their scale is 2e-16, Brevitas' least.
+    `dead` are the rows of zeros of both layers; their scale is 2e-16, Brevitas' least. `mean_of_float` makes the mean
+    that of the map before its Quant.
     """
     net, rng = Net(opset), np.random.default_rng(3)
 
@@ -129,8 +130,9 @@ def brevitas(path, bits=4, weight_bits=4, inside=8, opset=13, channels=6, squeez
 
     steps = [end / (2 ** inside - 1) for end in ends]
     x = quant("x", 4 / 127, 8, 1)
-    x = quant(net("Relu", conv(x, channels, 3, weight_bits, 3)), 3 / (2 ** bits - 1), bits, 0)
-    mean = quant(net("GlobalAveragePool", x), steps[0], inside, 0)
+    real = net("Relu", conv(x, channels, 3, weight_bits, 3))
+    x = quant(real, 3 / (2 ** bits - 1), bits, 0)
+    mean = quant(net("GlobalAveragePool", real if mean_of_float else x), steps[0], inside, 0)
     hidden = quant(net("Relu", conv(mean, squeeze, channels, weight_bits, zeros=dead)), steps[1], inside, 0)
     gate = quant(net("Sigmoid", conv(hidden, channels, squeeze, weight_bits, zeros=dead)), steps[2], inside, 0)
     y = quant(net("Mul", x, gate), 2 / (2 ** bits - 1), bits, 0)

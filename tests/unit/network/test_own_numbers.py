@@ -25,12 +25,14 @@ from tiled_se.network.read.model import load_model
 from tiled_se.network.read.shapes import open_session
 
 
-def blocks_and_maps(path, x):
-    """The blocks of the file, and their maps and integers of the network's run on `x`, as `own_maps` gives them."""
+def blocks_and_maps(path, x, averaged=False):
+    """The blocks of the file, and their maps and integers of the network's run on `x`, as `own_maps` gives them; with
+    `averaged` the maps that are averaged, too."""
     graph = load_model(path)
     blocks = find_blocks(graph.model, check=False)
     taps = {key: tensor for block in blocks for key, tensor in (
-        (block.name, block.x), ((block.name,), block.numbers.y_codes))}
+        (block.name, block.x), ((block.name,), block.numbers.y_codes),
+        *([((block.name, "mean"), block.mean.map)] if averaged else []))}
     session = open_session(graph.model, taps.values(), threads=1, optimise=False)
     runs = [session.run([*taps.values()], {"x": one[None]}) for one in x]
     arrays = (np.concatenate(arrays).transpose(0, 2, 3, 1) for arrays in zip(*runs, strict=True))
@@ -41,13 +43,14 @@ def options_of(block, loadable=False, **more):
     return BlockOptions(**own_options(block, more), loadable=loadable)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_of_onnxruntime(tmp_path, name, way):
+@pytest.mark.parametrize(("name", "way", "operators"), [
+    *((name, way, False) for name in NETWORKS for way in WAYS), (NETWORKS[0], "u8", True),
+    (NETWORKS[0], "s8-channel", True)])
+def test_networks_of_onnxruntime(tmp_path, name, way, operators):
     """All outputs are within a step of the float block; almost all are the network's with its own roundings."""
     # Some maps of the second ones are beyond the ranges that the network was calibrated with.
     x = np.concatenate([images(2, seed=5), images(2, seed=11) * np.float32(1.5)])
-    blocks, maps = blocks_and_maps(quantised(name, way, str(tmp_path)), x)
+    blocks, maps = blocks_and_maps(quantised(name, way, str(tmp_path), operators), x, averaged=operators)
     shares, moved = [], []
     for block in blocks:
         assert requantised(block) == {}
@@ -401,6 +404,26 @@ def test_build_with_types_of_4_bits(tiled_se, tmp_path, monkeypatch, signed):
     assert row["codes"] == differences(block, task, {block.name: np.ascontiguousarray(maps), (block.name,): codes})
     assert row["codes"]["rounded"]["equal_share"] == 1
     assert row["codes"]["equal_share"] > 0.9
+
+
+def test_build_where_the_map_is_averaged_before_it_is_rounded(tiled_se, tmp_path, monkeypatch):
+    """The network's integers are those of its own mean. The block has that of the rounded map: its roundings are told.
+    """
+    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    path, x = brevitas(str(tmp_path / "net.onnx"), 8, 8, ends=(3, 4, 1), mean_of_float=True), images(3, seed=5, size=16)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "x.npy", x)
+    tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 4, "-o", "rtl")
+    (row,) = json.loads((tmp_path / "rtl" / build.REPORT).read_text())["blocks"]
+    (block,), maps = blocks_and_maps(path, x, averaged=True)
+    assert abs(maps[block.name].mean(axis=(1, 2)) - maps[block.name, "mean"].mean(axis=(1, 2))).max() > 0.005
+    assert row["codes"] == differences(block, options_of(block), maps)
+    assert row["codes"]["rounded"]["equal_share"] == 1
+    assert (row["codes"]["share_of_clips"], row["codes"]["share_of_roundings"]) == (0, 1)
+    del maps[block.name, "mean"]
+    without = differences(block, options_of(block), maps)
+    assert without["rounded"]["equal_share"] < 1
+    assert without["clipped"] == row["codes"]["clipped"]
 
 
 def test_build_warns_of_clips(tiled_se, tmp_path, monkeypatch):
