@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements: benchmarks, reports, the paper's tables, sweeps, the demo.
+"""Measurements: benchmarks, reports, the paper's tables, plans, accuracy, sweeps, the demo.
 
-Each command's function is exported by the subpackage of the same name only, like ``bench`` by :mod:`.bench`.
+Each command's function is exported by a subpackage only: ``evaluate`` by :mod:`.accuracy`, each other one by that of
+its own name, like ``bench`` by :mod:`.bench`.
 """
 
 from ..hdl.lazy import lazy
 
 __all__, __getattr__ = lazy(__name__, {
+    "budget": "Budget",
     "measure": "measure_task",
     "networks": "BlockShape load_networks",
-    "options": "BenchOptions DemoOptions ReportOptions SimspeedOptions SweepOptions",
+    "options": "BenchOptions DemoOptions EvaluateOptions PlanOptions ReportOptions SimspeedOptions SweepOptions",
     "tasks": "Kind Task",
 })

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names that packages export."""
 
+import importlib
 import inspect
 
 import pytest
 
 from tiled_se import batch, cli, cosim, evaluate, gen, golden, hdl, network, verify
-from tiled_se.evaluate import bench, demo, report, simspeed, sweep
+from tiled_se.cli import COMMANDS
+from tiled_se.evaluate import accuracy, bench, demo, integers, plan, report, simspeed, sweep
 from tiled_se.verify import soak
 
 PACKAGES = (hdl, golden, cosim, gen, batch, network, verify, evaluate, cli)
-COMMANDS = (bench, demo, report, simspeed, sweep, soak)
+SUBPACKAGES = (accuracy, bench, demo, integers, plan, report, simspeed, sweep, soak)
 
 
-@pytest.mark.parametrize("package", [*PACKAGES, *COMMANDS], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [*PACKAGES, *SUBPACKAGES], ids=lambda package: package.__name__)
 def test_exported(package):
     for name in package.__all__:
         value = getattr(package, name)
@@ -22,3 +24,14 @@ def test_exported(package):
         assert inspect.getdoc(value), name
     with pytest.raises(AttributeError, match=rf"^module '{package.__name__}' has no attribute 'Nothing'$"):
         package.Nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items()
+                                  if command.function.startswith("evaluate.")])
+def test_measuring_command(name):
+    """Its options are exported by the package, and its function by a subpackage."""
+    command = COMMANDS[name]
+    subpackage = importlib.import_module(f"tiled_se.evaluate.{'accuracy' if name == 'evaluate' else name}")
+    assert subpackage.__all__ == [name]
+    assert getattr(subpackage, name) is command.load_function()
+    assert command.load_options().__name__ in evaluate.__all__
