@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The WEIGHTS and INPUT files of a sweep: read once, and sent with the tasks that need them."""
+"""The files that a sweep's configurations name: read once, and sent with the tasks that need them."""
 
 import hashlib
 import os
@@ -9,7 +9,8 @@ from ...hdl.config import ConfigError
 
 __all__ = ["Files"]
 
-OPTIONS = ("weights", "input")
+# What the options of a simulation that name files take.
+KINDS = {"weights": "an .npz file", "input": "an .npz file", "hardware": "the manifest.json of a loadable block"}
 MOST_BYTES = 1 << 30
 
 
@@ -22,7 +23,7 @@ class Files:
     def of(self, options):
         """The path as given and the content (str, bytes) of each file that `options` name, by option.
 
-        ConfigError ("weights" or "input") where one can't be read, or has more than 1 GiB.
+        ConfigError, which names the option, where one can't be read, or has more than 1 GiB.
         """
         return {option: (path, content) for option, (path, content, _) in self._read(options).items()}
 
@@ -31,11 +32,11 @@ class Files:
         return {option: digest for option, (_, _, digest) in self._read(options).items()}
 
     def _read(self, options):
-        paths = {option: getattr(options, option) for option in OPTIONS if getattr(options, option) is not None}
+        paths = {option: getattr(options, option) for option in KINDS if getattr(options, option) is not None}
         for option, path in paths.items():
             if path not in self._contents:
                 try:
-                    content = read_bytes(option, os.path.join(self.folder, path), "an .npz file", MOST_BYTES,
+                    content = read_bytes(option, os.path.join(self.folder, path), KINDS[option], MOST_BYTES,
                                          "the most that a worker is sent")
                 except ConfigError as error:
                     raise ConfigError(option, path, error.allowed) from None

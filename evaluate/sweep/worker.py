@@ -47,20 +47,22 @@ def identity():
 def simulate_configuration(options, files):
     """Simulate one configuration.
 
-    `files` are WEIGHTS and INPUT if the options name them: by option, the path as it was given and the file's content.
+    `files` are those that the options name: by option, the path as it was given and the file's content.
     Returns a dict, JSON-serialisable: ``status`` (OK, MISMATCH or FAILED), ``reason`` (a line, None if OK), ``report``
     (as `tiled-se sim` writes it, None if FAILED), ``seconds`` and ``host``.
     """
     start = time.perf_counter()
     with scratch() as folder:
-        paths = {name: os.path.join(folder, f"{name}.npz") for name in files}
+        paths = {name: os.path.join(folder, name) for name in files}
         for name, (_, content) in files.items():
             pathlib.Path(paths[name]).write_bytes(content)
         status, reason, contents = _simulated(dataclasses.replace(options, **paths))
     for name, (path, _) in files.items():
         reason = reason and reason.replace(paths[name], path)
         if contents:
-            contents["config"][name] = path
+            contents["warnings"] = [text.replace(paths[name], path) for text in contents["warnings"]]
+            if name in contents["config"]:
+                contents["config"][name] = path
     return {"status": status, "reason": reason, "report": contents, "seconds": time.perf_counter() - start,
             "host": platform.node()}
 

@@ -2,16 +2,24 @@
 """`tiled-se sweep` without a simulation: the list that it reads, and the tables that it writes."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import types
 
 import pytest
 
+from tests.conftest import weights
 from tiled_se.evaluate.sweep import command, tables, worker
-from tiled_se.evaluate.sweep.plan import load_plan
+from tiled_se.evaluate.sweep.files import Files
+from tiled_se.evaluate.sweep.plan import VARIABLES, load_plan
+from tiled_se.gen import formats
 from tiled_se.gen.block_spec import prepare
+from tiled_se.gen.fields import options_of
+from tiled_se.gen.manifest import manifest
+from tiled_se.gen.npz import npz_bytes
 from tiled_se.gen.options import SimOptions
+from tiled_se.gen.verilog import Design
 from tiled_se.gen.wording import config_fields
 from tiled_se.hdl.config import ConfigError, Context, Order
 
@@ -41,6 +49,40 @@ class TestWork:
         keys = [*map(key, texts), key(texts[-1], b"2")]
         assert len(set(keys)) == len(texts) + 1
         assert key("W=4\nlabel='x'\nK=7") == keys[0]
+
+
+    def test_key_depends_on_every_file(self, tmp_path):
+        """Each variable of a sweep that names a file: its content is in the key, and goes to the worker."""
+        names = [name for name in VARIABLES.values() if options_of(SimOptions)[name].convert is formats.file_name]
+        assert names == ["hardware", "weights", "input"]
+        for name in names:
+            options, keys = SimOptions(**{name: "some.file"}), set()
+            for content in (b"1", b"2"):
+                (tmp_path / "some.file").write_bytes(content)
+                files = Files(str(tmp_path))
+                assert files.of(options) == {name: ("some.file", content)}
+                keys.add(json.dumps(command._settings(options, files)))
+            assert len(keys) == 2
+
+    def test_worker_has_the_contents_only(self, tmp_path, monkeypatch):
+        """No file of the caller's is there, and its paths stand in what the worker tells."""
+        spec = prepare(SimOptions(k=2, width=4, channels=8, macs=1))
+        about = manifest(spec, Design("se", spec.config, "", (), (), ()), {})
+        files = {"hardware": ("its/manifest.json", json.dumps(about).encode()),
+                 "weights": ("se.npz", npz_bytes(weights(8, 2, prior=[0.0] * 8)))}
+        options = SimOptions(k=2, width=4, channels=8, **{name: path for name, (path, _) in files.items()})
+        ran = []
+        monkeypatch.setattr(worker, "generate", lambda *_: None)
+        monkeypatch.setattr(worker, "run", lambda spec, _: ran.append(spec) or types.SimpleNamespace(passed=True))
+        monkeypatch.setattr(worker, "report", lambda _: {"config": {"weights": ran[-1].options.weights},
+                                                         "warnings": ran[-1].warnings})
+        result = worker.simulate_configuration(options, files)
+        assert (result["status"], result["reason"]) == ("ok", None)
+        assert ran[0].config.fingerprint == spec.config.fingerprint
+        assert result["report"] == {"config": {"weights": "se.npz"}, "warnings": [
+            "WEIGHTS=se.npz has a prior, which this block ignores, as it counts no rows of it: CONTEXT=tile PRIOR=0"]}
+        result = worker.simulate_configuration(dataclasses.replace(options, k=3), files)
+        assert result["reason"] == "K=3 (--k): must be 2, as HARDWARE=its/manifest.json has it"
 
 
 class TestTables:
