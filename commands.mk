@@ -202,6 +202,10 @@
 ##                                as PLAN
 ##   hardware     LANES=          the most channels that a beat may carry; each block has the largest divisor of
 ##                                its own channels (default: 8)
+##                WEIGHT_BITS=    bits of a weight (default: a quantised network's, else 8)
+##   data         DTYPE=          integers of the input: int2 to int16 or uint2 to uint16 (default: a quantised
+##                                network's, else int8)
+##                Y_DTYPE=        integers of the output (default: a quantised network's, else DTYPE)
 ##   model        MODEL=          network to count: names of known ones with commas between, `paper` for every row
 ##                                of the paper's tables, an .onnx file, or a .json file of your own
 ##

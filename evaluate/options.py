@@ -83,6 +83,9 @@ class ReportOptions(EachBlockOptions, HardwareOptions, ModelFolderOptions, Batch
     model: str | None = restated(ModelOptions, "model", text="network to count: names of known ones with commas "
         "between, `paper` for every row of the paper's tables, an .onnx file, or a .json file of your own")
     lanes: int | None = largest_lanes()
+    weight_bits: int | None = restated(BuildOptions, "weight_bits")
+    dtype: str | None = restated(BuildOptions, "dtype")
+    y_dtype: str | None = restated(BuildOptions, "y_dtype")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@
 import dataclasses
 import os
 
-from ...hdl.config import ConfigError
+from ...gen.block_spec import RANDOM_SPAN
+from ...hdl.config import ConfigError, DataType
 from ...network.plan import Plan
 from ..networks import BlockShape, Network, load_networks
 
@@ -54,6 +55,10 @@ def resolve(options):
     except ConfigError as error:
         allowed = error.allowed.replace("must be a .json file or", f"must be {PAPER}, an .onnx or .json file, or")
         raise ConfigError("model", error.value, allowed) from None
+    form = _formats({name: getattr(options, name) for name in ("dtype", "y_dtype")} |
+                    {"weight_bits": options.weight_bits or 8})
+    networks = tuple(dataclasses.replace(network, blocks=tuple(
+        dataclasses.replace(block, form=form) for block in network.blocks)) for network in networks)
     return Subject(networks, frozenset() if own else None if PAPER in given else frozenset(names))
 
 
@@ -76,7 +81,8 @@ def _model(path, options, plan):
     chosen = plan.choices(network.blocks)
     # A prior takes no memory, and `build` has one.
     tilings = chosen.tilings(network.blocks, prior=True) if options.differs else {}
-    blocks = tuple(_sized(block, tilings.get(block.name)) for block in network.blocks)
+    blocks = tuple(_sized(block, tilings.get(block.name), vars(options) | chosen.values[block.name])
+                   for block in network.blocks)
     return Network(name.removesuffix(".onnx"), size, name, blocks), chosen.notes
 
 
@@ -90,7 +96,36 @@ def _size(dims):
     return (height, width) if channels in (1, 3) else None
 
 
-def _sized(found, tiling):
-    form = found.float_block
-    return BlockShape(found.height, found.width, found.channels, found.squeeze, name=found.name,
-                 form=(("mid", form.mid), ("gate", form.gate), ("residual", form.residual)), tiling=tiling)
+def _sized(found, tiling, given):
+    """The shape of the block `found`, and what else decides its hardware; `given` are options by name."""
+    from ...network.calibration.own_numbers import own_options
+
+    form, numbers = found.float_block, found.numbers
+    given = {name: given.get(name) for name in ("y_scale", "y_zero_point")} | own_options(found, given)
+    if numbers.y is not None:
+        given |= {"y_scale": numbers.y.scale, "y_zero_point": numbers.y.zero_point}
+    return BlockShape(found.height, found.width, found.channels, found.squeeze, name=found.name, form=(
+        ("mid", form.mid), ("gate", form.gate), ("residual", form.residual),
+        *_formats(given, form.residual, numbers.x)), tiling=tiling)
+
+
+def _formats(given, residual=False, x_format=None):
+    """The formats of a block as options, pairs of name and value, from those that are `given`.
+
+    `x_format` is the input's if it is known. The block is measured with random data, whose step is another one, so its
+    outputs' step keeps the ratio of the two. Where only images would tell this, outputs have half the range of the
+    default format.
+    """
+    data = DataType.parse(given["dtype"] or "int8")
+    own = {name: given.get(name) for name in ("dtype", "weight_bits", "y_dtype", "y_scale", "y_zero_point")}
+    if x_format is not None:
+        own["zero_point"] = x_format.zero_point
+    if own["y_dtype"] is not None or own["y_scale"] is not None:
+        outputs, step = DataType.parse(own["y_dtype"] or str(data), "y_dtype"), RANDOM_SPAN / (data.steps + 1)
+        if x_format is not None and isinstance(own["y_scale"], float):
+            own["y_scale"] *= step / x_format.scale
+        else:
+            own["y_scale"] = step * (1 + residual) * 2.0 ** (data.bits - outputs.bits - 1)
+        if own["y_zero_point"] is None:
+            own["y_zero_point"] = outputs.offset
+    return tuple((name, value) for name, value in own.items() if value is not None)

@@ -3,11 +3,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.helpers.measuring import InPlace
 from tests.helpers.onnx_images import network_and_images
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE
+from tests.helpers.onnx_quantised import brevitas
+from tests.helpers.onnx_quantised import images as quantised_images
 from tiled_se.evaluate import measure
 from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
@@ -107,6 +110,48 @@ def test_report(tiled_se, tmp_path, monkeypatch):
     assert network["sum"]["tse"]["memory_bits"] == sum(form["memory_bits"] for form in forms)
     assert (contents["k"], network["k"]) == (None, None)
     assert f"  1  {one} K=3 ORDER=columns" in finished.out.splitlines()
+
+
+@pytest.mark.parametrize(("bits", "weights", "beats"), [
+    (4, dict(weight_bits=4), 4), (16, dict(weight_bits=8, weight_zero=150), 0)], ids=str)
+def test_report_of_a_quantised_network(tiled_se, tmp_path, monkeypatch, bits, weights, beats):
+    """Memory and formats are those of the loadable block that `build` makes, with the network's own numbers.
+
+    Integers of weights that are kept take wider multipliers, and their cycles some `beats` of six elements.
+    """
+    path, maps = brevitas(str(tmp_path / "net.onnx"), bits=bits, **weights), tmp_path / "maps"
+    maps.mkdir()
+    np.save(maps / "a.npy", quantised_images(3, seed=5, size=16))
+    tiled_se.passes("plan", path, maps, "--loadable", 1, "--ks", 4, "--budget", 0.9, "-o", "plan")
+    ((name, planned),) = json.loads((tmp_path / "plan/plan.json").read_text())["about"]["blocks"].items()
+    monkeypatch.setattr(build, "Campaign", Generated)
+    assert tiled_se("build", path, "--calibration", maps, "--loadable", 1, "--plan", "plan/plan.json").status == 1
+    monkeypatch.setattr(measure, "Local", InPlace)
+    tiled_se.passes("report", path, "--plan", "plan/plan.json", "-o", "out")
+    ((block,),) = (one["blocks"] for one in json.loads((tmp_path / "out/report.json").read_text())["networks"])
+    assert {name: block["tse"]["memory_bits"] + beats * 6 * bits} == Generated.bits == {name: planned["memory_bits"]}
+    for form in ("se", "tse", "cumulative", "causal"):
+        config = block[form]["config"]
+        assert (config["data"], config["outputs"]) == (f"uint{bits}", f"uint{bits}")
+        assert config["weight_bits"] == weights["weight_bits"]
+        assert (config["zero_point"], config["y_zero_point"], config["ratio"]) == (0, 0, pytest.approx(1.5))
+
+
+@pytest.mark.parametrize(("formats", "types"), [
+    (("--dtype", "int16"), ()), (("--dtype", "uint5", "--weight-bits", 3), ("--y-dtypes", "int12"))], ids=str)
+def test_report_of_a_plan_with_formats(tiled_se, tmp_path, monkeypatch, formats, types):
+    """A float network has the types that the options and the plan say; the outputs' scale is not known exactly."""
+    path, images = network_and_images(tmp_path)
+    tiled_se.passes("plan", path, images, *SHARED, *formats, *types, "--loadable", 1, "--calibrate-by", "min-max",
+                    "--budget", 0.9, "--ks", 4, "-o", "plan")
+    about = json.loads((tmp_path / "plan/plan.json").read_text())["about"]["blocks"]
+    monkeypatch.setattr(measure, "Local", InPlace)
+    tiled_se.passes("report", path, *SHARED, *formats, "--plan", "plan/plan.json", "-o", "out")
+    (network,) = json.loads((tmp_path / "out/report.json").read_text())["networks"]
+    assert {block["name"]: block["tse"]["memory_bits"] for block in network["blocks"]} == {
+        name: pytest.approx(one["memory_bits"], rel=0.01) for name, one in about.items()}
+    for block in network["blocks"]:
+        assert block["tse"]["config"]["outputs"] == about[block["name"]]["y_type"]
 
 
 def test_report_of_blocks_without_names(tiled_se):

@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.onnx_lookalikes import lookalike
 from tests.helpers.onnx_net import Net
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE, Spelling, se
+from tests.helpers.onnx_quantised import brevitas
 from tiled_se.evaluate.networks import BlockShape, Network
 from tiled_se.evaluate.options import ReportOptions
 from tiled_se.evaluate.report import command
@@ -112,6 +113,17 @@ class TestForms:
         assert str(tasks["causal"]).endswith(" LANES=8 MID=silu GATE=hardsigmoid:0.2,0.5 RESIDUAL=1")
 
 
+    def test_formats_of_known_networks(self):
+        """Those of the options, and 8 bits by default."""
+        def some(**formats):
+            (network,) = resolve(options("RegNetY-800MF", **formats)).networks
+            return [str(task) for task in forms(network.blocks[0], options("")).values()]
+
+        assert some() == [str(task) for task in forms(BlockShape(56, 56, 64, 8), options("")).values()]
+        assert all(text.endswith(" LANES=8 WEIGHT_BITS=4 DTYPE=int4 Y_DTYPE=uint8 Y_SCALE=0.03125 Y_ZERO_POINT=128")
+                   for text in some(dtype="int4", weight_bits=4, y_dtype="uint8"))
+
+
 class TestText:
     def test_wide(self):
         """Networks as large as any still fit."""
@@ -180,6 +192,33 @@ class TestModel:
         ((1, 3, "h", "w"), "3x40x24", (40, 24)), ((1, 5, 20, 12), "5x20x12", (20, 12)), ((1, 5, 20, 12), None, None)])
     def test_size_of_the_input(self, dims, shape, size):
         assert resolve(options(self.model(*dims), input_shape=shape)).networks[0].input == size
+
+    def test_formats_of_a_quantised_network(self):
+        """They are the network's own, and options must not contradict them."""
+        brevitas("some.onnx", bits=4, weight_bits=3)
+        ((block,),) = (network.blocks for network in resolve(options("some.onnx")).networks)
+        for task in forms(block, options("")).values():
+            config = prepare(task.options).config
+            assert (str(config.data), config.zero_point, config.weight_bits) == ("uint4", 0, 3)
+            assert (str(config.outputs), config.outputs_zero_point) == ("uint4", 0)
+            assert config.ratio == pytest.approx(1.5)
+        with pytest.raises(ConfigError, match=f"^dtype=int8: must be uint4, as .* for block {block.name}$"):
+            resolve(options("some.onnx", dtype="int8"))
+
+    def test_formats_of_a_float_network(self):
+        """The outputs' step is not known: here they have half the range of the default format."""
+        path = self.model(1, 3, 20, 12)
+
+        def config(**given):
+            ((block,),) = (network.blocks for network in resolve(options(path, **given)).networks)
+            return prepare(forms(block, options(""))["tse"].options).config
+
+        assert (str(config().data), config().weight_bits, config().requantised) == ("int8", 8, False)
+        assert (str(config(dtype="uint12").outputs), config(dtype="uint12").requantised) == ("uint12", False)
+        made = config(dtype="int5", weight_bits=4, y_dtype="uint9")
+        assert (str(made.data), made.weight_bits, str(made.outputs)) == ("int5", 4, "uint9")
+        # The block is residual.
+        assert (made.ratio, made.outputs_zero_point, made.precision) == (2.0**4, 256, 10)
 
     def test_none(self):
         onnx.save(lookalike("one-layer"), "none.onnx")
