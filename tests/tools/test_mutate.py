@@ -28,7 +28,7 @@ from tiled_se.verify.mutation import Judged, command
 from tiled_se.verify.mutation.blocks import blocks_of
 from tiled_se.verify.mutation.mutation import parse
 from tiled_se.verify.mutation.netlist import flatten, mutate_all, mutations
-from tiled_se.verify.mutation.replay import Kill, Replay, further, replay, shortest_first
+from tiled_se.verify.mutation.replay import Kill, Replay, further, other_seeds, replay, shortest_first
 from tiled_se.verify.mutation.summary import passed, record
 from tiled_se.verify.options import MutateOptions
 from tiled_se.verify.regression.parameters import pinned
@@ -197,6 +197,9 @@ def test_memories_and_stages_show_what_outputs_hide(examined):
     first, _, _ = examined
     kills = [replay(first, number) for number in range(1, 17)]
     assert {"memory", "stages"} <= {kill.kind for kill in kills if kill}
+    again = other_seeds(first)
+    assert [seed for _, seed, _ in again.variants] == [2, 3, 4, 5]
+    assert replay(dataclasses.replace(again, variants=again.variants[:1]), 0) is None
     more = further(first)
     # The block without a fault passes frames with many sets of parameters.
     assert len({parameters.layer1.bias.tobytes() for parameters, _, _ in more.variants}) > 100
@@ -308,7 +311,7 @@ def test_what_could_not_be_run_is_no_kill(tmp_path, monkeypatch, replayed):
     block = types.SimpleNamespace(name="gone", config=None, parameters=None, baked=None)
     fakes = {"flatten": lambda *_: None, "mutations": lambda *_: ("first", "second"), "mutate_all": lambda *_: "",
              "taps": lambda *_: (), "build_model": lambda *_, **__: None, "shortest_first": lambda *_: ((0,), []),
-             "further": lambda first: first,
+             "other_seeds": lambda first: first, "further": lambda first: first,
              "_kills": lambda replayed, numbers, jobs: ({1: Kill("frames", "data", "", "regression")}, {2: "died"})}
     for name, fake in fakes.items():
         monkeypatch.setattr(command, name, fake)

@@ -19,7 +19,7 @@ from ..faults import MOST_FAULTS, SELECT, TOP
 from ..options import MutateOptions
 from .blocks import blocks_of
 from .netlist import flatten, mutate_all, mutations
-from .replay import Replay, further, replay, shortest_first
+from .replay import Replay, further, other_seeds, replay, shortest_first
 from .summary import Judged, passed, record, table
 
 __all__ = ["RESULT", "judge", "mutate"]
@@ -72,14 +72,15 @@ def judge(block: NamedBlock, count: int, seed: int, folder: str, jobs: int) -> J
             return Judged(block, chosen, [None] * len(chosen), {}, wrong)
         first = Replay(block.name, model, config, ((parameters, REGRESSION_SEED, 0),), order)
         kills, lost = _kills(first, range(1, len(chosen) + 1), jobs)
-        # Number 0, the block without a fault, has to pass the further scenarios, too.
-        survivors = [number for number, kill in kills.items() if kill is None]
-        more, more_lost = _kills(further(first), [0, *survivors], jobs)
-        kills, lost = kills | more, lost | more_lost
-        own = kills.pop(0, None)
-        if own or 0 in lost:
-            reason = f"{own.scenario}: {own.failure}" if own else lost[0]
-            return Judged(block, chosen, [None] * len(chosen), {}, [reason])
+        for more in (other_seeds(first), further(first)):
+            # Number 0, the block without a fault, has to pass what is tried on survivors, too.
+            alive = [number for number, kill in kills.items() if kill is None]
+            found, also_lost = _kills(more, [0, *alive], jobs)
+            kills, lost = kills | found, lost | also_lost
+            own = kills.pop(0, None)
+            if own or 0 in lost:
+                reason = f"{own.scenario}: {own.failure}" if own else lost[0]
+                return Judged(block, chosen, [None] * len(chosen), {}, [reason])
         alive = [number for number, kill in kills.items() if kill is None]
         _say(block, f"{len(chosen) - len(alive)} of {len(chosen)} killed; proofs for {len(alive)}")
         tally = Tally(len(alive), f"{block.name}: survivors examined")

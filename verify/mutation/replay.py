@@ -12,15 +12,18 @@ from ...hdl.parameters import Parameters
 from ..regression import suite
 from ..regression.parameters import centred, pinned, spread
 
-__all__ = ["KINDS", "PHASES", "Kill", "Replay", "further", "kind_of", "replay", "shortest_first"]
+__all__ = ["KINDS", "PHASES", "Kill", "Replay", "further", "kind_of", "other_seeds", "replay", "shortest_first"]
 
 KINDS = ("data", "stages", "protocol", "hang", "status", "memory", "occupancy", "cycles", "crash")
 CRASH = "crash"
-# The regression, and what is tried on mutants that it has not noticed.
-PHASES = ("regression", "further")
+# The regression, and what is tried on mutants that it has not noticed: the regression with other data and pauses, and
+# frames with other parameters.
+PHASES = ("regression", "other seeds", "further")
 # A scenario takes a fraction of a second. Only a model that never leaves a cycle takes longer.
 _LIMIT_SECONDS = 120
-# What is tried after the regression: beats in all, sets of parameters, and further sets for which a few frames are
+# The first of other seeds is the regression's own one, plus 1.
+_OTHER_SEEDS = 4
+# What is tried with other parameters: beats in all, sets of parameters, and further sets for which a few frames are
 # enough.
 _BEATS, _SETS, _PINNED = 64_000, 64, 192
 # The regression's scenarios without stalls, of whole frames and of cut ones.
@@ -55,8 +58,18 @@ class Replay:
     phase: str = "regression"
 
 
+def other_seeds(first: Replay) -> Replay:
+    """The Replay for mutants that `first` has not noticed: its scenarios again, with other data and pauses.
+
+    Some faults need a beat in one cycle of a reset, or of an exchange between two components.
+    """
+    (parameters, seed, beats), = first.variants
+    variants = tuple((parameters, seed + 1 + more, beats) for more in range(_OTHER_SEEDS))
+    return dataclasses.replace(first, variants=variants, phase="other seeds")
+
+
 def further(first: Replay) -> Replay:
-    """The Replay for mutants that `first` has not noticed: more frames without stalls, for faults in low bits.
+    """The Replay for mutants that are still not noticed: more frames without stalls, for faults in low bits.
 
     A loadable block gets them with many different sets of parameters.
     """

@@ -117,10 +117,10 @@ def section(summary: dict) -> str:
     text = (f"Result for seed {summary['seed']}, in {summary['seconds']:.0f} s: of {summary['mutants']:,} mutants "
             f"{summary['killed']} were killed, {summary['equivalent']} were proved equivalent, and "
             f"{len(summary['survivors'])} are open. So {100 * summary['score']:.2f} % are killed or proved equivalent. "
-            f"Killed by: {kinds}. The regression killed {summary['by_phase']['regression']}, and the additional "
-            f"parameters {summary['by_phase']['further']}. Of the equivalent mutants {weaker} have only the weaker "
-            "proof (`by_proof` in `OUT/mutate.json`). Without them the score is "
-            f"{100 * (summary['score'] - weaker / summary['mutants']):.2f} %.")
+            f"Killed by: {kinds}. The regression killed {summary['by_phase']['regression']}, its other seeds "
+            f"{summary['by_phase']['other seeds']}, and the additional parameters {summary['by_phase']['further']}. Of "
+            f"the equivalent mutants {weaker} have only the weaker proof (`by_proof` in `OUT/mutate.json`). Without "
+            f"them the score is {100 * (summary['score'] - weaker / summary['mutants']):.2f} %.")
     rows = [[name, *(counts[key] for key in COUNTS)] for name, counts in summary["by_component"].items()]
     survivors = [wrapped(f"- {mutant['block']}: {mutant['words']}; {mutant['how']}", "  ")
                  for mutant in summary["survivors"]]

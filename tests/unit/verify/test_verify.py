@@ -111,14 +111,16 @@ def test_sections():
     survivor = {"block": "lanes", "words": "in scale: bit 3 is inverted", "how": "not decided in 10 s"}
     summary = {"seed": 1, "seconds": 9.6, "asked": 1000, "mutants": 1000, "killed": 980, "equivalent": 15,
                "score": 0.995, "survivors": [survivor] * 5,
-               "by_kind": {"data": 980, "hang": 0}, "by_phase": {"regression": 978, "further": 2},
+               "by_kind": {"data": 980, "hang": 0}, "by_phase": {"regression": 977, "other seeds": 1, "further": 2},
                "by_proof": {f"no state{mutants.OVER_CYCLES} in which": 5, "nothing that is read depends on it": 10},
                "by_component": {"scale": {"mutants": 1000, "killed": 980, "equivalent": 15, "survived": 5}},
                "blocks": [{"name": "lanes"}]}
     assert not mutants.complete(summary)
     score, table, _, survivors = mutants.section(summary).split("\n\n")
     assert score.startswith("Result for seed 1, in 10 s: of 1,000 mutants 980 were killed, 15 were proved ")
-    assert score.endswith("Without them the score is 99.00 %.")
+    assert " ".join(score.split()).endswith(
+        "The regression killed 977, its other seeds 1, and the additional parameters 2. Of the equivalent mutants 5 "
+        "have only the weaker proof (`by_proof` in `OUT/mutate.json`). Without them the score is 99.00 %.")
     assert table.splitlines()[2:] == ["| scale | 1,000 | 980 | 15 | 5 |"]
     assert survivors.splitlines() == ["- lanes: in scale: bit 3 is inverted; not decided in 10 s"] * 5
     document = {"simulators": {"icarus": "the Verilog, in Icarus"}, "configurations": {
