@@ -30,7 +30,7 @@ FIGURES = {
     "built_operand_bits": ("config", "operand_bits"), "built_loadable": ("config", "loadable"),
     "built_y_scale": ("config", "y_scale"), "built_y_zero_point": ("config", "y_zero_point"),
     "bound_bits": ("sram", "bound_bits"), "tile_buffer_bits": ("sram", "tile_buffer_bits"),
-    "weight_bits": ("sram", "weight_bits"), "memory_bits": ("sram", "total_without_weights_bits"),
+    "weight_memory_bits": ("sram", "weight_bits"), "memory_bits": ("sram", "total_without_weights_bits"),
     "over_bound": ("sram", "over_bound"), "over_tse7": ("sram", "over_tse7"),
     "tile_buffer_peak_elements": ("sram", "tile_buffer_peak_elements"),
 }
