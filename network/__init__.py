@@ -14,6 +14,7 @@ __all__, __getattr__ = lazy(__name__, {
     "calibration.images": "Images find_images",
     "commands.build": "build",
     "commands.inspect": "inspect",
+    "commands.options": "BuildOptions InspectOptions SensitivityOptions SwapOptions",
     "commands.sensitivity": "sensitivity",
     "commands.swap": "swap",
     "match.match": "NetworkBlock",

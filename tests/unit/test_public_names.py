@@ -26,6 +26,18 @@ def test_exported(package):
         package.Nothing  # noqa: B018
 
 
+@pytest.mark.parametrize("package", [network, verify])
+def test_command_with_options(package):
+    """A command of the package and its options are both exported, but for verify's ``soak``, which is a subpackage."""
+    commands = [command for command in COMMANDS.values()
+                if command.function.startswith(f"{package.__name__.split('.')[-1]}.")]
+    assert len(commands) > 3
+    for command in commands:
+        exported = soak if command.load_options().__name__ == "SoakOptions" else package
+        assert getattr(exported, command.load_function().__name__) is command.load_function()
+        assert command.load_options().__name__ in package.__all__
+
+
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items()
                                   if command.function.startswith("evaluate.")])
 def test_measuring_command(name):
