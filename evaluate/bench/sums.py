@@ -42,7 +42,7 @@ class Findings:
 
     ``inexact``: analytic and simulated figures differ. ``slow``: less than one beat a cycle. ``broken``: slow, although
     every tile has as many beats as excite takes cycles. The slow ones in contexts and in formats are all broken.
-    ``larger``: syntheses of a narrower format that takes more of a resource than the next wider one, with its name.
+    ``larger``: for syntheses of formats that take more of a resource than the next wider one, these resources.
     """
 
     def __init__(self, plan, results):
@@ -57,15 +57,18 @@ class Findings:
         self.slow = [task for task in rows if results[task]["simulated"]["steady_throughput"] < 1]
         self.broken = [task for task in self.slow
                        if results[task]["shortest_tile_beats"] >= results[task]["excite_cycles"]]
-        self.larger = [(narrow, title) for narrow, wide in itertools.pairwise(plan.formats.values())
-                       if narrow in results and wide in results for name, title in RESOURCES.items()
-                       if results[narrow]["synth"][name] > results[wide]["synth"][name]]
         self.broken += [task for task in (*plan.contexts, *plan.formats)
                         if task in results and results[task]["simulated"]["steady_throughput"] < 1]
+        larger = {narrow: [title for name, title in RESOURCES.items()
+                           if results[narrow]["synth"][name] > results[wide]["synth"][name]]
+                  for narrow, wide in itertools.pairwise(plan.formats.values())
+                  if narrow in results and wide in results}
+        self.larger = {task: titles for task, titles in larger.items() if titles}
 
     @property
     def problems(self):
         """For each task with a wrong result, the reason, for the list of failures."""
         found = {task: "less than a beat a cycle, though no tile is shorter than excite takes" for task in self.broken}
-        found |= {task: f"more {title} than in the next wider format" for task, title in self.larger}
+        found |= {task: f"more {' and '.join(titles)} than in the next wider format"
+                  for task, titles in self.larger.items()}
         return found | {task: "analytic and simulated cycles differ" for task in self.inexact}

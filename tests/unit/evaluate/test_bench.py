@@ -238,7 +238,10 @@ class TestResults:
         sizes[1] = size | {name: 10}
         assert Findings(sections, {one: {"synth": own} for one, own in zip(made, sizes, strict=True)}).problems == {
             made[1]: f"more {title} than in the next wider format"}
-        assert Findings(sections, {one: {"synth": own} for one, own in zip(made[1:], sizes, strict=False)}).larger == []
+        assert Findings(sections, {one: {"synth": own} for one, own in zip(made[1:], sizes, strict=False)}).larger == {}
+        sizes[1] = {one: 10 for one in size}
+        assert Findings(sections, {one: {"synth": own} for one, own in zip(made, sizes, strict=True)}).problems == {
+            made[1]: "more LUTs and flip-flops and DSPs and block RAMs than in the next wider format"}
 
     @pytest.mark.parametrize("section", [
         lambda task: plan.Plan(contexts=(task,)), lambda task: plan.Plan(formats={task: task})])
