@@ -59,12 +59,10 @@ def test_contexts(context, most, figure):
     assert over <= most
 
 
-@pytest.mark.parametrize("context", Context)
-def test_formats(context, figure):
-    """K=7 W=56 C=64 LANES=8: a narrower format takes less memory, with that of the parameters and without."""
-    tiling = {Context.WINDOW: dict(window=(0, 7))}.get(context, {})
-    if context in RUNNING:
-        tiling = dict(prior_rows=1)
+@pytest.mark.parametrize(("context", "tiling"), [
+    (Context.TILE, {}), *((context, dict(prior_rows=1)) for context in RUNNING), (Context.WINDOW, dict(window=(0, 7)))])
+def test_formats(context, tiling, figure):
+    """K=7 W=56 C=64 LANES=8: a narrower format takes no more memory, and less with that of the parameters."""
     bits = []
     for numbers in (dict(data=DataType(4), weight_bits=4), dict(data=DataType(4)), dict(), dict(data=DataType(16))):
         config = sized(context=context, k=7, width=56, channels=64, squeeze=16, lanes=8, **tiling, **numbers)
