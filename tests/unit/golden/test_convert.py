@@ -93,12 +93,14 @@ def made(make, channels=6, squeeze=4):
 
 
 def lively(network):
-    """The network in evaluation mode, its normalisations with statistics and weights of their own."""
+    """The network in evaluation mode: its normalisations have statistics and weights of their own, no layer is dead."""
     torch.manual_seed(4)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
                 nn.init.uniform_(tensor, 0.5, 1.5)
+        elif isinstance(module, nn.Linear):  # random signs leave all of a narrow block's hidden channels at 0 at times
+            nn.init.uniform_(module.weight, 0, 1)
     return network.eval()
 
 
