@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole blocks of every format in Amaranth's simulator: outputs, padding and cycles."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from tests.helpers.pysim import simulate
+from tests.helpers.random_formats import hard_frames, pick, random_case
 from tiled_se.gen.block_spec import assemble, prepare
 from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden.block import DataFormat, FloatBlock
 from tiled_se.golden.integer import IntegerModel
+from tiled_se.golden.quantise import quantise_within_error
 from tiled_se.hdl.config import Context, DataType, Gate, GateKind, Mid
 from tiled_se.hdl.parameters import stream_words
 from tiled_se.hdl.schedule import predict
@@ -42,9 +46,8 @@ def packed(integers, bits):
     return sum((int(integer) & ((1 << bits) - 1)) << bits * i for i, integer in enumerate(integers))
 
 
-def run(spec, frames, stall, rng):
+def run(config, parameters, frames, stall, rng):
     """Outputs of the block, (beats, lanes), and the cycles in which beats enter and leave it."""
-    config, parameters = spec.config, spec.quantised.parameters
     dut = TiledSE(config, None if config.loadable else parameters)
     words = stream_words(config, parameters) if config.loadable else []
     data = [(packed(beat, config.data.bits), last) for frame in frames
@@ -123,6 +126,19 @@ def test_given_steps(bits, weight_bits, loadable):
     check(spec, 0.2, rng)
 
 
+@pytest.mark.parametrize("first", range(0, 1000, 100))
+def test_random_blocks(first):
+    """Of the 1,000 blocks whose error tests/unit/golden/test_formats.py bounds, a hundred, two of each context here."""
+    for seed in range(first, first + 100, 11):
+        config, block, x_scale, rng = random_case(seed)
+        lanes = pick(rng, [lanes for lanes in range(1, config.channels + 1) if config.channels % lanes == 0])
+        config, quantised = quantise_within_error(dataclasses.replace(config, lanes=lanes), block, x_scale)
+        frames = hard_frames(rng, config, int(rng.integers(1, 12)))
+        got, _, _ = run(config, quantised.parameters, frames, pick(rng, [0, 0.3]), rng)
+        wanted = IntegerModel(config, quantised.parameters).run(frames).y.numpy()
+        assert got.tolist() == wanted.reshape(-1, lanes).tolist(), (seed, config)
+
+
 def check(spec, stall, rng):
     """Run frames through the block of `spec`; returns the integer model's outputs."""
     config = spec.config
@@ -132,8 +148,9 @@ def check(spec, stall, rng):
     # A frame of extremes of both signs, and one of the lowest.
     frames[1] = rng.choice([config.data.low, config.data.high], frames[1].shape)
     frames[3][:] = config.data.low
-    got, entered, left = run(spec, frames, stall, rng)
-    model = IntegerModel(config, spec.quantised.parameters)
+    parameters = spec.quantised.parameters
+    got, entered, left = run(config, parameters, frames, stall, rng)
+    model = IntegerModel(config, parameters)
     wanted = np.concatenate([model.run(torch.tensor(frame[None])).y.numpy().reshape(-1, config.lanes)
                              for frame in frames])
     assert got.tolist() == wanted.tolist()
