@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiled-se study`: networks trained with squeeze-and-excite and with its tilings, compared."""
