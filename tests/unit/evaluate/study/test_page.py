@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/study.md: its figures are those of the runs, and its sentences follow from them."""
+
+import dataclasses
+from zlib import crc32
+
+import pytest
+
+from tests.helpers.study_rows import NONE, SE, Effects, rows, running, study, tile
+from tiled_se.evaluate.paper.paper import load_paper
+from tiled_se.evaluate.study.answers import agreement, from_k_on
+from tiled_se.evaluate.study.findings import TITLES
+from tiled_se.evaluate.study.page import page, summary_text
+from tiled_se.evaluate.study.view import View, signed
+
+IMAGES = 500
+
+
+def cells(text, first, after=""):
+    """The cells of the first table row after the line `after` that begins with `first`."""
+    line = next(line for line in text[text.index(after):].splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def finding(text, title):
+    """What the page says below a question, in one line."""
+    return " ".join(text.split(f"### {title}\n")[1].split("\n#")[0].split())
+
+
+def of(effects, **options):
+    return study(rows(effects, images=IMAGES, seed=4, **options))
+
+
+def lossy(labels):
+    """Points that a tiling loses: more with smaller tiles, and in two stages only."""
+    if labels.stage is not None:
+        return {"stage1": -1.6, "stage2": -3.0}.get(labels.stage, 0.0)
+    return {"causal": -6.0, "window": -2.0}.get(labels.context, -8.0 / (labels.k or 99))
+
+
+# In which everything is as the paper has it, and running means as one would like them.
+AS_IN_PAPER = Effects(attention=2.0, deviation=0, swapped=lossy, quantised=lambda labels: 0.0,
+                      trained=lambda labels: -3.0 if labels.name in ("1xW", "Hx1", "1x1", "7xW-upper") else 0.0,
+                      fine_tuned=lambda labels: 0.0)
+REVERSED = Effects(attention=-2.0, deviation=0, swapped=lambda labels: 3.0 if labels.stage is None else -2.0,
+                   trained=lambda labels: 1.5 if labels.name != "7xW-middle" else -3.0,
+                   fine_tuned=lambda labels: 0.0 if labels.context == "se" else -4.0,
+                   quantised=lambda labels: {"after": 6.0, "tuned": 6.0, "aware": 2.0}[labels.method])
+NOTHING = Effects(attention=0.0, deviation=0)
+
+
+@pytest.fixture(scope="module")
+def known():
+    return of(dataclasses.replace(AS_IN_PAPER, deviation=0.3))
+
+
+@pytest.fixture(scope="module")
+def text(known):
+    return page(known)
+
+
+def test_figures_of_table_1(known, text):
+    view = View(known)
+    strips = [run["top1"] for run in known["runs"] if run["training"] == "scratch" and run["k"] == 7
+              and run["context"] == "tile" and run["tile_w"] is None and run["order"] == "rows"
+              and (run["network"], run["condition"]) == ("regnet", "exposure")]
+    assert len(strips) == 3
+    row = cells(text, "7xW", "## Tilings, trained")
+    assert row[:4] == ["7xW", "76.29", "-0.01", "0.42 (39.3 %)"]
+    assert row[4] == f"{sum(strips) / 3:.2f} (3)"
+    assert row[5] == f"no difference seen: {view.one('trained', name='7xW').points}"
+    # 7 of 28 rows of 28 x 16, 7 of 14 of 14 x 32, and the whole of 7 x 7 x 64 and 4 x 4 x 96: by hand.
+    assert row[6] == "10,944 (46.6 %)"
+    assert cells(text, "causal, K=1", "## Tilings, trained")[1:4] == ["-", "-", "-"]
+    assert cells(text, "causal, K=1", "## Tilings, trained")[6] == "0 (0 %)"
+    none = cells(text, "no attention", "## Tilings, trained")
+    assert none[1:4] == ["75.07", "-1.23", "-"]
+    attention = view.one("attention")
+    assert none[5] == "lower: {} ({} to {})".format(*map(signed, (
+        -attention.difference, -attention.interval[1], -attention.interval[0])))
+    assert cells(text, "SE", "## Tilings, trained")[2] == ""
+
+
+def test_every_answer_of_the_main_network_is_on_the_page(known, text):
+    """No figure is left out for what it is."""
+    for answer in View(known).all("trained") + View(known).all("swapped") + View(known).all("stage"):
+        assert answer.said in text
+
+
+def test_figures_of_other_tables(known, text):
+    view = View(known)
+    seven = view.one("swapped", name="7xW")
+    row = cells(text, "7xW", "## Tilings, swapped")
+    assert row[1] == cells(text, "7xW", "## Tilings, trained")[4]
+    assert row[2:] == [f"{view.top1(seven.a):.2f} (3)", seven.said, view.one("gap", name="7xW").said]
+    assert cells(text, "stage2", "## Stage by stage")[1:3] == [
+        "-0.06", view.one("stage", name="7xW", stage="stage2").said]
+    assert cells(text, "all", "## Stage by stage")[1:3] == ["-0.70", seven.said]
+    assert cells(text, "all, less the sum of the stages", "## Stage by stage")[1] == "-0.13"
+    tuned = cells(text, "here, 7xW", "## Fine-tuned")
+    assert tuned[1:3] == [seven.said, view.one("fine-tuned", name="7xW").said]
+    assert tuned[3].count(",") == 2
+    assert cells(text, "paper, RegNetY-800MF, 7xW", "## Fine-tuned")[1:3] == ["-0.6", "-0.34"]
+    integers = cells(text, "cumulative, K=1", "## Integers")
+    assert integers[1] == "8"
+    assert integers[3:] == [view.one(question, name="cumulative, K=1", bits=8, method=method).said for question, method
+                            in (("bits", "after"), ("bits", "tuned"), ("bits", "aware"), ("aware", "aware"))]
+    canvas = {"network": "regnet", "condition": "canvas"}
+    assert cells(text, "RegNetY-like (canvas)", "## Other conditions and networks, trained")[3:5] == [
+        view.one("attention", **canvas).said, view.one("trained", name="7xW", **canvas).said]
+    assert cells(text, "RegNetY-like (plain)", "## Other conditions and networks, trained")[4:] == ["-"] * 3
+    assert cells(text, "residual (exposure)", "## Other conditions and networks, swapped")[1] == view.one(
+        "swapped", name="7xW", network="residual").said
+
+
+def test_how_sure_it_is(known, text):
+    view = View(known)
+    said = " ".join(text.split("## How sure this is")[1].split())
+    assert f"deviation of one training is {view.spread.deviation:.3f} points, pooled over 5 groups" in said
+    assert "with 10 degrees of freedom; the t quantile is 2.228" in said
+    intervals = [answer.interval for answer in view.answers if answer.interval]
+    missed = [one for one in intervals if one[0] > 0 or one[1] < 0]
+    assert f"The study makes {len(intervals)} comparisons with an interval" in said
+    assert f"about {len(intervals) * 0.05:.0f} of the intervals would miss 0 by chance; {len(missed)} do" in said
+    row = cells(text, "a tiling against SE, both trained")
+    verdicts = [answer.verdict for answer in view.answers if answer.question == "trained"]
+    counts = [str(verdicts.count(verdict)) for verdict in ("higher", "lower", "none seen")]
+    assert row[1:] == ["37", *counts, "0", "1.9"]
+
+
+SENTENCES = [
+    (TITLES[0], ["SE helps: +2.", "This is as in the paper."],
+     ["No difference between SE and no attention is seen: ", "The paper's difference is not seen here."],
+     ["SE does harm: -", "This is the reverse of the paper's."]),
+    (TITLES[1], ["No difference between networks trained with strips of 7 rows and with SE is seen: ",
+                 "This is as in the paper."],
+     ["This is as in the paper."],
+     ["Networks trained with strips of 7 rows are better than those trained with SE: +1.",
+      "The paper sees no such difference."]),
+    (TITLES[2], ["Lower: 1xW -", "In the paper they are lower; of its tilings, 3 of 3 are so here.",
+                 "Strips of rows: no loss is seen from K=3 on; strips of columns: no loss is seen from K=3 on; ",
+                 "patches: no loss is seen from K=3 on; cumulative: no loss is seen with any K; causal: no loss is "],
+     ["No difference seen: 1xW", "0 of 3 are so here", "Strips of rows: no loss is seen with any K;"],
+     ["Higher: 1xW +", "0 of 3 are so here"]),
+    (TITLES[3], ["The middle rows are better than the upper ones: +", "This is as in the paper."],
+     ["No difference between the middle rows and the upper ones is seen: ", "is not seen here."],
+     ["The upper rows are better than the middle ones: -", "This is the reverse of the paper's."]),
+    (TITLES[4], ["Strips of 7 rows lose something: -1.", "This is as in the paper."],
+     ["No loss with strips of 7 rows is seen: ", "The paper's difference is not seen here."],
+     ["Strips of 7 rows are better than SE in the same networks: +", "This is the reverse of the paper's."]),
+    (TITLES[5], ["Lower: 1xW -8.", "6 of 6 are so here", "causal: even K=7, the largest, loses something."],
+     ["0 of 6 are so here", "causal: no loss is seen with any K."], ["Higher: 1xW +3", "0 of 6 are so here"]),
+    (TITLES[6], ["Higher: 1xW +", "of its tilings, 3 of 3 are so here."], ["0 of 3 are so here"],
+     ["Lower: 1xW -1.", "0 of 3 are so here"]),
+    (TITLES[7], ["Causal, K=1: swapped -6.", "Training wins back: +6.",
+                 "So training closes the gap, as far as can be seen."],
+     ["No change by training is seen: ", "Trained, no difference from SE is seen."],
+     ["Training makes it worse: -1.", "Trained, it is better than SE."]),
+    (TITLES[8], ["The maps of stage3, stage4 have 7 rows or fewer",
+                 "Of the others, stage2 loses the most, a later one, as in the paper."],
+     ["No stage is seen to lose anything.", "added up, is seen: "],
+     ["stage1 loses the most, an early one, unlike in the paper.",
+      "All stages together lose less than each alone, added up: +", "The paper sees no such difference."]),
+    (TITLES[9], ["trained as much longer, no difference seen: 7xW", "less the change before, higher: 7xW +1.",
+                 "1 of 1 are so here"],
+     ["less the change before, no difference seen: 7xW", "0 of 1 are so here"],
+     ["trained as much longer, lower: 7xW -4.", "less the change before, lower: 7xW -"]),
+    (TITLES[10], ["No difference seen: 7xW with 8 bits"], ["No difference seen: 7xW with 8 bits"],
+     ["Higher: 7xW with 8 bits +"]),
+    (TITLES[11], ["No difference seen: 7xW with 8 bits"], ["No difference seen: 7xW with 8 bits"],
+     ["Lower: 7xW with 8 bits -4."]),
+    (TITLES[12], ["SE to no attention: higher in all.", "Causal, K=1, swapped, to SE: lower in all."],
+     ["SE to no attention: no difference seen in all."],
+     ["SE to no attention: lower in all.", "7xW, swapped, to SE: higher in all."]),
+]
+
+
+@pytest.mark.parametrize(("column", "effects"), [(1, AS_IN_PAPER), (2, NOTHING), (3, REVERSED)])
+def test_sentences_follow_from_the_figures(column, effects):
+    found = of(effects)
+    text = page(found)
+    for row in SENTENCES:
+        said = finding(text, row[0])
+        for sentence in row[column]:
+            assert sentence in said
+    view = View(found)
+    verdicts = [answer.verdict for answer in view.all("trained")]
+    assert (f"All 25 tilings that were trained, to SE: lower {verdicts.count('lower')}, higher "
+            f"{verdicts.count('higher')}, no difference seen {verdicts.count('none seen')}, not known 0."
+            ) in finding(text, TITLES[1])
+    assert "What is missing" not in text
+
+
+def test_some_conditions_differ_from_others():
+    """They are named then, each with its verdict."""
+    found = of(Effects(deviation=0, swapped=lambda labels: -5.0 * (labels.condition == "canvas")))
+    said = finding(page(found), TITLES[12])
+    assert "7xW, swapped, to SE: lower in RegNetY-like (canvas); no difference seen in RegNetY-like (exposure)" in said
+
+
+@pytest.mark.parametrize(("verdict", "claimed", "expected"), [
+    ("not known", "higher", ""), ("higher", "higher", "This is as in the paper."),
+    ("none seen", "none seen", "This is as in the paper."),
+    ("none seen", "lower", "The paper's difference is not seen here."),
+    ("lower", "none seen", "The paper sees no such difference."),
+    ("lower", "higher", "This is the reverse of the paper's.")])
+def test_agreement_with_the_paper(verdict, claimed, expected):
+    assert agreement(verdict, claimed) == expected
+
+
+def test_from_which_size_on_no_loss_is_seen(known):
+    """The largest that loses something counts, also where a smaller one does not."""
+    patches = {answer.a.k: answer for answer in View(known).all("swapped", family="patches")}
+    lost, kept = patches[1], View(known).one("trained", name="7xW")
+    assert (lost.verdict, kept.verdict) == ("lower", "none seen")
+
+    def with_k(answer, k):
+        return View({**known, "comparisons": [{
+            "question": "swapped", "a": answer.a._replace(k=k)._asdict(), "b": SE._asdict(), "by_seed": None,
+            "seeds": [1, 1], "over": "images", "interval": answer.interval, "difference": answer.difference,
+            "verdict": answer.verdict}]}).answers[0]
+
+    assert from_k_on([with_k(kept, 1), with_k(lost, 3), with_k(kept, 7), with_k(kept, 5)]) == (
+        "no loss is seen from K=5 on")
+    assert from_k_on([with_k(kept, 1), with_k(lost, 3)]) == "even K=3, the largest, loses something"
+    assert from_k_on([with_k(kept, 1), with_k(kept, None)]) == "no loss is seen with any K"
+    assert from_k_on([]) == ""
+
+
+class TestFewRuns:
+    def test_one_seed_each(self):
+        """No interval over retraining is made up; those over images are there."""
+        found = of(AS_IN_PAPER, kept=lambda labels, seed: seed == 1)
+        text, said = page(found), " ".join(page(found).split())
+        assert "SE less no attention (too few seeds to tell it from chance): +2." in said
+        assert "This is as in the paper. - All 25" not in said
+        assert "All 25 tilings that were trained, to SE: lower 0, higher 0, no difference seen 0, not known 25." in said
+        assert "no group has 3 seeds" in said
+        assert "**Conditions.**" not in text
+        assert "None has 3, so that it is not known how much trainings differ" in said
+        assert cells(text, "7xW", "## Tilings, trained")[5].startswith("not known: ")
+        assert "(" not in cells(text, "7xW", "## Tilings, trained")[5]
+        assert cells(text, "1xW", "## Tilings, swapped")[3].startswith("lower: -8.")
+        assert cells(text, "SE against no attention, both trained")[1:] == ["6", "0", "0", "0", "6", "0.0"]
+
+    def test_a_quick_study_says_so(self, known):
+        known = {**known, "setup": {**known["setup"], "quick": True}}
+        assert "make study DOCS=docs QUICK=1" in page(known)
+        assert "**This was a quick run. It shows that the command works. Its figures mean nothing.**" in page(known)
+
+    def test_missing_parts_are_named(self):
+        """Only the first two kinds of network are there: all that is left out is in a list."""
+        found = of(AS_IN_PAPER, kept=lambda labels, seed: labels in (NONE, SE))
+        text = page(found)
+        missing = text.split("## What is missing")[1]
+        for title in (*TITLES[1:], "Tilings, swapped (Figure 5)", "Stage by stage (Table 3)", "Fine-tuned (Table 2)",
+                      "Integers", "Other conditions and networks, swapped"):
+            assert f"- {title}" in missing
+            assert f"# {title}" not in text
+        assert TITLES[0] not in missing
+        assert "study-accuracy.svg" not in text
+        assert cells(text, "7xW", "## Tilings, trained")[4:] == ["-", "-", "-"]
+
+    def test_nothing_at_all(self):
+        empty = study([])
+        text = page(empty)
+        assert "## Tilings" not in text
+        assert all(f"- {title}" in text for title in TITLES)
+        assert summary_text(empty) == "no two runs that can be compared"
+
+    @pytest.mark.parametrize("lost", [0, 1, 2, 3])
+    def test_any_rows_may_be_missing(self, lost):
+        """Whatever a study was interrupted at."""
+        assert page(of(AS_IN_PAPER, kept=lambda labels, seed: crc32(
+            repr((labels.name, labels.training, labels.stage, seed)).encode()) % 4 != lost)).startswith("<!-- SPDX")
+
+
+class TestLimits:
+    def test_they_are_computed(self, known, text):
+        said = " ".join(text.split("## What these data cannot show")[1].split())
+        assert "10 classes, 20,000 images to train with and 500 to test. They have 28 x 28 pixels, grey." in said
+        assert "In stage3, stage4 the maps have 7 rows or fewer, so that strips are SE there." in said
+        assert "Strips of 7 rows buffer 46.6 % of what SE does in the RegNetY-like network, and 39.3 %" in said
+        spread = View(known).spread
+        assert (f"about {spread.least_seen(1):.2f} points between two with 1 seed, {spread.least_seen(3):.2f} points "
+                "between two with 3 seeds to be seen") in said
+        assert "49 kinds of network were trained, with 1 to 3 seeds each" in said
+
+    def test_colours(self, known):
+        dataset = {**known["dataset"], "shape": [3, 64, 48]}
+        assert "They have 64 x 48 pixels, in 3 channels." in " ".join(page({**known, "dataset": dataset}).split())
+
+
+def test_lines_are_no_longer_than_those_of_other_pages(text):
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith(("|", "![")))
+    assert "\n\n\n" not in text
+    assert text.endswith("\n")
+    assert "-0.00" not in text
+
+
+def test_the_page_is_the_same_from_run_to_run(known, text):
+    assert page(known) == text
+
+
+def test_summary(known):
+    """A table for a terminal."""
+    lines = summary_text(known).splitlines()
+    assert max(map(len, lines)) <= 120
+    view = View(known)
+    for question, name, start in [("attention", "SE", "SE to no attention"), ("trained", "7xW", "7xW, trained, to SE"),
+                                  ("swapped", "causal, K=1", "causal, K=1, swapped, to SE")]:
+        answer = view.one(question, name=name)
+        line = next(line for line in lines if line.startswith(start))
+        assert line.split("  ")[-1].strip() == answer.verdict
+        assert f"{view.top1(answer.a):.2f}  {answer.points}" in line
+    assert sum("quantisation-aware" in line for line in lines) == 4
+
+
+def test_signs():
+    assert [signed(value) for value in (1.234, -0.5, 0.0, -0.004, 0.004)] == ["+1.23", "-0.50", "0.00", "0.00", "0.00"]
+
+
+def test_names():
+    names = [labels.name for labels in (tile(None), tile(3, order="columns"), tile(3, 3), running("causal", None))]
+    assert names == ["all rows", "Hx3", "3x3", "causal, K=all"]
+
+
+def test_printed_figures_of_tables_2_and_3_fit_each_other():
+    """But for one network, whose loss the paper does not print as the difference."""
+    tables = load_paper()
+    wrong = [row["network"] for row in tables["swapped"]["rows"] for part in ("swapped", "fine_tuned")
+             if abs(float(row["SE"]) - float(row[part]) - float(row[f"{part}_loss"])) > 0.081]
+    assert wrong == ["RegNetY-400MF"]
+    for row in tables["stages"]["rows"]:
+        for accuracy, loss in zip(row["stages"], row["stage_losses"], strict=True):
+            assert float(row["SE"]) - float(accuracy) == pytest.approx(float(loss), abs=1e-9)
