@@ -83,19 +83,24 @@ class IntegerModel:
         """
         x, config, parameters = _integers("x", x), self.config, self.parameters
         data = self._as_signed(x)
-        layer1, layer2 = self._layers
-        sums = stages.sums(data, self._prior, config)
-        means = stages.means(sums, stages.elements(data.shape[1], config), config)
+        inner = self.excite(stages.line_sums(data, config))
+        zero_point, y_zero_point = parameters.signed_zero_point, parameters.signed_outputs_zero_point
+        zero_points = zero_point, zero_point if y_zero_point is None else y_zero_point
+        y = stages.outputs(data, inner[-1], config, zero_points) + config.outputs.offset
+        return Stages(*(*inner, y.reshape(x.shape)))
+
+    def excite(self, line_sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The stages of :class:`Stages` from the sums to the gates, of int64 `line_sums` [N, H, tiles across, C]."""
+        config, (layer1, layer2) = self.config, self._layers
+        sums = stages.sums(line_sums, self._prior, config)
+        means = stages.means(sums, stages.elements(line_sums.shape[1], config), config)
         acc1 = stages.acc("acc1", means, layer1.weight, config)
         pre1 = stages.requantise("pre1", acc1, layer1, config.shifts[0], config)
         hidden = stages.hidden(pre1, config, self._mid)
         acc2 = stages.acc("acc2", hidden, layer2.weight, config)
         logits = stages.logits(stages.requantise("logits", acc2, layer2, config.shifts[1], config), config)
-        gates = stages.gates(logits, config, self._gate, parameters.factor)
-        zero_point, y_zero_point = parameters.signed_zero_point, parameters.signed_outputs_zero_point
-        zero_points = zero_point, zero_point if y_zero_point is None else y_zero_point
-        y = stages.outputs(data, gates, config, zero_points) + config.outputs.offset
-        return Stages(sums, means, acc1, pre1, hidden, acc2, logits, gates, y.reshape(x.shape))
+        gates = stages.gates(logits, config, self._gate, self.parameters.factor)
+        return sums, means, acc1, pre1, hidden, acc2, logits, gates
 
     def run_beats(self, beats: npt.ArrayLike | torch.Tensor) -> Stages:
         """Compute a frame that a misplaced ``tlast`` has cut short: any number of beats, not only whole rows.

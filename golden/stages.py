@@ -25,18 +25,26 @@ from .rounding import (
     scaled_round,
 )
 
-__all__ = ["acc", "elements", "gates", "hidden", "logits", "means", "outputs", "requantise", "sums"]
+__all__ = ["acc", "elements", "gates", "hidden", "line_sums", "logits", "means", "outputs", "requantise", "sums"]
 
 
-def sums(x: torch.Tensor, prior: torch.Tensor, config: Config) -> torch.Tensor:
-    """Sums [N, tiles, C] of data `x` [N, H, W, C] in the signed range.
+def line_sums(x: torch.Tensor, config: Config) -> torch.Tensor:
+    """Sums [N, H, tiles across, C] of data `x` [N, H, W, C] over each tile's part of a row.
 
-    The `prior` (C) is added where a tile averages imaginary rows. Missing rows and columns of a last tile add nothing.
+    Missing columns of a last tile add nothing.
     """
     n, height, width, channels = x.shape
     across = config.across(width)
     padded = functional.pad(x, (0, 0, 0, across * config.columns - width))
-    rows = padded.reshape(n, height, across, config.columns, channels).sum(dim=3)
+    return padded.reshape(n, height, across, config.columns, channels).sum(dim=3)
+
+
+def sums(rows: torch.Tensor, prior: torch.Tensor, config: Config) -> torch.Tensor:
+    """Sums [N, tiles, C] of data in the signed range, of which `rows` are the :func:`line_sums`.
+
+    The `prior` (C) is added where a tile averages imaginary rows. Missing rows of a last tile add nothing.
+    """
+    n, height, _, channels = rows.shape
     # The sums of the first 0, 1, ..., H rows. A tile's sum is a difference of two.
     above = functional.pad(rows.cumsum(dim=1), (0, 0, 0, 0, 1, 0))
     first, stop = torch.tensor(config.averaged(height)).T

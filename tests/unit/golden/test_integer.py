@@ -228,7 +228,7 @@ def test_tall_tiles_cost_nothing():
     """k far beyond the frame's height: a tile filled up with zeros would take 128 GB."""
     config = Config(k=1 << 16, width=512, channels=512, squeeze=1)
     x = torch.ones((1, 3, 512, 512), dtype=torch.int64)
-    assert stages.sums(x, t(0), config).unique().tolist() == [3 * 512]
+    assert stages.sums(stages.line_sums(x, config), t(0), config).unique().tolist() == [3 * 512]
     assert stages.outputs(x, torch.full((1, 1, 512), 4096), config, (0, 0)).unique().tolist() == [1]
 
 
