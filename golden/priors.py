@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..hdl.config import ConfigError
+from .batches import run_batches
 from .convert import find_se
 from .module import TiledSE
 
@@ -37,33 +38,14 @@ def mean_descriptors(model: nn.Module, batches: Iterable[Any]) -> dict[str, np.n
         sums[name] = sums.get(name, 0) + means.sum(0).numpy()
         images[name] += len(x)
 
-    training = {module: module.training for module in model.modules()}
     handles = [module.register_forward_pre_hook(functools.partial(add, name), with_kwargs=True)
                for name, module in modules.items() if name in found or isinstance(module, TiledSE)]
-    count = 0
     try:
-        model.eval()
-        with torch.no_grad():
-            for batch in batches:
-                count += 1
-                _run(model, batch)
+        run_batches(model, batches)
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in training.items():
-            module.training = mode
-    if not count:
-        raise ConfigError("batches", 0, "must be at least one")
     for name, total in sums.items():
         if not np.isfinite(total).all():
             raise ConfigError("batches", "not finite", f"must give finite maps at the block {name!r}")
     return {name: sums[name] / images[name] for name in modules if images[name]}
-
-
-def _run(model: nn.Module, batch: Any) -> None:
-    if isinstance(batch, Mapping):
-        model(**batch)
-    elif isinstance(batch, (tuple, list)):
-        model(*batch)
-    else:
-        model(batch)
