@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..hdl.config import Config, ConfigError, DataType, Gate, Mid
 from ..hdl.data_type import INT8
 
-__all__ = ["DataFormat", "FloatBlock", "bits_of", "check_scale", "check_zero_point"]
+__all__ = ["DataFormat", "FloatBlock", "bits_of", "check_scale", "check_zero_point", "within_ratios"]
 
 # Between these scales every requantisation multiplier is representable (docs/design.md, "Scales").
 SMALLEST_SCALE = 2.0**-40
@@ -161,3 +161,10 @@ class DataFormat:
             scale = max(-low / below if low < 0 else 0.0, high / above if high > 0 else 0.0)
         scale = max(scale, SMALLEST_SCALE) if high > low else 1.0
         return cls(scale, round(-low / scale) + data.low if zero_point is None else zero_point, data)
+
+
+def within_ratios(y: DataFormat, x: DataFormat, limits: tuple[float, float]) -> DataFormat:
+    """`y` with the nearest scale whose ratio, x's to it, is within `limits`: ``Config.ratio_limits``."""
+    least, most = limits
+    scale = min(max(y.scale, x.scale / most, SMALLEST_SCALE), x.scale / least, LARGEST_SCALE)
+    return dataclasses.replace(y, scale=scale)

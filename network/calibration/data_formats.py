@@ -8,7 +8,7 @@ import numpy as np
 
 from ...gen.formats import AUTO
 from ...gen.options import BlockOptions
-from ...golden.block import LARGEST_SCALE, SMALLEST_SCALE, DataFormat
+from ...golden.block import LARGEST_SCALE, DataFormat, within_ratios
 from ...golden.calibration import Calibration, Noise, calibrate
 from ...golden.range_method import RangeMethod
 from ...golden.reference import squeeze_excite
@@ -90,9 +90,8 @@ def data_formats(block: NetworkBlock, maps: np.ndarray, options: BlockOptions,
         if error.option != "zero_point":
             raise
         raise ConfigError("y_zero_point", error.value, f"{error.allowed} in block {block.name}") from None
-    y, (least, most) = made["y"].format, config.ratio_limits
-    scale = min(max(y.scale, x.scale / most, SMALLEST_SCALE), x.scale / least, LARGEST_SCALE)
-    return DataFormats(x, dataclasses.replace(y, scale=scale), dataclasses.replace(options, y_scale=None), made)
+    y = within_ratios(made["y"].format, x, config.ratio_limits)
+    return DataFormats(x, y, dataclasses.replace(options, y_scale=None), made)
 
 
 class _Outputs(Sequence):
