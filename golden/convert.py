@@ -11,13 +11,15 @@ import numpy.typing as npt
 from torch import nn
 
 from ..hdl.config import ConfigError, Tiling
+from .block_formats import DEFAULT, BlockFormats
 from .check import difference
 from .explain import explain as almost
 from .module import FORWARD_HOOKS, TiledSE, prior_values
+from .quantised_module import QuantisedTiledSE
 from .recognise import SEBlock, recognise
 from .replace import obstacle, restore, tiled_form
 
-__all__ = ["SEBlock", "find_se", "tile_se", "untile_se"]
+__all__ = ["SEBlock", "find_se", "quantise_se", "tile_se", "untile_se"]
 
 HOOKS = "has hooks on its inner layers, which would be lost; remove them first"
 
@@ -66,7 +68,7 @@ def find_se(model: nn.Module, *, explain: bool = False, check: bool = True) -> A
 
 def tile_se(model: nn.Module, k: int | Tiling | Mapping[str, int | Tiling] = 7, *,
             select: Callable[[str, nn.Module], bool] | Iterable[str] | None = None, check: bool = True,
-            priors: Mapping[str, npt.ArrayLike] | None = None) -> nn.Module:
+            priors: Mapping[str, npt.ArrayLike] | None = None, quantised: bool | BlockFormats = False) -> nn.Module:
     """Replace `model`'s squeeze-and-excite blocks by :class:`TiledSE` modules with the same weights.
 
     Parameters
@@ -85,6 +87,9 @@ def tile_se(model: nn.Module, k: int | Tiling | Mapping[str, int | Tiling] = 7, 
     priors : mapping of str to array-like (C), optional
         For each block by its name what the imaginary rows of its tiling are equal to, as :func:`mean_descriptors`
         gives it. A block without one has zeros. A tiling without imaginary rows takes no prior.
+    quantised : bool or BlockFormats
+        The new blocks are :class:`.QuantisedTiledSE` with these formats; True stands for int8 data and 8-bit weights.
+        Calibrate them before use: :func:`.calibrate_blocks`. :func:`quantise_se` does the same to tiled blocks.
 
     Returns `model`, or the :class:`TiledSE` if `model` is a block itself. Raises ConfigError, with `model` unchanged,
     if `k` is no integer of at least 1, no block has a given name, a prior is not a finite number for each channel, a
@@ -130,8 +135,28 @@ def tile_se(model: nn.Module, k: int | Tiling | Mapping[str, int | Tiling] = 7, 
     if unused:
         warnings.warn(f"priors are not used, as prior_rows is 0 in the tiling of {', '.join(map(repr, unused))}",
                       stacklevel=2)
-    return _put(model, {module: tiled_form(module, block, tilings[name], priors.get(name))
-                        for name, module, block in chosen if name not in different})
+    replacements = {module: tiled_form(module, block, tilings[name], priors.get(name))
+                    for name, module, block in chosen if name not in different}
+    if quantised:
+        if stay := [name for name, module in model.named_modules() if type(module) is TiledSE]:
+            warnings.warn(f"tiled blocks stay float; quantise_se quantises them: {', '.join(map(repr, stay))}",
+                          stacklevel=2)
+        formats = DEFAULT if quantised is True else quantised
+        replacements = {module: QuantisedTiledSE.of(tiled, formats) for module, tiled in replacements.items()}
+    return _put(model, replacements)
+
+
+def quantise_se(model: nn.Module, formats: BlockFormats | Mapping[str, BlockFormats] = DEFAULT) -> nn.Module:
+    """Replace `model`'s tiled blocks by :class:`.QuantisedTiledSE` modules with the same parameters and tilings.
+
+    Changes `model` in place and returns it, or the quantised block if `model` is a :class:`TiledSE` itself. `formats`
+    are those of all blocks, or of each by its name; blocks that are not in the mapping stay. A block that is quantised
+    gets the new formats, and none of its old scales. Raises ConfigError("formats") if no tiled block has a given name.
+    """
+    tiled = {name: module for name, module in model.named_modules() if isinstance(module, TiledSE)}
+    given = dict(formats) if isinstance(formats, Mapping) else dict.fromkeys(tiled, formats)
+    _check_names("formats", given, list(tiled), "tiled blocks")
+    return _put(model, {tiled[name]: QuantisedTiledSE.of(tiled[name], own) for name, own in given.items()})
 
 
 def _has_inner_hooks(module: nn.Module) -> bool:
@@ -217,8 +242,9 @@ def _checked(priors: Mapping[str, npt.ArrayLike], model: nn.Module,
     return {name: prior_values(prior, channels[name], f"priors[{name!r}]") for name, prior in priors.items()}
 
 
-def _check_names(option: str, names: Iterable[str], known: list[str]) -> None:
+def _check_names(option: str, names: Iterable[str], known: list[str],
+                 what: str = "squeeze-and-excite blocks") -> None:
     for name in names:
         if name not in known:
             listed = ", ".join(known) or "there are none"
-            raise ConfigError(option, name, f"must name squeeze-and-excite blocks of the model: {listed}")
+            raise ConfigError(option, name, f"must name {what} of the model: {listed}")
