@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiled squeeze-and-excite as a PyTorch module that can replace the original."""
 
+import copy
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.fx
 from torch import nn
-from torch.nn import functional
 
 from ..hdl.config import ConfigError, Context, Gate, GateKind, Mid, Order, Tiling
 from .block import FloatBlock
+from .descriptors import running_means, spread, tile_means, window_mean
 
 __all__ = ["ACTIVATIONS", "FORWARD_HOOKS", "TiledSE", "gate_function", "prior_values"]
 
@@ -23,20 +22,42 @@ FORWARD_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks
 
 SIGMOID = Gate()
 ACTIVATIONS = {
-    Mid.RELU: functional.relu,
-    Mid.RELU6: functional.relu6,
-    Mid.SILU: functional.silu,
-    Mid.HARDSWISH: functional.hardswish,
-    Mid.IDENTITY: lambda x: x,
+    Mid.RELU: nn.ReLU(),
+    Mid.RELU6: nn.ReLU6(),
+    Mid.SILU: nn.SiLU(),
+    Mid.HARDSWISH: nn.Hardswish(),
+    Mid.IDENTITY: nn.Identity(),
 }
-TABULATED_GATES = {GateKind.SIGMOID: torch.sigmoid}
+TABULATED_GATES = {GateKind.SIGMOID: nn.Sigmoid()}
+
+# Each is a node of torch.fx, so that what depends on sizes is computed for each map anew.
+for _name in ("running_means", "spread", "tile_means", "window_mean"):
+    torch.fx.wrap(_name)
+
+
+class HardSigmoid(nn.Module):
+    """``clip(slope * x + offset, 0, 1)``"""
+
+    def __init__(self, slope: float, offset: float) -> None:
+        super().__init__()
+        self.slope, self.offset = slope, offset
+
+    def extra_repr(self) -> str:
+        """Slope and offset."""
+        return f"{self.slope:g}, {self.offset:g}"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The gates of logits `x` of any shape."""
+        return torch.clamp(self.slope * x + self.offset, 0, 1)
+
+
+def _gate_module(gate: Gate) -> nn.Module:
+    return copy.deepcopy(TABULATED_GATES[gate.kind]) if gate.table else HardSigmoid(gate.slope, gate.offset)
 
 
 def gate_function(gate: Gate, x: torch.Tensor) -> torch.Tensor:
     """The gates of logits `x` of any shape."""
-    if gate.table:
-        return TABULATED_GATES[gate.kind](x)
-    return torch.clamp(gate.slope * x + gate.offset, 0, 1)
+    return _gate_module(gate)(x)
 
 
 def prior_values(prior: npt.ArrayLike | None, channels: int, option: str = "prior") -> np.ndarray:
@@ -50,18 +71,6 @@ def prior_values(prior: npt.ArrayLike | None, channels: int, option: str = "prio
         raise ConfigError(option, "not finite" if values.dtype.kind == "f" else values.dtype,
                           "must hold finite real numbers")
     return values.astype(np.float64)
-
-
-@torch.fx.wrap
-def _sum_type(x: torch.Tensor) -> torch.dtype:
-    """The precision of sums: float32 at least, as sums of thousands of rows would overflow in float16."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
-def _spread(gates: torch.Tensor, axis: int, size: int, x: torch.Tensor) -> torch.Tensor:
-    """Each tile's gates at each of its `size` lines along `axis` of `x`; the last tile may have fewer."""
-    # Not repeat_interleave, nor a size that depends on x's: those can't be exported for maps of any size.
-    return gates.index_select(axis, torch.arange(x.shape[axis], device=x.device) // size)
 
 
 class TiledSE(nn.Module):
@@ -86,13 +95,14 @@ class TiledSE(nn.Module):
         weights; it stays as it is if a state dict does not have it.
 
     Sums are of float32 at least. Raises ConfigError or TypeError that names a bad parameter.
+
+    Maps are (N, C, H, W) or (C, H, W). After `tile_se` the layers share the original's parameters, and the attribute
+    ``replaced`` knows the original.
     """
 
-    # After `tile_se` the layers share the original's parameters, and `replaced` has the original module.
-    fc1: Any
-    fc2: Any
-    replaced: Any
     prior: torch.Tensor | None
+    # What torch.jit.script leaves out.
+    __jit_unused_properties__ = ["gate", "k", "mid", "tiling"]
 
     def __init__(self, input_channels: int, squeeze_channels: int, k: int | Tiling = 7, *, mid: Mid = Mid.RELU,
                  gate: Gate = SIGMOID, residual: bool = False, prior: npt.ArrayLike | None = None) -> None:
@@ -103,15 +113,42 @@ class TiledSE(nn.Module):
         self.fc1 = nn.Conv2d(input_channels, squeeze_channels, 1)
         self.fc2 = nn.Conv2d(squeeze_channels, input_channels, 1)
         self.tiling = Tiling.of(k)
-        self.mid, self.gate, self.residual = mid, gate, residual
+        self._mid, self._gate, self.residual = mid, gate, residual
+        self.activation = copy.deepcopy(ACTIVATIONS[mid])
+        self.scale_activation = _gate_module(gate)
         self.register_buffer("prior", None)
         if self.tiling.prior_rows:
             self.prior = torch.tensor(prior_values(prior, input_channels), dtype=self.fc1.weight.dtype)
 
     @property
+    def tiling(self) -> Tiling:
+        """Which elements share a descriptor; another one may be set."""
+        return self._tiling
+
+    @tiling.setter
+    def tiling(self, tiling: Tiling) -> None:
+        self._tiling = tiling
+        # Plain values, as the forward pass is for tools that know no enums.
+        self._k, self._width = tiling.k, tiling.tile_width or 0
+        self._by_columns = tiling.order is Order.COLUMNS
+        self._in_tile, self._cumulative = tiling.context is Context.TILE, tiling.context is Context.CUMULATIVE
+        self._prior_rows, self._max_rows = tiling.prior_rows, tiling.max_rows
+        self._first, self._count = tiling.window or (0, 0)
+
+    @property
     def k(self) -> int:
         """Rows of a tile."""
         return self.tiling.k
+
+    @property
+    def mid(self) -> Mid:
+        """The function between the layers, which the module `activation` computes."""
+        return self._mid
+
+    @property
+    def gate(self) -> Gate:
+        """The function after the layers, which the module `scale_activation` computes."""
+        return self._gate
 
     def extra_repr(self) -> str:
         """The parameters that the submodules do not show; of the tiling those that are not by default."""
@@ -122,62 +159,44 @@ class TiledSE(nn.Module):
 
     def descriptors(self, x: torch.Tensor) -> torch.Tensor:
         """What the gates of `x` (N, C, H, W) are computed from: (N, C, tiles down, tiles across)."""
-        by_columns, tiling = self.tiling.order is Order.COLUMNS, self.tiling
-        lines = x.transpose(2, 3) if by_columns else x
-        if tiling.tile_width is not None:
-            # With ceil_mode the last windows are cut at the map's edges, and their means are over the rest.
-            z = functional.avg_pool2d(lines.to(_sum_type(x)), (tiling.k, tiling.tile_width), ceil_mode=True)
+        return self._descriptors(x, False)
+
+    def _descriptors(self, x: torch.Tensor, spare: bool) -> torch.Tensor:
+        """The descriptors; if `spare`, there may be a tile more on each axis."""
+        lines = x.transpose(-1, -2) if self._by_columns else x
+        if self._in_tile:
+            z = tile_means(lines, self._k, self._width, spare)
+        elif self._count:
+            z = window_mean(lines, self._first, self._count, self.prior)
         else:
-            # The mean of a line, (N, C, H, 1): all lines have as many elements.
-            means = lines.mean(3, keepdim=True, dtype=_sum_type(x))
-            if tiling.context is Context.TILE:
-                z = functional.avg_pool2d(means, (tiling.k, 1), ceil_mode=True)
-            elif tiling.window is not None:
-                z = self._window_mean(means, *tiling.window)
-            else:
-                z = self._running_means(means)
-        return (z.transpose(2, 3) if by_columns else z).to(x.dtype)
+            z = running_means(lines, self._k, self._cumulative, self.prior, self._prior_rows, self._max_rows, spare)
+        return z.transpose(-1, -2) if self._by_columns else z
 
-    def _running_means(self, means: torch.Tensor) -> torch.Tensor:
-        """For each tile the mean of all rows so far, of which `means` (N, C, H, 1) has the means."""
-        height, tiling = means.shape[2], self.tiling
-        rows = torch.arange(0, height, tiling.k, device=means.device)
-        if tiling.context is Context.CUMULATIVE:
-            rows = (rows + tiling.k).clamp(max=height)
-        rows = rows.clamp(max=tiling.max_rows)
-        sums = torch.cat((torch.zeros_like(means[:, :, :1]), means.cumsum(2)), 2).index_select(2, rows)
-        if self.prior is not None:
-            sums = sums + tiling.prior_rows * self.prior.to(sums).view(-1, 1, 1)
-        return sums / (rows + tiling.prior_rows).view(-1, 1)
-
-    def _window_mean(self, means: torch.Tensor, first: int, count: int) -> torch.Tensor:
-        """The mean of the rows of the window; if the frame has none of them, the prior."""
-        # Not a slice: its length could not be exported for maps of any height.
-        row = torch.arange(means.shape[2], device=means.device)
-        inside = (row >= first) & (row < first + count)
-        rows = inside.sum()
-        sums = torch.where(inside.view(-1, 1), means, 0.0).sum(2, keepdim=True)
-        if self.prior is not None:
-            sums = sums + (rows == 0) * self.prior.to(sums).view(-1, 1, 1)
-        return sums / rows.clamp(min=1)
+    def gates(self, z: torch.Tensor) -> torch.Tensor:
+        """Gates (N, C, ...) of the descriptors `z` of the same shape."""
+        return self.scale_activation(self.fc2(self.activation(self.fc1(z))))
 
     def scale(self, x: torch.Tensor) -> torch.Tensor:
         """Gates of the tiles of `x` (N, C, H, W): (N, C, tiles down, tiles across)."""
-        return gate_function(self.gate, self.fc2(ACTIVATIONS[self.mid](self.fc1(self.descriptors(x)))))
+        return self.gates(self.descriptors(x))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scale `x` (N, C, H, W), any H and W; returns the same shape."""
-        gates, tiling = self.scale(x), self.tiling
-        sizes = None if tiling.context is Context.WINDOW else tiling.k, tiling.tile_width
-        down, across = sizes if tiling.order is Order.ROWS else reversed(sizes)
+    def apply_gates(self, x: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        """`x` (N, C, H, W) scaled by its tiles' `gates`, of which there may be more than tiles."""
+        down, across = (-1, -2) if self._by_columns else (-2, -1)
         # Along the rows first, as whole rows are copied faster than single elements.
-        if across is not None:
-            gates = _spread(gates, 3, across, x)
-        if down is not None:
-            gates = _spread(gates, 2, down, x)
+        if self._by_columns and not self._count:
+            gates = spread(gates, down, self._k, x)
+        if self._width:
+            gates = spread(gates, across, self._width, x)
+        if not self._by_columns and not self._count:
+            gates = spread(gates, down, self._k, x)
         return x + x * gates if self.residual else x * gates
 
-    def _load_from_state_dict(self, state_dict: Mapping, prefix: str, local_metadata: Mapping, strict: bool,
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale `x` (N, C, H, W) or (C, H, W), any H and W; returns the same shape."""
+        return self.apply_gates(x, self.gates(self._descriptors(x, True)))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool,
                               missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
                                       error_msgs)

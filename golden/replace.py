@@ -50,7 +50,8 @@ class SharedMatrix(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x` (N, inputs, H, W) to (N, outputs, H, W)."""
-        return functional.conv2d(x, self.weight, self.bias)
+        # All arguments, as the quantised operator, which tools put here, has no defaults.
+        return functional.conv2d(x, self.weight, self.bias, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)
 
 
 def tiled_form(module: nn.Module, block: SEBlock, k: int | Tiling, prior: npt.ArrayLike | None = None) -> TiledSE:

@@ -2,10 +2,8 @@
 """The PyTorch module in every context, against a plain float64 loop over tiles and rows."""
 
 import copy
-import io
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -226,61 +224,6 @@ def test_other_rows_have_no_influence():
         finite = made(TILINGS[name]).descriptors(x).isfinite().all(1)[0, :, 0]
         tiles = finite.repeat_interleave(12 // len(finite)) if len(finite) < 12 else finite
         assert [row for row in range(12) if not tiles[row]] == list(spoiled), name
-
-
-# Modules that other tools take apart, for maps of any size. A tile's number in a map is then no number of Python.
-
-SIZES = ((1, 4, 5), (3, 30, 9), (2, 17, 31))
-traced_tilings = pytest.mark.parametrize("name", [
-    "strips", "patches", "cumulative, three prior rows", "causal", "causal, few rows", "causal, prior alone",
-    "middle window"])
-
-
-def agrees(traced, module):
-    for images, height, width in SIZES:
-        x = frames(height, width, images)
-        torch.testing.assert_close(traced(x), module(x), rtol=1e-5, atol=1e-5)
-
-
-@traced_tilings
-def test_export(name):
-    """An exported module takes any batch and size of at least two tiles, and any at all if it has seen one tile."""
-    for module in (made(TILINGS[name]), made(by_columns(TILINGS[name]))):
-        open_axis = torch.export.Dim.DYNAMIC
-        program = torch.export.export(module, (frames(29, 23),), dynamic_shapes=({0: open_axis, 2: open_axis,
-                                                                                  3: open_axis},))
-        agrees(program.module(), module)
-
-
-@traced_tilings
-def test_compile(name):
-    """In one graph, which from the second height on is of any: one of the first, one of any, one of one tile."""
-    module, graphs = made(TILINGS[name]), []
-    torch._dynamo.reset()
-    compiled = torch.compile(module, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
-    for height in (20, 21, 30, 2, 9, 50, 4):
-        x = frames(height, 5)
-        torch.testing.assert_close(compiled(x), module(x))
-    assert len(graphs) <= 3
-
-
-@traced_tilings
-def test_symbolic_trace(name):
-    module = made(TILINGS[name])
-    agrees(torch.fx.symbolic_trace(module), module)
-    x = frames(9, 5).double()
-    torch.testing.assert_close(torch.fx.symbolic_trace(module.double())(x), module(x))
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch has a second exporter, with more dependencies
-@traced_tilings
-def test_onnx(name):
-    """The ONNX file takes any batch, height and width."""
-    module, file = made(TILINGS[name]), io.BytesIO()
-    torch.onnx.export(module, (frames(29, 23),), file, dynamo=False, opset_version=17, input_names=["x"],
-                      output_names=["y"], dynamic_axes={"x": {0: "images", 2: "height", 3: "width"}})
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-    agrees(lambda x: torch.tensor(session.run(None, {"x": x.numpy()})[0]), module)
 
 
 @pytest.mark.parametrize(("prior", "message"), [
