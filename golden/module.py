@@ -97,12 +97,14 @@ class TiledSE(nn.Module):
     Sums are of float32 at least. Raises ConfigError or TypeError that names a bad parameter.
 
     Maps are (N, C, H, W) or (C, H, W). After `tile_se` the layers share the original's parameters, and the attribute
-    ``replaced`` knows the original.
+    ``replaced`` knows the original, whose state dict is loaded, too.
     """
 
     prior: torch.Tensor | None
     # What torch.jit.script leaves out.
     __jit_unused_properties__ = ["gate", "k", "mid", "tiling"]
+    # A state dict of this version has the names of this class, not those of an original.
+    _version = 2
 
     def __init__(self, input_channels: int, squeeze_channels: int, k: int | Tiling = 7, *, mid: Mid = Mid.RELU,
                  gate: Gate = SIGMOID, residual: bool = False, prior: npt.ArrayLike | None = None) -> None:
@@ -198,6 +200,13 @@ class TiledSE(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool,
                               missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+        if "replaced" in vars(self) and local_metadata.get("version", 1) < self._version:
+            missing_keys += self.replaced.rename(self, state_dict, prefix)
+        for name, tensor in [*self.fc1.named_parameters("fc1"), *self.fc2.named_parameters("fc2")]:
+            value = state_dict.get(prefix + name)
+            # A linear layer's weights are those of a 1x1 convolution.
+            if value is not None and value.shape[:2] == tensor.shape[:2] and value.numel() == tensor.numel():
+                state_dict[prefix + name] = value.reshape(tensor.shape)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
                                       error_msgs)
         # The original has no prior, and a tiling without imaginary rows ignores one.

@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -206,7 +206,7 @@ class QuantisedTiledSE(TiledSE):
                 setattr(self, name, scale.to(moved.device))
         return self
 
-    def _load_from_state_dict(self, state_dict: Mapping, prefix: str, local_metadata: Mapping, strict: bool,
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool,
                               missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
                                       error_msgs)

@@ -26,6 +26,38 @@ class Replaced:
     module: nn.Module
     block: SEBlock
 
+    def rename(self, tiled: TiledSE, state: dict[str, torch.Tensor], prefix: str) -> list[str]:
+        """Give tensors of the original in `state`, whose names begin with `prefix`, their names in `tiled`.
+
+        Batch normalisations are folded, and a bias that the original lacks is 0. Returns the names that a fold misses.
+        `state` stays as it is if it is not the original's.
+        """
+        found = {name: state[prefix + name] for name in self.module.state_dict() if prefix + name in state}
+        first, second = (found.get(names[0]) for names in self.block.layers)
+        # An original may call its first layer what is the second's name here.
+        if first is None or second is None or first.shape[:2] != (self.block.squeeze, self.block.channels):
+            return []
+        for name in found:
+            del state[prefix + name]
+        folds = {name for norms in self.block.norms for norm in norms for name in norm.names}
+        missing = [prefix + name for name in sorted(folds - found.keys())]
+        if folds and not missing:
+            self.module.load_state_dict(found, strict=False)
+        for place, (layer, names, norms) in zip(("fc1.", "fc2."), _layers(tiled), strict=True):
+            weight, bias = found[names[0]], found.get(names[1])
+            if any(norms):
+                if missing:
+                    continue
+                folded = _folded(self.module, names, norms)
+                weight, bias = folded.weight.detach(), folded.bias.detach()
+            elif names[1] is None:
+                bias = state.get(prefix + place + "bias", weight.new_zeros(len(weight)))
+            name = "matrix" if isinstance(layer, SharedMatrix) else "weight"
+            state[prefix + place + name] = weight
+            if bias is not None:
+                state[prefix + place + "bias"] = bias
+        return missing
+
 
 class SharedMatrix(nn.Module):
     """A 1x1 convolution with the parameters of a layer that is no 2D convolution.
