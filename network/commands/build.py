@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tiled-se build`: quantises, generates and co-simulates every block of a network on real feature maps."""
 
-import contextlib
 import dataclasses
-import functools
-import json
 import os
 
 import numpy as np
 
-from ...batch import Campaign, Local, reason_of
-from ...gen.block_spec import assemble, prepare
+from ...gen.block_spec import assemble
 from ...gen.data import Input, input_bytes, weights_bytes, weights_of
 from ...gen.fields import options_of
-from ...gen.files import check_folder, check_free, discard, json_bytes, output_folder, write_all
-from ...gen.manifest import hardware_files
-from ...gen.npz import npz_bytes
+from ...gen.files import check_folder, check_free, json_bytes, output_folder, write_all
 from ...gen.options import block_options, describe
-from ...gen.report import arrays, report
-from ...gen.simulation import OUTPUT, REPORT, run
-from ...gen.text_table import say_removed, warn
-from ...gen.verilog import ENDINGS, MANIFEST, generate, generated_files
+from ...gen.simulation import REPORT
+from ...gen.text_table import warn
+from ...gen.verilog import ENDINGS
 from ...hdl.config import ConfigError
-from ...hdl.errors import ToolFailure
 from ...hdl.sizing import lanes_within
 from ..calibration.clips import clip_warning
 from ..calibration.data_formats import check_options, data_formats
@@ -34,16 +26,13 @@ from ..plan import Plan
 from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
+from .block_runs import INPUT, OWN, WEIGHTS, check_tools, discard_earlier, run_blocks
 from .build_tables import block_table, code_table, range_table
 from .inspect import format_fields
 from .options import BuildOptions
 from .wording import fields, of_numbers, of_prior
 
 __all__ = ["block_files", "block_formats", "block_tasks", "build", "spec_of"]
-
-WEIGHTS, INPUT = "weights.npz", "input.npz"
-# Files of a block's folder, besides its Verilog.
-OWN = (REPORT, OUTPUT, MANIFEST, WEIGHTS, INPUT)
 
 
 def build(options: BuildOptions) -> bool:
@@ -78,17 +67,13 @@ def build(options: BuildOptions) -> bool:
         formats = {block.name: block_formats(block, maps[block.name], options, tasks[block.name]) for block in blocks}
         _check_some(blocks, formats)
         tasks = {name: own.options for name, own in formats.items()}
-        _discard_earlier(folder, tasks, options.calibration)
+        discard_earlier(folder, tasks, options.calibration)
         for block in blocks:
             write_all(tasks[block.name].out, block_files(block, maps[block.name], options, formats[block.name]))
-    campaign = Campaign(tasks)
-    campaign.run(lambda name: functools.partial(_build_block, tasks[name]), Local(options.jobs),
-                 judge=lambda _, result: result["failure"])
-    failed = {name: {"failure": reason, "report": None} for name, reason in campaign.failures.items()}
-    results = failed | campaign.results
+    results = run_blocks(tasks, options.jobs)
     passed = _finish(network, blocks, options, chosen, folder, len(images), tasks, results, codes,
                      {name: own.figures for name, own in formats.items()})
-    _check_tools(results)
+    check_tools(results)
     return passed
 
 
@@ -107,13 +92,6 @@ def _check_some(blocks, formats):
                 return
             failures.append(ConfigError(error.option, error.value, f"{error.allowed} (block {block.name})"))
     raise failures[0]
-
-
-def _check_tools(results):
-    """Raise ToolFailure with the first text of a tool that failed, unless a block of `results` has a mismatch."""
-    texts = [result["tool"] for result in results.values() if result.get("tool")]
-    if texts and not any(result["report"] and result["failure"] for result in results.values()):
-        raise ToolFailure(f"{len(texts)} of {len(results)} blocks could not be built: {texts[0]}")
 
 
 def block_tasks(options, folder, blocks, chosen):
@@ -178,67 +156,6 @@ def _codes(network, blocks, images, tasks):
             except ConfigError as error:
                 found[block.name] = {"failure": describe(error)}
     return found
-
-
-def _discard_earlier(folder, tasks, calibration):
-    """Remove what an earlier build left in `folder`, also in folders of blocks that this one doesn't have.
-
-    report.json then names all these folders and says that the build has not finished: if this one is killed, the next
-    one knows them, too.
-    """
-    ours = [os.path.basename(task.out) for task in tasks.values()]
-    folders = list(dict.fromkeys([*ours, *_earlier(folder)]))
-    blocks = [{"folder": name, "bit_exact": False, "failure": "the build has not finished", "report": None}
-              for name in folders]
-    write_all(folder, {REPORT: json_bytes({
-        "calibration": calibration, "bit_exact": False, "finished": False, "blocks": blocks})})
-    gone = []
-    for name in folders:
-        own = os.path.join(folder, name)
-        removed = discard(own, [*OWN, *generated_files(own)])
-        if name not in ours:
-            gone += [f"the results in {own}"] if removed else []
-            # It stays if the user has put something into it.
-            with contextlib.suppress(OSError):
-                os.rmdir(own)
-    say_removed(gone)
-
-
-def _earlier(folder):
-    """Names of the blocks' folders that report.json in `folder` lists, and that are there."""
-    try:
-        with open(os.path.join(folder, REPORT), encoding="utf-8") as file:
-            contents = json.load(file)
-        names = [row["folder"] for row in contents["blocks"]] if "calibration" in contents else []
-        return [name for name in names if name == folder_names([name])[name] and os.path.isdir(
-            os.path.join(folder, name)) and not os.path.islink(os.path.join(folder, name))]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        # There is none, or it is no build's.
-        return []
-
-
-def _build_block(options):
-    """Generate, simulate and write the block of `options` into their ``out``, in a process of its own.
-
-    Returns a dict: ``failure``, a line or None; ``report``, the contents of its report.json, or None; where a tool is
-    missing or failed ``tool``, the error's text.
-    """
-    import torch
-
-    # The other processes have the other cores.
-    torch.set_num_threads(1)
-    try:
-        spec = prepare(options)
-        design = generate(spec.config, spec.baked, options.name)
-        write_all(options.out, {name: content for name, (content, _) in hardware_files(spec, design).items()})
-        outcome = run(spec, design)
-        summary = report(outcome)
-        write_all(options.out, {OUTPUT: npz_bytes(arrays(outcome)), REPORT: json_bytes(summary)})
-    except ConfigError as error:
-        return {"failure": describe(error), "report": None}
-    except ToolFailure as error:
-        return {"failure": reason_of(error), "report": None, "tool": str(error).strip()}
-    return {"failure": None if outcome.passed else outcome.first_failure, "report": summary}
 
 
 def _finish(network, blocks, options, chosen, folder, images, tasks, results, codes, calibrated):

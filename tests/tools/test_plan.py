@@ -16,7 +16,7 @@ from tiled_se.gen.block_spec import prepare
 from tiled_se.gen.options import BlockOptions
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Context, Order
-from tiled_se.network.commands import build
+from tiled_se.network.commands import block_runs
 from tiled_se.network.network import open_network
 
 
@@ -55,7 +55,7 @@ def test_memory_is_that_of_the_build(tiled_se, tmp_path, monkeypatch, budget, ha
     path, images = network_and_images(tmp_path)
     tiled_se.passes("plan", path, images, *SHARED, *hardware, *types, "--budget", budget, "--ks", "1,4", "-o", "plan")
     about = json.loads((tmp_path / "plan/plan.json").read_text())["about"]
-    monkeypatch.setattr(build, "Campaign", Generated)
+    monkeypatch.setattr(block_runs, "Campaign", Generated)
     assert tiled_se("build", path, "--calibration", images, *SHARED, *hardware, "--plan", "plan/plan.json").status == 1
     assert Generated.bits == {name: pytest.approx(one["memory_bits"], rel=0.01)
                               for name, one in about["blocks"].items()}
@@ -124,7 +124,7 @@ def test_report_of_a_quantised_network(tiled_se, tmp_path, monkeypatch, bits, we
     np.save(maps / "a.npy", quantised_images(3, seed=5, size=16))
     tiled_se.passes("plan", path, maps, "--loadable", 1, "--ks", 4, "--budget", 0.9, "-o", "plan")
     ((name, planned),) = json.loads((tmp_path / "plan/plan.json").read_text())["about"]["blocks"].items()
-    monkeypatch.setattr(build, "Campaign", Generated)
+    monkeypatch.setattr(block_runs, "Campaign", Generated)
     assert tiled_se("build", path, "--calibration", maps, "--loadable", 1, "--plan", "plan/plan.json").status == 1
     monkeypatch.setattr(measure, "Local", InPlace)
     tiled_se.passes("report", path, "--plan", "plan/plan.json", "-o", "out")

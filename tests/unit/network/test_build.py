@@ -15,7 +15,7 @@ from tiled_se.gen.block_spec import prepare
 from tiled_se.golden.range_method import RangeMethod
 from tiled_se.hdl.config import Gate, Mid
 from tiled_se.hdl.errors import ToolFailure
-from tiled_se.network.commands import build
+from tiled_se.network.commands import block_runs, build
 from tiled_se.network.commands.build_tables import block_table
 from tiled_se.network.commands.options import BuildOptions
 from tiled_se.network.match.numbers import Numbers
@@ -116,9 +116,9 @@ def test_tool_that_failed(tmp_path, monkeypatch):
     def generate(*_):
         raise BuildError("CXX=false: false failed with status 1:\nwhat it printed")
 
-    monkeypatch.setattr(build, "generate", generate)
+    monkeypatch.setattr(block_runs, "generate", generate)
     options = build.block_options(BuildOptions(k=2), width=4, channels=8, out=str(tmp_path), weights=None, input=None)
-    assert build._build_block(options) == {
+    assert block_runs.build_block(options) == {
         "failure": "CXX=false: false failed with status 1", "report": None,
         "tool": "CXX=false: false failed with status 1:\nwhat it printed"}
 
@@ -134,10 +134,10 @@ NO_TOOL = {"failure": "g", "report": None, "tool": "g:\nx"}
 def test_a_mismatch_counts_more_than_a_tool(results, failed):
     results = dict(enumerate(results))
     if failed is None:
-        build._check_tools(results)
+        block_runs.check_tools(results)
         return
     with pytest.raises(ToolFailure) as caught:
-        build._check_tools(results)
+        block_runs.check_tools(results)
     assert str(caught.value) == f"{failed} blocks could not be built: g:\nx"
 
 
@@ -157,15 +157,15 @@ class Unbuilt:
 def test_operator_sets_do_not_matter(tiled_se, tmp_path, monkeypatch, arguments):
     """The RTL has none: blocks of an old network of open size, run on images of one, get what those of a new one get.
     """
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, images = network_and_images(tmp_path)
     found = []
     for opset in (13, 7):
         model(tmp_path / "net.onnx", opset=opset)
         assert tiled_se("build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", *arguments,
                         "-o", f"rtl{opset}").status == 1
-        folders = sorted(path.parent for path in tmp_path.glob(f"rtl{opset}/*/{build.INPUT}"))
-        found.append([np.load(folder / name) for folder in folders for name in (build.WEIGHTS, build.INPUT)])
+        folders = sorted(path.parent for path in tmp_path.glob(f"rtl{opset}/*/{block_runs.INPUT}"))
+        found.append([np.load(folder / name) for folder in folders for name in (block_runs.WEIGHTS, block_runs.INPUT)])
     assert [len(files) for files in found] == [4, 4]
     for new, old in zip(*found, strict=True):
         assert set(new) == set(old)
@@ -182,7 +182,7 @@ def test_operator_sets_do_not_matter(tiled_se, tmp_path, monkeypatch, arguments)
                                        ["--k", 4, "--context", "window", "--window", "2:3"]])
 def test_sizes_of_a_sample_do_not_matter(tiled_se, tmp_path, monkeypatch, arguments, output):
     """What is quantised are maps of the images, whatever size the file declares for a map."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, images = network_and_images(tmp_path)
     network = onnx.load(path)
     x = find_blocks(network)[0].x
@@ -191,7 +191,7 @@ def test_sizes_of_a_sample_do_not_matter(tiled_se, tmp_path, monkeypatch, argume
     onnx.save(network, path)
     assert tiled_se("build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", *arguments, "-o",
                     "rtl").status == 1
-    shapes = [np.load(path)["x_q"].shape[1:] for path in tmp_path.glob(f"rtl/*/{build.INPUT}")]
+    shapes = [np.load(path)["x_q"].shape[1:] for path in tmp_path.glob(f"rtl/*/{block_runs.INPUT}")]
     assert shapes == 2 * [(HEIGHT // 2, WIDTH // 2, CHANNELS)]
 
 
@@ -216,7 +216,7 @@ EARLY, LATE = "", "running the tiled network on 3 images ...\n"
     (LATE, ["--error=0.5"], "ERROR=0.5 (--error): no operand width up to 40 bits keeps this")])
 def test_options_that_no_block_takes(tiled_se, tmp_path, monkeypatch, printed, options, line):
     """One line, status 2, and what an earlier build wrote is untouched; if maps don't matter, before they are made."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, images = network_and_images(tmp_path)
     command = ["build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", "-o", "rtl"]
     tiled_se(*command)
@@ -230,7 +230,7 @@ def test_options_that_no_block_takes(tiled_se, tmp_path, monkeypatch, printed, o
 
 def test_a_block_that_takes_an_option_is_built(tiled_se, tmp_path, monkeypatch):
     """The others fail in the table."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, images = network_and_images(tmp_path)
     first, second = (block.name for block in find_blocks(onnx.load(path)))
     for name in (first, second):

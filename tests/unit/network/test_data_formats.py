@@ -17,7 +17,7 @@ from tiled_se.hdl.config import ConfigError, Context, DataType, Order
 from tiled_se.network.calibration.data_formats import data_formats
 from tiled_se.network.calibration.feature_maps import feature_maps
 from tiled_se.network.calibration.images import find_images
-from tiled_se.network.commands import build
+from tiled_se.network.commands import block_runs
 from tiled_se.network.commands.options import ImageOptions
 from tiled_se.network.match.numbers import Numbers
 from tiled_se.network.network import find_blocks, open_network
@@ -169,7 +169,7 @@ class Unbuilt:
 @pytest.mark.parametrize("arguments", [[], ["--calibrate-by", "percentile:90", "--y-dtype", "uint6"]])
 def test_build(tiled_se, tmp_path, monkeypatch, arguments):
     """The files have the formats that report.json tells, from the maps of the tiled network."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, images = network_and_images(tmp_path)
     finished = tiled_se("build", path, "--calibration", images, "--input-shape", f"3x{HEIGHT}x{WIDTH}", "--k", 4, "-o",
                         "rtl", *arguments)
@@ -182,7 +182,7 @@ def test_build(tiled_se, tmp_path, monkeypatch, arguments):
             figures, folder = block["calibrated"], tmp_path / "rtl" / block["folder"]
             assert list(figures) == (["x", "y"] if arguments else ["x"])
             own = figures["x"]["methods"][figures["x"]["method"]]
-            stored, weights = np.load(folder / build.INPUT), np.load(folder / build.WEIGHTS)
+            stored, weights = np.load(folder / block_runs.INPUT), np.load(folder / block_runs.WEIGHTS)
             form = DataFormat(float(stored["x_scale"]), int(stored["x_zero_point"]))
             assert (form.scale, form.zero_point) == (own["scale"], own["zero_point"])
             np.testing.assert_array_equal(stored["x_q"], form.quantise(maps[block["name"]][:2]))

@@ -18,7 +18,7 @@ from tiled_se.hdl.config import ConfigError, Order, Tiling
 from tiled_se.network.calibration.agreement import agreement
 from tiled_se.network.calibration.clips import clip_warning, clipped
 from tiled_se.network.calibration.own_numbers import differences, own_block, own_options, requantised
-from tiled_se.network.commands import build
+from tiled_se.network.commands import block_runs, build
 from tiled_se.network.commands.build_tables import code_table
 from tiled_se.network.network import find_blocks
 from tiled_se.network.read.model import load_model
@@ -315,7 +315,7 @@ def test_weights_with_another_zero_point(tiled_se, tmp_path, monkeypatch):
     """They are kept if 8 bits hold them without it; else `build` says that they are not."""
     (block,) = find_blocks(load_model(brevitas(str(tmp_path / "few.onnx"), weight_bits=6, weight_zero=50)).model)
     assert ([stored.bits for stored in block.numbers.layers], requantised(block)) == ([7, 7], {})
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path = brevitas(str(tmp_path / "net.onnx"), weight_bits=8, weight_zero=150)
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", images(1, size=16))
@@ -347,15 +347,15 @@ class Unbuilt:
 
 def test_build(tiled_se, tmp_path, monkeypatch):
     """Its files have the network's integers; its report and its table have the differences."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, x = brevitas(str(tmp_path / "net.onnx")), images(3, seed=5, size=16)
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", x)
     finished = tiled_se("build", path, "--calibration", str(tmp_path / "images"), "--k", 16, "-o", "rtl")
     assert finished.status == 1
     (block,), maps = blocks_and_maps(path, x)
-    (folder,) = [found.parent for found in tmp_path.glob(f"rtl/*/{build.INPUT}")]
-    stored = np.load(folder / build.INPUT)
+    (folder,) = [found.parent for found in tmp_path.glob(f"rtl/*/{block_runs.INPUT}")]
+    stored = np.load(folder / block_runs.INPUT)
     # One tile of the whole map: what reaches the block is the same with tiles and without.
     np.testing.assert_array_equal(stored["x_q"], np.rint(maps[block.name][:2] / block.numbers.x.scale))
     assert (stored["x_bits"], stored["x_scale"], stored["x_zero_point"]) == (4, block.numbers.x.scale, 0)
@@ -382,7 +382,7 @@ def test_build(tiled_se, tmp_path, monkeypatch):
 @pytest.mark.parametrize("signed", [False, True], ids=["uint4", "int4"])
 def test_build_with_types_of_4_bits(tiled_se, tmp_path, monkeypatch, signed):
     """onnxruntime gives no tensors of these types to Python; the differences are from the network's integers."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, x = four_bits(str(tmp_path / "net.onnx"), signed), images(3, seed=5, size=16)
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", x)
@@ -409,7 +409,7 @@ def test_build_with_types_of_4_bits(tiled_se, tmp_path, monkeypatch, signed):
 def test_build_where_the_map_is_averaged_before_it_is_rounded(tiled_se, tmp_path, monkeypatch):
     """The network's integers are those of its own mean. The block has that of the rounded map: its roundings are told.
     """
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path, x = brevitas(str(tmp_path / "net.onnx"), 8, 8, ends=(3, 4, 1), mean_of_float=True), images(3, seed=5, size=16)
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", x)
@@ -428,7 +428,7 @@ def test_build_where_the_map_is_averaged_before_it_is_rounded(tiled_se, tmp_path
 
 def test_build_warns_of_clips(tiled_se, tmp_path, monkeypatch):
     """A line on standard error, whatever becomes of the RTL."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path = brevitas(str(tmp_path / "net.onnx"), bits=8, inside=8, ends=(3, 0.5, 1))
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", images(3, seed=5, size=16))
@@ -448,7 +448,7 @@ def test_build_refuses_what_contradicts_the_network(tiled_se, tmp_path):
 
 def test_a_block_that_cannot_be_quantised(tiled_se, tmp_path, monkeypatch):
     """With one tile of the whole map, unlike with the tiles that it has: the report says so."""
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     path = brevitas(str(tmp_path / "net.onnx"), bits=16, inside=16, weight_bits=8)
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", images(1, size=16))
@@ -460,7 +460,7 @@ def test_a_block_that_cannot_be_quantised(tiled_se, tmp_path, monkeypatch):
 
 
 def test_plain_networks_have_no_such_figures(tiled_se, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "Campaign", Unbuilt)
+    monkeypatch.setattr(block_runs, "Campaign", Unbuilt)
     onnx.save(onnx_networks.network(), tmp_path / "net.onnx")
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "x.npy", np.random.default_rng(1).normal(size=onnx_networks.SHAPE).astype(np.float32))

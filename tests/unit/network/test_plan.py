@@ -16,7 +16,7 @@ from tiled_se.golden.reference import descriptors, excite
 from tiled_se.hdl.config import Context, Order, Tiling
 from tiled_se.network.calibration.feature_maps import with_priors
 from tiled_se.network.calibration.images import find_images
-from tiled_se.network.commands import build
+from tiled_se.network.commands import block_runs
 from tiled_se.network.commands.options import BuildOptions, ImageOptions, SwapOptions
 from tiled_se.network.network import open_network
 from tiled_se.network.plan import BlockRows, Plan, block_rows, entry
@@ -195,7 +195,7 @@ def test_build(tiled_se, files, monkeypatch):
             super().__init__(given)
             tasks.update(given)
 
-    monkeypatch.setattr(build, "Campaign", Kept)
+    monkeypatch.setattr(block_runs, "Campaign", Kept)
     plan({two: {"K": 1, "CONTEXT": "causal", "PRIOR": 2, "Y_DTYPE": "uint4", "Y_SCALE": 0.5, "Y_ZERO_POINT": "3"}})
     assert tiled_se("build", path, "--k", "plan.json", "--calibration", images, "--input-shape", SIZE, "-o",
                     "rtl").status == 1
