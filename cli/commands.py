@@ -145,7 +145,9 @@ COMMANDS = {command.name: command for command in (
         text="""Run the network, tiled, on calibration images; quantise every block by the feature maps that reach it;
             generate its RTL, simulate it on the feature maps of some of the images, and compare with the golden model.
             Writes a folder for each block: NAME.v, manifest.json, report.json, output.npz, and weights.npz and
-            input.npz to repeat the run by; and OUT/report.json over all of them.""",
+            input.npz to repeat the run by; and OUT/report.json over all of them. MODEL may be a folder of blocks that
+            export_blocks has written of a quantised PyTorch network: their numbers and maps are in it, and every
+            output is compared with the PyTorch module's own integer, too.""",
         statuses=_ALL_EXACT | {1: "some are not, or can't be built as the options ask",
                                3: "a tool is missing or failed, and no block has a mismatch"},
         examples=("model.onnx --calibration images/ --input-shape 3x640x640 --k 7 -o rtl/",)),

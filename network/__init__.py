@@ -17,6 +17,7 @@ __all__, __getattr__ = lazy(__name__, {
     "commands.options": "BuildOptions InspectOptions SensitivityOptions SwapOptions",
     "commands.sensitivity": "sensitivity",
     "commands.swap": "swap",
+    "export": "export_blocks",
     "match.match": "NetworkBlock",
     "network": "Network find_blocks open_network",
     "read.shapes": "InputShape",

@@ -27,6 +27,7 @@ from ..read.model import model_errors
 from ..read.names import folder_names, module_name
 from ..tile import tile_blocks
 from .block_runs import INPUT, OWN, WEIGHTS, check_tools, discard_earlier, run_blocks
+from .build_exported import build_exported
 from .build_tables import block_table, code_table, range_table
 from .inspect import format_fields
 from .options import BuildOptions
@@ -38,10 +39,13 @@ __all__ = ["block_files", "block_formats", "block_tasks", "build", "spec_of"]
 def build(options: BuildOptions) -> bool:
     """Build every block of ``options.model`` into a folder of its own, and print a table.
 
-    Returns whether all blocks were built, are bit-exact and within their error bounds. Raises ConfigError if the model,
-    the images or an option is wrong, before anything is written, or if no block can be built because of an option.
-    Raises ToolFailure, when report.json is written, if a tool is missing or failed and no block has a mismatch.
+    The model is an .onnx file, or a folder of :func:`.export_blocks`. Returns whether all blocks were built, are
+    bit-exact and within their error bounds. Raises ConfigError if the model, the images or an option is wrong, before
+    anything is written, or if no block can be built because of an option. Raises ToolFailure, when report.json is
+    written, if a tool is missing or failed and no block has a mismatch.
     """
+    if options.model and os.path.isdir(options.model):
+        return build_exported(options)
     folder, plan = output_folder(options, [REPORT]), Plan.of(options)
     network = open_network(options.model, options.input_shape, need_sizes=True, check=options.check_blocks)
     blocks = network.selected(options.skip or ())

@@ -44,7 +44,7 @@ class ModelFolderOptions(ModelOptions, OutputOptions):
     """The network, and a folder for results, which is named after it by default."""
 
     def _default_name(self) -> str:
-        return f"{super()._default_name()}_{stem(self.model or 'model', '.onnx')}"
+        return f"{super()._default_name()}_{stem(os.path.normpath(self.model or 'model'), '.onnx')}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,6 +152,8 @@ class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions,
     lanes: int | None = largest_lanes()
     loadable: bool | None = restated(FormatOptions, "loadable",
         text="1: parameters come through w_axis; 0: they are baked in (default: 0)")
+    model: str | None = restated(ModelOptions, "model", metavar="FILE|FOLDER",
+        text=".onnx file of the network, or folder that export_blocks has written of a PyTorch network")
     weight_bits: int | None = restated(FormatOptions, "weight_bits", default=None,
         text="bits of a weight (default: a quantised network's, else 8)")
     calibrate_by: RangeMethod | None = option("model", "CALIBRATE_BY", formats.auto(RangeMethod.parse), None,

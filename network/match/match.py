@@ -24,7 +24,7 @@ from .products import Products
 from .ranges import Ranges, found_ranges
 from .unfuse import unfused
 
-__all__ = ["NetworkBlock", "match"]
+__all__ = ["NetworkBlock", "match", "waiting_elements"]
 
 # Smaller numbers of type float32 have fewer bits.
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -86,11 +86,17 @@ class NetworkBlock:
 
         None for a map of open size.
         """
-        if None in (self.height, self.width):
+        if self.height is None or self.width is None:
             return {"se_elements": None, "tse_elements": None}
-        pixels = self.height * self.width
-        waiting = tiling.waiting(self.height if tiling.order is Order.COLUMNS else self.width)
-        return {"se_elements": pixels * self.channels, "tse_elements": min(waiting, pixels) * self.channels}
+        return waiting_elements(tiling, self.height, self.width, self.channels)
+
+
+def waiting_elements(tiling: Tiling, height: int, width: int, channels: int) -> dict:
+    """Of a map of this size: ``se_elements``, all of its elements, and ``tse_elements``, those that wait."""
+    pixels = height * width
+    waiting = tiling.waiting(height if tiling.order is Order.COLUMNS else width)
+    return {"se_elements": pixels * channels, "tse_elements": min(waiting, pixels) * channels}
+
 
 
 class _Unsupported(Exception):

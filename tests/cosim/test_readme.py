@@ -89,7 +89,7 @@ def test_pytorch_contexts():
     torch.testing.assert_close(model[1].prior, mean)
 
 
-def test_pytorch_quantised():
+def test_pytorch_quantised(tiled_se):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), ClassicSELayer(8, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     x, labels = torch.randn(4, 3, 9, 6), torch.arange(4)
     names = {"model": model, "batches": [x], "examples": [(x, labels)], "maps": model[0](x)}
@@ -97,6 +97,8 @@ def test_pytorch_quantised():
     y_q = names["y_q"]
     assert model[1].formats.data.bits == model[1].quantised(7, 4).config.weight_bits == 4
     assert torch.equal(model[1](names["maps"]), torch.as_tensor(model[1].y_format.dequantise(y_q)).float())
+    run(block("networks.md", "python", 3), names)
+    tiled_se.passes(*re.search(r"^tiled-se (build exported .*)$", PAGES["networks.md"], re.M)[1].split())
 
 
 def test_command_from_python(tmp_path, monkeypatch):
