@@ -27,6 +27,8 @@
 ##                                 compare an ONNX network with its tiled forms, in float and in integers, on your
 ##                                 data
 ##   make demo                     run a trained text detector with tiled blocks, in float, in integers and in RTL
+##   make study                    train networks with tiled blocks, and compare their accuracy with that of
+##                                 squeeze-and-excite
 ##   make prove                    prove that the block loses, repeats and mixes up nothing
 ##   make mutate                   measure how many faults in the netlist the regression notices
 ##   make crosscheck               compare simulators, and the synthesised netlist, on every named configuration
@@ -276,6 +278,18 @@
 ##   model        PAGES=42        pages of text to render for each seed
 ##   bench        DOCS=           folder whose demo.md takes the results in (default: none)
 ##
+## Variables of study, besides OUT
+##
+##   model        DATA=           images to train and test with: the four files of MNIST, or a folder for each
+##                                class, which may be in train/ and test/ (default:
+##                                /usr/share/datasets/fashion-mnist, as Debian's package dataset-fashion-mnist has
+##                                it)
+##                QUICK=0         1: fewer images, epochs and networks, to see that it works; the figures mean
+##                                nothing
+##   bench        DOCS=           folder in which study.md and its plots are written (default: none)
+##   batch        JOBS=           networks at a time (default: one for each core; one on a GPU, which is used if
+##                                torch sees it)
+##
 ## Variables of prove, besides JOBS, OUT
 ##
 ##   verification ONLY=           proofs to do (default: all)
@@ -303,7 +317,7 @@
 ##
 
 COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sensitivity plan evaluate demo \
-  prove mutate crosscheck soak verify
+  study prove mutate crosscheck soak verify
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
@@ -315,7 +329,7 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
   CALIBRATE_BY:calibrate-by KS:ks Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes \
-  METRIC:metric EACH:each IMAGES:images PAGES:pages ONLY:only N:mutants BEATS:beats BUILDS:builds
+  METRIC:metric EACH:each IMAGES:images PAGES:pages QUICK:quick ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

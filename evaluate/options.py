@@ -33,7 +33,7 @@ from ..network.commands.options import (
 from .budget import Budget, budget
 
 __all__ = ["BenchOptions", "DemoOptions", "EvaluateOptions", "PlanOptions", "ReportOptions", "SimspeedOptions",
-           "SweepOptions"]
+           "StudyOptions", "SweepOptions"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,3 +154,21 @@ class EvaluateOptions(EachTilingOptions, SkipOptions, ImageOptions, ModelFolderO
     y_scale: float | str | None = restated(BuildOptions, "y_scale")
     y_zero_point: int | None = restated(BuildOptions, "y_zero_point")
     seed: int = restated(DataOptions, "seed", text="of the resamples of a metric of your own")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyOptions(BatchOptions, OutputOptions):
+    """Options of ``tiled-se study``."""
+
+    data: str | None = restated(EvaluateOptions, "data", text="images to train and test with: the four files of MNIST, "
+        "or a folder for each class, which may be in train/ and test/ (default: /usr/share/datasets/fashion-mnist, as "
+        "Debian's package dataset-fashion-mnist has it)")
+    quick: bool = option("model", "QUICK", formats.boolean, False, "0|1",
+        "1: fewer images, epochs and networks, to see that it works; the figures mean nothing")
+    jobs: int | None = restated(BatchOptions, "jobs",
+        text="networks at a time (default: one for each core; one on a GPU, which is used if torch sees it)")
+    docs: str | None = restated(BenchOptions, "docs",
+        text="folder in which study.md and its plots are written (default: none)")
+
+    def _default_name(self) -> str:
+        return "study_quick" if self.quick else "study"

@@ -8,11 +8,11 @@ import pytest
 
 from tiled_se import batch, cli, cosim, evaluate, gen, golden, hdl, network, verify
 from tiled_se.cli import COMMANDS
-from tiled_se.evaluate import accuracy, bench, demo, integers, plan, report, simspeed, sweep
+from tiled_se.evaluate import accuracy, bench, demo, integers, plan, report, simspeed, study, sweep
 from tiled_se.verify import soak
 
 PACKAGES = (hdl, golden, cosim, gen, batch, network, verify, evaluate, cli)
-SUBPACKAGES = (accuracy, bench, demo, integers, plan, report, simspeed, sweep, soak)
+SUBPACKAGES = (accuracy, bench, demo, integers, plan, report, simspeed, study, sweep, soak)
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, *SUBPACKAGES], ids=lambda package: package.__name__)

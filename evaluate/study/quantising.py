@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained network with tiles whose blocks become those of the hardware, bit for bit, in a worker process."""
+
+import copy
+import functools
+import time
+
+from torch import nn
+
+from ...batch.store import BLOCK, sources
+from ...golden import BlockFormats, calibrate_blocks, quantise_se
+from ...hdl.config import DataType
+from .plan import BITS, Quantising, Setup
+from .training import BATCH, fixed_frames, train
+from .tuning import TUNING_SEED
+from .worker import OWN_FILES, PRIOR_FRAMES, PRIOR_SEED, Bench, open_bench, row, trained
+from .worker import identity as first_identity
+
+__all__ = ["identity", "in_integers", "quantise"]
+
+OWN = tuple(f"evaluate/study/{name}.py" for name in ("quantising", "tuning"))
+
+
+@functools.cache
+def identity() -> dict:
+    """All that decides a result beside its settings, in which the hash of the first weights is: of all later tasks."""
+    return first_identity() | {"sources": sources(*OWN_FILES, *OWN, *BLOCK, "golden")}
+
+
+def in_integers(network: nn.Module, bits: int, bench: Bench) -> nn.Module:
+    """`network` with quantised blocks, data and weights of `bits`, calibrated on training images; changed in place."""
+    quantise_se(network, BlockFormats(DataType(bits, True), bits))
+    frames = fixed_frames(bench.images[:PRIOR_FRAMES], bench.condition, PRIOR_SEED)
+    calibrate_blocks(network, frames.split(BATCH))
+    return network
+
+
+def quantise(task: Quantising, setup: Setup, folder: str | None, digest: str, networks: str, weights: str) -> dict:
+    """The rows of the network of ``task.start`` with blocks in integers; see :func:`.tuning.tune`.
+
+    In a row ``method`` is "after" where it was quantised after training, "tuned" after training on in float, and
+    "aware" where it was trained on in integers.
+    """
+    since, run, rows = time.perf_counter(), task.start, []
+    bench = open_bench(folder, setup, digest, run.condition)
+    network, maps = trained(run, setup, networks, weights, bench)
+
+    def add(made, bits, method):
+        rows.append(row(run, run.attention, maps, bench.test(made), "quantised", since, bits=bits, method=method))
+
+    def train_on(made):
+        train(made, bench.images, bench.labels, bench.condition, setup.tuning, TUNING_SEED + run.seed, bench.where)
+
+    if task.aware is not None:
+        in_integers(network, task.aware, bench)
+        train_on(network)
+        add(network, task.aware, "aware")
+    else:
+        for method in ("after", "tuned"):
+            if method == "tuned":
+                train_on(network)
+            for bits in BITS:
+                add(in_integers(copy.deepcopy(network), bits, bench), bits, method)
+    return {"rows": rows, "seconds": round(time.perf_counter() - since, 2)}

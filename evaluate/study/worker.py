@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One network of the study, in a worker process: trained from new weights, and tested as it is and with tiles."""
+
+import base64
+import copy
+import functools
+import hashlib
+import io
+import pathlib
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...batch.pool import TaskFailed
+from ...batch.store import sources
+from ...gen.files import write_all
+from .attention import SE, Attention, BlockMap, attended, block_maps, buffer_elements, priors_of
+from .conditions import CONDITIONS
+from .data import read_dataset
+from .networks import NETWORKS, make_network
+from .plan import Run, Setup
+from .training import correct_answers, fixed_frames, platform, train
+
+__all__ = ["Bench", "correct_of", "file_of", "identity", "is_kept", "open_bench", "row", "train_run", "trained"]
+
+# Seeds apart from those of trainings: of the frames that networks are tested on, and that priors come from.
+TEST_SEED, PRIOR_SEED = 1_000_001, 1_000_002
+PRIOR_FRAMES = 512
+OWN_FILES = tuple(f"evaluate/study/{name}.py" for name in (
+    "attention", "conditions", "data", "networks", "training", "worker"))
+# What a float network with tiles is made by.
+MODELS = ("hdl/tiling.py", *(f"golden/{name}.py" for name in ("convert", "module", "priors", "recognise", "replace")))
+
+
+@functools.cache
+def identity() -> dict:
+    """All that decides a result beside its settings: versions of the packages, and a hash of the code."""
+    return {"torch": torch.__version__, "numpy": np.__version__, "sources": sources(*OWN_FILES, *MODELS)}
+
+
+class Bench:
+    """The images of a study on the device where networks are trained and tested, as frames of one condition."""
+
+    def __init__(self, folder: str | None, setup: Setup, digest: str, condition: str):
+        torch.set_num_threads(1)  # the other processes have the other cores
+        self.where, self.condition = platform(), CONDITIONS[condition]
+        dataset = read_dataset(folder, setup.train, setup.test)
+        if dataset.digest != digest:
+            raise TaskFailed("the images have changed during the run")
+        self.classes, self.shape = len(dataset.classes), dataset.shape
+        arrays = dataset.train, dataset.train_labels, dataset.test, dataset.test_labels
+        self.images, self.labels, images, self.test_labels = (
+            torch.from_numpy(array).to(self.where.device) for array in arrays)
+        self.frames = fixed_frames(images, self.condition, TEST_SEED)
+
+    def network(self, run: Run, attention: Attention | None = None) -> tuple[nn.Module, dict[str, BlockMap]]:
+        """The network of `run` with its weights before training, and the sizes of its blocks' maps.
+
+        Networks of the same seed have the same weights, whatever is in their blocks: all are made with
+        squeeze-and-excite. `attention` instead of the run's own.
+        """
+        channels, *size = self.shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            network = make_network(run.network, channels, self.condition.size(*size)[0], self.classes)
+        network.to(self.where.device)
+        maps = block_maps(network, self.frames[:1])
+        return attended(network, attention or run.attention, maps), maps
+
+    def priors(self, network: nn.Module) -> dict[str, np.ndarray]:
+        """The priors of a network's blocks, from frames of training images."""
+        return priors_of(network, fixed_frames(self.images[:PRIOR_FRAMES], self.condition, PRIOR_SEED))
+
+    def test(self, network: nn.Module) -> np.ndarray:
+        """For each test image whether `network` finds its class, bool."""
+        return correct_answers(network, self.frames, self.test_labels)
+
+
+# A process mostly gets neighbours in the list, of the same condition.
+open_bench = functools.lru_cache(1)(Bench)
+
+
+def file_of(run: Run, setup: Setup) -> str:
+    """The name of the file with a network's weights after training."""
+    return f"{'' if setup.name == 'full' else setup.name + '-'}{run}.pt"
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def is_kept(run: Run, setup: Setup, networks: str, weights: str) -> bool:
+    """Whether the folder `networks` still has the weights of `run`, with the hash `weights`."""
+    try:
+        return _hash(pathlib.Path(networks, file_of(run, setup)).read_bytes()) == weights
+    except OSError:
+        return False
+
+
+def row(run: Run, attention: Attention, maps: Mapping[str, BlockMap], correct: np.ndarray, training: str,
+        since: float, *, stage: str | None = None, bits: int | None = None, method: str | None = None) -> dict:
+    """A row of study.json, with the test images that the network finds; `since` is when its work began."""
+    return run.fields | attention.fields | {
+        "stage": stage, "training": training, "bits": bits, "method": method, "top1": 100 * float(correct.mean()),
+        "buffer_elements": buffer_elements(attention, maps, stage), "seconds": round(time.perf_counter() - since, 2),
+        "correct": base64.b64encode(np.packbits(correct)).decode()}
+
+
+def correct_of(one: Mapping, images: int) -> np.ndarray:
+    """The bool array that a row keeps."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(one["correct"]), np.uint8), count=images).astype(bool)
+
+
+def train_run(run: Run, setup: Setup, folder: str | None, digest: str, networks: str) -> dict:
+    """Train and test the network of `run`, and keep its weights in the folder `networks`.
+
+    Returns ``rows``, ``weights``, the hash of the file, and the network's number of ``parameters`` and the ``seconds``
+    that all took. `folder` has the images, of which `digest` is the hash.
+    """
+    since = time.perf_counter()
+    bench = open_bench(folder, setup, digest, run.condition)
+    network, maps = bench.network(run)
+    train(network, bench.images, bench.labels, bench.condition, setup.training, run.seed, bench.where)
+    rows = [row(run, run.attention, maps, bench.test(network), "scratch", since)]
+    if run.attention == SE:
+        rows += _swapped(run, bench, network, maps)
+    file = io.BytesIO()
+    torch.save(network.to("cpu").state_dict(), file)
+    write_all(networks, {file_of(run, setup): file.getvalue()})
+    return {"rows": rows, "weights": _hash(file.getvalue()), "seconds": round(time.perf_counter() - since, 2),
+            "parameters": sum(parameter.numel() for parameter in network.parameters())}
+
+
+def _swapped(run, bench, network, maps):
+    """Rows of `network`, which has squeeze-and-excite, with the tilings of `run` and no further training."""
+    rows, priors = [], bench.priors(network)
+    stages = NETWORKS[run.network].stages
+    for attention, stage in (*((attention, None) for attention in run.swapped),
+                             *((attention, stage) for attention in run.staged for stage in stages)):
+        since = time.perf_counter()
+        changed = attended(copy.deepcopy(network), attention, maps, stage, priors)
+        rows.append(row(run, attention, maps, bench.test(changed), "swapped", since, stage=stage))
+    return rows
+
+
+def trained(run: Run, setup: Setup, networks: str, weights: str, bench: Bench) -> tuple[nn.Module, dict[str, BlockMap]]:
+    """The network that :func:`train_run` has kept, and the sizes of its maps; `weights` is the hash of its file."""
+    content = pathlib.Path(networks, file_of(run, setup)).read_bytes()
+    if _hash(content) != weights:
+        raise TaskFailed(f"{file_of(run, setup)} has changed since it was trained")
+    network, maps = bench.network(run)
+    network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+    return network, maps
