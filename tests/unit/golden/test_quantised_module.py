@@ -68,6 +68,29 @@ def test_integers_while_training(part):
     assert kept > 5
 
 
+def test_widths_that_are_kept():
+    """While they keep the bound, in training mode only; a bias that needs more room gets it."""
+    module, x = fine_block()
+    with torch.no_grad():
+        module.fc1.weight *= 100
+    wide = module.quantised(5, 3).config
+    with torch.no_grad():
+        module.fc1.weight /= 100
+    kept = module.quantised(5, 3)
+    assert kept.config == wide
+    y = module(x)
+    module.eval()
+    least = module.quantised(5, 3)
+    assert least.config.operand_bits < wide.operand_bits
+    # Both are within an LSB of the float block.
+    assert 0 < (module(x) - y).abs().max() <= 2 * module.y_format.scale
+    module.train()
+    with torch.no_grad():
+        module.fc2.bias *= 40
+    again = module.quantised(5, 3)
+    assert least.config.requant_bits < again.requant_bits <= again.config.requant_bits
+
+
 def float_gradients(module, maps, cotangent):
     """Those of a plain TiledSE at the real values of the integers; of x and y only where they are not clamped."""
     own, x, y = module.quantised(*maps.shape[2:]), module.x_format, module.y_format

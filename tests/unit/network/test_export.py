@@ -12,7 +12,7 @@ from torch import nn
 from tests.helpers import torch_blocks as blocks
 from tests.helpers.quantised_blocks import random_block
 from tiled_se.gen.block_spec import prepare
-from tiled_se.golden import BlockFormats, IntegerModel, calibrate_blocks, tile_se
+from tiled_se.golden import BlockFormats, IntegerModel, calibrate_blocks, quantise_se, tile_se
 from tiled_se.hdl.config import ConfigError, DataType
 from tiled_se.network import BuildOptions, export_blocks
 from tiled_se.network.commands import block_runs
@@ -36,9 +36,9 @@ def exported(tmp_path, monkeypatch):
     return network, batches
 
 
-def tasks(out="rtl"):
-    options = BuildOptions(model="net", out=out)
-    return {entry["name"]: _read(options, entry, out) for entry in _entries(options)}
+def tasks(model="net"):
+    options = BuildOptions(model=model, out="rtl")
+    return {entry["name"]: _read(options, entry, "rtl") for entry in _entries(options)}
 
 
 def test_folder(exported):
@@ -74,6 +74,24 @@ def test_free_options(exported):
     block = _read(options, _entries(options)[0], "rtl")
     assert (block.task.lanes, block.task.stall, block.task.seed, block.task.k) == (3, 0.5, 7, 2)
     assert (block.task.dtype, block.task.weight_bits) == ("int4", 4)
+
+
+def test_error_bound(tmp_path, monkeypatch):
+    """A block that may err more has the same narrower widths in `build`."""
+    monkeypatch.chdir(tmp_path)
+    network = made()
+    with torch.no_grad():
+        for weight in (one.fc2.weight for one in (network[1], network[3])):
+            weight *= 100
+    widths = []
+    for error in (1.0, 8.0):
+        quantise_se(network, BlockFormats(error_lsb=error))
+        calibrate_blocks(network, [torch.randn(3, 3, 9, 7)])
+        widths.append([network.eval()[number].quantised(7, 5).config.operand_bits for number in (1, 3)])
+    export_blocks(network, [torch.randn(1, 3, 9, 7)], "net")
+    os.rename("net", "rtl")
+    assert [prepare(block.task).config.operand_bits for block in tasks("rtl").values()] == widths[1]
+    assert max(widths[1]) < min(widths[0])
 
 
 @pytest.mark.parametrize(("name", "value", "text"), [
