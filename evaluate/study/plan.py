@@ -54,7 +54,7 @@ class Setup:
 
 SEEDS = (1, 2, 3)
 FULL = Setup("full", 20_000, 10_000, Schedule(2_500, 0.1), Schedule(600, 0.01))
-QUICK = Setup("quick", 2_000, 1_000, Schedule(60, 0.1), Schedule(20, 0.01))
+QUICK = Setup("quick", 2_000, 1_000, Schedule(100, 0.1), Schedule(20, 0.01))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ def make_plan(quick: bool) -> Plan:
     if quick:
         several = runs(MAIN, EXPOSURE, (NONE, SE, STRIPS), SEEDS, STAGED)
         single = [*runs(MAIN, EXPOSURE, (CUMULATIVE_1, CAUSAL_1, ROW)), *runs(SECOND, EXPOSURE, (SE,)),
-                  *runs(MAIN, "canvas", (NONE, SE))]
+                  *runs(MAIN, "shifted", (NONE, SE))]
     else:
         several = runs(MAIN, EXPOSURE, CORE, SEEDS, STAGED)
         single = [*runs(MAIN, EXPOSURE, OTHERS), *runs(SECOND, EXPOSURE, CORE), *runs(MAIN, "plain", (NONE, SE))]
