@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tiled_se.evaluate.study import worker
+from tiled_se.evaluate.study import quantising, worker
 from tiled_se.evaluate.study.attention import (
     MIDDLE,
     NONE,
@@ -435,3 +435,14 @@ def test_blocks_in_integers(tiles, folder, dataset, networks):
         block = made.get_submodule(name)
         assert isinstance(block, QuantisedTiledSE)
         assert (block.formats.data.bits, block.formats.weight_bits, block.x_format.scale > 0) == (4, 4, True)
+
+
+def test_what_is_trained_on(tiles, folder, dataset, networks, monkeypatch):
+    """Blocks are quantised before it for "after", and after it for "tuned": here training forgets everything."""
+    def forget(network, *_):
+        for parameter in network.parameters():
+            parameter.data.zero_()
+
+    monkeypatch.setattr(quantising, "train", forget)
+    rows = quantise(Quantising(TILES), SETUP, folder, dataset.digest, networks, tiles["weights"])["rows"]
+    assert [row["top1"] > 80 for row in rows] == [True, True, False, False]
