@@ -27,7 +27,7 @@ class Condition:
     Attributes
     ----------
     exposure : bool
-        The frame times a gain, cut to 0 to 1, plus an offset: both drawn for each frame.
+        The frame times a gain, plus an offset, both drawn for each frame, and cut to 0 to 1.
     upside_down : bool
         Rows in reverse order.
     shifted : bool
@@ -49,8 +49,6 @@ class Condition:
     def frames(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Frames float32 (N, C, rows, columns) of `images`, uint8 (N, C, H, W), on their device."""
         x = images.float() / 255
-        if self.upside_down:
-            x = x.flip(2)
         if self.shifted:
             x = _placed(x, _integers(len(x), (-MOST_SHIFT, MOST_SHIFT), generator),
                         _integers(len(x), (-MOST_SHIFT, MOST_SHIFT), generator), *x.shape[2:])
@@ -61,16 +59,18 @@ class Condition:
                 _integers(len(x), (0, width - x.shape[3]), generator), height, width))
         if self.exposure:
             gain = _uniform(len(x), *GAIN, generator).exp2().to(x)
-            x = (x * gain).clamp(max=1) + _uniform(len(x), -OFFSET, OFFSET, generator).to(x)
+            x = (x * gain + _uniform(len(x), -OFFSET, OFFSET, generator).to(x)).clamp(0, 1)
+        if self.upside_down:
+            x = x.flip(2)
         return x.contiguous(memory_format=torch.channels_last)
 
 
 CONDITIONS = {
     "exposure": Condition(),
     "plain": Condition(exposure=False),
-    "upside-down": Condition(upside_down=True),
     "shifted": Condition(shifted=True),
     "canvas": Condition(canvas=True),
+    "upside-down": Condition(canvas=True, upside_down=True),
 }
 
 

@@ -5,10 +5,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["CONDITIONS", "MAIN", "NETWORKS", "Family", "Labels", "find", "grouped"]
+__all__ = ["CONDITIONS", "NETWORKS", "Family", "Labels", "find", "grouped"]
 
-# The network and the condition that nearly all runs have.
-MAIN = {"network": "regnet", "condition": "exposure"}
 NETWORKS = {"regnet": "RegNetY-like", "residual": "residual"}
 CONDITIONS = {"exposure": "exposure", "plain": "plain", "upside-down": "upside down", "shifted": "shifted",
               "canvas": "canvas"}

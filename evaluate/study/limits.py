@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...gen.text_table import percent
 from ..paper.paper import STRIP
-from .labels import MAIN, NETWORKS
+from .labels import NETWORKS
 from .statistics import ENOUGH_SEEDS
 from .tables import paper_tiles
 from .view import View
@@ -52,8 +52,9 @@ def _maps(view: View) -> Iterator[str]:
     stages = view.whole_stages(STRIPS)
     whole = (f" In {', '.join(stages)} the maps have {STRIP} rows or fewer, so that strips are SE there." if stages
              else "")
+    name = view.main["network"]
     yield (f"**Maps.** Strips of {STRIP} rows buffer {percent(share)} of what SE does in the "
-           f"{NETWORKS[MAIN['network']]} network, and {percent(there)} in the paper's RegNetY-800MF. The larger the "
+           f"{NETWORKS.get(name, name)} network, and {percent(there)} in the paper's RegNetY-800MF. The larger the "
            f"share, the nearer they are to SE.{whole}")
 
 

@@ -9,7 +9,7 @@ from ..intervals import RESAMPLES
 from ..paper.paper import load_paper
 from . import tables
 from .findings import TITLES, Finding, findings
-from .labels import CONDITIONS, MAIN, NETWORKS
+from .labels import CONDITIONS, NETWORKS
 from .limits import limits
 from .plots import ACCURACY, BUFFER, TEXTS, drawable
 from .statistics import ENOUGH_SEEDS, NOT_KNOWN, t_quantile
@@ -22,11 +22,12 @@ DOCUMENT = "study.md"
 PAPER = "https://arxiv.org/abs/2107.02145"
 # What the conditions do with an image.
 FRAMES = {
-    "exposure": "each image has a random brightness: times 2 to the power of -3 to 1, cut off at white",
     "plain": "the images as they are",
-    "upside-down": "as exposure, with the rows in reverse order",
+    "exposure": "each image has a random brightness: times 2 to the power of -3 to 1, plus a little, cut to black and "
+                "white",
     "shifted": "as exposure, and moved by up to 6 rows and columns",
     "canvas": "as exposure, at a random place of a larger picture with a random texture",
+    "upside-down": "as canvas, with the rows of the picture in reverse order",
 }
 # Title, table, plot and introduction of each section.
 SECTIONS = {
@@ -82,17 +83,21 @@ Differences are in points, with 95 % intervals in brackets; "no difference seen"
 def _setup(view: View) -> Iterator[str]:
     data, setup = view.study["dataset"], view.study["setup"]
     yield "## Setup"
-    sizes = " and ".join(f"{NETWORKS.get(name, name)} ({count:,} parameters)"
+    sizes = " and ".join(f"{_named(NETWORKS, name)} ({count:,} parameters)"
                          for name, count in setup["parameters"].items())
     yield wrapped(
         f"{data['name']}, {data['classes']} classes: {data['train_images']:,} images to train with, for "
         f"{setup['epochs']} epochs, and {data['test_images']:,} to test. Networks: {sizes}, with SE in every block. "
         f"Numbers while training: {setup['precision']}. It took {_time(setup['seconds'])} on {setup['jobs']} "
         f"process{'es' * (setup['jobs'] != 1)}. {len(view.study['runs']):,} accuracies were measured. Unless a table "
-        f"says otherwise, figures are those of the {NETWORKS[MAIN['network']]} network in the condition "
-        f"{CONDITIONS[MAIN['condition']]}. Conditions:")
+        f"says otherwise, figures are those of the {_named(NETWORKS, view.main['network'])} network in the condition "
+        f"{_named(CONDITIONS, view.main['condition'])}. Conditions:")
     here = dict.fromkeys(labels.condition for labels in view.groups)
-    yield "\n".join(f"- **{CONDITIONS.get(name, name)}**: {FRAMES.get(name, name)}" for name in here)
+    yield "\n".join(wrapped(f"- **{_named(CONDITIONS, name)}**: {_named(FRAMES, name)}", "  ") for name in here)
+
+
+def _named(names: Mapping[str, str], name: str) -> str:
+    return names.get(name, name)
 
 
 def _time(seconds: float) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 
 from ...hdl.config import Context, Order
 from .attention import MIDDLE, NONE, SE, Attention
+from .conditions import CONDITIONS
 from .training import Schedule
 
 __all__ = ["BITS", "Plan", "Quantising", "Run", "Setup", "Tuning", "make_plan"]
@@ -12,7 +13,8 @@ __all__ = ["BITS", "Plan", "Quantising", "Run", "Setup", "Tuning", "make_plan"]
 ROWS, COLUMNS = Order.ROWS.value, Order.COLUMNS.value
 TILE, WINDOW = Context.TILE.value, Context.WINDOW.value
 CUMULATIVE, CAUSAL = Context.CUMULATIVE.value, Context.CAUSAL.value
-MAIN, SECOND, EXPOSURE = "regnet", "residual", "exposure"
+MAIN, SECOND = "regnet", "residual"
+CANVAS, EXPOSURE = "canvas", "exposure"
 
 STRIPS, ROW, THREE = Attention(TILE, 7), Attention(TILE, 1), Attention(TILE, 3)
 CUMULATIVE_1, CAUSAL_1 = (Attention(context, 1, prior_rows=1) for context in (CUMULATIVE, CAUSAL))
@@ -77,7 +79,7 @@ class Run:
     @property
     def cost(self) -> float:
         """How long it takes, roughly: long ones start first, so that all cores end together."""
-        return ((1.4 if self.condition == "canvas" else 1.0) * (0.6 if self.network == "residual" else 1.0)
+        return ((1.4 if CONDITIONS[self.condition].canvas else 1.0) * (0.6 if self.network == "residual" else 1.0)
                 + 0.02 * (len(self.swapped) + 4 * len(self.staged)) + 0.1 * (self.attention.kind == "tse"))
 
     @property
@@ -149,9 +151,9 @@ def make_plan(quick: bool) -> Plan:
         single = [*runs(MAIN, EXPOSURE, (CUMULATIVE_1, CAUSAL_1, ROW)), *runs(SECOND, EXPOSURE, (SE,)),
                   *runs(MAIN, "shifted", (NONE, SE))]
     else:
-        several = runs(MAIN, EXPOSURE, CORE, SEEDS, STAGED)
-        single = [*runs(MAIN, EXPOSURE, OTHERS), *runs(SECOND, EXPOSURE, CORE), *runs(MAIN, "plain", (NONE, SE))]
-        for condition in ("upside-down", "shifted", "canvas"):
+        several = runs(MAIN, CANVAS, CORE, SEEDS, STAGED)
+        single = [*runs(MAIN, CANVAS, OTHERS), *runs(SECOND, CANVAS, CORE), *runs(MAIN, "plain", (NONE, SE))]
+        for condition in ("upside-down", "shifted", EXPOSURE):
             single += runs(MAIN, condition, CORE)
     starts = [run for run in several if not quick or run.seed == SEEDS[0]]
     later = [*(Quantising(run, bits) for run in starts if run.attention in INTEGERS for bits in (*BITS, None)),

@@ -3,7 +3,7 @@
 
 from ...gen.text_table import markdown, percent
 from ..paper.paper import STRIP, VANILLA, load_paper
-from .labels import MAIN, Family, Labels
+from .labels import Family, Labels
 from .questions import QUESTIONS
 from .statistics import HIGHER, LOWER, NONE_SEEN, NOT_KNOWN
 from .view import Answer, View, signed
@@ -46,7 +46,7 @@ def tiles(view: View) -> str:
     """Table 1: networks that were trained with each tiling, the paper's beside ours."""
     paper = paper_tiles()
     ours = {labels.name: labels for labels in view.groups if labels.training == "scratch"
-            and labels.place == tuple(MAIN.values())}
+            and labels.place == tuple(view.main.values())}
     others = sorted((name for name in ours if name not in paper),
                     key=lambda name: (list(Family).index(ours[name].family), ours[name].k or 0))
     rows = [[name, *_paper_cells(paper, name), *_own_cells(view, ours.get(name), ours.get("SE"))]

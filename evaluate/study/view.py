@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contents of study.json, found by what they are, and differences as texts."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
-from .labels import MAIN, Labels, find, grouped
+from .labels import Labels, find, grouped
 from .statistics import HIGHER, LOWER, NONE_SEEN, NOT_KNOWN, Spread, spread
 
 __all__ = ["SEEN", "Answer", "View", "signed"]
@@ -68,6 +69,8 @@ class View:
         The comparisons.
     spread : Spread or None
         How much trainings differ; None where no network was trained with enough seeds.
+    main : dict
+        Network and condition that most trainings have, by these names: the main ones.
     """
 
     def __init__(self, study: Mapping):
@@ -77,15 +80,18 @@ class View:
                                one["by_seed"] and tuple(one["by_seed"]), one["verdict"])
                         for one in study["comparisons"]]
         self.spread: Spread | None = spread(study["runs"])
+        places = collections.Counter(labels.place for labels in self.groups if labels.training == "scratch")
+        network, condition = max(places, key=places.__getitem__, default=("", ""))
+        self.main = {"network": network, "condition": condition}
 
     def find(self, **wanted) -> Labels | None:
         """The labels of the first group with these attributes, in the main network and condition by default."""
-        return find(self.groups, **MAIN | wanted)
+        return find(self.groups, **self.main | wanted)
 
     def all(self, question: str, **wanted) -> list[Answer]:
         """The answers to `question` whose `a` has these attributes, in the main network and condition by default."""
         found = [answer for answer in self.answers if answer.question == question]
-        return [answer for answer in found if find([answer.a], **MAIN | wanted)]
+        return [answer for answer in found if find([answer.a], **self.main | wanted)]
 
     def one(self, question: str, **wanted) -> Answer | None:
         """The first of them, None if there is none."""

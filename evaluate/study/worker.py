@@ -32,7 +32,8 @@ PRIOR_FRAMES = 512
 OWN_FILES = tuple(f"evaluate/study/{name}.py" for name in (
     "attention", "conditions", "data", "networks", "training", "worker"))
 # What a float network with tiles is made by.
-MODELS = ("hdl/tiling.py", *(f"golden/{name}.py" for name in ("convert", "module", "priors", "recognise", "replace")))
+MODELS = ("hdl/tiling.py", *(f"golden/{name}.py" for name in (
+    "convert", "descriptors", "module", "priors", "recognise", "replace")))
 
 
 @functools.cache
