@@ -169,7 +169,7 @@
 ##                                with the context; with _planned where blocks differ)
 ##
 ## Variables of build, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, MACS, SRAM_OVERHEAD, SLACK,
-## OPERAND_BITS, ERROR, STALL, MODEL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS, OUT
+## OPERAND_BITS, ERROR, STALL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS, OUT
 ##
 ##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
 ##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
@@ -190,7 +190,9 @@
 ##                                what fits with Y_SCALE=auto or Y_DTYPE, else the input's)
 ##                FRAMES=         images whose feature maps are simulated (default: 2)
 ##                SEED=1          of the pauses
-##   model        CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
+##   model        MODEL=          .onnx file of the network, or folder that export_blocks has written of a PyTorch
+##                                network
+##                CALIBRATION=    folder with images (.png, .jpg, .bmp) or with arrays (.npy, .npz) that are inputs
 ##                                of the network as it is, (C, H, W) or (N, C, H, W)
 ##                CALIBRATE_BY=   how the images decide the range of a data format: min-max (of all numbers),
 ##                                percentile:P (of P %; 99.99 without a number), mse (of the least squared error)
@@ -286,6 +288,8 @@
 ##                                it)
 ##                QUICK=0         1: fewer images, epochs and networks, to see that it works; the figures mean
 ##                                nothing
+##                EXAMPLE=        folder in which a trained network with blocks in integers is written, and some
+##                                test images (default: none)
 ##   bench        DOCS=           folder in which study.md and its plots are written (default: none)
 ##   batch        JOBS=           networks at a time (default: one for each core; one on a GPU, which is used if
 ##                                torch sees it)
@@ -329,7 +333,8 @@ OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:til
   CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
   PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
   CALIBRATE_BY:calibrate-by KS:ks Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes \
-  METRIC:metric EACH:each IMAGES:images PAGES:pages QUICK:quick ONLY:only N:mutants BEATS:beats BUILDS:builds
+  METRIC:metric EACH:each IMAGES:images PAGES:pages QUICK:quick EXAMPLE:example ONLY:only N:mutants BEATS:beats \
+  BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

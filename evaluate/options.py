@@ -169,6 +169,8 @@ class StudyOptions(BatchOptions, OutputOptions):
         text="networks at a time (default: one for each core; one on a GPU, which is used if torch sees it)")
     docs: str | None = restated(BenchOptions, "docs",
         text="folder in which study.md and its plots are written (default: none)")
+    example: str | None = option("model", "EXAMPLE", formats.file_name, None, "FOLDER",
+        "folder in which a trained network with blocks in integers is written, and some test images (default: none)")
 
     def _default_name(self) -> str:
         return "study_quick" if self.quick else "study"

@@ -25,8 +25,9 @@ def study(options: StudyOptions) -> bool:
     option, file or folder before anything is trained.
     """
     folder = output_folder(options, [RESULT])
-    if options.docs is not None:
-        check_folder(options.docs, "docs")
+    for option in ("docs", "example"):
+        if getattr(options, option) is not None:
+            check_folder(getattr(options, option), option)
     # These load torch.
     from .data import read_dataset
     from .plan import make_plan
@@ -48,6 +49,8 @@ def study(options: StudyOptions) -> bool:
             return False
         results |= {task: made.results[task] for task in made.tasks}
     _write(_contents(plan, dataset, results, engine.jobs), options, folder)
+    if options.example is not None:
+        _write_example(plan, dataset, options, folder)
     return True
 
 
@@ -63,21 +66,27 @@ class _Tasks:
                        "platform": dataclasses.asdict(platform())}
 
     def first(self, results):
-        """Networks that are trained from new weights; those whose kept weights have gone are trained again."""
-        from .worker import identity, is_kept
+        """Networks that are trained from new weights."""
+        from .worker import identity
 
-        campaign = Campaign(self.plan.runs, "networks", self.kept, lambda run: self.common | run.settings, identity)
-        for run, result in list(campaign.results.items()):
-            if not is_kept(run, self.plan.setup, self.networks, result["weights"]):
-                del campaign.results[run]
-        return campaign
+        return self._with_files(Campaign(self.plan.runs, "networks", self.kept,
+                                         lambda run: self.common | run.settings, identity))
 
     def later(self, results):
         """What begins with these."""
         from .quantising import identity
 
-        return Campaign(self.plan.later, "networks that are trained on", self.kept, lambda task: (
-            self.common | task.settings | {"weights": results[task.start]["weights"]}), identity)
+        return self._with_files(Campaign(self.plan.later, "networks that are trained on", self.kept, lambda task: (
+            self.common | task.settings | {"weights": results[task.start]["weights"]}), identity))
+
+    def _with_files(self, campaign):
+        """Without the results of tasks whose networks have gone: these are trained again."""
+        from .worker import is_kept
+
+        for task, result in list(campaign.results.items()):
+            if "weights" in result and not is_kept(task, self.plan.setup, self.networks, result["weights"]):
+                del campaign.results[task]
+        return campaign
 
     def call(self, task, results):
         """What a worker process runs."""
@@ -132,3 +141,14 @@ def _write(contents, options, folder):
         written += [os.path.join(options.docs, name) for name in files]
     print(summary_text(contents))
     print(f"wrote       {', '.join(written)}")
+
+
+def _write_example(plan, dataset, options, folder):
+    from .example import example_files
+    from .worker import file_of
+
+    task = plan.example
+    files = example_files(os.path.join(folder, NETWORKS), file_of(task, plan.setup), task.start.condition, dataset)
+    for own, contents in files.items():
+        write_all(os.path.join(options.example, own), contents, "example")
+    print(f"wrote       {options.example}: a network with blocks in integers, and images")

@@ -77,6 +77,11 @@ class Run:
         return f"{self.network}-{self.condition}-{self.attention}-seed{self.seed}"
 
     @property
+    def name(self) -> str:
+        """As a part of a file's name."""
+        return str(self)
+
+    @property
     def cost(self) -> float:
         """How long it takes, roughly: long ones start first, so that all cores end together."""
         return ((1.4 if CONDITIONS[self.condition].canvas else 1.0) * (0.6 if self.network == "residual" else 1.0)
@@ -125,6 +130,11 @@ class Quantising:
         return f"{self.start}, {how}"
 
     @property
+    def name(self) -> str:
+        """As a part of a file's name."""
+        return f"{self.start}-{f'aware{self.aware}' if self.aware else 'quantised'}"
+
+    @property
     def settings(self) -> dict:
         """As of :class:`Run`."""
         return {"start": str(self.start), "quantised": self.aware or BITS}
@@ -137,6 +147,11 @@ class Plan:
     setup: Setup
     runs: tuple[Run, ...]
     later: tuple[Tuning | Quantising, ...]
+
+    @property
+    def example(self) -> Quantising | None:
+        """What trains the network of ``EXAMPLE=``: the first one with integers."""
+        return next((task for task in self.later if isinstance(task, Quantising) and task.aware is not None), None)
 
 
 def make_plan(quick: bool) -> Plan:

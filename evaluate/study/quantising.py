@@ -2,18 +2,19 @@
 """A trained network with tiles whose blocks become those of the hardware, bit for bit, in a worker process."""
 
 import copy
+import dataclasses
 import functools
 import time
 
 from torch import nn
 
 from ...batch.store import BLOCK, sources
-from ...golden import BlockFormats, calibrate_blocks, quantise_se
-from ...hdl.config import DataType
+from ...golden import calibrate_blocks
+from .kept import quantised
 from .plan import BITS, Quantising, Setup
 from .training import BATCH, fixed_frames, train
 from .tuning import TUNING_SEED
-from .worker import OWN_FILES, PRIOR_FRAMES, PRIOR_SEED, Bench, open_bench, row, trained
+from .worker import OWN_FILES, PRIOR_FRAMES, PRIOR_SEED, Bench, keep, open_bench, row, trained
 from .worker import identity as first_identity
 
 __all__ = ["identity", "in_integers", "quantise"]
@@ -29,7 +30,7 @@ def identity() -> dict:
 
 def in_integers(network: nn.Module, bits: int, bench: Bench) -> nn.Module:
     """`network` with quantised blocks, data and weights of `bits`, calibrated on training images; changed in place."""
-    quantise_se(network, BlockFormats(DataType(bits, True), bits))
+    quantised(network, bits)
     frames = fixed_frames(bench.images[:PRIOR_FRAMES], bench.condition, PRIOR_SEED)
     calibrate_blocks(network, frames.split(BATCH))
     return network
@@ -39,9 +40,9 @@ def quantise(task: Quantising, setup: Setup, folder: str | None, digest: str, ne
     """The rows of the network of ``task.start`` with blocks in integers; see :func:`.tuning.tune`.
 
     In a row ``method`` is "after" where it was quantised after training, "tuned" after training on in float, and
-    "aware" where it was trained on in integers.
+    "aware" where it was trained on in integers. Such a network is kept in the folder `networks`.
     """
-    since, run, rows = time.perf_counter(), task.start, []
+    since, run, rows, kept = time.perf_counter(), task.start, [], {}
     bench = open_bench(folder, setup, digest, run.condition)
     network, maps = trained(run, setup, networks, weights, bench)
 
@@ -55,10 +56,12 @@ def quantise(task: Quantising, setup: Setup, folder: str | None, digest: str, ne
         in_integers(network, task.aware, bench)
         train_on(network)
         add(network, task.aware, "aware")
+        form = dataclasses.replace(bench.form(run), bits=task.aware)
+        kept["weights"] = keep(task, setup, networks, network, form)
     else:
         for method in ("after", "tuned"):
             if method == "tuned":
                 train_on(network)
             for bits in BITS:
                 add(in_integers(copy.deepcopy(network), bits, bench), bits, method)
-    return {"rows": rows, "seconds": round(time.perf_counter() - since, 2)}
+    return {"rows": rows, **kept, "seconds": round(time.perf_counter() - since, 2)}

@@ -17,20 +17,21 @@ from torch import nn
 from ...batch.pool import TaskFailed
 from ...batch.store import sources
 from ...gen.files import write_all
-from .attention import SE, Attention, BlockMap, attended, block_maps, buffer_elements, priors_of
+from .attention import SE, Attention, BlockMap, attended, buffer_elements, priors_of
 from .conditions import CONDITIONS
 from .data import read_dataset
-from .networks import NETWORKS, make_network
-from .plan import Run, Setup
+from .kept import Form, network_bytes
+from .networks import NETWORKS
+from .plan import Quantising, Run, Setup
 from .training import correct_answers, fixed_frames, platform, train
 
-__all__ = ["Bench", "correct_of", "file_of", "identity", "is_kept", "open_bench", "row", "train_run", "trained"]
+__all__ = ["Bench", "correct_of", "file_of", "identity", "is_kept", "keep", "open_bench", "row", "train_run", "trained"]
 
 # Seeds apart from those of trainings: of the frames that networks are tested on, and that priors come from.
 TEST_SEED, PRIOR_SEED = 1_000_001, 1_000_002
 PRIOR_FRAMES = 512
 OWN_FILES = tuple(f"evaluate/study/{name}.py" for name in (
-    "attention", "conditions", "data", "networks", "training", "worker"))
+    "attention", "conditions", "data", "kept", "networks", "training", "worker"))
 # What a float network with tiles is made by.
 MODELS = ("hdl/tiling.py", *(f"golden/{name}.py" for name in (
     "convert", "descriptors", "module", "priors", "recognise", "replace")))
@@ -51,25 +52,26 @@ class Bench:
         dataset = read_dataset(folder, setup.train, setup.test)
         if dataset.digest != digest:
             raise TaskFailed("the images have changed during the run")
-        self.classes, self.shape = len(dataset.classes), dataset.shape
+        self.classes, self.shape = dataset.classes, dataset.shape
         arrays = dataset.train, dataset.train_labels, dataset.test, dataset.test_labels
         self.images, self.labels, images, self.test_labels = (
             torch.from_numpy(array).to(self.where.device) for array in arrays)
         self.frames = fixed_frames(images, self.condition, TEST_SEED)
 
-    def network(self, run: Run, attention: Attention | None = None) -> tuple[nn.Module, dict[str, BlockMap]]:
+    def form(self, run: Run) -> Form:
+        """What the network of `run` is."""
+        channels, *size = self.shape
+        return Form(run.network, (channels, *self.condition.size(*size)), self.classes, run.attention)
+
+    def network(self, run: Run) -> tuple[nn.Module, dict[str, BlockMap]]:
         """The network of `run` with its weights before training, and the sizes of its blocks' maps.
 
-        Networks of the same seed have the same weights, whatever is in their blocks: all are made with
-        squeeze-and-excite. `attention` instead of the run's own.
+        Networks of the same seed have the same weights, whatever is in their blocks.
         """
-        channels, *size = self.shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
-            network = make_network(run.network, channels, self.condition.size(*size)[0], self.classes)
-        network.to(self.where.device)
-        maps = block_maps(network, self.frames[:1])
-        return attended(network, attention or run.attention, maps), maps
+            network, maps = self.form(run).make()
+        return network.to(self.where.device), maps
 
     def priors(self, network: nn.Module) -> dict[str, np.ndarray]:
         """The priors of a network's blocks, from frames of training images."""
@@ -84,19 +86,26 @@ class Bench:
 open_bench = functools.lru_cache(1)(Bench)
 
 
-def file_of(run: Run, setup: Setup) -> str:
-    """The name of the file with a network's weights after training."""
-    return f"{'' if setup.name == 'full' else setup.name + '-'}{run}.pt"
+def file_of(task: Run | Quantising, setup: Setup) -> str:
+    """The name of the file with the network that a task has trained."""
+    return f"{'' if setup.name == 'full' else setup.name + '-'}{task.name}.pt"
 
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def is_kept(run: Run, setup: Setup, networks: str, weights: str) -> bool:
-    """Whether the folder `networks` still has the weights of `run`, with the hash `weights`."""
+def keep(task: Run | Quantising, setup: Setup, networks: str, network: nn.Module, form: Form) -> str:
+    """Write the `network` of `form` that `task` has trained into the folder `networks`; the hash of its file."""
+    content = network_bytes(network, form)
+    write_all(networks, {file_of(task, setup): content})
+    return _hash(content)
+
+
+def is_kept(task: Run | Quantising, setup: Setup, networks: str, weights: str) -> bool:
+    """Whether the folder `networks` still has the file of `task` with the hash `weights`."""
     try:
-        return _hash(pathlib.Path(networks, file_of(run, setup)).read_bytes()) == weights
+        return _hash(pathlib.Path(networks, file_of(task, setup)).read_bytes()) == weights
     except OSError:
         return False
 
@@ -128,10 +137,8 @@ def train_run(run: Run, setup: Setup, folder: str | None, digest: str, networks:
     rows = [row(run, run.attention, maps, bench.test(network), "scratch", since)]
     if run.attention == SE:
         rows += _swapped(run, bench, network, maps)
-    file = io.BytesIO()
-    torch.save(network.to("cpu").state_dict(), file)
-    write_all(networks, {file_of(run, setup): file.getvalue()})
-    return {"rows": rows, "weights": _hash(file.getvalue()), "seconds": round(time.perf_counter() - since, 2),
+    weights = keep(run, setup, networks, network, bench.form(run))
+    return {"rows": rows, "weights": weights, "seconds": round(time.perf_counter() - since, 2),
             "parameters": sum(parameter.numel() for parameter in network.parameters())}
 
 
@@ -153,5 +160,5 @@ def trained(run: Run, setup: Setup, networks: str, weights: str, bench: Bench) -
     if _hash(content) != weights:
         raise TaskFailed(f"{file_of(run, setup)} has changed since it was trained")
     network, maps = bench.network(run)
-    network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+    network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True)["weights"])
     return network, maps

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from tiled_se.evaluate.study import plan
 from tiled_se.evaluate.study.attention import SE, Attention
+from tiled_se.evaluate.study.kept import load_network
 
 from ..helpers.study_images import write_folders, write_idx
 
@@ -60,12 +64,14 @@ def test_quick_study(tiled_se, tmp_path):
     assert not (out / "study.json").exists()
     kept = len(list(out.glob("results/*.json")))
 
-    finished = tiled_se.passes("study", *arguments, "--docs", docs)
+    example = tmp_path / "example"
+    finished = tiled_se.passes("study", *arguments, "--docs", docs, "--example", example)
     total = len(plan.make_plan(True).runs)
     assert finished.out.startswith(f"{total} networks, {kept} of them finished before; ")
     content = (out / "study.json").read_bytes()
     _check(json.loads(content))
     assert (docs / "study.md").read_text().startswith("<!-- SPDX")
+    _check_example(example)
 
     again = tiled_se.passes("study", *arguments)
     assert again.out.startswith(f"{total} networks, {total} of them finished before; ")
@@ -88,6 +94,20 @@ def _check(study):
     assert study["comparisons"]
     assert study["setup"]["quick"]
     assert study["dataset"]["train_images"] == 640
+
+
+def _check_example(folder):
+    """A network with blocks in integers, which finds the classes of the images."""
+    (path,) = folder.glob("*.pt")
+    network, form = load_network(path)
+    assert path.name == f"quick-{plan.make_plan(True).example.name}.pt"
+    assert form.bits == 8
+    answers = []
+    for number, label in enumerate(form.classes):
+        frames = np.stack([np.asarray(Image.open(file)) for file in sorted((folder / "images" / label).glob("*.png"))])
+        answers += (network(torch.from_numpy(frames).float()[:, None] / 255).argmax(1) == number).tolist()
+    assert len(answers) == 20
+    assert sum(answers) > 14
 
 
 def test_repeated_study(short, tiled_se, tmp_path):
