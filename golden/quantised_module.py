@@ -168,30 +168,45 @@ class QuantisedTiledSE(TiledSE):
         return self._fitted(height, width).quantised
 
     def codes(self, x: torch.Tensor) -> torch.Tensor:
-        """y's integers, int32, for real maps `x` (N, C, H, W)."""
+        """y's integers, int32, for real maps `x`, (N, C, H, W) or (C, H, W)."""
+        maps = self._checked(x)
+        if not len(maps):
+            return torch.empty_like(x, dtype=torch.int32)
         with torch.no_grad():
-            y = run(self._fitted(*self._size(x)), x, None).y
-        return y.transpose(2, 3) if self.tiling.order is Order.COLUMNS else y
+            y = self._lines(run(self._fitted(*maps.shape[2:]), self._lines(maps), None).y)
+        return y if x.ndim == 4 else y.squeeze(0)
 
     def _fitted(self, height: int, width: int) -> Fitted:
         own = None if self.formats.outputs is None else self.y_format
         length = height if self.tiling.order is Order.COLUMNS else width
         return self._fits.get(self.block(), self.tiling, length, self.formats, self.x_format, own, self.training)
 
-    def _size(self, x: torch.Tensor) -> torch.Size:
+    def _checked(self, x: torch.Tensor) -> torch.Tensor:
+        """`x` as (N, C, H, W)."""
         channels = self.fc1.weight.shape[1]
-        if x.ndim != 4 or x.shape[1] != channels or not x.numel():
-            raise ConfigError("x", list(x.shape), f"must have the shape [N, C, H, W] with C = {channels}")
-        return x.shape[2:]
+        if x.ndim not in (3, 4) or x.shape[-3] != channels or 0 in x.shape[-2:]:
+            raise ConfigError("x", list(x.shape), f"must have the shape [N, C, H, W] or [C, H, W] with C = {channels}")
+        if not x.is_floating_point():
+            raise ConfigError("x", x.dtype, "must hold real numbers of a floating-point type")
+        return x if x.ndim == 4 else x.unsqueeze(0)
+
+    def _lines(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps (N, C, H, W) in the order of the stream, or the reverse."""
+        return x.transpose(2, 3) if self.tiling.order is Order.COLUMNS else x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scale `x` (N, C, H, W), any H and W; returns the same shape."""
-        size = self._size(x)
-        if self._seen is None:
-            layers = (tensor for layer in (self.fc1, self.fc2) for tensor in (layer.weight, layer.bias))
-            return StraightThrough.apply(x, *layers, self._fitted(*size))
+        """Scale `x` (N, C, H, W) or (C, H, W), any H and W; returns the same shape."""
+        maps = self._checked(x)
+        # Maps of no image have no integers, but each parameter must get a gradient, of zeros.
+        if self._seen is not None or not len(maps):
+            return self._in_float(x)
+        layers = (tensor for layer in (self.fc1, self.fc2) for tensor in (layer.weight, layer.bias))
+        y = self._lines(StraightThrough.apply(self._lines(maps), *layers, self._fitted(*maps.shape[2:])))
+        return y if x.ndim == 4 else y.squeeze(0)
+
+    def _in_float(self, x: torch.Tensor) -> torch.Tensor:
         y = super().forward(x)
-        for stream, histogram in self._seen.items():
+        for stream, histogram in (self._seen or {}).items():
             histogram.add({"x": x, "y": y}[stream].detach().cpu().double().numpy())
         return y
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from ..hdl.config import ConfigError, Order
+from ..hdl.config import ConfigError
 from .exact_maps import ExactMaps, pieces, real, steps_of
 from .fitted import Fitted
 from .module import ACTIVATIONS, gate_function
@@ -34,24 +34,23 @@ class Outputs:
 
 
 def run(fitted: Fitted, x: torch.Tensor, dtype: torch.dtype | None, for_gradient: bool = False) -> Outputs:
-    """The outputs of a block for maps `x` (N, C, H, W), as real values of `dtype`, or with None as integers (int32).
+    """The outputs of a block for maps `x`, as real values of `dtype`, or with None as integers (int32).
 
     ``y_steps`` are kept `for_gradient` only. ConfigError ("x") if a number is not finite.
     """
     config, form = fitted.config, fitted.x
-    lines = _lines(x, fitted)
-    maps = ExactMaps(config, lines.shape[2], x.device)
+    maps = ExactMaps(config, x.shape[2], x.device)
     clamped = _clamps(x, fitted, maps)
-    steps = torch.empty_like(lines, dtype=torch.float32)
-    y = torch.empty_like(lines, dtype=dtype or torch.int32)
+    steps = torch.empty_like(x, dtype=torch.float32)
+    y = torch.empty_like(x, dtype=dtype or torch.int32)
     y_steps = torch.empty_like(steps) if for_gradient and config.requantised else None
     parts = []
-    for piece in pieces(lines):
-        steps[piece] = steps_of(lines[piece], form)
+    for piece in pieces(x):
+        steps[piece] = steps_of(x[piece], form)
         parts.append(maps.parts(steps[piece].clamp(*maps.limits) if clamped else steps[piece], exact=True))
     sums, *_, gates = fitted.model.excite(maps.line_sums(torch.cat(parts)))
     spread = maps.spread(gates.to(x.device))
-    for piece in pieces(lines):
+    for piece in pieces(x):
         inputs = steps[piece].clamp(*maps.limits) if clamped else steps[piece]
         result = maps.outputs(inputs, maps.over_line(spread[piece]))
         if config.requantised:
@@ -60,11 +59,6 @@ def run(fitted: Fitted, x: torch.Tensor, dtype: torch.dtype | None, for_gradient
             result = result.clamp(*maps.y_limits)
         y[piece] = result + fitted.y.zero_point if dtype is None else real(result, fitted.y.scale, dtype)
     return Outputs(y, steps, y_steps, clamped, sums, maps)
-
-
-def _lines(x: torch.Tensor, fitted: Fitted) -> torch.Tensor:
-    """Maps (N, C, H, W) in the order of the stream, or the reverse."""
-    return x.transpose(2, 3) if fitted.config.order is Order.COLUMNS else x
 
 
 def _clamps(x: torch.Tensor, fitted: Fitted, maps: ExactMaps) -> bool:
@@ -77,7 +71,10 @@ def _clamps(x: torch.Tensor, fitted: Fitted, maps: ExactMaps) -> bool:
 
 
 class StraightThrough(torch.autograd.Function):
-    """``apply(x, w1, b1, w2, b2, fitted)``: the real outputs of a :class:`Fitted` block for maps `x` (N, C, H, W).
+    """``apply(x, w1, b1, w2, b2, fitted)``: the real outputs of a :class:`Fitted` block for maps `x`.
+
+    Maps have the stream's lines, as in :class:`Outputs`: a map turned here would be a view, which PyTorch lets nobody
+    change in place.
 
     The weights are those that the block was quantised from, w1 and w2 of any shape with as many elements. The gradient
     is that of the float block at the real values that the integers stand for: of x, of weights, biases and prior, and
@@ -96,38 +93,43 @@ class StraightThrough(torch.autograd.Function):
             ctx.fitted, ctx.maps, ctx.clamped, ctx.dtype = fitted, made.maps, made.clamped, x.dtype
             ctx.weights = tuple((value.shape, value.dtype) for value in (w1, b1, w2, b2))
             ctx.save_for_backward(made.steps, made.y_steps, made.sums)
-        return _lines(made.y, fitted)
+        return made.y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradients of x and of the weights."""
-        fitted, maps, (steps, y_steps, sums) = ctx.fitted, ctx.maps, ctx.saved_tensors
-        lines, dtype = _lines(grad, fitted), torch.promote_types(ctx.dtype, torch.float32)
-        limits = maps.limits if ctx.clamped else None
-        passed, parts = [], []
-        for piece in pieces(lines):
-            own = lines[piece].to(dtype)
-            passed.append(own if y_steps is None else _passed(own, y_steps[piece], maps.y_limits))
-            parts.append(maps.parts(passed[-1] * (steps[piece].clamp(*limits) if limits else steps[piece])))
-        by_gates = maps.tile_sums(torch.cat(parts)) * fitted.x.scale
-        gates, (by_means, *by_weights) = _excite(fitted, sums.to(grad.device), maps.counts, by_gates)
-        by_x = None
-        if ctx.needs_input_grad[0]:
-            by_x = torch.empty_like(lines, dtype=ctx.dtype)
-            by_lines = maps.spread_averaged((by_means / maps.counts).to(dtype))
-            spread = maps.spread(gates + fitted.config.residual)
-            for own, piece in zip(passed, pieces(lines), strict=True):
-                both = torch.addcmul(maps.over_line(by_lines[piece]), own, maps.over_line(spread[piece]))
-                by_x[piece] = _passed(both, steps[piece], limits) if limits else both
-            by_x = _lines(by_x, fitted)
-        return by_x, *(value.reshape(shape).to(kind) if needed else None for value, (shape, kind), needed in zip(
-            by_weights, ctx.weights, ctx.needs_input_grad[1:5], strict=True)), None
+        # Whoever calls `backward` inside of autocast would get sums of bfloat16.
+        with torch.autocast(grad.device.type, enabled=False):
+            return _gradients(ctx, grad)
+
+
+def _gradients(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    fitted, maps, (steps, y_steps, sums) = ctx.fitted, ctx.maps, ctx.saved_tensors
+    dtype = torch.promote_types(ctx.dtype, torch.float32)
+    limits = maps.limits if ctx.clamped else None
+    passed, parts = [], []
+    for piece in pieces(grad):
+        own = grad[piece].to(dtype)
+        passed.append(own if y_steps is None else _passed(own, y_steps[piece], maps.y_limits))
+        parts.append(maps.parts(passed[-1] * (steps[piece].clamp(*limits) if limits else steps[piece])))
+    by_gates = maps.tile_sums(torch.cat(parts)) * fitted.x.scale
+    gates, (by_means, *by_weights) = _excite(fitted, sums.to(grad.device), maps.counts, by_gates)
+    by_x = None
+    if ctx.needs_input_grad[0]:
+        by_x = torch.empty_like(grad, dtype=ctx.dtype)
+        by_lines = maps.spread_averaged((by_means / maps.counts).to(dtype))
+        spread = maps.spread(gates + fitted.config.residual)
+        for own, piece in zip(passed, pieces(grad), strict=True):
+            both = torch.addcmul(maps.over_line(by_lines[piece]), own, maps.over_line(spread[piece]))
+            by_x[piece] = _passed(both, steps[piece], limits) if limits else both
+    return by_x, *(value.reshape(shape).to(kind) if needed else None for value, (shape, kind), needed in zip(
+        by_weights, ctx.weights, ctx.needs_input_grad[1:5], strict=True)), None
 
 
 def _passed(grad: torch.Tensor, steps: torch.Tensor, limits: tuple[int, int]) -> torch.Tensor:
     """`grad` where the integers `steps` are within their `limits`, else 0."""
-    # Steps are whole numbers, so this is 1 beyond the limits. Comparisons and `where` take ten times as long.
+    # Steps are whole numbers, so this is 1 beyond the limits. Comparisons and `where` take far longer.
     outside = (steps - steps.clamp(*limits)).abs_().clamp_(max=1)
     return torch.addcmul(grad, grad, outside.to(grad.dtype), value=-1)
 

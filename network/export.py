@@ -69,9 +69,10 @@ def _maps(model: nn.Module, blocks: Mapping[str, QuantisedTiledSE], batches: Ite
 
     def add(name: str, module: QuantisedTiledSE, args: tuple, kwargs: Mapping[str, Any]) -> None:
         left = frames - sum(len(maps) for maps, _ in found[name])
-        x = (*args, *kwargs.values())[0].detach()[:left]
+        x = (*args, *kwargs.values())[0].detach()
+        x = (x if x.ndim == 4 else x.unsqueeze(0))[:left]
         # All frames of a simulation have one size.
-        if left and (not found[name] or x.shape[1:] == found[name][0][0].shape[1:]):
+        if len(x) and (not found[name] or x.shape[1:] == found[name][0][0].shape[1:]):
             found[name].append((x, module.codes(x)))
 
     handles = [module.register_forward_pre_hook(functools.partial(add, name), with_kwargs=True)

@@ -191,7 +191,7 @@ def test_tiled_blocks_stay_with_a_warning():
     (lambda: QuantisedTiledSE(2, 1)(torch.zeros(1, 2, 3, 3)),
      "x_scale=unknown: must be calibrated first, with calibrate_blocks, or set"),
     (lambda: QuantisedTiledSE(2, 1)(torch.zeros(1, 3, 3, 3)),
-     "x=[1, 3, 3, 3]: must have the shape [N, C, H, W] with C = 2"),
+     "x=[1, 3, 3, 3]: must have the shape [N, C, H, W] or [C, H, W] with C = 2"),
     (lambda: calibrated()(torch.full((1, 2, 3, 3), torch.inf)), "x=not finite: must hold finite numbers only"),
     (lambda: calibrated()(torch.full((1, 2, 3, 3), torch.nan)), "x=not finite: must hold finite numbers only"),
     (lambda: setattr(calibrated(), "x_format", DataFormat(1.0, 0, DataType(4))),
