@@ -65,7 +65,7 @@ class Fits:
         """The block for lines of this `length`; see :func:`block_config`.
 
         The widths are the least that keep ``formats.error_lsb``. With `keep_widths` they are those of the last weights
-        as long as these keep it, which takes a tenth of the time. ConfigError if no widths keep it.
+        as long as these keep it, which takes far less time. ConfigError if no widths keep it.
         """
         key = tiling, length, formats, x, y
         last = self._known.pop(key, None)

@@ -25,10 +25,12 @@ def calibrate_blocks(model: nn.Module, batches: Iterable[Any], method: RangeMeth
 
     A batch is the model's input, as for :func:`.mean_descriptors`; the model runs in evaluation mode, and its modes are
     restored. A block that no batch reaches keeps the formats that it has, if any. Raises ConfigError, and changes no
-    format: ("batches") if there are none or a map is not finite, and as :meth:`.DataFormat.calibrate` if a range has no
-    format.
+    format: ("model") if it has no such block, ("batches") if there are none or a map is not finite, and as
+    :meth:`.DataFormat.calibrate` if a range has no format.
     """
     blocks = [module for module in model.modules() if isinstance(module, QuantisedTiledSE)]
+    if not blocks:
+        raise ConfigError("model", type(model).__name__, "must have quantised blocks: tile_se(quantised=...)")
     try:
         for block in blocks:
             block.observe()

@@ -4,10 +4,11 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy.typing as npt
 import torch
+import torch.fx
 
 from ..hdl.config import ConfigError, Gate, Mid, Order, Tiling
 from .block import DataFormat, within_ratios
@@ -42,7 +43,9 @@ class QuantisedTiledSE(TiledSE):
     ``to`` or ``half`` say, and are not trained.
 
     The integers depend on the length of the stream's lines, W or with ``Order.COLUMNS`` H: those of up to 16 lengths
-    are kept. `torch.compile`, `torch.fx` and `torch.export` can't look into the module; export a :class:`TiledSE`.
+    are kept. `torch.compile` leaves the module as it is, and compiles what is around it. Tracing, scripting and
+    exporting it are refused: export a :class:`TiledSE`. State dicts know the types of x's and y's integers, whose
+    scales are refused by a block of others.
 
     Parameters
     ----------
@@ -64,6 +67,8 @@ class QuantisedTiledSE(TiledSE):
         self._quantise(formats)
 
     def _quantise(self, formats: BlockFormats) -> None:
+        if not isinstance(formats, BlockFormats):
+            raise TypeError(f"formats={formats!r}: must be BlockFormats")
         self.formats = formats
         for name in ("x_scale", "x_zero_point", "y_scale", "y_zero_point"):
             self._buffers.pop(name, None)
@@ -196,6 +201,18 @@ class QuantisedTiledSE(TiledSE):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale `x` (N, C, H, W) or (C, H, W), any H and W; returns the same shape."""
+        if torch.compiler.is_dynamo_compiling():
+            # Without it, the compiler would look into the integer model for minutes.
+            return torch.compiler.disable(self._run)(x)
+        if isinstance(x, torch.fx.Proxy) or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            self.__prepare_scriptable__()
+        return self._run(x)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """What `torch.jit.script` calls; ConfigError."""
+        raise ConfigError("model", type(self).__name__, "must not be traced, scripted or exported; a TiledSE can be")
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         maps = self._checked(x)
         # Maps of no image have no integers, but each parameter must get a gradient, of zeros.
         if self._seen is not None or not len(maps):
@@ -221,14 +238,28 @@ class QuantisedTiledSE(TiledSE):
                 setattr(self, name, scale.to(moved.device))
         return self
 
+    @property
+    def _types(self) -> dict[str, str]:
+        """The types of the streams' integers, as state dicts have them."""
+        return {"x": str(self.formats.data), "y": str(self.formats.outputs)}
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):
+            destination._metadata[prefix[:-1]]["types"] = self._types
+
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool,
                               missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+        names = {prefix + f"{stream}_{part}" for stream in self._streams for part in ("scale", "zero_point")}
+        types = local_metadata.get("types", self._types)
+        if types != self._types and names & state_dict.keys():
+            error_msgs.append(f"the scales of {prefix[:-1] or type(self).__name__} are for integers of types {types}, "
+                              f"not {self._types}; leave them out and calibrate, or use quantise_se after loading")
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
                                       error_msgs)
         # A float block has no formats; it may be loaded before calibration.
-        for name in (f"{stream}_{part}" for stream in self._streams for part in ("scale", "zero_point")):
-            if prefix + name in missing_keys:
-                missing_keys.remove(prefix + name)
+        if not names & state_dict.keys():
+            missing_keys[:] = [name for name in missing_keys if name not in names]
 
 
 def _as_float32(form: DataFormat) -> DataFormat:

@@ -2,6 +2,7 @@
 """Networks whose blocks become quantised ones: conversion and back, calibration, saving, and bad input."""
 
 import copy
+import io
 import re
 
 import numpy as np
@@ -152,6 +153,26 @@ def test_saving_and_copies():
     assert torch.equal(other(x), expected)
 
 
+def test_scales_of_other_integers():
+    """The scales of a state dict are never taken for those of other integers, nor some of them without the others."""
+    eight, four = (quantise_se(tile_se(made(), 2), formats) for formats in (BlockFormats(), FOUR))
+    calibrate_blocks(eight, [images()])
+    file = io.BytesIO()
+    torch.save(eight.state_dict(), file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    with pytest.raises(RuntimeError, match="the scales of 1 are for integers of types {'x': 'int8', 'y': 'None'}, "
+                                           "not {'x': 'int4', 'y': 'None'}; leave them out and calibrate, or use"):
+        four.load_state_dict(state)
+    for name in [name for name in state if name.endswith(("_scale", "_zero_point"))]:
+        del state[name]
+    four.load_state_dict(state)
+    assert torch.equal(four[1].fc1.weight, eight[1].fc1.weight)
+    own = quantise_se(tile_se(made(), 2), BlockFormats(outputs=DataType(8)))
+    with pytest.raises(RuntimeError, match="Missing key.*: \"1.y_scale\", \"1.y_zero_point\", \"3.y_scale"):
+        own.load_state_dict(dict(eight.state_dict()))
+
+
 def test_precision_of_formats():
     """Scales stay float64, on the device of the others, and shown with the rest."""
     network = quantise_se(tile_se(made(), 2), OWN)
@@ -205,6 +226,8 @@ def test_tiled_blocks_stay_with_a_warning():
     (lambda: BlockFormats(outputs=DataType(2), y_zero_point=2), "y_zero_point=2: must be from -2 to 1"),
     (lambda: quantise_se(tile_se(made(), {"1": 2}), {"3": OWN}),
      "formats=3: must name tiled blocks of the model: 1"),
+    (lambda: calibrate_blocks(tile_se(made(), 2), [images()]),
+     "model=Sequential: must have quantised blocks: tile_se(quantised=...)"),
     (lambda: calibrate_blocks(calibrated(), []), "batches=0: must be at least one"),
     (lambda: calibrate_blocks(calibrated(), [torch.full((1, 2, 3, 3), torch.nan)]),
      "batches=not finite: must give finite maps at every quantised block"),
@@ -234,3 +257,10 @@ def test_a_failed_calibration_changes_nothing():
 def test_wrong_types():
     with pytest.raises(TypeError, match=re.escape("data='int8': must be a DataType")):
         BlockFormats("int8")
+    network = made()
+    modules = list(network)
+    for convert in (lambda: tile_se(network, 2, quantised="int8"), lambda: quantise_se(TiledSE(3, 2), "int8"),
+                    lambda: QuantisedTiledSE(3, 2, formats="int8")):
+        with pytest.raises(TypeError, match=re.escape("formats='int8': must be BlockFormats")):
+            convert()
+    assert list(network) == modules

@@ -149,6 +149,49 @@ def test_replicas(tiling, monkeypatch):
         assert torch.equal(replica(x), expected)
 
 
+class Network(nn.Module):
+    """A block between layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.block, self.last = nn.Conv2d(3, 4, 1), made(Tiling(k=2)), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        """`x` (N, 3, H, W) to (N, 2, H, W)."""
+        return self.last(self.block(self.first(x)).relu())
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch asks for it
+def test_compiled_networks():
+    """What is around the block is compiled, for all sizes; the block is as it was."""
+    network, graphs = Network(), []
+    torch._dynamo.reset()
+    compiled = torch.compile(network, dynamic=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    for height in (5, 9, 12):
+        x = torch.randn(2, 3, height, 7)
+        assert_equal(gradients(network, x, lambda _: compiled), gradients(network, x))
+    assert len(graphs) == 2
+
+
+REFUSED = r"^model=QuantisedTiledSE: must not be traced, scripted or exported; a TiledSE can be$"
+
+
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning",
+                            "ignore:The feature will be removed:DeprecationWarning",
+                            "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("tool", [
+    lambda network, x: torch.fx.symbolic_trace(network),
+    lambda network, x: torch.jit.script(network),
+    lambda network, x: torch.jit.trace(network, x),
+    lambda network, x: torch.export.export(network, (x,)),
+    lambda network, x: torch.onnx.export(network, (x,), io.BytesIO(), dynamo=False),
+], ids=["fx", "script", "trace", "export", "onnx"])
+def test_refused_tools(tool):
+    """They would make programs with the numbers of one size, or fail somewhere in the integer model."""
+    with pytest.raises(ConfigError, match=REFUSED):
+        tool(Network(), torch.randn(2, 3, 5, 7))
+
+
 @pytest.mark.parametrize(("x", "message"), [
     (torch.zeros(2, 4, 0, 3), "x=[2, 4, 0, 3]: must have the shape [N, C, H, W] or [C, H, W] with C = 4"),
     (torch.zeros(4, 3, 3, 3).long(), "x=[4, 3, 3, 3]: must have the shape [N, C, H, W] or [C, H, W] with C = 4"),
