@@ -11,7 +11,7 @@ from tiled_se.gen.block_spec import assemble
 from tiled_se.gen.data import Input, weights_of
 from tiled_se.gen.options import BlockOptions
 from tiled_se.golden import BlockFormats, DataFormat, IntegerModel, QuantisedTiledSE, TiledSE
-from tiled_se.hdl.config import Order
+from tiled_se.hdl.config import Context, Order
 
 __all__ = ["by_commands", "random_block"]
 
@@ -19,6 +19,7 @@ __all__ = ["by_commands", "random_block"]
 def random_block(seed, dtype=torch.float64):
     """(module, maps, x format, y format or None): a block of :func:`random_case` in evaluation mode, and hard maps.
 
+    Every other of its patches is a strip of whole rows here.
     The maps, (N, C, H, W), have numbers at, between and half-way between the integers, and beyond the range.
     """
     config, block, scale, rng = random_case(seed)
@@ -27,7 +28,8 @@ def random_block(seed, dtype=torch.float64):
     low, high = x.dequantise(config.data.low), x.dequantise(config.data.high)
     prior = None if block.prior is None else block.prior.clip(low, high)
     formats = BlockFormats(config.data, config.weight_bits, y and y.data)
-    block = TiledSE.from_block(dataclasses.replace(block, prior=prior), config.tiling)
+    tiling = dataclasses.replace(config.tiling, tile_width=None) if seed // len(Context) % 2 else config.tiling
+    block = TiledSE.from_block(dataclasses.replace(block, prior=prior), tiling)
     module = QuantisedTiledSE.of(block.to(dtype).eval(), formats)
     module.x_format = x
     if y is not None:

@@ -161,7 +161,7 @@ class Network(nn.Module):
         return self.last(self.block(self.first(x)).relu())
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch asks for it
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not:UserWarning")  # torch looks at it
 def test_compiled_networks():
     """What is around the block is compiled, for all sizes; the block is as it was."""
     network, graphs = Network(), []
