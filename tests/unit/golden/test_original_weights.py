@@ -17,7 +17,7 @@ from tests.helpers.torch_blocks import (
     mobilenet,
     resnet,
 )
-from tiled_se.golden.convert import tile_se, untile_se
+from tiled_se.golden.convert import quantise_se, tile_se, untile_se
 from tiled_se.golden.module import TiledSE
 
 C, CR, WHOLE = 8, 4, 1000
@@ -34,6 +34,17 @@ class Swapped(nn.Module):
         return x * self.fc1(self.fc2(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
 
 
+class Normalised(nn.Module):
+    """A block with batch normalisation, whose layers have the tiled block's names."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.bn, self.fc2 = nn.Conv2d(C, CR, 1), nn.BatchNorm2d(CR), nn.Conv2d(CR, C, 1)
+
+    def forward(self, x):
+        return x * self.fc2(self.bn(self.fc1(x.mean((2, 3), keepdim=True))).relu()).sigmoid()
+
+
 def alone(make, *arguments):
     return lambda: nn.Sequential(make(*arguments))
 
@@ -44,6 +55,7 @@ NETWORKS = {
     "layers out of order": alone(MobileNetV3SE, C, CR),
     "one axis more": alone(Conv1dSE, C, CR),
     "batch normalisation": alone(NormalisedSELayer, C, CR),
+    "batch normalisation, and the same names": lambda: nn.Sequential(Normalised()),
     "a wrapper": lambda: nn.Sequential(Residual(ClassicSELayer(C, CR))),
     "swapped names": lambda: nn.Sequential(Swapped()),
     "the model is the block": lambda: ClassicSELayer(C, CR),
@@ -81,13 +93,16 @@ def test_originals(name, assign):
     assert_same(untile_se(network), original, name)
 
 
-@every_network
-def test_tiled(name):
-    """The tiled network's own state dict."""
+# Without a version, swapped names are taken for the original's.
+@pytest.mark.parametrize(("name", "plain"), [
+    (name, plain) for name in NETWORKS for plain in (False, True) if not (plain and name == "swapped names")])
+def test_tiled(name, plain):
+    """The tiled network's own state dict; as a plain dictionary, too, in which torch notes no versions."""
     original = trained(name)
     tiled, network = (tile_se(each, WHOLE, check=False) for each in (copy.deepcopy(original), NETWORKS[name]()))
-    network.load_state_dict(tiled.state_dict())
+    network.load_state_dict(dict(tiled.state_dict()) if plain else tiled.state_dict())
     assert_same(network, original, name)
+    quantise_se(network).load_state_dict(dict(tiled.state_dict()) if plain else tiled.state_dict())
 
 
 def test_sharing():
