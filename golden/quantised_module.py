@@ -69,7 +69,7 @@ class QuantisedTiledSE(TiledSE):
     def _quantise(self, formats: BlockFormats) -> None:
         if not isinstance(formats, BlockFormats):
             raise TypeError(f"formats={formats!r}: must be BlockFormats")
-        self.formats = formats
+        self._formats = formats
         for name in ("x_scale", "x_zero_point", "y_scale", "y_zero_point"):
             self._buffers.pop(name, None)
         device = self.fc1.weight.device
@@ -104,6 +104,15 @@ class QuantisedTiledSE(TiledSE):
         return ", ".join([super().extra_repr(), *changed])
 
     # Formats.
+
+    @property
+    def formats(self) -> BlockFormats:
+        """The number formats. Scales are for these; who sets others must calibrate again."""
+        return self._formats
+
+    @formats.setter
+    def formats(self, formats: BlockFormats) -> None:
+        self._quantise(formats)
 
     @property
     def x_format(self) -> DataFormat:

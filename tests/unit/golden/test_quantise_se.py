@@ -246,6 +246,17 @@ def calibrated():
     return block
 
 
+def test_other_formats():
+    """Scales are never taken for those of other integers."""
+    block = calibrated()
+    for formats in (FOUR, OWN):
+        block.formats = formats
+        with pytest.raises(ConfigError, match="^[xy]_scale=unknown: must be calibrated first"):
+            block(torch.ones(1, 2, 3, 3))
+    calibrate_blocks(block, [torch.randn(1, 2, 3, 3)])
+    assert block.y_format.data == OWN.outputs
+
+
 def test_a_failed_calibration_changes_nothing():
     block = calibrated()
     with pytest.raises(ConfigError):
