@@ -55,7 +55,7 @@ class Setup:
 
 
 SEEDS = (1, 2, 3)
-FULL = Setup("full", 20_000, 10_000, Schedule(2_500, 0.1), Schedule(600, 0.01))
+FULL = Setup("full", 20_000, 10_000, Schedule(2_000, 0.1), Schedule(500, 0.01))
 QUICK = Setup("quick", 2_000, 1_000, Schedule(100, 0.1), Schedule(20, 0.01))
 
 
