@@ -11,7 +11,7 @@ import torch
 import torch.fx
 
 from ..hdl.config import ConfigError, Gate, Mid, Order, Tiling
-from .block import DataFormat, within_ratios
+from .block import DataFormat, FloatBlock, within_ratios
 from .block_formats import DEFAULT, BlockFormats
 from .calibration import Histogram
 from .fitted import Fits, Fitted, block_config
@@ -176,6 +176,14 @@ class QuantisedTiledSE(TiledSE):
         return x, within_ratios(y, x, block_config(self.block(), self.tiling, 1, formats, x, None).ratio_limits)
 
     # Integers.
+
+    def block(self) -> FloatBlock:
+        """That of :class:`TiledSE`, with the prior limited to the range of x, as x is."""
+        block = super().block()
+        if block.prior is None or math.isnan(self.x_scale.item()):
+            return block
+        form = self.x_format
+        return dataclasses.replace(block, prior=block.prior.clip(*form.dequantise([form.data.low, form.data.high])))
 
     def quantised(self, height: int, width: int) -> Quantised:
         """The integers of the block for maps of this size, with their config and their real values."""

@@ -203,3 +203,17 @@ def test_bad_maps(x, message):
     for run in (block, block.codes):
         with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
             run(x)
+
+
+def test_prior_outside_of_the_range():
+    """A range that was chosen for the least error may clip the mean of a channel: the prior is limited as x is."""
+    block = made(TILINGS["causal columns"])
+    form = block.x_format
+    low, high = form.dequantise([form.data.low, form.data.high])
+    block.prior = torch.tensor([9 * low, 0.5 * low, 0.5 * high, 9 * high], dtype=torch.float32)
+    x = maps()
+    found = block(x), block.codes(x)
+    assert block.block().prior.tolist() == pytest.approx([low, 0.5 * low, 0.5 * high, high], rel=1e-6)
+    assert block.prior[3] > high  # the buffer itself stays, for other formats
+    block.prior = torch.tensor([low, 0.5 * low, 0.5 * high, high], dtype=torch.float32)
+    assert all(torch.equal(one, other) for one, other in zip(found, (block(x), block.codes(x)), strict=True))
