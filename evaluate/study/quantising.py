@@ -12,9 +12,9 @@ from ...batch.store import BLOCK, sources
 from ...golden import calibrate_blocks
 from .kept import quantised
 from .plan import BITS, Quantising, Setup
-from .training import BATCH, fixed_frames, train
+from .training import BATCH, train
 from .tuning import TUNING_SEED
-from .worker import OWN_FILES, PRIOR_FRAMES, PRIOR_SEED, Bench, keep, open_bench, row, trained
+from .worker import OWN_FILES, Bench, keep, open_bench, row, trained
 from .worker import identity as first_identity
 
 __all__ = ["identity", "in_integers", "quantise"]
@@ -31,8 +31,7 @@ def identity() -> dict:
 def in_integers(network: nn.Module, bits: int, bench: Bench) -> nn.Module:
     """`network` with quantised blocks, data and weights of `bits`, calibrated on training images; changed in place."""
     quantised(network, bits)
-    frames = fixed_frames(bench.images[:PRIOR_FRAMES], bench.condition, PRIOR_SEED)
-    calibrate_blocks(network, frames.split(BATCH))
+    calibrate_blocks(network, bench.calibration().split(BATCH))
     return network
 
 

@@ -27,9 +27,9 @@ from .training import correct_answers, fixed_frames, platform, train
 
 __all__ = ["Bench", "correct_of", "file_of", "identity", "is_kept", "keep", "open_bench", "row", "train_run", "trained"]
 
-# Seeds apart from those of trainings: of the frames that networks are tested on, and that priors come from.
-TEST_SEED, PRIOR_SEED = 1_000_001, 1_000_002
-PRIOR_FRAMES = 512
+# Seeds apart from those of trainings: of the frames that networks are tested on, and that they are calibrated on.
+TEST_SEED, CALIBRATION_SEED = 1_000_001, 1_000_002
+CALIBRATION_FRAMES = 512
 OWN_FILES = tuple(f"evaluate/study/{name}.py" for name in (
     "attention", "conditions", "data", "kept", "networks", "training", "worker"))
 # What a float network with tiles is made by.
@@ -73,9 +73,15 @@ class Bench:
             network, maps = self.form(run).make()
         return network.to(self.where.device), maps
 
+    def calibration(self) -> torch.Tensor:
+        """Frames of some training images, always the same; of all classes, also where images stand class by class."""
+        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(CALIBRATION_SEED))
+        chosen = order[:CALIBRATION_FRAMES].to(self.images.device)
+        return fixed_frames(self.images[chosen], self.condition, CALIBRATION_SEED)
+
     def priors(self, network: nn.Module) -> dict[str, np.ndarray]:
         """The priors of a network's blocks, from frames of training images."""
-        return priors_of(network, fixed_frames(self.images[:PRIOR_FRAMES], self.condition, PRIOR_SEED))
+        return priors_of(network, self.calibration())
 
     def test(self, network: nn.Module) -> np.ndarray:
         """For each test image whether `network` finds its class, bool."""

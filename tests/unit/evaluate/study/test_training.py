@@ -31,7 +31,7 @@ from tiled_se.evaluate.study.tuning import tune
 from tiled_se.golden import QuantisedTiledSE, TiledSE, find_se, tile_se
 from tiled_se.hdl.config import Context, Order, Tiling
 
-from ....helpers.study_images import textures, write_idx
+from ....helpers.study_images import textures, write_folders, write_idx
 
 CPU = Platform("cpu", "float32")
 SETUP = dataclasses.replace(QUICK, train=640, test=200)
@@ -384,6 +384,19 @@ def test_kept_weights(result, folder, dataset, networks):
     assert not worker.is_kept(RUN, SETUP, networks, "0" * 32)
     with pytest.raises(Exception, match=f"^quick-{RUN}.pt has changed since it was trained$"):
         worker.trained(RUN, SETUP, networks, "0" * 32, bench)
+
+
+def test_calibration_sees_all_classes(tmp_path):
+    """Also where the images come class by class; they are training images, and always the same."""
+    dataset = read_dataset(str(write_folders(tmp_path / "images", 800)), 2000, 200)
+    assert (np.diff(dataset.train_labels) >= 0).all()
+    bench = worker.Bench(dataset.source, dataclasses.replace(SETUP, train=2000), dataset.digest, "plain")
+    frames = bench.calibration()
+    assert torch.equal(frames, bench.calibration())
+    places = {image.numpy().tobytes(): index for index, image in enumerate(bench.images.float() / 255)}
+    counts = np.bincount(dataset.train_labels[[places[frame.numpy().tobytes()] for frame in frames]])
+    assert counts.sum() == 512
+    assert counts.min() > 90
 
 
 def test_changed_images(folder, networks):
