@@ -169,9 +169,11 @@ def stages(view: View) -> Iterator[str]:
     if lost:
         worst = min(lost, key=lambda answer: answer.difference).a.stage
         able = sorted({answer.a.stage for answer in found} - set(whole))
-        late = able.index(worst) >= len(able) / 2
-        yield (f"{'Of the others, ' if whole else ''}{worst} loses the most" + (
-            "." if len(able) == 1 else f", {'a later one, as' if late else 'an early one, unlike'} in the paper."))
+        later = 2 * able.index(worst) - (len(able) - 1)
+        place = ("a later one, as in the paper" if later > 0 else "an early one, unlike in the paper" if later < 0 else
+                 "the one in the middle; in the paper it is a later one")
+        yield f"{'Of the others, ' if whole else ''}{worst} loses the most" + (
+            "." if len(able) == 1 else f", {place}.")
     elif any(answer.verdict != NOT_KNOWN for answer in found):
         yield "No stage is seen to lose anything."
     yield _said(view.one("stages", name=STRIPS), {
@@ -195,8 +197,11 @@ def _with_bits(answer: Answer) -> str:
 
 
 def bits(view: View) -> Iterator[str]:
-    """Blocks in integers, quantised after training."""
-    yield from listed(view.all("bits", method="after"), _with_bits)
+    """Blocks in integers, quantised after training or trained longer with them."""
+    for method, text in (("after", "Quantised after training, to float"),
+                         ("aware", "Quantisation-aware, to float that was trained as long")):
+        for line in listed(view.all("bits", method=method), _with_bits):
+            yield f"{text}, {line}"
 
 
 def aware(view: View) -> Iterator[str]:

@@ -27,7 +27,8 @@ class Labels(NamedTuple):
     """The fields of a row that say what was run. Runs that differ in their seed alone have equal ones.
 
     ``training`` is "scratch", "swapped", "fine-tuned" or "quantised". ``method`` of the last is "after" (training),
-    "tuned" (trained longer in float, then quantised) or "aware" (trained longer, quantisation-aware).
+    "tuned" (trained longer in float, then quantised) or "aware" (trained longer, quantisation-aware). A "fine-tuned"
+    network was swapped before, but for the one with the ``method`` "tuned", which was trained with its tiling.
     """
 
     network: str

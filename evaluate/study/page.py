@@ -46,7 +46,7 @@ SECTIONS = {
         "that were trained as much longer; the paper compares with SE without that."),
     "Integers": (
         tables.bits, None, "Blocks in integers: data and weights have so many bits. All else is in float. Networks "
-        "were trained with the tiling."),
+        "were trained with the tiling, and those that were trained longer saw the same frames in the same order."),
     "Other conditions and networks, trained": (tables.trained_elsewhere, None, None),
     "Other conditions and networks, swapped": (tables.swapped_elsewhere, None, None),
 }

@@ -39,7 +39,8 @@ def quantise(task: Quantising, setup: Setup, folder: str | None, digest: str, ne
     """The rows of the network of ``task.start`` with blocks in integers; see :func:`.tuning.tune`.
 
     In a row ``method`` is "after" where it was quantised after training, "tuned" after training on in float, and
-    "aware" where it was trained on in integers. Such a network is kept in the folder `networks`.
+    "aware" where it was trained on in integers. Such a network is kept in the folder `networks`. The last two are
+    compared with the network in float that "tuned" begins with: it has a row, too, "fine-tuned".
     """
     since, run, rows, kept = time.perf_counter(), task.start, [], {}
     bench = open_bench(folder, setup, digest, run.condition)
@@ -61,6 +62,7 @@ def quantise(task: Quantising, setup: Setup, folder: str | None, digest: str, ne
         for method in ("after", "tuned"):
             if method == "tuned":
                 train_on(network)
+                rows.append(row(run, run.attention, maps, bench.test(network), "fine-tuned", since, method=method))
             for bits in BITS:
                 add(in_integers(copy.deepcopy(network), bits, bench), bits, method)
     return {"rows": rows, **kept, "seconds": round(time.perf_counter() - since, 2)}

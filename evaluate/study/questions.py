@@ -19,7 +19,8 @@ QUESTIONS = {
     "stages": "what a tiling in all stages changes, against the sum of what it changes in each alone",
     "fine-tuned": "a tiling swapped and fine-tuned against SE, trained as much longer",
     "recovered": "the change that is left after fine-tuning against the one before",
-    "bits": "blocks in integers against the same network in float",
+    "longer": "a tiling trained longer in float against before",
+    "bits": "blocks in integers against the same network in float, trained as long",
     "aware": "quantisation-aware training against quantising after as much training in float",
 }
 RETRAINING = ("attention", "trained", "location", "gap")
@@ -64,6 +65,8 @@ def _questions(a: Labels, groups: Iterable[Labels]) -> Iterator[Question]:
     elif a.training == "swapped" and se:
         yield from _against("swapped" if a.stage is None else "stage", a, se)
         yield from _together(a, se, groups)
+    elif a.training == "fine-tuned" and a.method:
+        yield from _against("longer", a, find(groups, a, tiling=a.tiling, training="scratch"))
     elif a.training == "fine-tuned" and a.context != "se":
         control = find(groups, a, context="se", training="fine-tuned")
         before = find(groups, a, tiling=a.tiling, training="swapped", stage=None)
@@ -71,7 +74,8 @@ def _questions(a: Labels, groups: Iterable[Labels]) -> Iterator[Question]:
         if control and before and se:
             yield Question("recovered", a, before, {a: 1, control: -1, before: -1, se: 1})
     elif a.training == "quantised":
-        yield from _against("bits", a, find(groups, a, tiling=a.tiling, training="scratch"))
+        float_one = {"training": "scratch"} if a.method == "after" else {"training": "fine-tuned", "method": "tuned"}
+        yield from _against("bits", a, find(groups, a, tiling=a.tiling, **float_one))
         if a.method == "aware":
             yield from _against("aware", a, find(groups, a, tiling=a.tiling, training="quantised", bits=a.bits,
                                                  method="tuned"))

@@ -17,6 +17,8 @@ CHOSEN = (f"{STRIP}xW", "cumulative, K=1", "causal, K=1")
 SWAPPED_ELSEWHERE = (f"{STRIP}xW", "3xW", "1xW", "cumulative, K=1", "causal, K=1")
 METHODS = {"after": "quantised after training", "tuned": "trained longer in float, then quantised",
            "aware": "trained longer, quantisation-aware"}
+# With what they are compared with.
+WAYS = {method: f"{text}, to float{' trained longer' * (method != 'after')}" for method, text in METHODS.items()}
 
 
 def paper_tiles() -> dict[str, tuple[float, str | None]]:
@@ -119,15 +121,16 @@ def fine_tuned(view: View) -> str:
 
 
 def bits(view: View) -> str:
-    """What blocks in integers change, by the way in which they got there."""
+    """What blocks in integers change, by the way in which they got there; to float that was trained as long."""
     rows = []
     for after in view.all("bits", method="after"):
         same = {"tiling": after.a.tiling, "bits": after.a.bits}
-        rows.append([after.a.name, after.a.bits, _top1(view, after.b),
+        longer = view.one("longer", tiling=after.a.tiling)
+        rows.append([after.a.name, after.a.bits, _top1(view, after.b), _top1(view, longer and longer.a), _said(longer),
                      *(_said(view.one("bits", method=method, **same)) for method in METHODS),
                      _said(view.one("aware", **same))])
-    return _table(["blocks", "bits", "float, top-1 (seeds)", *(f"{text}, to float" for text in METHODS.values()),
-                   "the last to the one before"], rows)
+    return _table(["blocks", "bits", "float, top-1 (seeds)", "float, trained longer, top-1 (seeds)", "to before",
+                   *WAYS.values(), "the last to the one before"], rows)
 
 
 def trained_elsewhere(view: View) -> str:

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tiled_se.evaluate.study.conditions import CONDITIONS
 from tiled_se.evaluate.study.labels import Labels
+from tiled_se.evaluate.study.plan import BITS, Tuning, make_plan
 from tiled_se.evaluate.study.statistics import comparisons
 
 __all__ = ["Effects", "plan", "rows", "study"]
 
-SEEDS = (1, 2, 3)
 # Rows and channels of the maps of a block in each stage; each map is square.
-MAPS = {"regnet": ((28, 16), (14, 32), (7, 64), (4, 96)), "residual": ((28, 16), (14, 32), (7, 64))}
-CONDITIONS = ("exposure", "plain", "upside-down", "shifted", "canvas")
-NONE = Labels("regnet", "exposure", "none", "none", None, None, "rows", None, 0, None, "scratch", None, None)
+CHANNELS, SIDES = (16, 32, 64, 96), {True: (32, 16, 8, 4), False: (28, 14, 7, 4)}
+STAGES = {"regnet": 4, "residual": 3}
+ON_CANVAS = ("canvas", "upside-down")
+NONE = Labels("regnet", "canvas", "none", "none", None, None, "rows", None, 0, None, "scratch", None, None)
 SE = NONE._replace(attention="se", context="se")
 
 
@@ -29,44 +31,34 @@ def running(context, k):
     return SE._replace(attention="tse", context=context, k=k, prior_rows=1)
 
 
-def window(window):
-    """Labels of a trained network with one window."""
-    return SE._replace(attention="tse", context="window", window=window)
+def labels_of(run, attention, training, stage=None, bits=None, method=None):
+    """Labels of a row that comes of a `run` of the real plan."""
+    return Labels.of({"network": run.network, "condition": run.condition, **attention.fields, "stage": stage,
+                      "training": training, "bits": bits, "method": method})
 
 
-REPEATED = (tile(7), running("cumulative", 1), running("causal", 1))
-TILINGS = (*(tile(k) for k in (1, 3, 5, 7, 9)), *(tile(k, order="columns") for k in (1, 3, 5, 7, 9)),
-           *(tile(k, k) for k in (1, 3, 5, 7, 9, 11, 13)), window("0:7"), window("middle"),
-           *(running(context, k) for context in ("cumulative", "causal") for k in (1, 3, 7)))
-WHOLE = (tile(None), running("cumulative", None), running("causal", None))
-FINE_TUNED = (SE, tile(7), tile(3), tile(1), running("cumulative", 1), running("causal", 1))
-STAGED = (tile(7), tile(1), running("cumulative", 1))
-
-
-def plan() -> Iterator[tuple[Labels, tuple[int, ...]]]:
-    """Labels and seeds of all runs of the full study; what a network is made of comes before it."""
-    for labels in (NONE, SE, *REPEATED):
-        yield labels, SEEDS
-    for labels in TILINGS:
-        if labels not in REPEATED:
-            yield labels, SEEDS[:1]
-    others = [{"network": "residual"}, *({"condition": condition} for condition in CONDITIONS[1:])]
-    for changes in others:
-        for labels in (NONE, SE, *(() if changes == {"condition": "plain"} else REPEATED)):
-            yield labels._replace(**changes), SEEDS[:1]
-    for changes in ({}, *others):
-        seeds, place = SEEDS if not changes else SEEDS[:1], SE._replace(**changes)
-        for labels in (*TILINGS, *WHOLE):
-            yield labels._replace(**changes, training="swapped"), seeds
-        for labels in STAGED:
-            for stage in range(len(MAPS[place.network])):
-                yield labels._replace(**changes, training="swapped", stage=f"stage{stage + 1}"), seeds
-    for labels in FINE_TUNED:
-        yield labels._replace(training="fine-tuned"), SEEDS
-    for labels in REPEATED[:2]:
-        for bits in (8, 4):
-            for method in ("after", "tuned", "aware"):
-                yield labels._replace(training="quantised", bits=bits, method=method), SEEDS
+def plan(quick: bool = False) -> Iterator[tuple[Labels, int]]:
+    """Labels and seed of each row of a study, in the order of the command: what begins with other networks is last."""
+    real = make_plan(quick)
+    for run in real.runs:
+        yield labels_of(run, run.attention, "scratch"), run.seed
+        for attention in run.swapped:
+            yield labels_of(run, attention, "swapped"), run.seed
+        for attention in run.staged:
+            for stage in range(STAGES[run.network]):
+                yield labels_of(run, attention, "swapped", f"stage{stage + 1}"), run.seed
+    for task in real.later:
+        run = task.start
+        if isinstance(task, Tuning):
+            yield labels_of(run, task.attention, "fine-tuned"), run.seed
+        elif task.aware:
+            yield labels_of(run, run.attention, "quantised", bits=task.aware, method="aware"), run.seed
+        else:
+            for method in ("after", "tuned"):
+                if method == "tuned":
+                    yield labels_of(run, run.attention, "fine-tuned", method=method), run.seed
+                for bits in BITS:
+                    yield labels_of(run, run.attention, "quantised", bits=bits, method=method), run.seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +87,8 @@ class Effects:
 def buffer_elements(labels: Labels) -> int:
     """The elements that wait, by docs/contexts.md, for maps of MAPS."""
     total = 0
-    for number, (side, channels) in enumerate(MAPS[labels.network], 1):
+    sides = SIDES[labels.condition in ON_CANVAS][:STAGES[labels.network]]
+    for number, (side, channels) in enumerate(zip(sides, CHANNELS, strict=False), 1):
         k = side if labels.k is None else min(labels.k, side)
         whole = labels.stage not in (None, f"stage{number}") or labels.context == "se"
         if whole:
@@ -115,24 +108,23 @@ def rows(effects: Effects = Effects(), images: int = 400, seed: int = 0, kept: C
     """Rows with "correct" of the runs of `the_plan` that are `kept`."""
     rng, scores, found = np.random.default_rng(seed), {}, []
     difficulty = {condition: rng.normal(size=images) for condition in CONDITIONS}
-    for labels, seeds in the_plan():
-        for number in seeds:
-            if not kept(labels, number):
-                continue
-            base = (*labels.place, number)
-            if labels.training == "scratch":
-                own = difficulty[labels.condition] + rng.normal(size=images) / 3
-                shift = rng.normal() * effects.deviation
-                if labels.context == "se":
-                    scores[base] = own, shift
-            else:
-                own, shift = scores.get(base, (difficulty[labels.condition], 0.0))
-                own = own + rng.normal(size=images) / 20
-            target = round(images * (90 + effects.of(labels) + shift) / 100)
-            correct = np.zeros(images, bool)
-            correct[np.argsort(own)[:target]] = True
-            found.append({**labels._asdict(), "seed": number, "top1": 100 * float(correct.mean()),
-                          "buffer_elements": buffer_elements(labels), "seconds": 100.0, "correct": correct})
+    for labels, number in the_plan():
+        if not kept(labels, number):
+            continue
+        base = (*labels.place, number)
+        if labels.training == "scratch":
+            own = difficulty[labels.condition] + rng.normal(size=images) / 3
+            shift = rng.normal() * effects.deviation
+            if labels.context == "se":
+                scores[base] = own, shift
+        else:
+            own, shift = scores.get(base, (difficulty[labels.condition], 0.0))
+            own = own + rng.normal(size=images) / 20
+        target = round(images * (90 + effects.of(labels) + shift) / 100)
+        correct = np.zeros(images, bool)
+        correct[np.argsort(own)[:target]] = True
+        found.append({**labels._asdict(), "seed": number, "top1": 100 * float(correct.mean()),
+                      "buffer_elements": buffer_elements(labels), "seconds": 100.0, "correct": correct})
     return found
 
 
@@ -140,7 +132,7 @@ def study(found: list[dict], quick: bool = False) -> dict:
     """The contents of study.json for `found`, as the command makes them."""
     return {"dataset": {"name": "Fashion-MNIST", "classes": 10, "train_images": 20_000,
                         "test_images": len(found[0]["correct"]) if found else 0, "shape": [1, 28, 28]},
-            "setup": {"epochs": 12, "images": 20_000, "quick": quick, "precision": "bfloat16", "jobs": 2,
+            "setup": {"epochs": 6, "tuning_epochs": 2, "quick": quick, "precision": "bfloat16", "jobs": 2,
                       "parameters": {"regnet": 57_566, "residual": 80_582}, "seconds": 5931.0},
             "runs": [{name: value for name, value in row.items() if name != "correct"} for row in found],
             "comparisons": comparisons(found)}

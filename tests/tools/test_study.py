@@ -16,7 +16,9 @@ from PIL import Image
 from tiled_se.evaluate.study import plan
 from tiled_se.evaluate.study.attention import SE, Attention
 from tiled_se.evaluate.study.kept import load_network
+from tiled_se.evaluate.study.labels import Labels
 
+from ..helpers import study_rows
 from ..helpers.study_images import write_folders, write_idx
 
 RUNS = [plan.Run("residual", "exposure", attention, 1) for attention in (SE, Attention("tile", 7))]
@@ -89,7 +91,10 @@ def _check(study):
     tops = sorted(row["top1"] for row in scratch)
     assert tops[0] > 40
     assert tops[len(tops) // 2] > 80
-    assert {row["training"] for row in rows} >= {"scratch", "swapped", "fine-tuned"}
+    # These are the rows that tests of the page and of its intervals have.
+    labels = [(Labels.of(row), row["seed"]) for row in rows]
+    assert labels == list(study_rows.plan(quick=True))
+    assert {row["training"] for row in rows} == {"scratch", "swapped", "fine-tuned", "quantised"}
     assert {row["stage"] for row in rows} == {None, "stage1", "stage2", "stage3", "stage4"}
     assert study["comparisons"]
     assert study["setup"]["quick"]

@@ -172,12 +172,12 @@ class TestOverImages:
     def test_conditions_have_images_of_their_own(self):
         """Even if they are not as many."""
         found = []
-        for condition, images in (("exposure", 500), ("canvas", 300)):
+        for condition, images in (("canvas", 500), ("exposure", 300)):
             whole, changed = self.images(3, images, lost=0.2)
             found += [*found_by(SE._replace(condition=condition), *whole),
                       *found_by(self.SWAPPED._replace(condition=condition), *changed)]
         wide, wider = comparisons(found)
-        assert [wide["condition"], wider["condition"]] == ["exposure", "canvas"]
+        assert [wide["condition"], wider["condition"]] == ["canvas", "exposure"]
         assert 1.1 < (wider["interval"][1] - wider["interval"][0]) / (wide["interval"][1] - wide["interval"][0]) < 1.6
 
     def test_intervals_hold_the_true_difference_in_95_of_100_studies(self, monkeypatch):
@@ -205,22 +205,25 @@ class TestQuestions:
             counts[answer["question"]] = counts.get(answer["question"], 0) + 1
         assert counts == {
             "attention": 6, "trained": 25 + 4 * 3, "location": 1, "swapped": 6 * 28, "gap": 25 + 4 * 3,
-            "stage": 3 * (5 * 4 + 3), "stages": 3 * 6, "fine-tuned": 5, "recovered": 5, "bits": 12, "aware": 4}
+            "stage": 3 * 4, "stages": 3, "fine-tuned": 5, "recovered": 5, "longer": 2, "bits": 12, "aware": 4}
         assert list(counts) == ["attention", "trained", "location", "swapped", "gap", "stage", "stages", "fine-tuned",
-                                "recovered", "bits", "aware"]
+                                "recovered", "longer", "bits", "aware"]
 
     def test_what_is_compared_with_what(self, found):
         pairs = {(answer["question"], Labels.of(answer["a"])): Labels.of(answer["b"]) for answer in found}
         seven, residual = tile(7), {"network": "residual"}
         for question, a, b in [
                 ("attention", SE._replace(**residual), NONE._replace(**residual)),
-                ("trained", seven._replace(condition="canvas"), SE._replace(condition="canvas")),
+                ("trained", seven._replace(condition="exposure"), SE._replace(condition="exposure")),
                 ("swapped", tile(7, 7)._replace(training="swapped"), SE),
                 ("gap", running("causal", 3), running("causal", 3)._replace(training="swapped")),
                 ("stage", seven._replace(training="swapped", stage="stage2"), SE),
                 ("fine-tuned", tile(3)._replace(training="fine-tuned"), SE._replace(training="fine-tuned")),
                 ("recovered", tile(3)._replace(training="fine-tuned"), tile(3)._replace(training="swapped")),
-                ("bits", seven._replace(training="quantised", bits=4, method="tuned"), seven),
+                ("longer", seven._replace(training="fine-tuned", method="tuned"), seven),
+                ("bits", seven._replace(training="quantised", bits=4, method="after"), seven),
+                *(("bits", seven._replace(training="quantised", bits=4, method=method),
+                   seven._replace(training="fine-tuned", method="tuned")) for method in ("tuned", "aware")),
                 ("aware", seven._replace(training="quantised", bits=4, method="aware"),
                  seven._replace(training="quantised", bits=4, method="tuned"))]:
             assert pairs.pop((question, a)) == b
@@ -231,7 +234,7 @@ class TestQuestions:
         lost = {"stage1": -0.5, "stage2": -1.0, "stage3": 0.0, "stage4": -2.0, None: -4.0}
         found = comparisons(rows(Effects(swapped=lambda labels: lost[labels.stage], deviation=0,
                                          fine_tuned=lambda labels: 0.25 if labels.context == "se" else -1), images=400))
-        assert asked(found, "stages", k=7, condition="exposure", network="regnet")["difference"] == pytest.approx(-0.5)
+        assert asked(found, "stages", k=7, condition="canvas", network="regnet")["difference"] == pytest.approx(-0.5)
         assert asked(found, "fine-tuned", k=7)["difference"] == pytest.approx(-1.25)
         assert asked(found, "recovered", k=7)["difference"] == pytest.approx(2.75)
 
@@ -244,10 +247,10 @@ class TestQuestions:
                           deviation=0.1)
         found = comparisons(rows(effects, images=1000, seed=11))
         where = {"k": 7, "context": "tile", "tile_w": None, "order": "rows", "network": "regnet",
-                 "condition": "exposure"}
+                 "condition": "canvas"}
         verdicts = {question: asked(found, question, **where)["verdict"] for question in (
             "trained", "swapped", "fine-tuned")}
-        verdicts["attention"] = asked(found, "attention", network="regnet", condition="exposure")["verdict"]
+        verdicts["attention"] = asked(found, "attention", network="regnet", condition="canvas")["verdict"]
         verdicts["stage"] = asked(found, "stage", **where, stage="stage1")["verdict"]
         verdicts["aware"] = asked(found, "aware", **where, bits=4)["verdict"]
         assert verdicts == dict.fromkeys(verdicts, verdict)
