@@ -7,7 +7,7 @@ from ..paper.paper import STRIP
 from .labels import Family
 from .statistics import HIGHER, LOWER, NONE_SEEN, NOT_KNOWN
 from .tables import CHOSEN
-from .view import SEEN, Answer, View
+from .view import SEEN, Answer, View, signed
 
 __all__ = ["STRIPS", "agreement", "attention", "aware", "bits", "elsewhere", "fewer_rows", "fine_tuned", "from_k_on",
            "listed", "local", "location", "running", "small", "stages", "swapped", "training"]
@@ -25,7 +25,7 @@ def agreement(verdict: str, claimed: str) -> str:
     if verdict == NOT_KNOWN:
         return ""
     if verdict == claimed:
-        return "This is as in the paper."
+        return "The paper sees none, either." if verdict == NONE_SEEN else "This is as in the paper."
     if verdict == NONE_SEEN:
         return "The paper's difference is not seen here."
     return "The paper sees no such difference." if claimed == NONE_SEEN else "This is the reverse of the paper's."
@@ -56,7 +56,10 @@ def _said(answer: Answer | None, words: dict[str, str], claimed: str | None = No
     """What `words` have for the verdict, the difference, and whether the paper claims the same."""
     if answer is None:
         return ""
-    return f"{words[answer.verdict]}: {answer.points} points. {agreement(answer.verdict, claimed) if claimed else ''}"
+    images = answer.images and " to ".join(map(signed, answer.images))
+    return " ".join(filter(None, (
+        f"{words[answer.verdict]}: {answer.points} points.", claimed and agreement(answer.verdict, claimed),
+        images and f"With the same networks and other test images, the interval is {images}.")))
 
 
 def _agreeing(answers: Iterable[Answer], claimed: str) -> str:

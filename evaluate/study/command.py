@@ -48,7 +48,7 @@ def study(options: StudyOptions) -> bool:
             print(f"tiled-se: failed: {task}: {reason}{others}", file=sys.stderr)
             return False
         results |= {task: made.results[task] for task in made.tasks}
-    _write(_contents(plan, dataset, results, engine.jobs), options, folder)
+    _write(_contents(plan, dataset, results), options, folder)
     if options.example is not None:
         _write_example(plan, dataset, options, folder)
     return True
@@ -109,10 +109,11 @@ class _Tasks:
         return nothing_learnt(correct_of(result["rows"][0], len(self.dataset.test)), self.dataset.largest)
 
 
-def _contents(plan, dataset, results, jobs):
-    """study.json."""
+def _contents(plan, dataset, results):
+    """study.json, which is the same however many processes there were."""
     import torch
 
+    from .conditions import CONDITIONS
     from .statistics import comparisons
     from .training import platform
     from .worker import correct_of
@@ -122,8 +123,10 @@ def _contents(plan, dataset, results, jobs):
     epochs = {name: getattr(plan.setup, schedule).epochs(len(dataset.train))
               for name, schedule in (("epochs", "training"), ("tuning_epochs", "tuning"))}
     setup = {"quick": plan.setup.name == "quick", **epochs, "parameters": parameters, "torch": torch.__version__,
-             **dataclasses.asdict(platform()), "tests": "float32", "jobs": jobs,
-             "seconds": round(sum(result["seconds"] for result in results.values()) / jobs)}
+             "frames": {name: CONDITIONS[name].size(*dataset.shape[1:])
+                        for name in dict.fromkeys(run.condition for run in plan.runs)},
+             **dataclasses.asdict(platform()), "tests": "float32",
+             "seconds": round(sum(result["seconds"] for result in results.values()))}
     compared = comparisons([row | {"correct": correct_of(row, len(dataset.test))} for row in rows])
     runs = [{name: value for name, value in row.items() if name != "correct"} for row in rows]
     return {"dataset": dataset.description, "setup": setup, "runs": runs, "comparisons": compared}

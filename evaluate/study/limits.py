@@ -29,6 +29,13 @@ def limits(view: View) -> Iterator[str]:
     yield ("**Other trainings.** Intervals over images say what other test images would give with the same networks. "
            "They do not say what other networks would give, or other runs of the same fine-tuning: study.json has the "
            "differences of single seeds (`by_seed`).")
+    yield ("**Other images.** Intervals over retraining say what other trainings would give on the same test images, "
+           "and the verdicts rest on them. They do not say what other images would give: study.json has an interval of "
+           "that, too (`images`).")
+    yield ("**Choices.** Networks, lengths of training and conditions were chosen in trials on Fashion-MNIST, with few "
+           "seeds and the same test images. The canvas became the main condition because SE helped there; with images "
+           "as they are it did not. So SE is to be expected to help in it, and the figure for that may be somewhat too "
+           "high. No tiling was chosen by its result.")
     if view.spread is None or len(view.places()) == 1:
         return
     yield ("**Conditions.** Networks of other conditions were mostly trained with one seed. Their intervals have the "

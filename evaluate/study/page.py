@@ -37,8 +37,10 @@ SECTIONS = {
         "must wait if an image comes row by row. Numbers in the plot are K; its axis is logarithmic beyond one point."),
     "Tilings, swapped (Figure 5)": (
         tables.swapped, ACCURACY, "Networks trained with SE, in which the tiling takes its place without any training, "
-        "beside networks trained with the tiling. The paper has a plot of this, without figures. The axis of the plot "
-        "is logarithmic beyond one point."),
+        "beside networks trained with the tiling. The paper has a plot of this, without figures. \"All\" is the whole "
+        "map: a control for strips, and causal gates are then the same for every image. Running means count one row "
+        "of a prior: where they are swapped in, that is the mean over training images, where networks are trained with "
+        "them, it is 0. The axis of the plot is logarithmic beyond one point."),
     "Stage by stage (Table 3)": (
         tables.stages, None, "The swap in one stage at a time, to SE."),
     "Fine-tuned (Table 2)": (
@@ -87,13 +89,20 @@ def _setup(view: View) -> Iterator[str]:
                          for name, count in setup["parameters"].items())
     yield wrapped(
         f"{data['name']}, {data['classes']} classes: {data['train_images']:,} images to train with, for "
-        f"{setup['epochs']} epochs, and {data['test_images']:,} to test. Networks: {sizes}, with SE in every block. "
-        f"Numbers while training: {setup['precision']}. It took {_time(setup['seconds'])} on {setup['jobs']} "
-        f"process{'es' * (setup['jobs'] != 1)}. {len(view.study['runs']):,} accuracies were measured. Unless a table "
-        f"says otherwise, figures are those of the {_named(NETWORKS, view.main['network'])} network in the condition "
-        f"{_named(CONDITIONS, view.main['condition'])}. Conditions:")
+        f"{setup['epochs']} epochs, and {data['test_images']:,} to test. Fine-tuning, and other training that is "
+        f"called longer, takes {setup['tuning_epochs']} more. Networks: {sizes}, with SE in every block. Those of a "
+        f"seed begin with the same weights and see the same frames. Numbers while training: {setup['precision']}. All "
+        f"of it took {_time(setup['seconds'])} of one process. {len(view.study['runs']):,} accuracies were measured. "
+        f"Unless a table says otherwise, figures are those of the {_named(NETWORKS, view.main['network'])} network in "
+        f"the condition {_named(CONDITIONS, view.main['condition'])}. Conditions:")
     here = dict.fromkeys(labels.condition for labels in view.groups)
-    yield "\n".join(wrapped(f"- **{_named(CONDITIONS, name)}**: {_named(FRAMES, name)}", "  ") for name in here)
+    yield "\n".join(wrapped(f"- **{_named(CONDITIONS, name)}**{_size(setup, name)}: {_named(FRAMES, name)}", "  ")
+                    for name in here)
+
+
+def _size(setup: Mapping, condition: str) -> str:
+    rows, columns = setup["frames"][condition]
+    return f", {rows} x {columns}"
 
 
 def _named(names: Mapping[str, str], name: str) -> str:

@@ -148,7 +148,7 @@ def _by_buffer(view: View) -> bytes:
             panel.title.set_fontsize(9)
         panels[0].set_ylabel("top-1 less that of SE (points)")
         handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+        figure.legend(handles, names, loc="outside upper center", ncols=(len(names) + 1) // 2)
 
     return svg(draw, 9, 4.4)
 

@@ -90,6 +90,7 @@ def comparisons(rows: Sequence[Mapping]) -> list[dict]:
       :class:`.questions.Question`;
     - "interval": [low, high], the 95 % interval of it, or None where the rows can't give one;
     - "over": "retraining" or "images", what the interval is over; "seeds": how many a and b have that were used;
+    - "images": for those over retraining the 95 % interval over other test images with the same networks, else None;
     - "by_seed": the difference of each seed, for those over images, else None;
     - "verdict": "higher" or "lower" where the interval does not hold 0, "none seen" where it does, or "not known".
     """
@@ -108,7 +109,8 @@ def _finished(question: Question, answer: dict) -> dict:
                NONE_SEEN)
     return {"question": question.name, "network": question.a.network, "condition": question.a.condition,
             "a": question.a._asdict(), "b": question.b._asdict(), "difference": _exact(answer["difference"]),
-            "interval": interval, "over": question.over, "seeds": answer["seeds"],
+            "interval": interval, "over": question.over, "images": answer["images"] and [
+                _exact(end) for end in answer["images"]], "seeds": answer["seeds"],
             "by_seed": answer["by_seed"] and list(map(_exact, answer["by_seed"])), "verdict": verdict}
 
 
@@ -134,7 +136,11 @@ def _over_retraining(question: Question, groups: Mapping, found: Spread | None) 
     interval = None
     if found is not None:
         interval = _t_interval(difference, [(found.deviation**2 * pooled, found.freedom), *parts])
-    return {"difference": difference, "interval": interval, "seeds": counts, "by_seed": None}
+    answer = {"difference": difference, "interval": interval, "images": None, "seeds": counts, "by_seed": None}
+    known = [[_correct(run) for run in groups[labels].values()] for labels in (question.a, question.b)]
+    if any(one is None for found in known for one in found):
+        return answer
+    return answer | {"vector": np.mean(known[0], axis=0) - np.mean(known[1], axis=0), "for": "images"}
 
 
 def _t_interval(difference: float, parts: Sequence[tuple[float, int]]) -> list[float]:
@@ -157,7 +163,8 @@ def _over_images(question: Question, groups: Mapping) -> dict:
     seeds = _seeds(question, groups)
     by_seed = [float(sum(weight * groups[labels][seed]["top1"] for labels, weight in question.terms.items()))
                for seed in seeds]
-    answer = {"difference": float(np.mean(by_seed)), "interval": None, "seeds": [len(seeds)] * 2, "by_seed": by_seed}
+    answer = {"difference": float(np.mean(by_seed)), "interval": None, "images": None, "seeds": [len(seeds)] * 2,
+              "by_seed": by_seed}
     known = {labels: [_correct(groups[labels][seed]) for seed in seeds] for labels in question.terms}
     if any(one is None for found in known.values() for one in found):
         return answer
@@ -167,7 +174,7 @@ def _over_images(question: Question, groups: Mapping) -> dict:
                                                                  len(one))]
         return answer
     return answer | {"vector": sum(weight * np.mean(known[labels], axis=0)
-                                   for labels, weight in question.terms.items())}
+                                   for labels, weight in question.terms.items()), "for": "interval"}
 
 
 def _correct(run: Mapping) -> np.ndarray | None:
@@ -177,7 +184,7 @@ def _correct(run: Mapping) -> np.ndarray | None:
 
 
 def _resampled(answers: Sequence[dict]) -> None:
-    """Give `answers` the intervals of the mean of their "vector", one number for each image, which they lose."""
+    """Give `answers` intervals of the mean of their "vector", one number for each image, in the field "for"."""
     by_images = {}
     for answer in answers:
         vector = answer.pop("vector")
@@ -186,4 +193,4 @@ def _resampled(answers: Sequence[dict]) -> None:
         table = np.stack([vector for _, vector in pairs], axis=1) * (100 / images)
         means = np.concatenate([drawn @ table for drawn in resamples(images, SEED)])
         for (answer, _), column in zip(pairs, means.T, strict=True):
-            answer["interval"] = list(middle(column))
+            answer[answer.pop("for")] = list(middle(column))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of docs/study.md, as Markdown; each is "" where there are no rows for it."""
 
+import math
+
 from ...gen.text_table import markdown, percent
 from ..paper.paper import STRIP, VANILLA, load_paper
 from .labels import Family, Labels
@@ -83,7 +85,7 @@ def swapped(view: View) -> str:
     """Figure 5: each tiling trained, and put into networks that were trained with SE."""
     rows = []
     for family in Family:
-        for answer in view.all("swapped", family=family):
+        for answer in sorted(view.all("swapped", family=family), key=lambda answer: answer.a.k or math.inf):
             trained = view.find(tiling=answer.a.tiling, training="scratch")
             rows.append([answer.a.name, _top1(view, trained), _top1(view, answer.a), answer.said,
                          _said(view.one("gap", tiling=answer.a.tiling))])

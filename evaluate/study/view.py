@@ -24,7 +24,10 @@ def signed(points: float) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A comparison of study.json. `a` and `b` are what was compared."""
+    """A comparison of study.json. `a` and `b` are what was compared.
+
+    ``images`` is the interval over other test images, where ``interval`` is over retraining.
+    """
 
     question: str
     a: Labels
@@ -35,6 +38,7 @@ class Answer:
     seeds: tuple[int, int]
     by_seed: tuple[float, ...] | None
     verdict: str
+    images: tuple[float, float] | None = None
 
     @property
     def points(self) -> str:
@@ -52,6 +56,7 @@ class Answer:
         return dataclasses.replace(
             self, a=self.b, b=self.a, difference=-self.difference, seeds=self.seeds[::-1],
             interval=self.interval and (-self.interval[1], -self.interval[0]),
+            images=self.images and (-self.images[1], -self.images[0]),
             by_seed=self.by_seed and tuple(-value for value in self.by_seed),
             verdict=REVERSED.get(self.verdict, self.verdict))
 
@@ -77,7 +82,8 @@ class View:
         self.study, self.groups = study, grouped(study["runs"])
         self.answers = [Answer(one["question"], Labels.of(one["a"]), Labels.of(one["b"]), one["difference"],
                                one["interval"] and tuple(one["interval"]), one["over"], tuple(one["seeds"]),
-                               one["by_seed"] and tuple(one["by_seed"]), one["verdict"])
+                               one["by_seed"] and tuple(one["by_seed"]), one["verdict"],
+                               one["images"] and tuple(one["images"]))
                         for one in study["comparisons"]]
         self.spread: Spread | None = spread(study["runs"])
         places = collections.Counter(labels.place for labels in self.groups if labels.training == "scratch")

@@ -84,6 +84,22 @@ def test_by_buffer(known, drawn):
         assert names[5000] == "5"
 
 
+def test_legends_fit(known, monkeypatch):
+    """No name is cut off at the edge of a plot."""
+    made = []
+
+    def svg(draw, width, height):
+        figure = Figure((width, height), layout="constrained")
+        draw(figure.add_subplot())
+        figure.draw_without_rendering()
+        made.append((figure.legends[0].get_window_extent(), figure.bbox))
+
+    monkeypatch.setattr(plots, "svg", svg)
+    plots.plots(known)
+    assert len(made) == 2
+    assert all(whole.x0 <= legend.x0 and legend.x1 <= whole.x1 for legend, whole in made)
+
+
 def test_without_intervals_there_are_no_bars(drawn):
     found = study(rows(Effects(), images=100, kept=lambda labels, seed: seed == 1 and labels.training == "scratch"))
     panels = drawn(found)["study-accuracy.svg"]

@@ -92,6 +92,20 @@ class TestOverRetraining:
         few = comparisons([*self.TWO, *trained(causal, 90.2), *trained(swapped, 86.0, 88.0)])
         assert asked(few, "gap")["verdict"] == "not known"
 
+    def test_other_images_with_the_same_networks(self):
+        """Trainings have an interval over images, too, by the means of their seeds; no verdict rests on it."""
+        rng = np.random.default_rng(4)
+        first, second = rng.random((3, 500)) < 0.9, rng.random((3, 500)) < 0.88
+        answer, = comparisons([*found_by(SE, *first), *found_by(NONE, *second)])
+        change = 100 * (first.mean(0) - second.mean(0))
+        half = 1.96 * change.std() / math.sqrt(500)
+        assert answer["over"] == "retraining"
+        assert answer["images"] == pytest.approx([change.mean() - half, change.mean() + half], abs=0.06 * half)
+        assert answer["images"] != answer["interval"]
+        without = comparisons([*found_by(SE, *first), *trained(NONE, 88.0, 88.2, 88.1)])[0]
+        assert without["images"] is None
+        assert without["interval"] is not None
+
     def test_intervals_hold_the_true_difference_in_95_of_100_studies(self):
         rng, causal = np.random.default_rng(7), running("causal", 1)
         swapped, held = causal._replace(training="swapped"), {"attention": [], "trained": [], "gap": []}
@@ -125,6 +139,7 @@ class TestOverImages:
         assert answer["interval"] == pytest.approx([100 * low, 100 * high])
         assert (answer["question"], answer["over"], answer["verdict"]) == ("swapped", "images", "lower")
         assert answer["by_seed"] == [answer["difference"]]
+        assert answer["images"] is None
 
     def test_several_seeds_are_resampled_together(self):
         """About as wide as the central limit has it for the mean over the seeds."""
