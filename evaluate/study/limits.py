@@ -57,8 +57,10 @@ def _maps(view: View) -> Iterator[str]:
     share, paper = view.buffer(strips) / view.buffer(se), paper_tiles()
     there = float(paper[STRIPS][1]) / float(paper["SE"][1])
     stages = view.whole_stages(STRIPS)
-    whole = (f" In {', '.join(stages)} the maps have {STRIP} rows or fewer, so that strips are SE there." if stages
-             else "")
+    causal = (f", and causal gates with K={STRIP} depend on the prior alone" if
+              view.find(name=f"causal, K={STRIP}", training="swapped") else "")
+    whole = (f" In {', '.join(stages)} the maps have {STRIP} rows or fewer, so that strips are SE there{causal}."
+             if stages else "")
     name = view.main["network"]
     yield (f"**Maps.** Strips of {STRIP} rows buffer {percent(share)} of what SE does in the "
            f"{NETWORKS.get(name, name)} network, and {percent(there)} in the paper's RegNetY-800MF. The larger the "

@@ -321,7 +321,8 @@ class TestLimits:
     def test_they_are_computed(self, known, text):
         said = " ".join(text.split("## What these data cannot show")[1].split())
         assert "10 classes, 20,000 images to train with and 500 to test. They have 28 x 28 pixels, grey." in said
-        assert "In stage4 the maps have 7 rows or fewer, so that strips are SE there." in said
+        assert ("In stage4 the maps have 7 rows or fewer, so that strips are SE there, and causal gates with K=7 depend on "
+                "the prior alone.") in said
         assert "Strips of 7 rows buffer 40.7 % of what SE does in the RegNetY-like network, and 39.3 %" in said
         spread = View(known).spread
         assert (f"about {spread.least_seen(1):.2f} points between two with 1 seed, {spread.least_seen(3):.2f} points "
