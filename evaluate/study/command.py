@@ -113,13 +113,14 @@ def _contents(plan, dataset, results):
     """study.json, which is the same however many processes there were."""
     import torch
 
+    from .attention import SE
     from .conditions import CONDITIONS
     from .statistics import comparisons
     from .training import platform
     from .worker import correct_of
 
     rows = [row for result in results.values() for row in result["rows"]]
-    parameters = {run.network: results[run]["parameters"] for run in plan.runs}
+    parameters = {run.network: results[run]["parameters"] for run in plan.runs if run.attention == SE}
     epochs = {name: getattr(plan.setup, schedule).epochs(len(dataset.train))
               for name, schedule in (("epochs", "training"), ("tuning_epochs", "tuning"))}
     setup = {"quick": plan.setup.name == "quick", **epochs, "parameters": parameters, "torch": torch.__version__,

@@ -22,8 +22,8 @@ def limits(view: View) -> Iterator[str]:
            f"train with and {data['test_images']:,} to test. {_size(data)}Photographs of many objects are another "
            "matter, and so are detection and segmentation.")
     sizes = ", ".join(f"{NETWORKS.get(name, name)} {count:,}" for name, count in setup["parameters"].items())
-    yield (f"**Networks.** They are small ({sizes} parameters) and trained for {setup['epochs']} epochs. The paper's "
-           "networks have millions of parameters, and were trained for 100 epochs or more.")
+    yield (f"**Networks.** They are small ({sizes} parameters) and trained for about {setup['epochs']} epochs. The "
+           "paper's networks have millions of parameters, and were trained for 100 epochs or more.")
     yield from _maps(view)
     yield from _seeds(view)
     yield ("**Other trainings.** Intervals over images say what other test images would give with the same networks. "

@@ -89,9 +89,10 @@ def _setup(view: View) -> Iterator[str]:
                          for name, count in setup["parameters"].items())
     yield wrapped(
         f"{data['name']}, {data['classes']} classes: {data['train_images']:,} images to train with, for "
-        f"{setup['epochs']} epochs, and {data['test_images']:,} to test. Fine-tuning, and other training that is "
-        f"called longer, takes {setup['tuning_epochs']} more. Networks: {sizes}, with SE in every block. Those of a "
-        f"seed begin with the same weights and see the same frames. Numbers while training: {setup['precision']}. All "
+        f"about {setup['epochs']} epochs, and {data['test_images']:,} to test. Fine-tuning, and other training that is "
+        f"called longer, takes about {setup['tuning_epochs']} more. Networks: {sizes}, with SE in every block. Those "
+        "of a seed begin with the same weights and see the same frames. "
+        f"Numbers while training: {setup['precision']}. All "
         f"of it took {_time(setup['seconds'])} of one process. {len(view.study['runs']):,} accuracies were measured. "
         f"Unless a table says otherwise, figures are those of the {_named(NETWORKS, view.main['network'])} network in "
         f"the condition {_named(CONDITIONS, view.main['condition'])}. Conditions:")

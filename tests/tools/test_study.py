@@ -17,6 +17,7 @@ from tiled_se.evaluate.study import plan
 from tiled_se.evaluate.study.attention import SE, Attention
 from tiled_se.evaluate.study.kept import load_network
 from tiled_se.evaluate.study.labels import Labels
+from tiled_se.evaluate.study.networks import make_network
 
 from ..helpers import study_rows
 from ..helpers.study_images import write_folders, write_idx
@@ -99,6 +100,9 @@ def _check(study):
     assert study["comparisons"]
     assert study["setup"]["quick"]
     assert study["dataset"]["train_images"] == 640
+    # With squeeze-and-excite, not of networks without.
+    assert study["setup"]["parameters"] == {name: sum(parameter.numel() for parameter in make_network(
+        name, 1, 12, 4).parameters()) for name in ("regnet", "residual")}
 
 
 def _check_example(folder):

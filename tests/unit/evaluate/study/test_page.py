@@ -102,8 +102,8 @@ def test_the_same_networks_with_other_images(known, text):
 def test_setup(known, text):
     """It says how long networks were trained, on frames of which size, and the time does not depend on processes."""
     said = " ".join(text.split("## Setup")[1].split("\n## ")[0].split())
-    assert "20,000 images to train with, for 6 epochs, and 500 to test." in said
-    assert "other training that is called longer, takes 2 more." in said
+    assert "20,000 images to train with, for about 6 epochs, and 500 to test." in said
+    assert "other training that is called longer, takes about 2 more." in said
     assert "- **canvas**, 64 x 64: as exposure" in said
     assert "- **exposure**, 28 x 28: each image" in said
     assert "All of it took 99 minutes of one process. 379 accuracies were measured." in said
@@ -321,8 +321,8 @@ class TestLimits:
     def test_they_are_computed(self, known, text):
         said = " ".join(text.split("## What these data cannot show")[1].split())
         assert "10 classes, 20,000 images to train with and 500 to test. They have 28 x 28 pixels, grey." in said
-        assert ("In stage4 the maps have 7 rows or fewer, so that strips are SE there, and causal gates with K=7 depend on "
-                "the prior alone.") in said
+        assert ("In stage4 the maps have 7 rows or fewer, so that strips are SE there, and causal gates with K=7 "
+                "depend on the prior alone.") in said
         assert "Strips of 7 rows buffer 40.7 % of what SE does in the RegNetY-like network, and 39.3 %" in said
         spread = View(known).spread
         assert (f"about {spread.least_seen(1):.2f} points between two with 1 seed, {spread.least_seen(3):.2f} points "
