@@ -138,12 +138,17 @@ def tile_se(model: nn.Module, k: int | Tiling | Mapping[str, int | Tiling] = 7, 
     replacements = {module: tiled_form(module, block, tilings[name], priors.get(name))
                     for name, module, block in chosen if name not in different}
     if quantised:
-        if stay := [name for name, module in model.named_modules() if type(module) is TiledSE]:
-            warnings.warn(f"tiled blocks stay float; quantise_se quantises them: {', '.join(map(repr, stay))}",
-                          stacklevel=2)
-        formats = DEFAULT if quantised is True else quantised
-        replacements = {module: QuantisedTiledSE.of(tiled, formats) for module, tiled in replacements.items()}
+        replacements = _quantised(model, replacements, DEFAULT if quantised is True else quantised)
     return _put(model, replacements)
+
+
+def _quantised(model: nn.Module, replacements: Mapping[nn.Module, TiledSE],
+               formats: BlockFormats) -> dict[nn.Module, nn.Module]:
+    """The quantised forms of `replacements`, with a warning where `model` has float blocks that are tiled already."""
+    if stay := [name for name, module in model.named_modules() if type(module) is TiledSE]:
+        warnings.warn(f"tiled blocks stay float; quantise_se quantises them: {', '.join(map(repr, stay))}",
+                      stacklevel=3)
+    return {module: QuantisedTiledSE.of(tiled, formats) for module, tiled in replacements.items()}
 
 
 def quantise_se(model: nn.Module, formats: BlockFormats | Mapping[str, BlockFormats] = DEFAULT) -> nn.Module:

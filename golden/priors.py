@@ -2,7 +2,7 @@
 """Measures the priors of a PyTorch network's squeeze-and-excite blocks on calibration images."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,19 +32,13 @@ def mean_descriptors(model: nn.Module, batches: Iterable[Any]) -> dict[str, np.n
     sums: dict[str, np.ndarray] = {}
     images = dict.fromkeys(modules, 0)
 
-    def add(name: str, module: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> None:
-        x = (*args, *kwargs.values())[0]
+    def add(name: str, x: torch.Tensor) -> None:
         means = x.mean((2, 3), dtype=torch.promote_types(x.dtype, torch.float32)).double().cpu()
         sums[name] = sums.get(name, 0) + means.sum(0).numpy()
         images[name] += len(x)
 
-    handles = [module.register_forward_pre_hook(functools.partial(add, name), with_kwargs=True)
-               for name, module in modules.items() if name in found or isinstance(module, TiledSE)]
-    try:
-        run_batches(model, batches)
-    finally:
-        for handle in handles:
-            handle.remove()
+    run_batches(model, batches, {module: functools.partial(add, name) for name, module in modules.items()
+                                 if name in found or isinstance(module, TiledSE)})
     for name, total in sums.items():
         if not np.isfinite(total).all():
             raise ConfigError("batches", "not finite", f"must give finite maps at the block {name!r}")

@@ -67,21 +67,14 @@ def _maps(model: nn.Module, blocks: Mapping[str, QuantisedTiledSE], batches: Ite
     """By name the first maps (N, H, W, C) of each block, real numbers, and its integers for them."""
     found: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in blocks}
 
-    def add(name: str, module: QuantisedTiledSE, args: tuple, kwargs: Mapping[str, Any]) -> None:
+    def add(name: str, x: torch.Tensor) -> None:
         left = frames - sum(len(maps) for maps, _ in found[name])
-        x = (*args, *kwargs.values())[0].detach()
         x = (x if x.ndim == 4 else x.unsqueeze(0))[:left]
         # All frames of a simulation have one size.
         if len(x) and (not found[name] or x.shape[1:] == found[name][0][0].shape[1:]):
-            found[name].append((x, module.codes(x)))
+            found[name].append((x, blocks[name].codes(x)))
 
-    handles = [module.register_forward_pre_hook(functools.partial(add, name), with_kwargs=True)
-               for name, module in blocks.items()]
-    try:
-        run_batches(model, batches)
-    finally:
-        for handle in handles:
-            handle.remove()
+    run_batches(model, batches, {module: functools.partial(add, name) for name, module in blocks.items()})
     for name, pairs in found.items():
         if not pairs:
             raise ConfigError("batches", "no map", f"must reach the block {name!r}")

@@ -2,6 +2,7 @@
 """What stands in the blocks of a network: nothing, squeeze-and-excite, or a tiling of it that fits every map."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from ...golden import TiledSE, mean_descriptors, tile_se
+from ...golden.batches import run_batches
 from ...hdl.config import Context, Order, Tiling
 from .networks import SqueezeExcite
 
@@ -91,17 +93,13 @@ NONE, SE = Attention("none"), Attention("se")
 
 def block_maps(network: nn.Module, frame: torch.Tensor) -> dict[str, BlockMap]:
     """The map of each squeeze-and-excite block of `network` by its name, for a `frame` (1, C, H, W)."""
-    maps, training = {}, network.training
-    names = {module: name for name, module in network.named_modules() if isinstance(module, SqueezeExcite | TiledSE)}
-    handles = [module.register_forward_pre_hook(lambda module, args: maps.update(
-        {names[module]: BlockMap(*args[0].shape[1:])})) for module in names]
-    try:
-        with torch.no_grad():
-            network.eval()(frame)
-    finally:
-        network.train(training)
-        for handle in handles:
-            handle.remove()
+    maps = {}
+
+    def add(name: str, x: torch.Tensor) -> None:
+        maps[name] = BlockMap(*x.shape[1:])
+
+    run_batches(network, [frame], {module: functools.partial(add, name) for name, module in network.named_modules()
+                                   if isinstance(module, SqueezeExcite | TiledSE)})
     return maps
 
 

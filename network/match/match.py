@@ -98,7 +98,6 @@ def waiting_elements(tiling: Tiling, height: int, width: int, channels: int) -> 
     return {"se_elements": pixels * channels, "tse_elements": min(waiting, pixels) * channels}
 
 
-
 class _Unsupported(Exception):
     """The graph has the form of a block, but for what the text says."""
 
