@@ -213,9 +213,10 @@ COMMANDS = {command.name: command for command in (
         name="study", function="evaluate.study.command:study", options="evaluate.options:StudyOptions", tools=False,
         short="train networks with tiled blocks, and compare their accuracy with that of squeeze-and-excite",
         text="""Train small networks without attention, with squeeze-and-excite and with tiles, cumulative and causal
-            gates; put tiles into those trained with squeeze-and-excite, and train them on; and test all of them on the
-            same images. Networks and results are kept in OUT as soon as they are there, so that an interrupted study
-            continues. Writes OUT/study.json, with 95 % intervals of the differences.""",
+            gates; put tiles into those trained with squeeze-and-excite, and fine-tune them; make blocks integers, after
+            training and while training; and test all networks on the same images. Networks and results are kept in OUT
+            as soon as they are there, so that an interrupted study continues. Writes OUT/study.json, with 95 %
+            intervals of the differences.""",
         statuses={0: "done", 1: "a network has learnt nothing, or a task failed"},
         examples=("", "--data images/ --quick --jobs 2")),
     Command(

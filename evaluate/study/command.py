@@ -76,7 +76,7 @@ class _Tasks:
         """What begins with these."""
         from .quantising import identity
 
-        return self._with_files(Campaign(self.plan.later, "networks that are trained on", self.kept, lambda task: (
+        return self._with_files(Campaign(self.plan.later, "fine-tuned and quantised networks", self.kept, lambda task: (
             self.common | task.settings | {"weights": results[task.start]["weights"]}), identity))
 
     def _with_files(self, campaign):

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 from ...gen.text_table import percent
 from ..paper.paper import STRIP
+from .answers import STRIPS
 from .labels import NETWORKS
 from .statistics import ENOUGH_SEEDS
 from .tables import paper_tiles
 from .view import View
 
 __all__ = ["limits"]
-
-STRIPS = f"{STRIP}xW"
 
 
 def limits(view: View) -> Iterator[str]:
@@ -33,9 +32,9 @@ def limits(view: View) -> Iterator[str]:
            "and the verdicts rest on them. They do not say what other images would give: study.json has an interval of "
            "that, too (`images`).")
     yield ("**Choices.** Networks, lengths of training and conditions were chosen in trials on Fashion-MNIST, with few "
-           "seeds and the same test images. The canvas became the main condition because SE helped there; with images "
-           "as they are it did not. So SE is to be expected to help in it, and the figure for that may be somewhat too "
-           "high. No tiling was chosen by its result.")
+           "seeds and the same test images. The canvas became the main condition because SE helped there. So SE is to "
+           "be expected to help in it, and the figure for that may be somewhat too high. No tiling was chosen by its "
+           "result.")
     if view.spread is None or len(view.places()) == 1:
         return
     yield ("**Conditions.** Networks of other conditions were mostly trained with one seed. Their intervals have the "

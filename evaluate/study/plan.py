@@ -34,7 +34,7 @@ CHANGED = (STRIPS, CUMULATIVE_1, CAUSAL_1, *OTHERS, Attention(TILE), *(
     Attention(context, prior_rows=1) for context in (CUMULATIVE, CAUSAL)))
 # The same in one stage at a time.
 STAGED = (STRIPS, ROW, CUMULATIVE_1)
-# Those that networks are trained on with. Squeeze-and-excite itself is the control.
+# Those that networks are fine-tuned with. Squeeze-and-excite itself is the control.
 TUNED = (SE, STRIPS, THREE, ROW, CUMULATIVE_1, CAUSAL_1)
 # Trained with these, blocks are quantised: data and weights of so many bits.
 INTEGERS, BITS = (STRIPS, CUMULATIVE_1), (8, 4)
@@ -45,7 +45,7 @@ QUICKLY_TUNED = (SE, STRIPS, CUMULATIVE_1)
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Numbers of images, and schedules of training and of training on. ``name`` begins the names of kept networks."""
+    """Numbers of images, and schedules of training and of fine-tuning. ``name`` begins the names of kept networks."""
 
     name: str
     train: int
@@ -100,13 +100,13 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """A network of `start`, with squeeze-and-excite, that is trained on with `attention` in its blocks."""
+    """A network of `start`, with squeeze-and-excite, that is fine-tuned with `attention` in its blocks."""
 
     start: Run
     attention: Attention
 
     def __str__(self) -> str:
-        return f"{self.start}, trained on with {self.attention}"
+        return f"{self.start}, fine-tuned with {self.attention}"
 
     @property
     def settings(self) -> dict:
@@ -118,15 +118,15 @@ class Tuning:
 class Quantising:
     """A network of `start`, with tiles, whose blocks become integers.
 
-    With `aware` it is trained on in integers of so many bits. Without, its blocks are quantised as they are, and also
-    after they have been trained on in float: with each of BITS.
+    With `aware` it is fine-tuned in integers of so many bits. Without, its blocks are quantised as they are, and also
+    after it has been fine-tuned in float: with each of BITS.
     """
 
     start: Run
     aware: int | None = None
 
     def __str__(self) -> str:
-        how = f"trained on in {self.aware} bits" if self.aware else f"quantised to {' and '.join(map(str, BITS))} bits"
+        how = f"fine-tuned in {self.aware} bits" if self.aware else f"quantised to {' and '.join(map(str, BITS))} bits"
         return f"{self.start}, {how}"
 
     @property

@@ -23,9 +23,10 @@ from .data import read_dataset
 from .kept import Form, network_bytes
 from .networks import NETWORKS
 from .plan import Quantising, Run, Setup
-from .training import correct_answers, fixed_frames, platform, train
+from .training import Schedule, correct_answers, fixed_frames, platform, train
 
-__all__ = ["Bench", "correct_of", "file_of", "identity", "is_kept", "keep", "open_bench", "row", "train_run", "trained"]
+__all__ = ["Experiment", "correct_of", "file_of", "identity", "is_kept", "keep", "open_experiment", "row", "train_run",
+           "trained"]
 
 # Seeds apart from those of trainings: of the frames that networks are tested on, and that they are calibrated on.
 TEST_SEED, CALIBRATION_SEED = 1_000_001, 1_000_002
@@ -43,7 +44,7 @@ def identity() -> dict:
     return {"torch": torch.__version__, "numpy": np.__version__, "sources": sources(*OWN_FILES, *MODELS)}
 
 
-class Bench:
+class Experiment:
     """The images of a study on the device where networks are trained and tested, as frames of one condition."""
 
     def __init__(self, folder: str | None, setup: Setup, digest: str, condition: str):
@@ -83,13 +84,17 @@ class Bench:
         """The priors of a network's blocks, from frames of training images."""
         return priors_of(network, self.calibration())
 
+    def train(self, network: nn.Module, schedule: Schedule, seed: int) -> None:
+        """Train `network` in place on the training images, see :func:`.training.train`."""
+        train(network, self.images, self.labels, self.condition, schedule, seed, self.where)
+
     def test(self, network: nn.Module) -> np.ndarray:
         """For each test image whether `network` finds its class, bool."""
         return correct_answers(network, self.frames, self.test_labels)
 
 
 # A process mostly gets neighbours in the list, of the same condition.
-open_bench = functools.lru_cache(1)(Bench)
+open_experiment = functools.lru_cache(1)(Experiment)
 
 
 def file_of(task: Run | Quantising, setup: Setup) -> str:
@@ -137,34 +142,35 @@ def train_run(run: Run, setup: Setup, folder: str | None, digest: str, networks:
     that all took. `folder` has the images, of which `digest` is the hash.
     """
     since = time.perf_counter()
-    bench = open_bench(folder, setup, digest, run.condition)
-    network, maps = bench.network(run)
-    train(network, bench.images, bench.labels, bench.condition, setup.training, run.seed, bench.where)
-    rows = [row(run, run.attention, maps, bench.test(network), "scratch", since)]
+    experiment = open_experiment(folder, setup, digest, run.condition)
+    network, maps = experiment.network(run)
+    experiment.train(network, setup.training, run.seed)
+    rows = [row(run, run.attention, maps, experiment.test(network), "scratch", since)]
     if run.attention == SE:
-        rows += _swapped(run, bench, network, maps)
-    weights = keep(run, setup, networks, network, bench.form(run))
+        rows += _swapped(run, experiment, network, maps)
+    weights = keep(run, setup, networks, network, experiment.form(run))
     return {"rows": rows, "weights": weights, "seconds": round(time.perf_counter() - since, 2),
             "parameters": sum(parameter.numel() for parameter in network.parameters())}
 
 
-def _swapped(run, bench, network, maps):
+def _swapped(run, experiment, network, maps):
     """Rows of `network`, which has squeeze-and-excite, with the tilings of `run` and no further training."""
-    rows, priors = [], bench.priors(network)
+    rows, priors = [], experiment.priors(network)
     stages = NETWORKS[run.network].stages
     for attention, stage in (*((attention, None) for attention in run.swapped),
                              *((attention, stage) for attention in run.staged for stage in stages)):
         since = time.perf_counter()
         changed = attended(copy.deepcopy(network), attention, maps, stage, priors)
-        rows.append(row(run, attention, maps, bench.test(changed), "swapped", since, stage=stage))
+        rows.append(row(run, attention, maps, experiment.test(changed), "swapped", since, stage=stage))
     return rows
 
 
-def trained(run: Run, setup: Setup, networks: str, weights: str, bench: Bench) -> tuple[nn.Module, dict[str, BlockMap]]:
+def trained(run: Run, setup: Setup, networks: str, weights: str,
+            experiment: Experiment) -> tuple[nn.Module, dict[str, BlockMap]]:
     """The network that :func:`train_run` has kept, and the sizes of its maps; `weights` is the hash of its file."""
     content = pathlib.Path(networks, file_of(run, setup)).read_bytes()
     if _hash(content) != weights:
         raise TaskFailed(f"{file_of(run, setup)} has changed since it was trained")
-    network, maps = bench.network(run)
+    network, maps = experiment.network(run)
     network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True)["weights"])
     return network, maps

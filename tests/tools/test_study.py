@@ -29,7 +29,7 @@ SECONDS = 240
 
 @pytest.fixture
 def short(monkeypatch):
-    """Two networks and one that is trained on, instead of the plan."""
+    """Two networks and one that is fine-tuned, instead of the plan."""
     monkeypatch.setattr(plan, "make_plan", lambda quick: PLAN)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tiled_se.evaluate.study import quantising, worker
+from tiled_se.evaluate.study import worker
 from tiled_se.evaluate.study.attention import (
     MIDDLE,
     NONE,
@@ -377,23 +377,23 @@ def test_it_learns(result):
 
 def test_kept_weights(result, folder, dataset, networks):
     """They are those of the network that was tested; a changed file is noticed."""
-    bench = worker.open_bench(folder, SETUP, dataset.digest, RUN.condition)
+    experiment = worker.open_experiment(folder, SETUP, dataset.digest, RUN.condition)
     assert worker.is_kept(RUN, SETUP, networks, result["weights"])
-    made, _ = worker.trained(RUN, SETUP, networks, result["weights"], bench)
-    assert (bench.test(made) == worker.correct_of(result["rows"][0], SETUP.test)).all()
+    made, _ = worker.trained(RUN, SETUP, networks, result["weights"], experiment)
+    assert (experiment.test(made) == worker.correct_of(result["rows"][0], SETUP.test)).all()
     assert not worker.is_kept(RUN, SETUP, networks, "0" * 32)
     with pytest.raises(Exception, match=f"^quick-{RUN}.pt has changed since it was trained$"):
-        worker.trained(RUN, SETUP, networks, "0" * 32, bench)
+        worker.trained(RUN, SETUP, networks, "0" * 32, experiment)
 
 
 def test_calibration_sees_all_classes(tmp_path):
     """Also where the images come class by class; they are training images, and always the same."""
     dataset = read_dataset(str(write_folders(tmp_path / "images", 800)), 2000, 200)
     assert (np.diff(dataset.train_labels) >= 0).all()
-    bench = worker.Bench(dataset.source, dataclasses.replace(SETUP, train=2000), dataset.digest, "plain")
-    frames = bench.calibration()
-    assert torch.equal(frames, bench.calibration())
-    places = {image.numpy().tobytes(): index for index, image in enumerate(bench.images.float() / 255)}
+    experiment = worker.Experiment(dataset.source, dataclasses.replace(SETUP, train=2000), dataset.digest, "plain")
+    frames = experiment.calibration()
+    assert torch.equal(frames, experiment.calibration())
+    places = {image.numpy().tobytes(): index for index, image in enumerate(experiment.images.float() / 255)}
     counts = np.bincount(dataset.train_labels[[places[frame.numpy().tobytes()] for frame in frames]])
     assert counts.sum() == 512
     assert counts.min() > 90
@@ -406,10 +406,10 @@ def test_changed_images(folder, networks):
 
 def test_pairs(folder, dataset):
     """Networks of a seed begin with the same weights, whatever is in their blocks; those of another seed don't."""
-    bench = worker.open_bench(folder, SETUP, dataset.digest, RUN.condition)
+    experiment = worker.open_experiment(folder, SETUP, dataset.digest, RUN.condition)
     runs = [dataclasses.replace(RUN, attention=attention, seed=seed)
             for attention, seed in ((NONE, 1), (Attention("tile", 7), 1), (NONE, 2))]
-    first, tiles, other = (bench.network(run)[0] for run in runs)
+    first, tiles, other = (experiment.network(run)[0] for run in runs)
     weights = {name: dict(one.named_parameters()) for name, one in (("a", first), ("b", tiles), ("c", other))}
     assert all(torch.equal(value, weights["b"][name]) for name, value in weights["a"].items())
     assert not torch.equal(weights["a"]["stem.0.weight"], weights["c"]["stem.0.weight"])
@@ -445,9 +445,9 @@ def test_quantising(tiles, folder, dataset, networks, aware, expected):
 
 def test_blocks_in_integers(tiles, folder, dataset, networks):
     """They are those of the hardware, with their own formats, in every block."""
-    bench = worker.open_bench(folder, SETUP, dataset.digest, TILES.condition)
-    made, maps = worker.trained(TILES, SETUP, networks, tiles["weights"], bench)
-    in_integers(made, 4, bench)
+    experiment = worker.open_experiment(folder, SETUP, dataset.digest, TILES.condition)
+    made, maps = worker.trained(TILES, SETUP, networks, tiles["weights"], experiment)
+    in_integers(made, 4, experiment)
     for name in maps:
         block = made.get_submodule(name)
         assert isinstance(block, QuantisedTiledSE)
@@ -460,6 +460,6 @@ def test_what_is_trained_on(tiles, folder, dataset, networks, monkeypatch):
         for parameter in network.parameters():
             parameter.data.zero_()
 
-    monkeypatch.setattr(quantising, "train", forget)
+    monkeypatch.setattr(worker, "train", forget)
     rows = quantise(Quantising(TILES), SETUP, folder, dataset.digest, networks, tiles["weights"])["rows"]
     assert [row["top1"] > 80 for row in rows] == [True, True, False, False, False]
