@@ -291,6 +291,7 @@ def test_unbatched_maps(context):
         torch.testing.assert_close(module.scale(x[0]), module.scale(x)[0])
 
 
+@old_script
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @every_context
 def test_low_precision(context, dtype):
@@ -301,13 +302,8 @@ def test_low_precision(context, dtype):
     exact = copy.deepcopy(module).double()(x.double())
     assert y.dtype == dtype
     assert (y.double() - exact).abs().max() <= 40 * torch.finfo(dtype).eps * x.max()
-    for tool in (torch.fx.symbolic_trace(module), scripted_quietly(module)):
+    for tool in (torch.fx.symbolic_trace(module), torch.jit.script(module)):
         assert torch.equal(tool(x), y)
-
-
-def scripted_quietly(module):
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
-        return torch.jit.script(module)
 
 
 @every_context
