@@ -56,10 +56,19 @@ def _said(answer: Answer | None, words: dict[str, str], claimed: str | None = No
     """What `words` have for the verdict, the difference, and whether the paper claims the same."""
     if answer is None:
         return ""
-    images = answer.images and " to ".join(map(signed, answer.images))
     return " ".join(filter(None, (
         f"{words[answer.verdict]}: {answer.points} points.", claimed and agreement(answer.verdict, claimed),
-        images and f"With the same networks and other test images, the interval is {images}.")))
+        _with_other_images(answer))))
+
+
+def _with_other_images(answer: Answer) -> str:
+    """The narrower interval of a difference whose verdict rests on the one over retraining."""
+    return (f"With the same networks and other test images, the interval is {_range(answer.images)}." if answer.images
+            else "")
+
+
+def _range(interval: tuple[float, float]) -> str:
+    return " to ".join(map(signed, interval))
 
 
 def _agreeing(answers: Iterable[Answer], claimed: str) -> str:
@@ -82,9 +91,14 @@ LISTED = [family for family in Family if family is not Family.WINDOW]
 
 def attention(view: View) -> Iterator[str]:
     """Whether SE helps at all."""
-    yield _said(view.one("attention"), {
+    answer = view.one("attention")
+    yield _said(answer, {
         HIGHER: "SE helps", LOWER: "SE does harm", NONE_SEEN: "No difference between SE and no attention is seen",
         NOT_KNOWN: f"SE less no attention {UNKNOWN}"}, HIGHER)
+    if answer and answer.verdict in (NONE_SEEN, LOWER):
+        yield ("So a tiling that is no worse than SE, if trained, is seen to do no harm; whether it does what SE does "
+               "can't be told here. A swap is another matter: those networks rely on the gates that they were trained "
+               "with.")
 
 
 def local(view: View) -> Iterator[str]:
@@ -137,6 +151,8 @@ def training(view: View) -> Iterator[str]:
     """Training with the smallest tiles against swapping them in."""
     found = [answer for answer in view.all("gap") if answer.a.name in SMALLEST]
     yield from listed(found)
+    images = "; ".join(f"{answer.a.name} {_range(answer.images)}" for answer in found if answer.images)
+    yield f"With the same networks and other test images, the intervals are: {images}." if images else ""
     yield _agreeing(found, HIGHER)
 
 
@@ -145,8 +161,15 @@ def running(view: View) -> Iterator[str]:
     for name in CHOSEN[1:]:
         before, after, gap = (view.one(question, name=name) for question in ("swapped", "trained", "gap"))
         if before and after and gap:
-            yield (f"{name}: swapped {before.points}, trained {after.points} points to SE. "
-                   f"{CHANGES[gap.verdict]}: {gap.points}. {_left(before, after, gap)}")
+            yield " ".join(filter(None, (
+                f"{name}: swapped {before.points}{_by_seed(before)}; trained {after.points} points to SE.",
+                f"{CHANGES[gap.verdict]}: {gap.points}.", _with_other_images(gap), _left(before, after, gap))))
+
+
+def _by_seed(answer: Answer) -> str:
+    """The differences of its seeds, if there are several: they may differ by more than the interval over images."""
+    seeds = answer.by_seed or ()
+    return f", by seed {', '.join(map(signed, seeds))}" if len(seeds) > 1 else ""
 
 
 CHANGES = {HIGHER: "Training wins back", LOWER: "Training makes it worse", NONE_SEEN: "No change by training is seen",

@@ -90,13 +90,25 @@ def test_every_answer_of_the_main_network_is_on_the_page(known, text):
 def test_the_same_networks_with_other_images(known, text):
     """Beside the interval over retraining stands the one over images, where a sentence has the difference."""
     view = View(known)
-    for title, answer in ((TITLES[0], view.one("attention")), (TITLES[1], view.one("trained", name="7xW"))):
+    for title, answer in ((TITLES[0], view.one("attention")), (TITLES[1], view.one("trained", name="7xW")),
+                          (TITLES[7], view.one("gap", name="causal, K=1"))):
         low, high = map(signed, answer.images)
         assert low != signed(answer.interval[0])
         assert f"other test images, the interval is {low} to {high}." in finding(text, title)
     assert "the interval is" not in finding(text, TITLES[4])
     low, high = answer.images
     assert answer.reversed().images == (-high, -low)
+    smallest = [view.one("gap", name=name) for name in ("1xW", "Hx1", "1x1")]
+    listed = "; ".join(f"{answer.a.name} {' to '.join(map(signed, answer.images))}" for answer in smallest)
+    assert f"the intervals are: {listed}." in finding(text, TITLES[6])
+
+
+def test_seeds_of_swapped_running_means(known, text):
+    """Their networks differ by more than the interval over images says."""
+    for answer in (View(known).one("swapped", name=name) for name in ("cumulative, K=1", "causal, K=1")):
+        said = f"swapped {answer.points}, by seed {', '.join(map(signed, answer.by_seed))}; trained "
+        assert len(answer.by_seed) == 3
+        assert said in finding(text, TITLES[7])
 
 
 def test_setup(known, text):
@@ -162,8 +174,9 @@ def test_how_sure_it_is(known, text):
 
 SENTENCES = [
     (TITLES[0], ["SE helps: +2.", "This is as in the paper."],
-     ["No difference between SE and no attention is seen: ", "The paper's difference is not seen here."],
-     ["SE does harm: -", "This is the reverse of the paper's."]),
+     ["No difference between SE and no attention is seen: ", "The paper's difference is not seen here.",
+      "whether it does what SE does can't be told here."],
+     ["SE does harm: -", "This is the reverse of the paper's.", "whether it does what SE does can't be told here."]),
     (TITLES[1], ["No difference between networks trained with strips of 7 rows and with SE is seen: ",
                  "The paper sees none, either."],
      ["The paper sees none, either."],
@@ -224,6 +237,8 @@ def test_sentences_follow_from_the_figures(column, effects):
             f"{verdicts.count('higher')}, no difference seen {verdicts.count('none seen')}, not known 0."
             ) in finding(text, TITLES[1])
     assert "What is missing" not in text
+    attention = finding(text, TITLES[0])
+    assert ("SE helps" in attention) != ("can't be told here" in attention)
 
 
 def test_a_stage_in_the_middle():
