@@ -97,12 +97,15 @@ def test_figures_of_the_readme(heading, page):
     assert [figure for figure in figures if figure not in PAGES[page]] == []
 
 
-def test_figures_of_the_demo():
-    """Figures of the demo that docs/contexts.md quotes are in docs/demo.md."""
-    text = PAGES["docs/contexts.md"].split("**Pages of text, in this project.**")[1].split("\n**")[0]
+@pytest.mark.parametrize(("heading", "page", "least"), [
+    ("**Pages of text, in this project.**", "docs/demo.md", 16),
+    ("**Small pictures of garments, in this project.**", "docs/study.md", 17)])
+def test_figures_of_the_contexts(heading, page, least):
+    """Figures that docs/contexts.md quotes are on the page that a command writes."""
+    text = PAGES["docs/contexts.md"].split(heading)[1].split("\n**")[0]
     figures = re.findall(r"[-+]?\d+[.,]\d+ \([^)]*\)|[-+]?\d+[.,]\d+", text)
-    assert len(figures) >= 16
-    assert [figure for figure in figures if figure not in PAGES["docs/demo.md"]] == []
+    assert len(figures) >= least
+    assert [figure for figure in figures if figure not in PAGES[page]] == []
 
 
 def test_versions():
