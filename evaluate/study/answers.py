@@ -49,7 +49,8 @@ def from_k_on(answers: Iterable[Answer]) -> str:
         return "no loss is seen with any K"
     largest = max(k for k, loses in lost.items() if loses)
     larger = [k for k in lost if k > largest]
-    return f"no loss is seen from K={min(larger)} on" if larger else f"even K={largest}, the largest, loses something"
+    return (f"no loss is seen from K={min(larger)} on" if larger else
+            f"even K={largest}, the largest below the whole map, loses something")
 
 
 def _said(answer: Answer | None, words: dict[str, str], claimed: str | None = None) -> str:
@@ -95,10 +96,10 @@ def attention(view: View) -> Iterator[str]:
     yield _said(answer, {
         HIGHER: "SE helps", LOWER: "SE does harm", NONE_SEEN: "No difference between SE and no attention is seen",
         NOT_KNOWN: f"SE less no attention {UNKNOWN}"}, HIGHER)
-    if answer and answer.verdict in (NONE_SEEN, LOWER):
-        yield ("So a tiling that is no worse than SE, if trained, is seen to do no harm; whether it does what SE does "
-               "can't be told here. A swap is another matter: those networks rely on the gates that they were trained "
-               "with.")
+    if answer and answer.verdict == NONE_SEEN:
+        yield ("So where a trained tiling is not seen to differ from SE, whether it does what SE does can't be told "
+               "here: no attention is not seen to differ, either. A swap is another matter: those networks rely on the "
+               "gates that they were trained with.")
 
 
 def local(view: View) -> Iterator[str]:
@@ -162,14 +163,8 @@ def running(view: View) -> Iterator[str]:
         before, after, gap = (view.one(question, name=name) for question in ("swapped", "trained", "gap"))
         if before and after and gap:
             yield " ".join(filter(None, (
-                f"{name}: swapped {before.points}{_by_seed(before)}; trained {after.points} points to SE.",
+                f"{name}: swapped {before.points}; trained {after.points} points to SE.",
                 f"{CHANGES[gap.verdict]}: {gap.points}.", _with_other_images(gap), _left(before, after, gap))))
-
-
-def _by_seed(answer: Answer) -> str:
-    """The differences of its seeds, if there are several: they may differ by more than the interval over images."""
-    seeds = answer.by_seed or ()
-    return f", by seed {', '.join(map(signed, seeds))}" if len(seeds) > 1 else ""
 
 
 CHANGES = {HIGHER: "Training wins back", LOWER: "Training makes it worse", NONE_SEEN: "No change by training is seen",
@@ -179,8 +174,13 @@ CHANGES = {HIGHER: "Training wins back", LOWER: "Training makes it worse", NONE_
 def _left(before: Answer, after: Answer, gap: Answer) -> str:
     if (before.verdict, gap.verdict, after.verdict) == (LOWER, HIGHER, NONE_SEEN):
         return "So training closes the gap, as far as can be seen."
-    return {HIGHER: "Trained, it is better than SE.", LOWER: "Trained, it still loses something.",
+    left = {HIGHER: "Trained, it is better than SE.", LOWER: "Trained, it still loses something.",
             NONE_SEEN: "Trained, no difference from SE is seen.", NOT_KNOWN: ""}[after.verdict]
+    seeds = before.by_seed or ()
+    if len(seeds) > 1 and before.verdict == LOWER and gap.verdict == NONE_SEEN and max(seeds) < 0:
+        return (f"All {len(seeds)} swapped networks lose something, but amounts so different that other networks might "
+                f"lose nothing. {left}")
+    return left
 
 
 def stages(view: View) -> Iterator[str]:
@@ -190,16 +190,21 @@ def stages(view: View) -> Iterator[str]:
         return
     yield f"Strips of {STRIP} rows in one stage: {'; '.join(f'{one.a.stage} {one.points}' for one in found)}."
     if whole:
-        yield f"The maps of {', '.join(whole)} have {STRIP} rows or fewer: strips are SE there and lose nothing."
+        yield (f"The maps of {', '.join(whole)} have {STRIP} rows or fewer: strips are SE there and lose nothing. The "
+               "nearer the maps of another stage are to that, the less it can lose.")
     lost = [answer for answer in found if answer.verdict == LOWER]
     if lost:
-        worst = min(lost, key=lambda answer: answer.difference).a.stage
+        most = min(lost, key=lambda answer: answer.difference)
+        near = [answer.a.stage for answer in lost
+                if answer.interval[0] <= most.interval[1] and answer.a.stage not in whole]
+        worst = most.a.stage
         able = sorted({answer.a.stage for answer in found} - set(whole))
         later = 2 * able.index(worst) - (len(able) - 1)
         place = ("a later one, as in the paper" if later > 0 else "an early one, unlike in the paper" if later < 0 else
                  "the one in the middle; in the paper it is a later one")
-        yield f"{'Of the others, ' if whole else ''}{worst} loses the most" + (
-            "." if len(able) == 1 else f", {place}.")
+        others = "Of the others, " if whole else ""
+        yield (f"{others}{', '.join(near)} lose the most; which of them more can't be told." if len(near) > 1 else
+               f"{others}{worst} loses the most" + ("." if len(able) == 1 else f", {place}."))
     elif any(answer.verdict != NOT_KNOWN for answer in found):
         yield "No stage is seen to lose anything."
     yield _said(view.one("stages", name=STRIPS), {
@@ -211,8 +216,8 @@ def stages(view: View) -> Iterator[str]:
 
 def fine_tuned(view: View) -> Iterator[str]:
     """What fine-tuning leaves of a swap's loss."""
-    for question, text in (("fine-tuned", "After fine-tuning, to SE that was trained as much longer"),
-                           ("recovered", "The change after fine-tuning, less the change before")):
+    for question, text in (("recovered", "The change after fine-tuning, less the change before"),
+                           ("fine-tuned", "What is left, to SE that was trained as much longer")):
         for line in listed(view.all(question)):
             yield f"{text}, {line}"
     yield _agreeing([answer for answer in view.all("recovered") if answer.a.name == STRIPS], HIGHER)
@@ -225,6 +230,7 @@ def _with_bits(answer: Answer) -> str:
 def bits(view: View) -> Iterator[str]:
     """Blocks in integers, quantised after training or trained longer with them."""
     for method, text in (("after", "Quantised after training, to float"),
+                         ("tuned", "Trained longer in float and then quantised, to float that was trained as long"),
                          ("aware", "Quantisation-aware, to float that was trained as long")):
         for line in listed(view.all("bits", method=method), _with_bits):
             yield f"{text}, {line}"
@@ -246,5 +252,5 @@ def elsewhere(view: View) -> Iterator[str]:
         if len(found) > 1:
             verdicts = {verdict: [answer.a.where for answer in found if answer.verdict == verdict] for verdict in ORDER}
             yield f"{text}: " + "; ".join(
-                f"{SEEN[verdict]} in {'all' if len(places) == len(found) else ', '.join(places)}"
+                f"{SEEN[verdict]} in {f'all {len(places)}' if len(places) == len(found) else ', '.join(places)}"
                 for verdict, places in verdicts.items() if places) + "."

@@ -26,15 +26,18 @@ def limits(view: View) -> Iterator[str]:
     yield from _maps(view)
     yield from _seeds(view)
     yield ("**Other trainings.** Intervals over images say what other test images would give with the same networks. "
-           "They do not say what other networks would give, or other runs of the same fine-tuning: study.json has the "
-           "differences of single seeds (`by_seed`).")
+           "They do not say what other networks would give, or other runs of the same fine-tuning: the differences of "
+           "single seeds are beside them, and may be far apart.")
     yield ("**Other images.** Intervals over retraining say what other trainings would give on the same test images, "
-           "and the verdicts rest on them. They do not say what other images would give: study.json has an interval of "
-           "that, too (`images`).")
+           "and the verdicts rest on them. They do not say what other images would give: study.json, which "
+           "`make study` writes, has an interval of that, too (`images`).")
     yield ("**Choices.** Networks, lengths of training and conditions were chosen in trials on Fashion-MNIST, with few "
-           "seeds and the same test images. The canvas became the main condition because SE helped there. So SE is to "
-           "be expected to help in it, and the figure for that may be somewhat too high. No tiling was chosen by its "
-           "result.")
+           "seeds and the same test images. The canvas became the main condition because SE seemed to help there. So "
+           "the figure for SE may be somewhat too high. No tiling was chosen by its result.")
+    if view.all("bits"):
+        yield ("**Integers.** Ranges were calibrated by one method, that of the least error. Others may lose less with "
+               "few bits, and quantisation-aware training would then win less. Blocks with SE were not made integers: "
+               "what they lose is not known, nor is that of other tilings.")
     if view.spread is None or len(view.places()) == 1:
         return
     yield ("**Conditions.** Networks of other conditions were mostly trained with one seed. Their intervals have the "
@@ -77,6 +80,8 @@ def _seeds(view: View) -> Iterator[str]:
         yield (f"{text} None has {ENOUGH_SEEDS}, so that it is not known how much trainings differ, and no interval "
                "over retraining can be given.")
         return
-    least = ", ".join(f"{view.spread.least_seen(count):.2f} points between two with {count} seed{'s' * (count > 1)}"
-                      for count in sorted({1, max(counts)}))
-    yield f"{text} A difference must have about {least} to be seen. A smaller one may be there all the same."
+    few, many = min(counts), max(counts)
+    least = ", ".join(f"{view.spread.least_seen(*pair):.2f} points {between}" for pair, between in {
+        (few, few): f"between two with {few}", (few, many): f"between {few} and {many}",
+        (many, many): f"between two with {many}"}.items())
+    yield f"{text} A difference must have about {least} seeds to be seen. A smaller one may be there all the same."

@@ -39,13 +39,14 @@ SECTIONS = {
         tables.swapped, ACCURACY, "Networks trained with SE, in which the tiling takes its place without any training, "
         "beside networks trained with the tiling. The paper has a plot of this, without figures. \"All\" is the whole "
         "map: a control for strips, and causal gates are then the same for every image. Running means count one row "
-        "of a prior: where they are swapped in, that is the mean over training images, where networks are trained with "
-        "them, it is 0. The axis of the plot is logarithmic beyond one point."),
+        "of a prior: where they are swapped in and fine-tuned, that is the mean over training images; where networks "
+        "are trained with them, it is 0. Intervals of the last column are wide where swapped networks of other seeds "
+        "differ much. The axis of the plot is logarithmic beyond one point."),
     "Stage by stage (Table 3)": (
         tables.stages, None, "The swap in one stage at a time, to SE."),
     "Fine-tuned (Table 2)": (
-        tables.fine_tuned, None, "The swapped networks, trained a little longer. They are compared with SE networks "
-        "that were trained as much longer; the paper compares with SE without that."),
+        tables.fine_tuned, None, "The swapped networks, trained a little longer. They are compared with SE networks as "
+        "they were, as in the paper, and with SE networks that were trained as much longer."),
     "Integers": (
         tables.bits, None, "Blocks in integers: data and weights have so many bits. All else is in float. Networks "
         "were trained with the tiling, and those that were trained longer saw the same frames in the same order."),
@@ -76,7 +77,9 @@ trains small networks without attention, with squeeze-and-excite (SE) and with i
 what the [paper]({PAPER}) says, draws the plots of this page and writes it. All
 figures and verdicts are computed. [contexts.md](contexts.md) explains the tilings: kxW are strips of k rows, Hxk strips
 of k columns, kxk patches; cumulative and causal ones have running means. Accuracy is top-1 on test images, in percent.
-Differences are in points, with 95 % intervals in brackets; "no difference seen" is said where the interval holds 0.
+Differences are in points, with 95 % intervals in brackets. For networks that were trained separately they are over
+retraining. For one that is changed, or trained longer, they are over test images alone, and the differences of single
+seeds stand beside them. "No difference seen" is said where the interval holds 0.
 """
     return text.strip() + ("\n\n**This was a quick run. It shows that the command works. Its figures mean nothing.**"
                            if quick else "")
@@ -92,7 +95,7 @@ def _setup(view: View) -> Iterator[str]:
         f"about {setup['epochs']} epochs, and {data['test_images']:,} to test. Fine-tuning, and other training that is "
         f"called longer, takes about {setup['tuning_epochs']} more. Networks: {sizes}, with SE in every block. Those "
         "of a seed begin with the same weights and see the same frames. "
-        f"Numbers while training: {setup['precision']}. All "
+        f"Numbers while training: {setup['precision']}, in tests {setup['tests']}. All "
         f"of it took {_time(setup['seconds'])} of one process. {len(view.study['runs']):,} accuracies were measured. "
         f"Unless a table says otherwise, figures are those of the {_named(NETWORKS, view.main['network'])} network in "
         f"the condition {_named(CONDITIONS, view.main['condition'])}. Conditions:")
@@ -196,7 +199,7 @@ def summary_text(study: Mapping) -> str:
         lines += [(f"{name}, {text}, to SE", view.one(question, name=name)) for name in CHOSEN]
     for answer in view.all("bits"):
         lines.append((f"{answer.a.name}, {answer.a.bits} bits, {tables.METHODS[answer.a.method]}, to float", answer))
-    rows = [[text, f"{view.top1(answer.a):.2f}", answer.points, answer.verdict] for text, answer in lines if answer]
+    rows = [[text, f"{view.top1(answer.a):.2f}", answer.short, answer.verdict] for text, answer in lines if answer]
     if not rows:
         return "no two runs that can be compared"
     return "\n".join(aligned([["", "top-1", "points", "seen"], *rows], left=(0, 2, 3)))

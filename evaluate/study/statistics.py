@@ -62,9 +62,9 @@ class Spread:
     freedom: int
     groups: dict
 
-    def least_seen(self, seeds: int) -> float:
-        """The difference of two means of `seeds` trainings each that is as large as half its interval."""
-        return t_quantile(self.freedom) * self.deviation * math.sqrt(2 / seeds)
+    def least_seen(self, seeds: int, others: int) -> float:
+        """The difference of the means of so many trainings each that is as large as half its interval."""
+        return t_quantile(self.freedom) * self.deviation * math.sqrt(1 / seeds + 1 / others)
 
 
 def spread(runs: Iterable[Mapping]) -> Spread | None:

@@ -115,11 +115,13 @@ def fine_tuned(view: View) -> str:
     paper = load_paper()["swapped"]["rows"]
     rows = [[f"paper, {row['network']}, {STRIP}xW", f"-{row['swapped_loss']}", f"-{row['fine_tuned_loss']}", "", ""]
             for row in paper]
-    ours = [[f"here, {answer.a.name}", _said(view.one("swapped", tiling=answer.a.tiling)), answer.said,
-             ", ".join(map(signed, answer.by_seed)),
-             _said(view.one("recovered", tiling=answer.a.tiling))] for answer in view.all("fine-tuned")]
-    return _table(["", "swapped to SE", "fine-tuned to SE, trained as long", "each seed", "after to before"],
-                  rows + ours if ours else [])
+    se, ours = view.find(context="se", training="scratch"), []
+    for answer in view.all("fine-tuned"):
+        ours.append([f"here, {answer.a.name}", _said(view.one("swapped", tiling=answer.a.tiling)),
+                     signed(view.top1(answer.a) - view.top1(se)) if se else NOTHING, answer.said,
+                     _said(view.one("recovered", tiling=answer.a.tiling))])
+    return _table(["", "swapped to SE", "fine-tuned to SE as it was", "fine-tuned to SE, trained as long",
+                   "this to swapped"], rows + ours if ours else [])
 
 
 def bits(view: View) -> str:
@@ -131,8 +133,9 @@ def bits(view: View) -> str:
         rows.append([after.a.name, after.a.bits, _top1(view, after.b), _top1(view, longer and longer.a), _said(longer),
                      *(_said(view.one("bits", method=method, **same)) for method in METHODS),
                      _said(view.one("aware", **same))])
-    return _table(["blocks", "bits", "float, top-1 (seeds)", "float, trained longer, top-1 (seeds)", "to before",
-                   *WAYS.values(), "the last to the one before"], rows)
+    return _table(["blocks", "bits", "float, top-1 (seeds)", "float, trained longer, top-1 (seeds)",
+                   "trained longer to before", *WAYS.values(), "quantisation-aware to quantised, both trained longer"],
+                  rows)
 
 
 def trained_elsewhere(view: View) -> str:

@@ -42,6 +42,14 @@ class Answer:
 
     @property
     def points(self) -> str:
+        """As `short`, and the differences of several seeds: they may differ by far more than test images do."""
+        if self.by_seed is None or len(self.by_seed) == 1:
+            return self.short
+        start = f"{self.short} (" if self.interval is None else f"{self.short.removesuffix(')')}; "
+        return f"{start}seeds {', '.join(map(signed, self.by_seed))})"
+
+    @property
+    def short(self) -> str:
         """The difference with its interval, if it has one."""
         text = signed(self.difference)
         return text if self.interval is None else f"{text} ({' to '.join(map(signed, self.interval))})"

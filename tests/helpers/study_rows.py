@@ -132,7 +132,7 @@ def study(found: list[dict], quick: bool = False) -> dict:
     """The contents of study.json for `found`, as the command makes them."""
     return {"dataset": {"name": "Fashion-MNIST", "classes": 10, "train_images": 20_000,
                         "test_images": len(found[0]["correct"]) if found else 0, "shape": [1, 28, 28]},
-            "setup": {"epochs": 6, "tuning_epochs": 2, "quick": quick, "precision": "bfloat16",
+            "setup": {"epochs": 6, "tuning_epochs": 2, "quick": quick, "precision": "bfloat16", "tests": "float32",
                       "frames": {name: condition.size(28, 28) for name, condition in CONDITIONS.items()},
                       "parameters": {"regnet": 57_566, "residual": 80_582}, "seconds": 5931.0},
             "runs": [{name: value for name, value in row.items() if name != "correct"} for row in found],

@@ -52,7 +52,7 @@ class TestOverRetraining:
         assert (found.freedom, list(found.groups)) == (4, [SE, NONE])
         assert found.deviation == pytest.approx(math.sqrt(0.10))
         assert list(found.groups.values()) == pytest.approx([0.2, 0.4])
-        assert found.least_seen(3) == pytest.approx(2.7764 * math.sqrt(0.10) * math.sqrt(2 / 3), abs=1e-4)
+        assert found.least_seen(3, 3) == pytest.approx(2.7764 * math.sqrt(0.10) * math.sqrt(2 / 3), abs=1e-4)
 
     def test_two_means_as_in_a_textbook(self):
         answer, = comparisons(self.TWO)
