@@ -10,7 +10,7 @@ from .tables import CHOSEN
 from .view import SEEN, Answer, View, signed
 
 __all__ = ["STRIPS", "agreement", "attention", "aware", "bits", "elsewhere", "fewer_rows", "fine_tuned", "from_k_on",
-           "listed", "local", "location", "running", "small", "stages", "swapped", "training"]
+           "left", "listed", "local", "location", "running", "small", "stages", "swapped", "training"]
 
 STRIPS = f"{STRIP}xW"
 UNKNOWN = "(too few seeds to tell it from chance)"
@@ -98,8 +98,8 @@ def attention(view: View) -> Iterator[str]:
         NOT_KNOWN: f"SE less no attention {UNKNOWN}"}, HIGHER)
     if answer and answer.verdict == NONE_SEEN:
         yield ("So where a trained tiling is not seen to differ from SE, whether it does what SE does can't be told "
-               "here: no attention is not seen to differ, either. A swap is another matter: those networks rely on the "
-               "gates that they were trained with.")
+               "here: networks without attention are not seen to differ from SE, either. A swap is another matter: "
+               "those networks rely on the gates that they were trained with.")
 
 
 def local(view: View) -> Iterator[str]:
@@ -164,23 +164,24 @@ def running(view: View) -> Iterator[str]:
         if before and after and gap:
             yield " ".join(filter(None, (
                 f"{name}: swapped {before.points}; trained {after.points} points to SE.",
-                f"{CHANGES[gap.verdict]}: {gap.points}.", _with_other_images(gap), _left(before, after, gap))))
+                f"{CHANGES[gap.verdict]}: {gap.points}.", _with_other_images(gap), left(before, after, gap))))
 
 
 CHANGES = {HIGHER: "Training wins back", LOWER: "Training makes it worse", NONE_SEEN: "No change by training is seen",
            NOT_KNOWN: "What training changes has no interval"}
 
 
-def _left(before: Answer, after: Answer, gap: Answer) -> str:
+def left(before: Answer, after: Answer, gap: Answer) -> str:
+    """What is left of a loss: `before` and `after` are to SE, swapped and trained; `gap` is the change by training."""
     if (before.verdict, gap.verdict, after.verdict) == (LOWER, HIGHER, NONE_SEEN):
         return "So training closes the gap, as far as can be seen."
-    left = {HIGHER: "Trained, it is better than SE.", LOWER: "Trained, it still loses something.",
-            NONE_SEEN: "Trained, no difference from SE is seen.", NOT_KNOWN: ""}[after.verdict]
+    trained = {HIGHER: "Trained, it is better than SE.", LOWER: "Trained, it still loses something.",
+               NONE_SEEN: "Trained, no difference from SE is seen.", NOT_KNOWN: ""}[after.verdict]
     seeds = before.by_seed or ()
     if len(seeds) > 1 and before.verdict == LOWER and gap.verdict == NONE_SEEN and max(seeds) < 0:
         return (f"All {len(seeds)} swapped networks lose something, but amounts so different that other networks might "
-                f"lose nothing. {left}")
-    return left
+                f"lose nothing. {trained}")
+    return trained
 
 
 def stages(view: View) -> Iterator[str]:
