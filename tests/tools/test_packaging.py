@@ -12,6 +12,7 @@ import sys
 import zipfile
 
 import pytest
+import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
@@ -55,6 +56,17 @@ def test_wheel_has_every_file(wheel):
 
 def test_version():
     assert tiled_se.__version__ == importlib.metadata.version("tiled-se")
+
+
+def test_release_is_the_same_everywhere():
+    """Version and date: pyproject.toml, the changelog's top section, the citation, and cores for FuseSoC."""
+    version = re.search(r'(?m)^version = "(.+)"$', (ROOT / "pyproject.toml").read_text())[1]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    sections = re.findall(r"(?m)^## (.+)$", (ROOT / "CHANGELOG.md").read_text())
+    assert sections[0] == f"[{version}] - {cited['date-released']}"
+    assert cited["version"] == version
+    assert [path.name for path in ROOT.glob("*.core")
+            if yaml.safe_load(path.read_text())["name"].split(":")[-1] != version] == []
 
 
 def test_wheel_runs(wheel, tmp_path):
