@@ -34,7 +34,7 @@ class GateStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.d.sync += self.logit.eq(saturate(self.i, self.logit.shape()))
-        gate = Signal.like(self.o, name="gate", reset_less=True) if self.config.rescales else self.o
+        gate = Signal.like(self.o, name="before_factor", reset_less=True) if self.config.rescales else self.o
         m.d.sync += gate.eq(self._tabulated(m) if self.config.gate.table else self._clamped())
         if self.config.rescales:
             product = multiply_limbs(m, gate, self.factor, factor_limbs(self.config), name="rescale")
