@@ -21,7 +21,7 @@ class Command:
     statuses, but for 2, which is bad input. ``examples`` are command lines, without ``tiled-se`` and the name; the
     first is also Make's. ``extra`` is the extra of the package that brings what the command needs beside the usual
     packages; if it is ``optional``, the command can do without. ``tools`` tells whether the command needs Perl and a
-    C++ compiler, as simulations do.
+    C++ compiler, as simulations do, and ``torch`` whether it needs PyTorch, as the golden model does.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Command:
     extra: str | None = None
     optional: bool = False
     tools: bool = True
+    torch: bool = True
 
     def load_function(self) -> Callable[[Any], bool]:
         """The function, which may import whatever it needs."""
@@ -74,6 +75,7 @@ COMMANDS = {command.name: command for command in (
                   "--k 3 --width 8 --channels 16 --height 10 --mid silu --macs 4 --waves")),
     Command(
         name="verilog", function="gen.manifest:write_verilog", options="gen.options:VerilogOptions", tools=False,
+        torch=False,
         short="write the block's Verilog and its manifest",
         text="""Write OUT/NAME.v, and OUT/manifest.json with its ports, parameters, number formats, latency and
             memories. With --weights the parameters are baked in. Without, the block is loaded through w_axis, and a
@@ -85,7 +87,7 @@ COMMANDS = {command.name: command for command in (
                   "--k 7 --width 56 --weights se.npz --name se_block3 --out build/rtl")),
     Command(
         name="synth", function="gen.fpga.synth:synthesise", options="gen.options:SynthOptions", extra="synth",
-        tools=False,
+        tools=False, torch=False,
         short="synthesise the block for an FPGA: cells, block RAM, clock",
         text="""Map the block to an FPGA's cells with yosys; for ecp5 and ice40, place and route it with nextpnr, once a
             seed. Writes OUT/synth.json, OUT/NAME.v and the tools' logs. A block that fits no part is reported with cell
@@ -124,7 +126,7 @@ COMMANDS = {command.name: command for command in (
         examples=("", "--configs mine.toml --jobs 4", "--configs mine.toml --scheduler tcp://node1:8786")),
     Command(
         name="inspect", function="network.commands.inspect:inspect", options="network.commands.options:InspectOptions",
-        tools=False,
+        tools=False, torch=False,
         short="list the squeeze-and-excite blocks of an ONNX network",
         text="""Find the squeeze-and-excite blocks of an ONNX network, whatever nodes they are spelt with: size of the
             feature map, channels, squeezed channels, functions, parameters, and elements that wait with and without
@@ -134,6 +136,7 @@ COMMANDS = {command.name: command for command in (
         examples=("model.onnx", "model.onnx --input-shape 3x640x640 --json blocks.json")),
     Command(
         name="swap", function="network.commands.swap:swap", options="network.commands.options:SwapOptions", tools=False,
+        torch=False,
         short="tile the squeeze-and-excite blocks of an ONNX network, with the same weights",
         text="""Write the network again with tiled squeeze-and-excite in place of the original, for any height, in
             operators that every runtime has; all else stays as it is.""",
@@ -221,6 +224,7 @@ COMMANDS = {command.name: command for command in (
         examples=("", "--data images/ --quick --jobs 2")),
     Command(
         name="prove", function="verify.formal.command:prove", options="verify.options:ProveOptions", extra="verify",
+        torch=False,
         short="prove that the block loses, repeats and mixes up nothing",
         text="""Prove the properties of every component and of the block's control with a model checker, show that each
             proof's assumptions allow what matters, and that each of its planted faults makes it fail. Writes

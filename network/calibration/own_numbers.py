@@ -16,7 +16,6 @@ from ...gen.data import Input, weights_of
 from ...gen.fields import text_of
 from ...gen.options import BlockOptions, TilingOptions
 from ...golden.block import FloatBlock
-from ...golden.integer import IntegerModel
 from ...golden.reference import excite, squeeze_excite
 from ...hdl.config import ConfigError, DataType
 from ..match.match import NetworkBlock
@@ -141,6 +140,9 @@ def differences(block: NetworkBlock, options: BlockOptions, maps: Mapping) -> di
     form, held = own_block(block), numbers.y
     spec = assemble(dataclasses.replace(options, **whole, macs=1, weights=None, input=None), weights_of(form, held),
                     Input("", "x_q", integers, numbers.x))
+    # Commands that use this file for its other functions need no torch.
+    from ...golden.integer import IntegerModel
+
     model = IntegerModel(spec.config, spec.quantised.parameters)
     anew = requantised(block)
     own, float_error, plain, cut, rounded, other = (_Sum() for _ in range(6))

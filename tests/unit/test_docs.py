@@ -18,7 +18,7 @@ OPTIONS = {field: about for command in COMMANDS.values()
 VARIABLES = {about.variable for about in OPTIONS.values()} | {"PYTHON", "PIP_ARGS"}
 # Of Python's, pip's, pytest's and dask's programs.
 OTHER_OPTIONS = {"--version", "--help", "--extra-index-url", "--numprocesses", "--dist", "--nworkers", "--nthreads",
-                 "--yes"}
+                 "--yes", "--no-deps"}
 TARGETS = set(COMMANDS) | {name for line in re.findall(r"^([a-z][\w -]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
                            for name in line.split()}
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.cli import main as cli
-from tiled_se.cli.commands import COMMANDS
+from tiled_se.cli.commands import COMMANDS, Command
 from tiled_se.cli.parser import parse
 from tiled_se.evaluate.options import SweepOptions
 from tiled_se.gen.fields import from_texts, options_of, variables
@@ -253,6 +253,21 @@ class TestFolder:
 def test_interrupt_ends_in_a_line(tiled_se, monkeypatch):
     monkeypatch.setattr(cli, "_run", mock.Mock(side_effect=KeyboardInterrupt))
     tiled_se.refuses("interrupted", "sim", status=130)
+
+
+@pytest.mark.parametrize(("module", "package"), [("onnx.helper", "onnx"), ("PIL", "pillow")])
+def test_missing_package_is_named(module, package, tiled_se, monkeypatch):
+    missing = mock.Mock(side_effect=ModuleNotFoundError(f"No module named {module!r}", name=module))
+    monkeypatch.setattr(Command, "load_function", missing)
+    tiled_se.refuses(f"inspect needs {module.split('.')[0]}: pip install {package}", "inspect", "model.onnx")
+
+
+def test_missing_module_of_our_own_is_an_error_of_the_program(tiled_se, monkeypatch):
+    missing = mock.Mock(side_effect=ModuleNotFoundError("No module named 'tiled_se.mislaid'", name="tiled_se.mislaid"))
+    monkeypatch.setattr(Command, "load_function", missing)
+    finished = tiled_se("inspect", "model.onnx")
+    assert finished.status == 70
+    assert finished.err.startswith("Traceback")
 
 
 class TestTerminated:
