@@ -4,6 +4,7 @@
 import importlib
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tests.helpers.pysim import simulate
-from tiled_se.hdl import Context
+from tiled_se.gen import convert
+from tiled_se.hdl import Context, Technology
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "stage"
 CAUSAL = dict(k=1, context=Context.CAUSAL, prior_rows=1)
@@ -30,6 +32,18 @@ SHAPES = {
     "one lane, more outputs than inputs": (
         dict(width=3, channels=2, squeeze=1, outputs=3, lanes=1, k=3), (3, 1, 4), False),
 }
+
+
+# The stage with the ports of tests/cosim/foreign_tb.v.
+AXI_STREAM = """
+module top(input clk, input rst, input [15:0] s_axis_tdata, input s_axis_tvalid, input s_axis_tlast,
+           output s_axis_tready, output [15:0] m_axis_tdata, output m_axis_tvalid, output m_axis_tlast,
+           input m_axis_tready, output status_frame_error);
+    stage stage(.clk(clk), .rst(rst), .i__payload({s_axis_tlast, s_axis_tdata}), .i__valid(s_axis_tvalid),
+                .i__ready(s_axis_tready), .o__payload({m_axis_tlast, m_axis_tdata}), .o__valid(m_axis_tvalid),
+                .o__ready(m_axis_tready), .error(status_frame_error));
+endmodule
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +67,33 @@ def test_exact(example, shape, heights, full_rate):
     errors = np.concatenate([np.abs(y - real).ravel() for y, real in zip(expected, floats, strict=True)])
     assert errors.max() < 3
     assert errors.mean() < 0.5
+
+
+def beat_words(frames, lanes):
+    """The beats of int8 frames as integers: ``last`` on top, the first lane in the low bits."""
+    for frame in frames:
+        rows = frame.reshape(-1, lanes).astype(np.uint8)
+        for number, row in enumerate(rows, 1):
+            yield int.from_bytes(row.tobytes(), "little") | (number == len(rows)) << 8 * lanes
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+def test_verilog(example, tmp_path):
+    """The Verilog does the same, in another simulator, with X on what is idle."""
+    shape, heights, _ = SHAPES["strips, the last is ragged"]
+    frames, stage, expected, _ = example.main.build(heights, **shape)
+    beats = list(beat_words(frames, shape["lanes"]))
+    (tmp_path / "beats.hex").write_text("".join(f"{beat:x}\n" for beat in beats))
+    verilog, _ = convert(example.stage.Stage(stage), Technology("stage"))
+    (tmp_path / "stage.v").write_text(verilog + AXI_STREAM)
+    macros = {"BITS": 16, "BEATS": len(beats), "WORDS": 1, "BEATS_FILE": '"beats.hex"', "OUT_FILE": '"out.hex"',
+              "TOP": "top", "SEED": 3, "PAUSE_IN": 30, "PAUSE_OUT": 30, "PATIENCE": 500}
+    subprocess.run(["iverilog", "-g2012", "-o", "sim", *(f"-D{name}={value}" for name, value in macros.items()),
+                    pathlib.Path(__file__).with_name("foreign_tb.v"), "stage.v"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "sim"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
+    words = list(beat_words(expected, shape["lanes"]))
+    assert done.stdout.strip() == f"END: {len(words)} beats, frame error 0"
+    assert [int(beat, 16) for beat in (tmp_path / "out.hex").read_text().split()] == words
 
 
 class Restarted(wiring.Component):
