@@ -6,6 +6,7 @@ from ..hdl.lazy import lazy
 __all__, __getattr__ = lazy(__name__, {
     "build": "Build build_simulation",
     "cache": "Cache",
+    "foreign": "build_module run_module",
     "job": "Drain Frame Hold Idle Job Load Reset ResetAfter Send Snapshot",
     "result": "ModelError SimResult SimulationError",
     "run": "simulate",

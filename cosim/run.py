@@ -4,18 +4,15 @@
 import contextlib
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import cocotb_tools.config
-import find_libpython
 import numpy as np
 from cocotb_tools.check_results import get_results
 
 from ..hdl.errors import reason
+from .environment import cocotb_environment
 from .job import JOB_VARIABLE, OUTPUTS, PROGRESS, RESULT, save_facts
 from .result import SimResult, SimulationError
 from .scratch import scratch
@@ -125,23 +122,8 @@ def _wait(process, folder, progress, timeout):
 
 
 def _environment(build, job, folder, module):
-    """The variables with which cocotb 2.1 finds this Python from the simulator; those of an outer run are removed."""
-    libpython = os.environ.get("LIBPYTHON_LOC") or find_libpython.find_libpython()
-    if libpython is None:
-        raise SimulationError("cocotb needs Python's shared library, which this Python doesn't have")
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("COCOTB_", "GPI_", "PYGPI_"))}
-    return {**ours, JOB_VARIABLE: str(folder),
-            "COCOTB_TEST_MODULES": module, "COCOTB_TOPLEVEL": build.bench_top,
-            "TOPLEVEL_LANG": "verilog", "COCOTB_RESULTS_FILE": str(folder / _XML),
-            "COCOTB_RANDOM_SEED": str(job.seed),
-            # Starting numpy's threads for linear algebra, which is not used, takes much of the start's CPU time.
-            "OPENBLAS_NUM_THREADS": "1",
-            # Rewriting assertions would import pytest at every start.
-            "COCOTB_REWRITE_ASSERTION_FILES": "", "COCOTB_ANSI_OUTPUT": "0",
-            # Verilator applies writes at the right moment, Icarus does not.
-            "COCOTB_TRUST_INERTIAL_WRITES": str(int(build.simulator == "verilator")),
-            "GPI_USERS": f"{libpython};{cocotb_tools.config.pygpi_entry_point()}",
-            "PYGPI_PYTHON_BIN": sys.executable, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    return cocotb_environment(module, build.bench_top, folder / _XML, job.seed, build.simulator == "verilator") | {
+        JOB_VARIABLE: str(folder)}
 
 
 def _read(folder, status):
