@@ -4,7 +4,7 @@
 ## tiled-se: a streaming tiled squeeze-and-excite block as RTL
 ##
 ##   make sim K=7 W=56 C=64        build the block, simulate it and compare every output with the golden model
-##   make verilog K=7 W=56 C=64    write the block's Verilog and its manifest
+##   make verilog K=7 W=56 C=64    write the block's Verilog, a bench, and files with which other tools take it
 ##   make synth K=7 W=56 C=64      synthesise the block for an FPGA: cells, block RAM, clock
 ##   make bench                    measure the blocks of known networks, and write tables and plots
 ##   make simspeed                 measure how fast the block simulates, by four benches

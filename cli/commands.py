@@ -76,12 +76,14 @@ COMMANDS = {command.name: command for command in (
     Command(
         name="verilog", function="gen.manifest:write_verilog", options="gen.options:VerilogOptions", tools=False,
         torch=False,
-        short="write the block's Verilog and its manifest",
+        short="write the block's Verilog, a bench, and files with which other tools take it",
         text="""Write OUT/NAME.v, and OUT/manifest.json with its ports, parameters, number formats, latency and
             memories. With --weights the parameters are baked in. Without, the block is loaded through w_axis, and a
             parameter stream is written, too: OUT/NAME.params.bin (32-bit words, little-endian) and OUT/NAME.params.hex
-            (the same for $readmemh). Options that only concern a simulation or a synthesis are accepted and change
-            nothing.""",
+            (the same for $readmemh). Beside them are a bench with vectors of the golden model, and what other tools
+            take the block with: a FuseSoC core, IP-XACT, a script for Vivado, Bender.yml, constraints, instantiations
+            in Verilog, SystemVerilog and VHDL, and constants for C and Python. Options that only concern a simulation
+            or a synthesis are accepted and change nothing.""",
         statuses={0: "done"} | _FAILED,
         examples=("--k 7 --width 56 --channels 64",
                   "--k 7 --width 56 --weights se.npz --name se_block3 --out build/rtl")),

@@ -4,6 +4,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ from ..golden.quantise import Quantised
 from ..hdl.config import Config, Context, DataType
 from ..hdl.parameters import ZERO_POINT_BITS, stream_words
 from ..hdl.timing import Timing
+from .block_files import MANIFEST, block_files, check_block_files, generated_files
 from .block_spec import BlockSpec, prepare
+from .cores import core_files
+from .cores.vectors import bench_lacks, load_golden
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
 from .report import tool_versions
 from .text_table import say_removed, warn
-from .verilog import ENDINGS, MANIFEST, Design, generate, generated_files, packing
+from .verilog import Design, generate, packing
 from .wording import averaged, config_fields
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
@@ -27,15 +31,18 @@ def write_verilog(options: BlockOptions) -> bool:
     """Write the files of a block into its folder, and print their names. Returns True; ConfigError for bad input.
 
     NAME.v, for loadable blocks NAME.params.bin (32-bit words, little-endian) and NAME.params.hex (a word a line, for
-    $readmemh), and manifest.json, which comes last.
+    $readmemh), the files with which other tools take the block, and manifest.json, which comes last.
     """
-    names = [*(options.name + ending for ending in ENDINGS), MANIFEST]
-    folder = output_folder(options, names)
+    folder = output_folder(options)
+    check_block_files(folder, options.name)
     spec = prepare(options)
-    warn(spec.warnings)
-    design = generate(spec.config, spec.baked, options.name)
+    warn(_warnings(spec))
+    with ThreadPoolExecutor(1) as pool:
+        # Torch takes a second to load; the conversion to Verilog is another process, which leaves time for it.
+        pool.submit(load_golden, spec)
+        design = generate(spec.config, spec.baked, options.name)
     files = hardware_files(spec, design)
-    removed = discard(folder, [*generated_files(folder), *names])
+    removed = discard(folder, [*generated_files(folder), *block_files(options.name)])
     say_removed([os.path.join(folder, file) for file in removed if file not in files])
     write_all(folder, {file: content for file, (content, _) in files.items()})
     for file, (content, purpose) in files.items():
@@ -55,6 +62,7 @@ def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, st
                                        f"parameter stream for w_axis {origin}: 32-bit words, little-endian")
         files[f"{name}.params.hex"] = ("".join(f"{word:08x}\n" for word in words).encode(),
                                        "the same, a word a line for $readmemh")
+    files |= core_files(spec, design, bench=bench_lacks(spec) is None)
     about = manifest(spec, design, {file: purpose for file, (_, purpose) in files.items()})
     return files | {MANIFEST: (json_bytes(about), "ports, parameters, number formats, latency, memories")}
 
@@ -100,9 +108,14 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         "latency": _latency(config),
         "memories": [dataclasses.asdict(memory) for memory in design.memories],
         "sram": design.sram,
-        "warnings": spec.warnings,
+        "warnings": _warnings(spec),
         "tools": tool_versions(),
     }
+
+
+def _warnings(spec: BlockSpec) -> list[str]:
+    """Those of the block; and that it has no bench, if so."""
+    return [*spec.warnings, *filter(None, [bench_lacks(spec)])]
 
 
 def _words(config: Config) -> list[str]:

@@ -9,11 +9,12 @@ from ...hdl.config import ConfigError
 from ...hdl.ecp5 import Ecp5
 from ...hdl.errors import reason
 from ...hdl.technology import Technology
+from ..block_files import SYNTHESIS, generated_files
 from ..block_spec import BlockSpec, prepare
 from ..files import discard, json_bytes, output_folder, write_all
 from ..options import BlockOptions
 from ..text_table import say, say_removed, warn
-from ..verilog import SYNTHESIS, Design, generate, generated_files
+from ..verilog import Design, generate
 from .nextpnr import lacking, place
 from .report import SynthesisOutcome, report, table
 from .targets import FAMILIES, Target

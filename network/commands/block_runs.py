@@ -7,6 +7,7 @@ import json
 import os
 
 from ...batch import Campaign, Local, reason_of
+from ...gen.block_files import MANIFEST, generated_files
 from ...gen.block_spec import prepare
 from ...gen.files import discard, json_bytes, write_all
 from ...gen.manifest import hardware_files
@@ -15,7 +16,7 @@ from ...gen.options import describe
 from ...gen.report import arrays, report
 from ...gen.simulation import OUTPUT, REPORT, run
 from ...gen.text_table import say_removed
-from ...gen.verilog import MANIFEST, generate, generated_files
+from ...gen.verilog import generate
 from ...hdl.config import ConfigError
 from ...hdl.errors import ToolFailure
 from ..read.names import folder_names

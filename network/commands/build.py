@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ...gen.block_files import check_block_files
 from ...gen.block_spec import assemble
 from ...gen.data import Input, input_bytes, weights_bytes, weights_of
 from ...gen.fields import options_of
@@ -13,7 +14,6 @@ from ...gen.files import check_folder, check_free, json_bytes, output_folder, wr
 from ...gen.options import block_options, describe
 from ...gen.simulation import REPORT
 from ...gen.text_table import warn
-from ...gen.verilog import ENDINGS
 from ...hdl.config import ConfigError
 from ...hdl.sizing import lanes_within
 from ..calibration.clips import clip_warning
@@ -108,7 +108,8 @@ def block_tasks(options, folder, blocks, chosen):
     for block in blocks:
         own, name = os.path.join(folder, folders[block.name]), module_name(folders[block.name])
         check_folder(own)
-        check_free(own, [*(name + ending for ending in ENDINGS), *OWN])
+        check_block_files(own, name)
+        check_free(own, OWN)
         values = chosen.values[block.name]
         values = {**values, **own_options(block, vars(options) | values)}
         tasks[block.name] = block_options(

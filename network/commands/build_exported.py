@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...gen import npz
+from ...gen.block_files import check_block_files
 from ...gen.data import load_input, load_weights
 from ...gen.fields import from_texts, options_of
 from ...gen.files import check_folder, check_free, decoded, json_bytes, output_folder, read_bytes, write_all
 from ...gen.options import BlockOptions
 from ...gen.simulation import OUTPUT, REPORT
 from ...gen.text_table import warn
-from ...gen.verilog import ENDINGS
 from ...hdl.config import ConfigError, Tiling
 from ...hdl.sizing import lanes_within
 from ..export import BLOCKS, CODES, FILES, INPUT, OPTIONS, WEIGHTS
@@ -114,7 +114,8 @@ def _read(options: BuildOptions, entry: dict[str, Any], folder: str) -> _Block:
     source, own = (os.path.join(where, entry["folder"]) for where in (str(options.model), folder))
     name = module_name(entry["folder"])
     check_folder(own)
-    check_free(own, [*(name + ending for ending in ENDINGS), *OWN])
+    check_block_files(own, name)
+    check_free(own, OWN)
     try:
         given = from_texts(BlockOptions, entry["options"])
         tiling = given.tiling()

@@ -16,9 +16,9 @@ PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (
 OPTIONS = {field: about for command in COMMANDS.values()
            for field, about in options_of(command.load_options()).items()}
 VARIABLES = {about.variable for about in OPTIONS.values()} | {"PYTHON", "PIP_ARGS"}
-# Of Python's, pip's, pytest's and dask's programs.
+# Of the programs of Python, pip, pytest, dask and FuseSoC.
 OTHER_OPTIONS = {"--version", "--help", "--extra-index-url", "--numprocesses", "--dist", "--nworkers", "--nthreads",
-                 "--yes", "--no-deps"}
+                 "--yes", "--no-deps", "--tool"}
 TARGETS = set(COMMANDS) | {name for line in re.findall(r"^([a-z][\w -]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
                            for name in line.split()}
 
