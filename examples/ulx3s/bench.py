@@ -71,8 +71,8 @@ class Session:
         self.host.reset()
         assert self.host.status == Status(0)
         self._leds()
-        assert all(map(self._led, ACTIVITY)), "a LED does not show bytes that have just passed"
         self.host.load()
+        assert all(map(self._led, ACTIVITY)), "a LED does not show bytes that have just passed"
         x, y = self.block.frames[-1]
         assert np.array_equal(self.host.scale(x), y), f"the frame after {what} is wrong"
         assert not self.line.errors, self.line.errors
