@@ -5,6 +5,8 @@ FOLDER gets the files of `tiled-se verilog` and frames.npz: frames x_0, x_1, ...
 heights, and what the golden model makes of them, y_0, y_1, ...
 """
 
+import contextlib
+import io
 import os
 import sys
 
@@ -14,6 +16,7 @@ from tiled_se.cli.main import main
 from tiled_se.cli.parser import parse
 from tiled_se.gen import VerilogOptions, prepare
 from tiled_se.gen.fields import UsageError, from_texts
+from tiled_se.gen.report import describe_block
 from tiled_se.golden.integer import IntegerModel
 from tiled_se.hdl.config import ConfigError
 
@@ -36,8 +39,12 @@ def write(folder, options):
         print(f"block.py: error: DTYPE={config.data}, Y_DTYPE={config.outputs}: must have 8 or 16 bits",
               file=sys.stderr)
         return 2
-    if status := main(arguments):
+    # Its list of files is long.
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = main(arguments)
+    if status:
         return status
+    print(f"block       {describe_block(config)}, in {folder}")
     frames = list(spec.streamed(spec.frames()))
     # Some that are shorter than a tile, or not a multiple of it.
     frames += [frames[0][:rows] for rows in (1, config.k + 1)]
