@@ -245,6 +245,8 @@ def test_bench(block, tmp_path):
     last = block[".y.hex"].split()[-1]
     fails(".y.hex", rf"^{last}\n\Z", f"{int(last, 16) ^ 1:x}\n", f"output beat {beats - 1} is {last}")
     fails("_tb.sv", r"s_axis_tlast <= sent % BEATS == BEATS - 1;", "s_axis_tlast <= sent % BEATS == 0;", "FAIL: ")
+    fails("_tb.sv", r"if \(sent < FRAMES \* BEATS ", "if (sent < FRAMES * BEATS - 1 ",
+          f" of {2 * beats} beats came out")
     fails(".v", r"\.o_valid\(m_axis_tvalid\)", ".o_valid()", "FAIL: a handshake is unknown")
     if block.loadable:
         word = block[".params.hex"].split()[0]
