@@ -3,7 +3,8 @@
 
 import pathlib
 import re
-from collections.abc import Iterable
+
+import numpy as np
 
 from ...hdl.parameters import stream_words
 from ...hdl.timing import Timing
@@ -44,12 +45,11 @@ LOADING = {
 def bench_files(spec: BlockSpec, core: Core) -> dict[str, tuple[bytes, str]]:
     """NAME_tb.sv, NAME.x.hex and NAME.y.hex, each as (content, purpose). Imports torch."""
     x, y = vectors(spec)
-    streams = {interface.name: interface for interface in core.interfaces}
     files = {f"{core.name}_tb.sv": (_bench(spec, core, len(x)).encode(),
                                     "self-checking bench, for Verilator and Icarus Verilog")}
-    for letter, beats, stream, what in (("x", x, "s_axis", "input"), ("y", y, "m_axis", "output")):
+    for letter, beats, what in (("x", x, "input"), ("y", y, "output")):
         ending = f".{letter}.hex"
-        files[core.name + ending] = (_hex(core, ending, beats, streams[stream].bits, what).encode(),
+        files[core.name + ending] = (_hex(core, ending, beats, what).encode(),
                                      f"{what} beats of the bench, {len(beats):,}, for $readmemh")
     return files
 
@@ -80,7 +80,7 @@ def _filled(text: str, values: dict[str, str]) -> str:
     return re.sub(r"%\{(\w+)\}", lambda place: values.get(place[1], place[0]), text)
 
 
-def _hex(core: Core, ending: str, beats: Iterable[int], bits: int, what: str) -> str:
-    """A file for $readmemh: a beat a line."""
-    digits = -(-bits // 4)
-    return core.head(ending, "//", f"{what} beats of the bench") + "".join(f"{beat:0{digits}x}\n" for beat in beats)
+def _hex(core: Core, ending: str, beats: np.ndarray, what: str) -> str:
+    """A file for $readmemh: a beat a line, its high byte first."""
+    lines = "".join(f"{beat.tobytes().hex()}\n" for beat in beats[:, ::-1])
+    return core.head(ending, "//", f"{what} beats of the bench") + lines

@@ -6,8 +6,8 @@ import importlib.util
 
 import numpy as np
 
+from ...cosim.packing import pack
 from ...hdl.config import Config, Order
-from ...hdl.data_type import DataType
 from ..block_spec import BlockSpec
 
 __all__ = ["MOST_BEATS", "bench_lacks", "frame_lines", "load_golden", "vectors"]
@@ -44,7 +44,7 @@ def frame_lines(spec: BlockSpec) -> int:
 
 
 def vectors(spec: BlockSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Beats of a frame and of its outputs: unsigned integers of Python (n), in arrays of objects.
+    """Beats of a frame and of its outputs: uint8 (n, bytes of tdata) each, the low byte first.
 
     The frame is the beginning of INPUT's first one, or a random one. Imports torch.
     """
@@ -55,13 +55,8 @@ def vectors(spec: BlockSpec) -> tuple[np.ndarray, np.ndarray]:
     frames = dataclasses.replace(spec, shape=dataclasses.replace(spec.shape, **size)).frames()
     x = spec.streamed(frames[:1])[0, :lines].astype(np.int64)
     y = IntegerModel(config, spec.quantised.parameters).run(x).y.numpy()
-    return _beats(x, config.data, config.lanes), _beats(y, config.outputs, config.lanes)
-
-
-def _beats(values: np.ndarray, data: DataType, lanes: int) -> np.ndarray:
-    """The tdata of each beat: lanes side by side, the first in the low bits."""
-    lanes_of_beats = (values.reshape(-1, lanes) & data.steps).astype(object)
-    return (lanes_of_beats << np.arange(0, lanes * data.bits, data.bits).astype(object)).sum(axis=1)
+    lanes = config.lanes
+    return pack(x.reshape(-1, lanes), config.data), pack(y.reshape(-1, lanes), config.outputs)
 
 
 def _line_beats(config: Config) -> int:
