@@ -8,10 +8,11 @@ __all__ = ["constraints", "packaging_script"]
 SCRIPT = """\
 # Usage: vivado -mode batch -source {name}_vivado.tcl
 # The IP is written into the folder {name}_ip beside this file. Add that folder to the IP repositories of a project.
+# The folder {name}_packaging is not needed afterwards.
 set here [file dirname [file normalize [info script]]]
 set ip [file join $here {name}_ip]
 
-create_project -force {name}_packaging [file join $ip project]
+create_project -force {name}_packaging [file join $here {name}_packaging]
 add_files -norecurse [list [file join $here {name}.v]]
 add_files -norecurse -fileset constrs_1 [list [file join $here {name}.xdc]]
 # The constraints are those of the block alone: a design that contains it has its own clock.
