@@ -19,13 +19,22 @@ FIRST = ("test_sweep.py", "test_crosscheck.py", "test_soak.py", "test_mutate.py"
 PLACE = {name: place for place, name in enumerate(FIRST)}
 
 
+def pytest_addoption(parser):
+    parser.addoption("--nightly", action="store_true", help="run the tests, too, that are left to the nightly run")
+
+
 def pytest_configure():
     # A shell starts background jobs with Ctrl-C ignored, which processes that tests start and interrupt would inherit.
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    # A test that is named runs.
+    if not config.getoption("nightly") and not any("::" in argument for argument in config.args):
+        left = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
     items.sort(key=lambda item: PLACE.get(item.path.name, len(FIRST)))
 
 

@@ -16,6 +16,7 @@ MISSING = [name for name in ("matplotlib", "onnx", "onnxruntime", "rapidocr", "s
 if MISSING:
     pytest.skip(f"the demo needs {', '.join(MISSING)}: pip install 'tiled-se[demo]'", allow_module_level=True)
 
+from tests.helpers.nightly import nightly  # noqa: E402
 from tiled_se.cli.main import main  # noqa: E402  (behind the skip)
 from tiled_se.evaluate.demo import command, forms, pages, summary, table  # noqa: E402
 from tiled_se.evaluate.options import DemoOptions  # noqa: E402
@@ -127,6 +128,7 @@ def test_the_block_can_be_run_again(finished, capsys, form):
     assert report["sram"]["tile_buffer_bits"] == found["sram"]["tile_buffer_bits"]
 
 
+@nightly  # tests/unit/evaluate/test_demo.py has what a mismatch does to the result
 def test_a_block_that_is_wrong_fails_the_demo(monkeypatch, tmp_path, capsys):
     from tiled_se.evaluate.demo import rtl
 

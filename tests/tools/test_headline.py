@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from tests.helpers.nightly import seldom
 from tiled_se.evaluate.networks import load_networks
 from tiled_se.gen.block_spec import assemble
 from tiled_se.gen.fields import from_texts, options_of
@@ -98,7 +99,7 @@ def test_efficientdet_d2(efficientdet_d2, figure):
     assert less >= 0.9
 
 
-@pytest.mark.parametrize("most", [1, 2, 4, 8])
+@pytest.mark.parametrize("most", seldom([1, 2, 4, 8], 1, 8))
 def test_contexts_of_efficientdet_d2(efficientdet_d2, most, figure):
     """One prior row, each row a tile: 97.5 % less than SE with one row that waits, 99 % with none, at full rate."""
     bits = dict.fromkeys((None, *RUNNING), 0)

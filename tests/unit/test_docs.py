@@ -18,7 +18,7 @@ OPTIONS = {field: about for command in COMMANDS.values()
 VARIABLES = {about.variable for about in OPTIONS.values()} | {"PYTHON", "PIP_ARGS"}
 # Of the programs of Python, pip, pytest, dask and FuseSoC.
 OTHER_OPTIONS = {"--version", "--help", "--extra-index-url", "--numprocesses", "--dist", "--nworkers", "--nthreads",
-                 "--yes", "--no-deps", "--tool"}
+                 "--yes", "--no-deps", "--nightly", "--tool"}
 TARGETS = set(COMMANDS) | {name for line in re.findall(r"^([a-z][\w -]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
                            for name in line.split()}
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tests.helpers.libraries import library
+from tests.helpers.nightly import seldom
 from tests.helpers.torch_blocks import ClassicSELayer, mobilenet, resnet
 from tiled_se.golden.convert import tile_se
 from tiled_se.golden.module import TiledSE
@@ -145,14 +146,18 @@ def data_parallel(module, x):
 TOOLS = {tool.__name__: tool for tool in (
     fx, pickled_fx, scripted, scripted_fx, traced, exported, copied, pickled, data_parallel)}
 TOOLS |= {"onnx": onnx(0, 2, 3), "dynamo_onnx": dynamo_onnx(0, 2, 3)}
+ALL = [(context, tool) for tool in TOOLS for context in CONTEXTS]
+# Tools that take a second or two for a block, and a block of each formula for them.
+SLOW = ("exported", "dynamo_onnx")
+SLOWLY = ("strips", "patches", "cumulative, few rows", "causal columns", "window")
 
 
 @old_exporter
 @new_exporter
 @old_script
 @graph_module
-@pytest.mark.parametrize("tool", TOOLS)
-@every_context
+@pytest.mark.parametrize(("context", "tool"), seldom(
+    ALL, *(pair for pair in ALL if pair[1] not in SLOW or pair[0] in SLOWLY)))
 def test_blocks(context, tool):
     module = made(context)
     assert_agree(TOOLS[tool](module, maps(EXAMPLE)), module)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.blocks import expected, random_frame, random_parameters
+from tests.helpers.nightly import seldom
 from tests.helpers.pysim import simulate
 from tiled_se.hdl.config import Config, Context, Gate, GateKind, Mid
 from tiled_se.hdl.schedule import Prediction, in_flight, predict
@@ -129,7 +130,7 @@ def test_named(shape, heights):
     assert measure(config, heights) == predicted(config, heights)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seldom(range(4), 0, 2))
 def test_random(seed):
     """Small blocks of every kind, whose tiles are shorter and longer than excite takes."""
     rng = random.Random(seed)
@@ -156,7 +157,7 @@ CONTEXTS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seldom(range(2), 0))
 @pytest.mark.parametrize(("context", "priors"), CONTEXTS.values(), ids=CONTEXTS)
 def test_contexts(context, priors, seed):
     """Running sums, windows and priors; frames that end before a window, and rows beyond the most that count."""
@@ -177,7 +178,7 @@ def test_contexts(context, priors, seed):
         assert measure(config, heights, pauses) == predicted(config, heights, pauses), (config, heights, pauses)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seldom(range(3), 0, 1))
 def test_patches(seed):
     """Patches of any width, the rightmost one narrower; bands that end early; excite of any speed."""
     rng = random.Random(seed)
