@@ -13,9 +13,10 @@ import pytest
 from tiled_se.cli.main import main
 
 # What takes longest begins first, so that no process is left alone with it at the end.
-FIRST = ("test_sweep.py", "test_crosscheck.py", "test_soak.py", "test_mutate.py", "test_quantise.py",
+FIRST = ("test_demo.py", "test_sweep.py", "test_crosscheck.py", "test_soak.py", "test_mutate.py", "test_quantise.py",
          "test_hostile_files.py", "test_schedule.py", "test_synth.py", "test_headline.py", "test_readme.py",
-         "test_network.py", "test_ecp5.py", "test_example_ulx3s.py")
+         "test_network.py", "test_ecp5.py", "test_example_ulx3s.py", "test_example.py", "test_benchmarks.py",
+         "test_study.py", "test_cosim.py", "test_plan.py")
 PLACE = {name: place for place, name in enumerate(FIRST)}
 
 

@@ -11,6 +11,7 @@ import types
 import pytest
 
 from tests.helpers import measuring
+from tests.helpers.nightly import nightly
 from tests.unit.evaluate.test_bench import SMALL, cells
 from tiled_se.evaluate import measure
 from tiled_se.evaluate.bench import command, document, plan, tables
@@ -142,6 +143,7 @@ class TestDocument:
         assert "dc:date" not in picture
         assert "Failed" not in text
 
+    @nightly  # the other pictures are drawn in every run
     def test_headline_pictures(self, tmp_path, results):
         """Sweeps of a small block in the headline's place."""
         tasks = [*(form(Kind.CYCLES, SMALL, occupancy=True) for form in (original, tiled)),

@@ -122,8 +122,9 @@ def test_headline_takes_a_beat_every_cycle():
     assert result.status["status_peak_words"] == config.tile_words + timing.tile_latency - 1
 
 
-@pytest.mark.parametrize("tiling", [
+@pytest.mark.parametrize("tiling", seldom([
     {}, dict(tile_width=3), dict(context=Context.CUMULATIVE), dict(context=Context.CAUSAL, prior_rows=1)],
+    {}, dict(context=Context.CAUSAL, prior_rows=1)),
     ids=["tile", "patches", "cumulative", "causal"])
 def test_a_mismatch_names_the_stage(tiling):
     """Golden values that are wrong from some stage on: the report names the first element and that stage.

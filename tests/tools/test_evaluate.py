@@ -13,6 +13,7 @@ MISSING = [name for name in ("matplotlib", "onnxruntime", "rapidocr", "scipy", "
 if MISSING:
     pytest.skip(f"the demo needs {', '.join(MISSING)}: pip install 'tiled-se[demo]'", allow_module_level=True)
 
+from tests.helpers.nightly import nightly  # noqa: E402
 from tiled_se.evaluate.demo import detector, pages  # noqa: E402  (behind the skip)
 from tiled_se.evaluate.demo.forms import forms  # noqa: E402
 from tiled_se.evaluate.demo.networks import Networks  # noqa: E402
@@ -43,6 +44,7 @@ def write(folder, numbers):
     return np.load(f"{folder}/{number}.npy").shape
 
 
+@nightly  # tests/cosim/test_example.py evaluates a network in every run
 def test_the_demos_detector_has_the_demos_scores(tiled_se):
     size = write("pages", PAGES)
     write("others", OTHERS)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.helpers.nightly import nightly
 from tiled_se.evaluate.study import plan
 from tiled_se.evaluate.study.attention import SE, Attention
 from tiled_se.evaluate.study.kept import load_network
@@ -58,6 +59,7 @@ def interrupted(arguments, until):
     return out
 
 
+@nightly  # those below train the networks of a shorter plan
 def test_quick_study(tiled_se, tmp_path):
     """It is interrupted, continues, and a third time trains nothing and writes the same, in fewer processes."""
     out, docs = tmp_path / "out", tmp_path / "docs"
