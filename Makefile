@@ -19,7 +19,7 @@
 .SUFFIXES:
 .SECONDEXPANSION:
 
-# COMMANDS, OPTIONS, NEED_TOOLS, EXTRAS and OPTIONAL
+# COMMANDS, OPTIONS, NEED_TOOLS, EXTRAS, OPTIONAL and OPTION_EXTRAS
 include commands.mk
 
 .PHONY: $(COMMANDS) check test fuzz lint types clean help variables tools stale
@@ -62,8 +62,11 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 
 # A command's environment: the usual one, or with the packages of an extra.
 ready = $(VENV)/.ready$(patsubst $1:%,-%,$(filter $1:%,$(EXTRAS)))
+# The same for the variables that are given.
+needed = $(if $(call given,$(firstword $1)),$(VENV)/.ready-$(lastword $1))
 
-$(COMMANDS): $$(if $$(filter $$@,$$(NEED_TOOLS)),tools) $$(call ready,$$@)
+$(COMMANDS): $$(if $$(filter $$@,$$(NEED_TOOLS)),tools) $$(call ready,$$@) \
+  $(foreach pair,$(OPTION_EXTRAS),$(call needed,$(subst :, ,$(pair))))
 	@$(BIN)/tiled-se $@ $(arguments)
 
 lint: types

@@ -76,6 +76,8 @@
 ##                ERROR=1.0       largest error against float64 that the widths may bring, in LSB of the output
 ##                HARDWARE=       manifest.json of a loadable block, for which another parameter stream is made:
 ##                                its number formats are kept
+##                REGISTERS=none  registers for status, errors, reset and parameters: none, or axi-lite, which adds
+##                                an AXI4-Lite port in the place of w_axis and writes their map
 ##   functions    MID=            activation between the layers: relu, relu6, silu, hardswish, identity (default:
 ##                                that of WEIGHTS, else relu)
 ##                GATE=           activation after them: sigmoid, hardsigmoid or hardsigmoid:SLOPE,OFFSET; by
@@ -326,15 +328,15 @@ COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sen
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
   MAX_ROWS:max-rows WINDOW:window ORDER:order LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
-  LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits ERROR:error HARDWARE:hardware MID:mid \
-  GATE:gate RESIDUAL:residual WEIGHTS:weights INPUT:input DTYPE:dtype ZERO_POINT:zero-point Y_DTYPE:y-dtype \
-  Y_SCALE:y-scale Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target \
-  SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds \
-  CONFIGS:configs SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json \
-  PLAN:plan CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
-  CALIBRATE_BY:calibrate-by KS:ks Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes \
-  METRIC:metric EACH:each IMAGES:images PAGES:pages QUICK:quick EXAMPLE:example ONLY:only N:mutants BEATS:beats \
-  BUILDS:builds
+  LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits ERROR:error HARDWARE:hardware \
+  REGISTERS:registers MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights INPUT:input DTYPE:dtype \
+  ZERO_POINT:zero-point Y_DTYPE:y-dtype Y_SCALE:y-scale Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed \
+  STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks \
+  DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model \
+  INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json PLAN:plan CALIBRATION:calibration LIMIT:limit \
+  MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised CALIBRATE_BY:calibrate-by KS:ks \
+  Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each IMAGES:images \
+  PAGES:pages QUICK:quick EXAMPLE:example ONLY:only N:mutants BEATS:beats BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 
@@ -343,3 +345,6 @@ EXTRAS := synth:synth bench:bench simspeed:simspeed sweep:sweep plan:bench demo:
   crosscheck:verify soak:verify verify:verify
 
 OPTIONAL := simspeed
+
+# A variable and the extra that it needs where it is given.
+OPTION_EXTRAS := REGISTERS:registers

@@ -34,9 +34,11 @@ def content() -> str:
         "OPTIONS": pairs,
         "NEED_TOOLS": [name for name, command in COMMANDS.items() if command.tools],
         "EXTRAS": extras,
-        "OPTIONAL": sorted({command.extra for command in COMMANDS.values() if command.extra and command.optional})}
+        "OPTIONAL": sorted({command.extra for command in COMMANDS.values() if command.extra and command.optional}),
+        "OPTION_EXTRAS": [f"{about.variable}:{about.extra}" for about in options.values() if about.extra]}
     comments = {"OPTIONS": "Make's variable and the option of tiled-se that it stands for.",
-                "EXTRAS": "A command and the extra that it needs; commands run without those that are optional."}
+                "EXTRAS": "A command and the extra that it needs; commands run without those that are optional.",
+                "OPTION_EXTRAS": "A variable and the extra that it needs where it is given."}
     lines = [f"## {line}".rstrip() for line in (*_targets(), "", *_variables())]
     for name, values in variables.items():
         lines += ["", *([f"# {comments[name]}"] if name in comments else []),

@@ -80,6 +80,11 @@ class BlockSpec:
         return None if self.config.loadable else self.quantised.parameters
 
     @property
+    def registers(self) -> bool:
+        """Whether the block is built with registers."""
+        return self.options.registers != "none"
+
+    @property
     def lines(self) -> int:
         """Rows of a frame, or columns of a stream by columns."""
         return self.shape.width if self.config.order is Order.COLUMNS else self.shape.height

@@ -49,7 +49,8 @@ class Option:
     ``convert`` makes a value of a text; it raises ValueError, which says what is allowed
     (see :mod:`tiled_se.gen.formats`). ``default`` is None where nothing is assumed, or where the default depends on
     other options; only then ``text`` ends with "(default: ...)". The value of a ``positional`` option may stand on the
-    command line without the option's name. ``separator`` stands between the parts of a value that is a tuple.
+    command line without the option's name. ``separator`` stands between the parts of a value that is a tuple. ``extra``
+    is the extra of the package that brings what the option needs.
     """
 
     group: str
@@ -60,6 +61,7 @@ class Option:
     text: str
     positional: bool = False
     separator: str = ","
+    extra: str | None = None
 
     def text_of(self, value: Any) -> str:
         """A value of this option as the command line takes it."""
@@ -72,9 +74,9 @@ class Option:
 
 
 def option(group: str, variable: str, convert: Callable[[str], Any], default: Any, metavar: str, text: str, *,
-           positional: bool = False, separator: str = ",") -> Any:
+           positional: bool = False, separator: str = ",", extra: str | None = None) -> Any:
     """A dataclass field that is an option; the parameters are the attributes of :class:`Option`."""
-    about = Option(group, variable, convert, default, metavar, text, positional, separator)
+    about = Option(group, variable, convert, default, metavar, text, positional, separator, extra)
     return dataclasses.field(default=default, metadata={"option": about})
 
 

@@ -35,13 +35,14 @@ def _number(value: str | int) -> int:
     return int(value, 2) if isinstance(value, str) else int(value)
 
 
-def memories(netlist: dict[str, Any], top: str) -> tuple[Memory, ...]:
-    """Every memory below module `top`, one entry an instance.
+def memories(netlist: dict[str, Any], top: str, block: str = "") -> tuple[Memory, ...]:
+    """Every memory below module `top`, one entry an instance. `block` is the block's instance in it, "" if it is `top`.
 
     Memory cells, instances of the RAM leaf, and arrays of registers that hold sums (blocks with fewer than three
     groups a pixel have those instead of an accumulator RAM).
     """
     results: list[Memory] = []
+    inside = [block] if block else []
 
     def visit(module: str, path: list[str]) -> None:
         for name, cell in netlist[module]["cells"].items():
@@ -54,13 +55,14 @@ def memories(netlist: dict[str, Any], top: str) -> tuple[Memory, ...]:
             elif kind in netlist:
                 visit(kind, path + [name])
         registers = [n for n in netlist[module]["netnames"] if re.fullmatch(r"sums_\d+", n)]
-        if path == ["accumulate"] and registers:
+        if path == [*inside, "accumulate"] and registers:
             width = len(netlist[module]["netnames"][registers[0]]["bits"])
-            results.append(Memory("accumulate.sums", "accumulator", width, len(registers), "registers"))
+            results.append(Memory(".".join([*path, "sums"]), "accumulator", width, len(registers), "registers"))
 
     def add(parts: list[str], width: str | int, depth: str | int, kind: str) -> None:
         path = ".".join(parts)
-        role = next((role for role, pattern in ROLES.items() if re.match(pattern, path)), "other")
+        below = ".".join(parts[len(inside):])
+        role = next((role for role, pattern in ROLES.items() if re.match(pattern, below)), "other")
         results.append(Memory(path, role, _number(width), _number(depth), kind))
 
     visit(top, [])

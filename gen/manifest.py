@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..golden.quantise import Quantised
+from ..hdl.axi_lite import ADDRESS_BITS
 from ..hdl.config import Config, Context, DataType
 from ..hdl.parameters import ZERO_POINT_BITS, stream_words
+from ..hdl.registered import PREFIX
+from ..hdl.registers import MAP_VERSION
 from ..hdl.timing import Timing
 from .block_files import MANIFEST, block_files, check_block_files, generated_files
 from .block_spec import BlockSpec, prepare
@@ -19,9 +22,10 @@ from .cores import core_files
 from .cores.vectors import bench_lacks, load_golden
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
+from .registers import check_packages, documents, map_values
 from .report import tool_versions
 from .text_table import say_removed, warn
-from .verilog import Design, generate, packing
+from .verilog import Design, generate, packing, release
 from .wording import averaged, config_fields
 
 __all__ = ["hardware_files", "manifest", "write_verilog"]
@@ -36,11 +40,13 @@ def write_verilog(options: BlockOptions) -> bool:
     folder = output_folder(options)
     check_block_files(folder, options.name)
     spec = prepare(options)
+    if spec.registers:
+        check_packages()
     warn(_warnings(spec))
     with ThreadPoolExecutor(1) as pool:
         # Torch takes a second to load; the conversion to Verilog is another process, which leaves time for it.
         pool.submit(load_golden, spec)
-        design = generate(spec.config, spec.baked, options.name)
+        design = generate(spec.config, spec.baked, options.name, registers=spec.registers)
     files = hardware_files(spec, design)
     removed = discard(folder, [*generated_files(folder), *block_files(options.name)])
     say_removed([os.path.join(folder, file) for file in removed if file not in files])
@@ -59,9 +65,12 @@ def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, st
         words = stream_words(config, spec.quantised.parameters)
         origin = "of WEIGHTS" if spec.options.weights else f"of random weights (seed {spec.options.seed})"
         files[f"{name}.params.bin"] = (np.array(words, "<u4").tobytes(),
-                                       f"parameter stream for w_axis {origin}: 32-bit words, little-endian")
+                                       f"parameter stream for {'LOAD' if spec.registers else 'w_axis'} {origin}: "
+                                       "32-bit words, little-endian")
         files[f"{name}.params.hex"] = ("".join(f"{word:08x}\n" for word in words).encode(),
                                        "the same, a word a line for $readmemh")
+    if spec.registers:
+        files |= documents(name, map_values(config, release()))
     files |= core_files(spec, design, bench=bench_lacks(spec) is None)
     about = manifest(spec, design, {file: purpose for file, (_, purpose) in files.items()})
     return files | {MANIFEST: (json_bytes(about), "ports, parameters, number formats, latency, memories")}
@@ -87,6 +96,9 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
         "config": config_fields(config),
         "descriptor": averaged(config),
         "ports": [dataclasses.asdict(port) for port in design.ports],
+        "registers": None if not spec.registers else {
+            "bus": "AXI4-Lite", "prefix": PREFIX.rstrip("_"), "bytes": 1 << ADDRESS_BITS, "version": MAP_VERSION,
+            "map": f"{spec.options.name}.registers.rdl"},
         "numbers": {
             "data": str(config.data),
             "outputs": str(config.outputs),

@@ -195,6 +195,9 @@ class BlockOptions(TilingOptions, ShapeOptions, FormatOptions, FunctionOptions, 
 
     hardware: str | None = option("hardware", "HARDWARE", formats.file_name, None, "FILE",
         "manifest.json of a loadable block, for which another parameter stream is made: its number formats are kept")
+    registers: str = option("hardware", "REGISTERS", formats.choice("none", "axi-lite"), "none", "NAME",
+        "registers for status, errors, reset and parameters: none, or axi-lite, which adds an AXI4-Lite port in the "
+        "place of w_axis and writes their map", extra="registers")
     sim: str = option("run", "SIM", formats.choice("verilator", "icarus"), "verilator", "NAME",
         "simulator: verilator or icarus")
     waves: bool = option("run", "WAVES", formats.boolean, False, "0|1", "1: write waveforms")

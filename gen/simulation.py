@@ -42,6 +42,9 @@ def simulate(options: BlockOptions) -> bool:
     folder = output_folder(options, RESULTS)
     spec = prepare(options)
     check_simulator(options.sim)
+    if spec.registers:
+        raise ConfigError("registers", options.registers, "must be none for a simulation, which drives the block's own "
+                          "ports; the block behind the registers is the same")
     spec.shape.check_frames()
     discard(folder, RESULTS)
     warn(spec.warnings)

@@ -2,10 +2,13 @@
 """Verilog of a block, with its ports, memories and taps."""
 
 import dataclasses
+import importlib.metadata
+import re
 from typing import Any
 
 from ..hdl.config import Config, DataType, Order
 from ..hdl.parameters import Parameters
+from ..hdl.registered import PREFIX, RegisteredTiledSE
 from ..hdl.technology import Technology
 from ..hdl.tiled_se import TiledSE
 from .block_files import OURS
@@ -13,7 +16,7 @@ from .inventory import ROLES, Memory, memories
 from .netlist import convert
 from .wording import sizes, tiling, types
 
-__all__ = ["Design", "Port", "generate", "packing", "taps"]
+__all__ = ["Design", "Port", "generate", "packing", "release", "taps"]
 
 MEANINGS = {
     "clk": "clock, rising edge",
@@ -28,15 +31,26 @@ MEANINGS = {
     "status_peak_words": "most beats that the tile buffer has held since reset",
     "status_loaded": "parameters are loaded",
     "status_load_error": "sticky until reset: a parameter stream was refused",
+    f"{PREFIX}awaddr": "address of a write: the byte's in the registers' 4 KiB",
+    f"{PREFIX}awprot": "ignored",
+    f"{PREFIX}wdata": "the register's new value",
+    f"{PREFIX}wstrb": "which bytes of it are meant",
+    f"{PREFIX}bresp": "OKAY, or SLVERR: there is no such register, or LOAD lacks a byte",
+    f"{PREFIX}araddr": "address of a read",
+    f"{PREFIX}arprot": "ignored",
+    f"{PREFIX}rdata": "the register's value",
+    f"{PREFIX}rresp": "OKAY, or SLVERR: there is no such register",
 }
 BY_COLUMNS = {
     "s_axis_tdata": "input beat: {lanes}; channels, then pixels of a column, then columns",
     "status_frame_error": "sticky until reset: tlast came off a column's end",
 }
 # Of the other ports, by how their names end.
-HANDSHAKE = {"tvalid": "the beat is valid", "tready": "it is taken"}
+HANDSHAKE = {"tvalid": "the beat is valid", "tready": "it is taken"} | {
+    f"{channel}{name}": meaning for channel in ("aw", "w", "b", "ar", "r")
+    for name, meaning in (("valid", "the channel's signals are valid"), ("ready", "they are taken"))}
 STREAM = ("tdata", "tvalid", "tready", "tlast")
-PORT_ORDER = ("clk", "rst", "s_axis", "m_axis", "w_axis", "status")
+PORT_ORDER = ("clk", "rst", "s_axis", "m_axis", "w_axis", PREFIX, "status")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,21 +137,33 @@ def _header(config: Config, name: str) -> str:
             f"// {' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {types(config)}{zero}, {kind}\n\n")
 
 
+def release() -> tuple[int, int, int]:
+    """Major, minor and patch number of tiled-se, as the registers have them."""
+    major, minor, patch, *_ = [*map(int, re.findall(r"\d+", importlib.metadata.version("tiled-se"))), 0, 0]
+    return major, minor, patch
+
+
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
-             technology: type[Technology] = Technology) -> Design:
+             technology: type[Technology] = Technology, registers: bool = False) -> Design:
     """Generate a block's Verilog, with top module `name`.
 
     `parameters` are baked in; None for a loadable block. `technology` may be a subclass that builds memories and
-    multipliers of a technology's primitives: those memories are then no longer among the design's ``memories``.
+    multipliers of a technology's primitives: those memories are then no longer among the design's ``memories``. With
+    `registers` the top is a :class:`~tiled_se.hdl.registered.RegisteredTiledSE`, in which the block is ``block``.
     """
-    verilog, netlist = convert(TiledSE(config, parameters), technology(name))
+    block = RegisteredTiledSE(config, parameters, release()) if registers else TiledSE(config, parameters)
+    inside = "block" if registers else ""
+    verilog, netlist = convert(block, technology(name))
     verilog = _header(config, name) + verilog
     meanings = MEANINGS | (BY_COLUMNS if config.order is Order.COLUMNS else {})
     meanings = meanings | {f"{name}_tdata": meanings[f"{name}_tdata"].format(lanes=packing(data, config.lanes))
                            for name, data in (("s_axis", config.data), ("m_axis", config.outputs))}
+    if registers:
+        meanings = {port: meaning.replace("sticky until reset", "sticky until cleared by STATUS")
+                    for port, meaning in meanings.items()}
     ports = [Port(port, about["direction"], len(about["bits"]),
                   meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]])
              for port, about in netlist[name]["ports"].items()]
     ports.sort(key=lambda p: next(i for i, prefix in enumerate(PORT_ORDER) if p.name.startswith(prefix)))
-    return Design(name, config, verilog, tuple(ports), memories(netlist, name),
-                  taps(config, verilog, f"{name}.excite"))
+    return Design(name, config, verilog, tuple(ports), memories(netlist, name, inside),
+                  taps(config, verilog, ".".join(filter(None, (name, inside, "excite")))))

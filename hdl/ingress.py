@@ -28,6 +28,8 @@ class Ingress(wiring.Component):
         Only outside of the context TILE, which adds every beat to the sums: the beat is added.
     in_frame, error : Out
         A frame has begun and not ended; a frame has ended before the end of a row (sticky).
+    clear : In
+        Only of a `clearable` one: the error is forgotten, but for one in this cycle.
     admit : In
         A frame may start.
     room, tail : In
@@ -44,13 +46,14 @@ class Ingress(wiring.Component):
         The oldest finished tile; all of it was read.
     """
 
-    def __init__(self, config, address_shape):
-        self.config = config
+    def __init__(self, config, address_shape, clearable=False):
+        self.config, self.clearable = config, clearable
         super().__init__({
             "i_valid": In(1), "i_last": In(1), "ready": Out(1), "take": Out(1),
             "group": Out(range(config.groups)), "first_pixel": Out(1), "in_frame": Out(1), "error": Out(1),
             "admit": In(1), "room": In(1), "tail": In(address_shape), "sums_free": In(1), "busy": In(1),
             "flush": Out(1), "rows": Out(rows_shape(config)), "words": Out(range(config.groups + 1)),
+            **({"clear": In(1)} if clearable else {}),
             **({} if config.context is Context.TILE else {"counted": Out(1)}),
             **({"copying": In(1)} if config.context.running else {}),
             **({"start": Out(1)} if config.context is Context.CAUSAL else {}),
@@ -70,6 +73,9 @@ class Ingress(wiring.Component):
         ]
         with m.If(self.take):
             m.d.comb += goes_on.eq(~self.i_last)
+        if self.clearable:
+            with m.If(self.clear):
+                m.d.sync += self.error.eq(0)
         with m.If(position.cut):
             m.d.sync += self.error.eq(1)
         m.d.sync += [

@@ -39,6 +39,8 @@ class Loader(wiring.Component):
     busy : Out
         A stream waits to start, or is being loaded.
     loaded, error : Out
+    clear : In
+        Only of a `clearable` one: the error is forgotten, but for one in this cycle.
     zero, outputs_zero, factor : Out
         The latter two only where the outputs have a format of their own, and where the block ``rescales``.
     weights, record : Out
@@ -46,8 +48,8 @@ class Loader(wiring.Component):
         channel in the upper bits, if the block has one.
     """
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config, clearable=False):
+        self.config, self.clearable = config, clearable
         self.weights_depth = config.weight_depth
         self.records_depth = config.squeeze + config.channels
         super().__init__({
@@ -58,6 +60,7 @@ class Loader(wiring.Component):
             "weights": Out(config.weight_bits * config.macs), "record": Out(config.record_bits + config.prior_bits),
             "address": Out(range(max(self.weights_depth, self.records_depth))),
             "weights_write": Out(1), "records_write": Out(1),
+            **({"clear": In(1)} if clearable else {}),
         })
 
     def elaborate(self, platform):
@@ -100,6 +103,9 @@ class Loader(wiring.Component):
             final.eq(records & complete & memory_end),
             self.weights_write.eq(valid & weights & complete), self.records_write.eq(valid & records & complete),
         ]
+        if self.clearable:
+            with m.If(self.clear):
+                m.d.sync += self.error.eq(0)
         with m.If(valid):
             with m.If(fingerprint):
                 m.d.sync += [self.loaded.eq(0), phase.eq(Phase.ZERO)]

@@ -9,10 +9,12 @@ import numpy as np
 from .config import GUARD_BITS, Config, ConfigError
 from .errors import check_integer
 
-__all__ = ["Layer", "Parameters", "prior_words", "record_words", "stream_words", "weight_words"]
+__all__ = ["Layer", "Parameters", "prior_words", "record_words", "stream_length", "stream_words",
+           "weight_words"]
 
 # Bits of a zero point in the word of a parameter stream, which may have two.
 ZERO_POINT_BITS = 16
+WORD_BITS = 32
 
 
 def _check_range(name: str, value: np.ndarray, low: int, high: int) -> None:
@@ -139,6 +141,13 @@ def prior_words(config: Config, parameters: Parameters) -> list[int]:
     return [value & ((1 << config.prior_bits) - 1) for value in prior]
 
 
+def stream_length(config: Config) -> int:
+    """The number of words of :func:`stream_words`, whatever the parameters are."""
+    return 2 + config.rescales + sum(depth * -(-bits // WORD_BITS) for depth, bits in (
+        (config.weight_depth, config.weight_bits * config.macs),
+        (config.squeeze + config.channels, config.record_bits + config.prior_bits)))
+
+
 def stream_words(config: Config, parameters: Parameters) -> list[int]:
     """The 32-bit words that load a block through ``w_axis``, in order; the last has ``tlast``.
 
@@ -159,5 +168,5 @@ def stream_words(config: Config, parameters: Parameters) -> list[int]:
     for memory, bits in ((weight_words(config, parameters), config.weight_bits * config.macs),
                          (records, config.record_bits + config.prior_bits)):
         for word in memory:
-            words += [word >> i & 0xFFFFFFFF for i in range(0, bits, 32)]
+            words += [word >> i & 0xFFFFFFFF for i in range(0, bits, WORD_BITS)]
     return words

@@ -30,7 +30,7 @@ class PatchIngress(wiring.Component):
 
     Members
     -------
-    i_valid, i_last, ready, in_frame, error, admit, room, tail, sums_free, busy
+    i_valid, i_last, ready, in_frame, error, clear, admit, room, tail, sums_free, busy
         As those of :class:`Ingress`.
     take, group, first_pixel, resumes, band_end : Out
         A beat is taken; its group in the pixel; whether it belongs to its segment's first pixel, and there goes on with
@@ -43,8 +43,8 @@ class PatchIngress(wiring.Component):
         The oldest finished band; all of it was read.
     """
 
-    def __init__(self, config, address_shape):
-        self.config = config
+    def __init__(self, config, address_shape, clearable=False):
+        self.config, self.clearable = config, clearable
         words = range(config.groups + 1)
         super().__init__({
             "i_valid": In(1), "i_last": In(1), "ready": Out(1), "in_frame": Out(1), "error": Out(1), "admit": In(1),
@@ -55,6 +55,7 @@ class PatchIngress(wiring.Component):
             "send": Out(1), "send_end": Out(1), "read_start": Out(1), "reading_next": In(1),
             "rows": Out(rows_shape(config)), "words": Out(words),
             "tile_valid": Out(1), "tile": Out(Band(config, address_shape)), "release": In(1),
+            **({"clear": In(1)} if clearable else {}),
         })
 
     def elaborate(self, platform):
@@ -70,6 +71,9 @@ class PatchIngress(wiring.Component):
         ]
         with m.If(self.take):
             m.d.comb += goes_on.eq(~self.i_last)
+        if self.clearable:
+            with m.If(self.clear):
+                m.d.sync += self.error.eq(0)
         with m.If(position.cut):
             m.d.sync += self.error.eq(1)
         m.d.sync += [

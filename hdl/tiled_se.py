@@ -45,14 +45,17 @@ class TiledSE(wiring.Component):
         The largest number of beats that the tile buffer has held.
     status_loaded, status_load_error : Out
         Loadable blocks only: parameters are loaded; sticky: a stream was refused.
+    busy, clear_frame_error, clear_load_error : Out, In, In
+        Only with `registers`: a frame is in the block, or a parameter stream waits or is being loaded; the errors are
+        forgotten, but for those in this cycle. The last one is of loadable blocks only.
     """
 
-    def __init__(self, config, parameters=None):
+    def __init__(self, config, parameters=None, registers=False):
         if config.loadable == (parameters is not None):
             raise ValueError("a loadable block takes no parameters, any other needs them")
         if parameters is not None:
             parameters.validate(config)
-        self.config, self.parameters = config, parameters
+        self.config, self.parameters, self.registers = config, parameters, registers
         inputs, outputs = (8 * kind.beat_bytes(config.lanes) for kind in (config.data, config.outputs))
         members = {
             "s_axis_tdata": In(inputs), "s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1),
@@ -64,6 +67,9 @@ class TiledSE(wiring.Component):
                 "w_axis_tdata": In(32), "w_axis_tvalid": In(1), "w_axis_tready": Out(1), "w_axis_tlast": In(1),
                 "status_loaded": Out(1), "status_load_error": Out(1),
             }
+        if registers:
+            members |= {"busy": Out(1), "clear_frame_error": In(1)}
+            members |= {"clear_load_error": In(1)} if config.loadable else {}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -77,7 +83,8 @@ class TiledSE(wiring.Component):
         m.submodules.scale = scale = (PatchScale if banded else Scale)(config, buffer.tail.shape())
         admit, idle = Signal(), Signal()
         zero, outputs_zero = self._parameters(m, excite, admit, idle)
-        m.submodules.ingress = ingress = (PatchIngress if banded else Ingress)(config, buffer.tail.shape())
+        m.submodules.ingress = ingress = (PatchIngress if banded else Ingress)(
+            config, buffer.tail.shape(), clearable=self.registers)
         self._input(m, ingress, accumulate, excite, buffer)
         self._output(m, ingress, buffer, gates, scale)
         if banded:
@@ -92,6 +99,12 @@ class TiledSE(wiring.Component):
             gates.i_valid.eq(excite.o_valid), gates.i.eq(excite.o),
             self.status_frame_error.eq(ingress.error), self.status_peak_words.eq(buffer.peak),
         ]
+        if self.registers:
+            loading = m.submodules.loader.busy if config.loadable else 0
+            m.d.comb += [
+                ingress.clear.eq(self.clear_frame_error),
+                self.busy.eq(ingress.in_frame | ~buffer.empty | ~scale.idle | loading),
+            ]
         return m
 
     def _shifted(self, beat, kind):
@@ -171,7 +184,9 @@ class TiledSE(wiring.Component):
             m.d.comb += [admit.eq(1), store.read.eq(1)]
             zero, outputs_zero = self.parameters.signed_zero_point, self.parameters.signed_outputs_zero_point
             return Const(zero, signed(self.config.data.bits)), outputs_zero
-        m.submodules.loader = loader = Loader(self.config)
+        m.submodules.loader = loader = Loader(self.config, clearable=self.registers)
+        if self.registers:
+            m.d.comb += loader.clear.eq(self.clear_load_error)
         m.d.comb += [
             loader.i_valid.eq(self.w_axis_tvalid), self.w_axis_tready.eq(loader.i_ready),
             loader.i_data.eq(self.w_axis_tdata), loader.i_last.eq(self.w_axis_tlast),

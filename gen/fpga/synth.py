@@ -54,9 +54,10 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
         TOOLS[name].check()
     say("generating the block")
     name = spec.options.name
-    design = generate(spec.config, spec.baked, name)
+    design = generate(spec.config, spec.baked, name, registers=spec.registers)
     # The design above says which memories there are; this is what they are made of.
-    text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology)).verilog
+    technology = PRIMITIVES.get(spec.options.target, Technology)
+    text = generate(spec.config, spec.baked, name, technology, spec.registers).verilog
     again, logs = {f"{name}.v", SYNTHESIS}, _logs(folder)
     removed = discard(folder, [*generated_files(folder), SYNTHESIS, *logs])
     say_removed([os.path.join(folder, file) for file in removed if file not in again.union(logs)])
