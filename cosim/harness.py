@@ -16,9 +16,9 @@ from .ports import INSTANCE, status_ports
 __all__ = ["bench_top", "compile_design", "control_file", "identity", "ports_file"]
 
 # Ports that Python drives or reads. Few are writable, because Verilator re-evaluates all logic that depends on a
-# publicly writable signal.
+# publicly writable signal. The registers' port is that of a block which has one, for a test that drives it.
 _WRITTEN_PORTS = ("clk", "rst", "s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "w_axis_tdata", "w_axis_tvalid",
-                  "w_axis_tlast", "m_axis_tready")
+                  "w_axis_tlast", "m_axis_tready", "s_axil_*")
 _READ_PORTS = ("s_axis_tready", "w_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "status_*")
 _TRACE_FLAGS = ("--trace-vcd", "--trace-structs")
 _RUNTIME = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")

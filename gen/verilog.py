@@ -126,12 +126,13 @@ def packing(data: DataType, lanes: int) -> str:
     return f"{data}, lane 0 in bits {data.bits - 1}:0{others}{padding}"
 
 
-def _header(config: Config, name: str) -> str:
+def _header(config: Config, name: str, registers: bool) -> str:
     """A comment that describes the block; the same options always give the same text."""
     zero = "" if config.loadable else f", zero point {config.zero_point}"
     if config.requantised and not config.loadable:
         zero += f", that of the outputs {config.outputs_zero_point}"
-    kind = "loadable through w_axis" if config.loadable else "parameters baked in"
+    kind = f"loadable through {'registers' if registers else 'w_axis'}" if config.loadable else "parameters baked in"
+    kind += f", registers at {PREFIX}*" if registers else ""
     form = f"{config.mid.value}, {config.gate}{', residual' if config.residual else ''}"
     return (f"{OURS.format(name=name)}\n"
             f"// {' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {types(config)}{zero}, {kind}\n\n")
@@ -154,7 +155,7 @@ def generate(config: Config, parameters: Parameters | None = None, name: str = "
     block = RegisteredTiledSE(config, parameters, release()) if registers else TiledSE(config, parameters)
     inside = "block" if registers else ""
     verilog, netlist = convert(block, technology(name))
-    verilog = _header(config, name) + verilog
+    verilog = _header(config, name, registers) + verilog
     meanings = MEANINGS | (BY_COLUMNS if config.order is Order.COLUMNS else {})
     meanings = meanings | {f"{name}_tdata": meanings[f"{name}_tdata"].format(lanes=packing(data, config.lanes))
                            for name, data in (("s_axis", config.data), ("m_axis", config.outputs))}
