@@ -89,11 +89,10 @@ class Registers(wiring.Component):
             with m.Default():
                 m.d.comb += self.read_error.eq(1)
         with m.Switch(self.write_word):
-            with m.Case(*(register.value for register in values if register not in (Register.LOAD, Register.LOAD_LAST))):
-                pass
-            if self.config.loadable:
-                with m.Case(Register.LOAD.value, Register.LOAD_LAST.value):
-                    m.d.comb += self.write_error.eq(partial)
+            for register in values:
+                with m.Case(register.value):
+                    loads = register in (Register.LOAD, Register.LOAD_LAST)
+                    m.d.comb += self.write_error.eq(partial if loads else 0)
             with m.Default():
                 m.d.comb += self.write_error.eq(1)
         return m

@@ -5,6 +5,7 @@ The variable ``SCENARIO`` names the function below that is run. The job has the 
 and frames with the outputs of the golden model.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -235,12 +236,48 @@ async def soft_reset(bench):
 
 
 @scenario
-async def soft_reset_between_frames(bench):
-    """A pulse of the soft reset alone, without `rst`: an error, peak and parameters are gone, frames are right."""
+async def busy_to_the_last_beat(bench):
+    """A frame that has come in is in the block until its last beat is taken."""
+    if bench.words:
+        await bench.load()
+    sizes = [len(bench.job.frames[number].beats) for number in (0, 1)]
+    # The sink takes a beat every 20 cycles.
+    bench.sink.set_pause_generator(itertools.cycle([False] + [True] * 19))
+    await bench.send(1, 0)
+    ready, valid = bench.dut.m_axis_tready, bench.dut.m_axis_tvalid
+    taken = 0
+
+    async def count():
+        nonlocal taken
+        while True:
+            await RisingEdge(bench.dut.clk)
+            taken += int(ready.value) & int(valid.value)
+
+    counting = cocotb.start_soon(count())
+    while taken < sum(sizes):
+        status = await bench.read(STATUS)
+        assert status & BUSY or taken == sum(sizes), f"not busy after {taken} of {sum(sizes)} beats"
+    counting.cancel()
+    bench.sink.clear_pause_generator()
+    bench.sink.pause = False
+    await bench.receive(1, 0)
+    await bench.expect(0, "idle after the last beat", BUSY)
+
+
+@scenario
+async def soft_reset_alone(bench):
+    """A soft reset without `rst`: a frame, an error, the peak, parameters and a word that waits are gone."""
     loadable = bool(bench.words)
     if loadable:
         await bench.load()
     await bench.cut()
+    bench.sink.pause = True
+    await bench.send(1)
+    await bench.source.wait()
+    await bench.expect(BUSY | FRAME_ERROR, "a frame waits", BUSY | FRAME_ERROR)
+    if loadable:
+        await bench.write(LOAD, bench.words[0])
+        await bench.expect(0, "a word waits", READY)
     assert await bench.read(PEAK) > 0
     # The bit is in byte 0 only.
     await bench.bus.write(CONTROL + 1, b"\1\1\1")
@@ -248,6 +285,7 @@ async def soft_reset_between_frames(bench):
     await bench.write(CONTROL, 0xFFFFFFFF)
     assert await bench.read(CONTROL) == 1
     await bench.write(CONTROL, 0xFFFFFFFE)
+    bench.sink.pause = False
     await bench.expect(READY if loadable else 0, "after reset")
     assert await bench.read(PEAK) == 0
     if loadable:
@@ -345,7 +383,8 @@ async def protocol(bench):
             second.pause = True
             writing = cocotb.start_soon(bench.write(CONTROL, value))
             await ClockCycles(clock, 10)
-            assert first.empty() and not writing.done(), "one half of a write was not accepted, or was enough"
+            assert first.empty(), "one half of a write was not accepted"
+            assert not writing.done(), "one half of a write was enough"
             # A read goes past it, and sees that nothing was written.
             assert await bench.read(CONTROL) == 1 - value
             second.pause = False

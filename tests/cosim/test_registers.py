@@ -25,10 +25,9 @@ LOADABLE = dict(k=2, width=3, channels=6, squeeze=2, lanes=3, loadable=True)
 # Patches, whose ingress is another one, and outputs of another type.
 BAKED = dict(k=2, tile_width=2, width=4, channels=4, squeeze=2, lanes=2, data=DataType(8, signed=False), zero_point=9,
              y_data=DataType(6), y_zero_point=-3, y_ratio=0.25)
-SCENARIOS = ("load_and_run", "pauses", "errors", "error_while_clearing", "soft_reset", "soft_reset_between_frames",
-             "load_in_flight", "overrun", "bad_streams", "strobes", "protocol", "whole_map")
-BAKED_SCENARIOS = ("run_baked", "errors", "error_while_clearing", "soft_reset", "soft_reset_between_frames",
-                   "whole_map")
+BOTH = ("errors", "error_while_clearing", "busy_to_the_last_beat", "soft_reset", "soft_reset_alone", "whole_map")
+SCENARIOS = ("load_and_run", "pauses", "load_in_flight", "overrun", "bad_streams", "strobes", "protocol", *BOTH)
+BAKED_SCENARIOS = ("run_baked", *BOTH)
 
 
 class Block:
