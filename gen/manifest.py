@@ -22,7 +22,7 @@ from .cores import core_files
 from .cores.vectors import bench_lacks, load_golden
 from .files import discard, json_bytes, output_folder, write_all
 from .options import BlockOptions
-from .registers import check_packages, documents, map_values
+from .registers.documents import check_packages, documents, map_values
 from .report import tool_versions
 from .text_table import say_removed, warn
 from .verilog import Design, generate, packing, release

@@ -11,8 +11,7 @@ from tests.helpers.blocks import expected, quantised, random_frame
 from tiled_se.cosim.build import build_simulation
 from tiled_se.cosim.job import Frame, Job, Load, Reset, Send
 from tiled_se.cosim.run import simulate
-from tiled_se.gen.registers import map_values, rdl
-from tiled_se.gen.registers.documents import compiled
+from tiled_se.gen.registers.documents import compiled, map_values, rdl
 from tiled_se.gen.verilog import generate, release
 from tiled_se.hdl.data_type import DataType
 from tiled_se.hdl.parameters import stream_words

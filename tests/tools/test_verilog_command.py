@@ -11,14 +11,20 @@ import pytest
 
 from tests.conftest import weights
 from tiled_se.gen.block_files import block_files
+from tiled_se.gen.registers import documents
 
 SHAPE = ("--k=2", "--width=8", "--channels=8")
+
+
+def register_files(name):
+    """The files of a block's registers."""
+    return {name + ending for ending in documents.DOCUMENTS}
 
 
 def test_loadable(tiled_se, tmp_path):
     assert tiled_se("verilog", *SHAPE, "--name=blk", "--out=out").status == 0
     out = tmp_path / "out"
-    assert set(os.listdir(out)) == set(block_files("blk"))
+    assert set(os.listdir(out)) == set(block_files("blk")) - register_files("blk")
     about = json.loads((out / "manifest.json").read_text())
     assert "module blk(" in (out / "blk.v").read_text()
     words = np.fromfile(out / "blk.params.bin", "<u4")
@@ -37,7 +43,7 @@ def test_baked(tiled_se, npz, tmp_path):
     path = npz("w.npz", **weights())
     assert tiled_se("verilog", "--k=2", "--width=8", f"--weights={path}", "--out=out").status == 0
     left_out = {"tiled_se.params.bin", "tiled_se.params.hex"}
-    assert set(os.listdir(tmp_path / "out")) == set(block_files("tiled_se")) - left_out
+    assert set(os.listdir(tmp_path / "out")) == set(block_files("tiled_se")) - left_out - register_files("tiled_se")
     about = json.loads((tmp_path / "out/manifest.json").read_text())
     assert about["parameters"] == {"kind": "baked", "source": path}
     assert about["numbers"]["error_bound_lsb"] <= 1
@@ -96,3 +102,43 @@ def test_config_is_light():
            "import tiled_se.hdl.config, tiled_se.hdl.timing, tiled_se.hdl.sizing, tiled_se.hdl.tables\n" \
            "sys.exit(any(m in sys.modules for m in ('amaranth', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestRegisters:
+    """REGISTERS=axi-lite."""
+
+    @pytest.fixture(autouse=True)
+    def _packages(self):
+        for name in ("systemrdl", "peakrdl_cheader", "peakrdl_markdown"):
+            pytest.importorskip(name, reason="pip install 'tiled-se[registers]'")
+
+    def test_files(self, tiled_se, tmp_path):
+        """The map is beside the block, with its values; a run without registers removes it."""
+        out = tmp_path / "out"
+        assert tiled_se("verilog", *SHAPE, "--name=blk", "--out=out", "--registers=axi-lite").status == 0
+        about = json.loads((out / "manifest.json").read_text())
+        ports = {port["name"] for port in about["ports"]}
+        assert {"s_axil_awaddr", "s_axil_rready"} < ports
+        assert not any(port.startswith("w_axis") for port in ports)
+        named = {file["name"] for file in about["files"]}
+        assert register_files("blk") < named
+        assert named < set(os.listdir(out))
+        assert about["registers"]["map"] == "blk.registers.rdl"
+        assert {memory["role"] for memory in about["memories"]} >= {"tile_buffer", "weight"}
+        header = (out / "blk.registers.h").read_text()
+        fingerprint = int(about["parameters"]["fingerprint"], 16)
+        assert f"BLK_REGISTERS__FINGERPRINT__FINGERPRINT_reset 0x{fingerprint:x}" in header
+        subprocess.run(["cc", "-fsyntax-only", "-x", "c", out / "blk.registers.h"], check=True)
+        assert tiled_se("verilog", *SHAPE, "--name=blk", "--out=out").status == 0
+        assert not register_files("blk") & set(os.listdir(out))
+
+    def test_not_for_simulations(self, tiled_se):
+        line = "REGISTERS=axi-lite (--registers): must be none for a simulation, which drives the block's own ports; " \
+               "the block behind the registers is the same"
+        tiled_se.refuses(line, "sim", *SHAPE, "--registers=axi-lite")
+
+    def test_without_packages(self, tiled_se, tmp_path, monkeypatch):
+        monkeypatch.setattr(documents, "PACKAGES", {"no_such_package": "no-such-package"})
+        tiled_se.refuses("REGISTERS needs no-such-package: pip install 'tiled-se[registers]'", "verilog", *SHAPE,
+                         "--registers=axi-lite", "--out=out")
+        assert not (tmp_path / "out").exists()

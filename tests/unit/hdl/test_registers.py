@@ -4,8 +4,8 @@
 import pytest
 
 from tests.helpers.pysim import simulate
-from tiled_se.gen.registers import map_values, rdl
-from tiled_se.gen.registers.documents import compiled
+from tiled_se.gen.registers.documents import compiled, map_values, rdl
+from tiled_se.gen.registers.page import PAGE, SECTION, table
 from tiled_se.hdl.config import Config, Order
 from tiled_se.hdl.data_type import DataType
 from tiled_se.hdl.registers import Registers
@@ -162,3 +162,10 @@ def test_words_of_a_stream():
 def test_map_lacks_a_parameter():
     with pytest.raises(ValueError, match="must have the parameter BLOCK_NONE once"):
         rdl("block", {"NONE": 1})
+
+
+def test_page():
+    """docs/block.md has the table of the map."""
+    text = PAGE.read_text()
+    assert SECTION.placed(text, table()) == text, "run python -m tiled_se.gen.registers.page"
+    assert "`load_overrun`" in SECTION.find(text)
