@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.measuring import InPlace
+from tests.helpers.nightly import seldom
 from tests.helpers.onnx_images import network_and_images
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE
 from tests.helpers.onnx_quantised import brevitas
@@ -137,8 +138,9 @@ def test_report_of_a_quantised_network(tiled_se, tmp_path, monkeypatch, bits, we
         assert (config["zero_point"], config["y_zero_point"], config["ratio"]) == (0, 0, pytest.approx(1.5))
 
 
-@pytest.mark.parametrize(("formats", "types"), [
-    (("--dtype", "int16"), ()), (("--dtype", "uint5", "--weight-bits", 3), ("--y-dtypes", "int12"))], ids=str)
+@pytest.mark.parametrize(("formats", "types"), seldom([
+    (("--dtype", "int16"), ()), (("--dtype", "uint5", "--weight-bits", 3), ("--y-dtypes", "int12"))],
+    (("--dtype", "uint5", "--weight-bits", 3), ("--y-dtypes", "int12"))), ids=str)
 def test_report_of_a_plan_with_formats(tiled_se, tmp_path, monkeypatch, formats, types):
     """A float network has the types that the options and the plan say; the outputs' scale is not known exactly."""
     path, images = network_and_images(tmp_path)
