@@ -16,7 +16,7 @@ from ..hdl.parameters import ZERO_POINT_BITS, stream_words
 from ..hdl.registered import PREFIX
 from ..hdl.registers import MAP_VERSION
 from ..hdl.timing import Timing
-from .block_files import MANIFEST, block_files, check_block_files, generated_files
+from .block_files import MANIFEST, block_files, check_block_files, generated_files, register_files
 from .block_spec import BlockSpec, prepare
 from .cores import core_files
 from .cores.vectors import bench_lacks, load_golden
@@ -48,7 +48,7 @@ def write_verilog(options: BlockOptions) -> bool:
         pool.submit(load_golden, spec)
         design = generate(spec.config, spec.baked, options.name, registers=spec.registers)
     files = hardware_files(spec, design)
-    removed = discard(folder, [*generated_files(folder), *block_files(options.name)])
+    removed = discard(folder, [*generated_files(folder), *block_files(options.name), *register_files(options.name)])
     say_removed([os.path.join(folder, file) for file in removed if file not in files])
     write_all(folder, {file: content for file, (content, _) in files.items()})
     for file, (content, purpose) in files.items():

@@ -126,7 +126,7 @@ def packing(data: DataType, lanes: int) -> str:
     return f"{data}, lane 0 in bits {data.bits - 1}:0{others}{padding}"
 
 
-def _header(config: Config, name: str, registers: bool) -> str:
+def _header(config: Config, name: str, registers: bool = False) -> str:
     """A comment that describes the block; the same options always give the same text."""
     zero = "" if config.loadable else f", zero point {config.zero_point}"
     if config.requantised and not config.loadable:

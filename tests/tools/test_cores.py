@@ -18,7 +18,6 @@ from tiled_se.gen.block_files import block_files
 from tiled_se.gen.fields import from_texts
 from tiled_se.gen.manifest import write_verilog
 from tiled_se.gen.options import VerilogOptions
-from tiled_se.gen.registers.documents import DOCUMENTS
 
 # Every option that changes ports, constants or vectors, in few blocks; names that VHDL or YAML would take amiss.
 BLOCKS = {
@@ -72,8 +71,7 @@ def verilate(block, *arguments):
 def test_every_file_is_listed_and_expected(block):
     files = {entry["name"]: entry["purpose"] for entry in block.about["files"]}
     assert all(files.values())
-    absent = {block.name + ending for ending in DOCUMENTS}
-    absent |= set() if block.loadable else {f"{block.name}.params.bin", f"{block.name}.params.hex"}
+    absent = set() if block.loadable else {f"{block.name}.params.bin", f"{block.name}.params.hex"}
     assert set(os.listdir(block.folder)) == set(block_files(block.name)) - absent == {*files, "manifest.json"}
 
 
