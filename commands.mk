@@ -57,7 +57,11 @@
 ##                ORDER=rows      order of the stream's pixels: row by row, or column by column; K, PRIOR, MAX_ROWS
 ##                                and WINDOW then count columns, TILE_W counts rows, and H is the hardware's, W
 ##                                free
-##   hardware     LANES=          channels that a beat carries; must divide C (default: the largest divisor up to
+##   hardware     RAM_STYLE=      what synthesis shall make memories of: block, distributed, ultra for each of
+##                                tile_buffer, scale_fifo, accumulator, weight, other; an attribute for Vivado,
+##                                Quartus and Synplify (default: their choice)
+##                DSP_STYLE=      what synthesis shall make multipliers of: dsp or logic (default: its choice)
+##                LANES=          channels that a beat carries; must divide C (default: the largest divisor up to
 ##                                8)
 ##                MACS=           multipliers that both layers share; auto: the fewest that sustain a beat a cycle
 ##                                within SRAM_OVERHEAD; more than the larger of C and CR would be idle and are not
@@ -170,8 +174,9 @@
 ##   output       OUT=            the .onnx file to write (default: the model's name with _tseK; in other contexts
 ##                                with the context; with _planned where blocks differ)
 ##
-## Variables of build, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, MACS, SRAM_OVERHEAD, SLACK,
-## OPERAND_BITS, ERROR, STALL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS, OUT
+## Variables of build, besides CONTEXT, TILE_W, MAX_ROWS, WINDOW, ORDER, PLAN, RAM_STYLE, DSP_STYLE, MACS,
+## SRAM_OVERHEAD, SLACK, OPERAND_BITS, ERROR, STALL, INPUT_SHAPE, CHECK_BLOCKS, LIMIT, MEAN, STD, BGR, SKIP, JOBS,
+## OUT
 ##
 ##   shape        K=7             rows of a tile; strips of K >= H rows are the original squeeze-and-excite;
 ##                                NAME=ROWS for single blocks, by the names that `inspect` prints; or a .json file
@@ -327,16 +332,17 @@ COMMANDS := sim verilog synth bench simspeed sweep inspect swap build report sen
 
 # Make's variable and the option of tiled-se that it stands for.
 OPTIONS := K:k W:width C:channels H:height CR:squeeze CONTEXT:context TILE_W:tile-width PRIOR:prior-rows \
-  MAX_ROWS:max-rows WINDOW:window ORDER:order LANES:lanes MACS:macs SRAM_OVERHEAD:sram-overhead SLACK:slack \
-  LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits ERROR:error HARDWARE:hardware \
-  REGISTERS:registers MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights INPUT:input DTYPE:dtype \
-  ZERO_POINT:zero-point Y_DTYPE:y-dtype Y_SCALE:y-scale Y_ZERO_POINT:y-zero-point FRAMES:frames SEED:seed \
-  STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name NETWORK:network BLOCKS:blocks \
-  DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds CONFIGS:configs SCHEDULER:scheduler MODEL:model \
-  INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json PLAN:plan CALIBRATION:calibration LIMIT:limit \
-  MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised CALIBRATE_BY:calibrate-by KS:ks \
-  Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes METRIC:metric EACH:each IMAGES:images \
-  PAGES:pages QUICK:quick EXAMPLE:example ONLY:only N:mutants BEATS:beats BUILDS:builds
+  MAX_ROWS:max-rows WINDOW:window ORDER:order RAM_STYLE:ram-style DSP_STYLE:dsp-style LANES:lanes MACS:macs \
+  SRAM_OVERHEAD:sram-overhead SLACK:slack LOADABLE:loadable WEIGHT_BITS:weight-bits OPERAND_BITS:operand-bits \
+  ERROR:error HARDWARE:hardware REGISTERS:registers MID:mid GATE:gate RESIDUAL:residual WEIGHTS:weights \
+  INPUT:input DTYPE:dtype ZERO_POINT:zero-point Y_DTYPE:y-dtype Y_SCALE:y-scale Y_ZERO_POINT:y-zero-point \
+  FRAMES:frames SEED:seed STALL:stall SIM:sim WAVES:waves TARGET:target SEEDS:seeds OUT:out NAME:name \
+  NETWORK:network BLOCKS:blocks DOCS:docs JOBS:jobs REPEATS:repeats SECONDS:seconds CONFIGS:configs \
+  SCHEDULER:scheduler MODEL:model INPUT_SHAPE:input-shape CHECK_BLOCKS:check-blocks JSON:json PLAN:plan \
+  CALIBRATION:calibration LIMIT:limit MEAN:mean STD:std BGR:bgr SKIP:skip KEEP_QUANTISED:keep-quantised \
+  CALIBRATE_BY:calibrate-by KS:ks Y_DTYPES:y-dtypes BUDGET:budget DATA:data LABELS:labels CLASSES:classes \
+  METRIC:metric EACH:each IMAGES:images PAGES:pages QUICK:quick EXAMPLE:example ONLY:only N:mutants BEATS:beats \
+  BUILDS:builds
 
 NEED_TOOLS := sim bench simspeed sweep build report sensitivity demo prove mutate crosscheck soak verify
 

@@ -4,13 +4,14 @@
 import enum
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..hdl.config import ConfigError, DataType, Gate, GateKind, Mid
 
 __all__ = ["AUTO", "INPUT", "address", "auto", "boolean", "choice", "data_type", "data_types", "file_name", "gate",
-           "identifier", "integer", "integers", "member", "middle", "names", "number", "numbers", "scale", "window"]
+           "identifier", "integer", "integers", "member", "middle", "names", "number", "numbers",
+           "pairs", "scale", "window"]
 
 Value = TypeVar("Value")
 
@@ -116,6 +117,20 @@ def window(text: str) -> tuple[int, int]:
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between, each once; a tuple."""
     return tuple(dict.fromkeys(filter(None, text.split(","))))
+
+
+def pairs(names: Sequence[str], values: Sequence[str]) -> Callable[[str], tuple[tuple[str, str], ...]]:
+    """``NAME=VALUE`` pairs with commas between, each name once; a tuple of pairs."""
+    allowed = (f"must be NAME=VALUE with commas between, each name once, NAME of {', '.join(names)}, VALUE of "
+               f"{', '.join(values)}")
+
+    def convert(text: str) -> tuple[tuple[str, str], ...]:
+        found = [part.partition("=")[::2] for part in text.split(",")]
+        if len(dict(found)) != len(found) or any(name not in names or value not in values for name, value in found):
+            raise ValueError(allowed)
+        return tuple(found)
+
+    return convert
 
 
 def auto(convert: Callable[[str], Value]) -> Callable[[str], Value | None]:

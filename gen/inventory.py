@@ -5,7 +5,10 @@ import dataclasses
 import re
 from typing import Any
 
-__all__ = ["ROLES", "Memory", "memories"]
+__all__ = ["ROLES", "STYLE", "Memory", "memories", "role_of"]
+
+# The attribute of a memory cell that has the style.
+STYLE = "tiled_se_style"
 
 # The roles under which memories are counted, each with a regular expression of instance paths. All others are "other".
 ROLES = {"tile_buffer": r"tile_buffer\.", "scale_fifo": r"scale_fifo\.",
@@ -17,7 +20,7 @@ class Memory:
     """One memory of the netlist: instance path below the top, role, bits of a word, words, and how it is made.
 
     ``kind`` is "ram" (an instance of the leaf, for a macro to stand in), "rom", or "registers": small FIFOs that are
-    read without a clock, and sums that have no RAM.
+    read without a clock, and sums that have no RAM. ``style`` is what it shall be made of, if that was asked for.
     """
 
     path: str
@@ -25,10 +28,16 @@ class Memory:
     width: int
     depth: int
     kind: str
+    style: str | None = None
 
     @property
     def bits(self) -> int:
         return self.width * self.depth
+
+
+def role_of(path: str) -> str:
+    """The role of the memory at an instance path below the top."""
+    return next((role for role, pattern in ROLES.items() if re.match(pattern, path)), "other")
 
 
 def _number(value: str | int) -> int:
@@ -49,9 +58,9 @@ def memories(netlist: dict[str, Any], top: str, block: str = "") -> tuple[Memory
             kind, parameters = cell["type"], cell["parameters"]
             if kind == "$mem_v2":
                 kind = "registers" if _number(parameters["WR_PORTS"]) else "rom"
-                add(path + [name], parameters["WIDTH"], parameters["SIZE"], kind)
-            elif kind == f"{top}_ram":
-                add(path + [name], parameters["WIDTH"], parameters["DEPTH"], "ram")
+                add(path + [name], parameters["WIDTH"], parameters["SIZE"], kind, cell["attributes"].get(STYLE))
+            elif match := re.fullmatch(rf"{top}_ram(?:_(\w+))?", kind):
+                add(path + [name], parameters["WIDTH"], parameters["DEPTH"], "ram", match[1])
             elif kind in netlist:
                 visit(kind, path + [name])
         registers = [n for n in netlist[module]["netnames"] if re.fullmatch(r"sums_\d+", n)]
@@ -59,11 +68,10 @@ def memories(netlist: dict[str, Any], top: str, block: str = "") -> tuple[Memory
             width = len(netlist[module]["netnames"][registers[0]]["bits"])
             results.append(Memory(".".join([*path, "sums"]), "accumulator", width, len(registers), "registers"))
 
-    def add(parts: list[str], width: str | int, depth: str | int, kind: str) -> None:
+    def add(parts: list[str], width: str | int, depth: str | int, kind: str, style: str | None = None) -> None:
         path = ".".join(parts)
-        below = ".".join(parts[len(inside):])
-        role = next((role for role, pattern in ROLES.items() if re.match(pattern, below)), "other")
-        results.append(Memory(path, role, _number(width), _number(depth), kind))
+        role = role_of(".".join(parts[len(inside):]))
+        results.append(Memory(path, role, _number(width), _number(depth), kind, style))
 
     visit(top, [])
     return tuple(results)

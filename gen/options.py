@@ -10,15 +10,17 @@ import os
 from typing import Any
 
 from ..hdl.config import ConfigError, Context, Gate, Mid, Order, Tiling
+from ..hdl.styles import DSP_STYLES, RAM_STYLES
 from ..hdl.tiling import DEFAULT_MAX_ROWS
 from . import formats
 from .fields import flag, option, options_of, shortened, stem, text_of
 from .fpga.targets import Target
+from .inventory import ROLES
 
 __all__ = [
     "BatchOptions", "BlockOptions", "DataOptions", "FormatOptions", "FunctionOptions", "HardwareOptions",
-    "OutputOptions", "ShapeOptions", "SimOptions", "StallOptions", "SynthOptions", "TileOptions", "TilingOptions",
-    "VerilogOptions", "block_options", "describe"]
+    "OutputOptions", "ShapeOptions", "SimOptions", "StallOptions", "StyleOptions", "SynthOptions", "TileOptions",
+    "TilingOptions", "VerilogOptions", "block_options", "describe"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,18 @@ class FormatOptions(HardwareOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class StyleOptions:
+    """What synthesis makes memories and multipliers of."""
+
+    ram_style: tuple[tuple[str, str], ...] = option("hardware", "RAM_STYLE",
+        formats.pairs([*ROLES, "other"], [*RAM_STYLES]), (), "ROLE=STYLE,...",
+        f"what synthesis shall make memories of: {', '.join(RAM_STYLES)} for each of {', '.join(ROLES)}, other; an "
+        "attribute for Vivado, Quartus and Synplify (default: their choice)")
+    dsp_style: str | None = option("hardware", "DSP_STYLE", formats.choice(*DSP_STYLES), None, "NAME",
+        f"what synthesis shall make multipliers of: {' or '.join(DSP_STYLES)} (default: its choice)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FunctionOptions:
     """Activations, and the parameters of the two layers."""
 
@@ -186,8 +200,8 @@ class OutputOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockOptions(TilingOptions, ShapeOptions, FormatOptions, FunctionOptions, DataOptions, StallOptions,
-                   OutputOptions):
+class BlockOptions(TilingOptions, ShapeOptions, FormatOptions, StyleOptions, FunctionOptions, DataOptions,
+                   StallOptions, OutputOptions):
     """All that makes and runs one block: what :func:`tiled_se.gen.block_spec.prepare` takes.
 
     `sim`, `verilog` and `synth` take the same options, so that the same options always make the same hardware.

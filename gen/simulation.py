@@ -49,7 +49,8 @@ def simulate(options: BlockOptions) -> bool:
     discard(folder, RESULTS)
     warn(spec.warnings)
     say("generating the block")
-    design = generate(spec.config, spec.baked, options.name)
+    design = generate(spec.config, spec.baked, options.name, ram_style=dict(options.ram_style),
+                      dsp_style=options.dsp_style)
     # How far the simulation is, on a terminal only.
     progress = (lambda text: print(f"\r{text}\033[K", end="\r", flush=True)) if sys.stdout.isatty() else None
     outcome = run(spec, design, folder, say=say, progress=progress)

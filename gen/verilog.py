@@ -4,6 +4,7 @@
 import dataclasses
 import importlib.metadata
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..hdl.config import Config, DataType, Order
@@ -126,16 +127,27 @@ def packing(data: DataType, lanes: int) -> str:
     return f"{data}, lane 0 in bits {data.bits - 1}:0{others}{padding}"
 
 
-def _header(config: Config, name: str, registers: bool = False) -> str:
-    """A comment that describes the block; the same options always give the same text."""
+def _place(port: str) -> tuple[int, int]:
+    """The place of a port: clock, reset, then interface by interface."""
+    signal = port.rpartition("_")[2]
+    return (next(i for i, prefix in enumerate(PORT_ORDER) if port.startswith(prefix)),
+            STREAM.index(signal) if signal in STREAM else 0)
+
+
+def _header(config: Config, name: str, stored: Sequence[Memory], registers: bool = False) -> str:
+    """A comment that describes the block and its memories; the same options always give the same text."""
     zero = "" if config.loadable else f", zero point {config.zero_point}"
     if config.requantised and not config.loadable:
         zero += f", that of the outputs {config.outputs_zero_point}"
     kind = f"loadable through {'registers' if registers else 'w_axis'}" if config.loadable else "parameters baked in"
     kind += f", registers at {PREFIX}*" if registers else ""
     form = f"{config.mid.value}, {config.gate}{', residual' if config.residual else ''}"
-    return (f"{OURS.format(name=name)}\n"
-            f"// {' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {types(config)}{zero}, {kind}\n\n")
+    about = [f"{' '.join(filter(None, (sizes(config), tiling(config))))}, {form}, {types(config)}{zero}, {kind}", "",
+             "Memories, by instance (those of kind ram are instances of the leaf at the end of this file):"]
+    about += [f"  {memory.path}: {memory.role}, {memory.depth} words of {memory.width} bits, "
+              f"{' '.join(filter(None, (memory.style, memory.kind)))}" for memory in stored]
+    about += ["", "FILE:LINE at the end of a line is where it comes from, in tiled-se's folder hdl."]
+    return f"{OURS.format(name=name)}\n" + "".join(f"// {line}".rstrip() + "\n" for line in about) + "\n"
 
 
 def release() -> tuple[int, int, int]:
@@ -145,26 +157,30 @@ def release() -> tuple[int, int, int]:
 
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
-             technology: type[Technology] = Technology, registers: bool = False) -> Design:
+             technology: type[Technology] = Technology, registers: bool = False,
+             ram_style: Mapping[str, str] | None = None, dsp_style: str | None = None) -> Design:
     """Generate a block's Verilog, with top module `name`.
 
     `parameters` are baked in; None for a loadable block. `technology` may be a subclass that builds memories and
     multipliers of a technology's primitives: those memories are then no longer among the design's ``memories``. With
     `registers` the top is a :class:`~tiled_se.hdl.registered.RegisteredTiledSE`, in which the block is ``block``.
+    `ram_style` maps roles of memories (``inventory.ROLES`` and "other") to what synthesis shall make them of, one of
+    RAM_STYLES. `dsp_style`, one of DSP_STYLES, is the same for multipliers.
     """
     block = RegisteredTiledSE(config, parameters, release()) if registers else TiledSE(config, parameters)
     inside = "block" if registers else ""
-    verilog, netlist = convert(block, technology(name))
-    verilog = _header(config, name, registers) + verilog
     meanings = MEANINGS | (BY_COLUMNS if config.order is Order.COLUMNS else {})
     meanings = meanings | {f"{name}_tdata": meanings[f"{name}_tdata"].format(lanes=packing(data, config.lanes))
                            for name, data in (("s_axis", config.data), ("m_axis", config.outputs))}
     if registers:
         meanings = {port: meaning.replace("sticky until reset", "sticky until cleared by STATUS")
                     for port, meaning in meanings.items()}
-    ports = [Port(port, about["direction"], len(about["bits"]),
-                  meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]])
-             for port, about in netlist[name]["ports"].items()]
-    ports.sort(key=lambda p: next(i for i, prefix in enumerate(PORT_ORDER) if p.name.startswith(prefix)))
-    return Design(name, config, verilog, tuple(ports), memories(netlist, name, inside),
+    about = {port: meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]]
+             for port in sorted(("clk", "rst", *block.signature.members), key=_place)}
+    verilog, netlist = convert(block, technology(name), about, ram_style, dsp_style)
+    stored = memories(netlist, name, inside)
+    ports = [Port(port, entry["direction"], len(entry["bits"]), about[port])
+             for port, entry in netlist[name]["ports"].items()]
+    verilog = _header(config, name, stored, registers) + verilog
+    return Design(name, config, verilog, tuple(ports), stored,
                   taps(config, verilog, ".".join(filter(None, (name, inside, "excite")))))

@@ -6,19 +6,23 @@ infer block RAM and DSP blocks from them; an ASIC flow replaces them by its macr
 what is needed, its class builds the leaves from primitives (``hdl.ecp5``).
 """
 
+from collections.abc import Iterable
+
 from amaranth.hdl import ClockSignal, Instance, Module
 
-__all__ = ["LEAVES_VERILOG", "Technology"]
+from .styles import DSP_STYLES, RAM_STYLES
+
+__all__ = ["LEAVES_VERILOG", "Technology", "leaves"]
 
 LEAVES_VERILOG = """\
 // One write port, one read port: data come LATENCY cycles after their address. Replace it by a macro of your technology
 // where you like: the block never reads an address in the cycle in which it is written, and relies on no initial
 // contents. The second register is a block RAM's own output register, the third is for several blocks' data to meet.
 module {name}_ram #(
-    parameter WIDTH = 8,
-    parameter DEPTH = 2,
-    parameter ADDRESS = 1,
-    parameter LATENCY = 1
+    parameter integer WIDTH = 8,
+    parameter integer DEPTH = 2,
+    parameter integer ADDRESS = 1,
+    parameter integer LATENCY = 1
 ) (
     input clk,
     input we,
@@ -42,25 +46,40 @@ endmodule
 
 // A multiplier with registers before and after it, those of a DSP block. Replace it like the memory.
 module {name}_mul #(
-    parameter A_WIDTH = 18,
-    parameter B_WIDTH = 18,
-    parameter A_SIGNED = 1,
-    parameter B_SIGNED = 1
+    parameter integer A_WIDTH = 18,
+    parameter integer B_WIDTH = 18,
+    parameter integer A_SIGNED = 1,
+    parameter integer B_SIGNED = 1
 ) (
     input clk,
     input [A_WIDTH-1:0] a,
     input [B_WIDTH-1:0] b,
-    output reg [A_WIDTH+B_WIDTH-1:0] p
+    output [A_WIDTH+B_WIDTH-1:0] p
 );
     reg signed [A_WIDTH:0] a_in;
     reg signed [B_WIDTH:0] b_in;
+    reg signed [A_WIDTH+B_WIDTH-1:0] product;
     always @(posedge clk) begin
-        a_in <= {{A_SIGNED ? a[A_WIDTH-1] : 1'b0, a}};
-        b_in <= {{B_SIGNED ? b[B_WIDTH-1] : 1'b0, b}};
-        p <= a_in * b_in;
+        a_in <= $signed({{A_SIGNED != 0 ? a[A_WIDTH-1] : 1'b0, a}});
+        b_in <= $signed({{B_SIGNED != 0 ? b[B_WIDTH-1] : 1'b0, b}});
+        product <= a_in * b_in;
     end
+    assign p = $unsigned(product);
 endmodule
 """
+
+
+def leaves(name: str, ram_styles: Iterable[str] = (), dsp_style: str | None = None) -> str:
+    """The leaf modules of top `name`: the RAM, one RAM more for each of `ram_styles`, and the multiplier."""
+    text = LEAVES_VERILOG.format(name=name)
+    memory, product = "    reg [WIDTH-1:0] mem ", "    reg signed [A_WIDTH+B_WIDTH-1:0] product;"
+    ram = text[text.index(f"module {name}_ram "):text.index("endmodule")] + "endmodule\n"
+    if dsp_style:
+        text = text.replace(product, f"    {DSP_STYLES[dsp_style]}\n{product}")
+    for style in ram_styles:
+        text += "\n" + ram.replace(f"module {name}_ram ", f"module {name}_ram_{style} ").replace(
+            memory, f"    {RAM_STYLES[style]}\n{memory}")
+    return text
 
 
 class Technology:
@@ -77,7 +96,10 @@ class Technology:
         self.top = top
 
     def ram(self, ram):
-        """An elaboratable for `ram`, a :class:`~tiled_se.hdl.ram.Ram` without initial contents."""
+        """A memory, which is the leaf.
+
+        Returns an elaboratable for `ram`, a :class:`~tiled_se.hdl.ram.Ram` without initial contents.
+        """
         m = Module()
         m.submodules.leaf = Instance(
             f"{self.top}_ram", p_WIDTH=ram.width, p_DEPTH=ram.depth, p_ADDRESS=ram.address_bits, p_LATENCY=ram.latency,
@@ -86,11 +108,17 @@ class Technology:
         return m
 
     def rom(self, rom):
-        """An elaboratable for `rom`, a :class:`~tiled_se.hdl.rom.Rom`."""
+        """A memory with constant contents.
+
+        Returns an elaboratable for `rom`, a :class:`~tiled_se.hdl.rom.Rom`.
+        """
         return rom.logic()
 
     def multiplier(self, multiplier):
-        """An elaboratable for `multiplier`, a :class:`~tiled_se.hdl.multiplier.Multiplier`."""
+        """A multiplier, which is the leaf.
+
+        Returns an elaboratable for `multiplier`, a :class:`~tiled_se.hdl.multiplier.Multiplier`.
+        """
         m = Module()
         a, b = multiplier.i_a, multiplier.i_b
         m.submodules.leaf = Instance(

@@ -54,10 +54,10 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
         TOOLS[name].check()
     say("generating the block")
     name = spec.options.name
-    design = generate(spec.config, spec.baked, name, registers=spec.registers)
+    given = spec.registers, dict(spec.options.ram_style), spec.options.dsp_style
+    design = generate(spec.config, spec.baked, name, Technology, *given)
     # The design above says which memories there are; this is what they are made of.
-    technology = PRIMITIVES.get(spec.options.target, Technology)
-    text = generate(spec.config, spec.baked, name, technology, spec.registers).verilog
+    text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology), *given).verilog
     again, logs = {f"{name}.v", SYNTHESIS}, _logs(folder)
     removed = discard(folder, [*generated_files(folder), SYNTHESIS, *logs])
     say_removed([os.path.join(folder, file) for file in removed if file not in again.union(logs)])

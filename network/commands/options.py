@@ -16,6 +16,7 @@ from ...gen.options import (
     HardwareOptions,
     OutputOptions,
     StallOptions,
+    StyleOptions,
     TileOptions,
     TilingOptions,
 )
@@ -145,8 +146,8 @@ def largest_lanes() -> int | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildOptions(EachTilingOptions, FormatOptions, StallOptions, BatchOptions, SkipOptions, ImageOptions,
-                   ModelFolderOptions):
+class BuildOptions(EachTilingOptions, FormatOptions, StyleOptions, StallOptions, BatchOptions, SkipOptions,
+                   ImageOptions, ModelFolderOptions):
     """Options of ``tiled-se build``."""
 
     lanes: int | None = largest_lanes()

@@ -98,7 +98,8 @@ def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
         assert path["delay_ns"] == pytest.approx(path["logic_ns"] + path["routing_ns"], abs=0.01)
         assert path["delay_ns"] == pytest.approx(sum(m["delay_ns"] for m in path["modules"].values()), abs=0.05)
         assert all(name == "top" or name.split(".")[0] in instances for name in path["modules"])
-        assert set(path["modules"]) != {"top"}
+        # On iCE40 the path is between registers of a status port, which has the top's name.
+        assert target == "ice40" or set(path["modules"]) != {"top"}
         assert not re.search("TRELLIS_FF|SB_DFF|^block[.]", f"{path['from']}\n{path['to']}", re.M)
         assert run["input_to_register_ns"] > 0
         assert run["register_to_output_ns"] > 0

@@ -21,7 +21,7 @@ def test_loadable(tiled_se, tmp_path):
     out = tmp_path / "out"
     assert set(os.listdir(out)) == set(block_files("blk"))
     about = json.loads((out / "manifest.json").read_text())
-    assert "module blk(" in (out / "blk.v").read_text()
+    assert "module blk (" in (out / "blk.v").read_text()
     words = np.fromfile(out / "blk.params.bin", "<u4")
     assert [int(line, 16) for line in (out / "blk.params.hex").read_text().split()] == words.tolist()
     assert f"{words[0]:08x}" == about["parameters"]["fingerprint"]

@@ -32,7 +32,7 @@ def config(**tiling):
 def test_block(tiling, text):
     block = config(**tiling)
     assert describe_block(block) == f"{text}, relu, sigmoid, int8, baked"
-    assert f"\n// {text}, relu, sigmoid, int8, zero point 0, parameters baked in\n" in _header(block, "se")
+    assert f"\n// {text}, relu, sigmoid, int8, zero point 0, parameters baked in\n" in _header(block, "se", ())
 
 
 @pytest.mark.parametrize(("formats", "text", "zeros"), [
@@ -44,9 +44,9 @@ def test_block(tiling, text):
 def test_formats(formats, text, zeros):
     block = config(**formats)
     assert describe_block(block).endswith(f", relu, sigmoid, {text}, baked")
-    assert f", {text}{zeros}, parameters baked in\n" in _header(block, "se")
+    assert f", {text}{zeros}, parameters baked in\n" in _header(block, "se", ())
     # Loaded with the parameters.
-    assert f", {text}, loadable through w_axis\n" in _header(dataclasses.replace(block, loadable=True), "se")
+    assert f", {text}, loadable through w_axis\n" in _header(dataclasses.replace(block, loadable=True), "se", ())
 
 
 @pytest.mark.parametrize(("data", "lanes", "text"), [
