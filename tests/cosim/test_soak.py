@@ -177,11 +177,11 @@ def module_changed(verilog, module, pattern, replacement, count=1):
 
 def one_more(match):
     """A hexadecimal constant, and one."""
-    return f"{match[1]}{int(match[2], 16) + 1:x}"
+    return f"{match[1]}{int(match[2], 16) + 1:0{len(match[2])}x}"
 
 
 # Faults by the arguments of module_changed. The tile buffer takes a word more than it has.
-OVERFULL_BUFFER = "tile_buffer", r"(= level == \d+'h)(?!1;)([0-9a-f]+)", one_more
+OVERFULL_BUFFER = "tile_buffer", r"(= level == \d+'h)(?!0*1;)([0-9a-f]+)", one_more
 # The scale FIFO, which has room for two tiles' gates, takes those of a third one.
 THREE_TILES_OF_GATES = "scale_fifo", r"(assign free = .* != 2'h)(2)", one_more
 # Where in its tile a beat stands is not forgotten in a reset.
@@ -196,19 +196,18 @@ def parameters_survive_reset(verilog):
 
 def cut_frames_unnoticed(verilog):
     """A misplaced tlast doesn't show."""
-    return module_changed(verilog, "ingress", r"reg error = 1'h0;", "wire error = 1'h0; reg unseen;").replace(
-        "error <=", "unseen <=")
+    return module_changed(verilog, "ingress", r"(    error <=) \w+;", r"\1 1'h0;")
 
 
 def wrapped(verilog, behaviour, changed=("m_axis_tdata", "m_axis_tvalid", "m_axis_tlast")):
     """The block inside of a module between whose `changed` ports and the block's own, inner_NAME, is `behaviour`."""
-    body = verilog[verilog.index("module tiled_se("):]
+    body = verilog[verilog.index("module tiled_se ("):]
     body = body[:body.index("endmodule")]
     ports = {name: f"{direction} {width or ''}{name}" for direction, width, name in re.findall(
-        r"^  (input|output) (\[\d+:0\] )?(\w+);$", body, re.M)}
+        r"^  (input|output) wire (\[\d+:0\] )?(\w+),?  //", body, re.M)}
     inner = ", ".join(f".{name}({'inner_' if name in changed else ''}{name})" for name in ports)
     wires = "".join(f"  wire {ports[name].split(' ', 1)[1].replace(name, f'inner_{name}')};\n" for name in changed)
-    return (verilog.replace("module tiled_se(", "module tiled_se_inner(") +
+    return (verilog.replace("module tiled_se (", "module tiled_se_inner (") +
             f"\nmodule tiled_se({', '.join(ports.values())});\n{wires}  tiled_se_inner inner({inner});\n"
             f"{behaviour}\nendmodule\n")
 
