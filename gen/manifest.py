@@ -47,7 +47,7 @@ def write_verilog(options: BlockOptions) -> bool:
         # Torch takes a second to load; the conversion to Verilog is another process, which leaves time for it.
         pool.submit(load_golden, spec)
         design = generate(spec.config, spec.baked, options.name, registers=spec.registers,
-                          ram_style=dict(options.ram_style), dsp_style=options.dsp_style)
+                          ram_style=options.ram_style, dsp_style=options.dsp_style)
     files = hardware_files(spec, design)
     removed = discard(folder, [*generated_files(folder), *block_files(options.name), *register_files(options.name)])
     say_removed([os.path.join(folder, file) for file in removed if file not in files])

@@ -49,7 +49,7 @@ def simulate(options: BlockOptions) -> bool:
     discard(folder, RESULTS)
     warn(spec.warnings)
     say("generating the block")
-    design = generate(spec.config, spec.baked, options.name, ram_style=dict(options.ram_style),
+    design = generate(spec.config, spec.baked, options.name, ram_style=options.ram_style,
                       dsp_style=options.dsp_style)
     # How far the simulation is, on a terminal only.
     progress = (lambda text: print(f"\r{text}\033[K", end="\r", flush=True)) if sys.stdout.isatty() else None

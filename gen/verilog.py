@@ -4,7 +4,7 @@
 import dataclasses
 import importlib.metadata
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..hdl.config import Config, DataType, Order
@@ -158,14 +158,14 @@ def release() -> tuple[int, int, int]:
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
              technology: type[Technology] = Technology, registers: bool = False,
-             ram_style: Mapping[str, str] | None = None, dsp_style: str | None = None) -> Design:
+             ram_style: Sequence[tuple[str, str]] = (), dsp_style: str | None = None) -> Design:
     """Generate a block's Verilog, with top module `name`.
 
     `parameters` are baked in; None for a loadable block. `technology` may be a subclass that builds memories and
     multipliers of a technology's primitives: those memories are then no longer among the design's ``memories``. With
     `registers` the top is a :class:`~tiled_se.hdl.registered.RegisteredTiledSE`, in which the block is ``block``.
-    `ram_style` maps roles of memories (``inventory.ROLES`` and "other") to what synthesis shall make them of, one of
-    RAM_STYLES. `dsp_style`, one of DSP_STYLES, is the same for multipliers.
+    `ram_style` has pairs of a role of memories (``inventory.ROLES`` and "other") and of what synthesis shall make them,
+    one of RAM_STYLES. `dsp_style`, one of DSP_STYLES, is the same for multipliers.
     """
     block = RegisteredTiledSE(config, parameters, release()) if registers else TiledSE(config, parameters)
     inside = "block" if registers else ""
@@ -177,7 +177,7 @@ def generate(config: Config, parameters: Parameters | None = None, name: str = "
                     for port, meaning in meanings.items()}
     about = {port: meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]]
              for port in sorted(("clk", "rst", *block.signature.members), key=_place)}
-    verilog, netlist = convert(block, technology(name), about, ram_style, dsp_style)
+    verilog, netlist = convert(block, technology(name), about, dict(ram_style), dsp_style)
     stored = memories(netlist, name, inside)
     ports = [Port(port, entry["direction"], len(entry["bits"]), about[port])
              for port, entry in netlist[name]["ports"].items()]

@@ -93,7 +93,9 @@ class Accumulator(wiring.Component):
     def _registers(self, m, copying, group):
         """Sums in registers, updated in the cycle after the beat; a word is copied in that cycle at the latest."""
         bits = self.sums_layout.size
-        sums = Array(Signal(bits, name=f"sums_{i}", reset_less=True) for i in range(self.config.groups))
+        # They keep their names, by which the inventory of memories knows them.
+        sums = Array(Signal(bits, name=f"sums_{i}", reset_less=True, attrs={"keep": 1})
+                     for i in range(self.config.groups))
         first, place = delay(m, self.i_first, 1, name="first"), delay(m, self.i_group, 1, name="place")
         new = self._add(m, data.View(self.sums_layout, Mux(first, self._start(), sums[place])), self.i_data)
         with m.If(delay(m, self.i_valid, 1, name="valid", reset_less=False)):

@@ -54,7 +54,7 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
         TOOLS[name].check()
     say("generating the block")
     name = spec.options.name
-    given = spec.registers, dict(spec.options.ram_style), spec.options.dsp_style
+    given = spec.registers, spec.options.ram_style, spec.options.dsp_style
     design = generate(spec.config, spec.baked, name, Technology, *given)
     # The design above says which memories there are; this is what they are made of.
     text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology), *given).verilog

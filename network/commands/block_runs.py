@@ -93,7 +93,7 @@ def build_block(options):
     torch.set_num_threads(1)
     try:
         spec = prepare(options)
-        design = generate(spec.config, spec.baked, options.name, ram_style=dict(options.ram_style),
+        design = generate(spec.config, spec.baked, options.name, ram_style=options.ram_style,
                           dsp_style=options.dsp_style)
         write_all(options.out, {name: content for name, (content, _) in hardware_files(spec, design).items()})
         outcome = run(spec, design)

@@ -61,7 +61,9 @@ def test_simulation(built):
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_icarus(built):
     finished = make(built[0], "SIM=icarus")
-    assert (finished.returncode, finished.stdout.splitlines()[-1]) == (0, PRINTED[0])
+    assert finished.returncode == 0
+    # Below another make, this one says more.
+    assert [line for line in finished.stdout.splitlines() if not line.startswith("make")][-1] == PRINTED[0]
 
 
 def test_lint(built):

@@ -150,7 +150,8 @@ def test_styles(loadable, tmp_path):
     """What was chosen is on each memory of the role and on no other, in the text and as yosys reads it."""
     config, parameters = quantised(**LINTED["outputs of their own"] | {"loadable": loadable})
     chosen = {"tile_buffer": "ultra", "weight": "distributed"}
-    design = generate(config, None if loadable else parameters, "my_block", ram_style=chosen, dsp_style="logic")
+    design = generate(config, None if loadable else parameters, "my_block", ram_style=tuple(chosen.items()),
+                      dsp_style="logic")
     assert {memory.role: memory.style for memory in design.memories if memory.style} == chosen
     assert all(memory.style == chosen.get(memory.role) for memory in design.memories if memory.kind != "registers")
     (tmp_path / "my_block.v").write_text(design.verilog)

@@ -108,12 +108,21 @@ def choices(name, words):
     return st.sampled_from(words), [words[0].upper(), words[0] + " ", words[0][:-1], joined(words), "0"]
 
 
+def pairs(name, names, values):
+    names, values = names.split(", "), values.split(", ")
+    pair = st.tuples(st.sampled_from(names), st.sampled_from(values)).map("=".join)
+    texts = st.lists(pair, min_size=1, max_size=3, unique_by=lambda text: text.partition("=")[0])
+    return texts.map(joined), [f"{names[0]}=", f"={values[0]}", names[0], f"{names[0]}={values[0]},",
+                               f"{names[0]}={values[0]},{names[0]}={values[0]}", f"{names[0]}={values[0]}x"]
+
+
 PATTERNS = {
     r"must be an integer from (-?\d+) to (\d+)(, or auto)?": integers,
     r"must be a number from (\S+) to (less than )?(\S+)": numbers,
     r"must be different integers from (\d+) to (\d+) with commas between, (\d+) at most": lists,
     SWITCH: switches,
-    r"must be (?:one of )?(\w+(?:, \w+)*(?: or \w+)?)": choices,
+    r"must be NAME=VALUE with commas between, each name once, NAME of (.*), VALUE of (.*)": pairs,
+    r"must be (?:one of )?([\w-]+(?:, [\w-]+)*(?: or [\w-]+)?)": choices,
 }
 
 

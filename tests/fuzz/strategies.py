@@ -27,7 +27,7 @@ TILING = ("context", "tile_width", "prior_rows", "max_rows", "window", "order")
 SIZES = ("frames", "height", "width", "channels", "squeeze")
 # Options of a block that depend on others, or are said with their files.
 DEPENDENT = (*SIZES, *TILING, "lanes", "dtype", "zero_point", "y_dtype", "y_scale", "y_zero_point", "operand_bits",
-             "error", "sim")
+             "error", "sim", "registers")
 # Folders that exist or can be made.
 FOLDERS = ("out", "there", "new/sub/out", "with space", "\u00fc\u4e16", "-dash", "a'b", "line\nbreak", "\udcff",
            "x" * 200, "./out/../out", "out.v", "%d")

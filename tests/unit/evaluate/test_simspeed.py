@@ -2,6 +2,7 @@
 """`tiled-se simspeed` without a simulator: rounds, what it refuses, and its section of the page."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -77,7 +78,7 @@ class TestCommand:
 
             monkeypatch.setattr(benches, "made", made)
 
-        monkeypatch.setattr(command, "generate", lambda *_: None)
+        monkeypatch.setattr(command, "generate", lambda *_, **__: None)
         monkeypatch.setattr(summary, "version", lambda command: "a compiler")
         return fake
 
@@ -91,7 +92,14 @@ class TestCommand:
     def test_without_cocotbext_axi(self, tiled_se, benches_do, monkeypatch):
         """Its entries are null, and the run says why."""
         benches_do()
-        monkeypatch.setattr(benches.importlib.util, "find_spec", mock.Mock(side_effect=ModuleNotFoundError))
+        find = importlib.util.find_spec
+
+        def find_spec(name, *package):
+            if name.startswith("cocotbext"):
+                raise ModuleNotFoundError
+            return find(name, *package)
+
+        monkeypatch.setattr(benches.importlib.util, "find_spec", find_spec)
         finished = tiled_se.passes("simspeed", *QUICK, "--out=out")
         assert "cocotbext_axi is left out: cocotbext-axi is not installed" in finished.out
         found = json.loads(pathlib.Path("out/simspeed.json").read_text())

@@ -113,7 +113,7 @@ def test_outputs_in_the_table():
 
 def test_tool_that_failed(tmp_path, monkeypatch):
     """Its first line is the block's reason; the rest is what it printed."""
-    def generate(*_):
+    def generate(*_, **__):
         raise BuildError("CXX=false: false failed with status 1:\nwhat it printed")
 
     monkeypatch.setattr(block_runs, "generate", generate)
