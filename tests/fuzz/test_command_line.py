@@ -73,7 +73,7 @@ def assert_arrived(line, outcome):
                 # More would have nothing to work on.
                 value = min(value, max(about["channels"], about["squeeze"]))
             value = str(value) if name == "gate" else getattr(value, "value", value)
-            assert about[name] == (list(value) if isinstance(value, tuple) else value), name
+            assert about[name] == json.loads(json.dumps(value)), name
     assert_files_arrived(line, outcome, arrays)
 
 
