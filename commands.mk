@@ -59,7 +59,7 @@
 ##                                free
 ##   hardware     RAM_STYLE=      what synthesis shall make memories of: block, distributed, ultra for each of
 ##                                tile_buffer, scale_fifo, accumulator, weight, other; an attribute for Vivado,
-##                                Quartus and Synplify (default: their choice)
+##                                Quartus and Synplify; without it they choose
 ##                DSP_STYLE=      what synthesis shall make multipliers of: dsp or logic (default: its choice)
 ##                LANES=          channels that a beat carries; must divide C (default: the largest divisor up to
 ##                                8)

@@ -119,7 +119,7 @@ class StyleOptions:
     ram_style: tuple[tuple[str, str], ...] = option("hardware", "RAM_STYLE",
         formats.pairs([*ROLES, "other"], [*RAM_STYLES]), (), "ROLE=STYLE,...",
         f"what synthesis shall make memories of: {', '.join(RAM_STYLES)} for each of {', '.join(ROLES)}, other; an "
-        "attribute for Vivado, Quartus and Synplify (default: their choice)")
+        "attribute for Vivado, Quartus and Synplify; without it they choose")
     dsp_style: str | None = option("hardware", "DSP_STYLE", formats.choice(*DSP_STYLES), None, "NAME",
         f"what synthesis shall make multipliers of: {' or '.join(DSP_STYLES)} (default: its choice)")
 

@@ -86,7 +86,7 @@ def slang(path):
 
 @pytest.mark.parametrize("shape", LINTED.values(), ids=LINTED)
 def test_no_linter_warns(shape, tmp_path):
-    """Verilator, slang, yosys and Icarus Verilog find nothing: no latch, no loop, no width, nothing driven twice."""
+    """Verilator, slang and Icarus Verilog find nothing: no latch, no loop, no width, nothing driven twice."""
     shape = dict(shape)
     registers = shape.pop("registers", False)
     config, parameters = quantised(**shape)
