@@ -9,6 +9,7 @@
 ##   make fuzz                     random command lines, damaged files and hostile streams, at length: N=10000
 ##                                 examples, of SEED= (default: another one each time)
 ##   make lint                     linter and types alone
+##   make docs                     this documentation as a site, in build/docs; warnings are errors
 ##   make clean                    remove what was built (but not .venv, the Python environment)
 ##   make help                     this text; `.venv/bin/tiled-se sim --help` shows the options of a command
 ##
@@ -22,7 +23,7 @@
 # COMMANDS, OPTIONS, NEED_TOOLS, EXTRAS, OPTIONAL and OPTION_EXTRAS
 include commands.mk
 
-.PHONY: $(COMMANDS) check test fuzz lint types clean help variables tools stale
+.PHONY: $(COMMANDS) check test fuzz lint types docs clean help variables tools stale
 
 VARIABLES := $(foreach pair,$(OPTIONS),$(firstword $(subst :, ,$(pair))))
 PACKAGES := $(filter-out package tests,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
@@ -86,6 +87,9 @@ test: tools lint
 
 fuzz: tools $(VENV)/.ready-test
 	@$(BIN)/pytest tests/fuzz --timeout=0 --hypothesis-profile=long $(call argument,N,examples) $(call argument,SEED,hypothesis-seed)
+
+docs: $(VENV)/.ready-docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
 
 help:
 	@sed -n 's/^## \{0,1\}//p' commands.mk Makefile

@@ -18,7 +18,7 @@ OPTIONS = {field: about for command in COMMANDS.values()
 VARIABLES = {about.variable for about in OPTIONS.values()} | {"PYTHON", "PIP_ARGS"}
 # Of the programs of Python, pip, pytest, dask and FuseSoC.
 OTHER_OPTIONS = {"--version", "--help", "--extra-index-url", "--numprocesses", "--dist", "--nworkers", "--nthreads",
-                 "--yes", "--no-deps", "--nightly", "--tool"}
+                 "--yes", "--binary", "--timing", "--quiet", "--top-module", "--no-deps", "--nightly", "--tool"}
 TARGETS = set(COMMANDS) | {name for line in re.findall(r"^([a-z][\w -]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
                            for name in line.split()}
 
@@ -31,6 +31,7 @@ def code(page):
     if not page.endswith(".md"):
         return text.splitlines()
     fence = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
+    text = re.sub(r"^```\{.*?^```$", "", text, flags=re.M | re.S)  # directives of the site, which checks them itself
     rest = fence.sub("", text)
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", rest)]
     return [*"".join(fence.findall(text)).splitlines(), *re.findall(r"^ {4}.*$", rest, re.M), *spans]
@@ -57,7 +58,7 @@ def test_links(page):
 def test_paths(page):
     suffixes = "py|md|v|sv|cpp|toml|json|txt|cff|yml"
     for path in re.findall(rf"(?<![\w/.=])((?:[\w.-]+/)+[\w.-]+\.(?:{suffixes}))\b", "\n".join(code(page))):
-        if path.split("/")[0] in ("OUT", "DOCS", "build", "rtl") or "NAME" in path:
+        if path.split("/")[0] in ("OUT", "DOCS", "build", "rtl", "se") or "NAME" in path:
             continue
         assert (ROOT / path).exists(), path
 
