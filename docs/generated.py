@@ -2,7 +2,9 @@
 """Directives of Sphinx for what the code itself says: commands and their options, ports, public names."""
 
 import importlib
+import pathlib
 
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from tiled_se.cli.commands import COMMANDS
@@ -27,16 +29,18 @@ def _table(*rows):
 
 
 def _command(command):
-    rows = [(f"`{flag(name)}`", f"`{about.variable}=`", _cell(about.help))
+    rows = [(f"`{flag(name)}` `{about.variable}=`", _cell(about.help))
             for name, about in options_of(command.load_options()).items()]
     statuses = [(str(status), meaning)
                 for status, meaning in sorted((command.statuses | {2: "bad input"}).items())]
     return "\n\n".join([f"### {command.name}", _cell(" ".join(command.text.split())),
-                        _table(("option", "of make", "meaning"), *rows),
+                        _table(("option, variable", "meaning"), *rows),
                         _table(("exit status", "meaning"), *statuses)])
 
 
 def _anew(directive, text):
+    # The page is read in each build: what is in it depends on the code, which Sphinx does not watch.
+    directive.env.note_reread()
     return directive.parse_text_to_nodes(text, allow_section_headings=True)
 
 
@@ -70,8 +74,17 @@ class Public(SphinxDirective):
         return _anew(self, "\n\n".join(parts))
 
 
+def list_external_links(app, error):
+    """Write the links that leave the site, with their pages, into external-links.txt; nothing follows them."""
+    links = {(link["refuri"], page) for page in app.env.found_docs
+             for link in app.env.get_doctree(page).findall(nodes.reference) if "://" in link.get("refuri", "")}
+    pathlib.Path(app.outdir, "external-links.txt").write_text(
+        "".join(f"{address}  {page}\n" for address, page in sorted(links)), encoding="utf-8")
+
+
 def setup(app):
-    """Add the directives."""
+    """Add the directives and the list."""
+    app.connect("build-finished", list_external_links)
     app.add_directive("commands", Commands)
     app.add_directive("ports", Ports)
     app.add_directive("public", Public)

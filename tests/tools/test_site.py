@@ -4,6 +4,8 @@
 import os
 import pathlib
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 
@@ -96,11 +98,29 @@ def test_start(tmp_path):
     (tmp_path / "bench.sv").write_text(bench)
     commands = re.findall(r"^```sh\n(.*?)^```$", START, re.M | re.S)
     assert len(commands) == 3
+    icarus = re.findall(r"^ {4}((?:iverilog|vvp) .*\n)", START, re.M)
+    assert len(icarus) == 2
+    simulators = ["Verilator"]
+    if shutil.which("iverilog"):
+        simulators.append("Icarus Verilog")
+        commands += icarus
     path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     finished = subprocess.run(["sh", "-e"], input="".join(commands), cwd=tmp_path, check=False, text=True,
                               env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert finished.returncode == 0, finished.stdout
     assert "bit-exact   yes" in finished.stdout
-    assert re.search(r"prints `(.*?)`", START)[1] in finished.stdout.splitlines()
+    printed = re.search(r"prints `(.*?)`", START)[1]
+    assert finished.stdout.splitlines().count(printed) == len(simulators)
     for name in re.findall(r"`((?:my_se|manifest)[\w.]+)`", START):
         assert (tmp_path / "se" / name).exists(), name
+
+
+@pytest.mark.parametrize("script", ["diagrams", "waves"])
+def test_drawings(script):
+    """The drawings are what the simulated blocks, and the definition of contexts, make of them now."""
+    if script == "waves":
+        pytest.importorskip("yowasp_wavedrom", reason="draws waveforms; has no wheels for this Python")
+    names = runpy.run_path(str(ROOT / f"docs/{script}.py"))
+    for name, draw in names["DRAWINGS"].items():
+        text = names["svg"](draw()) + "\n" if script == "waves" else draw()
+        assert (ROOT / "docs" / name).read_text() == text, f".venv/bin/python docs/{script}.py"
