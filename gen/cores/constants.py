@@ -35,6 +35,13 @@ def constants(spec: BlockSpec, core: Core) -> dict[str, tuple[int | float, str]]
     return values
 
 
+def _how_to_load(spec: BlockSpec) -> str:
+    """A sentence on what takes the parameter stream."""
+    if spec.registers:
+        return "The parameter stream: write it to the register LOAD, the last word to LOAD_LAST."
+    return "The parameter stream: send it to w_axis, tlast on the last word."
+
+
 def c_header(spec: BlockSpec, core: Core) -> str:
     """NAME.h: macros, and the parameter stream as an array."""
     upper, values = core.name.upper(), constants(spec, core)
@@ -44,7 +51,7 @@ def c_header(spec: BlockSpec, core: Core) -> str:
             f"#ifndef {upper}_CONSTANTS_H\n#define {upper}_CONSTANTS_H\n\n{macros}")
     if spec.config.loadable:
         words = ",\n".join(_rows(_words(spec), "0x{:08x}u"))
-        text += (f"\n#include <stdint.h>\n\n/* The parameter stream: send it to w_axis, tlast on the last word. */\n"
+        text += (f"\n#include <stdint.h>\n\n/* {_how_to_load(spec)} */\n"
                  f"static const uint32_t {core.name}_parameters[{upper}_PARAMETER_WORDS] = {{\n{words}\n}};\n")
     return f"{text}\n#endif\n"
 
@@ -56,7 +63,7 @@ def python_module(spec: BlockSpec, core: Core) -> str:
     text = core.head(".py", "#", "constants of the block") + lines
     if spec.config.loadable:
         words = ",\n".join(_rows(_words(spec), "0x{:08x}"))
-        text += f"# The parameter stream: send it to w_axis, tlast on the last word.\nPARAMETERS = (\n{words},\n)\n"
+        text += f"# {_how_to_load(spec)}\nPARAMETERS = (\n{words},\n)\n"
     return text
 
 

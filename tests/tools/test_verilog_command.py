@@ -124,6 +124,10 @@ class TestRegisters:
         fingerprint = int(about["parameters"]["fingerprint"], 16)
         assert f"BLK_REGISTERS__FINGERPRINT__FINGERPRINT_reset 0x{fingerprint:x}" in header
         subprocess.run(["cc", "-fsyntax-only", "-x", "c", out / "blk.registers.h"], check=True)
+        for file in ("blk.h", "blk.py"):
+            text = (out / file).read_text()
+            assert "LOAD_LAST" in text
+            assert "w_axis" not in text
         assert tiled_se("verilog", *SHAPE, "--name=blk", "--out=out").status == 0
         assert not set(register_files("blk")) & set(os.listdir(out))
 
