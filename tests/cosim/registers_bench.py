@@ -102,7 +102,8 @@ class Bench:
         words = self.words if words is None else words
         for number, word in enumerate(words):
             if number < 2:
-                await self.until(READY, "a word may come")
+                status = await self.until(READY, "a word may come")
+                assert number == 0 or status & BUSY, "a stream is being loaded"
             await self.write(LOAD_LAST if number == len(words) - 1 else LOAD, word)
         await self.until(READY, "the last word is taken")
 
@@ -180,7 +181,7 @@ async def errors(bench):
 
 @scenario
 async def error_while_clearing(bench):
-    """An error in the cycle in which software clears the one before stays: clears all around the cut frame's end."""
+    """Clears all around a cut frame's end: an early one leaves its error, a late one clears it."""
     if bench.words:
         await bench.load()
     status = []
@@ -192,7 +193,7 @@ async def error_while_clearing(bench):
         await cutting
         status.append(bool(await bench.read(STATUS) & FRAME_ERROR))
         await bench.write(STATUS, FRAME_ERROR)
-    # Clears before the error and with it leave it; later ones remove it. Once late, always late.
+    # Clears before the error leave it; later ones remove it. Once late, always late.
     assert status == sorted(status, reverse=True), status
     assert set(status) == {True, False}, status
 

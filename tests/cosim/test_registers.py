@@ -29,6 +29,10 @@ SCENARIOS = ("load_and_run", "pauses", "load_in_flight", "overrun", "bad_streams
 BAKED_SCENARIOS = ("run_baked", *BOTH)
 
 
+# One process makes the blocks that they share.
+pytestmark = pytest.mark.xdist_group("registers")
+
+
 class Block:
     """A built simulation, and the job that it runs in every scenario."""
 

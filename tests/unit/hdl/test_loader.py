@@ -90,3 +90,29 @@ def test_memory_layout():
     low = Parameters(dataclasses.replace(values.layer1, bias=np.array([-33, -32, 0])), values.layer2, 0)
     assert [word >> 19 for word in record_words(config, low)[:2]] == [(1 << config.requant_bits) - 1, 0]
     assert len(stream_words(config, values)) == 2 + 7 + 5 * 2
+
+
+@pytest.mark.parametrize("words", [1, 4], ids=["foreign", "short"])
+def test_error_while_clearing(words):
+    """An error in a cycle in which the one before is cleared stays: it shows for a cycle even if all cycles clear."""
+    config = Config(k=1, width=1, channels=2, squeeze=3, macs=2, loadable=True)
+    dut = Loader(config, clearable=True)
+    seen = []
+
+    async def bench(ctx):
+        ctx.set(dut.start, 1)
+        ctx.set(dut.clear, 1)
+        for number in range(words):
+            ctx.set(dut.i_data, config.fingerprint ^ (words == 1))
+            ctx.set(dut.i_valid, 1)
+            ctx.set(dut.i_last, number == words - 1 > 0)
+            while not ctx.get(dut.i_ready):
+                await ctx.tick()
+            await ctx.tick()
+            ctx.set(dut.i_valid, 0)
+        for _ in range(6):
+            seen.append(ctx.get(dut.error))
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert sum(seen) == 1, seen

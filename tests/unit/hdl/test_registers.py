@@ -3,12 +3,14 @@
 
 import pytest
 
+from tests.helpers.blocks import quantised
 from tests.helpers.pysim import simulate
 from tiled_se.gen.registers.documents import compiled, map_values, rdl
 from tiled_se.gen.registers.page import PAGE, SECTION, table
 from tiled_se.hdl.config import Config, Order
 from tiled_se.hdl.data_type import DataType
 from tiled_se.hdl.registers import Registers
+from tiled_se.hdl.tiled_se import TiledSE
 
 pytest.importorskip("systemrdl", reason="pip install 'tiled-se[registers]'")
 from systemrdl.rdltypes import OnWriteType
@@ -157,6 +159,30 @@ def test_words_of_a_stream():
             assert not ctx.get(dut.w_valid)
 
     run(CONFIGS["loadable"], bench)
+
+
+@pytest.mark.parametrize("tiling", [{}, {"tile_width": 2}], ids=["strips", "patches"])
+def test_frame_error_while_clearing(tiling):
+    """A frame error in a cycle in which the one before is cleared stays: it shows for a cycle if all cycles clear."""
+    config, parameters = quantised(k=2, width=4, channels=4, squeeze=2, lanes=2, **tiling)
+    dut = TiledSE(config, parameters, registers=True)
+    seen = []
+
+    async def bench(ctx):
+        ctx.set(dut.m_axis_tready, 1)
+        ctx.set(dut.clear_frame_error, 1)
+        ctx.set(dut.s_axis_tvalid, 1)
+        ctx.set(dut.s_axis_tlast, 1)
+        while not ctx.get(dut.s_axis_tready):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(dut.s_axis_tvalid, 0)
+        for _ in range(20):
+            seen.append(ctx.get(dut.status_frame_error))
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert sum(seen) == 1, seen
 
 
 def test_map_lacks_a_parameter():
