@@ -69,7 +69,7 @@ def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, st
                                        f"parameter stream for {'LOAD' if spec.registers else 'w_axis'} {origin}: "
                                        "32-bit words, little-endian")
         files[f"{name}.params.hex"] = ("".join(f"{word:08x}\n" for word in words).encode(),
-                                       "the same, a word a line for $readmemh")
+                                       f"the same, {len(words)} words, a word a line for $readmemh")
     if spec.registers:
         files |= documents(name, map_values(config, release()))
     files |= core_files(spec, design, bench=bench_lacks(spec) is None)

@@ -50,7 +50,8 @@ def bench_files(spec: BlockSpec, core: Core) -> dict[str, tuple[bytes, str]]:
     for letter, beats, what in (("x", x, "input"), ("y", y, "output")):
         ending = f".{letter}.hex"
         files[core.name + ending] = (_hex(core, ending, beats, what).encode(),
-                                     f"{what} beats of the bench, {len(beats):,}, for $readmemh")
+                                     f"{what} beats of the bench, {len(beats)} of {8 * beats.shape[1]} bits, for "
+                                     "$readmemh")
     return files
 
 

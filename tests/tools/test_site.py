@@ -13,6 +13,7 @@ import pytest
 
 import tiled_se.gen
 import tiled_se.golden
+import tiled_se.hdl
 import tiled_se.network
 from tiled_se.cli.commands import COMMANDS
 from tiled_se.gen.fields import flag, options_of
@@ -75,7 +76,7 @@ def test_generated(site):
     for port in ("s_axis_tdata", "m_axis_tlast", "w_axis_tready", "status_loaded"):
         assert f">{port}<" in text
     text = (site / "docs/python.html").read_text()
-    for package in (tiled_se.golden, tiled_se.gen, tiled_se.network):
+    for package in (tiled_se.golden, tiled_se.hdl, tiled_se.gen, tiled_se.network):
         for name in package.__all__:
             assert f'id="{package.__name__}.{name}"' in text, name
 
@@ -98,8 +99,8 @@ def test_start(tmp_path):
     (tmp_path / "bench.sv").write_text(bench)
     commands = re.findall(r"^```sh\n(.*?)^```$", START, re.M | re.S)
     assert len(commands) == 3
-    icarus = re.findall(r"^ {4}((?:iverilog|vvp) .*\n)", START, re.M)
-    assert len(icarus) == 2
+    icarus = re.findall(r"^ {4}(iverilog .*\n)", START, re.M)
+    assert len(icarus) == 1
     simulators = ["Verilator"]
     if shutil.which("iverilog"):
         simulators.append("Icarus Verilog")
@@ -111,6 +112,9 @@ def test_start(tmp_path):
     assert "bit-exact   yes" in finished.stdout
     printed = re.search(r"prints `(.*?)`", START)[1]
     assert finished.stdout.splitlines().count(printed) == len(simulators)
+    numbers = re.findall(r"^\| `[A-Z]+` \|.*\| `(.*)` \|$", START, re.M)
+    assert len(numbers) == 3
+    assert [words for words in numbers if words not in finished.stdout] == []
     for name in re.findall(r"`((?:my_se|manifest)[\w.]+)`", START):
         assert (tmp_path / "se" / name).exists(), name
 
