@@ -22,10 +22,9 @@ EXECUTABLE = "simulation"
 
 # Verilator's class, as cocotb's main expects it.
 PREFIX = "Vtop"
-# Uninitialised state is random, as in hardware; the run gives the seed. Only errors count here, not lint. Without
-# --no-assert-case, each case that yosys marked as parallel would be checked in every cycle: a tenth of the time.
-FLAGS = ("--cc", "--quiet", "--x-assign", "unique", "--x-initial", "unique", "-O3", "--no-assert-case", "-Wno-fatal",
-         "-Wno-lint", "-Wno-style", "--prefix", PREFIX, "-Mdir", "cpp")
+# Uninitialised state is random, as in hardware; the run gives the seed. Only errors count here, not lint.
+FLAGS = ("--cc", "--quiet", "--x-assign", "unique", "--x-initial", "unique", "-O3", "-Wno-fatal", "-Wno-lint",
+         "-Wno-style", "--prefix", PREFIX, "-Mdir", "cpp")
 # For the code of every cycle -O1 compiles a second faster and runs a fifth slower; -O3 gains nothing.
 FAST, SLOW, _RUNTIME = "-O2", "-O0", "-O2"
 _RUNTIME_SOURCES = ("verilated", "verilated_vpi", "verilated_vcd_c", "verilated_threads", "verilated_dpi")

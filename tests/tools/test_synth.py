@@ -64,6 +64,7 @@ def check_cells(summary, folder, mapped):
     # Primitives where the family's own are known.
     assert ("DP16KD" in mapped["verilog"]) == (target == "ecp5")
     assert summary["cells"] == counts
+    assert not [log.name for log in folder.glob("yosys_*.log") if "Warning:" in log.read_text()]
     for name in (LUT, FF, DSP, RAM):
         assert summary[name] == sum(n for kind, n in counts.items() if KINDS[target].get(kind) == name), name
     bits = sum(n * RAM_BITS.get(kind, 0) for kind, n in counts.items())
