@@ -127,8 +127,8 @@ def manifest(spec: BlockSpec, design: Design, files: Mapping[str, str]) -> dict[
 
 
 def _warnings(spec: BlockSpec) -> list[str]:
-    """Those of the block; and that it has no bench, if one would be expected: a block with registers never has one."""
-    return [*spec.warnings, *filter(None, [None if spec.registers else bench_lacks(spec)])]
+    """Those of the block; and that it has no bench, if it has none."""
+    return [*spec.warnings, *filter(None, [bench_lacks(spec)])]
 
 
 def _words(config: Config) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..hdl.axi_lite import axi_lite_members
 from ..hdl.config import Config, DataType, Order
 from ..hdl.parameters import Parameters
 from ..hdl.registered import PREFIX, RegisteredTiledSE
@@ -51,6 +52,8 @@ HANDSHAKE = {"tvalid": "the beat is valid", "tready": "it is taken"} | {
     f"{channel}{name}": meaning for channel in ("aw", "w", "b", "ar", "r")
     for name, meaning in (("valid", "the channel's signals are valid"), ("ready", "they are taken"))}
 STREAM = ("tdata", "tvalid", "tready", "tlast")
+# Signals of an interface, by how its name ends: AXI4-Stream and AXI4-Lite.
+SIGNALS = {"axis": STREAM, "axil": tuple(axi_lite_members())}
 PORT_ORDER = ("clk", "rst", "s_axis", "m_axis", "w_axis", PREFIX, "status")
 
 
@@ -65,13 +68,14 @@ class Port:
 
     @property
     def interface(self) -> str | None:
-        """The AXI4-Stream that the port belongs to, such as "s_axis"; None if it belongs to none."""
+        """The AXI4-Stream or AXI4-Lite that the port belongs to, such as "s_axis"; None if it belongs to none."""
         name, _, signal = self.name.rpartition("_")
-        return name if name.endswith("_axis") and signal in STREAM else None
+        role, _, kind = name.rpartition("_")
+        return name if role and signal in SIGNALS.get(kind, ()) else None
 
     @property
     def signal(self) -> str:
-        """What the port is in its stream, such as "tdata"; the whole name of a port outside of streams."""
+        """What the port is in its interface, such as "tdata"; the whole name of a port outside of interfaces."""
         return self.name.rpartition("_")[2] if self.interface else self.name
 
 

@@ -14,7 +14,7 @@ WORDS_A_LINE = 8
 
 def constants(spec: BlockSpec, core: Core) -> dict[str, tuple[int | float, str]]:
     """Value and meaning of each constant, by name. What a block does not have is left out."""
-    config, streams = spec.config, {interface.name: interface for interface in core.interfaces}
+    config, streams = spec.config, {stream.name: stream for stream in core.streams}
     lines = "columns" if config.line_name == "H" else "rows"
     values: dict[str, tuple[int | float, str]] = {
         config.line_name: (config.width, "pixels of a line of the stream"), "C": (config.channels, "channels"),

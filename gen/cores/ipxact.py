@@ -1,36 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block as a component of IP-XACT, IEEE 1685-2009 as Vivado reads it, and IEEE 1685-2014.
 
-Streams are buses of Xilinx's definition in the former and of Arm's in the latter; clock and reset are Xilinx's signals
-in both, as Arm has none for a reset that is active high.
+Streams and the AXI4-Lite of registers are buses of Xilinx's definition in the former and of Arm's in the latter; clock
+and reset are Xilinx's signals in both, as Arm has none for a reset that is active high.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from xml.etree import ElementTree as Xml
 
+from ...hdl.axi_lite import ADDRESS_BITS
+from ..registers.register_map import Field, Register
 from ..verilog import Port
-from .core import LIBRARY, VENDOR, Core, Interface
+from .core import LIBRARY, REGISTER_BLOCK, VENDOR, Core, Interface, lite_parameters
 
 __all__ = ["STANDARDS", "ipxact"]
 
 SCHEMA_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 Signals = Mapping[str, str]
+Name = tuple[str, str, str, str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Standard:
-    """An edition: its namespace, the prefix of it, the name of its attributes, and the streams' bus definition.
+    """An edition: its namespace, the prefix of it, and the bus definitions of streams and of AXI4-Lite.
 
-    ``bus`` and ``abstraction`` are vendor, library, name and version. ``has_clock`` tells whether that bus has the
-    clock among its ports.
+    ``stream`` and ``lite`` are each a bus and its abstraction: vendor, library, name and version. ``has_clock`` tells
+    whether these buses have the clock among their ports. ``hex`` is how a number is written.
     """
 
     prefix: str
     namespace: str
-    bus: tuple[str, str, str, str]
-    abstraction: tuple[str, str, str, str]
+    stream: tuple[Name, Name]
+    lite: tuple[Name, Name]
     has_clock: bool
+    hex: str
 
     def name(self, tag: str) -> str:
         return f"{{{self.namespace}}}{tag}"
@@ -38,13 +42,17 @@ class Standard:
 
 STANDARDS = {
     "2009": Standard("spirit", "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009",
-                     ("xilinx.com", "interface", "axis", "1.0"), ("xilinx.com", "interface", "axis_rtl", "1.0"), False),
+                     (("xilinx.com", "interface", "axis", "1.0"), ("xilinx.com", "interface", "axis_rtl", "1.0")),
+                     (("xilinx.com", "interface", "aximm", "1.0"), ("xilinx.com", "interface", "aximm_rtl", "1.0")),
+                     False, "0x{:X}"),
     "2014": Standard("ipxact", "http://www.accellera.org/XMLSchema/IPXACT/1685-2014",
-                     ("amba.com", "AMBA4", "AXI4Stream", "r0p0_1"), ("amba.com", "AMBA4", "AXI4Stream_rtl", "r0p0_1"),
-                     True)}
+                     (("amba.com", "AMBA4", "AXI4Stream", "r0p0_1"), ("amba.com", "AMBA4", "AXI4Stream_rtl", "r0p0_1")),
+                     (("amba.com", "AMBA4", "AXI4-Lite", "r0p0_0"), ("amba.com", "AMBA4", "AXI4-Lite_rtl", "r0p0_0")),
+                     True, "'h{:X}")}
 # Files of a set by the endings of their names, each with its type; the others have a type of the user's.
 FILE_SETS = {"rtl": (".v",), "bench": ("_tb.sv", ".x.hex", ".y.hex", ".params.hex"), "constraints": (".xdc", ".sdc"),
              "software": (".h",)}
+REGISTER_HEADER = ".registers.h"
 FILE_TYPES = {".v": "verilogSource", ".sv": "systemVerilogSource", ".h": "cSource"}
 VIEWS = (("synthesis", ":vivado.xilinx.com:synthesis", "rtl"), ("simulation", ":vivado.xilinx.com:simulation", "rtl"))
 
@@ -74,11 +82,12 @@ class _Writer:
                           ("version", core.short_version)):
             self._add(root, tag, text)
         buses = self._add(root, "busInterfaces")
-        for stream in core.interfaces:
-            self._stream(buses, stream)
-        names = ":".join(stream.name for stream in core.interfaces)
+        for interface in core.interfaces:
+            self._interface(buses, interface)
+        names = ":".join(interface.name for interface in core.interfaces)
         self._signal(buses, "clk", "clock", {"CLK": "clk"}, {"ASSOCIATED_BUSIF": names, "ASSOCIATED_RESET": "rst"})
         self._signal(buses, "rst", "reset", {"RST": "rst"}, {"POLARITY": "ACTIVE_HIGH"})
+        self._memory_maps(root)
         self._model(root)
         self._file_sets(root)
         self._add(root, "description", core.summary)
@@ -98,35 +107,39 @@ class _Writer:
     def _reference(self, parent: Xml.Element, tag: str, what: tuple[str, str, str, str]) -> None:
         self._add(parent, tag, None, dict(zip(("vendor", "library", "name", "version"), what, strict=True)))
 
-    def _stream(self, buses: Xml.Element, stream: Interface) -> None:
-        ports = {port.signal.upper(): port.name for port in stream.ports}
-        clock = {"ACLK": "clk"} if self.standard.has_clock else {}
-        self._bus(buses, stream.name, self.standard.bus, self.standard.abstraction, not stream.incoming, ports | clock,
-                  {"TDATA_NUM_BYTES": stream.bits // 8, "TID_WIDTH": 0, "TDEST_WIDTH": 0, "TUSER_WIDTH": 0,
-                   "HAS_TREADY": 1, "HAS_TSTRB": 0, "HAS_TKEEP": 0, "HAS_TLAST": 1})
+    def _interface(self, buses: Xml.Element, interface: Interface) -> None:
+        ports = {port.signal.upper(): port.name for port in interface.ports}
+        ports |= {"ACLK": "clk"} if self.standard.has_clock else {}
+        mode = "slave" if interface.incoming else "master"
+        if interface.is_stream:
+            self._bus(buses, interface.name, self.standard.stream, mode, ports,
+                      {"TDATA_NUM_BYTES": interface.bits // 8, "TID_WIDTH": 0, "TDEST_WIDTH": 0, "TUSER_WIDTH": 0,
+                       "HAS_TREADY": 1, "HAS_TSTRB": 0, "HAS_TKEEP": 0, "HAS_TLAST": 1})
+        else:
+            one = self._bus(buses, interface.name, self.standard.lite, mode, ports, lite_parameters(interface))
+            self._add(one, "memoryMapRef", None, {"memoryMapRef": interface.name})
 
     def _signal(self, buses: Xml.Element, name: str, kind: str, ports: Signals, values: Signals) -> None:
-        self._bus(buses, name, ("xilinx.com", "signal", kind, "1.0"), ("xilinx.com", "signal", f"{kind}_rtl", "1.0"),
-                  False, ports, values)
+        self._bus(buses, name, (("xilinx.com", "signal", kind, "1.0"), ("xilinx.com", "signal", f"{kind}_rtl", "1.0")),
+                  "slave", ports, values)
 
-    def _bus(self, buses: Xml.Element, name: str, bus: tuple[str, str, str, str],
-             abstraction: tuple[str, str, str, str], master: bool, ports: Signals,
-             values: Mapping[str, int | str]) -> None:
-        """A bus interface; `ports` are physical ones by logical ones."""
+    def _bus(self, buses: Xml.Element, name: str, kind: tuple[Name, Name], mode: str, ports: Signals,
+             values: Mapping[str, int | str]) -> Xml.Element:
+        """A bus interface of a bus and an abstraction; `ports` are physical ones by logical ones. Returns its mode."""
         one = self._add(buses, "busInterface")
         self._add(one, "name", name)
-        self._reference(one, "busType", bus)
-        mode = "master" if master else "slave"
+        self._reference(one, "busType", kind[0])
         if self.standard.prefix == "spirit":
-            self._reference(one, "abstractionType", abstraction)
-            self._add(one, mode)
+            self._reference(one, "abstractionType", kind[1])
+            side = self._add(one, mode)
             self._port_maps(one, ports)
         else:
-            kind = self._add(self._add(one, "abstractionTypes"), "abstractionType")
-            self._reference(kind, "abstractionRef", abstraction)
-            self._port_maps(kind, ports)
-            self._add(one, mode)
+            abstraction = self._add(self._add(one, "abstractionTypes"), "abstractionType")
+            self._reference(abstraction, "abstractionRef", kind[1])
+            self._port_maps(abstraction, ports)
+            side = self._add(one, mode)
         self._parameters(one, values, name)
+        return side
 
     def _port_maps(self, parent: Xml.Element, ports: Signals) -> None:
         maps = self._add(parent, "portMaps")
@@ -146,6 +159,49 @@ class _Writer:
             self._add(one, "name", name)
             self._add(one, "value", str(value), {"resolve": "immediate"} | (
                 {"format": "long"} if whole else {}) if spirit else {})
+
+    def _memory_maps(self, root: Xml.Element) -> None:
+        """The registers behind the AXI4-Lite, in a map of its name; nothing for a block without them."""
+        for interface in self.core.interfaces:
+            if not interface.is_stream:
+                one = self._add(self._add(root, "memoryMaps"), "memoryMap")
+                self._add(one, "name", interface.name)
+                block = self._add(one, "addressBlock")
+                for tag, text in (("name", REGISTER_BLOCK), ("baseAddress", "0"), ("range", str(1 << ADDRESS_BITS)),
+                                  ("width", str(interface.bits)), ("usage", "register")):
+                    self._add(block, tag, text)
+                for register in self.core.registers:
+                    self._register(block, register, interface.bits)
+
+    def _register(self, block: Xml.Element, register: Register, bits: int) -> None:
+        one = self._add(block, "register")
+        for tag, text in (("name", register.name), ("displayName", register.title),
+                          ("addressOffset", self.standard.hex.format(register.offset)), ("size", str(bits)),
+                          ("access", register.access)):
+            self._add(one, tag, text)
+        if self.standard.prefix == "spirit":
+            self._reset(one, register.reset, register.mask)
+        for field in register.fields:
+            self._field(one, field)
+
+    def _reset(self, parent: Xml.Element, value: int, mask: int | None = None) -> None:
+        reset = self._add(parent, "reset")
+        self._add(reset, "value", self.standard.hex.format(value))
+        if mask is not None:
+            self._add(reset, "mask", self.standard.hex.format(mask))
+
+    def _field(self, parent: Xml.Element, field: Field) -> None:
+        one = self._add(parent, "field")
+        for tag, text in (("name", field.name), ("description", field.meaning), ("bitOffset", str(field.low))):
+            self._add(one, tag, text)
+        if self.standard.prefix != "spirit":
+            self._reset(self._add(one, "resets"), field.reset)
+        self._add(one, "bitWidth", str(field.width))
+        if field.volatile:
+            self._add(one, "volatile", "true")
+        self._add(one, "access", field.access)
+        if field.clears:
+            self._add(one, "modifiedWriteValue", "oneToClear")
 
     def _model(self, root: Xml.Element) -> None:
         model = self._add(root, "model")
@@ -187,6 +243,7 @@ class _Writer:
         sets = self._add(root, "fileSets")
         for name, endings in FILE_SETS.items():
             endings = tuple(e for e in endings if self.core.loadable or not e.startswith(".params"))
+            endings += (REGISTER_HEADER,) if name == "software" and self.core.registers else ()
             if name != "bench" or self.core.bench:
                 one = self._add(sets, "fileSet")
                 self._add(one, "name", name)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a block is instantiated: in Verilog, and in SystemVerilog with a stream as an interface."""
+"""How a block is instantiated: in Verilog, and in SystemVerilog with its interfaces."""
+
+import dataclasses
 
 from ..verilog import Port
 from .core import Core, Interface
 
-__all__ = ["STREAM", "declared", "instance", "interface_wrapper", "verilog_instance"]
+__all__ = ["LITE", "STREAM", "declared", "instance", "interface_wrapper", "verilog_instance"]
 
-# The interface of a stream; blocks share it.
-STREAM = "tiled_se_stream"
+# The interfaces of a stream and of AXI4-Lite; blocks share them.
+STREAM, LITE = "tiled_se_stream", "tiled_se_axi_lite"
 STREAM_TEXT = """\
 `ifndef TILED_SE_STREAM
 `define TILED_SE_STREAM
@@ -19,6 +21,19 @@ interface tiled_se_stream #(parameter int BYTES = 1);
   logic tlast;
   modport source(output tdata, output tvalid, input tready, output tlast);
   modport sink(input tdata, input tvalid, output tready, input tlast);
+endinterface
+`endif
+"""
+LITE_TEXT = """\
+`ifndef TILED_SE_AXI_LITE
+`define TILED_SE_AXI_LITE
+// An AXI4-Lite. A transfer of a channel takes place in cycles in which its valid and ready are high.
+interface tiled_se_axi_lite;
+{signals}
+  modport manager(
+    {manager});
+  modport subordinate(
+    {subordinate});
 endinterface
 `endif
 """
@@ -52,16 +67,27 @@ def verilog_instance(core: Core) -> str:
 
 
 def interface_wrapper(core: Core) -> str:
-    """NAME_if.sv: the interface of a stream, and the block with its streams as such interfaces."""
+    """NAME_if.sv: the interfaces, and the block with its streams and its AXI4-Lite as such interfaces."""
     others = [port for port in core.ports if port.interface is None]
     ports = [(declared(port, f"{port.direction} logic"), port.meaning) for port in others if port not in core.status]
     ports += [(f"{STREAM}.{'sink' if one.incoming else 'source'} {one.name}", one["tdata"].meaning)
-              for one in core.interfaces]
+              if one.is_stream else (f"{LITE}.subordinate {one.name}", "the registers") for one in core.interfaces]
     ports += [(declared(port, "output logic"), port.meaning) for port in core.status]
     connections = {port.name: f"{one.name}.{port.signal}" for one in core.interfaces for port in one.ports}
-    return (core.head("_if.sv", "//", "the block with its streams as SystemVerilog interfaces") + STREAM_TEXT
+    lite = "".join(_lite_interface(one) for one in core.interfaces if not one.is_stream)
+    return (core.head("_if.sv", "//", "the block with SystemVerilog interfaces") + STREAM_TEXT + lite
             + f"\nmodule {core.name}_if (\n{listed(ports)}\n);\n"
-            + "".join(map(_width_check, core.interfaces)) + instance(core, "block", connections) + "endmodule\n")
+            + "".join(map(_width_check, core.streams)) + instance(core, "block", connections) + "endmodule\n")
+
+
+def _lite_interface(lite: Interface) -> str:
+    """The interface with the signals of a block's AXI4-Lite, which is a subordinate."""
+    other = {"input": "output", "output": "input"}
+    signals = [(port.direction, port.signal, dataclasses.replace(port, name=port.signal)) for port in lite.ports]
+    return LITE_TEXT.format(
+        signals="\n".join(f"  {declared(port, 'logic')};" for _, _, port in signals),
+        manager=",\n    ".join(f"{other[direction]} {signal}" for direction, signal, _ in signals),
+        subordinate=",\n    ".join(f"{direction} {signal}" for direction, signal, _ in signals))
 
 
 def _width_check(interface: Interface) -> str:

