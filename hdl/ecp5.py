@@ -14,7 +14,7 @@ from .arithmetic import delay
 from .latency import SHALLOW
 from .technology import Technology
 
-__all__ = ["BLOCK_BITS", "Bank", "Ecp5", "plan"]
+__all__ = ["BLOCK_BITS", "Bank", "Ecp5", "Ecp5Inferred", "plan"]
 
 # Bits of a DP16KD, and its shapes: words to bits of a word.
 BLOCK_BITS = 18 * 1024
@@ -177,3 +177,11 @@ class Ecp5(Technology):
             p_REG_PIPELINE_CLK="NONE", p_SOURCEB_MODE="B_SHIFT", p_RESETMODE="SYNC", p_GSR="DISABLED", **pins)
         m.d.comb += multiplier.o.eq(product)
         return m
+
+
+class Ecp5Inferred(Ecp5):
+    """The same with memories that synthesis makes what their attributes say. It infers no output register."""
+
+    def ram(self, ram):
+        """The generic leaf, of any depth."""
+        return Technology.ram(self, ram)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from ...hdl.config import ConfigError
-from ...hdl.ecp5 import Ecp5
+from ...hdl.ecp5 import Ecp5, Ecp5Inferred
 from ...hdl.errors import reason
 from ...hdl.technology import Technology
 from ..block_files import SYNTHESIS, generated_files
@@ -49,7 +49,8 @@ def synthesise(options: BlockOptions) -> bool:
 
 def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: None) -> SynthesisOutcome:
     """Synthesise `spec`, and place and route it. ``NAME.v`` and the logs stay in `folder`. Raises as `synthesise`."""
-    family = FAMILIES[spec.options.target]
+    options, family = spec.options, FAMILIES[spec.options.target]
+    family.check_styles(options.ram_style, options.dsp_style, spec.baked is not None)
     for name in filter(None, ("yosys", family.placer)):
         TOOLS[name].check()
     say("generating the block")
@@ -57,7 +58,10 @@ def run(spec: BlockSpec, folder: str, say: Callable[[str], None] = lambda text: 
     given = spec.registers, spec.options.ram_style, spec.options.dsp_style
     design = generate(spec.config, spec.baked, name, Technology, *given)
     # The design above says which memories there are; this is what they are made of.
-    text = generate(spec.config, spec.baked, name, PRIMITIVES.get(spec.options.target, Technology), *given).verilog
+    technology = PRIMITIVES.get(options.target, Technology)
+    if technology is Ecp5 and "distributed" in dict(options.ram_style).values():
+        technology = Ecp5Inferred
+    text = generate(spec.config, spec.baked, name, technology, *given).verilog
     again, logs = {f"{name}.v", SYNTHESIS}, _logs(folder)
     removed = discard(folder, [*generated_files(folder), SYNTHESIS, *logs])
     say_removed([os.path.join(folder, file) for file in removed if file not in again.union(logs)])

@@ -20,6 +20,7 @@ from tiled_se.gen.fpga.targets import FAMILIES, Part, Target
 from tiled_se.gen.fpga.tools import ToolError, Workbench
 from tiled_se.gen.fpga.yosys import INSTANCE, map_to_cells
 from tiled_se.gen.verilog import generate
+from tiled_se.hdl.config import ConfigError
 
 # The fewest cells with which every memory and multiplier is still there and the tile buffer a block RAM: place and
 # route takes most of the time here.
@@ -121,6 +122,36 @@ def test_cells_alone(tiled_se, tmp_path, mapped):
     assert summary["fmax_mhz"] is summary["fmax_mhz_median"] is summary["critical_path"] is None
     assert summary["fmax_missing"] == "pip brings no tool that places this"
     assert "clock       unknown: pip brings no tool that places this" in finished.out.splitlines()
+
+
+def test_distributed(tiled_se, tmp_path, monkeypatch):
+    """The tile buffer of ECP5 becomes LUT RAM, whose cells have 16 words of 4 bits."""
+    # Nothing is placed: no clock is asked for here.
+    monkeypatch.setitem(FAMILIES, Target.ECP5, dataclasses.replace(FAMILIES[Target.ECP5], placer=None))
+    tiled_se.passes("synth", *SMALL, "--target=ecp5", "--ram-style=tile_buffer=distributed")
+    summary = json.loads((tmp_path / "out/synth.json").read_text())
+    assert summary["block_rams"] == 0
+    assert summary["cells"]["TRELLIS_DPR16X4"] >= BOUND_BITS // 64
+
+
+LACKING = [(Target.ECP5, "ultra"), (Target.XILINX, "ultra"), (Target.ICE40, "ultra"), (Target.ICE40, "distributed")]
+
+
+@pytest.mark.parametrize(("target", "style"), LACKING)
+def test_ram_style_that_the_target_lacks(target, style):
+    with pytest.raises(ConfigError, match=f"ram_style=tile_buffer={style}: must be block"):
+        FAMILIES[target].check_styles([("accumulator", "block"), ("tile_buffer", style)], "dsp", baked=False)
+
+
+@pytest.mark.parametrize("target", Target)
+def test_what_no_target_has(target, tiled_se, tmp_path):
+    """Tables in LUT RAM, and multipliers of logic, which yosys ignores; nothing is written."""
+    with pytest.raises(ConfigError, match="dsp_style=logic: must be dsp on"):
+        FAMILIES[target].check_styles([], "logic", baked=False)
+    tiled_se.refuses("RAM_STYLE=weight=distributed (--ram-style): must be block for baked weights on "
+                     f"{FAMILIES[target].parts[0].name}", "synth", *SMALL, f"--target={target}",
+                     "--ram-style=weight=distributed")
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_part_has_room(tiled_se, tmp_path, monkeypatch):
