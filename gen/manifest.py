@@ -58,8 +58,8 @@ def write_verilog(options: BlockOptions) -> bool:
     return True
 
 
-def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, str]]:
-    """The files of a block by name, each as (content, purpose)."""
+def hardware_files(spec: BlockSpec, design: Design, bench: bool = True) -> dict[str, tuple[bytes, str]]:
+    """The files of a block by name, each as (content, purpose); with `bench` also a bench, if there can be one."""
     config, name = spec.config, spec.options.name
     files = {f"{name}.v": (design.verilog.encode(), "the block, complete: it includes nothing")}
     if config.loadable:
@@ -72,7 +72,7 @@ def hardware_files(spec: BlockSpec, design: Design) -> dict[str, tuple[bytes, st
                                        f"the same, {len(words)} words, a word a line for $readmemh")
     if spec.registers:
         files |= documents(name, map_values(config, release()))
-    files |= core_files(spec, design, bench=bench_lacks(spec) is None)
+    files |= core_files(spec, design, bench and bench_lacks(spec) is None)
     about = manifest(spec, design, {file: purpose for file, (_, purpose) in files.items()})
     return files | {MANIFEST: (json_bytes(about), "ports, parameters, number formats, latency, memories")}
 

@@ -33,6 +33,9 @@ MEANINGS = {
     "status_peak_words": "most beats that the tile buffer has held since reset",
     "status_loaded": "parameters are loaded",
     "status_load_error": "sticky until reset: a parameter stream was refused",
+    "busy": "a frame is in the block, or a parameter stream waits or is being loaded",
+    "clear_frame_error": "clears status_frame_error; an error in the same cycle stays",
+    "clear_load_error": "clears status_load_error; an error in the same cycle stays",
     f"{PREFIX}awaddr": "address of a write: the byte's in the registers' 4 KiB",
     f"{PREFIX}awprot": "ignored",
     f"{PREFIX}wdata": "the register's new value",
@@ -54,7 +57,7 @@ HANDSHAKE = {"tvalid": "the beat is valid", "tready": "it is taken"} | {
 STREAM = ("tdata", "tvalid", "tready", "tlast")
 # Signals of an interface, by how its name ends: AXI4-Stream and AXI4-Lite.
 SIGNALS = {"axis": STREAM, "axil": tuple(axi_lite_members())}
-PORT_ORDER = ("clk", "rst", "s_axis", "m_axis", "w_axis", PREFIX, "status")
+PORT_ORDER = ("clk", "rst", "s_axis", "m_axis", "w_axis", PREFIX, "status", "busy", "clear")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,22 +165,24 @@ def release() -> tuple[int, int, int]:
 
 def generate(config: Config, parameters: Parameters | None = None, name: str = "tiled_se",
              technology: type[Technology] = Technology, registers: bool = False,
-             ram_style: Sequence[tuple[str, str]] = (), dsp_style: str | None = None) -> Design:
+             ram_style: Sequence[tuple[str, str]] = (), dsp_style: str | None = None, clears: bool = False) -> Design:
     """Generate a block's Verilog, with top module `name`.
 
     `parameters` are baked in; None for a loadable block. `technology` may be a subclass that builds memories and
     multipliers of a technology's primitives: those memories are then no longer among the design's ``memories``. With
     `registers` the top is a :class:`~tiled_se.hdl.registered.RegisteredTiledSE`, in which the block is ``block``.
     `ram_style` has pairs of a role of memories (``inventory.ROLES`` and "other") and of what synthesis shall make them,
-    one of RAM_STYLES. `dsp_style`, one of DSP_STYLES, is the same for multipliers.
+    one of RAM_STYLES. `dsp_style`, one of DSP_STYLES, is the same for multipliers. With `clears` the block has the
+    ports ``busy`` and ``clear_*``, for registers outside of it.
     """
-    block = RegisteredTiledSE(config, parameters, release()) if registers else TiledSE(config, parameters)
+    block = RegisteredTiledSE(config, parameters, release()) if registers else TiledSE(config, parameters, clears)
     inside = "block" if registers else ""
     meanings = MEANINGS | (BY_COLUMNS if config.order is Order.COLUMNS else {})
     meanings = meanings | {f"{name}_tdata": meanings[f"{name}_tdata"].format(lanes=packing(data, config.lanes))
                            for name, data in (("s_axis", config.data), ("m_axis", config.outputs))}
-    if registers:
-        meanings = {port: meaning.replace("sticky until reset", "sticky until cleared by STATUS")
+    if registers or clears:
+        until = "sticky until cleared" + (" by STATUS" if registers else "")
+        meanings = {port: meaning.replace("sticky until reset", until)
                     for port, meaning in meanings.items()}
     about = {port: meanings.get(port) or HANDSHAKE[port.rpartition("_")[2]]
              for port in sorted(("clk", "rst", *block.signature.members), key=_place)}
