@@ -67,7 +67,7 @@ class TiledSE(LiteXModule):
         self._add_status(design, ports)
         self._add_control(design, ports)
         self.comb += [ports["clk"].eq(ClockSignal()), ports["rst"].eq(ResetSignal() | self.soft_reset)]
-        for interface in core.interfaces:
+        for interface in core.streams:
             self._add_endpoint(interface, ports)
         self.specials += Instance(design.top, **{f"{port.direction[0]}_{port.name}": ports[port.name]
                                                  for port in design.ports})
