@@ -22,8 +22,8 @@ cd {name}
 write_json -selected {name}.json
 """
 
-# Of a frame: the name of its registers' clock, and of the block's instance in it.
-CLOCK, INSTANCE = "pins_clk", "block"
+# Of a frame: the name of its registers' clock, and of the block's instance in it, which no instance of a block has.
+CLOCK, INSTANCE = "pins_clk", "framed"
 
 FRAME = """
 (* blackbox *)

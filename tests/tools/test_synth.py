@@ -74,14 +74,17 @@ def check_cells(summary, folder, mapped):
     assert sum(ram["cells"] for ram in memories.values()) == summary["block_rams"]
     assert sum(ram["bits"] for ram in memories.values()) == bits
     assert summary["tile_buffer_block_rams"] == sum(
-        ram["cells"] for path, ram in memories.items() if path.startswith("tile_buffer."))
+        ram["cells"] for path, ram in memories.items() if path.removeprefix("block.").startswith("tile_buffer."))
     assert not [path for path in memories if re.search(r"[.]\d+[.]\d+$", path)]  # a cell of no memory
 
 
-@pytest.mark.parametrize(("target", "seeds"), seldom([("ecp5", ["3", "5"]), ("ice40", ["3"])], ("ecp5", ["3", "5"])))
-def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
+@pytest.mark.parametrize(("target", "seeds", "registers"), seldom(
+    [("ecp5", ["3", "5"], "none"), ("ice40", ["3"], "none"), ("ecp5", ["3"], "axi-lite"), ("ice40", ["3"], "axi-lite")],
+    ("ecp5", ["3", "5"], "none")))
+def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds, registers):
     """A block through yosys and nextpnr; on iCE40 it has more ports than there are pins."""
-    finished = tiled_se.passes("synth", *SMALL, f"--target={target}", f"--seeds={','.join(seeds)}")
+    finished = tiled_se.passes("synth", *SMALL, f"--target={target}", f"--seeds={','.join(seeds)}",
+                               f"--registers={registers}")
     summary = json.loads((tmp_path / "out/synth.json").read_text())
     check_cells(summary, tmp_path / "out", mapped)
     assert summary["tile_buffer_block_rams"] >= 1
@@ -90,7 +93,7 @@ def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
     assert summary["fmax_mhz_median"] == statistics.median(summary["fmax_mhz"].values())
     assert len(set(summary["fmax_mhz"].values())) == len(seeds)
     instances = set(re.findall(r"^module \\tiled_se[.](\w+)", (tmp_path / "out/tiled_se.v").read_text(), re.M))
-    assert "excite" in instances
+    assert instances >= ({"excite"} if registers == "none" else {"block", "registers", "axi_lite"})
     for seed, run in summary["runs"].items():
         log = (tmp_path / f"out/nextpnr-{target}_seed{seed}.log").read_text()
         last = re.findall(r"Max frequency for clock\s+'[^']*?(?<!_)clk\$[^']*': ([0-9.]+) MHz", log)[-1]
@@ -102,7 +105,7 @@ def test_cells_and_clock(tiled_se, tmp_path, mapped, target, seeds):
         assert all(name == "top" or name.split(".")[0] in instances for name in path["modules"])
         # On iCE40 the path is between registers of a status port, which has the top's name.
         assert target == "ice40" or set(path["modules"]) != {"top"}
-        assert not re.search("TRELLIS_FF|SB_DFF|^block[.]", f"{path['from']}\n{path['to']}", re.M)
+        assert not re.search(f"TRELLIS_FF|SB_DFF|^{INSTANCE}[.]", f"{path['from']}\n{path['to']}", re.M)
         assert run["input_to_register_ns"] > 0
         assert run["register_to_output_ns"] > 0
     median = summary["runs"][str(summary["median_seed"])]
@@ -169,7 +172,7 @@ def test_no_part_has_room(tiled_se, tmp_path, monkeypatch):
 
 
 class TestReport:
-    """Reports of nextpnr on a toy of two modules and two registers."""
+    """Reports of nextpnr on a toy of two modules; its instance has the name that a block has behind registers."""
 
     TOY = """
     module inner(input clk, input [7:0] a, output reg [7:0] y);
@@ -179,7 +182,7 @@ class TestReport:
     module toy(input clk, input [7:0] a, input go, output [7:0] y, output echo);
         wire [7:0] middle;
         reg [7:0] out;
-        inner first(.clk(clk), .a(a), .y(middle));
+        inner block(.clk(clk), .a(a), .y(middle));
         always @(posedge clk) out <= middle ^ 8'h55;
         assign y = out;
         assign echo = ~go;
@@ -200,15 +203,15 @@ class TestReport:
 
     def test_with_and_without_frame(self, report):
         netlist, bare, framed = report
-        assert netlist.scopes == {"first"}
+        assert netlist.scopes == {"block"}
         assert netlist.pins == 19
         assert netlist.ports["y"] == ("output", 8)
         for written, is_framed in ((bare, False), (framed, True)):
             timing = parse(written, netlist.scopes, is_framed)
             path = timing.critical_path
             # The multiplication's path, all of it in the one inner module.
-            assert (path["from"], path["to"]) == ("first.held", "first.y")
-            assert "first" in path["modules"]
+            assert (path["from"], path["to"]) == ("block.held", "block.y")
+            assert "block" in path["modules"]
             assert timing.fmax_mhz == pytest.approx(1000 / path["delay_ns"], rel=1e-3)
             assert timing.untimed == ()
             assert timing.input_to_register_ns > 0
