@@ -59,6 +59,7 @@ LINTED = BLOCKS | {
     "patches": dict(k=3, width=12, channels=8, squeeze=3, lanes=4, tile_width=4),
     "window": dict(k=1, width=12, channels=8, squeeze=3, lanes=2, context=Context.WINDOW, window=(1, 3)),
     "registers": dict(k=3, width=12, channels=8, squeeze=3, lanes=4, loadable=True, registers=True),
+    "registers, baked": dict(k=3, width=12, channels=8, squeeze=3, lanes=4, registers=True),
     "outputs of their own": dict(k=2, width=5, channels=12, squeeze=4, lanes=4, mid=Mid.HARDSWISH, y_data=DataType(4),
                                  y_ratio=0.1, loadable=True),
 }

@@ -76,7 +76,9 @@ def test_names_in_vhdl(name, vhdl):
 
 @pytest.mark.parametrize(("name", "interface", "signal"), [
     ("s_axis_tdata", "s_axis", "tdata"), ("w_axis_tready", "w_axis", "tready"), ("clk", None, "clk"),
-    ("status_load_error", None, "status_load_error"), ("axis_tdata", None, "axis_tdata")])
+    ("status_load_error", None, "status_load_error"), ("axis_tdata", None, "axis_tdata"),
+    ("s_axil_awaddr", "s_axil", "awaddr"), ("s_axil_rready", "s_axil", "rready"),
+    ("s_axil_tdata", None, "s_axil_tdata"), ("s_axis_awaddr", None, "s_axis_awaddr")])
 def test_interfaces_of_ports(name, interface, signal):
     port = Port(name, "input", 1, "")
     assert (port.interface, port.signal) == (interface, signal)
