@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from tests.helpers.nightly import seldom
 from tiled_se.cosim.standalone import build_model
 from tiled_se.verify.configurations import CONFIGS, NAMED, NamedBlock, quantised
 from tiled_se.verify.regression import suite
@@ -21,6 +22,12 @@ SMALLEST = "C/LANES=1 with a tile of one beat"
 SOME = (SMALLEST, "three groups a pixel, CR more than C, hardswish",
         "cumulative, K=3, sums in registers, PRIOR=2, MAX_ROWS=8, loadable", "window after two rows, SLACK=0, loadable",
         "patches at full rate", "requantised, loadable")
+IN_CXXRTL = (SMALLEST, "cumulative, K=3, sums in registers, PRIOR=2, MAX_ROWS=8, loadable",
+             "window after two rows, SLACK=0, loadable")
+OTHERS = [name for name in CONFIGS if name not in SOME]
+# Each form of them is in another one, too.
+NIGHTLY = ("W=1, one lane, MACS=1", "LANES=C, relu6", "int4", "int12", "causal, K=2, SLACK=0, PRIOR=3",
+           "residual, sigmoid, uint8 about 100", "patches of one row, SLACK=0", "requantised")
 # The values of an input of the netlist, each of which inverts an output pin of cells of one type.
 SPOILT = {1: ("LUT4", "Z"), 2: ("CCU2C", "S0"), 3: ("TRELLIS_FF", "Q"), 4: ("MULT18X18D", "P14"), 5: ("DP16KD", "DOA3"),
           6: ("TRELLIS_DPR16X4", "DO[0]")}
@@ -40,7 +47,7 @@ def scenarios_of(block, *names):
     return [scenario for scenario in all_scenarios(block) if not names or scenario.name in names]
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", seldom(SOME, *IN_CXXRTL))
 def test_cxxrtl(name):
     """The whole regression in CXXRTL: right, in the predicted cycles, and in those of Verilator."""
     block = block_of(name)
@@ -53,7 +60,7 @@ def test_cxxrtl(name):
     assert [text for about in shown["scenarios"].values() for text in about["failures"]] == []
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in SOME])
+@pytest.mark.parametrize("name", seldom(OTHERS, *(name for name in OTHERS if name not in NIGHTLY)))
 def test_the_whole_regression(name):
     """The other configurations, in Verilator alone: right, and in the predicted cycles."""
     block = block_of(name)

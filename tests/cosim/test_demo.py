@@ -49,17 +49,17 @@ def test_the_detector_is_set_up_as_it_is_shipped():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The folder of a demo of two pages."""
+    """The folder of a demo of one page."""
     folder = tmp_path_factory.mktemp("demo")
-    assert command.demo(DemoOptions(pages=2, out=str(folder)))
+    assert command.demo(DemoOptions(pages=1, out=str(folder)))
     return folder
 
 
 @pytest.mark.xdist_group("finished")  # one process makes what they share
-def test_two_pages_from_end_to_end(finished):
+def test_a_page_from_end_to_end(finished):
     found = json.loads((finished / "demo.json").read_text())
-    assert (found["pages"], len(found["blocks"]), found["k"]) == (2, 13, 7)
-    drawn = [len(pages.render(1, number).lines) for number in range(2)]
+    assert (found["pages"], len(found["blocks"]), found["k"]) == (1, 13, 7)
+    drawn = [len(pages.render(1, number).lines) for number in range(1)]
     assert found["lines"] == sum(drawn)
     for name in forms.titles(7):
         scores = found["networks"][name]
@@ -78,8 +78,8 @@ def test_two_pages_from_end_to_end(finished):
         # Every block on every page and on the scan, each within the contract; one of them in RTL.
         for block in form["blocks"]:
             assert 0 < block["float_error_lsb"] <= block["error_bound_lsb"] <= 1
-            # Two pages of 928 rows and the scan of 800, which are 29 and 25 times 32.
-            assert block["elements"] == block["se_elements"] // 29 * (2 * 29 + 25)
+            # A page of 928 rows and the scan of 800, which are 29 and 25 times 32.
+            assert block["elements"] == block["se_elements"] // 29 * (29 + 25)
         in_rtl = name in forms.RTL
         assert [block["computed_by"] for block in form["blocks"]] == ["rtl" if in_rtl else "golden"] + 12 * ["golden"]
         rows = {"tse": 7, "cumulative_k1": 1, "cumulative_k3": 3, "causal_k1": 0}[name]
@@ -100,8 +100,8 @@ def test_figures_that_the_page_shows(finished):
     page = " ".join((pathlib.Path(__file__).parents[2] / "docs" / "demo.md").read_text().split())
     for row in table.memory(found):
         assert " ".join(filter(None, row)) in page
-    # A run's 42 pages and the scan, where this one had 2.
-    elements = found["rtl"]["elements"] // (2 * 29 + 25) * (42 * 29 + 25)
+    # A run's 42 pages and the scan, where this one had one.
+    elements = found["rtl"]["elements"] // (29 + 25) * (42 * 29 + 25)
     for title in ("TSE K=7", "cumulative K=1", "causal K=1"):
         assert (f"{title}, block {found['rtl']['block']}: bit-exact, all {elements:,} elements on 43 maps") in page
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from tests.helpers.blocks import expected, quantised, random_frame
+from tests.helpers.nightly import nightly, seldom
 from tests.helpers.onnx_images import model
 from tests.helpers.torch_blocks import ClassicSELayer
 from tiled_se.evaluate.networks import load_networks
@@ -47,7 +48,8 @@ def test_there_are_examples():
     assert len(NETWORK_COMMANDS) >= 5
 
 
-@pytest.mark.parametrize(("command", "variables"), COMMANDS)
+# test_synth.py has the same commands of another shape.
+@pytest.mark.parametrize(("command", "variables"), seldom(COMMANDS, *(one for one in COMMANDS if one[0] != "synth")))
 def test_example(tiled_se, command, variables):
     names = {about.variable: flag(name) for name, about in options_of(SimOptions).items()}
     given = dict(pair.split("=", 1) for pair in shlex.split(variables))
@@ -123,7 +125,8 @@ def classify(path, photos):
         Image.new("RGB", (40, 30), (20 * number, 99, 200)).save(folder / "1.jpg")
 
 
-@pytest.mark.parametrize("command", NETWORK_COMMANDS)
+@pytest.mark.parametrize("command", seldom(
+    NETWORK_COMMANDS, *(one for one in NETWORK_COMMANDS if "--context" not in one)))
 def test_network(tiled_se, command):
     pathlib.Path("images").mkdir()
     Image.new("RGB", (40, 30), "teal").save("images/1.png")
@@ -133,6 +136,7 @@ def test_network(tiled_se, command):
     tiled_se.passes(*shlex.split(command.replace("640x640", "22x10")))
 
 
+@nightly  # test_sweep.py has a sweep of all that one can do
 def test_sweep(tiled_se):
     pathlib.Path("mine.toml").write_text(block("sweeps.md", "toml"))
     finished = tiled_se.passes("sweep", "--configs=mine.toml")

@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import weights
 from tests.helpers import measuring
 from tests.helpers.measuring import Silent
+from tests.helpers.nightly import nightly
 from tests.tools.test_batch import wait_for
 from tiled_se.batch import Campaign
 from tiled_se.batch.cluster import Cluster
@@ -187,8 +188,9 @@ class TestRun:
         assert {path: path.stat().st_mtime_ns for path in before} == before
         assert same(where, straight[0])
 
-    @pytest.mark.parametrize("end", [lambda process: process.terminate(),
-                                     lambda process: os.killpg(process.pid, signal.SIGINT)], ids=["SIGTERM", "Ctrl-C"])
+    @pytest.mark.parametrize("end", [
+        pytest.param(lambda process: process.terminate(), id="SIGTERM", marks=nightly),
+        pytest.param(lambda process: os.killpg(process.pid, signal.SIGINT), id="Ctrl-C")])
     def test_interrupted(self, folder, tmp_path, end):
         where = tmp_path / "out"
         process = started(folder, "--out", where)
