@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.measuring import InPlace
-from tests.helpers.nightly import seldom
+from tests.helpers.nightly import nightly, seldom
 from tests.helpers.onnx_images import network_and_images
 from tests.helpers.onnx_networks import CHANNELS, SQUEEZE
 from tests.helpers.onnx_quantised import brevitas
@@ -45,8 +45,9 @@ SHARED = ("--input-shape", "3x64x48", "--check-blocks", 0)
 
 
 @pytest.mark.parametrize(("budget", "hardware", "types"), [
-    ("0.5", (), ()), ("4KiB", ("--macs", 4, "--lanes", 3, "--dtype", "uint12", "--loadable", 1), ()),
-    ("0.3", ("--calibrate-by", "mse"), ("--y-dtypes", "uint6,int12")),
+    ("4KiB", ("--macs", 4, "--lanes", 3, "--dtype", "uint12", "--loadable", 1), ()),
+    pytest.param("0.5", (), (), marks=nightly),
+    pytest.param("0.3", ("--calibrate-by", "mse"), ("--y-dtypes", "uint6,int12"), marks=nightly),
     ("0.6", ("--dtype", "int4", "--weight-bits", 3), ("--y-dtypes", "int4,int3"))], ids=str)
 def test_memory_is_that_of_the_build(tiled_se, tmp_path, monkeypatch, budget, hardware, types):
     """Every block's to 1 %: the formulas know all memories, but the zero point is that of the tiled network's maps.
@@ -114,7 +115,7 @@ def test_report(tiled_se, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("bits", "weights", "beats"), [
-    (4, dict(weight_bits=4), 4), (16, dict(weight_bits=8, weight_zero=150), 0)], ids=str)
+    (4, dict(weight_bits=4), 4), pytest.param(16, dict(weight_bits=8, weight_zero=150), 0, marks=nightly)], ids=str)
 def test_report_of_a_quantised_network(tiled_se, tmp_path, monkeypatch, bits, weights, beats):
     """Memory and formats are those of the loadable block that `build` makes, with the network's own numbers.
 

@@ -131,6 +131,7 @@ def test_repeated_study(short, tiled_se, tmp_path):
     assert studies[0] == studies[1]
 
 
+@nightly  # it trains the networks of the short plan, and one of them again
 def test_network_that_has_gone(short, tiled_se, tmp_path):
     """It is trained again, and no other; what began with it stays, as it has the same weights again."""
     out = tmp_path / "out"
