@@ -96,6 +96,18 @@ def test_core_of_a_block_with_registers(fusesoc):
     write_verilog(VerilogOptions(k=2, width=3, channels=2, registers="axi-lite", name="blk", out=str(folder)))
     fusesoc("library", "add", "blk", folder)
     assert "PASS: blk, 2 frames of 9 beats" in fusesoc("run", "--target=sim", "blk")
+    # The same program fails for another output, and for parameters of another block.
+    program, = fusesoc.folder.glob("build/*/sim/Vblk_tb")
+    for ending, place, message in ((".y.hex", -1, "output beat 8"), (".params.hex", 0, "status_load_error")):
+        file = program.parent / f"blk{ending}"
+        lines = file.read_text().splitlines()
+        spoilt = [*lines]
+        spoilt[place] = f"{int(lines[place], 16) ^ 1:0{len(lines[place])}x}"
+        file.write_text("\n".join(spoilt) + "\n")
+        done = subprocess.run([program], cwd=program.parent, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert f"FAIL: {message}" in done.stdout + done.stderr
+        file.write_text("\n".join(lines) + "\n")
 
 
 def test_generator_for_another_core(root):
