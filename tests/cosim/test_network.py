@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.contexts import scaled
+from tests.helpers.nightly import nightly
 from tests.helpers.onnx_images import HEIGHT, WIDTH, network_and_images
 from tests.helpers.onnx_networks import CHANNELS, Spelling, network
 from tests.helpers.onnx_quantised import brevitas
@@ -97,6 +98,7 @@ def whole(path):
         name: getattr(block.float_block, name) for name in ("mid", "gate", "residual")})
 
 
+@nightly  # its parts are in the other builds, in test_sim.py and in unit tests of calibration
 def test_build_with_outputs_calibrated(tiled_se, files):
     """Ranges of both ends that clip: RTL and golden model agree, within a step of the float block."""
     path, images = files
