@@ -5,14 +5,35 @@ import dataclasses
 import re
 from typing import Any
 
-__all__ = ["ROLES", "STYLE", "Memory", "memories", "role_of"]
+__all__ = ["CONTENTS", "HOLDS", "ROLES", "STYLE", "Memory", "memories", "role_of"]
 
 # The attribute of a memory cell that has the style.
 STYLE = "tiled_se_style"
 
+# The attribute of a memory's instance, or of registers, that says what they hold.
+HOLDS = "tiled_se_holds"
+
 # The roles under which memories are counted, each with a regular expression of instance paths. All others are "other".
 ROLES = {"tile_buffer": r"tile_buffer\.", "scale_fifo": r"scale_fifo\.",
          "accumulator": r"accumulate\.|excite\.sums_ram\.", "weight": r"parameters\."}
+
+# What each memory holds, by the instance path of the module that is it. `sums` are registers.
+CONTENTS = {
+    "tile_buffer.ram": "tile buffer: elements that wait for their gates",
+    "scale_fifo.ram": "gates: those in use, and those of tiles to come",
+    "accumulate.ram": "accumulator: sums of channels while their elements come in",
+    "accumulate.sums": "accumulator: sums of channels while their elements come in",
+    "accumulate.accumulate.ram": "accumulator: sums of channels while a row of a patch comes in",
+    "accumulate.accumulate.sums": "accumulator: sums of channels while a row of a patch comes in",
+    "excite.sums_ram": "sums of channels of the tile whose gates are computed",
+    "excite.hidden_ram": "outputs of the first layer",
+    "parameters.weights_ram": "weights of both layers",
+    "parameters.records_ram": "multipliers, shifts and biases that requantise both layers' outputs",
+    "parameters.prior_ram": "prior: sums of channels of imaginary rows before the frame",
+    "ingress.tiles": "tiles that have ended: their places in the tile buffer",
+    "ingress.bands": "bands of patches that have ended: their places in the tile buffer",
+    "scale.queue": "outputs that wait until they are taken",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..cosim.scratch import scratch
 from ..hdl.errors import ToolFailure, ending
 from ..hdl.styles import RAM_STYLES
 from ..hdl.technology import Technology, leaves
-from .rtlil import choose_styles, join, merge_modules, order_ports, plain_names, split
+from .rtlil import choose_styles, join, merge_modules, order_ports, plain_names, split, tell_contents
 from .rtlil_widths import match_widths
 from .verilog_text import readable
 
@@ -79,4 +79,6 @@ def _plain(text: str, top: str, ports: Sequence[str], ram_style: Mapping[str, st
     choose_styles(modules, top, ram_style)
     for module in modules:
         match_widths(module)
-    return join(merge_modules(modules))
+    modules = merge_modules(modules)
+    tell_contents(modules, top)
+    return join(modules)

